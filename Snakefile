@@ -1,0 +1,50 @@
+# Artefacts under results/: {dataset}/images, generators, synthetic, models/{recipe}/seed{seed}; tables, figures.
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/prepare.smk"
+include: "rules/generators.smk"
+include: "rules/training.smk"
+include: "rules/evaluation.smk"
+include: "rules/reporting.smk"
+
+
+localrules:
+    all,
+    tables,
+    figures,
+    galleries,
+
+
+rule all:
+    default_target: True
+    input:
+        rendered_tables,
+        drawn_figures,
+        drawn_galleries,
+
+
+rule tables:
+    input:
+        rendered_tables,
+
+
+rule figures:
+    input:
+        drawn_figures,
+
+
+rule galleries:
+    input:
+        drawn_galleries,

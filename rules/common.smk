@@ -1,0 +1,68 @@
+import os
+import re
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+SRC = Path(str(workflow.current_basedir)).parent / "src"
+if str(SRC) not in sys.path:
+    sys.path.insert(0, str(SRC))
+os.environ.update(
+    PYTHONPATH=str(SRC),
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+    OMP_WAIT_POLICY="passive",
+    TOKENIZERS_PARALLELISM="false",
+)
+
+from synthood.config.load import load
+from synthood.errors import SynthoodError
+from synthood.workflow.code import code_of
+from synthood.workflow.machine import gpus_found
+from synthood.workflow.plan import Plan, as_parameter
+
+if Path("results").exists() and not Path("results").is_dir():
+    raise WorkflowError(
+        f"{Path('results').resolve()}: a file stands where the folder of results should be; move it away"
+    )
+
+try:
+    plan = Plan(load(config, ", ".join(map(str, workflow.configfiles))))
+except SynthoodError as error:
+    raise WorkflowError(str(error))
+
+
+def one_of(names):
+    return "|".join(map(re.escape, sorted(names))) or "(?!)"
+
+
+wildcard_constraints:
+    dataset=one_of(plan.config.datasets),
+    part=one_of(plan.parts()),
+    generator=one_of(plan.config.generators),
+    recipe=one_of(plan.config.recipes),
+    table=one_of(plan.config.tables),
+    seed=r"\d+",
+    block=r"\d+",
+
+
+def stage(module):
+    """The command of a stage: the digest of its code makes an edit of it a change of the rule."""
+    return (
+        f"SYNTHOOD_CODE={code_of(module)} OMP_NUM_THREADS={{threads}} exec python -m {module} "
+        "--threads {threads} --settings {params.settings:q} --output {output} "
+    )
+
+
+def of_tables(*patterns):
+    return [p.format(table=table) for table in plan.config.build for p in patterns]
+
+
+rendered_tables = of_tables(*(f"results/tables/{{table}}.{form}" for form in ("csv", "md", "html")))
+drawn_figures = of_tables(
+    *(f"results/figures/{{table}}/{name}.png" for name in ("roc", "histograms", "training"))
+)
+drawn_galleries = [picture for table in plan.config.build for picture in plan.assessments(table)]
+
+# A GPU is asked for where this machine has one; on clusters the profile asks (profiles/slurm).
+GPU = min(1, gpus_found())

@@ -1,0 +1,83 @@
+rule fit_generator:
+    input:
+        train="results/{dataset}/images/train.safetensors",
+        also=plan.also,
+    output:
+        directory("results/{dataset}/generators/{generator}"),
+    log:
+        "results/logs/fit_generator/{dataset}-{generator}.log",
+    benchmark:
+        "results/benchmarks/fit_generator/{dataset}-{generator}.tsv"
+    priority: 100
+    conda:
+        "../envs/diffusion.yaml"
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=720,
+    params:
+        settings=as_parameter(plan.fit_settings),
+        resume=".resume/{dataset}/generators/{generator}",
+    message:
+        "fit generator {wildcards.generator} on {wildcards.dataset}"
+    shell:
+        stage("synthood.generators.fit_generator")
+        + "--gpus {resources.gpu} --resume {params.resume:q} --train {input.train} --also {input.also} > {log} 2>&1"
+
+
+rule synthesise:
+    input:
+        "results/{dataset}/generators/{generator}",
+    output:
+        "results/{dataset}/synthetic/{generator}/block{block}.safetensors",
+    log:
+        "results/logs/synthesise/{dataset}-{generator}-block{block}.log",
+    benchmark:
+        "results/benchmarks/synthesise/{dataset}-{generator}-block{block}.tsv"
+    priority: 90
+    conda:
+        "../envs/diffusion.yaml"
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=240,
+    params:
+        settings=as_parameter(plan.block_settings),
+    message:
+        "synthesise block {wildcards.block} of {wildcards.dataset} with {wildcards.generator}"
+    shell:
+        stage("synthood.generators.synthesise") + "--gpus {resources.gpu} --generator {input} > {log} 2>&1"
+
+
+rule assess:
+    input:
+        synthetic=lambda wildcards: plan.blocks(wildcards.dataset, wildcards.generator),
+        train="results/{dataset}/images/train.safetensors",
+        test="results/{dataset}/images/test.safetensors",
+        judge=plan.judge,
+    output:
+        figures="results/{dataset}/synthetic/{generator}/quality.json",
+        gallery=report(
+            "results/{dataset}/synthetic/{generator}/quality.png",
+            caption="../report/gallery.rst",
+            category="Synthetic images",
+            labels={"dataset": "{dataset}", "generator": "{generator}"},
+        ),
+    log:
+        "results/logs/assess/{dataset}-{generator}.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=as_parameter(plan.assess_settings),
+    message:
+        "assess the images of {wildcards.generator} for {wildcards.dataset}"
+    shell:
+        stage("synthood.generators.assess")
+        + "--title {wildcards.generator} --synthetic {input.synthetic} --train {input.train} --test {input.test} "
+        "--judge {input.judge} > {log} 2>&1"

@@ -1,0 +1,71 @@
+rule tabulate:
+    input:
+        lambda wildcards: plan.table_runs(wildcards.table, "scores.parquet"),
+    output:
+        csv=report(
+            "results/tables/{table}.csv",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}", "form": "CSV"},
+        ),
+        markdown="results/tables/{table}.md",
+        html=report(
+            "results/tables/{table}.html",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}", "form": "page"},
+        ),
+    log:
+        "results/logs/tabulate/{table}.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        settings=as_parameter(plan.tabulate_settings),
+    message:
+        "tabulate {wildcards.table}"
+    shell:
+        stage("synthood.reporting.tabulate") + "--scores {input} > {log} 2>&1"
+
+
+rule plot:
+    input:
+        scores=lambda wildcards: plan.table_runs(wildcards.table, "scores.parquet"),
+        histories=lambda wildcards: plan.table_runs(wildcards.table, "history.csv"),
+    output:
+        roc=report(
+            "results/figures/{table}/roc.png",
+            caption="../report/roc.rst",
+            category="Figures",
+            labels={"table": "{table}", "figure": "ROC curves"},
+        ),
+        histograms=report(
+            "results/figures/{table}/histograms.png",
+            caption="../report/histograms.rst",
+            category="Figures",
+            labels={"table": "{table}", "figure": "score histograms"},
+        ),
+        training=report(
+            "results/figures/{table}/training.png",
+            caption="../report/training.rst",
+            category="Figures",
+            labels={"table": "{table}", "figure": "training curves"},
+        ),
+    log:
+        "results/logs/plot/{table}.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=as_parameter(plan.plot_settings),
+    message:
+        "plot the figures of {wildcards.table}"
+    shell:
+        stage("synthood.reporting.plot")
+        + "--scores {input.scores} --histories {input.histories} > {log} 2>&1"

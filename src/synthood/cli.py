@@ -1,0 +1,36 @@
+"""The console script `synthood`: checks a configuration, writes its schema."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from synthood import __version__
+from synthood.config.load import load_file
+from synthood.config.schema import json_schema
+from synthood.errors import SynthoodError
+
+
+def main(command_line: Sequence[str] | None = None) -> None:
+    """Runs one subcommand; a user's mistake ends in one sentence and exit code 1."""
+    parser = argparse.ArgumentParser(prog="synthood", description="Synthetic data for out-of-distribution detection.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("check", help="check configuration files without running anything")
+    check.add_argument("files", type=Path, nargs="*", default=[Path("config.yaml")])
+    commands.add_parser("schema", help="print the JSON schema of configuration files")
+    arguments = parser.parse_args(command_line)
+    try:
+        if arguments.command == "schema":
+            print(json_schema(), end="")
+            return
+        for file in arguments.files:
+            config = load_file(file)
+            print(f"{file}: valid; tables {', '.join(config.tables)}, recipes {', '.join(config.recipes)}")
+    except SynthoodError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

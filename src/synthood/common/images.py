@@ -1,0 +1,72 @@
+"""Image sets: uint8 images with labels, class names and a SHA-256 for every image."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from synthood.common.tensors import read_tensors, write_tensors
+from synthood.errors import SynthoodError
+
+OOD_LABEL = -1
+
+
+@dataclass
+class ImageSet:
+    """Images uint8 [N,H,W,3], labels int64 [N] (index into `classes`, or -1 for OOD), extra columns of length N."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    classes: list[str]
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @classmethod
+    def out_of_distribution(cls, images: np.ndarray) -> "ImageSet":
+        return cls(images, np.full(len(images), OOD_LABEL, np.int64), [])
+
+    def check(self, name: object) -> "ImageSet":
+        """Raises where shapes, types or labels do not fit together."""
+        shape, count = self.images.shape, len(self.images)
+        if self.images.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3 or count == 0:
+            raise SynthoodError(f"{name}: expected uint8 images [N,H,W,3] with N >= 1, got {self.images.dtype} {shape}")
+        if self.labels.dtype != np.int64 or self.labels.shape != (count,):
+            raise SynthoodError(f"{name}: expected int64 labels [{count}], got {self.labels.dtype} {self.labels.shape}")
+        if self.labels.min() < OOD_LABEL or self.labels.max() >= max(len(self.classes), 0):
+            raise SynthoodError(
+                f"{name}: labels run from {self.labels.min()} to {self.labels.max()}, "
+                f"but there are {len(self.classes)} classes"
+            )
+        return self
+
+
+def pixel_sha256(images: np.ndarray) -> np.ndarray:
+    """SHA-256 of each image's pixels, uint8 [N,32]."""
+    digests = b"".join(hashlib.sha256(image.tobytes()).digest() for image in np.ascontiguousarray(images))
+    return np.frombuffer(digests, np.uint8).reshape(len(images), 32)
+
+
+def write_images(path: Path, images: ImageSet) -> None:
+    """Writes a checked image set; sample i of part p is `p/i` from here on."""
+    images.check(path)
+    columns = {"pixel_sha256": pixel_sha256(images.images), **images.columns}
+    write_tensors(path, {"images": images.images, "labels": images.labels, **columns}, {"classes": images.classes})
+
+
+def read_images(path: Path) -> ImageSet:
+    """Reads an image set and checks it."""
+    arrays, header = read_tensors(path)
+    if not {"images", "labels"} <= arrays.keys():
+        raise SynthoodError(f"{path}: not an image set (it holds {', '.join(arrays)})")
+    images, labels = arrays.pop("images"), arrays.pop("labels")
+    return ImageSet(images, labels, list(header["classes"]), arrays).check(path)
+
+
+def concatenate(sets: list[ImageSet]) -> ImageSet:
+    """One set after the other; all must share their classes."""
+    if any(other.classes != sets[0].classes for other in sets):
+        raise SynthoodError(f"image sets of different classes cannot be joined: {[s.classes for s in sets]}")
+    return ImageSet(np.concatenate([s.images for s in sets]), np.concatenate([s.labels for s in sets]), sets[0].classes)

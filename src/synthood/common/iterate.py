@@ -1,0 +1,134 @@
+"""The loop under every fit: resumable, stopping at the first loss that is not finite."""
+
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from synthood.common.artefact import replacing
+from synthood.common.progress import Progress
+from synthood.errors import SynthoodError
+
+
+class Stateful(Protocol):
+    """Networks, optimisers, averages: whatever can say and take back what it has learned."""
+
+    def state_dict(self) -> Any: ...
+
+    def load_state_dict(self, state: Any) -> Any: ...
+
+
+class ResumeFile:
+    """Where a job keeps the state of its fits; not an output, so that Snakemake leaves it alone."""
+
+    def __init__(self, path: Path | None, fingerprint: str, save_seconds: float = 60.0) -> None:
+        self.path, self.fingerprint, self.save_seconds = path, fingerprint, save_seconds
+
+    def load(self, name: str) -> dict[str, Any] | None:
+        """The state saved under `name` by the same job; None where there is none or it was another job's."""
+        file = self._file(name)
+        if file is None or not file.exists():
+            return None
+        try:
+            state = torch.load(file, weights_only=True)
+        except Exception as error:  # any unreadable state only costs its time
+            print(f"{file}: unreadable resume state ({error}); starting over", flush=True)
+            return None
+        if state["fingerprint"] != self.fingerprint:
+            print(f"{file}: resume state of other settings, inputs or code; starting over", flush=True)
+            return None
+        return dict(state)
+
+    def save(self, name: str, state: dict[str, Any]) -> None:
+        """Replaces the state of `name`."""
+        if (file := self._file(name)) is not None:
+            with replacing(file) as temporary:
+                torch.save({"fingerprint": self.fingerprint, **state}, temporary)
+
+    def clear(self) -> None:
+        """Removes every state of the job, once its output stands."""
+        if self.path is not None and self.path.is_dir():
+            for file in self.path.iterdir():
+                file.unlink()
+            self.path.rmdir()
+
+    def _file(self, name: str) -> Path | None:
+        return None if self.path is None else self.path / f"{name}.pt"
+
+
+class Stopped(SystemExit):
+    """SIGTERM arrived and the state was saved."""
+
+
+class Iteration:
+    """Steps `0..total` of one fit; goes on where a killed run of the same job left off.
+
+    The random numbers of a step must come from the step's number (`common.seeds`), so that no generator's
+    state needs saving and a resumed run equals an undisturbed one.
+    """
+
+    def __init__(self, name: str, total: int, resume: ResumeFile, state: Mapping[str, Stateful]) -> None:
+        self.name, self.total, self.resume, self.state = name, total, resume, state
+        self.history: list[dict[str, float]] = []
+        self.figures: dict[str, float] = {}
+        self._terminated = False
+
+    def __iter__(self) -> Iterator[int]:
+        start = self._restore()
+        progress = Progress(self.name, self.total, start)
+        previous = signal.signal(signal.SIGTERM, self._terminate)
+        saved = time.monotonic()
+        try:
+            for step in range(start, self.total):
+                yield step
+                progress.update(step + 1, self.figures)
+                if self._terminated or time.monotonic() - saved >= self.resume.save_seconds:
+                    self._save(step + 1)
+                    saved = time.monotonic()
+                if self._terminated:
+                    print(f"{self.name}: stopped by SIGTERM, saved at step {step + 1}", flush=True)
+                    raise Stopped(143)
+            self._save(self.total)
+        finally:
+            progress.close()
+            signal.signal(signal.SIGTERM, previous)
+
+    def check(self, step: int, learning_rate: float, epoch: int | None = None, **losses: float) -> None:
+        """Shows the step's losses; raises where one is not finite."""
+        self.figures = losses if epoch is None else {"epoch": epoch, **losses}
+        for name, value in losses.items():
+            if not math.isfinite(value):
+                where = f"step {step}" if epoch is None else f"epoch {epoch}, step {step}"
+                raise SynthoodError(
+                    f"{self.name}: {name} became {value} at {where} with learning rate {learning_rate:.3g}; "
+                    f"lower the learning rate"
+                )
+
+    def _terminate(self, *_: object) -> None:
+        self._terminated = True
+
+    def _restore(self) -> int:
+        saved = self.resume.load(self.name)
+        if saved is None:
+            return 0
+        for key, part in self.state.items():
+            part.load_state_dict(saved["state"][key])
+        self.history = list(saved["history"])
+        print(f"{self.name}: resumed at step {saved['step']} of {self.total}", flush=True)
+        return int(saved["step"])
+
+    def _save(self, step: int) -> None:
+        if self.resume.path is not None:
+            state = {key: part.state_dict() for key, part in self.state.items()}
+            self.resume.save(self.name, {"step": step, "state": state, "history": self.history})
+
+
+def set_threads(threads: int) -> None:
+    """One job uses `threads` cores, and waits without spinning."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    torch.set_num_threads(threads)

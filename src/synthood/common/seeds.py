@@ -1,0 +1,20 @@
+"""Random numbers that depend on names alone: the same on every run, restart and job order."""
+
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def derived_seed(*parts: str | int) -> int:
+    """A 63-bit seed from what it is for, e.g. `derived_seed(seed, "augmentation", step)`."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def generator(*parts: str | int) -> "torch.Generator":
+    """A CPU generator seeded by `derived_seed`."""
+    import torch
+
+    return torch.Generator().manual_seed(derived_seed(*parts))

@@ -1,0 +1,152 @@
+"""A stage on the command line: arguments, one lock per output, fingerprint, provenance, plain errors."""
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from synthood import __version__
+from synthood.common import artefact
+from synthood.errors import SynthoodError
+
+NOT_IN_FINGERPRINT = ("output", "resume", "save_seconds")
+RECORDED_PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scikit-learn", "pandas")
+
+
+class Job:
+    """What a stage's function is given: its arguments, its outputs, and where to keep resume states."""
+
+    def __init__(self, stage: str, arguments: argparse.Namespace) -> None:
+        self.stage, self.arguments = stage, arguments
+        self.began = time.time()
+        self.facts: dict[str, Any] = {}
+        self.fingerprint = self._fingerprint()
+
+    @contextmanager
+    def writing(self, path: Path) -> Iterator[Path]:
+        """A temporary path for an output: renamed, and its provenance recorded, when the block ends well."""
+        with artefact.replacing(path) as temporary:
+            yield temporary
+            artefact.write_provenance(path, temporary, self._provenance())
+
+    def made_meanwhile(self) -> bool:
+        """Whether another process has just finished this very job."""
+        outputs: list[Path] = self.arguments.output
+        return all(
+            path.exists() and artefact.read_provenance(path).get("fingerprint") == self.fingerprint for path in outputs
+        )
+
+    def _fingerprint(self) -> str:
+        """Digest of settings, code and the content of all inputs; paths and run-time options stay out."""
+        parts: list[Any] = [self.stage, os.environ.get("SYNTHOOD_CODE", "")]
+        for name, value in sorted(vars(self.arguments).items()):
+            if name in NOT_IN_FINGERPRINT:
+                continue
+            values = value if isinstance(value, list) else [value]
+            parts.append([name, [artefact.verify(v) if isinstance(v, Path) else str(v) for v in values]])
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def _provenance(self) -> dict[str, Any]:
+        return {
+            "stage": self.stage,
+            "fingerprint": self.fingerprint,
+            "settings": getattr(self.arguments, "settings", None),
+            "threads": self.arguments.threads,
+            "seconds": round(time.time() - self.began, 2),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "host": socket.gethostname(),
+            "python": platform.python_version(),
+            "packages": {"synthood": __version__, **_versions()},
+            **self.facts,
+        }
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that every stage has."""
+    result = argparse.ArgumentParser(description=description)
+    result.add_argument("--settings", default="{}", help="the stage's settings as JSON")
+    result.add_argument("--output", type=Path, nargs="+", required=True, help="what the stage writes")
+    result.add_argument("--threads", type=int, default=int(os.environ.get("OMP_NUM_THREADS", "1")))
+    return result
+
+
+def resumable(result: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Adds the options of a stage that fits something."""
+    result.add_argument("--resume", type=Path, help="folder for the state of an unfinished fit")
+    result.add_argument("--save-seconds", type=float, default=60.0, help="time between two saved states")
+    return with_gpus(result)
+
+
+def with_gpus(result: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Adds the option of a stage that can compute on a GPU."""
+    result.add_argument("--gpus", type=int, default=0, help="0: compute on the CPU")
+    return result
+
+
+def run(
+    arguments: argparse.ArgumentParser, function: Callable[[Job], None], command_line: Sequence[str] | None = None
+) -> None:
+    """Parses, waits for the outputs' lock, runs the stage; a user's mistake ends in one sentence and exit code 1."""
+    parsed = arguments.parse_args(command_line)
+    stage = Path(sys.modules[function.__module__].__file__ or "stage").stem
+    os.environ["OMP_NUM_THREADS"] = str(parsed.threads)
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        with _locked(parsed.output[0]) as waited:
+            job = Job(stage, parsed)
+            if waited and job.made_meanwhile():
+                print(f"{parsed.output[0]}: made meanwhile by another process with the same inputs; kept")
+                for path in parsed.output:
+                    os.utime(path)
+                return
+            function(job)
+    except SynthoodError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except (MemoryError, OSError) as error:
+        traceback.print_exc()
+        print(f"error: {stage}: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Holds the lock of an output; yields whether another process held it first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.parent / f".{path.name}.lock")
+    waited = False
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        waited = True
+        print(f"{path}: another process is writing it; waiting for it to end", flush=True)
+        lock.acquire()
+    try:
+        yield waited
+    finally:
+        lock.release()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in RECORDED_PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

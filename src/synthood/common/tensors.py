@@ -1,0 +1,34 @@
+"""Tensors in safetensors files, as numpy arrays, with one JSON header."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from synthood.common.artefact import verify
+from synthood.errors import SynthoodError
+
+Arrays = dict[str, np.ndarray]
+
+
+def write_tensors(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
+    """Writes arrays and a header; a single metadata key keeps the bytes the same on every run."""
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    save_file(contiguous, path, metadata={"synthood": json.dumps(header, sort_keys=True)})
+
+
+def read_tensors(path: Path, *names: str) -> tuple[Arrays, dict[str, Any]]:
+    """Arrays (all, or those named) and header of a verified file; an error names a file that is not one of ours."""
+    verify(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            keys = set(file.keys())
+            if "synthood" not in metadata or not set(names) <= keys:
+                raise SynthoodError(f"{path}: not a file that this stage reads (it holds {', '.join(sorted(keys))})")
+            return {name: file.get_tensor(name) for name in names or sorted(keys)}, json.loads(metadata["synthood"])
+    except SafetensorError as error:
+        raise SynthoodError(f"{path}: not a readable safetensors file ({error}); delete it and run again") from error

@@ -1,0 +1,115 @@
+"""Mistakes in a configuration, told with key path, what was expected and the nearest valid name."""
+
+import difflib
+import types
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from synthood.errors import SynthoodError
+
+SHOWN = 8
+
+
+class MistakeError(SynthoodError):
+    """Something wrong at one key path."""
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(f"{path}: {what}" if path else what)
+        self.path, self.what = path, what
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """'; did you mean ...?' or the list of what is known."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}? (known: {', '.join(names)})" if close else f" (known: {', '.join(names)})"
+
+
+def told(error: ValidationError, model: type[BaseModel], raw: Any) -> list[MistakeError]:
+    """pydantic's findings in our words, one per key path."""
+    mistakes: dict[str, MistakeError] = {}
+    for finding in error.errors(include_url=False):
+        path, owner = locate(model, raw, finding["loc"])
+        what = _sentence(finding, owner)
+        text = ".".join(str(part) for part in path)
+        mistakes.setdefault(text, MistakeError(text, what))
+    return list(mistakes.values())
+
+
+def _sentence(finding: Any, owner: type[BaseModel] | None) -> str:
+    kind, given, context = finding["type"], finding.get("input"), finding.get("ctx", {})
+    if kind == "extra_forbidden":
+        key = str(finding["loc"][-1])
+        return "unknown key" + (nearest(key, _keys(owner)) if owner else "")
+    if kind == "missing":
+        return "this key is missing"
+    if kind == "union_tag_invalid":
+        tags = [tag.strip().strip("'") for tag in context["expected_tags"].split(",")]
+        return f"unknown kind {context['tag']!r}{nearest(str(context['tag']), tags)}"
+    if kind == "union_tag_not_found":
+        return "the key `kind` is missing"
+    if kind == "literal_error":
+        return f"expected {context['expected']}, got {given!r}"
+    if kind == "too_short":
+        return "must not be empty; fill it or take the key away"
+    if kind == "value_error":
+        return str(context["error"])
+    message = finding["msg"]
+    return f"{message[0].lower()}{message[1:]}, got {given!r}"
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def locate(model: type[BaseModel], raw: Any, loc: tuple[Any, ...]) -> tuple[list[Any], type[BaseModel] | None]:
+    """The key path of a pydantic location, without the union tags in it, and the model that owns its last key."""
+    path: list[Any] = []
+    owner: type[BaseModel] | None = model
+    expected: Any = model
+    for position, step in enumerate(loc):
+        options = _options(expected)
+        tagged = [option for option in options if step in _tags(option)]
+        if len(options) > 1 and tagged and not (isinstance(raw, dict) and step in raw):
+            expected = tagged[0]
+            continue
+        if step == "[key]":
+            continue
+        owner, expected = _inside(options, step, last=position == len(loc) - 1)
+        path.append(step)
+        raw = raw.get(step) if isinstance(raw, dict) else None
+    return path, owner
+
+
+def _options(expected: Any) -> list[Any]:
+    """The alternatives of a type, annotations and None taken off."""
+    while get_origin(expected) is Annotated:
+        expected = get_args(expected)[0]
+    if get_origin(expected) in (Union, types.UnionType):
+        return [option for part in get_args(expected) if part is not type(None) for option in _options(part)]
+    return [expected]
+
+
+def _tags(option: Any) -> tuple[Any, ...]:
+    if not (isinstance(option, type) and issubclass(option, BaseModel)) or "kind" not in option.model_fields:
+        return ()
+    annotation = option.model_fields["kind"].annotation
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def _inside(options: list[Any], step: Any, last: bool) -> tuple[type[BaseModel] | None, Any]:
+    """The model among `options` that owns key `step`, and the type of its value."""
+    for option in options:
+        if isinstance(option, type) and issubclass(option, BaseModel):
+            for name, field in option.model_fields.items():
+                if step in (name, field.alias):
+                    return option, Annotated[field.annotation, None]
+            if last:
+                return option, None
+        if get_origin(option) is dict:
+            return None, get_args(option)[1]
+        if get_origin(option) in (list, tuple):
+            return None, get_args(option)[0]
+    return None, None

@@ -1,0 +1,28 @@
+"""The whole configuration as one typed model; the sections' models live with their stages."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from synthood.common.precision import Precision
+from synthood.config.base import Name, Settings
+from synthood.data.settings import DatasetSettings
+from synthood.evaluation.settings import Detector
+from synthood.generators.settings import AssessSettings, Generator
+from synthood.reporting.settings import FigureSettings, TableSettings
+from synthood.training.settings import RecipeSettings
+
+
+class Config(Settings):
+    """config.yaml, after `like:` has been followed."""
+
+    version: Annotated[Literal[1], Field(description="of this format")]
+    build: Annotated[list[Name], Field(min_length=1, description="the tables that `snakemake` makes")]
+    precision: Annotated[Precision, Field(description="auto: bfloat16 where the processor has it")] = "auto"
+    datasets: Annotated[dict[Name, DatasetSettings], Field(min_length=1)]
+    generators: Annotated[dict[Name, Generator], Field(min_length=1)] = {}
+    assess: AssessSettings | None = None
+    recipes: Annotated[dict[Name, RecipeSettings], Field(min_length=1)]
+    detectors: Annotated[dict[Name, Detector], Field(min_length=1)]
+    tables: Annotated[dict[Name, TableSettings], Field(min_length=1)]
+    figures: FigureSettings = FigureSettings()

@@ -1,0 +1,51 @@
+"""Stage `prepare`: one part of a dataset as an image set."""
+
+from collections.abc import Sequence
+
+from synthood.common import stage
+from synthood.common.images import ImageSet, write_images
+from synthood.data.digits import extra_digits, id_split, shuffled_quadrants
+from synthood.data.far import noise, photo_patches, textures
+from synthood.data.settings import (
+    Digits,
+    IdDigits,
+    Noise,
+    PartSettings,
+    PhotoPatches,
+    ShuffledQuadrants,
+    Textures,
+)
+from synthood.errors import SynthoodError
+
+
+def prepare(settings: PartSettings) -> ImageSet:
+    """The images of one part; OOD test sets carry the label -1."""
+    match settings.source:
+        case IdDigits() as source:
+            return id_split(source)[settings.part]
+        case Digits() as source:
+            return extra_digits(source)
+        case PhotoPatches() as source:
+            return photo_patches(source)
+        case Textures() as source:
+            return textures(source)
+        case Noise() as source:
+            return noise(source)
+        case ShuffledQuadrants() as source if settings.validation is not None:
+            return shuffled_quadrants(source, id_split(settings.validation)["val"])
+        case source:
+            raise SynthoodError(f"part {settings.part}: no adapter makes images from {source}")
+
+
+def main(command_line: Sequence[str] | None = None) -> None:
+    def work(job: stage.Job) -> None:
+        images = prepare(PartSettings.parse(job.arguments.settings))
+        with job.writing(job.arguments.output[0]) as path:
+            write_images(path, images)
+        print(f"{job.arguments.output[0]}: {len(images)} images of {len(images.classes)} classes")
+
+    stage.run(stage.parser(__doc__), work, command_line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Settings of the `datasets` section: where ID images, OOD sets and the OOD validation set come from."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from synthood.config.base import Count, Name, Positive, Seed, Settings
+
+RESERVED_PARTS = ("train", "val", "test", "ood_validation")
+
+
+class Nuisance(Settings):
+    """Transformations drawn once per image, that make the task harder: all uniform within their bounds."""
+
+    rotation: Annotated[float, Field(ge=0, le=180, description="degrees, drawn from [-rotation, rotation]")] = 0.0
+    scale: Annotated[tuple[Positive, Positive], Field(description="factor of the size, from low to high")] = (1.0, 1.0)
+    contrast: Annotated[tuple[Positive, Positive], Field(description="factor of the brightness, from low to high")] = (
+        1.0,
+        1.0,
+    )
+
+
+class Digits(Settings):
+    """scikit-learn's 1,797 handwritten digits, enlarged from 8x8 to 32x32 RGB."""
+
+    kind: Literal["digits"]
+    classes: Annotated[list[Annotated[int, Field(ge=0, le=9)]], Field(min_length=1)]
+    nuisance: Nuisance = Nuisance()
+    seed: Seed = 0
+
+
+class IdDigits(Digits):
+    """The digits that the classifier is taught, split by class: what train and val leave is the test set."""
+
+    train_per_class: Count
+    val_per_class: Count
+
+    @property
+    def class_count(self) -> int:
+        return len(self.classes)
+
+    @model_validator(mode="after")
+    def _leaves_a_test_set(self) -> "IdDigits":
+        smallest = 174
+        if self.train_per_class + self.val_per_class > smallest - 20:
+            raise ValueError(
+                f"train_per_class + val_per_class must leave 20 test images of the rarest digit, "
+                f"so be at most {smallest - 20}"
+            )
+        return self
+
+
+class PhotoPatches(Settings):
+    """32x32 patches of scikit-learn's two photographs (a temple, a flower)."""
+
+    kind: Literal["photo-patches"]
+    images: Count
+    seed: Seed = 0
+
+
+class Textures(Settings):
+    """Gratings, checkerboards and filtered noise, in colour."""
+
+    kind: Literal["textures"]
+    images: Count
+    seed: Seed = 0
+
+
+class Noise(Settings):
+    """Independent uniform pixels."""
+
+    kind: Literal["noise"]
+    images: Count
+    seed: Seed = 0
+
+
+class ShuffledQuadrants(Settings):
+    """Digits of the ID validation images with their four quadrants permuted: OOD without new content."""
+
+    kind: Literal["shuffled-quadrants"]
+    images: Count
+    seed: Seed = 0
+
+
+Source = Annotated[Digits | PhotoPatches | Textures | Noise | ShuffledQuadrants, Field(discriminator="kind")]
+OodSets = dict[Name, Source]
+
+
+class DatasetSettings(Settings):
+    """An ID benchmark: ID images, near and far OOD test sets, and one OOD validation set apart from them."""
+
+    id: Annotated[IdDigits, Field(description="the images the classifier is taught")]
+    extra: Annotated[OodSets, Field(description="sets that only generators may learn from; never tested on")] = {}
+    near: Annotated[OodSets, Field(min_length=1)]
+    far: Annotated[OodSets, Field(min_length=1)]
+    ood_validation: Annotated[Source, Field(description="for hyperparameter search; disjoint from every test set")]
+
+    @model_validator(mode="after")
+    def _part_names_are_unique(self) -> "DatasetSettings":
+        names = [*RESERVED_PARTS, *self.extra, *self.near, *self.far]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"a set's name may stand once and not be one of {', '.join(RESERVED_PARTS)}: {twice[0]}")
+        return self
+
+    @model_validator(mode="after")
+    def _tests_are_new_to_everyone(self) -> "DatasetSettings":
+        taught = set(self.id.classes)
+        for source in self.extra.values():
+            taught |= set(source.classes) if isinstance(source, Digits) else set()
+        for name, source in {**self.near, **self.far}.items():
+            if isinstance(source, Digits) and taught & set(source.classes):
+                raise ValueError(
+                    f"OOD set {name} holds digit {min(taught & set(source.classes))}, "
+                    f"which a classifier or generator is taught"
+                )
+        return self
+
+    @property
+    def ood_sets(self) -> list[str]:
+        return [*self.near, *self.far]
+
+    @property
+    def evaluated_parts(self) -> list[str]:
+        return [*RESERVED_PARTS, *self.ood_sets]
+
+    def source(self, part: str) -> Settings:
+        """What the part is made from; train, val and test share the ID source."""
+        if part in ("train", "val", "test"):
+            return self.id
+        if part == "ood_validation":
+            return self.ood_validation
+        return {**self.extra, **self.near, **self.far}[part]
+
+
+class PartSettings(Settings):
+    """One job of `prepare`: a part of a dataset and what it is made from."""
+
+    part: Name
+    source: Annotated[
+        IdDigits | Digits | PhotoPatches | Textures | Noise | ShuffledQuadrants, Field(union_mode="left_to_right")
+    ]
+    validation: IdDigits | None = None

@@ -1,0 +1,40 @@
+"""Stage `extract`: logits and penultimate features of every part, from one forward pass."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from synthood.common import stage
+from synthood.common.devices import device_for
+from synthood.common.images import read_images
+from synthood.common.iterate import set_threads
+from synthood.evaluation.features import Features, write_head, write_part
+from synthood.training.fit import logits_and_features
+from synthood.training.model import Classifier
+
+
+def main(command_line: Sequence[str] | None = None) -> None:
+    def work(job: stage.Job) -> None:
+        arguments = job.arguments
+        set_threads(arguments.threads)
+        classifier = Classifier.load(arguments.model)
+        with device_for(arguments.gpus) as device, job.writing(arguments.output[0]) as folder:
+            classifier.network.to(device)
+            folder.mkdir()
+            head = classifier.network.head
+            write_head(folder, head.weight.detach().cpu(), head.bias.detach().cpu())
+            for path in arguments.images:
+                images = read_images(path)
+                logits, features = logits_and_features(classifier, images.images, device)
+                write_part(folder, path.stem, Features(logits, features, torch.from_numpy(images.labels)))
+                print(f"{path.stem}: {len(images)} images", flush=True)
+
+    parser = stage.with_gpus(stage.parser(__doc__))
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--images", type=Path, nargs="+", required=True, help="image sets; a part is named by its file")
+    stage.run(parser, work, command_line)
+
+
+if __name__ == "__main__":
+    main()

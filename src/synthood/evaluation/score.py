@@ -1,0 +1,86 @@
+"""Stage `score`: confidence of every detector on every sample of a model, and the metrics."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from synthood.common import stage
+from synthood.common.iterate import set_threads
+from synthood.errors import SynthoodError
+from synthood.evaluation.detectors import fit
+from synthood.evaluation.features import FeatureFolder
+from synthood.evaluation.metrics import Ranking, ood_metrics
+from synthood.evaluation.settings import ScoreSettings
+
+
+def confidences(folder: FeatureFolder, settings: ScoreSettings) -> pd.DataFrame:
+    """A row per sample of test and OOD sets: part, index, label, prediction, and a float32 column per detector."""
+    reference = folder.reference()
+    scores = {name: fit(detector, reference) for name, detector in settings.detectors.items()}
+    tables = []
+    for part in ["test", *settings.near, *settings.far]:
+        features = folder.part(part)
+        columns: dict[str, object] = {
+            "part": part,
+            "index": np.arange(len(features)),
+            "label": features.labels.numpy(),
+            "prediction": features.logits.argmax(1).numpy(),
+        }
+        for name, score in scores.items():
+            confidence = score(features)
+            if not torch.isfinite(confidence).all():
+                raise SynthoodError(f"{folder.folder}: detector {name} gives a score on {part} that is not finite")
+            columns[name] = confidence.numpy().astype(np.float32)
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True).astype({"part": "str"})
+
+
+def id_accuracy(scores: pd.DataFrame) -> float:
+    """Share of ID test images classified right."""
+    test = scores[scores["part"] == "test"]
+    return float((test["label"] == test["prediction"]).mean())
+
+
+def metrics(scores: pd.DataFrame, settings: ScoreSettings) -> pd.DataFrame:
+    """A row per detector, set and metric; `near` and `far` are unweighted means over their sets."""
+    rows = [{"detector": "", "set": "test", "metric": "id_accuracy", "value": id_accuracy(scores)}]
+    parts = dict(list(scores.groupby("part", sort=False)))
+    for detector in settings.detectors:
+        values: dict[str, dict[str, float]] = {}
+        for part in [*settings.near, *settings.far]:
+            ranking = Ranking(parts["test"][detector].to_numpy(), parts[part][detector].to_numpy())
+            values[part] = {name: float(value[0]) for name, value in ood_metrics(ranking.sweep()).items()}
+        for role, members in (("near", settings.near), ("far", settings.far)):
+            values[role] = {
+                name: float(np.mean([values[part][name] for part in members])) for name in values[members[0]]
+            }
+        rows += [
+            {"detector": detector, "set": part, "metric": name, "value": value}
+            for part, named in values.items()
+            for name, value in named.items()
+        ]
+    return pd.DataFrame(rows)
+
+
+def main(command_line: Sequence[str] | None = None) -> None:
+    def work(job: stage.Job) -> None:
+        set_threads(job.arguments.threads)
+        settings = ScoreSettings.parse(job.arguments.settings)
+        scores = confidences(FeatureFolder(job.arguments.features), settings)
+        table, summary = job.arguments.output
+        with job.writing(table) as path:
+            scores.to_parquet(path, index=False)
+        with job.writing(summary) as path:
+            metrics(scores, settings).to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
+        print(f"{table}: {len(scores)} samples, {len(settings.detectors)} detectors")
+
+    parser = stage.parser(__doc__)
+    parser.add_argument("--features", type=Path, required=True, help="folder that extract wrote")
+    stage.run(parser, work, command_line)
+
+
+if __name__ == "__main__":
+    main()

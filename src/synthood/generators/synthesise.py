@@ -1,0 +1,57 @@
+"""Stage `synthesise`: one block of synthetic ID images, image i of class i mod C and with its own seed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from synthood.common import stage
+from synthood.common.images import ImageSet, write_images
+from synthood.common.iterate import set_threads
+from synthood.common.seeds import derived_seed
+from synthood.errors import SynthoodError
+from synthood.generators.folder import Description
+from synthood.generators.settings import BigGANSampling, BlockSettings
+
+
+def synthesise(folder: Path, settings: BlockSettings) -> ImageSet:
+    """The images of one block; a cut block is computed whole, so that its images do not depend on the cut."""
+    description = Description.read(folder)
+    if description.kind != settings.generator.kind:
+        raise SynthoodError(f"{folder}: holds a {description.kind}, the settings ask for {settings.generator.kind}")
+    first = settings.block * settings.block_size
+    indices = range(first, first + settings.block_size)
+    labels = torch.tensor([index % len(description.classes) for index in indices])
+    seeds = [derived_seed(settings.generator.sample.seed, "image", index) for index in indices]
+    if isinstance(settings.generator, BigGANSampling):
+        from synthood.generators import biggan
+
+        images = biggan.sample(biggan.load(folder), labels, seeds, settings.generator.sample.truncation)
+    else:
+        from synthood.generators import stable_diffusion
+
+        prompts = [description.prompt.format(word=description.classes[label]) for label in labels]
+        pipeline = stable_diffusion.load(folder)
+        images = stable_diffusion.sample(pipeline, prompts, seeds, settings.generator.sample)
+    kept = slice(settings.count)
+    columns = {"seed": np.array(seeds[kept], np.int64)}
+    return ImageSet(images.numpy()[kept], labels.numpy()[kept], description.classes, columns)
+
+
+def main(command_line: Sequence[str] | None = None) -> None:
+    def work(job: stage.Job) -> None:
+        set_threads(job.arguments.threads)
+        settings = BlockSettings.parse(job.arguments.settings)
+        images = synthesise(job.arguments.generator, settings)
+        with job.writing(job.arguments.output[0]) as path:
+            write_images(path, images)
+        print(f"{job.arguments.output[0]}: {len(images)} images")
+
+    parser = stage.with_gpus(stage.parser(__doc__))
+    parser.add_argument("--generator", type=Path, required=True, help="folder of a fitted generator")
+    stage.run(parser, work, command_line)
+
+
+if __name__ == "__main__":
+    main()

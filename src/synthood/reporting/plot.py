@@ -1,0 +1,142 @@
+"""Stage `plot`: ROC curves, score histograms and training curves of a table's runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+
+from synthood.common import stage
+from synthood.common.artefact import verify
+from synthood.evaluation.metrics import Ranking
+from synthood.reporting.settings import PlotSettings
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+Run = tuple[str, str, int]
+GRID = np.linspace(0, 1, 201)
+PANEL = 2.3
+
+
+def colour(index: int) -> str:
+    return f"C{index % 10}"
+
+
+def roc_figure(scores: dict[Run, pd.DataFrame], settings: PlotSettings) -> Figure:
+    """Rows: detectors; columns: OOD sets; a line per recipe, the mean over seeds."""
+    columns = [(d, part) for d in settings.datasets for part in [*settings.near[d], *settings.far[d]]]
+    figure, axes = grid(len(settings.detectors), len(columns))
+    for row, detector in enumerate(settings.detectors):
+        for column, (dataset, part) in enumerate(columns):
+            axis = axes[row, column]
+            for index, recipe in enumerate(settings.recipes):
+                frames = [scores[dataset, recipe, seed] for seed in settings.seeds]
+                curve = np.mean([roc_curve(frame, detector, part) for frame in frames], axis=0)
+                axis.plot(GRID, curve, color=colour(index), label=recipe, linewidth=1.2)
+            axis.plot([0, 1], [0, 1], color="0.8", linewidth=0.8, zorder=0)
+            axis.set(xlim=(0, 1), ylim=(0, 1.01), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+            name_panel(axis, row, column, detector, part)
+    figure.supxlabel("share of OOD accepted", fontsize=9)
+    figure.supylabel("share of ID accepted", fontsize=9)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=6, fontsize=8)
+    return figure
+
+
+def roc_curve(frame: pd.DataFrame, detector: str, part: str) -> np.ndarray:
+    """Share of ID accepted at each share of OOD in `GRID`."""
+    confidence = {name: frame.loc[frame["part"] == name, detector].to_numpy() for name in ("test", part)}
+    sweep = Ranking(confidence["test"], confidence[part]).sweep()
+    ood = np.append(0.0, sweep.ood_above[0] / sweep.ood_above[0, -1])
+    ids = np.append(0.0, sweep.id_above[0] / sweep.id_above[0, -1])
+    return np.interp(GRID, ood, ids)
+
+
+def histogram_figure(scores: dict[Run, pd.DataFrame], settings: PlotSettings) -> Figure:
+    """Rows: detectors; columns: recipes; densities of test and OOD sets, of the first dataset and seed."""
+    dataset, seed = settings.datasets[0], settings.seeds[0]
+    parts = ["test", *settings.near[dataset], *settings.far[dataset]]
+    figure, axes = grid(len(settings.detectors), len(settings.recipes))
+    for row, detector in enumerate(settings.detectors):
+        for column, recipe in enumerate(settings.recipes):
+            axis = axes[row, column]
+            frame = scores[dataset, recipe, seed]
+            low, high = np.percentile(frame[detector], [0.5, 99.5])
+            bins = np.linspace(low, high if high > low else low + 1, 41)
+            for index, part in enumerate(parts):
+                values = np.clip(frame.loc[frame["part"] == part, detector], bins[0], bins[-1])
+                style = {"histtype": "stepfilled", "alpha": 0.35} if part == "test" else {"histtype": "step"}
+                axis.hist(values, bins=bins, density=True, color=colour(index), label=part, **style)
+            axis.set_yticks([])
+            name_panel(axis, row, column, detector, recipe)
+    figure.supxlabel("confidence (larger: more ID)", fontsize=9)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=6, fontsize=8)
+    return figure
+
+
+def training_figure(histories: dict[Run, pd.DataFrame], settings: PlotSettings) -> Figure:
+    """Rows: datasets; columns: loss, training and validation accuracy; a thin line per seed."""
+    columns = {"loss": "training loss", "accuracy": "training accuracy", "val_accuracy": "validation accuracy"}
+    figure, axes = grid(len(settings.datasets), len(columns), width=3.4)
+    for row, dataset in enumerate(settings.datasets):
+        for column, (key, name) in enumerate(columns.items()):
+            axis = axes[row, column]
+            for index, recipe in enumerate(settings.recipes):
+                for seed in settings.seeds:
+                    history = histories[dataset, recipe, seed]
+                    label = recipe if seed == settings.seeds[0] else None
+                    axis.plot(history["epoch"] + 1, history[key], color=colour(index), label=label, linewidth=0.9)
+            if key == "loss":
+                axis.set_yscale("log")
+            axis.set_xlabel("epoch", fontsize=8)
+            name_panel(axis, row, column, dataset, name)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=6, fontsize=8)
+    return figure
+
+
+def grid(rows: int, columns: int, width: float = PANEL) -> tuple[Figure, np.ndarray]:
+    """A grid of panels, always two-dimensional."""
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width * columns + 0.6, PANEL * rows + 0.6), squeeze=False, layout="constrained"
+    )
+    return figure, axes
+
+
+def name_panel(axis: Axes, row: int, column: int, row_name: str, column_name: str) -> None:
+    """Names columns above the first row and rows at the left."""
+    axis.tick_params(labelsize=7)
+    if row == 0:
+        axis.set_title(column_name, fontsize=9)
+    if column == 0:
+        axis.set_ylabel(row_name, fontsize=9)
+
+
+def main(command_line: Sequence[str] | None = None) -> None:
+    def work(job: stage.Job) -> None:
+        settings = PlotSettings.parse(job.arguments.settings)
+        runs = [(d, r, s) for d in settings.datasets for r in settings.recipes for s in settings.seeds]
+        for path in [*job.arguments.scores, *job.arguments.histories]:
+            verify(path)
+        scores = {run: pd.read_parquet(path) for run, path in zip(runs, job.arguments.scores, strict=True)}
+        histories = {run: pd.read_csv(path) for run, path in zip(runs, job.arguments.histories, strict=True)}
+        figures = [
+            roc_figure(scores, settings),
+            histogram_figure(scores, settings),
+            training_figure(histories, settings),
+        ]
+        for path, figure in zip(job.arguments.output, figures, strict=True):
+            with job.writing(path) as temporary:
+                figure.savefig(temporary, format="png", dpi=settings.figures.dpi, metadata={"Software": None})
+            plt.close(figure)
+
+    parser = stage.parser(__doc__)
+    parser.add_argument("--scores", type=Path, nargs="+", required=True, help="per dataset, recipe, seed")
+    parser.add_argument("--histories", type=Path, nargs="+", required=True, help="in the same order")
+    stage.run(parser, work, command_line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The table of `tabulate` for readers: Markdown, and one HTML page without any outside resource."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from synthood.reporting.settings import TableSettings
+
+METRIC_NAMES = {
+    "auroc": "AUROC",
+    "aupr_in": "AUPR-in",
+    "aupr_out": "AUPR-out",
+    "fpr95_id_positive": "FPR95, ID positive",
+    "fpr95_ood_positive": "FPR95, OOD positive",
+    "id_accuracy": "ID accuracy",
+}
+SMALLER_IS_BETTER = ("fpr95_id_positive", "fpr95_ood_positive")
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title><style>
+body{font:14px/1.45 system-ui,sans-serif;margin:1.5rem;color:#1b1f24;max-width:75rem}
+table{border-collapse:collapse;margin:.5rem 0 1.5rem}
+th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #e3e6ea;white-space:nowrap}
+th{cursor:pointer;border-bottom:2px solid #9aa4af;background:#f6f8fa}
+td.text,th.text{text-align:left}
+small{color:#5b6570}
+td.better{color:#0a6b2d;font-weight:600}td.worse{color:#a3200d;font-weight:600}
+tr.base td{background:#fafbfc}
+</style></head><body>
+<h1>{{ title }}</h1>
+<p>{{ note }}</p>
+{% for block in blocks %}
+<h2>{{ block.heading }}</h2>
+<table><thead><tr>{% for name in block.header %}<th{% if loop.index0 < block.text %} class="text"{% endif %}>\
+{{ name }}</th>{% endfor %}</tr></thead><tbody>
+{% for row in block.rows %}<tr{% if row.base %} class="base"{% endif %}>\
+{% for cell in row.cells %}<td{% if cell.kind %} class="{{ cell.kind }}"{% endif %} data-value="{{ cell.value }}">\
+{{ cell.text }}{% if cell.small %} <small>{{ cell.small }}</small>{% endif %}</td>{% endfor %}</tr>
+{% endfor %}</tbody></table>
+{% endfor %}
+<script>
+for (const head of document.querySelectorAll("th")) head.onclick = () => {
+  const body = head.closest("table").tBodies[0], column = head.cellIndex, down = head.dataset.down !== "1";
+  head.dataset.down = down ? "1" : "0";
+  const key = row => { const v = row.cells[column].dataset.value; return isNaN(v) ? v : Number(v); };
+  [...body.rows].sort((a, b) => (key(a) < key(b) ? 1 : -1) * (down ? 1 : -1)).forEach(row => body.append(row));
+};
+</script></body></html>
+"""
+
+
+Line = dict[Hashable, Any]
+"""A row of the long table."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a cell shows, and what it sorts by."""
+
+    text: str
+    small: str = ""
+    kind: str = ""
+    value: float | str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    cells: list[Cell]
+    base: bool
+
+
+@dataclass(frozen=True)
+class Block:
+    """One rendered table: a dataset and a metric; the first `text` columns are names."""
+
+    heading: str
+    header: list[str]
+    rows: list[Row]
+    text: int
+
+
+def blocks(rows: pd.DataFrame, table: TableSettings) -> list[Block]:
+    """The tables in the order of the settings' columns."""
+    result = []
+    for dataset in table.datasets:
+        for metric in table.columns:
+            chosen = rows[(rows["dataset"] == dataset) & (rows["metric"] == metric)]
+            make = accuracy_block if metric == "id_accuracy" else ood_block
+            result.append(make(chosen, table, f"{METRIC_NAMES[metric]} on {dataset}, %", metric))
+    return result
+
+
+def ood_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: str) -> Block:
+    """Rows: detector and recipe. Columns: near, far, their gains, then every set."""
+    sets = [name for name in dict.fromkeys(chosen["set"]) if name not in ("near", "far")]
+    header = ["detector", "recipe", "near", "gain near", "far", "gain far", *sets]
+    found = {(line["detector"], line["recipe"], line["set"]): line for line in chosen.to_dict("records")}
+    lines = []
+    for detector in table.detectors:
+        for recipe in table.recipes:
+            cells = [Cell(detector, kind="text", value=detector), Cell(recipe, kind="text", value=recipe)]
+            for role in ("near", "far"):
+                line = found[detector, recipe, role]
+                cells += [value_cell(line), gain_cell(line, metric, recipe == table.base)]
+            cells += [value_cell(found[detector, recipe, name], interval=False) for name in sets]
+            lines.append(Row(cells, recipe == table.base))
+    return Block(heading, header, lines, 2)
+
+
+def accuracy_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: str) -> Block:
+    """A row per recipe."""
+    found = {line["recipe"]: line for line in chosen.to_dict("records")}
+    lines = []
+    for recipe in table.recipes:
+        line, base = found[recipe], recipe == table.base
+        cells = [Cell(recipe, kind="text", value=recipe), value_cell(line), gain_cell(line, metric, base)]
+        lines.append(Row(cells, base))
+    return Block(heading, ["recipe", "accuracy", "gain"], lines, 1)
+
+
+def value_cell(line: Line, interval: bool = True) -> Cell:
+    """Mean ± SD, with the interval behind it."""
+    text = f"{100 * line['mean']:.2f}"
+    if pd.notna(line["sd"]):
+        text += f" ± {100 * line['sd']:.2f}"
+    small = f"[{100 * line['low']:.1f}, {100 * line['high']:.1f}]" if interval else ""
+    return Cell(text, small, value=round(float(line["mean"]), 6))
+
+
+def gain_cell(line: Line, metric: str, base: bool) -> Cell:
+    """Difference to the base in points; marked where its interval leaves out zero."""
+    if base:
+        return Cell("–", value=0)
+    sign = -1 if metric in SMALLER_IS_BETTER else 1
+    kind = "better" if min(sign * line["gain_low"], sign * line["gain_high"]) > 0 else ""
+    kind = "worse" if max(sign * line["gain_low"], sign * line["gain_high"]) < 0 else kind
+    small = f"[{100 * line['gain_low']:+.1f}, {100 * line['gain_high']:+.1f}]"
+    return Cell(f"{100 * line['gain']:+.2f}", small, kind, round(float(line["gain"]), 6))
+
+
+def note(table: TableSettings) -> str:
+    """What the numbers are, in words."""
+    seeds = len(table.seeds)
+    return (
+        f"Mean ± standard deviation (ddof 1) over {seeds} seed{'s' if seeds != 1 else ''}; in brackets the "
+        f"{table.confidence:.0%} bootstrap interval over seeds and images jointly ({table.resamples} resamples, "
+        f"shared by all sets and recipes). Gains are over {table.base}, in points; near and far are unweighted "
+        f"means over their sets. FPR95 with ID positive: share of OOD accepted when 95 % of ID is; with OOD positive: "
+        f"share of ID rejected when 95 % of OOD is."
+    )
+
+
+def markdown(rows: pd.DataFrame, table: TableSettings) -> str:
+    """The tables in Markdown; a gain whose interval leaves out zero is bold."""
+    parts = [f"# {table.title}" if table.title else "", note(table)]
+    for block in blocks(rows, table):
+        lines = [" | ".join(block.header), " | ".join(["---"] * len(block.header))]
+        for row in block.rows:
+            lines.append(" | ".join(markdown_cell(cell) for cell in row.cells))
+        parts.append(f"## {block.heading}\n\n" + "\n".join(f"| {line} |" for line in lines))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def markdown_cell(cell: Cell) -> str:
+    text = f"{cell.text} {cell.small}".strip()
+    return f"**{text}**" if cell.kind in ("better", "worse") else text
+
+
+def html_page(rows: pd.DataFrame, table: TableSettings) -> str:
+    """The tables as one page: sorted by a click on a column's name; gains green (better) or red (worse)."""
+    template = jinja2.Environment(autoescape=True).from_string(PAGE)
+    return template.render(title=table.title or "Results", note=note(table), blocks=blocks(rows, table))

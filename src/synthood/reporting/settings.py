@@ -1,0 +1,65 @@
+"""Settings of the `tables` and `figures` sections."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from synthood.config.base import Count, Name, Seed, Settings
+
+Metric = Literal["auroc", "aupr_in", "aupr_out", "fpr95_id_positive", "fpr95_ood_positive", "id_accuracy"]
+
+
+class TableSettings(Settings):
+    """Which runs stand in a table and what is said of them."""
+
+    title: str = ""
+    datasets: Annotated[list[Name], Field(min_length=1)]
+    recipes: Annotated[list[Name], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    detectors: Annotated[list[Name], Field(min_length=1)]
+    base: Annotated[Name, Field(description="the recipe that gains are counted from; one of `recipes`")]
+    columns: Annotated[list[Metric], Field(min_length=1, description="metrics shown, in order")] = [
+        "auroc",
+        "fpr95_id_positive",
+        "fpr95_ood_positive",
+        "id_accuracy",
+    ]
+    confidence: Annotated[float, Field(gt=0, lt=1, description="of the intervals")] = 0.95
+    resamples: Count = 1000
+
+    @model_validator(mode="after")
+    def _nothing_twice(self) -> "TableSettings":
+        for key in ("datasets", "recipes", "seeds", "detectors", "columns"):
+            values = getattr(self, key)
+            twice = [value for value in values if values.count(value) > 1]
+            if twice:
+                raise ValueError(f"{key}: {twice[0]} stands twice; name each once")
+        if self.base not in self.recipes:
+            raise ValueError(f"base: {self.base!r} is not one of the table's recipes {self.recipes}")
+        return self
+
+
+class FigureSettings(Settings):
+    """Looks of the figures."""
+
+    dpi: Annotated[int, Field(ge=30, le=1200, description="resolution of galleries and figures")] = 120
+
+
+class TabulateSettings(Settings):
+    """One job of `tabulate`: the table and the roles of each dataset's OOD sets."""
+
+    table: TableSettings
+    near: dict[Name, list[Name]]
+    far: dict[Name, list[Name]]
+
+
+class PlotSettings(Settings):
+    """One job of `plot`."""
+
+    figures: FigureSettings
+    datasets: list[Name]
+    recipes: list[Name]
+    seeds: list[Seed]
+    detectors: list[Name]
+    near: dict[Name, list[Name]]
+    far: dict[Name, list[Name]]

@@ -1,0 +1,130 @@
+"""Stage `tabulate`: a table of recipes and detectors, with intervals and gains, as CSV, Markdown and HTML."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from synthood.common import stage
+from synthood.common.artefact import verify
+from synthood.errors import SynthoodError
+from synthood.evaluation.metrics import OOD_METRICS, Ranking, ood_metrics
+from synthood.reporting.render import html_page, markdown
+from synthood.reporting.settings import TableSettings, TabulateSettings
+from synthood.reporting.statistics import Resamples, Runs, estimate, gain
+
+Run = tuple[str, str, int]
+Scores = dict[Run, pd.DataFrame]
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """Scores of one model; an error names a file that is not one."""
+    verify(path)
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise SynthoodError(f"{path}: not a readable table of scores ({error}); delete it and run again") from error
+
+
+def ood_runs(
+    frames: list[pd.DataFrame], detector: str, part: str, prefix: str, resamples: Resamples
+) -> dict[str, Runs]:
+    """Every OOD metric of one recipe, detector and set: measured per seed, and resampled."""
+    measured: dict[str, list[float]] = {name: [] for name in OOD_METRICS}
+    resampled: dict[str, list[np.ndarray]] = {name: [] for name in OOD_METRICS}
+    for frame in frames:
+        id_confidence = frame.loc[frame["part"] == "test", detector].to_numpy()
+        ood_confidence = frame.loc[frame["part"] == part, detector].to_numpy()
+        ranking = Ranking(id_confidence, ood_confidence)
+        id_weights = resamples.weights(f"{prefix}/test", len(id_confidence))
+        ood_weights = resamples.weights(f"{prefix}/{part}", len(ood_confidence))
+        drawn = ood_metrics(ranking.sweep(id_weights, ood_weights))
+        for name, value in ood_metrics(ranking.sweep()).items():
+            measured[name].append(float(value[0]))
+            resampled[name].append(drawn[name])
+    return {name: Runs(np.array(measured[name]), np.stack(resampled[name])) for name in OOD_METRICS}
+
+
+def accuracy_runs(frames: list[pd.DataFrame], prefix: str, resamples: Resamples) -> Runs:
+    """ID accuracy per seed, and resampled."""
+    values, drawn = [], []
+    for frame in frames:
+        test = frame[frame["part"] == "test"]
+        right = (test["label"] == test["prediction"]).to_numpy(np.float64)
+        values.append(right.mean())
+        drawn.append(resamples.weights(f"{prefix}/test", len(right)) @ right / len(right))
+    return Runs(np.array(values), np.stack(drawn))
+
+
+def all_runs(
+    scores: Scores, settings: TabulateSettings, dataset: str, resamples: Resamples
+) -> Iterator[tuple[tuple[str, str, str], dict[str, Runs]]]:
+    """(detector, set, metric) and the runs of each recipe; sets, then their near and far means."""
+    table = settings.table
+    frames = {recipe: [scores[dataset, recipe, seed] for seed in table.seeds] for recipe in table.recipes}
+    if "id_accuracy" in table.columns:
+        yield ("", "test", "id_accuracy"), {r: accuracy_runs(f, dataset, resamples) for r, f in frames.items()}
+    wanted = [metric for metric in table.columns if metric != "id_accuracy"]
+    roles = {"near": settings.near[dataset], "far": settings.far[dataset]}
+    for detector in table.detectors:
+        parts = {
+            (recipe, part): ood_runs(frames[recipe], detector, part, dataset, resamples)
+            for recipe in table.recipes
+            for part in [*roles["near"], *roles["far"]]
+        }
+        for metric in wanted:
+            for part in [*roles["near"], *roles["far"]]:
+                yield (detector, part, metric), {r: parts[r, part][metric] for r in table.recipes}
+            for role, members in roles.items():
+                means = {r: Runs.average([parts[r, part][metric] for part in members]) for r in table.recipes}
+                yield (detector, role, metric), means
+
+
+def tabulate(scores: Scores, settings: TabulateSettings) -> pd.DataFrame:
+    """A row per dataset, recipe, detector, set and metric: mean, SD, interval, gain over the base, its interval.
+
+    Shares and areas are in [0,1]; the rendered tables show percent.
+    """
+    table: TableSettings = settings.table
+    resamples = Resamples(table.resamples)
+    seeds = resamples.seeds(len(table.seeds))
+    rows = []
+    for dataset in table.datasets:
+        for (detector, part, metric), runs in all_runs(scores, settings, dataset, resamples):
+            for recipe in table.recipes:
+                own = estimate(runs[recipe], seeds, table.confidence)
+                over = gain(runs[recipe], runs[table.base], seeds, table.confidence)
+                rows.append(
+                    {"dataset": dataset, "recipe": recipe, "detector": detector, "set": part, "metric": metric}
+                    | {"mean": own.mean, "sd": own.deviation, "low": own.low, "high": own.high}
+                    | {"gain": over.mean, "gain_low": over.low, "gain_high": over.high, "seeds": len(table.seeds)}
+                )
+    return pd.DataFrame(rows)
+
+
+def main(command_line: Sequence[str] | None = None) -> None:
+    def work(job: stage.Job) -> None:
+        settings = TabulateSettings.parse(job.arguments.settings)
+        table = settings.table
+        runs = [(d, r, s) for d in table.datasets for r in table.recipes for s in table.seeds]
+        scores = {run: read_scores(path) for run, path in zip(runs, job.arguments.scores, strict=True)}
+        rows = tabulate(scores, settings)
+        csv_file, markdown_file, html_file = job.arguments.output
+        with job.writing(csv_file) as path:
+            rows.to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
+        with job.writing(markdown_file) as path:
+            path.write_text(markdown(rows, table))
+        with job.writing(html_file) as path:
+            path.write_text(html_page(rows, table))
+        print(markdown(rows, table))
+
+    parser = stage.parser(__doc__)
+    parser.add_argument(
+        "--scores", type=Path, nargs="+", required=True, help="one per dataset, recipe and seed, in this order"
+    )
+    stage.run(parser, work, command_line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+"""The terms of a classifier's loss."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    """Mean cross-entropy of logits [N,C] and labels int64 [N]."""
+    return F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+
+
+def logit_distillation(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
+    """T^2 KL(p_teacher || p_student) at temperature T, mean over samples (arXiv 1503.02531, section 2)."""
+    student = F.log_softmax(logits.float() / temperature, 1)
+    teacher = F.log_softmax(teacher_logits.detach().float() / temperature, 1)
+    return temperature**2 * F.kl_div(student, teacher, reduction="batchmean", log_target=True)

@@ -1,0 +1,59 @@
+"""A trained classifier as a file: weights, and what is needed to use them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synthood.common.tensors import read_tensors, write_tensors
+from synthood.errors import SynthoodError
+from synthood.training.networks import ResNet, build
+from synthood.training.settings import Network
+
+
+@dataclass
+class Classifier:
+    """A network with its class names and the mean and deviation of its input channels, in [0,1]."""
+
+    network: ResNet
+    settings: Network
+    classes: list[str]
+    mean: list[float]
+    deviation: list[float]
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Images uint8 [N,H,W,3] as the network's input, float32 [N,3,H,W] channels last."""
+        mean = torch.tensor(self.mean, device=images.device)
+        deviation = torch.tensor(self.deviation, device=images.device)
+        return ((images.float() / 255 - mean) / deviation).permute(0, 3, 1, 2)
+
+    def save(self, path: Path) -> None:
+        header = {
+            "network": self.settings.model_dump(mode="json"),
+            "classes": self.classes,
+            "mean": self.mean,
+            "deviation": self.deviation,
+        }
+        state = self.network.state_dict()
+        write_tensors(path, {key: value.cpu().contiguous().numpy() for key, value in state.items()}, header)
+
+    @classmethod
+    def load(cls, path: Path) -> "Classifier":
+        """Reads a model; a state that does not fit its network is an error."""
+        arrays, header = read_tensors(path)
+        settings = Network.model_validate(header["network"])
+        network = build(settings, len(header["classes"]), seed=0)
+        state = {key: torch.from_numpy(array) for key, array in arrays.items()}
+        wrong = sorted(set(state) ^ set(network.state_dict()))
+        if wrong:
+            raise SynthoodError(f"{path}: weights missing or unknown, e.g. {wrong[0]} ({len(wrong)} in all)")
+        network.load_state_dict(state)
+        return cls(network.eval(), settings, header["classes"], header["mean"], header["deviation"])
+
+
+def channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel of images uint8 [N,H,W,3], in [0,1]."""
+    pixels = images.reshape(-1, 3).astype(np.float64) / 255
+    return [round(float(v), 6) for v in pixels.mean(0)], [round(max(float(v), 1e-3), 6) for v in pixels.std(0)]

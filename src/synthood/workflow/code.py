@@ -1,0 +1,78 @@
+"""A digest of the code that a stage runs: its module and all of this package that it imports."""
+
+import ast
+import functools
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+PACKAGE_ROOT = Path(__file__).parents[2]
+NOT_RESULTS = ("synthood.common.progress", "synthood.common.stage", "synthood.common.devices", "synthood.errors")
+"""Modules that change how a job runs and reports, not what it writes."""
+
+
+def code_of(module: str, root: Path = PACKAGE_ROOT) -> str:
+    """Twelve hex digits that change when the code behind `module` does, not with comments or docstrings."""
+    digest = hashlib.sha256()
+    for name, file in sorted(modules_behind(module, root).items()):
+        digest.update(f"{name} {_shape_of_file(file)}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def modules_behind(module: str, root: Path = PACKAGE_ROOT) -> dict[str, Path]:
+    """`module` and every module below `root` that it imports, anywhere in its text, all the way down."""
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        file = _file_of(name, root)
+        if file is None or name in found or name in NOT_RESULTS:
+            continue
+        found[name] = file
+        package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+        waiting += [name.rpartition(".")[0], *_imports(file, package)]
+    return found
+
+
+def _file_of(name: str, root: Path) -> Path | None:
+    if not name:
+        return None
+    base = root.joinpath(*name.split("."))
+    return next((f for f in (base.with_suffix(".py"), base / "__init__.py") if f.is_file()), None)
+
+
+def _imports(file: Path, package: str) -> list[str]:
+    names = []
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return names
+
+
+@functools.cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
+
+
+@functools.cache
+def _shape_of_file(file: Path) -> str:
+    return hashlib.sha256(json.dumps(_shape(_tree(file))).encode()).hexdigest()
+
+
+def _shape(node: Any) -> Any:
+    """A syntax tree without positions, comments, docstrings and empty fields: the same on every Python."""
+    if isinstance(node, list):
+        return [_shape(item) for item in node if not _is_text(item)]
+    if isinstance(node, ast.AST):
+        fields = [(name, value) for name, value in ast.iter_fields(node) if value is not None and value != []]
+        return [type(node).__name__, *([name, _shape(value)] for name, value in fields)]
+    return repr(node)
+
+
+def _is_text(node: Any) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
