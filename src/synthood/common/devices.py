@@ -1,30 +1,15 @@
-"""Which device and precision a job computes with."""
+"""Which device and how many threads a job computes with."""
 
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
 
-from synthood.common.precision import Precision
 from synthood.errors import SynthoodError
-
-
-def resolved_precision(precision: Precision, device: torch.device) -> torch.dtype:
-    """`auto` is bfloat16 where the processor has instructions for it; a timing could differ from run to run."""
-    if precision != "auto":
-        return torch.bfloat16 if precision == "bfloat16" else torch.float32
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
-
-
-def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast | nullcontext[None]:
-    """Mixed precision, or nothing for float32."""
-    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
 
 
 @contextmanager
@@ -55,3 +40,8 @@ def free_slot(count: int, folder: Path) -> FileLock:
             continue
     locks[0].acquire()
     return locks[0]
+
+
+def set_threads(threads: int) -> None:
+    """One job uses `threads` cores; waiting without spinning is up to OMP_WAIT_POLICY, set before the start."""
+    torch.set_num_threads(threads)

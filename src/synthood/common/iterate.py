@@ -1,7 +1,6 @@
 """The loop under every fit: resumable, stopping at the first loss that is not finite."""
 
 import math
-import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -126,9 +125,3 @@ class Iteration:
         if self.resume.path is not None:
             state = {key: part.state_dict() for key, part in self.state.items()}
             self.resume.save(self.name, {"step": step, "state": state, "history": self.history})
-
-
-def set_threads(threads: int) -> None:
-    """One job uses `threads` cores, and waits without spinning."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    torch.set_num_threads(threads)

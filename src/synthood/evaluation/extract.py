@@ -6,12 +6,10 @@ from pathlib import Path
 import torch
 
 from synthood.common import stage
-from synthood.common.devices import device_for
+from synthood.common.devices import device_for, set_threads
 from synthood.common.images import read_images
-from synthood.common.iterate import set_threads
 from synthood.evaluation.features import Features, write_head, write_part
-from synthood.training.fit import logits_and_features
-from synthood.training.model import Classifier
+from synthood.training.model import Classifier, logits_and_features
 
 
 def main(command_line: Sequence[str] | None = None) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from synthood.common import stage
-from synthood.common.iterate import set_threads
+from synthood.common.devices import set_threads
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors import fit
 from synthood.evaluation.features import FeatureFolder

@@ -8,13 +8,12 @@ import numpy as np
 import torch
 
 from synthood.common import stage
+from synthood.common.devices import set_threads
 from synthood.common.images import ImageSet, concatenate, read_images
-from synthood.common.iterate import set_threads
 from synthood.generators import quality
 from synthood.generators.settings import AssessSettings
 from synthood.reporting.gallery import draw_gallery
-from synthood.training.fit import logits_and_features
-from synthood.training.model import Classifier
+from synthood.training.model import Classifier, logits_and_features
 
 Figures = dict[str, float | int]
 

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from synthood.common import stage
-from synthood.common.devices import resolved_precision
+from synthood.common.arithmetic import resolved_precision
+from synthood.common.devices import set_threads
 from synthood.common.images import ImageSet, read_images
-from synthood.common.iterate import ResumeFile, set_threads
+from synthood.common.iterate import ResumeFile
 from synthood.generators.folder import Description
 from synthood.generators.settings import BigGANFit, BigGANFitting, FitSettings, StableDiffusionFit
 

@@ -8,8 +8,8 @@ from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionPipeline
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
+from synthood.common.arithmetic import autocast
 from synthood.common.averages import MovingAverage
-from synthood.common.devices import autocast
 from synthood.common.iterate import Iteration, ResumeFile
 from synthood.common.seeds import generator
 from synthood.generators.settings import StableDiffusionFit

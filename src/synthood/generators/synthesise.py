@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from synthood.common import stage
+from synthood.common.devices import set_threads
 from synthood.common.images import ImageSet, write_images
-from synthood.common.iterate import set_threads
 from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
 from synthood.generators.folder import Description

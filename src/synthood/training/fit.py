@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from synthood.common.devices import autocast, resolved_precision
+from synthood.common.arithmetic import autocast, resolved_precision
 from synthood.common.images import ImageSet
 from synthood.common.iterate import Iteration, ResumeFile
 from synthood.common.seeds import derived_seed, generator
@@ -15,11 +15,10 @@ from synthood.errors import SynthoodError
 from synthood.training.augment import augmented
 from synthood.training.batches import Composition
 from synthood.training.losses import cross_entropy, logit_distillation
-from synthood.training.model import Classifier, channel_statistics
+from synthood.training.model import Classifier, channel_statistics, logits_and_features
 from synthood.training.networks import build
 from synthood.training.settings import RecipeSettings, TrainSettings
 
-EVALUATION_BATCH = 512
 History = list[dict[str, float]]
 
 
@@ -153,19 +152,6 @@ def load_teacher(path: Path, student: Classifier, device: torch.device) -> Class
         raise SynthoodError(f"{path}: a teacher must have the student's classes and normalisation")
     teacher.network.to(device).requires_grad_(False)
     return teacher
-
-
-@torch.no_grad()
-def logits_and_features(classifier: Classifier, images: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Float32 logits [N,C] and penultimate features [N,D] of images uint8 [N,H,W,3], on the CPU."""
-    network = classifier.network.eval()
-    logits, features = [], []
-    for batch in torch.from_numpy(images).split(EVALUATION_BATCH):
-        inputs = classifier.normalised(batch.to(device)).contiguous(memory_format=torch.channels_last)
-        penultimate = network.features(inputs)
-        features.append(penultimate.float().cpu())
-        logits.append(network.head(penultimate).float().cpu())
-    return torch.cat(logits), torch.cat(features)
 
 
 def accuracy(classifier: Classifier, images: ImageSet) -> float:

@@ -12,6 +12,8 @@ from synthood.errors import SynthoodError
 from synthood.training.networks import ResNet, build
 from synthood.training.settings import Network
 
+EVALUATION_BATCH = 512
+
 
 @dataclass
 class Classifier:
@@ -57,3 +59,16 @@ def channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel of images uint8 [N,H,W,3], in [0,1]."""
     pixels = images.reshape(-1, 3).astype(np.float64) / 255
     return [round(float(v), 6) for v in pixels.mean(0)], [round(max(float(v), 1e-3), 6) for v in pixels.std(0)]
+
+
+@torch.no_grad()
+def logits_and_features(classifier: Classifier, images: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Float32 logits [N,C] and penultimate features [N,D] of images uint8 [N,H,W,3], on the CPU."""
+    network = classifier.network.eval()
+    logits, features = [], []
+    for batch in torch.from_numpy(images).split(EVALUATION_BATCH):
+        inputs = classifier.normalised(batch.to(device)).contiguous(memory_format=torch.channels_last)
+        penultimate = network.features(inputs)
+        features.append(penultimate.float().cpu())
+        logits.append(network.head(penultimate).float().cpu())
+    return torch.cat(logits), torch.cat(features)

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from synthood.common import stage
-from synthood.common.devices import device_for, resolved_precision
+from synthood.common.arithmetic import resolved_precision
+from synthood.common.devices import device_for, set_threads
 from synthood.common.images import concatenate, read_images
-from synthood.common.iterate import ResumeFile, set_threads
+from synthood.common.iterate import ResumeFile
 from synthood.training.fit import History, train
 from synthood.training.settings import TrainSettings
 

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE_ROOT = Path(__file__).parents[2]
-NOT_RESULTS = ("synthood.common.progress", "synthood.common.stage", "synthood.common.devices", "synthood.errors")
+NOT_RESULTS = (
+    "synthood",
+    "synthood.common.progress",
+    "synthood.common.stage",
+    "synthood.common.devices",
+    "synthood.errors",
+)
 """Modules that change how a job runs and reports, not what it writes."""
 
 
