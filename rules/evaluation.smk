@@ -16,7 +16,7 @@ rule extract:
         mem_mb=8000,
         runtime=120,
     params:
-        settings="{{}}",
+        settings=lambda wildcards: "{}",
     message:
         "extract features of {wildcards.recipe} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:

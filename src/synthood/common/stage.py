@@ -86,7 +86,8 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 def resumable(result: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Adds the options of a stage that fits something."""
     result.add_argument("--resume", type=Path, help="folder for the state of an unfinished fit")
-    result.add_argument("--save-seconds", type=float, default=60.0, help="time between two saved states")
+    seconds = float(os.environ.get("SYNTHOOD_SAVE_SECONDS", "60"))
+    result.add_argument("--save-seconds", type=float, default=seconds, help="time between two saved states")
     return with_gpus(result)
 
 

@@ -21,9 +21,9 @@ class BigGANFit(Settings):
     latent_size: Count = 16
     channel_width: Annotated[int, Field(ge=8)] = 16
     reconstruction_variance: Annotated[Positive, Field(description="sigma^2 of the VAE's pixels in [-1,1]")] = 3.0
-    adversarial_from: Annotated[Fraction, Field(description="share of the steps before the discriminator")] = 0.6
-    adversarial_weight: Annotated[float, Field(ge=0)] = 5.0
-    shift: Annotated[int, Field(ge=0, description="random shift of real images, in pixels")] = 2
+    adversarial_from: Annotated[Fraction, Field(description="share of the steps before the discriminator")] = 0.5
+    adversarial_weight: Annotated[float, Field(ge=0)] = 15.0
+    shift: Annotated[int, Field(ge=0, description="random shift of real images, in pixels")] = 3
     seed: Seed = 0
 
 

@@ -1,0 +1,320 @@
+"""A stage on the command line: errors, fingerprints, provenance, and one process per output."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import synthood
+from synthood.common import stage
+from synthood.common.artefact import read_provenance, write_provenance
+from synthood.errors import SynthoodError
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from synthood.common import stage
+from synthood.errors import SynthoodError
+
+def work(job):
+    here = Path(sys.argv[0]).parent
+    print("working", flush=True)
+    deadline = time.monotonic() + 60
+    while not (here / "go").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    with (here / "count").open("a") as count:
+        count.write("x")
+    if (here / "fail").exists():
+        (here / "fail").unlink()
+        raise SynthoodError("the first fails")
+    with job.writing(job.arguments.output[0]) as path:
+        path.write_text((here / "count").read_text())
+
+stage.run(stage.parser(None), work)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    """A stage sets these; the test gives them back."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+    monkeypatch.delenv("SYNTHOOD_CODE", raising=False)
+
+
+def options():
+    parser = stage.resumable(stage.parser("what it does"))
+    parser.add_argument("--input", type=Path, nargs="*", default=[])
+    return parser
+
+
+def run(function, output, *more):
+    stage.run(options(), function, ["--output", *map(str, output if isinstance(output, list) else [output]), *more])
+
+
+def writer(text="made"):
+    def work(job):
+        for path in job.arguments.output:
+            with job.writing(path) as temporary:
+                temporary.write_text(text)
+
+    return work
+
+
+def visible(folder):
+    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
+
+
+def test_outputs_are_written_with_provenance(tmp_path):
+    outputs = [tmp_path / "new" / "a", tmp_path / "b"]
+
+    def work(job):
+        job.facts["images"] = 7
+        writer()(job)
+
+    run(work, outputs, "--settings", '{"x":1}', "--threads", "2", "--gpus", "1")
+    for path in outputs:
+        assert path.read_text() == "made"
+        facts = read_provenance(path)
+        assert facts["sha256"] == hashlib.sha256(b"made").hexdigest()
+        assert facts["stage"] == "test_stage"
+        assert (facts["settings"], facts["threads"], facts["images"]) == ('{"x":1}', 2, 7)
+        assert facts["packages"]["synthood"] == synthood.__version__
+        assert facts["python"] == platform.python_version()
+        assert 0 <= facts["seconds"] < 60
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+
+
+def test_a_users_mistake_is_one_line_and_no_output(tmp_path, capsys):
+    def work(job):
+        with job.writing(job.arguments.output[0]) as path:
+            path.write_text("half")
+            raise SynthoodError("a key is wrong; take another")
+
+    with pytest.raises(SystemExit) as caught:
+        run(work, tmp_path / "a")
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == "error: a key is wrong; take another\n"
+    assert visible(tmp_path) == []
+
+
+def test_a_mistake_leaves_the_old_output_and_its_provenance(tmp_path):
+    run(writer("old"), tmp_path / "a")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def work(job):
+        with job.writing(job.arguments.output[0]) as path:
+            path.write_text("half")
+            raise SynthoodError("wrong")
+
+    with pytest.raises(SystemExit):
+        run(work, tmp_path / "a")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert (tmp_path / "a").read_text() == "old"
+
+
+def test_a_missing_input_is_told_before_any_work(tmp_path, capsys):
+    def work(_):
+        raise AssertionError("must not be called")
+
+    with pytest.raises(SystemExit) as caught:
+        run(work, tmp_path / "a", "--input", str(tmp_path / "absent"))
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == f"error: {tmp_path / 'absent'}: not found; run the stage that makes it\n"
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError("2 TB")])
+def test_the_machines_limits_end_in_a_traceback_and_one_error_line(tmp_path, capsys, error):
+    def work(_):
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        run(work, tmp_path / "a")
+    assert caught.value.code == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Traceback")
+    assert [line for line in lines if line.startswith("error:")] == [f"error: test_stage: {error}"]
+    assert lines[-1] == f"error: test_stage: {error}"
+
+
+def test_an_interrupt_exits_with_130_and_a_bug_is_not_hidden(tmp_path):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as caught:
+        run(interrupted, tmp_path / "a")
+    assert caught.value.code == 130
+
+    def wrong(_):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(wrong, tmp_path / "a")
+    run(writer(), tmp_path / "a")  # neither kept the lock
+    assert (tmp_path / "a").read_text() == "made"
+
+
+def test_an_unusable_place_for_the_output_is_told(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as caught:
+        run(writer(), tmp_path / "file" / "a")
+    assert caught.value.code == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: test_stage: ")
+
+
+def fingerprint(output, *more, name="s"):
+    return stage.Job(name, options().parse_args(["--output", str(output), *more])).fingerprint
+
+
+def test_a_fingerprint_has_settings_and_content_but_no_paths(tmp_path, monkeypatch):
+    for folder, content in (("a", "x"), ("b", "x"), ("c", "y")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{folder}.in").write_text(content)
+    one, same, other = (str(tmp_path / n / f"{n}.in") for n in "abc")
+    base = ["--settings", '{"x":1}', "--input"]
+    first = fingerprint(tmp_path / "o", *base, one)
+    assert fingerprint(tmp_path / "o", *base, one) == first
+    assert fingerprint(tmp_path / "elsewhere", *base, same) == first
+    assert fingerprint(tmp_path / "o", *base, one, "--resume", "r", "--save-seconds", "3") == first
+    changed = {
+        first,
+        fingerprint(tmp_path / "o", *base, other),
+        fingerprint(tmp_path / "o", *base, one, same),
+        fingerprint(tmp_path / "o", *base),
+        fingerprint(tmp_path / "o", "--settings", '{"x":2}', "--input", one),
+        fingerprint(tmp_path / "o", *base, one, name="t"),
+    }
+    monkeypatch.setenv("SYNTHOOD_CODE", "abc")
+    changed.add(fingerprint(tmp_path / "o", *base, one))
+    assert len(changed) == 7
+
+
+def test_the_order_of_inputs_counts(tmp_path):
+    for name in "xy":
+        (tmp_path / name).write_text(name)
+    x, y = str(tmp_path / "x"), str(tmp_path / "y")
+    assert fingerprint(tmp_path / "o", "--input", x, y) != fingerprint(tmp_path / "o", "--input", y, x)
+
+
+def test_a_fingerprint_of_a_damaged_input_is_refused(tmp_path):
+    path = tmp_path / "in"
+    path.write_text("x" * 20)
+    write_provenance(path, path, {})
+    before = fingerprint(tmp_path / "o", "--input", str(path))
+    path.write_text("x" * 10)
+    with pytest.raises(SynthoodError, match=r"in: truncated or changed"):
+        fingerprint(tmp_path / "o", "--input", str(path))
+    path.write_text("x" * 20)
+    assert fingerprint(tmp_path / "o", "--input", str(path)) == before
+
+
+def test_made_meanwhile_asks_for_all_outputs_of_the_same_job(tmp_path):
+    outputs = [tmp_path / "a", tmp_path / "b"]
+    arguments = ["--output", *map(str, outputs)]
+    job = stage.Job("test_stage", options().parse_args(arguments))
+    assert not job.made_meanwhile()
+    run(writer(), outputs)
+    assert job.made_meanwhile()
+    assert not stage.Job("test_stage", options().parse_args([*arguments, "--settings", "[]"])).made_meanwhile()
+    outputs[1].unlink()
+    assert not job.made_meanwhile()
+
+
+def test_a_job_that_did_not_wait_runs_again(tmp_path):
+    run(writer("first"), tmp_path / "a")
+    run(writer("second"), tmp_path / "a")
+    assert (tmp_path / "a").read_text() == "second"
+
+
+def test_options_have_defaults(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    monkeypatch.delenv("SYNTHOOD_SAVE_SECONDS", raising=False)
+    found = vars(options().parse_args(["--output", "a"]))
+    assert found == {
+        "settings": "{}",
+        "output": [Path("a")],
+        "threads": 5,
+        "resume": None,
+        "save_seconds": 60.0,
+        "gpus": 0,
+        "input": [],
+    }
+
+
+class Process:
+    """A run of SCRIPT whose lines can be awaited."""
+
+    def __init__(self, folder, *more):
+        self.log = folder / f"log{len(list(folder.glob('log*')))}"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(folder / "work.py"), "--output", str(folder / "out"), *more],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"PYTHONPATH": str(Path(synthood.__file__).parents[1])},
+            )
+
+    def await_line(self, part):
+        deadline = time.monotonic() + 60
+        while part not in self.log.read_text():
+            assert time.monotonic() < deadline, self.log.read_text()
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.02)
+
+    def end(self):
+        return self.process.wait(60), self.log.read_text().splitlines()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def script(tmp_path):
+    (tmp_path / "work.py").write_text(SCRIPT)
+    return tmp_path
+
+
+WAITING = "another process is writing it; waiting for it to end"
+
+
+def test_a_second_process_waits_and_keeps_what_the_first_made(script):
+    output = script / "out"
+    with Process(script) as first:
+        first.await_line("working")
+        with Process(script) as second:
+            second.await_line(WAITING)
+            assert not output.exists()
+            (script / "go").touch()
+            assert first.end() == (0, ["working"])
+            assert second.end() == (
+                0,
+                [f"{output}: {WAITING}", f"{output}: made meanwhile by another process with the same inputs; kept"],
+            )
+    assert output.read_text() == "x"
+    assert json.loads((script / "out.provenance.json").read_text())["sha256"] == hashlib.sha256(b"x").hexdigest()
+
+
+@pytest.mark.parametrize("why", ["other settings", "the first failed"])
+def test_a_second_process_works_itself_where_the_first_did_not_do_its_work(script, why):
+    more = ["--settings", "[1]"] if why == "other settings" else []
+    if why == "the first failed":
+        (script / "fail").touch()
+    with Process(script) as first:
+        first.await_line("working")
+        with Process(script, *more) as second:
+            second.await_line(WAITING)
+            (script / "go").touch()
+            failed = why == "the first failed"
+            assert first.end() == (1, ["working", "error: the first fails"]) if failed else (0, ["working"])
+            assert second.end() == (0, [f"{script / 'out'}: {WAITING}", "working"])
+    assert (script / "out").read_text() == "xx"

@@ -1,0 +1,390 @@
+"""Every mistake in a configuration is told with source, key path, what was expected and the nearest name."""
+
+import datetime
+import re
+
+import pytest
+
+from synthood.config.load import load, load_file, trained_before
+from synthood.config.messages import SHOWN
+from synthood.errors import SynthoodError
+
+NAN, INF = float("nan"), float("inf")
+NOISE = {"kind": "noise", "images": 3}
+
+
+def lines_of(raw):
+    with pytest.raises(SynthoodError) as caught:
+        load(raw, "my.yaml")
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith("my.yaml: ") for line in lines if not line.startswith("(and "))
+    return [line.removeprefix("my.yaml: ") for line in lines]
+
+
+def assert_told(raw, expected):
+    lines = lines_of(raw)
+    assert any(line.startswith(expected) for line in lines), f"{expected!r} is not in {lines}"
+
+
+def test_the_shipped_configuration_is_valid(config_file, demo):
+    config = load_file(config_file)
+    assert config == load(demo)
+    assert list(config.recipes) == list(demo["recipes"])
+    assert config.recipes["sio-biggan"].epochs == demo["recipes"]["ce"]["epochs"]  # through `like`
+    assert config.recipes["sio-biggan"].synthetic.alpha == demo["recipes"]["sio-biggan"]["synthetic"]["alpha"]
+
+
+MISSPELT = {
+    "detektors": "detectors",
+    "datasets/digits/fra": "far",
+    "datasets/digits/id/seeed": "seed",
+    "datasets/digits/id/nuisance/rotaton": "rotation",
+    "datasets/digits/near/digits-8-9/clases": "classes",
+    "datasets/digits/far/photos/imagse": "images",
+    "datasets/digits/ood_validation/imags": "images",
+    "generators/biggan/images_per_clas": "images_per_class",
+    "generators/biggan/fit/stpes": "steps",
+    "generators/biggan/sample/truncaton": "truncation",
+    "generators/sd/fit/autoencoder_step": "autoencoder_steps",
+    "generators/sd/sample/guidence": "guidance",
+    "recipes/judge/epoch": "epochs",
+    "recipes/cutout/augmentation/shfit": "shift",
+    "recipes/judge/network/widht": "width",
+    "recipes/sio-sd/synthetic/aplha": "alpha",
+    "detectors/knn/kk": "k",
+    "detectors/react/percentil": "percentile",
+    "tables/demo-sio/recipe": "recipes",
+    "assess/jugde": "judge",
+    "figures/dip": "dpi",
+}
+
+
+@pytest.mark.parametrize(("path", "meant"), MISSPELT.items(), ids=MISSPELT)
+def test_a_misspelt_key_is_told_with_its_path_and_the_nearest_key(edited, path, meant):
+    line = f"{path.replace('/', '.')}: unknown key; did you mean {meant!r}? (known: "
+    lines = lines_of(edited({path: 1}))
+    assert [found[: len(line)] for found in lines] == [line]
+    assert meant in lines[0][len(line) :].rstrip(")").split(", ")
+
+
+WRONG_TYPE = [
+    ("recipes/judge/learning_rate", "0.1", "valid number, got '0.1'"),
+    ("recipes/judge/epochs", 1.5, "valid integer, got 1.5"),
+    ("recipes/judge/epochs", "ten", "valid integer, got 'ten'"),
+    ("recipes/judge/epochs", True, "valid integer, got True"),
+    ("recipes/judge/learning_rate", True, "valid number, got True"),
+    ("recipes/cutout/augmentation/flip", 1, "valid boolean, got 1"),
+    ("generators/biggan/fit/steps", 1.5, "valid integer, got 1.5"),
+    ("generators/biggan/fit/steps", False, "valid integer, got False"),
+    ("generators/sd/fit/denoiser_channels", [32, "64"], ".1: input should be a valid integer, got '64'"),
+    ("datasets/digits/id/classes", [0, "1"], ".1: input should be a valid integer, got '1'"),
+    ("datasets/digits/id/nuisance/scale", [0.9, "b"], ".1: input should be a valid number, got 'b'"),
+    ("detectors/knn/k", 10.0, "valid integer, got 10.0"),
+    ("detectors", ["msp"], "object, got ['msp']"),
+    ("tables/demo-sio/seeds", [0, 1.5], ".1: input should be a valid integer, got 1.5"),
+    ("tables/demo-sio/title", 7, "valid string, got 7"),
+    ("build", "demo-sio", "valid array, got 'demo-sio'"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "what"), WRONG_TYPE, ids=[f"{p}={v}" for p, v, _ in WRONG_TYPE])
+def test_a_wrong_type_is_told_with_what_was_expected(edited, path, value, what):
+    (line,) = lines_of(edited({path: value}))
+    start = path.replace("/", ".")
+    inner = re.match(r"(\.\d)?: input should be an? ", line.removeprefix(start))
+    assert line.startswith(start)
+    assert inner
+    assert line.endswith(what)
+
+
+WRONG_VALUE = {
+    "unknown version": ({"version": 2}, "version: expected 1, got 2"),
+    "unknown precision": (
+        {"precision": "float16"},
+        "precision: expected 'auto', 'float32' or 'bfloat16', got 'float16'",
+    ),
+    "unknown metric": ({"tables/demo-sio/columns": ["aurok"]}, "tables.demo-sio.columns.0: expected 'auroc'"),
+    "alpha 0": (
+        {"recipes/sio-sd/synthetic/alpha": 0},
+        "recipes.sio-sd.synthetic.alpha: input should be greater than 0",
+    ),
+    "alpha 1.5": (
+        {"recipes/sio-sd/synthetic/alpha": 1.5},
+        "recipes.sio-sd.synthetic.alpha: input should be less than or equal to 1, got 1.5",
+    ),
+    "block_size 0": (
+        {"generators/biggan/block_size": 0},
+        "generators.biggan.block_size: input should be greater than or equal to 1, got 0",
+    ),
+    "nan": (
+        {"recipes/judge/learning_rate": NAN},
+        "recipes.judge.learning_rate: input should be a finite number, got nan",
+    ),
+    "inf": ({"detectors/energy/temperature": INF}, "detectors.energy.temperature: input should be a finite number"),
+    "-inf": ({"generators/sd/sample/guidance": -INF}, "generators.sd.sample.guidance: input should be a finite number"),
+    "nan in a list": (
+        {"datasets/digits/id/nuisance/scale": [0.9, NAN]},
+        "datasets.digits.id.nuisance.scale.1: input should be a finite number, got nan",
+    ),
+    "prompt without word": ({"generators/sd/fit/prompt": "a digit"}, "generators.sd.fit.prompt: string should match"),
+    "key missing": ({"generators/biggan/fit/steps": None}, "generators.biggan.fit.steps: this key is missing"),
+    "section missing": ({"datasets/digits/id": None}, "datasets.digits.id: this key is missing"),
+    "kind missing": ({"detectors/knn/kind": None}, "detectors.knn: the key `kind` is missing"),
+    "name with a space": ({"detectors/a b": {"kind": "msp"}}, "detectors.a b: string should match pattern"),
+    "too many training images": (
+        {"datasets/digits/id/train_per_class": 150},
+        "datasets.digits.id: train_per_class + val_per_class must leave 20 test images of the rarest digit, "
+        "so be at most 154",
+    ),
+    "duplicate seed": ({"tables/demo-sio/seeds": [0, 7, 7]}, "tables.demo-sio: seeds: 7 stands twice; name each once"),
+    "duplicate recipe": (
+        {"tables/demo-sio/recipes": ["ce", "sio-sd", "ce"]},
+        "tables.demo-sio: recipes: ce stands twice; name each once",
+    ),
+    "duplicate detector": (
+        {"tables/demo-sio/detectors": ["msp", "msp"]},
+        "tables.demo-sio: detectors: msp stands twice; name each once",
+    ),
+    "base not in recipes": (
+        {"tables/demo-sio/recipes": ["cutout", "sio-sd"]},
+        "tables.demo-sio: base: 'ce' is not one of the table's recipes ['cutout', 'sio-sd']",
+    ),
+    "near set with ID digit": (
+        {"datasets/digits/near/digits-8-9/classes": [8, 5]},
+        "datasets.digits: OOD set digits-8-9 holds digit 5, which a classifier or generator is taught",
+    ),
+    "near set with extra digit": (
+        {"datasets/digits/near/digits-8-9/classes": [7, 8]},
+        "datasets.digits: OOD set digits-8-9 holds digit 7, which a classifier or generator is taught",
+    ),
+    "far set with ID digit": (
+        {"datasets/digits/far/more": {"kind": "digits", "classes": [9, 0]}},
+        "datasets.digits: OOD set more holds digit 0, which a classifier or generator is taught",
+    ),
+    "part name used twice": (
+        {"datasets/digits/far/digits-8-9": NOISE},
+        "datasets.digits: a set's name may stand once and not be one of train, val, test, ood_validation: digits-8-9",
+    ),
+    **{
+        f"part name {name} reserved": (
+            {f"datasets/digits/{role}/{name}": NOISE},
+            "datasets.digits: a set's name may stand once and not be one of train, val, test, ood_validation: " + name,
+        )
+        for role, name in (("far", "val"), ("near", "train"), ("extra", "test"), ("far", "ood_validation"))
+    },
+}
+
+
+@pytest.mark.parametrize(("edits", "expected"), WRONG_VALUE.values(), ids=WRONG_VALUE)
+def test_a_wrong_value_is_told_with_its_path(edited, edits, expected):
+    assert_told(edited(edits), expected)
+
+
+UNKNOWN_KIND = [
+    ("generators/biggan/kind", "bigan", "biggan"),
+    ("generators/sd/kind", "stable-difusion", "stable-diffusion"),
+    ("detectors/msp/kind", "mps", "msp"),
+    ("datasets/digits/far/noise/kind", "noize", "noise"),
+    ("datasets/digits/near/digits-8-9/kind", "digit", "digits"),
+    ("datasets/digits/ood_validation/kind", "shufled-quadrants", "shuffled-quadrants"),
+]
+
+
+@pytest.mark.parametrize(("path", "kind", "meant"), UNKNOWN_KIND)
+def test_an_unknown_kind_is_told_with_the_nearest_kind(edited, path, kind, meant):
+    (line,) = lines_of(edited({path: kind}))
+    section = re.escape(path.removesuffix("/kind").replace("/", "."))
+    assert re.match(rf"{section}(\.kind)?: unknown kind '{kind}'; did you mean '{meant}'\? \(known: ", line)
+
+
+UNKNOWN_NAME = [
+    ("build", ["demo-soi"], "build.0: no table is named 'demo-soi'; did you mean 'demo-sio'? (known: demo-sio)"),
+    ("tables/demo-sio/recipes/1", "sio-bigan", "tables.demo-sio.recipes.1: no recipe is named 'sio-bigan'; did you mean"
+     " 'sio-biggan'? (known: "),
+    ("tables/demo-sio/datasets/0", "digit", "tables.demo-sio.datasets.0: no dataset is named 'digit'; did you mean"
+     " 'digits'? (known: digits)"),
+    ("tables/demo-sio/detectors/0", "mps", "tables.demo-sio.detectors.0: no detector is named 'mps'; did you mean"
+     " 'msp'? (known: "),
+    ("recipes/sio-sd/synthetic/from", "bigan", "recipes.sio-sd.synthetic.from: no generator is named 'bigan'; did you"
+     " mean 'biggan'? (known: biggan, sd)"),
+    ("generators/sd/fit/also/0", "digits-6-8", "generators.sd.fit.also.0: no extra set is named 'digits-6-8'; did you"
+     " mean 'digits-6-7'? (known: digits-6-7)"),
+    ("assess/judge", "juge", "assess.judge: no recipe is named 'juge'; did you mean 'judge'? (known: "),
+    ("recipes/cutout/warm_start", "jugde", "recipes.cutout.warm_start: no recipe is named 'jugde'; did you mean"
+     " 'judge'? (known: "),
+    ("recipes/cutout/teacher", {"recipe": "jugde"}, "recipes.cutout.teacher.recipe: no recipe is named 'jugde'; did"
+     " you mean 'judge'? (known: "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "value", "expected"), UNKNOWN_NAME, ids=[case[0] for case in UNKNOWN_NAME])
+def test_an_unknown_name_is_told_with_the_nearest_name(edited, path, value, expected):
+    assert_told(edited({path: value}), expected)
+
+
+def test_a_name_like_no_other_is_told_with_all_that_are_known(edited):
+    assert lines_of(edited({"build": ["xyz"]})) == ["build.0: no table is named 'xyz' (known: demo-sio)"]
+
+
+@pytest.mark.parametrize("section", ["datasets", "generators", "recipes", "detectors", "tables"])
+def test_an_empty_section_is_told(edited, section):
+    assert f"{section}: must not be empty; fill it or take the key away" in lines_of(edited({section: {}}))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["build", "datasets/digits/near", "datasets/digits/far", "datasets/digits/id/classes", "tables/demo-sio/seeds"],
+)
+def test_an_empty_list_or_subsection_is_told(edited, path):
+    empty = {} if path.endswith(("near", "far")) else []
+    assert lines_of(edited({path: empty})) == [
+        f"{path.replace('/', '.')}: must not be empty; fill it or take the key away"
+    ]
+
+
+def test_alpha_must_leave_both_kinds_of_images(edited, demo):
+    batch = demo["recipes"]["ce"]["batch_size"]
+    told = (
+        "recipes.sio-sd: synthetic.alpha {} leaves {} real and {} synthetic images of a batch of {}; take alpha from "
+    )
+    none_real, none_synthetic = 0.5 / batch, 1 - 1e-12
+    for alpha, real in ((none_real, 0), (none_synthetic, batch)):
+        assert_told(edited({"recipes/sio-sd/synthetic/alpha": alpha}), told.format(alpha, real, batch - real, batch))
+    for alpha in (1 / batch, 1 - 1 / batch, 1):
+        assert load(edited({"recipes/sio-sd/synthetic/alpha": alpha})).recipes["sio-sd"].synthetic.alpha == alpha
+
+
+def test_circles_of_warm_starts_and_teachers_are_told(edited):
+    assert_told(
+        edited({"recipes/cutout/warm_start": "cutout"}),
+        "recipes.cutout: warm_start goes in a circle (cutout -> cutout); take one of these away",
+    )
+    assert_told(
+        edited({"recipes/cutout/teacher": {"recipe": "cutout"}}),
+        "recipes.cutout: teacher.recipe goes in a circle (cutout -> cutout); take one of these away",
+    )
+    three = edited(
+        {
+            "recipes/cutout/warm_start": "sio-sd",
+            "recipes/sio-sd/warm_start": "sio-biggan",
+            "recipes/sio-biggan/warm_start": "cutout",
+        }
+    )
+    assert sorted(lines_of(three)) == [
+        f"recipes.{start}: warm_start goes in a circle ({circle}); take one of these away"
+        for start, circle in (
+            ("cutout", "cutout -> sio-sd -> sio-biggan -> cutout"),
+            ("sio-biggan", "sio-biggan -> cutout -> sio-sd -> sio-biggan"),
+            ("sio-sd", "sio-sd -> sio-biggan -> cutout -> sio-sd"),
+        )
+    ]
+
+
+@pytest.mark.xfail(strict=True, reason="load.py circles: names the key of the circle's last recipe, not of this one")
+def test_a_circle_is_told_with_the_recipes_own_key(edited):
+    raw = edited({"recipes/cutout/warm_start": "sio-sd", "recipes/sio-sd/teacher": {"recipe": "cutout"}})
+    assert sorted(lines_of(raw)) == [
+        "recipes.cutout: warm_start goes in a circle (cutout -> sio-sd -> cutout); take one of these away",
+        "recipes.sio-sd: teacher.recipe goes in a circle (sio-sd -> cutout -> sio-sd); take one of these away",
+    ]
+
+
+def test_a_chain_of_warm_starts_without_a_circle_is_valid(edited):
+    config = load(
+        edited({"recipes/cutout/warm_start": "ce", "recipes/sio-sd/teacher": {"recipe": "cutout", "seed": 3}})
+    )
+    assert trained_before(config, "cutout") == [("warm_start", "ce")]
+    assert trained_before(config, "sio-sd") == [("teacher.recipe", "cutout")]
+    assert trained_before(config, "ce") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("recipes/judge/synthetic", {"from": "sd", "alpha": 0.5}),
+        ("recipes/judge/warm_start", "ce"),
+        ("recipes/judge/teacher", {"recipe": "ce"}),
+    ],
+)
+def test_a_judge_learns_from_real_images_alone(edited, path, value):
+    assert lines_of(edited({path: value})) == ["assess.judge: recipe 'judge' must learn from real images alone"]
+
+
+def test_a_judge_has_a_seed_of_its_own(edited, demo):
+    seed = demo["tables"]["demo-sio"]["seeds"][1]
+    assert lines_of(edited({"assess/judge": "ce", "assess/judge_seed": seed})) == [
+        f"assess.judge_seed: {seed} is also a seed of table 'demo-sio'"
+    ]
+    assert load(edited({"assess/judge": "ce", "assess/judge_seed": 77})).assess.judge_seed == 77
+
+
+def test_a_date_is_no_value(edited):
+    raw = edited({"recipes/judge/learning_rate": datetime.date(2024, 1, 31)})
+    assert "a value is neither text, number, list nor section" in lines_of(raw)[0]
+
+
+@pytest.mark.xfail(strict=True, reason="load.py: a date is told without its key path")
+def test_a_date_is_told_with_its_path(edited):
+    assert_told(edited({"recipes/judge/learning_rate": datetime.date(2024, 1, 31)}), "recipes.judge.learning_rate: ")
+
+
+def test_all_mistakes_are_told_at_once_and_the_last_are_counted(edited):
+    wrong = {f"detectors/d{index}": {"kind": "knn", "k": 0} for index in range(SHOWN + 2)}
+    lines = lines_of(edited(wrong))
+    assert lines[:SHOWN] == [
+        f"detectors.d{index}.k: input should be greater than or equal to 1, got 0" for index in range(SHOWN)
+    ]
+    assert lines[SHOWN:] == ["(and 2 more)"]
+    assert len(lines_of(edited(dict(list(wrong.items())[:SHOWN])))) == SHOWN
+
+
+@pytest.mark.xfail(strict=True, reason="like.py: what a recipe takes over is checked again in every recipe")
+def test_a_mistake_is_told_once_where_it_stands(edited):
+    assert len(lines_of(edited({"recipes/ce/epoch": 1}))) == 1
+
+
+@pytest.mark.xfail(strict=True, reason="data/settings.py: nuisance bounds are not checked to run from low to high")
+@pytest.mark.parametrize("key", ["scale", "contrast"])
+def test_bounds_of_a_nuisance_run_from_low_to_high(edited, key):
+    lines_of(edited({f"datasets/digits/id/nuisance/{key}": [1.2, 0.8]}))
+
+
+@pytest.mark.xfail(strict=True, reason="data/settings.py: a digit may stand twice, and one class then has no images")
+def test_a_digit_stands_once_among_the_classes(edited):
+    lines_of(edited({"datasets/digits/id/classes": [0, 0, 1]}))
+
+
+@pytest.mark.xfail(strict=True, reason="data/settings.py: only near and far sets are compared with what is taught")
+@pytest.mark.parametrize("digit", [1, 6, 8], ids=["ID", "extra", "near"])
+def test_the_validation_set_is_apart_from_every_other(edited, digit):
+    lines_of(edited({"datasets/digits/ood_validation": {"kind": "digits", "classes": [digit]}}))
+
+
+@pytest.mark.xfail(strict=True, reason="data/settings.py: a test set may equal ood_validation, seed and all")
+def test_the_validation_set_is_no_test_set_too(edited, demo):
+    lines_of(edited({"datasets/digits/far/shuffled": demo["datasets"]["digits"]["ood_validation"]}))
+
+
+def test_a_file_that_is_no_configuration_is_named(tmp_path):
+    file = tmp_path / "own.yaml"
+    for content, expected in {
+        "- 1\n": "expected sections such as `datasets:`, found list",
+        "": "expected sections such as `datasets:`, found NoneType",
+        "a: [1\nb: ": "not valid YAML (",
+        "a: &a {b: *a}": "a value is neither text, number, list nor section (Circular reference",
+    }.items():
+        file.write_text(content)
+        with pytest.raises(SynthoodError) as caught:
+            load_file(file)
+        assert str(caught.value).startswith(f"{file}: {expected}")
+    for path in (tmp_path / "absent.yaml", tmp_path):
+        with pytest.raises(SynthoodError, match=f"^{re.escape(str(path))}: cannot be read \\("):
+            load_file(path)
+
+
+@pytest.mark.xfail(strict=True, raises=UnicodeDecodeError, reason="load.py: load_file lets UnicodeDecodeError through")
+def test_a_binary_file_is_named(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_bytes(b"version: \xff\xfe")
+    with pytest.raises(SynthoodError, match=r"own\.yaml: "):
+        load_file(file)

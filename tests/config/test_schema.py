@@ -1,0 +1,100 @@
+"""The JSON schema for editors: up to date, and of one mind with the loader."""
+
+import json
+
+import jsonschema
+import pytest
+
+from synthood.config.load import load
+from synthood.config.schema import json_schema
+
+REGENERATE = "regenerate it: python -m synthood.cli schema > schemas/config.schema.json"
+
+
+@pytest.fixture(scope="module")
+def validator():
+    schema = json.loads(json_schema())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def test_the_file_is_up_to_date(config_file):
+    file = config_file.parent / "schemas" / "config.schema.json"
+    assert file.is_file(), f"{file} is missing; {REGENERATE}"
+    assert file.read_text() == json_schema(), f"{file} is out of date; {REGENERATE}"
+
+
+def test_the_configuration_names_its_schema(config_file):
+    first = config_file.read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=schemas/config.schema.json"
+
+
+def test_it_is_a_draft_2020_12_schema_with_sorted_keys():
+    schema = json.loads(json_schema())
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert json_schema() == json.dumps(schema, indent=1, sort_keys=True) + "\n"
+    assert "from" in schema["$defs"]["Synthetic"]["properties"]
+
+
+def test_it_accepts_the_shipped_configuration(validator, demo):
+    validator.validate(demo)
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {"detektors": {}},
+        {"datasets/digits/fra": {}},
+        {"generators/biggan/fit/stpes": 1},
+        {"recipes/ce/epoch": 1},
+        {"recipes/ce/augmentation/shfit": 1},
+        {"detectors/knn/kk": 1},
+        {"tables/demo-sio/recipe": ["ce"]},
+        {"recipes/ce/epochs": 1.5},
+        {"recipes/ce/learning_rate": "0.1"},
+        {"generators/biggan/kind": "bigan"},
+        {"detectors": {}},
+        {"recipes/sio-sd/synthetic/alpha": 0},
+        {"recipes/ce/like": 3},
+        {"version": None},
+    ],
+    ids=lambda edits: next(iter(edits)),
+)
+def test_it_rejects_what_the_loader_rejects(validator, edited, edits):
+    assert not validator.is_valid(edited(edits))
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"like": "ce"},
+        {"like": "ce", "epochs": 3},
+        {"like": "ce", "augmentation": {"cutout": 3}},
+        {"like": "sio-sd", "synthetic": None},
+        *(
+            pytest.param(
+                recipe, marks=pytest.mark.xfail(strict=True, reason="schema.py: `like` is known at the top key alone")
+            )
+            for recipe in (
+                {"like": "ce", "network": {"width": 8}},
+                {"like": "sio-sd", "synthetic": {"alpha": 0.5}},
+                {"like": "ce", "augmentation": None},
+                {"like": "ce", "augmentation": {"shift": None}},
+                {"like": "ce", "warmup": None},
+            )
+        ),
+    ],
+    ids=str,
+)
+def test_it_accepts_recipes_that_the_loader_accepts(validator, demo, recipe):
+    demo["recipes"]["more"] = recipe
+    load(demo)
+    assert [error.message for error in validator.iter_errors(demo)] == []
+
+
+@pytest.mark.xfail(strict=True, reason="base.py: validate_by_name lets the Python name `from_` into configurations")
+def test_the_loader_rejects_what_it_rejects(validator, edited):
+    raw = edited({"recipes/sio-sd/synthetic": {"from_": "sd", "alpha": 0.5}})
+    assert not validator.is_valid(raw)
+    with pytest.raises(Exception, match="from_"):
+        load(raw)

@@ -1,0 +1,121 @@
+"""Settings of datasets: bounds, roles and parts."""
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from sklearn.datasets import load_digits
+
+from synthood.data.settings import (
+    DatasetSettings,
+    Digits,
+    IdDigits,
+    Noise,
+    Nuisance,
+    PartSettings,
+    PhotoPatches,
+    ShuffledQuadrants,
+    Textures,
+)
+
+NOISE = Noise(kind="noise", images=3)
+ID = IdDigits(kind="digits", classes=[0, 4], train_per_class=5, val_per_class=2)
+
+
+def dataset(**more):
+    parts = {
+        "id": ID,
+        "extra": {"e": Digits(kind="digits", classes=[1])},
+        "near": {"n": Digits(kind="digits", classes=[2])},
+        "far": {"f": NOISE},
+        "ood_validation": ShuffledQuadrants(kind="shuffled-quadrants", images=4),
+    }
+    return DatasetSettings(**(parts | more))
+
+
+def test_roles_and_parts():
+    settings = dataset(far={"f": NOISE, "g": Textures(kind="textures", images=1)})
+    assert settings.ood_sets == ["n", "f", "g"]
+    assert settings.evaluated_parts == ["train", "val", "test", "ood_validation", "n", "f", "g"]
+    assert [settings.source(part) for part in ("train", "val", "test")] == [ID] * 3
+    assert settings.source("ood_validation") == ShuffledQuadrants(kind="shuffled-quadrants", images=4)
+    assert settings.source("e") == Digits(kind="digits", classes=[1])
+    assert settings.source("g") == Textures(kind="textures", images=1)
+    assert settings.id.class_count == 2
+    with pytest.raises(KeyError):
+        settings.source("none")
+
+
+def test_the_rarest_digit_keeps_twenty_test_images():
+    rarest = int(np.bincount(load_digits().target).min())
+    assert rarest == 174
+    most = {"kind": "digits", "classes": [8], "train_per_class": 100, "val_per_class": rarest - 20 - 100}
+    assert IdDigits(**most).val_per_class == 54
+    with pytest.raises(ValidationError, match="must leave 20 test images of the rarest digit, so be at most 154"):
+        IdDigits(**(most | {"val_per_class": 55}))
+
+
+@pytest.mark.parametrize(
+    ("values", "wrong"),
+    [
+        ({"rotation": 181.0}, "rotation"),
+        ({"rotation": -1.0}, "rotation"),
+        ({"scale": (0.0, 1.0)}, "scale"),
+        ({"scale": (1.0,)}, "scale"),
+        ({"scale": (1.0, 1.0, 1.0)}, "scale"),
+        ({"contrast": (-0.5, 1.0)}, "contrast"),
+        ({"contrast": (0.5, float("inf"))}, "contrast"),
+    ],
+)
+def test_a_nuisance_has_bounds(values, wrong):
+    with pytest.raises(ValidationError) as caught:
+        Nuisance(**values)
+    assert {error["loc"][0] for error in caught.value.errors()} == {wrong}
+
+
+@pytest.mark.parametrize("classes", [[], [10], [-1], [True]])
+def test_classes_are_digits(classes):
+    with pytest.raises(ValidationError, match="classes"):
+        Digits(kind="digits", classes=classes)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"near": {"n": Digits(kind="digits", classes=[2, 4])}}, "OOD set n holds digit 4"),
+        ({"near": {"n": Digits(kind="digits", classes=[1])}}, "OOD set n holds digit 1"),
+        ({"far": {"f": Digits(kind="digits", classes=[9, 0])}}, "OOD set f holds digit 0"),
+        ({"far": {"n": NOISE}}, "may stand once and not be one of .*: n"),
+        ({"extra": {"f": NOISE}}, "may stand once and not be one of .*: f"),
+        ({"near": {"test": NOISE}}, "may stand once and not be one of .*: test"),
+        ({"near": {"a/b": NOISE}}, "near.a/b.\\[key\\]\n"),
+        ({"near": {}}, "near\n"),
+        ({"far": {}}, "far\n"),
+    ],
+)
+def test_sets_are_apart_and_named_once(more, message):
+    with pytest.raises(ValidationError, match=message):
+        dataset(**more)
+
+
+def test_sets_may_share_digits_that_nobody_is_taught():
+    both = dataset(far={"f": Digits(kind="digits", classes=[2, 3])}, extra={})
+    assert both.ood_sets == ["n", "f"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        ID,
+        Digits(kind="digits", classes=[3], nuisance=Nuisance(rotation=5.0)),
+        PhotoPatches(kind="photo-patches", images=2),
+        Textures(kind="textures", images=2, seed=3),
+        NOISE,
+        ShuffledQuadrants(kind="shuffled-quadrants", images=2),
+    ],
+    ids=lambda source: type(source).__name__,
+)
+def test_a_part_comes_back_from_its_text(source):
+    before = PartSettings(part="p", source=source, validation=ID)
+    after = PartSettings.parse(before.canonical())
+    assert after == before
+    assert type(after.source) is type(source)

@@ -1,0 +1,72 @@
+"""The folder of features: what is written is read, and what is broken is named."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from synthood.common.tensors import write_tensors
+from synthood.errors import SynthoodError
+from synthood.evaluation.features import FeatureFolder, Features, write_head, write_part
+
+
+def features(count: int, offset: float = 0.0) -> Features:
+    values = torch.arange(count * 3, dtype=torch.float32).view(count, 3) + offset
+    return Features(values[:, :2].contiguous(), values, torch.arange(count) % 2)
+
+
+def equal(a: Features, b: Features) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(vars(a).values(), vars(b).values(), strict=True))
+
+
+def test_parts_and_reference_come_back_as_written(tmp_path: Path) -> None:
+    parts = {"train": features(4), "val": features(3, 1.0), "test": features(2, 2.0)}
+    weight, bias = torch.arange(6.0).view(2, 3), torch.tensor([1.0, -1.0])
+    for name, part in parts.items():
+        write_part(tmp_path, name, part)
+    write_head(tmp_path, weight, bias)
+    folder = FeatureFolder(tmp_path)
+    assert all(equal(folder.part(name), part) for name, part in parts.items())
+    reference = folder.reference()
+    assert equal(reference.train, parts["train"])
+    assert equal(reference.val, parts["val"])
+    assert torch.equal(reference.weight, weight)
+    assert torch.equal(reference.bias, bias)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("where", ["logits", "features"])
+def test_values_that_are_not_finite_are_named_by_file(tmp_path: Path, where: str, value: float) -> None:
+    broken = features(3)
+    getattr(broken, where)[1, 1] = value
+    write_part(tmp_path, "val", broken)
+    with pytest.raises(SynthoodError, match=r"val\.safetensors: logits or features are not finite"):
+        FeatureFolder(tmp_path).part("val")
+
+
+@pytest.mark.parametrize("which", ["logits", "features", "labels"])
+def test_lengths_must_agree(tmp_path: Path, which: str) -> None:
+    arrays = {name: tensor.numpy() for name, tensor in vars(features(4)).items()}
+    arrays[which] = arrays[which][:3]
+    write_tensors(tmp_path / "test.safetensors", arrays, {})
+    with pytest.raises(SynthoodError, match=r"test\.safetensors: logits, features and labels differ in length"):
+        FeatureFolder(tmp_path).part("test")
+
+
+def test_empty_part_is_an_error(tmp_path: Path) -> None:
+    write_part(tmp_path, "test", features(0))
+    with pytest.raises(SynthoodError, match="are empty"):
+        FeatureFolder(tmp_path).part("test")
+
+
+def test_missing_folder_and_part_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SynthoodError, match="nowhere: not found"):
+        FeatureFolder(tmp_path / "nowhere")
+    with pytest.raises(SynthoodError, match=r"near\.safetensors: not found"):
+        FeatureFolder(tmp_path).part("near")
+
+
+def test_a_file_without_features_is_named(tmp_path: Path) -> None:
+    write_head(tmp_path, torch.zeros(2, 3), torch.zeros(2))
+    with pytest.raises(SynthoodError, match=r"head\.safetensors: not a file that this stage reads"):
+        FeatureFolder(tmp_path).part("head")

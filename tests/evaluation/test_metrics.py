@@ -1,0 +1,130 @@
+"""OOD metrics against hand computation, brute force and scikit-learn."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from synthood.evaluation.metrics import OOD_METRICS, Ranking, ood_metrics
+
+SIX = ([5.0, 5.0, 3.0], [4.0, 3.0, 1.0])
+SCORES = st.lists(st.integers(-4, 4), min_size=1, max_size=30)
+FEW = settings(max_examples=40, deadline=None)
+
+
+def of(ids: Sequence[float], oods: Sequence[float]) -> dict[str, float]:
+    values = ood_metrics(Ranking(np.array(ids, float), np.array(oods, float)).sweep())
+    return {name: float(value[0]) for name, value in values.items()}
+
+
+def false_positive_rate(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Share of negatives at or above the highest threshold that keeps 95 % of the positives, tried one by one."""
+    for threshold in sorted({*positive, *negative}, reverse=True):
+        if 20 * (positive >= threshold).sum() >= 19 * len(positive):
+            return float((negative >= threshold).mean())
+    raise AssertionError("no threshold keeps every positive")
+
+
+def test_names_and_order() -> None:
+    assert tuple(of(*SIX)) == OOD_METRICS
+
+
+def test_six_points_with_ties_by_hand() -> None:
+    assert of(*SIX) == pytest.approx(
+        {
+            "auroc": 7.5 / 9,  # pairs won: 3 + 3 + (0 + 1/2 + 1)
+            "aupr_in": 2 / 3 * 1 + 1 / 3 * 3 / 5,  # precision 1 at recall 2/3 (threshold 5), 3/5 at 1 (threshold 3)
+            "aupr_out": (1 + 2 / 3 + 3 / 4) / 3,  # from below: 1 of 1 at 1, 2 of 3 at 3, 3 of 4 at 4
+            "fpr95_id_positive": 2 / 3,  # all ID kept at 3: OOD 4 and 3 pass
+            "fpr95_ood_positive": 1 / 3,  # all OOD kept at or below 4: one ID, 3
+        },
+        abs=1e-12,
+    )
+
+
+def test_all_equal_scores() -> None:
+    assert of([2.0] * 3, [2.0] * 5) == pytest.approx(
+        {"auroc": 0.5, "aupr_in": 3 / 8, "aupr_out": 5 / 8, "fpr95_id_positive": 1.0, "fpr95_ood_positive": 1.0}
+    )
+
+
+@pytest.mark.parametrize(("ids", "oods", "good"), [([2.0, 3.0], [0.0, 1.0], True), ([0.0, 1.0], [2.0, 3.0], False)])
+def test_separated_scores(ids: list[float], oods: list[float], good: bool) -> None:
+    found = of(ids, oods)
+    assert found["auroc"] == float(good)
+    assert found["fpr95_id_positive"] == found["fpr95_ood_positive"] == float(not good)
+    assert found["aupr_in"] == found["aupr_out"] == (1.0 if good else pytest.approx((1 / 3 + 2 / 4) / 2))
+
+
+def test_95_percent_is_reached_by_19_of_20() -> None:
+    """0.95 * 20 is 19 exactly: the twentieth sample, on the wrong side of one of the others, need not be kept."""
+    ids = np.arange(1.0, 21.0)
+    assert of(ids, [1.5, 0.5])["fpr95_id_positive"] == 0.0
+    assert of([20.5, 19.5], ids)["fpr95_ood_positive"] == 0.0
+    assert of([20.5, 18.5], ids)["fpr95_ood_positive"] == 0.5
+
+
+@FEW
+@given(SCORES, SCORES)
+def test_areas_agree_with_scikit_learn(ids: list[int], oods: list[int]) -> None:
+    found = of(ids, oods)
+    truth, score = [1] * len(ids) + [0] * len(oods), np.array([*ids, *oods], float)
+    assert found["auroc"] == pytest.approx(roc_auc_score(truth, score), abs=1e-12)
+    assert found["aupr_in"] == pytest.approx(average_precision_score(truth, score), abs=1e-12)
+    assert found["aupr_out"] == pytest.approx(average_precision_score(1 - np.array(truth), -score), abs=1e-12)
+
+
+@FEW
+@given(SCORES, SCORES)
+def test_rates_agree_with_brute_force(ids: list[int], oods: list[int]) -> None:
+    found, id_scores, ood_scores = of(ids, oods), np.array(ids), np.array(oods)
+    assert found["fpr95_id_positive"] == pytest.approx(false_positive_rate(id_scores, ood_scores), abs=1e-12)
+    assert found["fpr95_ood_positive"] == pytest.approx(false_positive_rate(-ood_scores, -id_scores), abs=1e-12)
+
+
+@FEW
+@given(SCORES, SCORES)
+def test_only_the_order_counts(ids: list[int], oods: list[int]) -> None:
+    """A strictly increasing map and a permutation change nothing."""
+    mapped = of(np.exp(np.array(ids[::-1]) / 2) - 7, np.exp(np.array(oods[::-1]) / 2) - 7)
+    assert mapped == pytest.approx(of(ids, oods), abs=1e-12)
+
+
+@FEW
+@given(SCORES, SCORES)
+def test_negated_scores_swap_the_sets(ids: list[int], oods: list[int]) -> None:
+    found, swapped = of(ids, oods), of(-np.array(oods), -np.array(ids))
+    assert swapped["auroc"] == pytest.approx(found["auroc"], abs=1e-12)
+    assert swapped["aupr_in"] == pytest.approx(found["aupr_out"], abs=1e-12)
+    assert swapped["fpr95_id_positive"] == pytest.approx(found["fpr95_ood_positive"], abs=1e-12)
+
+
+@FEW
+@given(SCORES, SCORES, st.integers(0, 2**32 - 1))
+def test_weights_equal_repeated_samples(ids: list[int], oods: list[int], seed: int) -> None:
+    random = np.random.default_rng(seed)
+    weights = [random.multinomial(len(x), np.full(len(x), 1 / len(x)), size=3) for x in (ids, oods)]
+    found = ood_metrics(Ranking(np.array(ids, float), np.array(oods, float)).sweep(*(w.astype(float) for w in weights)))
+    for row, (id_counts, ood_counts) in enumerate(zip(*weights, strict=True)):
+        repeated = of(np.repeat(ids, id_counts), np.repeat(oods, ood_counts))
+        assert {name: value[row] for name, value in found.items()} == pytest.approx(repeated, abs=1e-12)
+
+
+def test_sweep_counts_by_hand() -> None:
+    sweep = Ranking(*map(np.array, SIX)).sweep()
+    assert sweep.id_above.tolist() == [[2, 2, 3, 3]]
+    assert sweep.ood_above.tolist() == [[0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize(("ids", "oods"), [([], [1.0]), ([1.0], [])])
+def test_empty_set_is_an_error(ids: list[float], oods: list[float]) -> None:
+    with pytest.raises(ValueError, match="at least one ID and one OOD"):
+        Ranking(np.array(ids), np.array(oods))
+
+
+def test_nan_is_an_error() -> None:
+    with pytest.raises(ValueError, match="not a number"):
+        Ranking(np.array([1.0, np.nan]), np.array([0.0]))

@@ -1,0 +1,93 @@
+"""The table of confidences and its metrics."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import roc_auc_score
+
+from synthood.errors import SynthoodError
+from synthood.evaluation.features import FeatureFolder, Features, write_head, write_part
+from synthood.evaluation.metrics import OOD_METRICS
+from synthood.evaluation.score import confidences, id_accuracy, metrics
+from synthood.evaluation.settings import Energy, Knn, Msp, ScoreSettings
+
+SETTINGS = ScoreSettings(
+    detectors={"soft": Msp(kind="msp"), "hot": Energy(kind="energy", temperature=2.0), "three": Knn(kind="knn", k=3)},
+    near=["close", "closer"],
+    far=["away"],
+)
+SIZES = {"train": 20, "val": 5, "test": 12, "close": 7, "closer": 9, "away": 4}
+WEIGHT, BIAS = torch.eye(2, 3), torch.tensor([0.5, 0.0])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    random = torch.Generator().manual_seed(0)
+    for name, count in SIZES.items():
+        x = torch.rand((count, 3), generator=random) + (name == "away")
+        labels = torch.arange(count) % 2 if name in ("train", "val", "test") else torch.full((count,), -1)
+        write_part(tmp_path, name, Features(F.linear(x, WEIGHT, BIAS), x, labels))
+    write_head(tmp_path, WEIGHT, BIAS)
+    return tmp_path
+
+
+def test_a_row_per_test_and_ood_sample(folder: Path) -> None:
+    scores = confidences(FeatureFolder(folder), SETTINGS)
+    assert list(scores) == ["part", "index", "label", "prediction", "soft", "hot", "three"]
+    assert list(dict.fromkeys(scores["part"])) == ["test", "close", "closer", "away"]
+    for name, rows in scores.groupby("part"):
+        part = FeatureFolder(folder).part(str(name))
+        assert rows["index"].tolist() == list(range(SIZES[str(name)]))
+        assert rows["label"].tolist() == part.labels.tolist()
+        assert rows["prediction"].tolist() == part.logits.argmax(1).tolist()
+        assert rows["soft"].to_numpy() == pytest.approx(part.logits.softmax(1).amax(1).numpy())
+        assert rows["hot"].to_numpy() == pytest.approx(2 * (part.logits / 2).logsumexp(1).numpy())
+    assert {str(scores[name].dtype) for name in SETTINGS.detectors} == {"float32"}
+
+
+def test_metrics_of_sets_and_roles(folder: Path) -> None:
+    scores = confidences(FeatureFolder(folder), SETTINGS)
+    table = metrics(scores, SETTINGS)
+    value = table.set_index(["detector", "set", "metric"])["value"]
+    assert len(table) == 1 + 3 * 5 * len(OOD_METRICS)
+    assert value["", "test", "id_accuracy"] == id_accuracy(scores)
+    for detector in SETTINGS.detectors:
+        confidence = {name: scores.loc[scores["part"] == name, detector] for name in SIZES}
+        for part in ("close", "closer", "away"):
+            pair = np.concatenate([confidence["test"], confidence[part]])
+            area = roc_auc_score([1] * SIZES["test"] + [0] * SIZES[part], pair)
+            assert value[detector, part, "auroc"] == pytest.approx(area, abs=1e-9)
+        for name in OOD_METRICS:
+            both = (value[detector, "close", name] + value[detector, "closer", name]) / 2
+            assert value[detector, "near", name] == pytest.approx(both, abs=1e-12)
+            assert value[detector, "far", name] == value[detector, "away", name]
+
+
+def test_accuracy_looks_at_the_test_set_alone() -> None:
+    scores = pd.DataFrame(
+        {"part": ["test"] * 4 + ["away"] * 4, "label": [0, 1, 0, 1] + [-1] * 4, "prediction": [0, 1, 1, 1] + [-1] * 4}
+    )
+    assert id_accuracy(scores) == 0.75
+
+
+@pytest.mark.parametrize("part", ["train", "val", "test", "away"])
+def test_features_that_are_not_numbers_are_named_by_file(folder: Path, part: str) -> None:
+    count = SIZES[part]
+    broken = torch.full((count, 3), torch.nan)
+    write_part(folder, part, Features(torch.zeros(count, 2), broken, torch.zeros(count, dtype=torch.int64)))
+    with pytest.raises(SynthoodError, match=rf"{part}\.safetensors: logits or features are not finite"):
+        confidences(FeatureFolder(folder), SETTINGS)
+
+
+def test_scores_that_are_not_finite_name_the_detector(folder: Path) -> None:
+    """Finite logits whose energy overflows float32."""
+    count = SIZES["away"]
+    logits = torch.full((count, 2), 3e38)
+    write_part(folder, "away", Features(logits, torch.ones(count, 3), torch.zeros(count, dtype=torch.int64)))
+    hot = ScoreSettings(detectors={"cold": Energy(kind="energy", temperature=0.5)}, near=["close"], far=["away"])
+    with pytest.raises(SynthoodError, match="detector cold gives a score on away that is not finite"):
+        confidences(FeatureFolder(folder), hot)

@@ -1,0 +1,43 @@
+"""Pictures: pixels of a gallery's rows, and that a gallery can be drawn."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from synthood.common.images import ImageSet
+from synthood.reporting.gallery import GAP, draw_gallery, pad_to, row_of
+
+FIGURES: dict[str, float | int] = {"agreement": 0.5, "diversity": 0.9, "copy_share": 0.01}
+
+
+def test_row_of_puts_images_side_by_side_in_white() -> None:
+    images = np.stack([np.full((3, 4, 3), value, np.uint8) for value in (10, 20)])
+    row = row_of(images)
+    assert row.shape == (3 + 2 * GAP, 2 * (4 + 2 * GAP), 3)
+    assert (row[GAP:-GAP, GAP : GAP + 4] == 10).all()
+    assert (row[GAP:-GAP, 3 * GAP + 4 : 3 * GAP + 8] == 20).all()
+    assert (row == 255).sum() == row.size - images.size
+
+
+def test_pad_to_widens_in_white() -> None:
+    narrow, wide = np.zeros((2, 3, 3), np.uint8), np.zeros((2, 5, 3), np.uint8)
+    padded = pad_to(narrow, (narrow, wide))
+    assert padded.shape == wide.shape
+    assert (padded[:, :3] == 0).all()
+    assert (padded[:, 3:] == 255).all()
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_gallery_is_a_picture_with_the_same_bytes_each_time(tmp_path: Path, count: int) -> None:
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (count, 8, 8, 3), np.uint8)
+    synthetic = ImageSet(images, np.arange(count) % 2, ["cat", "dog"])
+    for name in ("a.png", "b.png"):
+        draw_gallery(tmp_path / name, synthetic, images[::-1], FIGURES, "toy")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.format == "PNG"
+        assert picture.width > 500
+        assert len(set(picture.convert("L").tobytes())) > 10

@@ -1,0 +1,183 @@
+"""The long table against repeated samples, one by one."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from synthood.errors import SynthoodError
+from synthood.evaluation.metrics import OOD_METRICS, Ranking, ood_metrics
+from synthood.reporting import tabulate as module
+from synthood.reporting.settings import TableSettings, TabulateSettings
+from synthood.reporting.statistics import Resamples
+from synthood.reporting.tabulate import Scores, read_scores, tabulate
+
+SIZES = {"test": 14, "close": 6, "closer": 9, "away": 5}
+RESAMPLES = 25
+TABLE = TableSettings(
+    datasets=["digits"],
+    recipes=["sio", "plain"],
+    seeds=[0, 1, 2],
+    detectors=["msp", "knn"],
+    base="plain",
+    columns=["auroc", "aupr_in", "aupr_out", "fpr95_id_positive", "fpr95_ood_positive", "id_accuracy"],
+    resamples=RESAMPLES,
+    confidence=0.8,
+)
+SETTINGS = TabulateSettings(table=TABLE, near={"digits": ["close", "closer"]}, far={"digits": ["away"]})
+KEYS = ["recipe", "detector", "set", "metric"]
+
+
+def frame(recipe: str, seed: int) -> pd.DataFrame:
+    random = np.random.default_rng([seed, len(recipe)])
+    rows = sum(SIZES.values())
+    parts = np.repeat(list(SIZES), list(SIZES.values()))
+    lead = (parts == "test") * (1.0 if recipe == "sio" else 0.4)
+    return pd.DataFrame(
+        {
+            "part": parts,
+            "label": np.where(parts == "test", np.arange(rows) % 3, -1),
+            "prediction": random.integers(0, 3, rows),
+            "msp": (random.random(rows) + lead).round(1).astype(np.float32),
+            "knn": (random.random(rows) + lead).round(2).astype(np.float32),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def scores() -> Scores:
+    return {("digits", recipe, seed): frame(recipe, seed) for recipe in TABLE.recipes for seed in TABLE.seeds}
+
+
+@pytest.fixture(scope="module")
+def table(scores: Scores) -> pd.DataFrame:
+    return tabulate(scores, SETTINGS)
+
+
+def area(frame: pd.DataFrame, detector: str, part: str, ids: np.ndarray, oods: np.ndarray) -> float:
+    """AUROC by scikit-learn with each sample repeated as often as it was drawn."""
+    ids = np.repeat(frame.loc[frame["part"] == "test", detector].to_numpy(), ids.astype(int))
+    oods = np.repeat(frame.loc[frame["part"] == part, detector].to_numpy(), oods.astype(int))
+    return float(roc_auc_score([1] * len(ids) + [0] * len(oods), np.concatenate([ids, oods])))
+
+
+def resampled_areas(scores: Scores, recipe: str, detector: str, parts: list[str]) -> np.ndarray:
+    """[B] mean over seeds and parts under the documented resamples."""
+    resamples = Resamples(RESAMPLES)
+    seeds = resamples.seeds(3)
+    ids = resamples.weights("digits/test", SIZES["test"])
+    result = np.zeros(RESAMPLES)
+    for part in parts:
+        oods = resamples.weights(f"digits/{part}", SIZES[part])
+        for b in range(RESAMPLES):
+            for seed in range(3):
+                value = area(scores["digits", recipe, seed], detector, part, ids[b], oods[b])
+                result[b] += seeds[b, seed] * value / len(parts)
+    return result
+
+
+@pytest.mark.parametrize(("name", "parts"), [("closer", ["closer"]), ("near", ["close", "closer"]), ("far", ["away"])])
+def test_intervals_equal_repeated_samples(scores: Scores, table: pd.DataFrame, name: str, parts: list[str]) -> None:
+    line = table.set_index(KEYS).loc[("sio", "msp", name, "auroc")]
+    own, base = (resampled_areas(scores, recipe, "msp", parts) for recipe in ("sio", "plain"))
+    expected = np.percentile(own, [10, 90])
+    assert [line["low"], line["high"]] == pytest.approx(expected, abs=1e-9)
+    expected = np.percentile(own - base, [10, 90])
+    assert [line["gain_low"], line["gain_high"]] == pytest.approx(expected, abs=1e-9)
+
+
+def measured(scores: Scores, recipe: str, detector: str, part: str, metric: str) -> np.ndarray:
+    values = []
+    for seed in TABLE.seeds:
+        one = scores["digits", recipe, seed]
+        pair = (one.loc[one["part"] == name, detector].to_numpy() for name in ("test", part))
+        values.append(float(ood_metrics(Ranking(*pair).sweep())[metric][0]))
+    return np.array(values)
+
+
+@pytest.mark.parametrize("metric", OOD_METRICS)
+@pytest.mark.parametrize("detector", TABLE.detectors)
+def test_means_deviations_and_gains(scores: Scores, table: pd.DataFrame, detector: str, metric: str) -> None:
+    lines = table.set_index(KEYS)
+    for recipe in TABLE.recipes:
+        by_part = {part: measured(scores, recipe, detector, part, metric) for part in ("close", "closer", "away")}
+        by_part["near"], by_part["far"] = (by_part["close"] + by_part["closer"]) / 2, by_part["away"]
+        for part, values in by_part.items():
+            line = lines.loc[(recipe, detector, part, metric)]
+            assert line["mean"] == pytest.approx(values.mean(), abs=1e-12)
+            assert line["sd"] == pytest.approx(values.std(ddof=1), abs=1e-12)
+            expected = line["mean"] - lines.loc[("plain", detector, part, metric)]["mean"]
+            assert line["gain"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_accuracy(scores: Scores, table: pd.DataFrame) -> None:
+    right = []
+    for seed in TABLE.seeds:
+        one = scores["digits", "sio", seed]
+        test = one[one["part"] == "test"]
+        right.append((test["label"] == test["prediction"]).to_numpy(float))
+    line = table.set_index(KEYS).loc[("sio", "", "test", "id_accuracy")]
+    assert line["mean"] == pytest.approx(np.mean(right))
+    resamples = Resamples(RESAMPLES)
+    drawn = (resamples.weights("digits/test", SIZES["test"]) @ np.stack(right).T / SIZES["test"]) * resamples.seeds(3)
+    assert [line["low"], line["high"]] == pytest.approx(np.percentile(drawn.sum(1), [10, 90]))
+
+
+def test_gain_of_the_base_over_itself_is_exactly_zero(table: pd.DataFrame) -> None:
+    base = table[table["recipe"] == "plain"]
+    assert len(base) == 2 * 5 * 5 + 1
+    assert (base[["gain", "gain_low", "gain_high"]] == 0.0).all(axis=None)
+    assert (table.loc[table["recipe"] == "sio", "gain"] != 0.0).any()
+
+
+def test_every_cell_of_the_design_stands_once(table: pd.DataFrame) -> None:
+    assert len(table) == 2 * (2 * 5 * 5 + 1)
+    assert not table.duplicated(["dataset", *KEYS]).any()
+    assert list(dict.fromkeys(table["set"])) == ["test", "close", "closer", "away", "near", "far"]
+    assert (table["low"] <= table["high"]).all()
+
+
+def test_only_asked_columns(scores: Scores) -> None:
+    asked = TABLE.model_copy(update={"columns": ["fpr95_id_positive"], "detectors": ["knn"]})
+    rows = tabulate(scores, SETTINGS.model_copy(update={"table": asked}))
+    assert set(rows["metric"]) == {"fpr95_id_positive"}
+    assert set(rows["detector"]) == {"knn"}
+
+
+def test_adding_a_recipe_or_detector_leaves_other_rows_as_they_are(scores: Scores, table: pd.DataFrame) -> None:
+    """The resamples are shared and named, so no row depends on what else is in the table."""
+    alone = TABLE.model_copy(update={"recipes": ["plain"], "detectors": ["knn"]})
+    rows = tabulate(scores, SETTINGS.model_copy(update={"table": alone}))
+    same = table[(table["recipe"] == "plain") & table["detector"].isin(["", "knn"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rows, same)
+
+
+def test_unreadable_scores_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "scores.parquet"
+    with pytest.raises(SynthoodError, match=r"scores\.parquet: not found"):
+        read_scores(file)
+    file.write_bytes(b"not parquet at all")
+    with pytest.raises(SynthoodError, match=r"scores\.parquet: not a readable table of scores"):
+        read_scores(file)
+
+
+def test_the_stage_writes_the_table_three_times(
+    scores: Scores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+    files = []
+    for (_, recipe, seed), one in scores.items():
+        files.append(tmp_path / f"{recipe}{seed}.parquet")
+        one.to_parquet(files[-1])
+    outputs = [tmp_path / f"table.{kind}" for kind in ("csv", "md", "html")]
+    words = ["--settings", SETTINGS.canonical(), "--scores", *map(str, files), "--output", *map(str, outputs)]
+    module.main(words)
+    written = pd.read_csv(outputs[0], keep_default_na=False)
+    expected = tabulate(scores, SETTINGS)
+    assert written[KEYS].equals(expected[KEYS])
+    assert written["gain_low"].to_numpy(float) == pytest.approx(expected["gain_low"].to_numpy(), abs=5e-7)
+    assert outputs[1].read_text().count("| sio |") == 5 * 2 + 1
+    assert outputs[2].read_text().count("<table>") == 6

@@ -1,0 +1,224 @@
+"""Which jobs an edit runs again, by name and wildcards: the promise of the workflow, as a table."""
+
+import copy
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conftest import Workflow
+
+pytestmark = pytest.mark.workflow
+
+RECIPES = ("ce", "sio-biggan", "sio-sd", "distilled")
+REPORTED = {"tabulate small", "plot the figures of small"}
+SYNTHESISED_BIGGAN = {
+    "synthesise block 0 of digits with biggan",
+    "synthesise block 1 of digits with biggan",
+    "assess the images of biggan for digits",
+}
+
+
+def trained(*recipes: str, seed: int = 0) -> set[str]:
+    return {f"train {recipe} on digits, seed {seed}" for recipe in recipes}
+
+
+def scored(*recipes: str, seed: int = 0) -> set[str]:
+    return {f"score {recipe} on digits, seed {seed}" for recipe in recipes} | REPORTED
+
+
+def extracted(*recipes: str, seed: int = 0) -> set[str]:
+    return {f"extract features of {recipe} on digits, seed {seed}" for recipe in recipes} | scored(*recipes, seed=seed)
+
+
+def evaluated(*recipes: str, seed: int = 0) -> set[str]:
+    return trained(*recipes, seed=seed) | extracted(*recipes, seed=seed)
+
+
+JUDGED = {
+    "train judge on digits, seed 1000",
+    "assess the images of biggan for digits",
+    "assess the images of sd for digits",
+}
+
+Edit = Callable[[dict[str, Any]], None]
+
+
+def put(path: str, value: Any) -> Edit:
+    """Sets the key at a dotted path."""
+
+    def edit(config: dict[str, Any]) -> None:
+        *sections, key = path.split(".")
+        part = config
+        for section in sections:
+            part = part.setdefault(section, {})
+        part[key] = value
+
+    return edit
+
+
+def swap(config: dict[str, Any]) -> None:
+    recipe = config["recipes"]["sio-sd"]
+    recipe["warmup"], recipe["synthetic"]["alpha"] = recipe["synthetic"]["alpha"], recipe["warmup"]
+
+
+def reorder(config: dict[str, Any]) -> None:
+    for section in ("recipes", "generators", "detectors"):
+        config[section] = {key: dict(reversed(value.items())) for key, value in reversed(list(config[section].items()))}
+
+
+def add_recipe(config: dict[str, Any]) -> None:
+    config["recipes"]["cutout"] = {"like": "ce", "augmentation": {"cutout": 8}}
+    config["tables"]["small"]["recipes"].append("cutout")
+
+
+def add_detector(config: dict[str, Any]) -> None:
+    config["detectors"]["energy"] = {"kind": "energy"}
+
+
+EDITS: dict[str, tuple[Edit, set[str]]] = {
+    "one recipe's alpha": (put("recipes.sio-biggan.synthetic.alpha", 0.5), evaluated("sio-biggan")),
+    "two values swapped": (swap, evaluated("sio-sd")),
+    "keys reordered": (reorder, set()),
+    "a default written out": (put("recipes.ce.momentum", 0.9), set()),
+    "a detector's hyperparameter": (put("detectors.knn.k", 6), scored(*RECIPES)),
+    "a detector added": (add_detector, scored(*RECIPES)),
+    "figure resolution": (put("figures.dpi", 60), {"plot the figures of small"}),
+    "a table's columns": (put("tables.small.columns", ["auroc"]), {"tabulate small"}),
+    "a table's title": (put("tables.small.title", "Small"), {"tabulate small"}),
+    "a seed added": (put("tables.small.seeds", [0, 1]), evaluated(*RECIPES, seed=1)),
+    "a recipe added": (add_recipe, evaluated("cutout")),
+    "a recipe dropped": (put("tables.small.recipes", ["ce", "sio-sd", "distilled"]), REPORTED),
+    "a generator's truncation": (
+        put("generators.biggan.sample.truncation", 1.0),
+        SYNTHESISED_BIGGAN | evaluated("sio-biggan"),
+    ),
+    "more synthetic images": (
+        put("generators.biggan.images_per_class", 16),
+        (SYNTHESISED_BIGGAN - {"synthesise block 0 of digits with biggan"})
+        | {"synthesise block 2 of digits with biggan"}
+        | evaluated("sio-biggan"),
+    ),
+    "a generator's fit": (
+        put("generators.biggan.fit.steps", 7),
+        {"fit generator biggan on digits"} | SYNTHESISED_BIGGAN | evaluated("sio-biggan"),
+    ),
+    "an OOD set added": (
+        put("datasets.digits.far.noise", {"kind": "noise", "images": 20}),
+        {"prepare noise of digits"} | extracted(*RECIPES),
+    ),
+    "an OOD set's size": (
+        put("datasets.digits.far.textures.images", 50),
+        {"prepare textures of digits"} | extracted(*RECIPES),
+    ),
+    "the judge": (put("recipes.judge.epochs", 4), JUDGED | evaluated("distilled")),
+    "a warm start's recipe": (
+        put("recipes.ce.learning_rate", 0.06),
+        JUDGED | evaluated(*RECIPES),
+    ),
+}
+
+
+@pytest.fixture
+def place(finished: Workflow) -> Iterator[Workflow]:
+    before = finished.config
+    yield finished
+    finished.config = before
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_of_the_configuration(place: Workflow, name: str) -> None:
+    edit, jobs = EDITS[name]
+    config = copy.deepcopy(place.config)
+    edit(config)
+    place.config = config
+    assert place.planned() == jobs
+
+
+def test_nothing_to_do(finished: Workflow) -> None:
+    assert finished.planned() == set()
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"), [("0.75", "0.750"), ("0.05", "5.0e-2"), ("version: 1", "version: 1 # x")]
+)
+def test_a_number_written_otherwise(place: Workflow, written: str, instead: str) -> None:
+    path = place.place / "config.yaml"
+    text = yaml.safe_dump(place.config)
+    assert written in text
+    path.write_text(text.replace(written, instead))
+    assert place.planned() == set()
+
+
+@pytest.fixture
+def source(finished: Workflow) -> Iterator[Callable[[str, str], None]]:
+    """Appends text to a module of the package; undone after the test."""
+    before: dict[Path, str] = {}
+
+    def append(module: str, text: str) -> None:
+        path = finished.place / "src" / "synthood" / module
+        before.setdefault(path, path.read_text())
+        path.write_text(before[path] + text)
+
+    yield append
+    for path, text in before.items():
+        path.write_text(text)
+
+
+CODE = {
+    "training/fit.py": JUDGED | evaluated(*RECIPES),
+    "evaluation/detectors.py": scored(*RECIPES),
+    "reporting/render.py": {"tabulate small"},
+    "reporting/plot.py": {"plot the figures of small"},
+    "generators/quality.py": {"assess the images of biggan for digits", "assess the images of sd for digits"},
+    "common/progress.py": set(),
+}
+
+
+@pytest.mark.parametrize("module", CODE)
+def test_an_edit_of_the_code(finished: Workflow, source: Callable[[str, str], None], module: str) -> None:
+    source(module, "\nADDED = 1\n")
+    assert finished.planned() == CODE[module]
+
+
+def test_a_comment_or_docstring(finished: Workflow, source: Callable[[str, str], None]) -> None:
+    source("training/fit.py", '\n# A comment.\n"""A string that nobody reads."""\n')
+    source("common/tensors.py", "\n\n\n# Another.\n")
+    assert finished.planned() == set()
+
+
+def test_a_refactoring_can_be_waved_through(finished: Workflow, source: Callable[[str, str], None]) -> None:
+    source("training/fit.py", "\nADDED = 1\n")
+    assert finished.planned("--rerun-triggers", "mtime", "params", "input", "software-env") == set()
+
+
+def test_a_touch_of_every_file(finished: Workflow) -> None:
+    for path in finished.place.rglob("*"):
+        if path.is_file() and not {"results", ".snakemake"} & set(path.relative_to(finished.place).parts):
+            path.touch()
+    assert finished.planned() == set()
+
+
+def test_a_moved_checkout(finished: Workflow, tmp_path: Path) -> None:
+    moved = finished.copied(tmp_path / "moved")
+    assert moved.planned() == set()
+
+
+def test_a_run_from_another_folder(finished: Workflow, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copytree(finished.place / "results", elsewhere / "results")
+    shutil.copytree(finished.place / ".snakemake", elsewhere / ".snakemake")
+    shutil.copy2(finished.place / "config.yaml", elsewhere)
+    snakefile = os.fspath(finished.place / "Snakefile")
+    assert Workflow(elsewhere).planned("--snakefile", snakefile) == set()
+
+
+def test_a_deleted_artefact_comes_back_alone(finished: Workflow, tmp_path: Path) -> None:
+    copied = finished.copied(tmp_path / "copied")
+    (copied.place / "results/tables/small.md").unlink()
+    assert copied.planned() == {"tabulate small"}

@@ -1,0 +1,122 @@
+"""The workflow as a whole: planned by every profile, linted, the same bytes twice, a report at the end."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import PROJECT, Workflow, checkout
+
+pytestmark = pytest.mark.workflow
+
+CONFIGS = [PROJECT / "config.yaml", *sorted((PROJECT / "configs").glob("*.yaml"))]
+RULES = sorted((PROJECT / "rules").glob("*.smk"))
+HEAVY = ("fit_generator", "synthesise", "train", "extract")
+
+
+def test_the_same_bytes_on_one_core_as_on_two(finished: Workflow, tmp_path: Path) -> None:
+    other = checkout(tmp_path / "again")
+    done = other.run(cores=1)
+    assert done.returncode == 0, done.stdout
+    ours, theirs = finished.artefacts(), other.artefacts()
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+def test_every_artefact_has_provenance(finished: Workflow) -> None:
+    results = finished.place / "results"
+    for name in finished.artefacts():
+        path = results / name
+        beside = [p / f"{q.name}.provenance.json" for q, p in ((path, path.parent), (path.parent, path.parent.parent))]
+        assert any(p.is_file() for p in beside), name
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
+def test_every_configuration_plans_in_a_fresh_clone(fresh: Workflow, config: Path) -> None:
+    assert any(job.startswith("train ") for job in fresh.planned("--configfile", str(config)))
+
+
+def test_no_demo_key_leaks_into_another_configuration(fresh: Workflow) -> None:
+    (fresh.place / "config.yaml").write_text((PROJECT / "config.yaml").read_text())
+    jobs = fresh.planned("--configfile", str(PROJECT / "tests" / "config.yaml"))
+    assert {job for job in jobs if "cutout" in job or "photos" in job} == set()
+
+
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_a_gpu_is_asked_for_only_where_one_is(fresh: Workflow, gpus: int) -> None:
+    visible = ",".join(map(str, range(gpus)))
+    done = fresh.run("-n", "--verbose", "--printshellcmds", CUDA_VISIBLE_DEVICES=visible)
+    assert done.returncode == 0, done.stdout
+    assert set(re.findall(r"--gpus (\d+)", done.stdout)) == {str(gpus)}
+
+
+def test_the_slurm_profile_plans_with_a_gpu_and_time_for_heavy_rules(fresh: Workflow) -> None:
+    done = fresh.run("-n", "--printshellcmds", "--profile", "profiles/slurm", CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 0, done.stdout
+    commands = re.findall(r"python -m (\S+) --threads (\d+) .*?--gpus (\d+)", done.stdout)
+    assert {(module.rpartition(".")[2], threads, gpus) for module, threads, gpus in commands} == {
+        ("fit_generator", "4", "1"),
+        ("synthesise", "1", "1"),
+        ("train", "4", "1"),
+        ("extract", "4", "1"),
+    }
+    profile = yaml.safe_load((PROJECT / "profiles" / "slurm" / "profile.yaml").read_text())
+    assert profile["retries"] == 2
+    for rule in HEAVY:
+        assert {"gpu", "mem_mb", "runtime"} <= profile["set-resources"][rule].keys(), rule
+
+
+def rule_texts() -> dict[str, str]:
+    """Each rule's text by its name."""
+    found = [re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", file.read_text(), re.MULTILINE) for file in RULES]
+    return dict(pair for pairs in found for pair in pairs)
+
+
+@pytest.mark.parametrize("name", rule_texts())
+def test_every_rule_says_what_it_needs(name: str) -> None:
+    body = rule_texts()[name]
+    for directive in ("log", "conda", "threads", "resources", "message", "params"):
+        assert f"    {directive}:" in body, directive
+    for resource in ("mem_mb", "runtime"):
+        assert f"{resource}=" in body, resource
+    if name in HEAVY:
+        assert "    benchmark:" in body
+        assert "gpu=GPU" in body
+
+
+def test_lint_and_format() -> None:
+    lint = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--lint"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert lint.returncode == 0, lint.stdout + lint.stderr
+    files = [PROJECT / "Snakefile", *RULES]
+    command = [str(Path(sys.executable).parent / "snakefmt"), "--check", *map(str, files)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_the_rule_graph_of_the_readme_is_the_workflow_s(fresh: Workflow) -> None:
+    done = subprocess.run(
+        fresh.command("--rulegraph", "mermaid-js"), cwd=fresh.place, capture_output=True, text=True, check=True
+    )
+    drawn = re.search(r"```mermaid\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
+    assert drawn is not None
+    assert edges(drawn[1]) == edges(done.stdout)
+
+
+def edges(graph: str) -> set[tuple[str, str]]:
+    """Pairs of rule names of a Mermaid graph."""
+    names = dict(re.findall(r"(id\d+)\[(\w+)\]", graph))
+    return {(names[a], names[b]) for a, b in re.findall(r"(id\d+) --> (id\d+)", graph)}
+
+
+def test_the_report_is_one_page_without_outside_resources(finished: Workflow) -> None:
+    done = finished.run("--report", "report.html")
+    assert done.returncode == 0, done.stdout
+    page = (finished.place / "report.html").read_text()
+    (finished.place / "report.html").unlink()
+    for label in ("Tables", "Figures", "Synthetic images", "ROC curves"):
+        assert label in page
+    assert re.search(r"""<(script|link|img)[^>]+(src|href)=["']https?://""", page) is None

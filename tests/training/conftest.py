@@ -1,0 +1,44 @@
+"""Tiny image sets and recipes that the tests of training share."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from synthood.common.images import ImageSet
+from synthood.training.settings import Augmentation, Network, RecipeSettings, TrainSettings
+
+CLASSES = ["cat", "dog", "owl"]
+MakeImages = Callable[..., ImageSet]
+MakeSettings = Callable[..., TrainSettings]
+
+
+@pytest.fixture
+def make_images() -> MakeImages:
+    """Noise around a grey level of each class."""
+
+    def make(count: int, seed: int, side: int = 8, classes: list[str] = CLASSES) -> ImageSet:
+        random = np.random.default_rng(seed)
+        labels = np.arange(count, dtype=np.int64) % len(classes)
+        noise = random.integers(0, 120, (count, side, side, 3))
+        return ImageSet((noise + 50 * labels[:, None, None, None]).astype(np.uint8), labels, classes)
+
+    return make
+
+
+@pytest.fixture
+def make_settings() -> MakeSettings:
+    """A recipe of six steps on 20 images: two epochs of batches of 8, 8 and 4."""
+
+    def make(**changes: Any) -> TrainSettings:
+        recipe = {
+            "network": Network(name="resnet8", width=4),
+            "epochs": 2,
+            "batch_size": 8,
+            "learning_rate": 0.05,
+            "augmentation": Augmentation(shift=1, flip=True, cutout=3),
+        }
+        return TrainSettings(recipe=RecipeSettings(**(recipe | changes)), precision="float32")
+
+    return make

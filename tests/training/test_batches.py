@@ -1,0 +1,96 @@
+"""SIO's composition of batches."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synthood.training.batches import Composition
+
+
+def parted(composition: Composition, epoch: int) -> tuple[list[list[int]], list[list[int]]]:
+    """Real and synthetic indices of each batch; the latter from 0."""
+    batches = [batch.tolist() for batch in composition.epoch(epoch)]
+    real = [[i for i in batch if i < composition.real] for batch in batches]
+    return real, [[i - composition.real for i in batch if i >= composition.real] for batch in batches]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    real=st.integers(2, 60),
+    synthetic=st.integers(1, 60),
+    batch=st.integers(2, 16),
+    share=st.floats(0, 1),
+    epoch=st.integers(0, 3),
+)
+def test_an_epoch_of_real_and_synthetic_images(real: int, synthetic: int, batch: int, share: float, epoch: int) -> None:
+    batch = min(batch, real)
+    kept = max(1, min(batch - 1, round(batch * share)))
+    composition = Composition(real, synthetic, batch, kept, seed=5)
+    steps = math.ceil(real / batch)
+    own, made = parted(composition, epoch)
+    assert composition.steps_per_epoch == len(own) == steps
+    full = own[:-1] if steps * kept > real else own
+    assert all(len(one) == kept for one in full)
+    assert all(len(one) == batch - kept for one in made)
+    drawn = [i for one in own for i in one]
+    assert len(set(drawn)) == len(drawn)  # without replacement
+    assert set(drawn) <= set(range(real))
+    wanted = steps * (batch - kept)
+    counts = torch.bincount(torch.tensor([i for one in made for i in one]), minlength=synthetic)
+    assert len(counts) == synthetic
+    assert set(counts.tolist()) <= {wanted // synthetic, math.ceil(wanted / synthetic)}  # again only when all are used
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 50), st.integers(2, 50), st.integers(0, 3))
+def test_without_synthetic_images_an_epoch_is_a_permutation(real: int, batch: int, epoch: int) -> None:
+    batch = min(batch, real)
+    batches = Composition(real, 0, batch, batch, seed=1).epoch(epoch)
+    assert [len(one) for one in batches[:-1]] == [batch] * (len(batches) - 1)
+    assert sorted(torch.cat(batches).tolist()) == list(range(real))
+
+
+def test_alpha_1_equals_no_synthetic_images() -> None:
+    for epoch in range(3):
+        with_them, without = (Composition(21, count, 8, 8, seed=3).epoch(epoch) for count in (7, 0))
+        assert [one.tolist() for one in with_them] == [one.tolist() for one in without]
+
+
+def test_synthetic_images_come_again_in_the_same_order_when_they_run_short() -> None:
+    composition = Composition(real=12, synthetic=3, batch_size=4, real_per_batch=2, seed=0)
+    _, made = parted(composition, 0)
+    assert [len(one) for one in made] == [2, 2, 2]
+    assert torch.bincount(torch.tensor(made).flatten()).tolist() == [2, 2, 2]
+    assert sorted(made[0] + made[1]) != sorted(made[0]) * 2  # the third comes before the first again
+
+
+def test_real_images_of_an_epoch_do_not_depend_on_the_share() -> None:
+    """The same order of real images, cut into shorter pieces."""
+    own, _ = parted(Composition(24, 10, 8, 5, seed=2), 1)
+    plain = torch.cat(Composition(24, 0, 8, 8, seed=2).epoch(1)).tolist()
+    assert [set(one) for one in own] == [set(plain[5 * step : 5 * step + 5]) for step in range(3)]
+
+
+def test_batches_are_mixed() -> None:
+    """Real and synthetic images do not stand in two blocks."""
+    batches = Composition(64, 64, 32, 16, seed=0).epoch(0)
+    assert all(4 <= int((one[:16] < 64).sum()) <= 12 for one in batches)
+
+
+@pytest.mark.parametrize("kept", [3, 8])
+def test_seed_and_epoch_decide_alone(kept: int) -> None:
+    def flat(seed: int, epoch: int) -> list[int]:
+        return torch.cat(Composition(40, 40, 8, kept, seed).epoch(epoch)).tolist()
+
+    assert flat(0, 1) == flat(0, 1)
+    assert flat(0, 1) != flat(0, 2)
+    assert flat(0, 1) != flat(1, 1)
+
+
+def test_every_real_image_gets_its_turn_over_the_epochs() -> None:
+    composition = Composition(real=20, synthetic=20, batch_size=5, real_per_batch=2, seed=0)
+    seen = {i for epoch in range(12) for one in parted(composition, epoch)[0] for i in one}
+    assert seen == set(range(20))

@@ -1,0 +1,287 @@
+"""The training loop: reproducible, resumable, told apart by what it is given, and plain about mistakes."""
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from synthood.common.images import ImageSet
+from synthood.common.iterate import ResumeFile
+from synthood.errors import SynthoodError
+from synthood.training import fit
+from synthood.training.fit import History, accuracy, learning_rate, logits_and_features, per_epoch_history, train
+from synthood.training.model import Classifier
+from synthood.training.settings import Network, RecipeSettings, Synthetic, Teacher, TrainSettings
+
+CPU = torch.device("cpu")
+HALF, WHOLE = Synthetic(from_="g", alpha=0.5), Synthetic(from_="g", alpha=1.0)
+
+
+class Interrupted(ResumeFile):
+    """Saves after every step, and breaks off once `last` steps are saved."""
+
+    def __init__(self, path: Path, last: int) -> None:
+        super().__init__(path, "job", save_seconds=0)
+        self.last = last
+
+    def save(self, name: str, state: dict[str, Any]) -> None:
+        super().save(name, state)
+        if state["step"] == self.last:
+            raise KeyboardInterrupt
+
+
+class Trainer:
+    """Trains on the same tiny sets each time."""
+
+    def __init__(self, make_images: Any, make_settings: Any) -> None:
+        self.make_images, self.make_settings = make_images, make_settings
+        self.real, self.validation = make_images(20, 0), make_images(9, 1)
+        self.synthetic = make_images(7, 2)
+
+    def __call__(
+        self, images: ImageSet | None = None, /, seed: int = 0, resume: ResumeFile | None = None, **changes: Any
+    ) -> tuple[Classifier, History]:
+        """`images` are the synthetic ones; `changes` go into the recipe, paths of models apart."""
+        paths = {key: changes.pop(key) for key in ("warm_start", "teacher_model") if key in changes}
+        settings: TrainSettings = self.make_settings(**changes)
+        resume = resume or ResumeFile(None, "")
+        return train(settings, seed, self.real, self.validation, images, CPU, resume, **paths)
+
+
+@pytest.fixture
+def trainer(make_images: Any, make_settings: Any) -> Trainer:
+    return Trainer(make_images, make_settings)
+
+
+def state_bytes(classifier: Classifier) -> dict[str, bytes]:
+    return {key: value.contiguous().numpy().tobytes() for key, value in classifier.network.state_dict().items()}
+
+
+def test_the_same_seed_gives_the_same_file(trainer: Trainer, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    first, history = trainer()
+    torch.manual_seed(2)  # global randomness plays no part
+    second, again = trainer()
+    other, _ = trainer(seed=1)
+    assert state_bytes(first) == state_bytes(second)
+    assert history == again
+    assert state_bytes(first) != state_bytes(other)
+    first.save(tmp_path / "a")
+    second.save(tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_alpha_1_equals_training_without_synthetic_images(trainer: Trainer) -> None:
+    plain, history = trainer()
+    whole, same = trainer(trainer.synthetic, synthetic=WHOLE)
+    assert state_bytes(plain) == state_bytes(whole)
+    assert history == same
+    half, other = trainer(trainer.synthetic, synthetic=HALF)
+    assert state_bytes(plain) != state_bytes(half)
+    assert history != other
+
+
+def test_synthetic_images_and_labels_are_learned(trainer: Trainer) -> None:
+    """Either changed, and the weights change."""
+    first, _ = trainer(trainer.synthetic, synthetic=HALF)
+    relabelled = ImageSet(trainer.synthetic.images, trainer.synthetic.labels[::-1].copy(), trainer.real.classes)
+    redrawn = trainer.make_images(7, 3)
+    states = [state_bytes(trainer(other, synthetic=HALF)[0]) for other in (relabelled, redrawn)]
+    assert state_bytes(first) not in states
+
+
+def test_normalisation_comes_from_the_real_images(trainer: Trainer) -> None:
+    classifier, _ = trainer(trainer.synthetic, synthetic=HALF)
+    pixels = trainer.real.images.reshape(-1, 3) / 255
+    assert classifier.mean == pytest.approx(pixels.mean(0), abs=1e-6)
+    assert classifier.deviation == pytest.approx(pixels.std(0), abs=1e-6)
+
+
+@pytest.mark.parametrize("last", [1, 3, 4, 6])
+def test_resumed_equals_undisturbed(
+    trainer: Trainer, tmp_path: Path, capsys: pytest.CaptureFixture[str], last: int
+) -> None:
+    """Broken off within an epoch, between two, and after the last step."""
+    with pytest.raises(KeyboardInterrupt):
+        trainer(trainer.synthetic, resume=Interrupted(tmp_path / "state", last), synthetic=HALF)
+    capsys.readouterr()
+    resumed, history = trainer(trainer.synthetic, resume=ResumeFile(tmp_path / "state", "job"), synthetic=HALF)
+    assert f"resumed at step {last} of 6" in capsys.readouterr().out
+    whole, expected = trainer(trainer.synthetic, synthetic=HALF)
+    assert state_bytes(resumed) == state_bytes(whole)
+    assert history == expected
+
+
+def test_state_of_another_job_is_left(trainer: Trainer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        trainer(seed=1, resume=Interrupted(tmp_path, 4))
+    classifier, _ = trainer(resume=ResumeFile(tmp_path, "another"))
+    assert "resumed" not in capsys.readouterr().out
+    assert state_bytes(classifier) == state_bytes(trainer()[0])
+
+
+def test_a_loss_that_is_not_finite_is_named(trainer: Trainer) -> None:
+    with pytest.raises(SynthoodError) as caught:
+        trainer(learning_rate=1e30)
+    found = re.search(r"loss became (nan|inf) at epoch (\d), step (\d) with learning rate (\S+);", str(caught.value))
+    assert found is not None
+    epoch, step = int(found[2]), int(found[3])
+    assert epoch == step // 3
+    rate = learning_rate(trainer.make_settings(learning_rate=1e30).recipe, step, 6)
+    assert found[4] == f"{rate:.3g}"
+
+
+def test_history_has_a_row_per_epoch(trainer: Trainer) -> None:
+    classifier, history = trainer()
+    assert [row["epoch"] for row in history] == [0, 1]
+    recipe = trainer.make_settings().recipe
+    assert [row["learning_rate"] for row in history] == [learning_rate(recipe, step, 6) for step in (2, 5)]
+    assert history[-1]["val_accuracy"] == accuracy(classifier, trainer.validation)
+    assert not classifier.network.training
+
+
+def test_training_learns_the_toy(trainer: Trainer) -> None:
+    _, history = trainer(epochs=12, learning_rate=0.1)
+    assert history[-1]["loss"] < 0.7 * history[0]["loss"]
+    assert history[-1]["val_accuracy"] > 0.6
+
+
+def test_per_epoch_history_by_hand() -> None:
+    steps = [
+        {"epoch": 0, "learning_rate": 0.3, "loss": 4.0, "accuracy": 0.0},
+        {"epoch": 0, "learning_rate": 0.2, "loss": 2.0, "accuracy": 0.5, "val_accuracy": 0.25},
+        {"epoch": 1, "learning_rate": 0.1, "loss": 1.0, "accuracy": 1.0, "val_accuracy": 0.75},
+    ]
+    assert per_epoch_history(steps) == [
+        {"epoch": 0, "loss": 3.0, "accuracy": 0.25, "learning_rate": 0.2, "val_accuracy": 0.25},
+        {"epoch": 1, "loss": 1.0, "accuracy": 1.0, "learning_rate": 0.1, "val_accuracy": 0.75},
+    ]
+
+
+def schedule(total: int, **changes: Any) -> list[float]:
+    values = {"network": Network(name="resnet8"), "epochs": 1, "batch_size": 2, "learning_rate": 1.0}
+    recipe = RecipeSettings(**(values | {"final_learning_rate": 0.2} | changes))
+    return [learning_rate(recipe, step, total) for step in range(total)]
+
+
+def test_learning_rate_by_hand() -> None:
+    """Four steps up, four down the cosine from 1 to 0.2, whose end would be step 8."""
+    falling = [0.2 + 0.4 * (1 + math.cos(math.pi * k / 4)) for k in range(4)]
+    assert schedule(8, warmup=0.5) == pytest.approx([0.25, 0.5, 0.75, 1.0, *falling])
+    assert schedule(4) == pytest.approx(falling)
+    assert schedule(2, warmup=1.0) == pytest.approx([0.5, 1.0])
+
+
+@pytest.fixture
+def other_model(trainer: Trainer, tmp_path: Path) -> Path:
+    classifier, _ = trainer(seed=5)
+    classifier.save(tmp_path / "other")
+    return tmp_path / "other"
+
+
+def test_warm_start_copies_the_weights(trainer: Trainer, other_model: Path) -> None:
+    """With a learning rate of almost nothing they stay; the running statistics move on."""
+    still = {"learning_rate": 1e-12, "final_learning_rate": 1e-12}
+    warm, _ = trainer(warm_start=other_model, **still)
+    cold, _ = trainer(**still)
+    weights = dict(Classifier.load(other_model).network.named_parameters())
+    for name, parameter in warm.network.named_parameters():
+        torch.testing.assert_close(parameter, weights[name], rtol=0, atol=1e-9)
+    assert not torch.allclose(cold.network.head.weight, weights["head.weight"], atol=1e-3)
+
+
+def test_warm_start_changes_the_result(trainer: Trainer, other_model: Path) -> None:
+    assert state_bytes(trainer(warm_start=other_model)[0]) != state_bytes(trainer()[0])
+
+
+def test_warm_start_from_another_network_is_an_error(trainer: Trainer, other_model: Path) -> None:
+    with pytest.raises(SynthoodError, match="other: a warm start needs the same network and classes"):
+        trainer(warm_start=other_model, network=Network(name="resnet8", width=5))
+
+
+def test_teacher_changes_the_result_and_its_weight_counts(trainer: Trainer, other_model: Path) -> None:
+    plain = state_bytes(trainer()[0])
+    taught, again, weaker, hotter = (
+        state_bytes(trainer(teacher_model=other_model, teacher=Teacher(recipe="t", **values))[0])
+        for values in ({}, {}, {"weight": 1.0}, {"temperature": 3.0})
+    )
+    assert taught == again
+    assert len({tuple(state.values()) for state in (plain, taught, weaker, hotter)}) == 4
+
+
+def test_teacher_draws_the_student_to_itself(trainer: Trainer, other_model: Path) -> None:
+    teacher = Classifier.load(other_model)
+    target, _ = logits_and_features(teacher, trainer.real.images, CPU)
+
+    def distance(**changes: Any) -> float:
+        logits, _ = logits_and_features(trainer(epochs=8, **changes)[0], trainer.real.images, CPU)
+        return float((logits.softmax(1) - target.softmax(1)).abs().mean())
+
+    taught = distance(teacher_model=other_model, teacher=Teacher(recipe="t", weight=20.0))
+    assert taught < 0.8 * distance()
+
+
+def test_teacher_of_other_normalisation_is_an_error(trainer: Trainer, other_model: Path) -> None:
+    trainer.real = trainer.make_images(20, 9)
+    with pytest.raises(SynthoodError, match="other: a teacher must have the student's classes and normalisation"):
+        trainer(teacher_model=other_model, teacher=Teacher(recipe="t"))
+
+
+@pytest.mark.parametrize("which", ["validation", "synthetic"])
+def test_sets_of_other_classes_or_sizes_are_errors(trainer: Trainer, which: str) -> None:
+    sets = {"validation": trainer.validation, "synthetic": trainer.synthetic}
+    sets[which] = trainer.make_images(7, 2, classes=["cat", "owl", "dog"])
+    trainer.validation = sets["validation"]
+    with pytest.raises(SynthoodError, match=rf"the {which} images have classes \['cat', 'owl', 'dog'\]"):
+        trainer(sets["synthetic"], synthetic=HALF)
+    sets[which] = trainer.make_images(7, 2, side=10)
+    trainer.validation = sets["validation"]
+    with pytest.raises(SynthoodError, match=rf"the {which} images are \(10, 10, 3\), the training images \(8, 8, 3\)"):
+        trainer(sets["synthetic"], synthetic=HALF)
+
+
+def test_a_batch_larger_than_the_set_is_an_error(trainer: Trainer) -> None:
+    with pytest.raises(SynthoodError, match="batch_size 21 is larger than the 20 training images"):
+        trainer(batch_size=21)
+
+
+def test_missing_synthetic_images_are_an_error(trainer: Trainer) -> None:
+    with pytest.raises(SynthoodError, match=r"alpha 0\.5 asks for synthetic images, and none are given"):
+        trainer(None, synthetic=HALF)
+
+
+def test_logits_and_features_do_not_depend_on_batches(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    classifier, _ = trainer(epochs=1)
+    classifier.network.train()
+    logits, features = logits_and_features(classifier, trainer.real.images, CPU)
+    assert (logits.shape, features.shape) == ((20, 3), (20, 16))
+    assert (logits.dtype, features.dtype) == (torch.float32, torch.float32)
+    head = classifier.network.head
+    torch.testing.assert_close(logits, features @ head.weight.detach().T + head.bias.detach())
+    monkeypatch.setattr(fit, "EVALUATION_BATCH", 3)
+    for whole, pieces in zip(
+        (logits, features), logits_and_features(classifier, trainer.real.images, CPU), strict=True
+    ):
+        torch.testing.assert_close(whole, pieces)
+
+
+def test_accuracy_by_hand(trainer: Trainer) -> None:
+    """A head that always says class 1."""
+    classifier, _ = trainer(epochs=1)
+    with torch.no_grad():
+        classifier.network.head.weight.zero_()
+        classifier.network.head.bias.copy_(torch.tensor([0.0, 1.0, 0.0]))
+    assert accuracy(classifier, trainer.validation) == pytest.approx(np.mean(trainer.validation.labels == 1))
+
+
+def test_pooled_puts_the_real_images_first(trainer: Trainer) -> None:
+    images, labels = fit.pooled(trainer.real, trainer.synthetic, CPU)
+    assert np.array_equal(images[:20], trainer.real.images)
+    assert np.array_equal(images[20:], trainer.synthetic.images)
+    assert labels.tolist() == [*trainer.real.labels, *trainer.synthetic.labels]
+    alone, _ = fit.pooled(trainer.real, None, CPU)
+    assert np.array_equal(alone, trainer.real.images)
