@@ -1,87 +1,10 @@
 """A copy of the project with tests/config.yaml as its configuration, run once for all tests of the workflow."""
 
-import os
-import re
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-PROJECT = Path(__file__).parents[1]
-CARRIED = ("Snakefile", "rules", "envs", "src", "profiles", "report", "schemas")
-
-
-@dataclass
-class Workflow:
-    """A checkout in a temporary folder."""
-
-    place: Path
-
-    def command(self, *options: str, cores: int = 2) -> list[str]:
-        return [sys.executable, "-m", "snakemake", "--cores", str(cores), *options]
-
-    def run(self, *options: str, cores: int = 2, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Runs Snakemake to its end; output and errors together."""
-        return subprocess.run(
-            self.command(*options, cores=cores),
-            cwd=self.place,
-            env=os.environ | variables,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-
-    def planned(self, *options: str) -> set[str]:
-        """Messages of the jobs that would run, each with the rule's verb and all wildcards."""
-        done = self.run("-n", *options)
-        assert done.returncode == 0, done.stdout
-        jobs = set(re.findall(r"^Job \d+: (.+)$", done.stdout, re.MULTILINE))
-        assert jobs or "Nothing to be done" in done.stdout, done.stdout
-        return jobs
-
-    @property
-    def config(self) -> dict[str, Any]:
-        return dict(yaml.safe_load((self.place / "config.yaml").read_text()))
-
-    @config.setter
-    def config(self, value: dict[str, Any]) -> None:
-        (self.place / "config.yaml").write_text(yaml.safe_dump(value, sort_keys=False))
-
-    def artefacts(self) -> dict[str, bytes]:
-        """Bytes of all results but what tells of the run: provenance, logs, benchmarks."""
-        results = self.place / "results"
-        return {
-            str(path.relative_to(results)): path.read_bytes()
-            for path in sorted(results.rglob("*"))
-            if path.is_file()
-            and not path.name.startswith(".")
-            and not path.name.endswith(".provenance.json")
-            and path.relative_to(results).parts[0] not in ("logs", "benchmarks")
-        }
-
-    def copied(self, place: Path) -> "Workflow":
-        """The same checkout with its results elsewhere, as `cp -a` does."""
-        shutil.copytree(self.place, place, symlinks=True)
-        return Workflow(place)
-
-
-def checkout(place: Path) -> Workflow:
-    """The project's files without results, with the tests' configuration."""
-    place.mkdir(parents=True)
-    for name in CARRIED:
-        source = PROJECT / name
-        if source.is_dir():
-            shutil.copytree(source, place / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            shutil.copy2(source, place / name)
-    shutil.copy2(PROJECT / "tests" / "config.yaml", place / "config.yaml")
-    return Workflow(place)
+from checkouts import Workflow, checkout
 
 
 @pytest.fixture

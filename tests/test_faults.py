@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Workflow
+from checkouts import Workflow
 
 pytestmark = pytest.mark.workflow
 

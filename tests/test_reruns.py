@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from conftest import Workflow
+from checkouts import Workflow
 
 pytestmark = pytest.mark.workflow
 

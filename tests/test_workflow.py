@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import PROJECT, Workflow, checkout
+from checkouts import PROJECT, Workflow, checkout
 
 pytestmark = pytest.mark.workflow
 

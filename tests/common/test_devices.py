@@ -45,7 +45,6 @@ def test_where_all_slots_are_taken_it_waits(tmp_path):
     assert found == [held[0].lock_file]
 
 
-@pytest.mark.xfail(strict=True, reason="devices.py free_slot: waits for slot 0 alone, even while another comes free")
 def test_the_first_slot_that_comes_free_is_taken(tmp_path):
     held = [free_slot(2, tmp_path) for _ in range(2)]
     found = []

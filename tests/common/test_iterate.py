@@ -110,7 +110,6 @@ def test_an_unreadable_state_starts_over_and_says_so(folder, capsys, damage):
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.xfail(strict=True, reason="iterate.py: a readable file that is no resume state is a traceback")
 @pytest.mark.parametrize("state", [[1, 2], {"a": 1}, {"fingerprint": "f"}], ids=str)
 def test_a_foreign_state_starts_over(folder, state):
     folder.mkdir()

@@ -71,18 +71,11 @@ def test_it_rejects_what_the_loader_rejects(validator, edited, edits):
         {"like": "ce", "epochs": 3},
         {"like": "ce", "augmentation": {"cutout": 3}},
         {"like": "sio-sd", "synthetic": None},
-        *(
-            pytest.param(
-                recipe, marks=pytest.mark.xfail(strict=True, reason="schema.py: `like` is known at the top key alone")
-            )
-            for recipe in (
-                {"like": "ce", "network": {"width": 8}},
-                {"like": "sio-sd", "synthetic": {"alpha": 0.5}},
-                {"like": "ce", "augmentation": None},
-                {"like": "ce", "augmentation": {"shift": None}},
-                {"like": "ce", "warmup": None},
-            )
-        ),
+        {"like": "ce", "network": {"width": 8}},
+        {"like": "sio-sd", "synthetic": {"alpha": 0.5}},
+        {"like": "ce", "augmentation": None},
+        {"like": "ce", "augmentation": {"shift": None}},
+        {"like": "ce", "warmup": None},
     ],
     ids=str,
 )
@@ -92,7 +85,6 @@ def test_it_accepts_recipes_that_the_loader_accepts(validator, demo, recipe):
     assert [error.message for error in validator.iter_errors(demo)] == []
 
 
-@pytest.mark.xfail(strict=True, reason="base.py: validate_by_name lets the Python name `from_` into configurations")
 def test_the_loader_rejects_what_it_rejects(validator, edited):
     raw = edited({"recipes/sio-sd/synthetic": {"from_": "sd", "alpha": 0.5}})
     assert not validator.is_valid(raw)

@@ -79,7 +79,6 @@ def test_far_and_validation_sets_carry_the_label_of_ood(made):
         assert set(made[part].labels.tolist()) == {-1}
 
 
-@pytest.mark.xfail(strict=True, reason="prepare.py: a near set of digits carries labels 0, 1, ... instead of -1")
 def test_near_sets_carry_the_label_of_ood(made):
     assert set(made["digits-8-9"].labels.tolist()) == {-1}
 

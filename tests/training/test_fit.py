@@ -12,9 +12,9 @@ import torch
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
-from synthood.training import fit
-from synthood.training.fit import History, accuracy, learning_rate, logits_and_features, per_epoch_history, train
-from synthood.training.model import Classifier
+from synthood.training import fit, model
+from synthood.training.fit import History, accuracy, learning_rate, per_epoch_history, train
+from synthood.training.model import Classifier, logits_and_features
 from synthood.training.settings import Network, RecipeSettings, Synthetic, Teacher, TrainSettings
 
 CPU = torch.device("cpu")
@@ -200,7 +200,7 @@ def test_warm_start_changes_the_result(trainer: Trainer, other_model: Path) -> N
 
 def test_warm_start_from_another_network_is_an_error(trainer: Trainer, other_model: Path) -> None:
     with pytest.raises(SynthoodError, match="other: a warm start needs the same network and classes"):
-        trainer(warm_start=other_model, network=Network(name="resnet8", width=5))
+        trainer(warm_start=other_model, network=Network(name="resnet8", width=9))
 
 
 def test_teacher_changes_the_result_and_its_weight_counts(trainer: Trainer, other_model: Path) -> None:
@@ -258,11 +258,11 @@ def test_logits_and_features_do_not_depend_on_batches(trainer: Trainer, monkeypa
     classifier, _ = trainer(epochs=1)
     classifier.network.train()
     logits, features = logits_and_features(classifier, trainer.real.images, CPU)
-    assert (logits.shape, features.shape) == ((20, 3), (20, 16))
+    assert (logits.shape, features.shape) == ((20, 3), (20, 32))
     assert (logits.dtype, features.dtype) == (torch.float32, torch.float32)
     head = classifier.network.head
     torch.testing.assert_close(logits, features @ head.weight.detach().T + head.bias.detach())
-    monkeypatch.setattr(fit, "EVALUATION_BATCH", 3)
+    monkeypatch.setattr(model, "EVALUATION_BATCH", 3)
     for whole, pieces in zip(
         (logits, features), logits_and_features(classifier, trainer.real.images, CPU), strict=True
     ):

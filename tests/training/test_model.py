@@ -12,7 +12,7 @@ from synthood.training.model import Classifier, channel_statistics
 from synthood.training.networks import build
 from synthood.training.settings import Network
 
-SETTINGS = Network(name="resnet8", width=4)
+SETTINGS = Network(name="resnet8", width=8)
 
 
 @pytest.fixture

@@ -24,21 +24,21 @@ def test_published_number_of_parameters(name: Name, width: int, parameters: int)
 @pytest.mark.parametrize("name", list(BLOCKS))
 def test_depth_width_and_strides(name: Name) -> None:
     """The name counts layers: the stem, two in each block and the head; the side halves after each stage."""
-    network = build(Network(name=name, width=2), 5, seed=0)
+    network = build(Network(name=name, width=8), 5, seed=0)
     blocks = [module for module in network.modules() if isinstance(module, BasicBlock)]
     assert 2 + 2 * len(blocks) == int(name.removeprefix("resnet"))
     stages = len(BLOCKS[name])
-    assert network.head.in_features == 2 * 2 ** (stages - 1)
+    assert network.head.in_features == 8 * 2 ** (stages - 1)
     assert network.head.out_features == 5
     features = network.stages(network.stem(torch.zeros(1, 3, 16, 16)))
     assert features.shape[2:] == (16 // 2 ** (stages - 1),) * 2
 
 
 def test_logits_are_the_head_of_the_features() -> None:
-    network = build(Network(name="resnet8", width=4), 3, seed=0).eval()
+    network = build(Network(name="resnet8", width=8), 3, seed=0).eval()
     images = torch.randn((5, 3, 8, 8), generator=torch.Generator().manual_seed(0))
     features = network.features(images)
-    assert features.shape == (5, 16)
+    assert features.shape == (5, 32)
     assert features.min() >= 0
     torch.testing.assert_close(network(images), features @ network.head.weight.T + network.head.bias)
     pooled = network.stages(network.stem(images)).flatten(2).mean(2)
@@ -54,7 +54,7 @@ def test_block_without_convolutions_is_its_shortcut() -> None:
 
 
 def test_the_seed_alone_decides_and_global_randomness_stays() -> None:
-    settings = Network(name="resnet8", width=4)
+    settings = Network(name="resnet8", width=8)
     torch.manual_seed(1)
     first = build(settings, 3, seed=7).state_dict()
     drawn = torch.rand(4)

@@ -189,6 +189,7 @@ def test_parts_have_the_settings_of_their_source_alone(plan):
     assert shuffled["validation"] == train["source"]
     assert json.loads(plan.part_settings(wild(part="noise")).canonical()) == {
         "part": "noise",
+        "ood": True,
         "source": {"images": plan.config.datasets["digits"].far["noise"].images, "kind": "noise"},
     }
 
@@ -265,11 +266,3 @@ def test_precision_reaches_what_computes(raw, plan):
     changed = changed_jobs(plan, at("precision", "float32", raw))
     assert {job[0] for job in changed} == {"fit", "block", "train"}
     assert ("train", "ce") in changed
-
-
-@pytest.mark.xfail(strict=True, reason="plan.py train_settings: names of generators and recipes stay in the settings")
-def test_names_of_what_arrives_as_files_are_not_in_the_settings(raw):
-    raw["recipes"]["cutout"] |= {"warm_start": "ce", "teacher": {"recipe": "ce"}}
-    plan = Plan(load(raw))
-    assert '"ce"' not in plan.train_settings(wild(recipe="cutout")).canonical()
-    assert '"sd"' not in plan.train_settings(wild(recipe="sio-sd")).canonical()

@@ -41,9 +41,9 @@ def read_provenance(path: Path) -> dict[str, Any]:
     """The facts beside an artefact; empty where there are none."""
     try:
         facts = json.loads(provenance_path(path).read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):
         return {}
-    return facts if isinstance(facts, dict) else {}
+    return facts if isinstance(facts, dict) and isinstance(facts.get("sha256"), str) else {}
 
 
 def verify(path: Path) -> str:
@@ -67,7 +67,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
     try:
         yield temporary
-        if path.is_dir():
+        if path.is_dir() and temporary.is_dir():
             stale = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.old"
             path.replace(stale)
             temporary.replace(path)

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ import torch
 from filelock import FileLock, Timeout
 
 from synthood.errors import SynthoodError
+
+POLL_SECONDS = 0.2
 
 
 @contextmanager
@@ -29,17 +32,17 @@ def device_for(gpus: int, locks: Path | None = None) -> Iterator[torch.device]:
 
 
 def free_slot(count: int, folder: Path) -> FileLock:
-    """A held lock on one of `count` slots; where all are held, waits for the first."""
+    """A held lock on one of `count` slots; where all are held, waits for whichever comes free."""
     folder.mkdir(parents=True, exist_ok=True)
     locks = [FileLock(folder / f"{slot}.lock") for slot in range(count)]
-    for lock in locks:
-        try:
-            lock.acquire(timeout=0)
-            return lock
-        except Timeout:
-            continue
-    locks[0].acquire()
-    return locks[0]
+    while True:
+        for lock in locks:
+            try:
+                lock.acquire(timeout=0)
+                return lock
+            except Timeout:
+                continue
+        time.sleep(POLL_SECONDS)
 
 
 def set_threads(threads: int) -> None:

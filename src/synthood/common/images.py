@@ -31,10 +31,13 @@ class ImageSet:
     def check(self, name: object) -> "ImageSet":
         """Raises where shapes, types or labels do not fit together."""
         shape, count = self.images.shape, len(self.images)
-        if self.images.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3 or count == 0:
+        if self.images.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3 or 0 in shape:
             raise SynthoodError(f"{name}: expected uint8 images [N,H,W,3] with N >= 1, got {self.images.dtype} {shape}")
         if self.labels.dtype != np.int64 or self.labels.shape != (count,):
             raise SynthoodError(f"{name}: expected int64 labels [{count}], got {self.labels.dtype} {self.labels.shape}")
+        for column, values in self.columns.items():
+            if len(values) != count:
+                raise SynthoodError(f"{name}: column {column} has {len(values)} rows for {count} images")
         if self.labels.min() < OOD_LABEL or self.labels.max() >= max(len(self.classes), 0):
             raise SynthoodError(
                 f"{name}: labels run from {self.labels.min()} to {self.labels.max()}, "
@@ -59,10 +62,11 @@ def write_images(path: Path, images: ImageSet) -> None:
 def read_images(path: Path) -> ImageSet:
     """Reads an image set and checks it."""
     arrays, header = read_tensors(path)
-    if not {"images", "labels"} <= arrays.keys():
+    classes = header.get("classes") if isinstance(header, dict) else None
+    if not {"images", "labels"} <= arrays.keys() or not isinstance(classes, list):
         raise SynthoodError(f"{path}: not an image set (it holds {', '.join(arrays)})")
     images, labels = arrays.pop("images"), arrays.pop("labels")
-    return ImageSet(images, labels, list(header["classes"]), arrays).check(path)
+    return ImageSet(images, labels, classes, arrays).check(path)
 
 
 def concatenate(sets: list[ImageSet]) -> ImageSet:

@@ -38,6 +38,9 @@ class ResumeFile:
         except Exception as error:  # any unreadable state only costs its time
             print(f"{file}: unreadable resume state ({error}); starting over", flush=True)
             return None
+        if not isinstance(state, dict) or not {"fingerprint", "step", "state", "history"} <= state.keys():
+            print(f"{file}: not a resume state; starting over", flush=True)
+            return None
         if state["fingerprint"] != self.fingerprint:
             print(f"{file}: resume state of other settings, inputs or code; starting over", flush=True)
             return None

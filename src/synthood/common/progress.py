@@ -29,7 +29,8 @@ class Progress:
             self.shown = now
             rate = (done - self.start) / max(now - self.began, 1e-9)
             left = (self.total - done) / max(rate, 1e-9)
-            print(f"{self.name}: step {done}/{self.total}, {rate:.1f} steps/s, {left:.0f} s left, {text}", flush=True)
+            told = f"step {done}/{self.total}, {rate:.1f} steps/s, {left:.0f} s left"
+            print(f"{self.name}: {told}{', ' if text else ''}{text}", flush=True)
 
     def close(self) -> None:
         """Ends the bar's line."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
 from synthood import __version__
 from synthood.common import artefact
@@ -50,7 +51,7 @@ class Job:
         )
 
     def _fingerprint(self) -> str:
-        """Digest of settings, code and the content of all inputs; paths and run-time options stay out."""
+        """Digest of settings, code, threads (seen in the last bits) and the content, not the paths, of all inputs."""
         parts: list[Any] = [self.stage, os.environ.get("SYNTHOOD_CODE", "")]
         for name, value in sorted(vars(self.arguments).items()):
             if name in NOT_IN_FINGERPRINT:
@@ -116,6 +117,11 @@ def run(
             function(job)
     except SynthoodError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        where = ".".join(map(str, found["loc"])) or "the text"
+        print(f"error: --settings: {where}: {found['msg']}", file=sys.stderr)
         sys.exit(1)
     except (MemoryError, OSError) as error:
         traceback.print_exc()

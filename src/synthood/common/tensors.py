@@ -30,5 +30,5 @@ def read_tensors(path: Path, *names: str) -> tuple[Arrays, dict[str, Any]]:
             if "synthood" not in metadata or not set(names) <= keys:
                 raise SynthoodError(f"{path}: not a file that this stage reads (it holds {', '.join(sorted(keys))})")
             return {name: file.get_tensor(name) for name in names or sorted(keys)}, json.loads(metadata["synthood"])
-    except SafetensorError as error:
+    except (SafetensorError, json.JSONDecodeError, TypeError, OSError) as error:
         raise SynthoodError(f"{path}: not a readable safetensors file ({error}); delete it and run again") from error

@@ -15,9 +15,7 @@ Count = Annotated[int, Field(ge=1)]
 class Settings(BaseModel):
     """A section of the configuration: unknown keys and wrong types are errors."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_by_name=True, validate_by_alias=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -17,18 +17,19 @@ from synthood.errors import SynthoodError
 def load(raw: Mapping[str, Any], source: str = "config") -> Config:
     """A checked configuration; SynthoodError names `source`, every key path and what was expected."""
     try:
+        refuse_foreign_values(raw, "")
         plain = json.loads(json.dumps(raw))
-    except (TypeError, ValueError) as error:
-        raise SynthoodError(f"{source}: a value is neither text, number, list nor section ({error})") from error
-    try:
-        if isinstance(plain.get("recipes"), dict):
-            plain["recipes"] = resolved(plain["recipes"])
+        own = plain.get("recipes")
+        if isinstance(own, dict):
+            plain["recipes"] = resolved(own)
         config = Config.model_validate_json(json.dumps(plain))
         mistakes = list(wrong_references(config))
     except ValidationError as error:
-        mistakes = told(error, Config, plain)
+        mistakes = without_inherited(told(error, Config), own)
     except MistakeError as error:
         mistakes = [error]
+    except RecursionError:
+        mistakes = [MistakeError("", "a section contains itself; take the anchor out")]
     if mistakes:
         more = f"\n(and {len(mistakes) - SHOWN} more)" if len(mistakes) > SHOWN else ""
         raise SynthoodError("\n".join(f"{source}: {mistake}" for mistake in mistakes[:SHOWN]) + more)
@@ -41,11 +42,44 @@ def load_file(path: Path) -> Config:
         raw = yaml.safe_load(path.read_text())
     except OSError as error:
         raise SynthoodError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise SynthoodError(f"{path}: not UTF-8 text ({error})") from error
     except yaml.YAMLError as error:
         raise SynthoodError(f"{path}: not valid YAML ({error})") from error
     if not isinstance(raw, dict):
         raise SynthoodError(f"{path}: expected sections such as `datasets:`, found {type(raw).__name__}")
     return load(raw, str(path))
+
+
+def refuse_foreign_values(value: Any, path: str) -> None:
+    """Raises MistakeError at what YAML knows and a configuration does not, such as a date."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            refuse_foreign_values(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            refuse_foreign_values(inner, f"{path}.{index}")
+    elif not (value is None or isinstance(value, str | int | float)):
+        raise MistakeError(path, f"expected text, a number, a list or a section, got {type(value).__name__} {value}")
+
+
+def without_inherited(mistakes: list[MistakeError], recipes: Any) -> list[MistakeError]:
+    """Leaves out what a recipe only takes over by `like:` from one that is told of already."""
+    told_of = {(mistake.path, mistake.what) for mistake in mistakes}
+
+    def inherited(mistake: MistakeError) -> bool:
+        section, _, rest = mistake.path.partition(".")
+        name = next((name for name in recipes if f"{rest}.".startswith(f"{name}.")), None)
+        if section != "recipes" or name is None or not isinstance(recipes[name], dict) or "like" not in recipes[name]:
+            return False
+        inner = rest[len(name) :]
+        value = recipes[name]
+        for key in inner.split(".")[1:]:
+            value = value.get(key, KeyError) if isinstance(value, dict) else KeyError
+        own = bool(inner) and value is not KeyError
+        return not own and (f"recipes.{recipes[name]['like']}{inner}", mistake.what) in told_of
+
+    return [mistake for mistake in mistakes if not (isinstance(recipes, dict) and inherited(mistake))]
 
 
 def wrong_references(config: Config) -> Iterable[MistakeError]:
@@ -95,14 +129,15 @@ def trained_before(config: Config, recipe: str) -> list[tuple[str, str]]:
 
 
 def circles(config: Config, start: str) -> Iterable[MistakeError]:
-    """A chain of warm starts and teachers that leads back to `start`."""
-    trails = [[start]]
-    while trails:
-        trail = trails.pop()
-        for key, other in trained_before(config, trail[-1]) if trail[-1] in config.recipes else []:
-            if other == start:
-                circle = " -> ".join([*trail, other])
-                yield MistakeError(f"recipes.{start}", f"{key} goes in a circle ({circle}); take one of these away")
-                return
-            if other not in trail:
-                trails.append([*trail, other])
+    """The first chain of warm starts and teachers from `start` back to it, told at its first recipe alone."""
+    order = list(config.recipes)
+    waiting = [(key, [start, other]) for key, other in trained_before(config, start)]
+    while waiting:
+        key, trail = waiting.pop()
+        if trail[-1] == start:
+            if start == min(trail, key=order.index):
+                circle = " -> ".join(trail)
+                yield MistakeError(f"recipes.{start}.{key}", f"goes in a circle ({circle}); take one of these away")
+            return
+        if trail[-1] in config.recipes and trail[-1] not in trail[:-1]:
+            waiting += [(key, [*trail, other]) for _, other in trained_before(config, trail[-1])]

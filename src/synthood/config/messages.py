@@ -27,11 +27,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}? (known: {', '.join(names)})" if close else f" (known: {', '.join(names)})"
 
 
-def told(error: ValidationError, model: type[BaseModel], raw: Any) -> list[MistakeError]:
+def told(error: ValidationError, model: type[BaseModel]) -> list[MistakeError]:
     """pydantic's findings in our words, one per key path."""
     mistakes: dict[str, MistakeError] = {}
     for finding in error.errors(include_url=False):
-        path, owner = locate(model, raw, finding["loc"])
+        path, owner = locate(model, finding["loc"])
         what = _sentence(finding, owner)
         text = ".".join(str(part) for part in path)
         mistakes.setdefault(text, MistakeError(text, what))
@@ -52,8 +52,12 @@ def _sentence(finding: Any, owner: type[BaseModel] | None) -> str:
         return "the key `kind` is missing"
     if kind == "literal_error":
         return f"expected {context['expected']}, got {given!r}"
-    if kind == "too_short":
+    if kind == "too_short" and context["min_length"] == 1:
         return "must not be empty; fill it or take the key away"
+    if kind in ("too_short", "too_long"):
+        least, most = context.get("min_length"), context.get("max_length")
+        wanted = f"at least {least}" if kind == "too_short" else f"at most {most}"
+        return f"expected {wanted} entries, got {context['actual_length']}"
     if kind == "value_error":
         return str(context["error"])
     message = finding["msg"]
@@ -64,7 +68,7 @@ def _keys(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def locate(model: type[BaseModel], raw: Any, loc: tuple[Any, ...]) -> tuple[list[Any], type[BaseModel] | None]:
+def locate(model: type[BaseModel], loc: tuple[Any, ...]) -> tuple[list[Any], type[BaseModel] | None]:
     """The key path of a pydantic location, without the union tags in it, and the model that owns its last key."""
     path: list[Any] = []
     owner: type[BaseModel] | None = model
@@ -72,14 +76,13 @@ def locate(model: type[BaseModel], raw: Any, loc: tuple[Any, ...]) -> tuple[list
     for position, step in enumerate(loc):
         options = _options(expected)
         tagged = [option for option in options if step in _tags(option)]
-        if len(options) > 1 and tagged and not (isinstance(raw, dict) and step in raw):
+        if len(options) > 1 and tagged:
             expected = tagged[0]
             continue
         if step == "[key]":
             continue
         owner, expected = _inside(options, step, last=position == len(loc) - 1)
         path.append(step)
-        raw = raw.get(step) if isinstance(raw, dict) else None
     return path, owner
 
 

@@ -7,10 +7,13 @@ from synthood.config.models import Config
 
 
 def json_schema() -> str:
-    """Draft 2020-12, with `like:` allowed in recipes and so nothing required there."""
+    """Draft 2020-12; in recipes `like:` is allowed, so nothing is required there and null takes a key away."""
     schema: dict[str, Any] = Config.model_json_schema(by_alias=True)
+    for name in ("RecipeSettings", "Network", "Augmentation", "Synthetic", "Teacher"):
+        part = schema["$defs"][name]
+        part.pop("required", None)
+        part["properties"] = {key: {"anyOf": [value, {"type": "null"}]} for key, value in part["properties"].items()}
     recipe = schema["$defs"]["RecipeSettings"]
     recipe["properties"]["like"] = {"type": "string", "description": "a recipe whose keys come first"}
-    recipe.pop("required")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return json.dumps(schema, indent=1, sort_keys=True) + "\n"

@@ -24,7 +24,8 @@ def prepare(settings: PartSettings) -> ImageSet:
         case IdDigits() as source:
             return id_split(source)[settings.part]
         case Digits() as source:
-            return extra_digits(source)
+            digits = extra_digits(source)
+            return ImageSet.out_of_distribution(digits.images) if settings.ood else digits
         case PhotoPatches() as source:
             return photo_patches(source)
         case Textures() as source:

@@ -19,6 +19,14 @@ class Nuisance(Settings):
         1.0,
     )
 
+    @model_validator(mode="after")
+    def _low_before_high(self) -> "Nuisance":
+        for key in ("scale", "contrast"):
+            low, high = getattr(self, key)
+            if low > high:
+                raise ValueError(f"{key} must run from low to high, got {low} to {high}")
+        return self
+
 
 class Digits(Settings):
     """scikit-learn's 1,797 handwritten digits, enlarged from 8x8 to 32x32 RGB."""
@@ -27,6 +35,13 @@ class Digits(Settings):
     classes: Annotated[list[Annotated[int, Field(ge=0, le=9)]], Field(min_length=1)]
     nuisance: Nuisance = Nuisance()
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _each_class_once(self) -> "Digits":
+        twice = [digit for digit in self.classes if self.classes.count(digit) > 1]
+        if twice:
+            raise ValueError(f"classes: {twice[0]} stands twice; name each once")
+        return self
 
 
 class IdDigits(Digits):
@@ -108,12 +123,23 @@ class DatasetSettings(Settings):
         taught = set(self.id.classes)
         for source in self.extra.values():
             taught |= set(source.classes) if isinstance(source, Digits) else set()
-        for name, source in {**self.near, **self.far}.items():
+        for name, source in {**self.near, **self.far, "ood_validation": self.ood_validation}.items():
             if isinstance(source, Digits) and taught & set(source.classes):
                 raise ValueError(
                     f"OOD set {name} holds digit {min(taught & set(source.classes))}, "
                     f"which a classifier or generator is taught"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _validation_is_apart_from_tests(self) -> "DatasetSettings":
+        validation = self.ood_validation
+        for name, source in {**self.near, **self.far}.items():
+            shared: set[int] = set()
+            if isinstance(source, Digits) and isinstance(validation, Digits):
+                shared = set(source.classes) & set(validation.classes)
+            if source == validation or shared:
+                raise ValueError(f"ood_validation shares images with the test set {name}; take others")
         return self
 
     @property
@@ -137,6 +163,7 @@ class PartSettings(Settings):
     """One job of `prepare`: a part of a dataset and what it is made from."""
 
     part: Name
+    ood: Annotated[bool, Field(description="labels are -1, whatever the source")] = False
     source: Annotated[
         IdDigits | Digits | PhotoPatches | Textures | Noise | ShuffledQuadrants, Field(union_mode="left_to_right")
     ]

@@ -62,11 +62,10 @@ class RecipeSettings(Settings):
     @model_validator(mode="after")
     def _both_kinds_of_images(self) -> "RecipeSettings":
         if self.synthetic and self.synthetic.alpha < 1 and not 0 < self.real_per_batch < self.batch_size:
-            low, high = 1 / self.batch_size, 1 - 1 / self.batch_size
             raise ValueError(
                 f"synthetic.alpha {self.synthetic.alpha} leaves {self.real_per_batch} real and "
                 f"{self.batch_size - self.real_per_batch} synthetic images of a batch of {self.batch_size}; "
-                f"take alpha from {low:.4g} to {high:.4g}, or 1"
+                f"take alpha from {1 / self.batch_size:.4g} to just below 1, or 1"
             )
         return self
 

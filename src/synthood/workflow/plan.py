@@ -127,7 +127,10 @@ class Plan:
         dataset = self.config.datasets[wildcards.dataset]
         source = dataset.source(wildcards.part)
         validation = dataset.id if isinstance(source, ShuffledQuadrants) else None
-        return PartSettings.model_validate({"part": wildcards.part, "source": source, "validation": validation})
+        ood = wildcards.part in (*dataset.ood_sets, "ood_validation")
+        return PartSettings.model_validate(
+            {"part": wildcards.part, "ood": ood, "source": source, "validation": validation}
+        )
 
     def fit_settings(self, wildcards: Wildcards) -> FitSettings:
         generator = self.config.generators[wildcards.generator]
@@ -150,7 +153,7 @@ class Plan:
         return self._assess()
 
     def train_settings(self, wildcards: Wildcards) -> TrainSettings:
-        """The resolved recipe without the names of what arrives as files."""
+        """The resolved recipe."""
         return TrainSettings(recipe=self.config.recipes[wildcards.recipe], precision=self.config.precision)
 
     def score_settings(self, wildcards: Wildcards) -> ScoreSettings:

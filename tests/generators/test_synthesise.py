@@ -1,0 +1,110 @@
+"""Blocks of synthetic images, and settings that say how many there are."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synthood.common.seeds import derived_seed
+from synthood.errors import SynthoodError
+from synthood.generators import biggan, stable_diffusion
+from synthood.generators.folder import DESCRIPTION, Description
+from synthood.generators.settings import (
+    Amount,
+    BigGANSample,
+    BigGANSampling,
+    BlockSettings,
+    StableDiffusionFit,
+    StableDiffusionSample,
+    StableDiffusionSampling,
+)
+from synthood.generators.synthesise import synthesise
+
+CLASSES = ["one", "two", "six"]
+BIGGAN = BigGANSampling(kind="biggan", sample=BigGANSample(truncation=0.75, seed=4))
+DIFFUSION = StableDiffusionSampling(
+    kind="stable-diffusion", sample=StableDiffusionSample(steps=1, batch_size=4, seed=4)
+)
+
+
+@pytest.fixture(scope="module")
+def biggan_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("biggan")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(biggan, "STATISTICS_BATCH", 6)
+        network = biggan.build(3, 4, 8, seed=0).eval()
+        biggan.store_truncation_statistics(network, 0)
+    biggan.save(network, folder)
+    Description("biggan", CLASSES).write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def diffusion_folder(tmp_path_factory: pytest.TempPathFactory, diffusion_settings: StableDiffusionFit) -> Path:
+    folder = tmp_path_factory.mktemp("diffusion")
+    prompts = [f"a photo of the digit {word}" for word in CLASSES]
+    stable_diffusion.save(stable_diffusion.build(prompts, 16, diffusion_settings), folder)
+    Description("stable-diffusion", CLASSES, "a photo of the digit {word}").write(folder)
+    return folder
+
+
+def block(sampling: BigGANSampling | StableDiffusionSampling, number: int, size: int, count: int) -> BlockSettings:
+    return BlockSettings(generator=sampling, block=number, block_size=size, count=count)
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_classes_and_seeds_of_a_block(biggan_folder: Path, number: int) -> None:
+    made = synthesise(biggan_folder, block(BIGGAN, number, 5, 5)).check("block")
+    indices = range(5 * number, 5 * number + 5)
+    assert made.labels.tolist() == [index % 3 for index in indices]
+    assert made.classes == CLASSES
+    assert made.columns["seed"].tolist() == [derived_seed(4, "image", index) for index in indices]
+
+
+def test_block_limits_hardly_show(biggan_folder: Path) -> None:
+    """Image i is the same in blocks of any size, up to a grey level."""
+    large = synthesise(biggan_folder, block(BIGGAN, 0, 6, 6)).images.astype(int)
+    small = synthesise(biggan_folder, block(BIGGAN, 1, 3, 3)).images.astype(int)
+    assert np.abs(large[3:] - small).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["biggan", "stable-diffusion"])
+def test_a_cut_block_is_the_beginning_of_the_whole(biggan_folder: Path, diffusion_folder: Path, kind: str) -> None:
+    """Bit by bit."""
+    folder, sampling = (biggan_folder, BIGGAN) if kind == "biggan" else (diffusion_folder, DIFFUSION)
+    whole, cut = (synthesise(folder, block(sampling, 1, 6, count)) for count in (6, 2))
+    assert len(whole) == 6
+    assert np.array_equal(cut.images, whole.images[:2])
+    assert cut.labels.tolist() == whole.labels[:2].tolist() == [0, 1]
+    assert cut.columns["seed"].tolist() == whole.columns["seed"][:2].tolist()
+    assert len({image.tobytes() for image in whole.images}) == 6
+
+
+def test_sampling_seed_and_truncation_count(biggan_folder: Path) -> None:
+    first = synthesise(biggan_folder, block(BIGGAN, 0, 3, 3))
+    for sample in (BigGANSample(truncation=0.75, seed=5), BigGANSample(truncation=0.5, seed=4)):
+        other = synthesise(biggan_folder, block(BigGANSampling(kind="biggan", sample=sample), 0, 3, 3))
+        assert not np.array_equal(other.images, first.images)
+
+
+def test_another_kind_of_generator_is_an_error(biggan_folder: Path) -> None:
+    with pytest.raises(SynthoodError, match="holds a biggan, the settings ask for stable-diffusion"):
+        synthesise(biggan_folder, block(DIFFUSION, 0, 3, 3))
+
+
+def test_a_folder_that_is_no_generator_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SynthoodError, match=f"no {DESCRIPTION} in it"):
+        synthesise(tmp_path, block(BIGGAN, 0, 3, 3))
+    with pytest.raises(SynthoodError, match="nowhere: not found"):
+        synthesise(tmp_path / "nowhere", block(BIGGAN, 0, 3, 3))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 50), st.integers(1, 12))
+def test_blocks_add_up_and_only_the_last_is_cut(per_class: int, size: int, classes: int) -> None:
+    counts = Amount(images_per_class=per_class, block_size=size).block_counts(classes)
+    assert sum(counts) == per_class * classes
+    assert all(count == size for count in counts[:-1])
+    assert 1 <= counts[-1] <= size
