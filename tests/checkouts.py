@@ -21,10 +21,11 @@ class Workflow:
 
     place: Path
 
-    def command(self, *options: str, cores: int = 2) -> list[str]:
-        return [sys.executable, "-m", "snakemake", "--cores", str(cores), *options]
+    def command(self, *options: str, cores: int | None = 2) -> list[str]:
+        """Snakemake on this machine's cores, or with None on a cluster's."""
+        return [sys.executable, "-m", "snakemake", *(["--cores", str(cores)] if cores else []), *options]
 
-    def run(self, *options: str, cores: int = 2, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *options: str, cores: int | None = 2, **variables: str) -> subprocess.CompletedProcess[str]:
         """Runs Snakemake to its end; output and errors together."""
         return subprocess.run(
             self.command(*options, cores=cores),

@@ -75,6 +75,21 @@ def test_fit_depends_on_its_settings_alone(images: Tensor, diffusion_settings: S
     assert equal(first, fit_all(images, diffusion_settings)[1])
 
 
+@pytest.mark.parametrize(("share", "same"), [(1.0, True), (0.0, False)])
+def test_dropped_prompts_are_not_learned(
+    images: Tensor, diffusion_settings: StableDiffusionFit, monkeypatch: pytest.MonkeyPatch, share: float, same: bool
+) -> None:
+    """With all of them left out, it does not count which prompt an image has."""
+    monkeypatch.setattr(latent_diffusion, "PROMPT_DROPOUT", share)
+
+    def denoiser(index: Tensor) -> State:
+        pipeline = stable_diffusion.build(PROMPTS, 16, diffusion_settings)
+        latent_diffusion.fit_denoiser(pipeline, images, index, PROMPTS, diffusion_settings, torch.float32, NO_RESUME)
+        return dict(pipeline.unet.state_dict())
+
+    assert equal(denoiser(torch.arange(6) % 2), denoiser((torch.arange(6) + 1) % 2)) == same
+
+
 @pytest.mark.parametrize("name", ["autoencoder", "denoiser"])
 def test_resumed_equals_undisturbed(
     images: Tensor,

@@ -77,6 +77,9 @@ def test_each_image_comes_from_its_seed_and_prompt(pipeline: StableDiffusionPipe
     alone = stable_diffusion.sample(pipeline, prompts[2:], seeds[2:], QUICK).int()
     assert (alone[0] - every[2].int()).abs().max() <= 1
     assert (every[0].int() - every[2].int()).abs().max() > 20  # one prompt, two seeds
+    reseeded = stable_diffusion.sample(pipeline, prompts, [3, 9, 5], QUICK)
+    assert torch.equal(reseeded[[0, 2]], every[[0, 2]])
+    assert (reseeded[1].int() - every[1].int()).abs().max() > 20
 
 
 def test_prompt_and_guidance_count(pipeline: StableDiffusionPipeline) -> None:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pytorch_pretrained_biggan import BigGAN
+from torch import Tensor
 
 from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
@@ -80,6 +82,19 @@ def test_a_cut_block_is_the_beginning_of_the_whole(biggan_folder: Path, diffusio
     assert cut.labels.tolist() == whole.labels[:2].tolist() == [0, 1]
     assert cut.columns["seed"].tolist() == whole.columns["seed"][:2].tolist()
     assert len({image.tobytes() for image in whole.images}) == 6
+
+
+def test_a_cut_block_is_computed_whole(biggan_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network's last bits may depend on the size of a batch, whatever this machine does."""
+    sizes, real = [], biggan.sample
+
+    def spy(network: BigGAN, labels: Tensor, seeds: list[int], truncation: float) -> Tensor:
+        sizes.append((len(labels), len(seeds)))
+        return real(network, labels, seeds, truncation)
+
+    monkeypatch.setattr(biggan, "sample", spy)
+    assert len(synthesise(biggan_folder, block(BIGGAN, 1, 6, 2))) == 2
+    assert sizes == [(6, 6)]
 
 
 def test_sampling_seed_and_truncation_count(biggan_folder: Path) -> None:

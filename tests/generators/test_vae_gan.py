@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
+from synthood.common.averages import MovingAverage
 from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
 from synthood.generators import biggan, vae_gan
@@ -125,6 +126,21 @@ def test_the_vae_learns_to_reconstruct(pictures: Pictures) -> None:
             for step in range(25)
         ]
     assert elbos[-1] > 0.7 * elbos[0]  # both are below zero
+
+
+def test_fit_settles_the_averaged_weights(pictures: Pictures, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An average far from the last weights, of which alone the layers know the norms."""
+    copy = MovingAverage.copy_to
+
+    def far(self: MovingAverage, network: nn.Module) -> None:
+        self.average["generator.conv_to_rgb.weight_orig"][2] += 1.0
+        copy(self, network)
+
+    monkeypatch.setattr(MovingAverage, "copy_to", far)
+    settings = BigGANFit(steps=1, batch_size=4, latent_size=4, channel_width=8)
+    network = vae_gan.fit(pictures(8, 32), torch.arange(8) % 2, 2, settings, NO_RESUME)
+    weight = network.generator.conv_to_rgb.weight.detach()
+    assert torch.linalg.matrix_norm(weight.flatten(1), 2).item() == pytest.approx(1, abs=0.02)
 
 
 def test_spectral_norms_settle_without_a_change_of_weights() -> None:

@@ -67,6 +67,12 @@ def test_synthetic_images_come_again_in_the_same_order_when_they_run_short() -> 
     assert sorted(made[0] + made[1]) != sorted(made[0]) * 2  # the third comes before the first again
 
 
+def test_synthetic_images_are_drawn_anew_in_each_epoch() -> None:
+    composition = Composition(real=12, synthetic=40, batch_size=4, real_per_batch=2, seed=0)
+    first, second = (parted(composition, epoch)[1] for epoch in (0, 1))
+    assert {i for one in first for i in one} != {i for one in second for i in one}
+
+
 def test_real_images_of_an_epoch_do_not_depend_on_the_share() -> None:
     """The same order of real images, cut into shorter pieces."""
     own, _ = parted(Composition(24, 10, 8, 5, seed=2), 1)

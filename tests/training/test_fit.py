@@ -18,7 +18,7 @@ from synthood.training.model import Classifier, logits_and_features
 from synthood.training.settings import Network, RecipeSettings, Synthetic, Teacher, TrainSettings
 
 CPU = torch.device("cpu")
-HALF, WHOLE = Synthetic(from_="g", alpha=0.5), Synthetic(from_="g", alpha=1.0)
+HALF, WHOLE = (Synthetic.model_validate({"from": "g", "alpha": alpha}) for alpha in (0.5, 1.0))
 
 
 class Interrupted(ResumeFile):

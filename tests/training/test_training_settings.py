@@ -18,7 +18,7 @@ BASE: dict[str, Any] = {
 
 
 def recipe(alpha: float | None = None, batch_size: int = 10, **more: Any) -> RecipeSettings:
-    synthetic = None if alpha is None else Synthetic(from_="biggan", alpha=alpha)
+    synthetic = None if alpha is None else Synthetic.model_validate({"from": "biggan", "alpha": alpha})
     return RecipeSettings(**(BASE | {"batch_size": batch_size, "synthetic": synthetic} | more))
 
 
@@ -87,7 +87,7 @@ def test_values_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
 @pytest.mark.parametrize("alpha", [0.0, -0.5, 1.5])
 def test_alpha_is_a_share(alpha: float) -> None:
     with pytest.raises(ValidationError, match="alpha"):
-        Synthetic(from_="biggan", alpha=alpha)
+        Synthetic.model_validate({"from": "biggan", "alpha": alpha})
 
 
 def test_canonical_text_reads_back() -> None:
