@@ -53,10 +53,11 @@ def quality(place: Path) -> list[Row]:
 
     from synthood.config.load import load_file
     from synthood.data.digits import id_split
-    from synthood.data.settings import Nuisance
+    from synthood.data.settings import IdDigits, Nuisance
     from synthood.training.model import Classifier, logits_and_features
 
     source = load_file(place / "config.yaml").datasets["digits"].id
+    assert isinstance(source, IdDigits)
     clean = id_split(source.model_copy(update={"nuisance": Nuisance()}))["test"]
     judge = Classifier.load(place / "results/digits/models/judge/seed1000/model.safetensors")
     logits, _ = logits_and_features(judge, clean.images, torch.device("cpu"))

@@ -106,3 +106,11 @@ def test_label_enters_by_projection() -> None:
     zero, one = (network(images(4), torch.full((4,), label)) for label in (0, 1))
     difference = network.embedding.weight[1] - network.embedding.weight[0]
     torch.testing.assert_close(one - zero, seen[0] @ difference, rtol=1e-4, atol=1e-4)
+
+
+def test_the_deviation_of_a_collapsed_batch_is_seen() -> None:
+    """Real and made images are judged apart, so that sameness within a batch shows."""
+    varied = torch.randn(8, 4, 2, 2, generator=torch.Generator().manual_seed(0))
+    same = varied[:1].expand(8, -1, -1, -1)
+    assert group_deviation(varied).min() > 0.5
+    assert group_deviation(same).max() < 1e-3

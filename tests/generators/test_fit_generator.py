@@ -33,7 +33,7 @@ def test_network_inputs_by_hand() -> None:
 def test_biggan_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(biggan, "STATISTICS_BATCH", 4)
     settings = BigGANFit(steps=1, batch_size=4, latent_size=4, channel_width=8)
-    fit_biggan(image_set(["cat", "dog"], 32), settings, NO_RESUME, tmp_path / "model")
+    fit_biggan(image_set(["cat", "dog"], 32), settings, torch.device("cpu"), NO_RESUME, tmp_path / "model")
     assert Description.read(tmp_path / "model") == Description("biggan", ["cat", "dog"])
     assert biggan.load(tmp_path / "model").config.num_classes == 2
 
@@ -50,7 +50,7 @@ def test_extra_sets_are_described_by_their_own_words(
     monkeypatch.setattr(latent_diffusion, "fit_denoiser", spy)
     train, also = image_set(["cat", "dog"], 16), image_set(["owl", "dog", "fox"], 16)
     settings = diffusion_settings.model_copy(update={"prompt": "a {word}", "autoencoder_steps": 1})
-    fit_stable_diffusion(train, [also], settings, torch.float32, NO_RESUME, tmp_path / "model")
+    fit_stable_diffusion(train, [also], settings, torch.float32, torch.device("cpu"), NO_RESUME, tmp_path / "model")
     assert seen["prompts"] == ["a cat", "a dog", "a owl", "a fox"]
     words = [seen["prompts"][i].removeprefix("a ") for i in seen["index"]]
     assert words == ["cat", "dog"] * 3 + ["owl", "dog", "fox"] * 2

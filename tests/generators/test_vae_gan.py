@@ -104,7 +104,7 @@ def test_discriminator_starts_at_its_share(pictures: Pictures) -> None:
     """Before, there is no adversarial term; from then on, there is."""
     settings = BigGANFit(steps=10, batch_size=4, latent_size=4, channel_width=8, adversarial_from=0.6)
     real, labels = pictures(4, 32), torch.arange(4) % 2
-    parts = vae_gan.build_parts(settings, 2)
+    parts = vae_gan.build_parts(settings, 2, torch.device("cpu"))
     start = [p.detach().clone() for p in parts.discriminator.parameters()]
     for step, expected in ((5, {"elbo", "loss"}), (6, {"elbo", "loss", "hinge"})):
         with biggan.batch_statistics(parts.network):
@@ -119,7 +119,7 @@ def test_the_vae_learns_to_reconstruct(pictures: Pictures) -> None:
         steps=100, batch_size=8, latent_size=4, channel_width=8, adversarial_from=1.0, reconstruction_variance=0.5
     )
     real, labels = pictures(8, 32), torch.arange(8) % 2
-    parts = vae_gan.build_parts(settings, 2)
+    parts = vae_gan.build_parts(settings, 2, torch.device("cpu"))
     with biggan.batch_statistics(parts.network):
         elbos = [
             vae_gan.one_step(parts, real, labels, settings, step, torch.Generator().manual_seed(step))["elbo"]

@@ -114,7 +114,7 @@ def test_markdown_cell(kind: str, text: str) -> None:
 def test_note_names_seeds_confidence_resamples_and_base() -> None:
     assert "over 2 seeds;" in note(TABLE)
     assert "over 1 seed;" in note(TABLE.model_copy(update={"seeds": [3]}))
-    assert "95% bootstrap interval" in note(TABLE)
+    assert "95 % bootstrap interval" in note(TABLE)
     assert "(10 resamples" in note(TABLE)
     assert "Gains are over plain," in note(TABLE)
 

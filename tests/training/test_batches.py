@@ -32,16 +32,13 @@ def test_an_epoch_of_real_and_synthetic_images(real: int, synthetic: int, batch:
     steps = math.ceil(real / batch)
     own, made = parted(composition, epoch)
     assert composition.steps_per_epoch == len(own) == steps
-    full = own[:-1] if steps * kept > real else own
-    assert all(len(one) == kept for one in full)
+    assert all(len(one) == kept for one in own)
     assert all(len(one) == batch - kept for one in made)
-    drawn = [i for one in own for i in one]
-    assert len(set(drawn)) == len(drawn)  # without replacement
-    assert set(drawn) <= set(range(real))
-    wanted = steps * (batch - kept)
-    counts = torch.bincount(torch.tensor([i for one in made for i in one]), minlength=synthetic)
-    assert len(counts) == synthetic
-    assert set(counts.tolist()) <= {wanted // synthetic, math.ceil(wanted / synthetic)}  # again only when all are used
+    for drawn, available in ((own, real), (made, synthetic)):
+        counts = torch.bincount(torch.tensor([i for one in drawn for i in one]), minlength=available)
+        assert len(counts) == available
+        share = int(counts.sum()) / available  # an image comes again only when all are used
+        assert set(counts.tolist()) <= {math.floor(share), math.ceil(share)}
 
 
 @settings(max_examples=30, deadline=None)

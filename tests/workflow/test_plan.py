@@ -264,5 +264,5 @@ def test_a_recipe_changes_with_the_one_it_is_like(raw, plan):
 
 def test_precision_reaches_what_computes(raw, plan):
     changed = changed_jobs(plan, at("precision", "float32", raw))
-    assert {job[0] for job in changed} == {"fit", "block", "train"}
+    assert {job[0] for job in changed} == {"fit", "train"}
     assert ("train", "ce") in changed

@@ -1,13 +1,17 @@
 """Stage `prepare`: one part of a dataset as an image set."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from synthood.common import stage
 from synthood.common.images import ImageSet, write_images
+from synthood.data.arrays import read_npz, split_arrays
 from synthood.data.digits import extra_digits, id_split, shuffled_quadrants
 from synthood.data.far import noise, photo_patches, textures
 from synthood.data.settings import (
+    Arrays,
     Digits,
+    IdArrays,
     IdDigits,
     Noise,
     PartSettings,
@@ -21,11 +25,13 @@ from synthood.errors import SynthoodError
 def prepare(settings: PartSettings) -> ImageSet:
     """The images of one part; OOD test sets carry the label -1."""
     match settings.source:
-        case IdDigits() as source:
-            return id_split(source)[settings.part]
+        case IdDigits() | IdArrays() as source:
+            return id_part(source, settings.part)
         case Digits() as source:
             digits = extra_digits(source)
             return ImageSet.out_of_distribution(digits.images) if settings.ood else digits
+        case Arrays() as source:
+            return ImageSet.out_of_distribution(read_npz(Path(source.path), source.size)[0])
         case PhotoPatches() as source:
             return photo_patches(source)
         case Textures() as source:
@@ -33,9 +39,14 @@ def prepare(settings: PartSettings) -> ImageSet:
         case Noise() as source:
             return noise(source)
         case ShuffledQuadrants() as source if settings.validation is not None:
-            return shuffled_quadrants(source, id_split(settings.validation)["val"])
+            return shuffled_quadrants(source, id_part(settings.validation, "val"))
         case source:
             raise SynthoodError(f"part {settings.part}: no adapter makes images from {source}")
+
+
+def id_part(source: IdDigits | IdArrays, part: str) -> ImageSet:
+    """The part train, val or test of an ID source."""
+    return id_split(source)[part] if isinstance(source, IdDigits) else split_arrays(source, part)
 
 
 def main(command_line: Sequence[str] | None = None) -> None:

@@ -97,14 +97,40 @@ class ShuffledQuadrants(Settings):
     seed: Seed = 0
 
 
-Source = Annotated[Digits | PhotoPatches | Textures | Noise | ShuffledQuadrants, Field(discriminator="kind")]
+class Arrays(Settings):
+    """Images of an `.npz` file: `images` uint8 [N,H,W,3]; its labels are not looked at."""
+
+    kind: Literal["arrays"]
+    path: Annotated[str, Field(min_length=1, description="the file, relative to where snakemake runs")]
+    size: Annotated[int | None, Field(ge=8, le=64, description="side in pixels to resize to, bilinear")] = None
+
+
+class IdArrays(Settings):
+    """ID images of two `.npz` files with `images` uint8 [N,H,W,3] and `labels`; val is taken out of the test file."""
+
+    kind: Literal["arrays"]
+    train: Annotated[str, Field(min_length=1, description="file of the training images")]
+    test: Annotated[str, Field(min_length=1, description="file of the validation and test images")]
+    classes: Annotated[list[str], Field(min_length=2, description="words of labels 0, 1, ...")]
+    val_per_class: Count
+    train_per_class: Annotated[int | None, Field(ge=1, description="so many of each class instead of all")] = None
+    size: Annotated[int | None, Field(ge=8, le=64, description="side in pixels to resize to, bilinear")] = None
+    seed: Seed = 0
+
+    @property
+    def class_count(self) -> int:
+        return len(self.classes)
+
+
+IdSource = Annotated[IdDigits | IdArrays, Field(discriminator="kind")]
+Source = Annotated[Digits | Arrays | PhotoPatches | Textures | Noise | ShuffledQuadrants, Field(discriminator="kind")]
 OodSets = dict[Name, Source]
 
 
 class DatasetSettings(Settings):
     """An ID benchmark: ID images, near and far OOD test sets, and one OOD validation set apart from them."""
 
-    id: Annotated[IdDigits, Field(description="the images the classifier is taught")]
+    id: Annotated[IdSource, Field(description="the images the classifier is taught")]
     extra: Annotated[OodSets, Field(description="sets that only generators may learn from; never tested on")] = {}
     near: Annotated[OodSets, Field(min_length=1)]
     far: Annotated[OodSets, Field(min_length=1)]
@@ -120,7 +146,7 @@ class DatasetSettings(Settings):
 
     @model_validator(mode="after")
     def _tests_are_new_to_everyone(self) -> "DatasetSettings":
-        taught = set(self.id.classes)
+        taught = set(self.id.classes) if isinstance(self.id, IdDigits) else set()
         for source in self.extra.values():
             taught |= set(source.classes) if isinstance(source, Digits) else set()
         for name, source in {**self.near, **self.far, "ood_validation": self.ood_validation}.items():
@@ -164,7 +190,5 @@ class PartSettings(Settings):
 
     part: Name
     ood: Annotated[bool, Field(description="labels are -1, whatever the source")] = False
-    source: Annotated[
-        IdDigits | Digits | PhotoPatches | Textures | Noise | ShuffledQuadrants, Field(union_mode="left_to_right")
-    ]
-    validation: IdDigits | None = None
+    source: Annotated[IdDigits | IdArrays | Source, Field(union_mode="left_to_right")]
+    validation: IdSource | None = None

@@ -30,12 +30,14 @@ def energy(settings: Energy, reference: Reference) -> Score:
 def knn(settings: Knn, reference: Reference) -> Score:
     """-||z - z_(k)||^2 with z = h / ||h|| and the k-th nearest training feature (arXiv 2204.06507, equation 2)."""
     bank = F.normalize(reference.train.features)
+    squares = bank.square().sum(1)
     if settings.k > len(bank):
         raise SynthoodError(f"knn: k {settings.k} is larger than the bank of {len(bank)} training features")
 
     def score(x: Features) -> Tensor:
-        queries = F.normalize(x.features).split(CHUNK)
-        return torch.cat([(2 * (q @ bank.T).topk(settings.k).values[:, -1] - 2).clamp(max=0) for q in queries])
+        queries = F.normalize(x.features)
+        nearest = [(2 * q @ bank.T - squares).topk(settings.k).values[:, -1] for q in queries.split(CHUNK)]
+        return (torch.cat(nearest) - queries.square().sum(1)).clamp(max=0)
 
     return score
 

@@ -20,6 +20,7 @@ IMAGE_SIZE = 32
 TRUNCATION_ROWS = 17
 """Statistics are stored for truncations i/16, exact in binary, so none falls off the package's grid by rounding."""
 STATISTICS_BATCH = 240
+SAMPLED_AT_ONCE = 500
 
 
 def build(classes: int, latent_size: int, channel_width: int, seed: int) -> BigGAN:
@@ -82,27 +83,29 @@ def truncated_normal(shape: tuple[int, ...], random: torch.Generator) -> Tensor:
 @torch.no_grad()
 def store_truncation_statistics(network: BigGAN, seed: int) -> None:
     """Fills the stored statistics of every truncation row, from one batch each, classes balanced."""
-    classes = network.config.num_classes
-    labels = F.one_hot(torch.arange(STATISTICS_BATCH) % classes, classes).float()
+    classes, device = network.config.num_classes, network.embeddings.weight.device
+    labels = F.one_hot(torch.arange(STATISTICS_BATCH) % classes, classes).float().to(device)
     for row in range(TRUNCATION_ROWS):
         noise = truncated_normal((STATISTICS_BATCH, network.config.z_dim), generator(seed, "statistics", row))
         with batch_statistics(network, row):
-            network(noise * row / (TRUNCATION_ROWS - 1), labels, 1.0)
+            network(noise.to(device) * row / (TRUNCATION_ROWS - 1), labels, 1.0)
 
 
 @torch.no_grad()
 def sample(network: BigGAN, labels: Tensor, seeds: list[int], truncation: float) -> Tensor:
-    """Images uint8 [N,H,W,3] of `labels` [N]; image i comes from seed i alone."""
+    """Images uint8 [N,H,W,3] on the CPU, of `labels` [N]; image i comes from seed i alone."""
+    device = network.embeddings.weight.device
     noise = torch.cat([truncated_normal((1, network.config.z_dim), torch.Generator().manual_seed(s)) for s in seeds])
     one_hot = F.one_hot(labels, network.config.num_classes).float()
-    images = network(noise * truncation, one_hot, truncation)
+    batches = zip(noise.split(SAMPLED_AT_ONCE), one_hot.split(SAMPLED_AT_ONCE), strict=True)
+    images = torch.cat([network(z.to(device) * truncation, y.to(device), truncation).cpu() for z, y in batches])
     return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def save(network: BigGAN, folder: Path) -> None:
     """Writes the package's own format, which `BigGAN.from_pretrained` reads."""
     (folder / CONFIG_NAME).write_text(network.config.to_json_string() + "\n")
-    torch.save(network.state_dict(), folder / WEIGHTS_NAME)
+    torch.save({key: value.cpu() for key, value in network.state_dict().items()}, folder / WEIGHTS_NAME)
 
 
 def load(folder: Path) -> BigGAN:

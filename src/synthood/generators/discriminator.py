@@ -44,13 +44,15 @@ def group_deviation(x: Tensor, group: int = 4) -> Tensor:
 def augmented(images: Tensor, random: torch.Generator, shift: int = 4, hole: int = 12) -> Tensor:
     """Differentiable augmentation (arXiv 2006.10738): translation with zero padding, then a square cut out."""
     count, _, height, width = images.shape
-    moves = torch.randint(0, 2 * shift + 1, (count, 2), generator=random)
-    centres = torch.randint(0, height, (count, 2), generator=random)
+    device = images.device
+    moves = torch.randint(0, 2 * shift + 1, (count, 2), generator=random).to(device)
+    centres = torch.randint(0, height, (count, 2), generator=random).to(device)
     padded = F.pad(images + 1, (shift,) * 4)
-    rows = moves[:, :1] + torch.arange(height)
-    columns = moves[:, 1:] + torch.arange(width)
-    moved = padded[torch.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-    near_row = (torch.arange(height) - centres[:, :1]).abs() < hole // 2
-    near_column = (torch.arange(width) - centres[:, 1:]).abs() < hole // 2
-    kept = ~(near_row[:, :, None] & near_column[:, None, :])
+    y, x = torch.arange(height, device=device), torch.arange(width, device=device)
+    rows, columns = moves[:, :1] + y, moves[:, 1:] + x
+    index = torch.arange(count, device=device)[:, None, None]
+    moved = padded[index, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    row, column = y - centres[:, :1] + hole // 2, x - centres[:, 1:] + hole // 2
+    in_row, in_column = (row >= 0) & (row < hole), (column >= 0) & (column < hole)
+    kept = ~(in_row[:, :, None] & in_column[:, None, :])
     return moved * kept[:, None] - 1

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from synthood.common import stage
 from synthood.common.arithmetic import resolved_precision
-from synthood.common.devices import set_threads
+from synthood.common.devices import device_for, set_threads
 from synthood.common.images import ImageSet, read_images
 from synthood.common.iterate import ResumeFile
 from synthood.generators.folder import Description
@@ -20,12 +20,12 @@ def network_inputs(images: ImageSet) -> Tensor:
     return torch.from_numpy(images.images).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def fit_biggan(train: ImageSet, settings: BigGANFit, resume: ResumeFile, folder: Path) -> None:
+def fit_biggan(train: ImageSet, settings: BigGANFit, device: torch.device, resume: ResumeFile, folder: Path) -> None:
     """Fits and saves a BigGAN."""
     from synthood.generators import biggan, vae_gan
 
-    labels = torch.from_numpy(train.labels)
-    network = vae_gan.fit(network_inputs(train), labels, len(train.classes), settings, resume)
+    images, labels = network_inputs(train).to(device), torch.from_numpy(train.labels).to(device)
+    network = vae_gan.fit(images, labels, len(train.classes), settings, resume)
     folder.mkdir()
     biggan.save(network, folder)
     Description("biggan", train.classes).write(folder)
@@ -36,6 +36,7 @@ def fit_stable_diffusion(
     also: list[ImageSet],
     settings: StableDiffusionFit,
     dtype: torch.dtype,
+    device: torch.device,
     resume: ResumeFile,
     folder: Path,
 ) -> None:
@@ -48,10 +49,10 @@ def fit_stable_diffusion(
         words += [word for word in other.classes if word not in words]
         index.append(torch.tensor([words.index(word) for word in other.classes])[torch.from_numpy(other.labels)])
     prompts = [settings.prompt.format(word=word) for word in words]
-    images = torch.cat([network_inputs(images) for images in [train, *also]])
-    pipeline = stable_diffusion.build(prompts, images.shape[-1], settings)
+    images = torch.cat([network_inputs(images) for images in [train, *also]]).to(device)
+    pipeline = stable_diffusion.build(prompts, images.shape[-1], settings).to(device)
     latent_diffusion.fit_autoencoder(pipeline.vae, images, settings, resume)
-    latent_diffusion.fit_denoiser(pipeline, images, torch.cat(index), prompts, settings, dtype, resume)
+    latent_diffusion.fit_denoiser(pipeline, images, torch.cat(index).to(device), prompts, settings, dtype, resume)
     stable_diffusion.save(pipeline, folder)
     Description("stable-diffusion", train.classes, settings.prompt).write(folder)
 
@@ -63,14 +64,15 @@ def main(command_line: Sequence[str] | None = None) -> None:
         set_threads(arguments.threads)
         resume = ResumeFile(arguments.resume, job.fingerprint, arguments.save_seconds)
         train = read_images(arguments.train)
-        with job.writing(arguments.output[0]) as folder:
+        with device_for(arguments.gpus) as device, job.writing(arguments.output[0]) as folder:
+            job.facts["device"] = str(device)
             if isinstance(settings.generator, BigGANFitting):
-                fit_biggan(train, settings.generator.fit, resume, folder)
+                fit_biggan(train, settings.generator.fit, device, resume, folder)
             else:
                 also = [read_images(path) for path in arguments.also]
-                dtype = resolved_precision(settings.precision, torch.device("cpu"))
+                dtype = resolved_precision(settings.precision, device)
                 job.facts["precision"] = str(dtype)
-                fit_stable_diffusion(train, also, settings.generator.fit, dtype, resume, folder)
+                fit_stable_diffusion(train, also, settings.generator.fit, dtype, device, resume, folder)
         resume.clear()
 
     parser = stage.resumable(stage.parser(__doc__))

@@ -34,7 +34,7 @@ def warmed_cosine(step: int, total: int, warmup: int, floor: float = 0.02) -> fl
 def fit_autoencoder(
     autoencoder: AutoencoderKL, images: Tensor, settings: StableDiffusionFit, resume: ResumeFile
 ) -> None:
-    """Fits on images float32 [N,3,H,W] in [-1,1], in float32; ends by setting the scaling factor to 1 / std(latent)."""
+    """Fits on images float32 [N,3,H,W] in [-1,1], on their device; then scaling factor = 1 / std(latent)."""
     total, warmup = settings.autoencoder_steps, min(30, settings.autoencoder_steps)
     optimizer = torch.optim.AdamW(autoencoder.parameters(), settings.learning_rate, weight_decay=1e-4)
     loop = Iteration("autoencoder", total, resume, {"network": autoencoder, "optimizer": optimizer})
@@ -43,7 +43,7 @@ def fit_autoencoder(
         random = generator(settings.seed, "autoencoder", step)
         rate = settings.learning_rate * warmed_cosine(step, total, warmup)
         optimizer.param_groups[0]["lr"] = rate
-        chosen = torch.randint(0, len(images), (AUTOENCODER_BATCH,), generator=random)
+        chosen = torch.randint(0, len(images), (AUTOENCODER_BATCH,), generator=random).to(images.device)
         batch = shifted(images[chosen], SHIFT, "replicate", random)
         posterior = autoencoder.encode(batch).latent_dist
         decoded = autoencoder.decode(posterior.sample(generator=random)).sample
@@ -77,8 +77,9 @@ def fit_denoiser(
 
     The v-prediction objective (arXiv 2202.00512), a share of the prompts left out; both networks end averaged.
     """
+    device = images.device
     latents, described = cached_latents(pipeline.vae, images, prompt_index, settings.seed)
-    ids = token_ids(pipeline, [*prompts, ""])
+    ids = token_ids(pipeline, [*prompts, ""]).to(device)
     networks = nn.ModuleDict({"unet": pipeline.unet, "text_encoder": pipeline.text_encoder})
     pipeline.unet.set_attn_processor(AttnProcessor())
     optimizer = torch.optim.AdamW(networks.parameters(), settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
@@ -91,13 +92,13 @@ def fit_denoiser(
         random = generator(settings.seed, "denoiser", step)
         rate = settings.learning_rate * warmed_cosine(step, total, warmup)
         optimizer.param_groups[0]["lr"] = rate
-        chosen = torch.randint(0, len(latents), (settings.batch_size,), generator=random)
+        chosen = torch.randint(0, len(latents), (settings.batch_size,), generator=random).to(device)
         clean = latents[chosen]
-        noise = torch.randn(clean.shape, generator=random)
-        time = torch.randint(0, noising.config.num_train_timesteps, (len(clean),), generator=random)
-        dropped = torch.rand(len(clean), generator=random) < PROMPT_DROPOUT
+        noise = torch.randn(clean.shape, generator=random).to(device)
+        time = torch.randint(0, noising.config.num_train_timesteps, (len(clean),), generator=random).to(device)
+        dropped = (torch.rand(len(clean), generator=random) < PROMPT_DROPOUT).to(device)
         prompt = torch.where(dropped, len(prompts), described[chosen])
-        with autocast(dtype, torch.device("cpu")):
+        with autocast(dtype, device):
             states = pipeline.text_encoder(ids).last_hidden_state[prompt]
             predicted = pipeline.unet(noising.add_noise(clean, noise, time), time, states).sample
         loss = F.mse_loss(predicted.float(), noising.get_velocity(clean, noise, time))

@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from synthood.errors import SynthoodError
+
 COPY_PERCENTILE = 1.0
 
 
@@ -26,6 +28,8 @@ def within_class_distance(images: np.ndarray, labels: np.ndarray) -> float:
         for label in np.unique(labels)
         if (labels == label).sum() > 1
     ]
+    if not means:
+        raise SynthoodError("diversity needs two images of a class; set assess.images to at least twice the classes")
     return float(np.mean(means))
 
 

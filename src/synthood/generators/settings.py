@@ -30,7 +30,7 @@ class BigGANFit(Settings):
 class BigGANSample(Settings):
     """How images are drawn from a BigGAN."""
 
-    truncation: Annotated[float, Field(gt=0, le=1)] = 1.0
+    truncation: Annotated[float, Field(gt=0, le=1, multiple_of=1 / 16, description="statistics exist per 1/16")] = 1.0
     seed: Seed = 0
 
 
@@ -125,7 +125,6 @@ class BlockSettings(Settings):
     block: Annotated[int, Field(ge=0)]
     block_size: Count
     count: Count
-    precision: Precision = "auto"
 
 
 class AssessSettings(Settings):

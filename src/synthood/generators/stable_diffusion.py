@@ -129,7 +129,7 @@ def sample(
             generator=random,
             output_type="pt",
         ).images
-        made.append((images.float().clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1))
+        made.append((images.float().clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu())
         print(f"sampled {min(first + size, wanted)}/{wanted} images", flush=True)
     return torch.cat(made)[:wanted]
 

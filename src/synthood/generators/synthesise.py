@@ -7,15 +7,17 @@ import numpy as np
 import torch
 
 from synthood.common import stage
-from synthood.common.devices import set_threads
+from synthood.common.devices import device_for, set_threads
 from synthood.common.images import ImageSet, write_images
 from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
 from synthood.generators.folder import Description
 from synthood.generators.settings import BigGANSampling, BlockSettings
 
+CPU = torch.device("cpu")
 
-def synthesise(folder: Path, settings: BlockSettings) -> ImageSet:
+
+def synthesise(folder: Path, settings: BlockSettings, device: torch.device = CPU) -> ImageSet:
     """The images of one block; a cut block is computed whole, so that its images do not depend on the cut."""
     description = Description.read(folder)
     if description.kind != settings.generator.kind:
@@ -27,12 +29,12 @@ def synthesise(folder: Path, settings: BlockSettings) -> ImageSet:
     if isinstance(settings.generator, BigGANSampling):
         from synthood.generators import biggan
 
-        images = biggan.sample(biggan.load(folder), labels, seeds, settings.generator.sample.truncation)
+        images = biggan.sample(biggan.load(folder).to(device), labels, seeds, settings.generator.sample.truncation)
     else:
         from synthood.generators import stable_diffusion
 
         prompts = [description.prompt.format(word=description.classes[label]) for label in labels]
-        pipeline = stable_diffusion.load(folder)
+        pipeline = stable_diffusion.load(folder).to(device)
         images = stable_diffusion.sample(pipeline, prompts, seeds, settings.generator.sample)
     kept = slice(settings.count)
     columns = {"seed": np.array(seeds[kept], np.int64)}
@@ -43,7 +45,9 @@ def main(command_line: Sequence[str] | None = None) -> None:
     def work(job: stage.Job) -> None:
         set_threads(job.arguments.threads)
         settings = BlockSettings.parse(job.arguments.settings)
-        images = synthesise(job.arguments.generator, settings)
+        with device_for(job.arguments.gpus) as device:
+            job.facts["device"] = str(device)
+            images = synthesise(job.arguments.generator, settings, device)
         with job.writing(job.arguments.output[0]) as path:
             write_images(path, images)
         print(f"{job.arguments.output[0]}: {len(images)} images")

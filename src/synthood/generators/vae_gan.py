@@ -60,11 +60,14 @@ class Parts:
     critic: torch.optim.Adam
 
 
-def build_parts(settings: BigGANFit, classes: int) -> Parts:
+def build_parts(settings: BigGANFit, classes: int, device: torch.device) -> Parts:
+    """Everything initialised from the seed on the CPU, then moved."""
     network = biggan.build(classes, settings.latent_size, settings.channel_width, derived_seed(settings.seed, "biggan"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(settings.seed, "helpers"))
         encoder, discriminator = Encoder(classes, settings.latent_size), Discriminator(classes)
+    for module in (network, encoder, discriminator):
+        module.to(device)
     making = [*network.parameters(), *encoder.parameters()]
     return Parts(
         network,
@@ -76,12 +79,11 @@ def build_parts(settings: BigGANFit, classes: int) -> Parts:
 
 
 def fit(images: Tensor, labels: Tensor, classes: int, settings: BigGANFit, resume: ResumeFile) -> BigGAN:
-    """Fits on images float32 [N,3,32,32] in [-1,1]; the averaged network, statistics stored for each truncation.
+    """The averaged network fitted on images float32 [N,3,32,32] in [-1,1], with statistics for each truncation.
 
-    Computed in float32: in bfloat16 the discriminator's spectral norms drift. Raises SynthoodError at a loss
-    that is not finite.
+    Computed in float32 on the images' device. Raises SynthoodError at a loss that is not finite.
     """
-    parts = build_parts(settings, classes)
+    parts = build_parts(settings, classes, images.device)
     average = MovingAverage(parts.network, AVERAGE_DECAY)
     loop = Iteration("biggan", settings.steps, resume, {**vars(parts), "average": average})
     constant = 0.6 * settings.steps
@@ -91,7 +93,7 @@ def fit(images: Tensor, labels: Tensor, classes: int, settings: BigGANFit, resum
         rate = settings.learning_rate * (1 - 0.95 * decay)
         parts.maker.param_groups[0]["lr"] = rate
         random = generator(settings.seed, "biggan", step)
-        chosen = torch.randint(0, len(images), (settings.batch_size,), generator=random)
+        chosen = torch.randint(0, len(images), (settings.batch_size,), generator=random).to(images.device)
         real = shifted(images[chosen], settings.shift, "replicate", random)
         with biggan.batch_statistics(parts.network):
             losses = one_step(parts, real, labels[chosen], settings, step, random)
@@ -111,9 +113,9 @@ def one_step(
     one_hot = F.one_hot(labels, parts.network.config.num_classes).float()
     encodes = settings.objective == "vae-gan"
     adversarial = not encodes or step >= settings.adversarial_from * settings.steps
-    noise = torch.randn((len(real), settings.latent_size), generator=random)
+    noise = torch.randn((len(real), settings.latent_size), generator=random).to(real.device)
     losses: dict[str, float] = {}
-    total = torch.zeros(())
+    total = torch.zeros((), device=real.device)
     if encodes:
         mean, log_variance = parts.encoder(real, one_hot)
         made = parts.network(mean + (0.5 * log_variance).exp() * noise, one_hot, 1.0)
@@ -121,12 +123,13 @@ def one_step(
         losses["elbo"] = -float(total.detach())
     if adversarial:
         if encodes:
-            made = parts.network(torch.randn(noise.shape, generator=random), one_hot, 1.0)
+            made = parts.network(torch.randn(noise.shape, generator=random).to(real.device), one_hot, 1.0)
         else:
             made = parts.network(noise, one_hot, 1.0)
-        pair = augmented(torch.cat([real, made.detach()]), random)
-        realness = parts.discriminator(pair, labels.repeat(2))
-        critic_loss = F.relu(1 - realness[: len(real)]).mean() + F.relu(1 + realness[len(real) :]).mean()
+        # Apart, since the discriminator compares the images of a batch with one another.
+        on_real = parts.discriminator(augmented(real, random), labels)
+        on_made = parts.discriminator(augmented(made.detach(), random), labels)
+        critic_loss = F.relu(1 - on_real).mean() + F.relu(1 + on_made).mean()
         parts.critic.zero_grad()
         critic_loss.backward()
         parts.critic.step()
@@ -144,7 +147,8 @@ def one_step(
 def settle_spectral_norms(network: BigGAN, classes: int, passes: int = 5) -> None:
     """Power iterations on the averaged weights: they run only in training mode."""
     network.train()
-    noise = torch.zeros(classes, network.config.z_dim)
+    device = network.embeddings.weight.device
+    noise = torch.zeros(classes, network.config.z_dim, device=device)
     with biggan.batch_statistics(network):
         for _ in range(passes):
-            network(noise, torch.eye(classes), 1.0)
+            network(noise, torch.eye(classes, device=device), 1.0)

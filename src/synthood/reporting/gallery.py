@@ -26,18 +26,20 @@ def draw_gallery(
 ) -> None:
     """Left: the first images of each class; right: the training image nearest to each; above: the figures."""
     rows: list[list[np.ndarray]] = []
-    for label in range(len(synthetic.classes)):
+    names = []
+    for label, name in enumerate(synthetic.classes):
         shown = np.flatnonzero(synthetic.labels == label)[:PER_CLASS]
         if len(shown):
+            names.append(name)
             rows.append([row_of(synthetic.images[shown]), row_of(nearest[shown])])
     height = 0.42 * len(rows) + 0.9
     figure, axes = plt.subplots(1, 2, figsize=(11, height), dpi=DPI, layout="constrained")
-    for axis, side, name in zip(axes, zip(*rows, strict=True), ("synthetic", "nearest training image"), strict=True):
+    for axis, side, heading in zip(axes, zip(*rows, strict=True), ("synthetic", "nearest training image"), strict=True):
         axis.imshow(np.concatenate([pad_to(picture, side) for picture in side]))
-        axis.set_title(name, fontsize=9)
+        axis.set_title(heading, fontsize=9)
         axis.set_xticks([])
         each = side[0].shape[0]
-        axis.set_yticks([each * (index + 0.5) for index in range(len(rows))], synthetic.classes[: len(rows)])
+        axis.set_yticks([each * (index + 0.5) for index in range(len(rows))], names)
         axis.tick_params(length=0, labelsize=8)
     figure.suptitle(
         f"{title}: agreement {figures['agreement']:.1%}, diversity {figures['diversity']:.2f} of real, "

@@ -146,8 +146,9 @@ def note(table: TableSettings) -> str:
     seeds = len(table.seeds)
     return (
         f"Mean ± standard deviation (ddof 1) over {seeds} seed{'s' if seeds != 1 else ''}; in brackets the "
-        f"{table.confidence:.0%} bootstrap interval over seeds and images jointly ({table.resamples} resamples, "
-        f"shared by all sets and recipes). Gains are over {table.base}, in points; near and far are unweighted "
+        f"{100 * table.confidence:.4g} % bootstrap interval over seeds and images jointly "
+        f"({table.resamples} resamples, shared by all sets and recipes). "
+        f"Gains are over {table.base}, in points; near and far are unweighted "
         f"means over their sets. FPR95 with ID positive: share of OOD accepted when 95 % of ID is; with OOD positive: "
         f"share of ID rejected when 95 % of OOD is."
     )

@@ -14,7 +14,8 @@ class Composition:
     """SIO (arXiv 2303.14531): every batch holds `real_per_batch` real images, the rest synthetic.
 
     An epoch has as many steps as without synthetic images, so a share of the real ones waits for the next epoch.
-    Indices below `real` are real images, those from `real` on synthetic ones.
+    Indices below `real` are real images, those from `real` on synthetic ones. Both are drawn without replacement
+    within an epoch, and from the start again where they run short.
     """
 
     real: int
@@ -28,18 +29,17 @@ class Composition:
         return math.ceil(self.real / self.batch_size)
 
     def epoch(self, epoch: int) -> list[Tensor]:
-        """Indices int64 of each batch of an epoch; without synthetic images the last may be shorter.
-
-        Synthetic images are drawn without replacement and from the start again when they run short.
-        """
+        """Indices int64 of each batch of an epoch; without synthetic images the last may be shorter."""
         order = torch.randperm(self.real, generator=generator(self.seed, "real", epoch))
-        real = [order[step * self.real_per_batch :][: self.real_per_batch] for step in range(self.steps_per_epoch)]
-        wanted = self.batch_size - self.real_per_batch
-        if wanted == 0:
-            return real
-        order = torch.randperm(self.synthetic, generator=generator(self.seed, "synthetic", epoch))
-        position = torch.arange(self.steps_per_epoch * wanted) % self.synthetic
-        synthetic = self.real + order[position].view(self.steps_per_epoch, wanted)
+        if self.real_per_batch == self.batch_size:
+            return list(order.split(self.batch_size))
+        other = torch.randperm(self.synthetic, generator=generator(self.seed, "synthetic", epoch))
+        real = self._dealt(order, self.real_per_batch)
+        synthetic = self.real + self._dealt(other, self.batch_size - self.real_per_batch)
         mixing = generator(self.seed, "mixing", epoch)
-        joined = [torch.cat(pair) for pair in zip(real, synthetic, strict=True)]
-        return [batch[torch.randperm(len(batch), generator=mixing)] for batch in joined]
+        joined = torch.cat([real, synthetic], 1)
+        return [batch[torch.randperm(self.batch_size, generator=mixing)] for batch in joined]
+
+    def _dealt(self, order: Tensor, each: int) -> Tensor:
+        """Indices [steps,each] in the given order, again and again."""
+        return order[torch.arange(self.steps_per_epoch * each) % len(order)].view(-1, each)

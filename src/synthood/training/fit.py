@@ -48,7 +48,7 @@ def train(
     Raises SynthoodError where labels, classes or shapes do not fit, or a loss is not finite.
     """
     recipe = settings.recipe
-    check_inputs(recipe, real, validation, synthetic)
+    check_inputs(recipe, real, validation, synthetic, warm_start, teacher_model)
     mean, deviation = channel_statistics(real.images)
     network = build(recipe.network, len(real.classes), derived_seed(seed, "network")).to(device)
     classifier = Classifier(network, recipe.network, real.classes, mean, deviation)
@@ -110,8 +110,15 @@ def per_epoch_history(steps: History) -> History:
     return rows
 
 
-def check_inputs(recipe: RecipeSettings, real: ImageSet, validation: ImageSet, synthetic: ImageSet | None) -> None:
-    """Raises where the sets cannot be trained on together."""
+def check_inputs(
+    recipe: RecipeSettings,
+    real: ImageSet,
+    validation: ImageSet,
+    synthetic: ImageSet | None,
+    warm_start: Path | None,
+    teacher: Path | None,
+) -> None:
+    """Raises where the sets cannot be trained on together, or a model that the recipe names is not given."""
     if recipe.batch_size > len(real):
         raise SynthoodError(f"batch_size {recipe.batch_size} is larger than the {len(real)} training images")
     for name, other in (("validation", validation), ("synthetic", synthetic)):
@@ -123,6 +130,9 @@ def check_inputs(recipe: RecipeSettings, real: ImageSet, validation: ImageSet, s
             raise SynthoodError(
                 f"the {name} images are {other.images.shape[1:]}, the training images {real.images.shape[1:]}"
             )
+    for what, named, given in (("teacher", recipe.teacher, teacher), ("warm start", recipe.warm_start, warm_start)):
+        if named is not None and given is None:
+            raise SynthoodError(f"the recipe names a {what}, and no model is given")
     if recipe.real_per_batch < recipe.batch_size and synthetic is None:
         raise SynthoodError(f"alpha {recipe.effective_alpha:.3g} asks for synthetic images, and none are given")
 

@@ -10,10 +10,13 @@ from synthood.config.base import Count, Fraction, Name, Positive, Seed, Settings
 
 
 class Network(Settings):
-    """A residual network of the CIFAR kind; `width` is the first stage's."""
+    """A residual network of the CIFAR kind; `width` is the first stage's.
+
+    Below 8 channels oneDNN's backward pass of a strided 1x1 convolution writes out of bounds (torch 2.15).
+    """
 
     name: Literal["resnet8", "resnet14", "resnet20", "resnet18"]
-    width: Count = 16
+    width: Annotated[int, Field(ge=8)] = 16
 
 
 class Augmentation(Settings):
@@ -65,7 +68,7 @@ class RecipeSettings(Settings):
             raise ValueError(
                 f"synthetic.alpha {self.synthetic.alpha} leaves {self.real_per_batch} real and "
                 f"{self.batch_size - self.real_per_batch} synthetic images of a batch of {self.batch_size}; "
-                f"take alpha from {1 / self.batch_size:.4g} to just below 1, or 1"
+                f"take alpha from 1/{self.batch_size} to just below 1, or 1"
             )
         return self
 

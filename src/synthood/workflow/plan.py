@@ -146,7 +146,6 @@ class Plan:
             block=int(wildcards.block),
             block_size=generator.block_size,
             count=self._block_counts(wildcards.dataset, wildcards.generator)[int(wildcards.block)],
-            precision=self.config.precision,
         )
 
     def assess_settings(self, wildcards: Wildcards) -> Settings:

@@ -1,0 +1,60 @@
+"""Images of `.npz` files, without pickle."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from synthood.common.images import ImageSet
+from synthood.common.seeds import derived_seed
+from synthood.data.settings import IdArrays
+from synthood.errors import SynthoodError
+
+
+def read_npz(path: Path, size: int | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Images uint8 [N,H,W,3] of at most 64 px, resized where asked, and labels int64 [N] where there are some."""
+    try:
+        with path.open("rb") as stream, np.lib.npyio.NpzFile(stream, allow_pickle=False) as file:
+            images = file["images"]
+            labels = file["labels"].astype(np.int64) if "labels" in file else None
+    except FileNotFoundError as error:
+        raise SynthoodError(f"{path}: not found; give the path of an .npz file in the configuration") from error
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise SynthoodError(f"{path}: not an .npz file with plain arrays `images` and `labels` ({error})") from error
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape:
+        raise SynthoodError(f"{path}: expected images uint8 [N,H,W,3], got {images.dtype} {images.shape}")
+    if labels is not None and labels.shape != images.shape[:1]:
+        raise SynthoodError(f"{path}: {len(images)} images and labels of shape {labels.shape}")
+    if size is not None and images.shape[1:3] != (size, size):
+        images = resized(images, size)
+    if max(images.shape[1:3]) > 64:
+        raise SynthoodError(f"{path}: images of {images.shape[1:3]} px; set `size` to 64 or less")
+    return images, labels
+
+
+def resized(images: np.ndarray, size: int) -> np.ndarray:
+    """Images to size x size, bilinear with antialiasing, as Pillow does it."""
+    from PIL import Image
+
+    each = [Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR) for image in images]
+    return np.stack([np.asarray(image) for image in each])
+
+
+def split_arrays(settings: IdArrays, part: str) -> ImageSet:
+    """Part train (all, or `train_per_class`), or val and test, which share out the test file class by class."""
+    path = Path(settings.train if part == "train" else settings.test)
+    images, labels = read_npz(path, settings.size)
+    if labels is None or set(np.unique(labels)) != set(range(settings.class_count)):
+        found = "no labels" if labels is None else f"labels {np.unique(labels)[:12].tolist()}"
+        raise SynthoodError(f"{path}: {found}, but the configuration names {settings.class_count} classes")
+    wanted = settings.train_per_class if part == "train" else settings.val_per_class
+    first, rest = [], []
+    for label in range(settings.class_count):
+        members = np.flatnonzero(labels == label)
+        if wanted is not None and len(members) <= wanted - (part == "train"):
+            raise SynthoodError(f"{path}: {len(members)} images of {settings.classes[label]}, {wanted} asked for")
+        order = np.random.default_rng(derived_seed(settings.seed, "split", label)).permutation(members)
+        first.append(order[:wanted])
+        rest.append(order[len(first[-1]) :])
+    chosen = np.sort(np.concatenate(rest if part == "test" else first))
+    return ImageSet(images[chosen], labels[chosen], settings.classes)
