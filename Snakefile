@@ -15,6 +15,7 @@ report: "report/workflow.rst"
 include: "rules/common.smk"
 include: "rules/prepare.smk"
 include: "rules/generators.smk"
+include: "rules/outliers.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/reporting.smk"
@@ -25,6 +26,7 @@ localrules:
     tables,
     figures,
     galleries,
+    outliers,
 
 
 rule all:
@@ -48,3 +50,8 @@ rule figures:
 rule galleries:
     input:
         drawn_galleries,
+
+
+rule outliers:
+    input:
+        plan.gated(),

@@ -40,6 +40,7 @@ wildcard_constraints:
     dataset=one_of(plan.config.datasets),
     part=one_of(plan.parts()),
     generator=one_of(plan.config.generators),
+    outliers=one_of(plan.config.outliers),
     recipe=one_of(plan.config.recipes),
     table=one_of(plan.config.tables),
     seed=r"\d+",

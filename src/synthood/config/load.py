@@ -111,6 +111,18 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
             for index, part in enumerate(generator.fit.also):
                 for dataset in config.datasets.values():
                     yield from unknown(f"generators.{name}.fit.also.{index}", part, dataset.extra, "extra set")
+    for name, outliers in config.outliers.items():
+        path = f"outliers.{name}"
+        yield from unknown(f"{path}.generator", outliers.generator, config.generators, "generator")
+        source = config.generators.get(outliers.generator)
+        if source and source.kind != "stable-diffusion":
+            yield MistakeError(
+                f"{path}.generator", f"{outliers.generator!r} is of kind {source.kind!r}, expected 'stable-diffusion'"
+            )
+        classifier = outliers.gate.classifier
+        yield from unknown(f"{path}.gate.classifier", classifier, config.recipes, "recipe")
+        if config.assess and config.assess.judge == classifier:
+            yield MistakeError(f"{path}.gate.classifier", "is the judge, which must have no part in the gate")
     if config.assess:
         yield from unknown("assess.judge", config.assess.judge, config.recipes, "recipe")
         judge = config.recipes.get(config.assess.judge)

@@ -9,6 +9,7 @@ from synthood.config.base import Name, Settings
 from synthood.data.settings import DatasetSettings
 from synthood.evaluation.settings import Detector
 from synthood.generators.settings import AssessSettings, Generator
+from synthood.outliers.settings import Outliers
 from synthood.reporting.settings import FigureSettings, TableSettings
 from synthood.training.settings import RecipeSettings
 
@@ -22,6 +23,7 @@ class Config(Settings):
     datasets: Annotated[dict[Name, DatasetSettings], Field(min_length=1)]
     generators: Annotated[dict[Name, Generator], Field(min_length=1)] = {}
     assess: AssessSettings | None = None
+    outliers: Annotated[dict[Name, Outliers], Field(min_length=1)] = {}
     recipes: Annotated[dict[Name, RecipeSettings], Field(min_length=1)]
     detectors: Annotated[dict[Name, Detector], Field(min_length=1)]
     tables: Annotated[dict[Name, TableSettings], Field(min_length=1)]

@@ -147,3 +147,72 @@ def load(folder: Path) -> StableDiffusionPipeline:
         raise SynthoodError(f"{folder}: not a readable Stable Diffusion folder ({error})") from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def word_embeddings(pipeline: StableDiffusionPipeline, words: list[str]) -> Tensor:
+    """Rows float32 [C,D] of the text encoder's token table for words that are one token each."""
+    ids = pipeline.tokenizer(words, add_special_tokens=False).input_ids
+    for word, tokens in zip(words, ids, strict=True):
+        if len(tokens) != 1:
+            raise SynthoodError(f"the class word {word!r} is {len(tokens)} tokens; outliers need words of one token")
+    table = pipeline.text_encoder.get_input_embeddings().weight
+    return table.detach()[torch.tensor(ids).flatten()].float().clone()
+
+
+@torch.no_grad()
+def encoded_with(pipeline: StableDiffusionPipeline, prompt: str, word: str, embeddings: Tensor) -> Tensor:
+    """The prompt's encoding [N,L,W], once for each of `embeddings` [N,D] in the place of the word's own."""
+    ids = token_ids(pipeline, [prompt.format(word=word)])[0]
+    (token,) = pipeline.tokenizer(word, add_special_tokens=False).input_ids
+    places = (ids == token).nonzero().flatten()
+    if len(places) == 0:
+        raise SynthoodError(f"the class word {word!r} does not stand in the prompt {prompt.format(word=word)!r}")
+    if embeddings.shape[1] != pipeline.text_encoder.config.hidden_size:
+        raise SynthoodError(
+            f"embeddings of width {embeddings.shape[1]} cannot stand for tokens of the text encoder, "
+            f"which are {pipeline.text_encoder.config.hidden_size} wide"
+        )
+
+    def replace(module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        replaced = output.clone()
+        replaced[:, places] = embeddings[:, None].to(output)
+        return replaced
+
+    hook = pipeline.text_encoder.get_input_embeddings().register_forward_hook(replace)
+    try:
+        encoded: Tensor = pipeline.text_encoder(ids.expand(len(embeddings), -1)).last_hidden_state
+    finally:
+        hook.remove()
+    return encoded
+
+
+@torch.no_grad()
+def sample_latents(
+    pipeline: StableDiffusionPipeline, encoded: Tensor, seeds: list[int], settings: StableDiffusionSample
+) -> Tensor:
+    """Scaled latents z_0 float32 [N,4,h,w] of encoded prompts [N,L,W], in batches of a fixed size."""
+    count, size = len(encoded), settings.batch_size
+    filled = [*range(count), *(index % count for index in range(-count % size))]
+    empty = pipeline.text_encoder(token_ids(pipeline, [""])).last_hidden_state
+    made = []
+    for first in range(0, len(filled), size):
+        batch = filled[first : first + size]
+        latents = pipeline(
+            prompt_embeds=encoded[batch],
+            negative_prompt_embeds=empty.expand(size, -1, -1),
+            num_inference_steps=settings.steps,
+            guidance_scale=settings.guidance,
+            generator=[torch.Generator().manual_seed(seeds[index]) for index in batch],
+            output_type="latent",
+        ).images
+        made.append(latents.float().cpu())
+        print(f"sampled {min(first + size, count)}/{count} latents", flush=True)
+    return torch.cat(made)[:count]
+
+
+@torch.no_grad()
+def decoded(pipeline: StableDiffusionPipeline, latents: Tensor) -> Tensor:
+    """Images uint8 [N,H,W,3] of scaled latents [N,4,h,w]."""
+    scale = pipeline.vae.config.scaling_factor
+    images = torch.cat([pipeline.vae.decode(part / scale).sample for part in latents.split(256)])
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu()

@@ -25,6 +25,7 @@ class Wildcards(Protocol):
 
     dataset: str
     generator: str
+    outliers: str
     recipe: str
     seed: str
     part: str
@@ -116,6 +117,20 @@ class Plan:
         assess = self._assess()
         return self.model(wildcards.dataset, assess.judge, assess.judge_seed)
 
+    def outlier_generator(self, wildcards: Wildcards) -> str:
+        """The Stable Diffusion in whose latent space the outliers lie."""
+        return f"results/{wildcards.dataset}/generators/{self.config.outliers[wildcards.outliers].generator}"
+
+    def gate_classifier(self, wildcards: Wildcards) -> str:
+        gate = self.config.outliers[wildcards.outliers].gate
+        return self.model(wildcards.dataset, gate.classifier, gate.classifier_seed)
+
+    def gated(self) -> list[str]:
+        """What the gate kept, for every dataset and every way of making outliers."""
+        return [
+            f"results/{d}/outliers/{o}/gate.safetensors" for d in self.config.datasets for o in self.config.outliers
+        ]
+
     def evaluated(self, wildcards: Wildcards) -> list[str]:
         """All parts that a model is run over."""
         parts = self.config.datasets[wildcards.dataset].evaluated_parts
@@ -150,6 +165,10 @@ class Plan:
 
     def assess_settings(self, wildcards: Wildcards) -> Settings:
         return self._assess()
+
+    def outlier_settings(self, stage: Literal["encoder", "boundary", "latents", "gate"]) -> Text:
+        """The parameter of one of the outliers' stages: its section alone."""
+        return lambda wildcards: getattr(self.config.outliers[wildcards.outliers], stage).canonical()
 
     def train_settings(self, wildcards: Wildcards) -> TrainSettings:
         """The resolved recipe."""

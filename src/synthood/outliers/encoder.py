@@ -1,0 +1,123 @@
+"""The text-aligned encoder (arXiv 2309.13415, step 1): cosines to the class words' token embeddings."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from synthood.common.images import ImageSet
+from synthood.common.iterate import Iteration, ResumeFile
+from synthood.common.seeds import derived_seed, generator
+from synthood.common.tensors import read_tensors, write_tensors
+from synthood.errors import SynthoodError
+from synthood.outliers.settings import EncoderSettings
+from synthood.training.augment import augmented
+from synthood.training.batches import Composition
+from synthood.training.model import EVALUATION_BATCH, channel_statistics
+from synthood.training.networks import ResNet, build
+from synthood.training.settings import Network
+
+FINAL_SHARE = 0.01
+"""Learning rate at the end of the cosine, as a share of the first."""
+
+
+class TextAligned(nn.Module):
+    """A residual network whose output [N,D] lies in the space of the anchors [C,D]."""
+
+    def __init__(self, network: ResNet, anchors: Tensor) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("anchors", anchors)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Unit embeddings float32 [N,D]."""
+        return F.normalize(self.network(images).float())
+
+    def cosines(self, embeddings: Tensor) -> Tensor:
+        """Cosines [N,C] of unit embeddings to the anchors."""
+        return embeddings @ F.normalize(self.get_buffer("anchors")).T
+
+
+@dataclass
+class Encoder:
+    """A fitted encoder with what its input needs."""
+
+    module: TextAligned
+    settings: Network
+    classes: list[str]
+    mean: list[float]
+    deviation: list[float]
+
+    def inputs(self, images: Tensor) -> Tensor:
+        """Images uint8 [N,H,W,3] normalised, float32 [N,3,H,W] channels last."""
+        normal = (images.float() / 255 - torch.tensor(self.mean)) / torch.tensor(self.deviation)
+        return normal.permute(0, 3, 1, 2)
+
+    @torch.no_grad()
+    def embed(self, images: np.ndarray) -> Tensor:
+        """Unit embeddings float32 [N,D] of images uint8 [N,H,W,3]."""
+        self.module.eval()
+        return torch.cat(
+            [self.module(self.inputs(batch)) for batch in torch.from_numpy(images).split(EVALUATION_BATCH)]
+        )
+
+    def save(self, path: Path) -> None:
+        header = {
+            "network": self.settings.model_dump(mode="json"),
+            "classes": self.classes,
+            "mean": self.mean,
+            "deviation": self.deviation,
+        }
+        write_tensors(path, {key: value.numpy() for key, value in self.module.state_dict().items()}, header)
+
+    @classmethod
+    def load(cls, path: Path) -> "Encoder":
+        arrays, header = read_tensors(path)
+        settings = Network.model_validate(header["network"])
+        anchors = torch.from_numpy(arrays["anchors"])
+        module = TextAligned(build(settings, anchors.shape[1], seed=0), anchors)
+        module.load_state_dict({key: torch.from_numpy(array) for key, array in arrays.items()})
+        return cls(module.eval(), settings, header["classes"], header["mean"], header["deviation"])
+
+
+def fit_encoder(images: ImageSet, anchors: Tensor, settings: EncoderSettings, resume: ResumeFile) -> Encoder:
+    """Cross-entropy over cosines to the anchors [C,D], divided by the temperature.
+
+    Raises SynthoodError where anchors and classes differ in number, or a loss is not finite.
+    """
+    if len(anchors) != len(images.classes):
+        raise SynthoodError(
+            f"{len(anchors)} class words have embeddings, but the images have {len(images.classes)} classes"
+        )
+    mean, deviation = channel_statistics(images.images)
+    network = build(settings.network, anchors.shape[1], derived_seed(settings.seed, "encoder"))
+    encoder = Encoder(TextAligned(network, anchors), settings.network, images.classes, mean, deviation)
+    pixels, labels = torch.from_numpy(images.images), torch.from_numpy(images.labels)
+    composition = Composition(len(images), 0, settings.batch_size, settings.batch_size, settings.seed)
+    total = settings.epochs * composition.steps_per_epoch
+    optimizer = torch.optim.SGD(
+        network.parameters(), settings.learning_rate, momentum=0.9, nesterov=True, weight_decay=5e-4
+    )
+    loop = Iteration("encoder", total, resume, {"module": encoder.module, "optimizer": optimizer})
+    batches: list[Tensor] = []
+    encoder.module.train()
+    for step in loop:
+        epoch, position = divmod(step, composition.steps_per_epoch)
+        batches = composition.epoch(epoch) if position == 0 or not batches else batches
+        cosine = 0.5 * (1 + np.cos(np.pi * step / total))
+        rate = float(settings.learning_rate * (FINAL_SHARE + (1 - FINAL_SHARE) * cosine))
+        optimizer.param_groups[0]["lr"] = rate
+        chosen = batches[position]
+        random = generator(settings.seed, "encoder", step)
+        inputs = augmented(encoder.inputs(pixels[chosen]), settings.augmentation, random)
+        embeddings = encoder.module(inputs.contiguous(memory_format=torch.channels_last))
+        loss = F.cross_entropy(encoder.module.cosines(embeddings) / settings.temperature, labels[chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loop.check(step, rate, epoch, loss=float(loss.detach()))
+    encoder.module.eval()
+    return encoder

@@ -1,0 +1,36 @@
+"""Stage `fit_encoder`: learns to embed images among the class words' token embeddings."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from synthood.common import stage
+from synthood.common.devices import set_threads
+from synthood.common.images import read_images
+from synthood.common.iterate import ResumeFile
+from synthood.generators import stable_diffusion
+from synthood.generators.folder import Description
+from synthood.outliers.encoder import fit_encoder
+from synthood.outliers.settings import EncoderSettings
+
+
+def main(command_line: Sequence[str] | None = None) -> None:
+    def work(job: stage.Job) -> None:
+        arguments = job.arguments
+        set_threads(arguments.threads)
+        description = Description.read(arguments.generator)
+        anchors = stable_diffusion.word_embeddings(stable_diffusion.load(arguments.generator), description.classes)
+        resume = ResumeFile(arguments.resume, job.fingerprint, arguments.save_seconds)
+        settings = EncoderSettings.parse(arguments.settings)
+        encoder = fit_encoder(read_images(arguments.train), anchors, settings, resume)
+        with job.writing(arguments.output[0]) as path:
+            encoder.save(path)
+        resume.clear()
+
+    parser = stage.resumable(stage.parser(__doc__))
+    parser.add_argument("--train", type=Path, required=True, help="ID training images")
+    parser.add_argument("--generator", type=Path, required=True, help="folder of a Stable Diffusion")
+    stage.run(parser, work, command_line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Settings of the `outliers` section: how outliers are synthesised in latent space (OAL, arXiv 2406.16525)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from synthood.config.base import Count, Name, Positive, Seed, Settings
+from synthood.generators.settings import StableDiffusionSample
+from synthood.training.settings import Augmentation, Network
+
+
+class EncoderSettings(Settings):
+    """The text-aligned encoder: images to the space of the class words' token embeddings."""
+
+    network: Network
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: Positive = 0.1
+    temperature: Annotated[Positive, Field(description="of the cosines to the class words")] = 0.1
+    augmentation: Augmentation = Augmentation()
+    seed: Seed = 0
+
+
+class BoundarySettings(Settings):
+    """Outlier embeddings around the outermost ID embeddings of each class."""
+
+    k: Annotated[int, Field(ge=1, description="neighbours; distances are to the k-th of the class")]
+    boundary_points: Annotated[int, Field(ge=1, description="of each class, those with the farthest k-th neighbour")]
+    candidates: Annotated[int, Field(ge=2, description="drawn around each boundary point")] = 400
+    kept: Annotated[int, Field(ge=1, description="candidates kept of each boundary point")] = 2
+    noise: Annotated[Positive, Field(description="standard deviation of a candidate's coordinates")] = 0.1
+    selection: Annotated[
+        Literal["knn", "random", "released"],
+        Field(description="knn: the farthest of each point; released: the shuffled choice of the papers' code"),
+    ] = "knn"
+    seed: Seed = 0
+
+
+class LatentsSettings(Settings):
+    """Latents sampled from prompts whose class word is moved towards an outlier embedding."""
+
+    scale: Annotated[float, Field(gt=0, description="length of the move, in lengths of the word's embedding")]
+    attempts_per_class: Annotated[int, Field(ge=1, description="latents sampled of each class; what the gate sees")]
+    sample: StableDiffusionSample = StableDiffusionSample()
+
+
+class GateSettings(Settings):
+    """Which latents count as outliers: by a classifier's posterior and its k-nearest-neighbour distance."""
+
+    classifier: Annotated[Name, Field(description="a recipe that learns from real images alone, not the judge")]
+    classifier_seed: Seed = 0
+    wanted_per_class: Annotated[int, Field(ge=1, description="accepted outliers kept of each class")]
+    posterior_below: Annotated[float, Field(gt=0, le=1, description="bound on the intended class's posterior")] = 0.5
+    k: Count = 10
+    percentile: Annotated[
+        float, Field(ge=0, le=100, description="of ID validation images' distances that an outlier must exceed")
+    ] = 95.0
+
+
+class LatentOutliers(Settings):
+    """OAL's outliers, in the latent space of a Stable Diffusion of this configuration."""
+
+    kind: Literal["latent"]
+    generator: Annotated[Name, Field(description="a generator of kind stable-diffusion")]
+    encoder: EncoderSettings
+    boundary: BoundarySettings
+    latents: LatentsSettings
+    gate: GateSettings
+
+
+Outliers = LatentOutliers
