@@ -6,8 +6,10 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.utils import logging as diffusers_logging
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers.utils import logging as transformers_logging
 
 from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
@@ -17,6 +19,9 @@ LATENT_CHANNELS = 4
 TEXT_LAYERS, TEXT_HEADS = 2, 4
 GROUPS = 8
 INITIAL_EMBEDDING_DEVIATION = 0.1
+diffusers_logging.disable_progress_bar()
+transformers_logging.disable_progress_bar()
+
 START, END, END_OF_WORD = "<|startoftext|>", "<|endoftext|>", "</w>"
 NOISE_SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
