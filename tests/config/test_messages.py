@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field, ValidationError
 
-from synthood.config.base import Settings
+from synthood.common.settings import Settings
 from synthood.config.messages import MistakeError, locate, nearest, told
 from synthood.config.models import Config
 from synthood.data.settings import Digits, Nuisance

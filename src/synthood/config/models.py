@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from synthood.common.precision import Precision
-from synthood.config.base import Name, Settings
+from synthood.common.settings import Name, Settings
 from synthood.data.settings import DatasetSettings
 from synthood.evaluation.settings import Detector
 from synthood.generators.settings import AssessSettings, Generator

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from synthood.config.base import Count, Name, Positive, Seed, Settings
+from synthood.common.settings import Count, Name, Positive, Seed, Settings
 
 RESERVED_PARTS = ("train", "val", "test", "ood_validation")
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.config.base import Count, Name, Positive, Settings
+from synthood.common.settings import Count, Name, Positive, Settings
 
 
 class Msp(Settings):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from synthood.common.precision import Precision
-from synthood.config.base import Count, Fraction, Name, Positive, Seed, Settings
+from synthood.common.settings import Count, Fraction, Name, Positive, Seed, Settings
 
 
 class BigGANFit(Settings):

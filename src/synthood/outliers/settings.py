@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.config.base import Count, Name, Positive, Seed, Settings
+from synthood.common.settings import Count, Name, Positive, Seed, Settings
 from synthood.generators.settings import StableDiffusionSample
 from synthood.training.settings import Augmentation, Network
 

@@ -138,7 +138,7 @@ def gain_cell(line: Line, metric: str, base: bool) -> Cell:
     kind = "better" if min(sign * line["gain_low"], sign * line["gain_high"]) > 0 else ""
     kind = "worse" if max(sign * line["gain_low"], sign * line["gain_high"]) < 0 else kind
     small = f"[{100 * line['gain_low']:+.1f}, {100 * line['gain_high']:+.1f}]"
-    return Cell(f"{100 * line['gain']:+.2f}", small, kind, round(float(line["gain"]), 6))
+    return Cell(f"{round(100 * line['gain'], 2) + 0.0:+.2f}", small, kind, round(float(line["gain"]), 6))
 
 
 def note(table: TableSettings) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from synthood.config.base import Count, Name, Seed, Settings
+from synthood.common.settings import Count, Name, Seed, Settings
 
 Metric = Literal["auroc", "aupr_in", "aupr_out", "fpr95_id_positive", "fpr95_ood_positive", "id_accuracy"]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from synthood.common.precision import Precision
-from synthood.config.base import Count, Fraction, Name, Positive, Seed, Settings
+from synthood.common.settings import Count, Fraction, Name, Positive, Seed, Settings
 
 
 class Network(Settings):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, Protocol
 
-from synthood.config.base import Settings
+from synthood.common.settings import Settings
 from synthood.config.models import Config
 from synthood.data.settings import PartSettings, ShuffledQuadrants
 from synthood.evaluation.settings import ScoreSettings
