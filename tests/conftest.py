@@ -1,10 +1,17 @@
-"""A copy of the project with tests/config.yaml as its configuration, run once for all tests of the workflow."""
+"""What tests of all folders share: the shipped configuration to edit, and checkouts to run Snakemake in."""
 
+import copy
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from checkouts import Workflow, checkout
+from checkouts import PROJECT, Workflow, checkout
+
+Raw = dict[str, Any]
 
 
 @pytest.fixture
