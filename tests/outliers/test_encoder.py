@@ -1,0 +1,67 @@
+"""The text-aligned encoder: unit embeddings that turn towards their class word."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from synthood.common.images import ImageSet
+from synthood.common.iterate import ResumeFile
+from synthood.errors import SynthoodError
+from synthood.outliers.encoder import Encoder, fit_encoder
+from synthood.outliers.settings import EncoderSettings
+
+ANCHORS = torch.tensor([[3.0, 0.0, 0.0, 0.0], [0.0, 0.2, 0.0, 0.0]])
+
+
+def bright_and_dark(count: int) -> ImageSet:
+    """Class 0 is dark, class 1 bright."""
+    labels = np.arange(count) % 2
+    noise = np.random.default_rng(0).integers(0, 60, (count, 8, 8, 3))
+    return ImageSet(
+        (noise + 150 * labels[:, None, None, None]).astype(np.uint8), labels.astype(np.int64), ["cat", "dog"]
+    )
+
+
+def settings(**changes: object) -> EncoderSettings:
+    base = {"network": {"name": "resnet8", "width": 8}, "epochs": 6, "batch_size": 8, "learning_rate": 0.05}
+    return EncoderSettings.model_validate(base | changes)
+
+
+def test_embeddings_are_unit_and_nearest_to_their_class_word(tmp_path: Path) -> None:
+    images = bright_and_dark(32)
+    encoder = fit_encoder(images, ANCHORS, settings(), ResumeFile(None, ""))
+    embeddings = encoder.embed(images.images)
+    assert embeddings.shape == (32, 4)
+    torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(32))
+    assert encoder.module.cosines(embeddings).argmax(1).tolist() == images.labels.tolist()
+
+
+def test_the_length_of_a_word_does_not_count() -> None:
+    images = bright_and_dark(16)
+    one, two = (fit_encoder(images, a, settings(epochs=1), ResumeFile(None, "")) for a in (ANCHORS, 5 * ANCHORS))
+    torch.testing.assert_close(one.embed(images.images), two.embed(images.images))
+
+
+def test_saved_and_loaded_it_embeds_the_same(tmp_path: Path) -> None:
+    images = bright_and_dark(16)
+    encoder = fit_encoder(images, ANCHORS, settings(epochs=1), ResumeFile(None, ""))
+    encoder.save(tmp_path / "encoder.safetensors")
+    loaded = Encoder.load(tmp_path / "encoder.safetensors")
+    assert torch.equal(loaded.embed(images.images), encoder.embed(images.images))
+    assert loaded.classes == ["cat", "dog"]
+
+
+def test_same_seed_same_weights() -> None:
+    images = bright_and_dark(16)
+    one, two, other = (
+        fit_encoder(images, ANCHORS, settings(epochs=1, seed=seed), ResumeFile(None, "")) for seed in (1, 1, 2)
+    )
+    assert torch.equal(one.embed(images.images), two.embed(images.images))
+    assert not torch.equal(one.embed(images.images), other.embed(images.images))
+
+
+def test_anchors_and_classes_must_fit() -> None:
+    with pytest.raises(SynthoodError, match="3 class words have embeddings, but"):
+        fit_encoder(bright_and_dark(16), torch.eye(3), settings(), ResumeFile(None, ""))

@@ -1,0 +1,94 @@
+"""Outlier embeddings take the class word's place in the prompt, and give latents."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+
+from synthood.common.tensors import read_tensors, write_tensors
+from synthood.errors import SynthoodError
+from synthood.generators import stable_diffusion
+from synthood.generators.folder import Description
+from synthood.generators.settings import StableDiffusionSample
+from synthood.outliers import latents
+from synthood.outliers.latents import moved, outlier_latents
+from synthood.outliers.settings import LatentsSettings
+
+SAMPLE = StableDiffusionSample(steps=2, batch_size=4)
+SETTINGS = LatentsSettings(scale=2.0, attempts_per_class=3, sample=SAMPLE)
+
+
+def test_a_word_moves_by_its_own_length_times_the_scale() -> None:
+    anchor = torch.tensor([3.0, 4.0])
+    outliers = torch.tensor([[0.0, 1.0], [-1.0, 0.0]])
+    for scale in (0.5, 4.0):
+        went = moved(anchor, outliers, scale) - anchor
+        torch.testing.assert_close(went.norm(dim=1), torch.full((2,), 5 * scale))
+        towards = 5 * outliers - anchor
+        torch.testing.assert_close(torch.cosine_similarity(went, towards), torch.ones(2))
+
+
+def test_the_words_own_embedding_gives_the_words_own_encoding(pipeline: StableDiffusionPipeline) -> None:
+    own = stable_diffusion.word_embeddings(pipeline, ["dog"])
+    ids = stable_diffusion.token_ids(pipeline, ["a photo of a dog"])
+    with torch.no_grad():
+        expected = pipeline.text_encoder(ids).last_hidden_state
+    encoded = stable_diffusion.encoded_with(pipeline, "a photo of a {word}", "dog", torch.cat([own, -own]))
+    torch.testing.assert_close(encoded[:1], expected)
+    assert not torch.allclose(encoded[1:], expected, atol=1e-2)
+    with torch.no_grad():  # the table itself is left alone
+        torch.testing.assert_close(pipeline.text_encoder(ids).last_hidden_state, expected)
+
+
+def test_latents_are_kept_whole_with_class_parent_and_seed(
+    pipeline: StableDiffusionPipeline, description: Description
+) -> None:
+    outliers = torch.nn.functional.normalize(torch.randn(4, 16, generator=torch.Generator().manual_seed(0)))
+    labels = torch.tensor([0, 0, 1, 1])
+    made, classes, parents, seeds = outlier_latents(pipeline, description, outliers, labels, SETTINGS)
+    assert made.shape == (6, 4, 8, 8)
+    assert made.dtype == torch.float32
+    assert classes.tolist() == [0, 0, 0, 1, 1, 1]
+    assert parents.tolist() == [0, 1, 0, 2, 3, 2]
+    assert len(set(seeds)) == 6
+    again, *_ = outlier_latents(pipeline, description, outliers, labels, SETTINGS)
+    assert torch.equal(made, again)
+    assert not torch.equal(made[0], made[2])
+
+
+def test_decoded_latents_are_the_pipelines_images(pipeline: StableDiffusionPipeline) -> None:
+    ids = stable_diffusion.token_ids(pipeline, ["a photo of a cat"] * 4)
+    with torch.no_grad():
+        encoded = pipeline.text_encoder(ids).last_hidden_state
+    made = stable_diffusion.sample_latents(pipeline, encoded, [1, 2, 3, 4], SAMPLE)
+    images = stable_diffusion.sample(pipeline, ["a photo of a cat"] * 4, [1, 2, 3, 4], SAMPLE)
+    difference = stable_diffusion.decoded(pipeline, made).int() - images.int()
+    assert int(difference.abs().max()) <= 1
+
+
+def test_the_stage_writes_what_the_function_gives(folder: Path, tmp_path: Path) -> None:
+    outliers = torch.nn.functional.normalize(torch.randn(2, 16, generator=torch.Generator().manual_seed(0)))
+    write_tensors(tmp_path / "boundary", {"embeddings": outliers.numpy(), "labels": torch.tensor([0, 1]).numpy()}, {})
+    output = tmp_path / "latents.safetensors"
+    arguments = {
+        "settings": SETTINGS.canonical(),
+        "output": output,
+        "generator": folder,
+        "boundary": tmp_path / "boundary",
+    }
+    latents.main([part for key, value in arguments.items() for part in (f"--{key}", str(value))])
+    arrays, header = read_tensors(output)
+    assert arrays["latents"].shape == (6, 4, 8, 8)
+    assert header == {"classes": ["cat", "dog"], "scale": 2.0}
+
+
+def test_wrong_words_and_widths_are_told(pipeline: StableDiffusionPipeline) -> None:
+    with pytest.raises(SynthoodError, match="class word 'dog' does not stand in the prompt 'a photo of a'"):
+        stable_diffusion.encoded_with(pipeline, "a photo of a", "dog", torch.zeros(1, 16))
+    with pytest.raises(
+        SynthoodError, match=r"embeddings of width 7 cannot stand for tokens of the text encoder.* 16 wide"
+    ):
+        stable_diffusion.encoded_with(pipeline, "a photo of a {word}", "dog", torch.zeros(1, 7))
+    with pytest.raises(SynthoodError, match=r"class word 'catfish' is \d+ tokens"):
+        stable_diffusion.word_embeddings(pipeline, ["catfish"])
