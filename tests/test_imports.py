@@ -1,0 +1,22 @@
+"""Jobs that need no torch do not pay for its import."""
+
+import subprocess
+import sys
+
+import pytest
+
+LIGHT = ("data.prepare", "reporting.tabulate", "reporting.plot", "workflow.plan", "config.load", "cli")
+HEAVY = ("torch", "diffusers", "transformers", "sklearn")
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_what_needs_no_torch_does_not_import_it(module: str) -> None:
+    code = f"import sys, synthood.{module}; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_training_does_not_import_diffusion_models() -> None:
+    code = "import sys, synthood.training.train; print('diffusers' in sys.modules, 'transformers' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False False"
