@@ -21,7 +21,7 @@ def image_set(count: int, seed: int) -> ImageSet:
 @pytest.fixture
 def judge() -> Classifier:
     settings = Network(name="resnet8", width=8)
-    return Classifier(build(settings, 2, seed=0), settings, CLASSES, [0.5] * 3, [0.25] * 3)
+    return Classifier(settings, CLASSES, [0.5] * 3, [0.25] * 3, build(settings, 2, seed=0))
 
 
 def test_copies_are_told(judge: Classifier) -> None:

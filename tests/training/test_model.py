@@ -20,7 +20,7 @@ def classifier() -> Classifier:
     network = build(SETTINGS, 3, seed=1)
     images = torch.randn((6, 3, 8, 8), generator=torch.Generator().manual_seed(0))
     network(images)  # moves the running statistics away from their start
-    return Classifier(network.eval(), SETTINGS, ["cat", "dog", "owl"], [0.1, 0.2, 0.3], [0.5, 0.25, 1.0])
+    return Classifier(SETTINGS, ["cat", "dog", "owl"], [0.1, 0.2, 0.3], [0.5, 0.25, 1.0], network.eval())
 
 
 def test_saved_and_loaded_is_the_same(classifier: Classifier, tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from synthood.common.images import ImageSet
 from synthood.common.iterate import Iteration, ResumeFile
 from synthood.common.seeds import derived_seed, generator
-from synthood.common.tensors import read_tensors, write_tensors
+from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
 from synthood.outliers.settings import EncoderSettings
 from synthood.training.augment import augmented
 from synthood.training.batches import Composition
-from synthood.training.model import EVALUATION_BATCH, channel_statistics
+from synthood.training.model import EVALUATION_BATCH, ImageModel, channel_statistics
 from synthood.training.networks import ResNet, build
 from synthood.training.settings import Network
 
@@ -42,36 +42,21 @@ class TextAligned(nn.Module):
 
 
 @dataclass
-class Encoder:
-    """A fitted encoder with what its input needs."""
+class Encoder(ImageModel):
+    """A fitted encoder."""
 
     module: TextAligned
-    settings: Network
-    classes: list[str]
-    mean: list[float]
-    deviation: list[float]
-
-    def inputs(self, images: Tensor) -> Tensor:
-        """Images uint8 [N,H,W,3] normalised, float32 [N,3,H,W] channels last."""
-        normal = (images.float() / 255 - torch.tensor(self.mean)) / torch.tensor(self.deviation)
-        return normal.permute(0, 3, 1, 2)
 
     @torch.no_grad()
     def embed(self, images: np.ndarray) -> Tensor:
         """Unit embeddings float32 [N,D] of images uint8 [N,H,W,3]."""
         self.module.eval()
         return torch.cat(
-            [self.module(self.inputs(batch)) for batch in torch.from_numpy(images).split(EVALUATION_BATCH)]
+            [self.module(self.normalised(batch)) for batch in torch.from_numpy(images).split(EVALUATION_BATCH)]
         )
 
     def save(self, path: Path) -> None:
-        header = {
-            "network": self.settings.model_dump(mode="json"),
-            "classes": self.classes,
-            "mean": self.mean,
-            "deviation": self.deviation,
-        }
-        write_tensors(path, {key: value.numpy() for key, value in self.module.state_dict().items()}, header)
+        self.write(path, self.module)
 
     @classmethod
     def load(cls, path: Path) -> "Encoder":
@@ -80,7 +65,7 @@ class Encoder:
         anchors = torch.from_numpy(arrays["anchors"])
         module = TextAligned(build(settings, anchors.shape[1], seed=0), anchors)
         module.load_state_dict({key: torch.from_numpy(array) for key, array in arrays.items()})
-        return cls(module.eval(), settings, header["classes"], header["mean"], header["deviation"])
+        return cls(settings, header["classes"], header["mean"], header["deviation"], module.eval())
 
 
 def fit_encoder(images: ImageSet, anchors: Tensor, settings: EncoderSettings, resume: ResumeFile) -> Encoder:
@@ -94,7 +79,7 @@ def fit_encoder(images: ImageSet, anchors: Tensor, settings: EncoderSettings, re
         )
     mean, deviation = channel_statistics(images.images)
     network = build(settings.network, anchors.shape[1], derived_seed(settings.seed, "encoder"))
-    encoder = Encoder(TextAligned(network, anchors), settings.network, images.classes, mean, deviation)
+    encoder = Encoder(settings.network, images.classes, mean, deviation, TextAligned(network, anchors))
     pixels, labels = torch.from_numpy(images.images), torch.from_numpy(images.labels)
     composition = Composition(len(images), 0, settings.batch_size, settings.batch_size, settings.seed)
     total = settings.epochs * composition.steps_per_epoch
@@ -112,7 +97,7 @@ def fit_encoder(images: ImageSet, anchors: Tensor, settings: EncoderSettings, re
         optimizer.param_groups[0]["lr"] = rate
         chosen = batches[position]
         random = generator(settings.seed, "encoder", step)
-        inputs = augmented(encoder.inputs(pixels[chosen]), settings.augmentation, random)
+        inputs = augmented(encoder.normalised(pixels[chosen]), settings.augmentation, random)
         embeddings = encoder.module(inputs.contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(encoder.module.cosines(embeddings) / settings.temperature, labels[chosen])
         optimizer.zero_grad()

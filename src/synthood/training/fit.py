@@ -51,7 +51,7 @@ def train(
     check_inputs(recipe, real, validation, synthetic, warm_start, teacher_model)
     mean, deviation = channel_statistics(real.images)
     network = build(recipe.network, len(real.classes), derived_seed(seed, "network")).to(device)
-    classifier = Classifier(network, recipe.network, real.classes, mean, deviation)
+    classifier = Classifier(recipe.network, real.classes, mean, deviation, network)
     if warm_start is not None:
         load_weights(classifier, warm_start)
     teacher = None if teacher_model is None else load_teacher(teacher_model, classifier, device)

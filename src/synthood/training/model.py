@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
@@ -16,10 +16,9 @@ EVALUATION_BATCH = 512
 
 
 @dataclass
-class Classifier:
-    """A network with its class names and the mean and deviation of its input channels, in [0,1]."""
+class ImageModel:
+    """A network's settings with its class names and the mean and deviation of its input channels, in [0,1]."""
 
-    network: ResNet
     settings: Network
     classes: list[str]
     mean: list[float]
@@ -31,15 +30,26 @@ class Classifier:
         deviation = torch.tensor(self.deviation, device=images.device)
         return ((images.float() / 255 - mean) / deviation).permute(0, 3, 1, 2)
 
-    def save(self, path: Path) -> None:
+    def write(self, path: Path, module: nn.Module) -> None:
+        """Writes the module's weights with what is needed to use them."""
         header = {
             "network": self.settings.model_dump(mode="json"),
             "classes": self.classes,
             "mean": self.mean,
             "deviation": self.deviation,
         }
-        state = self.network.state_dict()
+        state = module.state_dict()
         write_tensors(path, {key: value.cpu().contiguous().numpy() for key, value in state.items()}, header)
+
+
+@dataclass
+class Classifier(ImageModel):
+    """A network that gives logits of its classes."""
+
+    network: ResNet
+
+    def save(self, path: Path) -> None:
+        self.write(path, self.network)
 
     @classmethod
     def load(cls, path: Path) -> "Classifier":
@@ -52,7 +62,7 @@ class Classifier:
         if wrong:
             raise SynthoodError(f"{path}: weights missing or unknown, e.g. {wrong[0]} ({len(wrong)} in all)")
         network.load_state_dict(state)
-        return cls(network.eval(), settings, header["classes"], header["mean"], header["deviation"])
+        return cls(settings, header["classes"], header["mean"], header["deviation"], network.eval())
 
 
 def channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
