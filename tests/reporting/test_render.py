@@ -113,7 +113,7 @@ def test_markdown_cell(kind: str, text: str) -> None:
 
 def test_note_names_seeds_confidence_resamples_and_base() -> None:
     assert "over 2 seeds;" in note(TABLE)
-    assert "over 1 seed;" in note(TABLE.model_copy(update={"seeds": [3]}))
+    assert "One seed;" in note(TABLE.model_copy(update={"seeds": [3]}))
     assert "95 % bootstrap interval" in note(TABLE)
     assert "(10 resamples" in note(TABLE)
     assert "Gains are over plain," in note(TABLE)
@@ -153,3 +153,9 @@ def test_html_page_is_well_formed_and_alone() -> None:
 
 def test_untitled_page_has_a_title() -> None:
     assert "<title>Results</title>" in html_page(rows(), TABLE.model_copy(update={"title": ""}))
+
+
+def test_one_seed_claims_nothing_about_trainings() -> None:
+    table = TableSettings(datasets=["d"], recipes=["ce"], seeds=[0], detectors=["msp"], base="ce")
+    assert note(table).startswith("One seed; in brackets the 95 % bootstrap interval over images alone")
+    assert "seeds and images jointly" in note(table.model_copy(update={"seeds": [0, 1]}))

@@ -144,9 +144,10 @@ def gain_cell(line: Line, metric: str, base: bool) -> Cell:
 def note(table: TableSettings) -> str:
     """What the numbers are, in words."""
     seeds = len(table.seeds)
+    mean = "One seed" if seeds == 1 else f"Mean ± standard deviation (ddof 1) over {seeds} seeds"
+    drawn = "images alone, for one seed cannot show how trainings differ" if seeds == 1 else "seeds and images jointly"
     return (
-        f"Mean ± standard deviation (ddof 1) over {seeds} seed{'s' if seeds != 1 else ''}; in brackets the "
-        f"{100 * table.confidence:.4g} % bootstrap interval over seeds and images jointly "
+        f"{mean}; in brackets the {100 * table.confidence:.4g} % bootstrap interval over {drawn} "
         f"({table.resamples} resamples, shared by all sets and recipes). "
         f"Gains are over {table.base}, in points; near and far are unweighted "
         f"means over their sets. FPR95 with ID positive: share of OOD accepted when 95 % of ID is; with OOD positive: "
