@@ -81,7 +81,6 @@ rule latents:
         "../envs/diffusion.yaml"
     threads: 1
     resources:
-        gpu=GPU,
         mem_mb=8000,
         runtime=240,
     params:
@@ -90,7 +89,7 @@ rule latents:
         "sample outlier latents of {wildcards.outliers} for {wildcards.dataset}"
     shell:
         stage("synthood.outliers.latents")
-        + "--gpus {resources.gpu} --generator {input.generator} --boundary {input.boundary} > {log} 2>&1"
+        + "--generator {input.generator} --boundary {input.boundary} > {log} 2>&1"
 
 
 rule gate:

@@ -164,7 +164,7 @@ def test_energy_by_hand(reference: Reference) -> None:
 def test_shifted_logits_shift_the_energy_and_leave_msp(logits: list[float], shift: float) -> None:
     """A constant added to every logit comes out of the energy, at any temperature, and cancels in the softmax."""
     before, after = with_logits(torch.tensor([logits])), with_logits(torch.tensor([logits]) + shift)
-    unused: Reference = None  # type: ignore[assignment]
+    unused: Reference = None
     energy = detectors.fit(Energy(kind="energy", temperature=1.5), unused)
     assert energy(after).item() == pytest.approx(energy(before).item() + shift, abs=1e-4)
     msp = detectors.fit(Msp(kind="msp"), unused)

@@ -47,8 +47,8 @@ def test_cutout_erases_a_square_around_any_pixel(side: int) -> None:
     for row in range(height):
         for column in range(width):
             top, left = row - side // 2, column - side // 2
-            inside = lambda y, x, t=top, l=left: t <= y < t + side and l <= x < l + side  # noqa: E731, E741
-            allowed.add(tuple(inside(y, x) for y in range(height) for x in range(width)))
+            rows, columns = range(top, top + side), range(left, left + side)
+            allowed.add(tuple(y in rows and x in columns for y in range(height) for x in range(width)))
     images = distinct(600, height, width)
     result = cut_out(images, side, random())
     holes = result == 0

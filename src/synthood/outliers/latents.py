@@ -66,7 +66,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
             header = {"classes": description.classes, "scale": settings.scale}
             write_tensors(path, {name: value.numpy() for name, value in made.items()}, header)
 
-    parser = stage.with_gpus(stage.parser(__doc__))
+    parser = stage.parser(__doc__)
     parser.add_argument("--generator", type=Path, required=True, help="folder of a Stable Diffusion")
     parser.add_argument("--boundary", type=Path, required=True, help="what boundary wrote")
     stage.run(parser, work, command_line)
