@@ -5,18 +5,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from synthood.common.arithmetic import autocast, resolved_precision
 from synthood.common.images import ImageSet
-from synthood.common.iterate import Iteration, ResumeFile
+from synthood.common.iterate import Iteration, ResumeFile, Stateful
 from synthood.common.seeds import derived_seed, generator
 from synthood.errors import SynthoodError
 from synthood.training.augment import augmented
 from synthood.training.batches import Composition
-from synthood.training.losses import cross_entropy, logit_distillation
+from synthood.training.contrast import contrasts
+from synthood.training.distillation import Distillation
+from synthood.training.heads import Batch, Term, initialised
+from synthood.training.losses import cross_entropy
 from synthood.training.model import Classifier, channel_statistics, logits_and_features
 from synthood.training.networks import build
+from synthood.training.outlier_set import OutlierSet
 from synthood.training.settings import RecipeSettings, TrainSettings
 
 History = list[dict[str, float]]
@@ -42,19 +46,20 @@ def train(
     resume: ResumeFile,
     warm_start: Path | None = None,
     teacher_model: Path | None = None,
-) -> tuple[Classifier, History]:
-    """Trains one classifier; the history has a row per epoch.
+    outliers: OutlierSet | None = None,
+) -> tuple[Classifier, nn.ModuleDict, History]:
+    """Trains one classifier; gives it, the terms with what they learned beside it, and a row per epoch.
 
     Raises SynthoodError where labels, classes or shapes do not fit, or a loss is not finite.
     """
     recipe = settings.recipe
-    check_inputs(recipe, real, validation, synthetic, warm_start, teacher_model)
+    check_inputs(recipe, real, validation, synthetic, warm_start, teacher_model, outliers)
     mean, deviation = channel_statistics(real.images)
     network = build(recipe.network, len(real.classes), derived_seed(seed, "network")).to(device)
     classifier = Classifier(recipe.network, real.classes, mean, deviation, network)
     if warm_start is not None:
         load_weights(classifier, warm_start)
-    teacher = None if teacher_model is None else load_teacher(teacher_model, classifier, device)
+    terms = terms_of(recipe, classifier, teacher_model, outliers, seed).to(device)
 
     images, labels = pooled(real, synthetic if recipe.real_per_batch < recipe.batch_size else None, device)
     composition = Composition(len(real), len(images) - len(real), recipe.batch_size, recipe.real_per_batch, seed)
@@ -65,10 +70,15 @@ def train(
         nesterov=recipe.momentum > 0,
         weight_decay=recipe.weight_decay,
     )
+    state: dict[str, Stateful] = {"network": network, "optimizer": optimizer}
+    optimizers: list[torch.optim.Optimizer] = [optimizer]
+    if parameters := list(terms.parameters()):
+        optimizers.append(torch.optim.Adam(parameters, recipe.head_learning_rate))
+        state |= {"terms": terms, "head_optimizer": optimizers[1]}
     per_epoch = composition.steps_per_epoch
     total = recipe.epochs * per_epoch
     dtype = resolved_precision(recipe.precision or settings.precision, device)
-    loop = Iteration("training", total, resume, {"network": network, "optimizer": optimizer})
+    loop = Iteration("training", total, resume, state)
     batches: list[Tensor] = []
     for step in loop:
         epoch, position = divmod(step, per_epoch)
@@ -79,24 +89,53 @@ def train(
         inputs = augmented(classifier.normalised(images[chosen]), recipe.augmentation, random)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         network.train()
+        terms.train()
         with autocast(dtype, device):
-            logits = network(inputs)
-            loss = cross_entropy(logits, labels[chosen], recipe.label_smoothing)
-            if teacher is not None and recipe.teacher is not None:
-                with torch.no_grad():
-                    target = teacher.network(inputs)
-                loss = loss + recipe.teacher.weight * logit_distillation(logits, target, recipe.teacher.temperature)
-        optimizer.zero_grad()
+            features = network.features(inputs)
+            logits = network.head(features)
+        batch = Batch(
+            inputs,
+            labels[chosen],
+            chosen,
+            logits.float(),
+            features.float(),
+            network.head,
+            generator(seed, "terms", step),
+            dtype,
+        )
+        losses = {"cross_entropy": cross_entropy(logits, labels[chosen], recipe.label_smoothing)}
+        for term in terms.values():
+            losses |= term(batch)
+        loss = torch.stack(list(losses.values())).sum()
+        for each in optimizers:
+            each.zero_grad()
         loss.backward()
-        optimizer.step()
-        loop.check(step, rate, epoch=epoch, loss=float(loss.detach()))
-        row = {"epoch": epoch, "learning_rate": rate, "loss": float(loss.detach())}
+        for each in optimizers:
+            each.step()
+        values = {"loss": float(loss.detach())} | {name: float(value.detach()) for name, value in losses.items()}
+        loop.check(step, rate, epoch=epoch, **values)
+        row = {"epoch": epoch, "learning_rate": rate, **values}
         row["accuracy"] = float((logits.argmax(1) == labels[chosen]).float().mean())
         if position == per_epoch - 1:
             row["val_accuracy"] = accuracy(classifier, validation)
         loop.history.append(row)
     network.eval()
-    return classifier, per_epoch_history(loop.history)
+    return classifier, terms.eval(), per_epoch_history(loop.history)
+
+
+def terms_of(
+    recipe: RecipeSettings, classifier: Classifier, teacher: Path | None, outliers: OutlierSet | None, seed: int
+) -> nn.ModuleDict:
+    """The parts of the loss beside cross-entropy, by name, initialised from the seed."""
+    network = classifier.network
+    features, device = network.head.in_features, next(network.parameters()).device
+    terms: dict[str, Term] = {}
+    if recipe.teacher and teacher is not None:
+        terms["distillation"] = Distillation(recipe.teacher, load_teacher(teacher, classifier, device), features)
+    if recipe.outliers and outliers is not None:
+        for contrast in contrasts(recipe.outliers, outliers, len(classifier.classes), features):
+            terms[contrast.name] = contrast
+    return nn.ModuleDict({name: initialised(term, seed, name) for name, term in terms.items()})
 
 
 def per_epoch_history(steps: History) -> History:
@@ -104,7 +143,8 @@ def per_epoch_history(steps: History) -> History:
     rows: History = []
     for epoch in dict.fromkeys(row["epoch"] for row in steps):
         own = [row for row in steps if row["epoch"] == epoch]
-        means = {key: sum(row[key] for row in own) / len(own) for key in ("loss", "accuracy")}
+        averaged = [key for key in own[0] if key not in ("epoch", "learning_rate", "val_accuracy")]
+        means = {key: sum(row[key] for row in own) / len(own) for key in averaged}
         last = {key: own[-1][key] for key in ("learning_rate", "val_accuracy")}
         rows.append({"epoch": epoch, **means, **last})
     return rows
@@ -117,6 +157,7 @@ def check_inputs(
     synthetic: ImageSet | None,
     warm_start: Path | None,
     teacher: Path | None,
+    outliers: OutlierSet | None,
 ) -> None:
     """Raises where the sets cannot be trained on together, or a model that the recipe names is not given."""
     if recipe.batch_size > len(real):
@@ -130,9 +171,13 @@ def check_inputs(
             raise SynthoodError(
                 f"the {name} images are {other.images.shape[1:]}, the training images {real.images.shape[1:]}"
             )
-    for what, named, given in (("teacher", recipe.teacher, teacher), ("warm start", recipe.warm_start, warm_start)):
+    for what, named, given in (
+        ("a teacher", recipe.teacher, teacher),
+        ("a warm start", recipe.warm_start, warm_start),
+        ("outliers", recipe.outliers, outliers),
+    ):
         if named is not None and given is None:
-            raise SynthoodError(f"the recipe names a {what}, and no model is given")
+            raise SynthoodError(f"the recipe names {what}, and none is given")
     if recipe.real_per_batch < recipe.batch_size and synthetic is None:
         raise SynthoodError(f"alpha {recipe.effective_alpha:.3g} asks for synthetic images, and none are given")
 

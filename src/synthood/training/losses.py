@@ -14,3 +14,8 @@ def logit_distillation(logits: Tensor, teacher_logits: Tensor, temperature: floa
     student = F.log_softmax(logits.float() / temperature, 1)
     teacher = F.log_softmax(teacher_logits.detach().float() / temperature, 1)
     return temperature**2 * F.kl_div(student, teacher, reduction="batchmean", log_target=True)
+
+
+def cosine_distance(found: Tensor, target: Tensor) -> Tensor:
+    """Mean of 1 - cos of vectors [N,D]; the target is held."""
+    return (1 - F.cosine_similarity(found, target.detach(), dim=1)).mean()

@@ -36,12 +36,51 @@ class Synthetic(Settings):
 
 
 class Teacher(Settings):
-    """Distillation of a teacher's logits (arXiv 1503.02531)."""
+    """Distillation of a teacher's logits (arXiv 1503.02531) and features."""
 
     recipe: Annotated[Name, Field(description="the teacher's recipe, trained with `seed` or the student's own")]
     seed: Seed | None = None
-    weight: Positive = 4.0
-    temperature: Positive = 1.0
+    logit_weight: Annotated[float, Field(ge=0)] = 4.0
+    temperature: Annotated[Positive, Field(description="of the logits")] = 1.0
+    feature_weight: Annotated[float, Field(ge=0)] = 0.0
+    feature_form: Annotated[
+        Literal["cosine", "released"],
+        Field(description="cosine: a projection of the student's features; released: the papers' code"),
+    ] = "cosine"
+
+
+class OutlierTerms(Settings):
+    """Contrast of features against synthetic outliers (OAL, arXiv 2406.16525), beside the recipe's other losses."""
+
+    from_: Annotated[Name, Field(alias="from", description="a section of `outliers`")]
+    boundary_weight: Annotated[float, Field(ge=0, description="of boundary embeddings; 0 leaves them out")] = 0.1
+    latent_weight: Annotated[float, Field(ge=0, description="of latents; 0 leaves them out")] = 0.2
+    estimator: Annotated[
+        Literal["infonce", "club", "club-released"],
+        Field(description="infonce: a lower bound raised; club: an upper bound lowered; club-released: as published"),
+    ] = "infonce"
+    temperature: Annotated[Positive, Field(description="of the cosines under infonce")] = 0.1
+    take: Annotated[
+        Literal["outliers", "other-classes"],
+        Field(description="other-classes: ID samples of other classes in the outliers' place, a control"),
+    ] = "outliers"
+    latent_form: Annotated[
+        Literal["whole", "row-mean"], Field(description="of latents under club; row-mean as published")
+    ] = "whole"
+
+    @model_validator(mode="after")
+    def _something_to_contrast(self) -> "OutlierTerms":
+        if not self.boundary_weight and not self.latent_weight:
+            raise ValueError("boundary_weight and latent_weight are both 0; raise one, or take `outliers` away")
+        if self.latent_form == "row-mean" and self.estimator == "infonce":
+            raise ValueError("latent_form row-mean goes with the estimators club and club-released alone")
+        return self
+
+    @property
+    def maps_both_kinds(self) -> bool:
+        """Whether training fits heads that bring outliers of both kinds into one space."""
+        weights = self.boundary_weight and self.latent_weight
+        return bool(weights) and self.estimator == "infonce" and self.take == "outliers"
 
 
 class RecipeSettings(Settings):
@@ -60,6 +99,8 @@ class RecipeSettings(Settings):
     synthetic: Synthetic | None = None
     warm_start: Annotated[Name | None, Field(description="recipe whose weights of the same seed come first")] = None
     teacher: Teacher | None = None
+    outliers: OutlierTerms | None = None
+    head_learning_rate: Annotated[Positive, Field(description="of what learns beside the network, by Adam")] = 1e-3
     precision: Annotated[Precision | None, Field(description="instead of the top level's")] = None
 
     @model_validator(mode="after")

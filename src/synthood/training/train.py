@@ -9,7 +9,9 @@ from synthood.common.arithmetic import resolved_precision
 from synthood.common.devices import device_for, set_threads
 from synthood.common.images import concatenate, read_images
 from synthood.common.iterate import ResumeFile
+from synthood.common.tensors import write_tensors
 from synthood.training.fit import History, train
+from synthood.training.outlier_set import OutlierSet
 from synthood.training.settings import TrainSettings
 
 
@@ -34,20 +36,26 @@ def main(command_line: Sequence[str] | None = None) -> None:
                 "precision": str(resolved_precision(settings.recipe.precision or settings.precision, device)),
                 "effective_alpha": settings.recipe.effective_alpha,
             }
-            classifier, history = train(
+            real = read_images(arguments.train)
+            outliers = OutlierSet.read(arguments.outliers, real.labels) if arguments.outliers else None
+            classifier, terms, history = train(
                 settings,
                 arguments.seed,
-                read_images(arguments.train),
+                real,
                 read_images(arguments.val),
                 synthetic,
                 device,
                 resume,
                 warm_start=next(iter(arguments.warm_start), None),
                 teacher_model=next(iter(arguments.teacher), None),
+                outliers=outliers,
             )
-        model, curves = arguments.output
+        model, curves, heads = arguments.output
         with job.writing(curves) as path:
             write_history(path, history)
+        with job.writing(heads) as path:
+            learned = {key: value.cpu().contiguous().numpy() for key, value in terms.state_dict().items()}
+            write_tensors(path, learned, {"terms": list(terms)})
         with job.writing(model) as path:
             classifier.save(path)
         resume.clear()
@@ -61,7 +69,10 @@ def main(command_line: Sequence[str] | None = None) -> None:
     parser.add_argument("--val", type=Path, required=True, help="ID validation images")
     parser.add_argument("--synthetic", type=Path, nargs="*", default=[], help="blocks of synthetic ID images")
     parser.add_argument("--warm-start", type=Path, nargs="*", default=[], help="model whose weights come first")
-    parser.add_argument("--teacher", type=Path, nargs="*", default=[], help="model whose logits are distilled")
+    parser.add_argument("--teacher", type=Path, nargs="*", default=[], help="model that is distilled")
+    parser.add_argument(
+        "--outliers", type=Path, nargs="*", default=[], help="what embed, boundary, latents and gate wrote"
+    )
     stage.run(parser, work, command_line)
 
 

@@ -1,0 +1,64 @@
+"""What a student learns beside its network: projections into the spaces of its teachers and outliers."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from synthood.common.seeds import derived_seed
+
+ADAPTER_WIDTH = 32
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A step as the terms of the loss see it.
+
+    inputs float32 [N,3,H,W], labels int64 [N], rows int64 [N] (index of the training image; at or above their number
+    for synthetic ones), logits float32 [N,C] and features float32 [N,D] of the student, its last layer, the step's
+    random numbers, and the type in which networks compute.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    rows: Tensor
+    logits: Tensor
+    features: Tensor
+    head: nn.Linear
+    random: torch.Generator
+    precision: torch.dtype = torch.float32
+
+
+class Term(nn.Module):
+    """A part of the loss, with the parameters that it alone needs."""
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Weighted losses by name."""
+        raise NotImplementedError
+
+
+class LatentAdapter(nn.Sequential):
+    """Latents float32 [N,c,h,w] to the student's feature space [N,D]."""
+
+    def __init__(self, channels: int, features: int) -> None:
+        super().__init__(
+            nn.Conv2d(channels, ADAPTER_WIDTH, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(ADAPTER_WIDTH, 2 * ADAPTER_WIDTH, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(2 * ADAPTER_WIDTH, 2 * ADAPTER_WIDTH, 3, padding=1),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(),
+            nn.Linear(8 * ADAPTER_WIDTH, features),
+        )
+
+
+def initialised(term: Term, seed: int, name: str) -> Term:
+    """The term with its parameters drawn anew from the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(seed, name))
+        for module in term.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                module.reset_parameters()
+    return term

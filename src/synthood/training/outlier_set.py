@@ -1,0 +1,64 @@
+"""Outliers and ID samples of the same kinds, as the outlier stages left them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synthood.common.tensors import read_tensors
+from synthood.errors import SynthoodError
+
+
+@dataclass(frozen=True)
+class Space:
+    """One kind of sample: of the N ID training images, and outliers.
+
+    id float32 [N,...], id_labels int64 [N], outliers float32 [M,...], outlier_labels int64 [M] (the intended class).
+    """
+
+    id: Tensor
+    id_labels: Tensor
+    outliers: Tensor
+    outlier_labels: Tensor
+
+    def other_classes(self) -> "Space":
+        """ID samples in the outliers' place, for the control that takes those of other classes."""
+        return Space(self.id, self.id_labels, self.id, self.id_labels)
+
+
+@dataclass(frozen=True)
+class OutlierSet:
+    """Embeddings of the text-aligned encoder [N,D] and latents of the autoencoder [N,c,h,w]."""
+
+    token: Space
+    latent: Space
+
+    @classmethod
+    def read(cls, paths: Sequence[Path], labels: np.ndarray) -> "OutlierSet":
+        """From what embed, boundary, latents and gate wrote, in this order.
+
+        Raises SynthoodError where they are not of the training images with these labels.
+        """
+        embed, boundary, latents, gate = paths
+        own, _ = read_tensors(embed, "embeddings", "labels")
+        found, _ = read_tensors(boundary, "embeddings", "labels")
+        sampled, _ = read_tensors(latents, "latents", "labels", "id_latents")
+        (kept,) = read_tensors(gate, "kept")[0].values()
+        for path, count in ((embed, len(own["labels"])), (latents, len(sampled["id_latents"]))):
+            if count != len(labels):
+                raise SynthoodError(f"{path}: made of {count} images, but there are {len(labels)} training images")
+        if not np.array_equal(own["labels"], labels):
+            raise SynthoodError(f"{embed}: made of other training images; delete it and run again")
+        ids = torch.from_numpy(labels)
+        return cls(
+            Space(*(torch.from_numpy(a) for a in (own["embeddings"], labels, found["embeddings"], found["labels"]))),
+            Space(
+                torch.from_numpy(sampled["id_latents"]),
+                ids,
+                torch.from_numpy(sampled["latents"][kept]),
+                torch.from_numpy(sampled["labels"][kept]),
+            ),
+        )
