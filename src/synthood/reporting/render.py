@@ -96,29 +96,38 @@ def blocks(rows: pd.DataFrame, table: TableSettings) -> list[Block]:
 def ood_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: str) -> Block:
     """Rows: detector and recipe. Columns: near, far, their gains, then every set."""
     sets = [name for name in dict.fromkeys(chosen["set"]) if name not in ("near", "far")]
-    header = ["detector", "recipe", "near", "gain near", "far", "gain far", *sets]
-    found = {(line["detector"], line["recipe"], line["set"]): line for line in chosen.to_dict("records")}
+    header = ["detector", "recipe"]
+    for role in ("near", "far"):
+        header += [role, *(gain_name(f"gain {role}", base, table) for base in table.bases)]
+    header += sets
+    keys = ["detector", "recipe", "set", "base"]
+    found = {tuple(line[key] for key in keys): line for line in chosen.to_dict("records")}
     lines = []
     for detector in table.detectors:
         for recipe in table.recipes:
             cells = [Cell(detector, kind="text", value=detector), Cell(recipe, kind="text", value=recipe)]
             for role in ("near", "far"):
-                line = found[detector, recipe, role]
-                cells += [value_cell(line), gain_cell(line, metric, recipe == table.base)]
-            cells += [value_cell(found[detector, recipe, name], interval=False) for name in sets]
-            lines.append(Row(cells, recipe == table.base))
+                own = [found[detector, recipe, role, base] for base in table.bases]
+                cells += [value_cell(own[0]), *(gain_cell(line, metric) for line in own)]
+            cells += [value_cell(found[detector, recipe, name, table.bases[0]], interval=False) for name in sets]
+            lines.append(Row(cells, recipe in table.bases))
     return Block(heading, header, lines, 2)
 
 
 def accuracy_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: str) -> Block:
     """A row per recipe."""
-    found = {line["recipe"]: line for line in chosen.to_dict("records")}
+    found = {(line["recipe"], line["base"]): line for line in chosen.to_dict("records")}
     lines = []
     for recipe in table.recipes:
-        line, base = found[recipe], recipe == table.base
-        cells = [Cell(recipe, kind="text", value=recipe), value_cell(line), gain_cell(line, metric, base)]
-        lines.append(Row(cells, base))
-    return Block(heading, ["recipe", "accuracy", "gain"], lines, 1)
+        own = [found[recipe, base] for base in table.bases]
+        cells = [Cell(recipe, kind="text", value=recipe), value_cell(own[0])]
+        lines.append(Row([*cells, *(gain_cell(line, metric) for line in own)], recipe in table.bases))
+    return Block(heading, ["recipe", "accuracy", *(gain_name("gain", base, table) for base in table.bases)], lines, 1)
+
+
+def gain_name(name: str, base: str, table: TableSettings) -> str:
+    """A column's name; says the base where there are several."""
+    return f"{name} over {base}" if len(table.bases) > 1 else name
 
 
 def value_cell(line: Line, interval: bool = True) -> Cell:
@@ -130,9 +139,9 @@ def value_cell(line: Line, interval: bool = True) -> Cell:
     return Cell(text, small, value=round(float(line["mean"]), 6))
 
 
-def gain_cell(line: Line, metric: str, base: bool) -> Cell:
+def gain_cell(line: Line, metric: str) -> Cell:
     """Difference to the base in points; marked where its interval leaves out zero."""
-    if base:
+    if line["recipe"] == line["base"]:
         return Cell("–", value=0)
     sign = -1 if metric in SMALLER_IS_BETTER else 1
     kind = "better" if min(sign * line["gain_low"], sign * line["gain_high"]) > 0 else ""
@@ -149,7 +158,7 @@ def note(table: TableSettings) -> str:
     return (
         f"{mean}; in brackets the {100 * table.confidence:.4g} % bootstrap interval over {drawn} "
         f"({table.resamples} resamples, shared by all sets and recipes). "
-        f"Gains are over {table.base}, in points; near and far are unweighted "
+        f"Gains are over {' and '.join(table.bases)}, in points; near and far are unweighted "
         f"means over their sets. FPR95 with ID positive: share of OOD accepted when 95 % of ID is; with OOD positive: "
         f"share of ID rejected when 95 % of OOD is."
     )

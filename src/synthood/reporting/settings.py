@@ -17,7 +17,7 @@ class TableSettings(Settings):
     recipes: Annotated[list[Name], Field(min_length=1)]
     seeds: Annotated[list[Seed], Field(min_length=1)]
     detectors: Annotated[list[Name], Field(min_length=1)]
-    base: Annotated[Name, Field(description="the recipe that gains are counted from; one of `recipes`")]
+    bases: Annotated[list[Name], Field(min_length=1, description="recipes that gains are counted from")]
     columns: Annotated[list[Metric], Field(min_length=1, description="metrics shown, in order")] = [
         "auroc",
         "fpr95_id_positive",
@@ -29,13 +29,14 @@ class TableSettings(Settings):
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> "TableSettings":
-        for key in ("datasets", "recipes", "seeds", "detectors", "columns"):
+        for key in ("datasets", "recipes", "seeds", "detectors", "bases", "columns"):
             values = getattr(self, key)
             twice = [value for value in values if values.count(value) > 1]
             if twice:
                 raise ValueError(f"{key}: {twice[0]} stands twice; name each once")
-        if self.base not in self.recipes:
-            raise ValueError(f"base: {self.base!r} is not one of the table's recipes {self.recipes}")
+        for base in self.bases:
+            if base not in self.recipes:
+                raise ValueError(f"bases: {base!r} is not one of the table's recipes {self.recipes}")
         return self
 
 
@@ -63,3 +64,10 @@ class PlotSettings(Settings):
     detectors: list[Name]
     near: dict[Name, list[Name]]
     far: dict[Name, list[Name]]
+
+
+class MapSettings(Settings):
+    """One job of `map`: the OOD sets that are drawn."""
+
+    near: list[Name]
+    far: list[Name]

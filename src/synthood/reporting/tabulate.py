@@ -82,7 +82,7 @@ def all_runs(
 
 
 def tabulate(scores: Scores, settings: TabulateSettings) -> pd.DataFrame:
-    """A row per dataset, recipe, detector, set and metric: mean, SD, interval, gain over the base, its interval.
+    """A row per dataset, recipe, detector, set, metric and base: mean, SD, interval, gain over the base, its interval.
 
     Shares and areas are in [0,1]; the rendered tables show percent.
     """
@@ -94,12 +94,21 @@ def tabulate(scores: Scores, settings: TabulateSettings) -> pd.DataFrame:
         for (detector, part, metric), runs in all_runs(scores, settings, dataset, resamples):
             for recipe in table.recipes:
                 own = estimate(runs[recipe], seeds, table.confidence)
-                over = gain(runs[recipe], runs[table.base], seeds, table.confidence)
-                rows.append(
-                    {"dataset": dataset, "recipe": recipe, "detector": detector, "set": part, "metric": metric}
-                    | {"mean": own.mean, "sd": own.deviation, "low": own.low, "high": own.high}
-                    | {"gain": over.mean, "gain_low": over.low, "gain_high": over.high, "seeds": len(table.seeds)}
-                )
+                line: dict[str, object] = {
+                    "dataset": dataset,
+                    "recipe": recipe,
+                    "detector": detector,
+                    "set": part,
+                    "metric": metric,
+                }
+                line |= {"mean": own.mean, "sd": own.deviation, "low": own.low, "high": own.high}
+                for base in table.bases:
+                    over = gain(runs[recipe], runs[base], seeds, table.confidence)
+                    rows.append(
+                        line
+                        | {"base": base, "gain": over.mean, "gain_low": over.low, "gain_high": over.high}
+                        | {"seeds": len(table.seeds)}
+                    )
     return pd.DataFrame(rows)
 
 
