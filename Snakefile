@@ -35,6 +35,7 @@ rule all:
         rendered_tables,
         drawn_figures,
         drawn_galleries,
+        drawn_outliers,
 
 
 rule tables:
@@ -54,4 +55,4 @@ rule galleries:
 
 rule outliers:
     input:
-        plan.gated(),
+        plan.outlier_pictures(),

@@ -8,6 +8,7 @@ rule fit_encoder:
         "results/logs/fit_encoder/{dataset}-{outliers}.log",
     benchmark:
         "results/benchmarks/fit_encoder/{dataset}-{outliers}.tsv"
+    priority: 80
     conda:
         "../envs/diffusion.yaml"
     threads: 1
@@ -32,6 +33,7 @@ rule embed:
         "results/{dataset}/outliers/{outliers}/embeddings.safetensors",
     log:
         "results/logs/embed/{dataset}-{outliers}.log",
+    priority: 80
     conda:
         "../envs/torch.yaml"
     threads: 1
@@ -53,6 +55,7 @@ rule boundary:
         "results/{dataset}/outliers/{outliers}/boundary.safetensors",
     log:
         "results/logs/boundary/{dataset}-{outliers}.log",
+    priority: 80
     conda:
         "../envs/torch.yaml"
     threads: 1
@@ -71,16 +74,19 @@ rule latents:
     input:
         generator=plan.outlier_generator,
         boundary="results/{dataset}/outliers/{outliers}/boundary.safetensors",
+        train="results/{dataset}/images/train.safetensors",
     output:
         "results/{dataset}/outliers/{outliers}/latents.safetensors",
     log:
         "results/logs/latents/{dataset}-{outliers}.log",
     benchmark:
         "results/benchmarks/latents/{dataset}-{outliers}.tsv"
+    priority: 80
     conda:
         "../envs/diffusion.yaml"
     threads: 1
     resources:
+        gpu=GPU,
         mem_mb=8000,
         runtime=240,
     params:
@@ -89,7 +95,8 @@ rule latents:
         "sample outlier latents of {wildcards.outliers} for {wildcards.dataset}"
     shell:
         stage("synthood.outliers.latents")
-        + "--generator {input.generator} --boundary {input.boundary} > {log} 2>&1"
+        + "--gpus {resources.gpu} --generator {input.generator} --boundary {input.boundary} --train {input.train} "
+        "> {log} 2>&1"
 
 
 rule gate:
@@ -103,6 +110,7 @@ rule gate:
         "results/{dataset}/outliers/{outliers}/gate.safetensors",
     log:
         "results/logs/gate/{dataset}-{outliers}.log",
+    priority: 80
     conda:
         "../envs/diffusion.yaml"
     threads: 1
@@ -115,4 +123,71 @@ rule gate:
         "gate the outliers of {wildcards.outliers} for {wildcards.dataset}"
     shell:
         stage("synthood.outliers.gate")
-        + "--generator {input.generator} --latents {input.latents} --classifier {input.classifier} --train {input.train} --val {input.val} > {log} 2>&1"
+        + "--generator {input.generator} --latents {input.latents} --classifier {input.classifier} "
+        "--train {input.train} --val {input.val} > {log} 2>&1"
+
+
+rule assess_outliers:
+    input:
+        train="results/{dataset}/images/train.safetensors",
+        boundary="results/{dataset}/outliers/{outliers}/boundary.safetensors",
+        gate="results/{dataset}/outliers/{outliers}/gate.safetensors",
+        judge=plan.judge,
+    output:
+        figures="results/{dataset}/outliers/{outliers}/assessment.json",
+        gallery=report(
+            "results/{dataset}/outliers/{outliers}/gallery.png",
+            caption="../report/outliers.rst",
+            category="Outliers",
+            labels={"dataset": "{dataset}", "outliers": "{outliers}", "figure": "gallery"},
+        ),
+    log:
+        "results/logs/assess_outliers/{dataset}-{outliers}.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=lambda wildcards: "{}",
+    message:
+        "assess the outliers of {wildcards.outliers} for {wildcards.dataset}"
+    shell:
+        stage("synthood.outliers.assess_outliers")
+        + "--title {wildcards.outliers} --train {input.train} --boundary {input.boundary} --gate {input.gate} "
+        "--judge {input.judge} > {log} 2>&1"
+
+
+rule scale_curve:
+    input:
+        generator=plan.outlier_generator,
+        boundary="results/{dataset}/outliers/{outliers}/boundary.safetensors",
+        judge=plan.judge,
+    output:
+        table="results/{dataset}/outliers/{outliers}/curve.csv",
+        figure=report(
+            "results/{dataset}/outliers/{outliers}/curve.png",
+            caption="../report/curve.rst",
+            category="Outliers",
+            labels={"dataset": "{dataset}", "outliers": "{outliers}", "figure": "curve over the scale"},
+        ),
+    log:
+        "results/logs/scale_curve/{dataset}-{outliers}.log",
+    benchmark:
+        "results/benchmarks/scale_curve/{dataset}-{outliers}.tsv"
+    conda:
+        "../envs/diffusion.yaml"
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=240,
+    params:
+        settings=as_parameter(plan.curve_settings),
+    message:
+        "draw the curve over the scale of {wildcards.outliers} for {wildcards.dataset}"
+    shell:
+        stage("synthood.outliers.scale_curve")
+        + "--gpus {resources.gpu} --generator {input.generator} --boundary {input.boundary} --judge {input.judge} "
+        "> {log} 2>&1"

@@ -69,3 +69,32 @@ rule plot:
     shell:
         stage("synthood.reporting.plot")
         + "--scores {input.scores} --histories {input.histories} > {log} 2>&1"
+
+
+rule map:
+    input:
+        heads="results/{dataset}/models/{recipe}/seed{seed}/heads.safetensors",
+        features="results/{dataset}/models/{recipe}/seed{seed}/features",
+        outliers=plan.outliers,
+    output:
+        report(
+            "results/{dataset}/models/{recipe}/seed{seed}/map.png",
+            caption="../report/map.rst",
+            category="Outliers",
+            labels={"dataset": "{dataset}", "recipe": "{recipe}", "figure": "map"},
+        ),
+    log:
+        "results/logs/map/{dataset}-{recipe}-seed{seed}.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=as_parameter(plan.map_settings),
+    message:
+        "map the outliers of {wildcards.recipe} on {wildcards.dataset}, seed {wildcards.seed}"
+    shell:
+        stage("synthood.reporting.map")
+        + "--heads {input.heads} --features {input.features} --outliers {input.outliers} > {log} 2>&1"

@@ -5,9 +5,11 @@ rule train:
         synthetic=plan.synthetic,
         warm_start=plan.warm_start,
         teacher=plan.teacher,
+        outliers=plan.outliers,
     output:
         model="results/{dataset}/models/{recipe}/seed{seed}/model.safetensors",
         history="results/{dataset}/models/{recipe}/seed{seed}/history.csv",
+        heads="results/{dataset}/models/{recipe}/seed{seed}/heads.safetensors",
     log:
         "results/logs/train/{dataset}-{recipe}-seed{seed}.log",
     benchmark:
@@ -28,4 +30,4 @@ rule train:
         stage("synthood.training.train")
         + "--gpus {resources.gpu} --resume {params.resume:q} --seed {wildcards.seed} --train {input.train} "
         "--val {input.val} --synthetic {input.synthetic} --warm-start {input.warm_start} "
-        "--teacher {input.teacher} > {log} 2>&1"
+        "--teacher {input.teacher} --outliers {input.outliers} > {log} 2>&1"

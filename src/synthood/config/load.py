@@ -94,6 +94,8 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
     for name, recipe in config.recipes.items():
         if recipe.synthetic:
             yield from unknown(f"recipes.{name}.synthetic.from", recipe.synthetic.from_, config.generators, "generator")
+        if recipe.outliers:
+            yield from unknown(f"recipes.{name}.outliers.from", recipe.outliers.from_, config.outliers, "outliers")
         for key, other in trained_before(config, name):
             yield from unknown(f"recipes.{name}.{key}", other, config.recipes, "recipe")
     for name in config.recipes:
@@ -126,7 +128,7 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
     if config.assess:
         yield from unknown("assess.judge", config.assess.judge, config.recipes, "recipe")
         judge = config.recipes.get(config.assess.judge)
-        if judge and (judge.synthetic or judge.teacher or judge.warm_start):
+        if judge and (judge.synthetic or judge.teacher or judge.warm_start or judge.outliers):
             yield MistakeError("assess.judge", f"recipe {config.assess.judge!r} must learn from real images alone")
         for name, table in config.tables.items():
             if config.assess.judge_seed in table.seeds and config.assess.judge in table.recipes:
@@ -137,7 +139,10 @@ def trained_before(config: Config, recipe: str) -> list[tuple[str, str]]:
     """Key and name of the recipes that must be trained before this one."""
     settings = config.recipes[recipe]
     found = [("warm_start", settings.warm_start)] if settings.warm_start else []
-    return found + ([("teacher.recipe", settings.teacher.recipe)] if settings.teacher else [])
+    found += [("teacher.recipe", settings.teacher.recipe)] if settings.teacher else []
+    if settings.outliers and settings.outliers.from_ in config.outliers:
+        found.append(("outliers.from", config.outliers[settings.outliers.from_].gate.classifier))
+    return found
 
 
 def circles(config: Config, start: str) -> Iterable[MistakeError]:

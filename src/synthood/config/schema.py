@@ -9,7 +9,7 @@ from synthood.config.models import Config
 def json_schema() -> str:
     """Draft 2020-12; in recipes `like:` is allowed, so nothing is required there and null takes a key away."""
     schema: dict[str, Any] = Config.model_json_schema(by_alias=True)
-    for name in ("RecipeSettings", "Network", "Augmentation", "Synthetic", "Teacher"):
+    for name in ("RecipeSettings", "Network", "Augmentation", "Synthetic", "Teacher", "OutlierTerms"):
         part = schema["$defs"][name]
         part.pop("required", None)
         part["properties"] = {key: {"anyOf": [value, {"type": "null"}]} for key, value in part["properties"].items()}

@@ -45,6 +45,14 @@ def assess(
     return {key: round(value, 4) for key, value in figures.items()}, nearest.numpy()
 
 
+def heading(name: str, figures: Figures) -> str:
+    """The figures that matter most, in one line."""
+    return (
+        f"{name}: agreement {figures['agreement']:.1%}, diversity {figures['diversity']:.2f} of real, "
+        f"copies {figures['copy_share']:.1%}"
+    )
+
+
 def main(command_line: Sequence[str] | None = None) -> None:
     def work(job: stage.Job) -> None:
         arguments = job.arguments
@@ -60,7 +68,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         with job.writing(table) as path:
             path.write_text(json.dumps(figures, indent=1) + "\n")
         with job.writing(picture) as path:
-            draw_gallery(path, synthetic, train.images[nearest], figures, arguments.title)
+            draw_gallery(path, synthetic, train.images[nearest], heading(arguments.title, figures))
         print(json.dumps(figures))
 
     parser = stage.parser(__doc__)

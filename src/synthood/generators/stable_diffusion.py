@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.utils import logging as diffusers_logging
@@ -19,6 +20,7 @@ LATENT_CHANNELS = 4
 TEXT_LAYERS, TEXT_HEADS = 2, 4
 GROUPS = 8
 INITIAL_EMBEDDING_DEVIATION = 0.1
+DECODED_AT_ONCE = 256
 diffusers_logging.disable_progress_bar()
 transformers_logging.disable_progress_bar()
 
@@ -161,13 +163,13 @@ def word_embeddings(pipeline: StableDiffusionPipeline, words: list[str]) -> Tens
         if len(tokens) != 1:
             raise SynthoodError(f"the class word {word!r} is {len(tokens)} tokens; outliers need words of one token")
     table = pipeline.text_encoder.get_input_embeddings().weight
-    return table.detach()[torch.tensor(ids).flatten()].float().clone()
+    return table.detach().cpu()[torch.tensor(ids).flatten()].float().clone()
 
 
 @torch.no_grad()
 def encoded_with(pipeline: StableDiffusionPipeline, prompt: str, word: str, embeddings: Tensor) -> Tensor:
     """The prompt's encoding [N,L,W], once for each of `embeddings` [N,D] in the place of the word's own."""
-    ids = token_ids(pipeline, [prompt.format(word=word)])[0]
+    ids = token_ids(pipeline, [prompt.format(word=word)])[0].to(pipeline.device)
     (token,) = pipeline.tokenizer(word, add_special_tokens=False).input_ids
     places = (ids == token).nonzero().flatten()
     if len(places) == 0:
@@ -198,7 +200,7 @@ def sample_latents(
     """Scaled latents z_0 float32 [N,4,h,w] of encoded prompts [N,L,W], in batches of a fixed size."""
     count, size = len(encoded), settings.batch_size
     filled = [*range(count), *(index % count for index in range(-count % size))]
-    empty = pipeline.text_encoder(token_ids(pipeline, [""])).last_hidden_state
+    empty = pipeline.text_encoder(token_ids(pipeline, [""]).to(pipeline.device)).last_hidden_state
     made = []
     for first in range(0, len(filled), size):
         batch = filled[first : first + size]
@@ -219,5 +221,15 @@ def sample_latents(
 def decoded(pipeline: StableDiffusionPipeline, latents: Tensor) -> Tensor:
     """Images uint8 [N,H,W,3] of scaled latents [N,4,h,w]."""
     scale = pipeline.vae.config.scaling_factor
-    images = torch.cat([pipeline.vae.decode(part / scale).sample for part in latents.split(256)])
+    parts = latents.to(pipeline.device).split(DECODED_AT_ONCE)
+    images = torch.cat([pipeline.vae.decode(part / scale).sample for part in parts])
     return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu()
+
+
+@torch.no_grad()
+def image_latents(pipeline: StableDiffusionPipeline, images: np.ndarray) -> Tensor:
+    """Scaled latents float32 [N,4,h,w] of images uint8 [N,H,W,3]: the means of the autoencoder's posterior."""
+    parts = torch.from_numpy(images).split(DECODED_AT_ONCE)
+    points = (part.to(pipeline.device).permute(0, 3, 1, 2).float() / 127.5 - 1 for part in parts)
+    means = torch.cat([pipeline.vae.encode(part).latent_dist.mean for part in points])
+    return (means * pipeline.vae.config.scaling_factor).float().cpu()

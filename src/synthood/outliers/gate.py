@@ -24,11 +24,13 @@ from synthood.training.model import Classifier, logits_and_features
 class Verdict:
     """What the gate found of N latents.
 
-    posterior float32 [N] of the intended class, prediction int64 [N], distance float32 [N] to the k-th nearest ID
-    training feature, accepted bool [N], and `kept` int64 [K]: the first accepted ones of each class.
+    posterior float32 [N] of the intended class and confidence float32 [N] of the likeliest, prediction int64 [N],
+    distance float32 [N] to the k-th nearest ID training feature, accepted bool [N], and `kept` int64 [K]: the first
+    accepted ones of each class.
     """
 
     posterior: Tensor
+    confidence: Tensor
     prediction: Tensor
     distance: Tensor
     accepted: Tensor
@@ -38,7 +40,7 @@ class Verdict:
 def gate(
     logits: Tensor, features: Tensor, labels: Tensor, train: Tensor, validation: Tensor, settings: GateSettings
 ) -> Verdict:
-    """Accepts what is neither its intended class nor near any ID image.
+    """Accepts what is neither its intended class, nor surely another, nor near any ID image.
 
     logits [N,C] and features [N,D] of decoded outliers with intended labels [N]; features of ID training and
     validation images.
@@ -46,13 +48,16 @@ def gate(
     bank = F.normalize(train)
     distance = kth_distance(F.normalize(features), bank, settings.k)
     usual = kth_distance(F.normalize(validation), bank, settings.k)
-    posterior = logits.softmax(1)[torch.arange(len(labels)), labels]
+    posteriors = logits.softmax(1)
+    posterior, confidence = posteriors[torch.arange(len(labels)), labels], posteriors.amax(1)
     far = distance > torch.quantile(usual, settings.percentile / 100)
-    accepted = far & (posterior < settings.posterior_below)
+    accepted = far & (posterior < settings.posterior_below) & (confidence <= settings.confidence_below)
+    if settings.accept == "all":
+        accepted = torch.ones_like(accepted)
     kept = [
         (accepted & (labels == label)).nonzero().flatten()[: settings.wanted_per_class] for label in labels.unique()
     ]
-    return Verdict(posterior, logits.argmax(1), distance, accepted, torch.cat(kept))
+    return Verdict(posterior, confidence, logits.argmax(1), distance, accepted, torch.cat(kept))
 
 
 def shares(verdict: Verdict, labels: Tensor, classes: list[str]) -> dict[str, float]:
@@ -63,7 +68,7 @@ def shares(verdict: Verdict, labels: Tensor, classes: list[str]) -> dict[str, fl
         told = ", ".join(f"{name} {share:.1%}" for name, share in found.items())
         raise SynthoodError(
             f"the gate accepts no outlier of class {empty[0]} (accepted: {told}); raise latents.scale or "
-            f"latents.attempts_per_class, or lower gate.percentile"
+            f"latents.attempts_per_class, raise gate.confidence_below, or lower gate.percentile"
         )
     return found
 

@@ -39,7 +39,10 @@ class BoundarySettings(Settings):
 class LatentsSettings(Settings):
     """Latents sampled from prompts whose class word is moved towards an outlier embedding."""
 
-    scale: Annotated[float, Field(gt=0, description="length of the move, in lengths of the word's embedding")]
+    scale: Annotated[
+        Annotated[float, Field(gt=0)] | Literal["released"],
+        Field(description="length of the move, in lengths of the word's embedding; released: the outlier itself"),
+    ]
     attempts_per_class: Annotated[int, Field(ge=1, description="latents sampled of each class; what the gate sees")]
     sample: StableDiffusionSample = StableDiffusionSample()
 
@@ -50,11 +53,22 @@ class GateSettings(Settings):
     classifier: Annotated[Name, Field(description="a recipe that learns from real images alone, not the judge")]
     classifier_seed: Seed = 0
     wanted_per_class: Annotated[int, Field(ge=1, description="accepted outliers kept of each class")]
+    accept: Annotated[
+        Literal["outliers", "all"], Field(description="all: whatever was sampled, as the papers' code does")
+    ] = "outliers"
     posterior_below: Annotated[float, Field(gt=0, le=1, description="bound on the intended class's posterior")] = 0.5
+    confidence_below: Annotated[float, Field(gt=0, le=1, description="bound on the largest posterior")] = 1.0
     k: Count = 10
     percentile: Annotated[
         float, Field(ge=0, le=100, description="of ID validation images' distances that an outlier must exceed")
     ] = 95.0
+
+
+class CurveSettings(Settings):
+    """How many latents keep their intended class, over the length of the move."""
+
+    scales: Annotated[list[Positive], Field(min_length=1)]
+    attempts_per_class: Count = 30
 
 
 class LatentOutliers(Settings):
@@ -66,6 +80,14 @@ class LatentOutliers(Settings):
     boundary: BoundarySettings
     latents: LatentsSettings
     gate: GateSettings
+    curve: Annotated[CurveSettings | None, Field(description="drawn for the report where given")] = None
+
+
+class ScaleCurveSettings(Settings):
+    """One job of `scale_curve`."""
+
+    latents: LatentsSettings
+    curve: CurveSettings
 
 
 Outliers = LatentOutliers

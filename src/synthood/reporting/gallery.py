@@ -1,4 +1,4 @@
-"""A picture of synthetic images, each class beside the nearest training images."""
+"""A picture of synthesised images, each class beside the nearest training images."""
 
 from pathlib import Path
 
@@ -21,10 +21,8 @@ def row_of(images: np.ndarray) -> np.ndarray:
     return np.concatenate(list(padded), axis=1)
 
 
-def draw_gallery(
-    path: Path, synthetic: ImageSet, nearest: np.ndarray, figures: dict[str, float | int], title: str
-) -> None:
-    """Left: the first images of each class; right: the training image nearest to each; above: the figures."""
+def draw_gallery(path: Path, synthetic: ImageSet, nearest: np.ndarray, title: str, left: str = "synthetic") -> None:
+    """Left: the first images of each class; right: the training image nearest to each; above: the title."""
     rows: list[list[np.ndarray]] = []
     names = []
     for label, name in enumerate(synthetic.classes):
@@ -34,18 +32,14 @@ def draw_gallery(
             rows.append([row_of(synthetic.images[shown]), row_of(nearest[shown])])
     height = 0.42 * len(rows) + 0.9
     figure, axes = plt.subplots(1, 2, figsize=(11, height), dpi=DPI, layout="constrained")
-    for axis, side, heading in zip(axes, zip(*rows, strict=True), ("synthetic", "nearest training image"), strict=True):
+    for axis, side, heading in zip(axes, zip(*rows, strict=True), (left, "nearest training image"), strict=True):
         axis.imshow(np.concatenate([pad_to(picture, side) for picture in side]))
         axis.set_title(heading, fontsize=9)
         axis.set_xticks([])
         each = side[0].shape[0]
         axis.set_yticks([each * (index + 0.5) for index in range(len(rows))], names)
         axis.tick_params(length=0, labelsize=8)
-    figure.suptitle(
-        f"{title}: agreement {figures['agreement']:.1%}, diversity {figures['diversity']:.2f} of real, "
-        f"copies {figures['copy_share']:.1%}",
-        fontsize=10,
-    )
+    figure.suptitle(title, fontsize=10)
     figure.savefig(path, format="png", metadata={"Software": None})
     plt.close(figure)
 

@@ -16,7 +16,8 @@ from synthood.generators.settings import (
     StableDiffusionFitting,
     StableDiffusionSampling,
 )
-from synthood.reporting.settings import PlotSettings, TabulateSettings
+from synthood.outliers.settings import ScaleCurveSettings
+from synthood.reporting.settings import MapSettings, PlotSettings, TabulateSettings
 from synthood.training.settings import TrainSettings
 
 
@@ -59,6 +60,10 @@ class Plan:
             for block in range(len(self._block_counts(dataset, generator)))
         ]
 
+    def outlier_files(self, dataset: str, outliers: str) -> list[str]:
+        folder = f"results/{dataset}/outliers/{outliers}"
+        return [f"{folder}/{name}.safetensors" for name in ("embeddings", "boundary", "latents", "gate")]
+
     def model(self, dataset: str, recipe: str, seed: int | str) -> str:
         return f"{self.run(dataset, recipe, seed)}/model.safetensors"
 
@@ -87,6 +92,26 @@ class Plan:
             for generator in dict.fromkeys(generators)
         ]
 
+    def outlier_pictures(self, names: Iterable[tuple[str, str]] | None = None) -> list[str]:
+        """Gallery and curve of outliers by dataset and section; of all in the configuration where none are named."""
+        if names is None:
+            names = [(dataset, outliers) for dataset in self.config.datasets for outliers in self.config.outliers]
+        return [
+            f"results/{dataset}/outliers/{outliers}/{picture}.png"
+            for dataset, outliers in names
+            for picture in (["gallery", "curve"] if self.config.outliers[outliers].curve else ["gallery"])
+            if self.config.assess
+        ]
+
+    def table_outliers(self, table: str) -> list[str]:
+        """Pictures of the outliers behind a table, and the map of its first recipe that contrasts both kinds."""
+        settings = self.config.tables[table]
+        terms = {name: t for name in settings.recipes if (t := self.config.recipes[name].outliers)}
+        used = dict.fromkeys((d, t.from_) for d in settings.datasets for t in terms.values())
+        mapped = [name for name, t in terms.items() if t.maps_both_kinds]
+        maps = [f"{self.run(d, n, settings.seeds[0])}/map.png" for d in settings.datasets for n in mapped[:1]]
+        return [*self.outlier_pictures(used), *maps]
+
     # Inputs that depend on the settings
 
     def also(self, wildcards: Wildcards) -> list[str]:
@@ -113,6 +138,11 @@ class Plan:
         seed = wildcards.seed if teacher.seed is None else teacher.seed
         return [self.model(wildcards.dataset, teacher.recipe, seed)]
 
+    def outliers(self, wildcards: Wildcards) -> list[str]:
+        """What the outlier stages wrote for a recipe: embeddings, boundary, latents, gate."""
+        terms = self.config.recipes[wildcards.recipe].outliers
+        return self.outlier_files(wildcards.dataset, terms.from_) if terms else []
+
     def judge(self, wildcards: Wildcards) -> str:
         assess = self._assess()
         return self.model(wildcards.dataset, assess.judge, assess.judge_seed)
@@ -124,12 +154,6 @@ class Plan:
     def gate_classifier(self, wildcards: Wildcards) -> str:
         gate = self.config.outliers[wildcards.outliers].gate
         return self.model(wildcards.dataset, gate.classifier, gate.classifier_seed)
-
-    def gated(self) -> list[str]:
-        """What the gate kept, for every dataset and every way of making outliers."""
-        return [
-            f"results/{d}/outliers/{o}/gate.safetensors" for d in self.config.datasets for o in self.config.outliers
-        ]
 
     def evaluated(self, wildcards: Wildcards) -> list[str]:
         """All parts that a model is run over."""
@@ -169,6 +193,16 @@ class Plan:
     def outlier_settings(self, stage: Literal["encoder", "boundary", "latents", "gate"]) -> Text:
         """The parameter of one of the outliers' stages: its section alone."""
         return lambda wildcards: getattr(self.config.outliers[wildcards.outliers], stage).canonical()
+
+    def curve_settings(self, wildcards: Wildcards) -> ScaleCurveSettings:
+        outliers = self.config.outliers[wildcards.outliers]
+        if outliers.curve is None:
+            raise ValueError(f"outliers.{wildcards.outliers} has no section `curve`")
+        return ScaleCurveSettings(latents=outliers.latents, curve=outliers.curve)
+
+    def map_settings(self, wildcards: Wildcards) -> MapSettings:
+        dataset = self.config.datasets[wildcards.dataset]
+        return MapSettings(near=list(dataset.near), far=list(dataset.far))
 
     def train_settings(self, wildcards: Wildcards) -> TrainSettings:
         """The resolved recipe."""

@@ -1,0 +1,81 @@
+"""Stage `scale_curve`: the share of latents that keep their intended class, over the length of the token's move."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import torch
+
+from synthood.common import stage
+from synthood.common.devices import device_for, set_threads
+from synthood.common.tensors import read_tensors
+from synthood.generators import stable_diffusion
+from synthood.generators.folder import Description
+from synthood.generators.quality import judged_shares
+from synthood.outliers.latents import outlier_latents
+from synthood.outliers.settings import ScaleCurveSettings
+from synthood.training.model import Classifier, logits_and_features
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+DPI = 110
+LINES = {
+    "intended_share": "intended class",
+    "other_class_share": "another ID class",
+    "surely_other_class_share": "another ID class, judge surely (> 0.9)",
+}
+
+
+def draw_curve(path: Path, rows: pd.DataFrame, chosen: object) -> None:
+    """Shares with two standard errors; the configured scale as a line."""
+    figure, axis = plt.subplots(figsize=(5.2, 3.4), dpi=DPI, layout="constrained")
+    for index, (key, label) in enumerate(LINES.items()):
+        error = 2 * np.sqrt(rows[key] * (1 - rows[key]) / rows["latents"])
+        axis.errorbar(rows["scale"], rows[key], error, color=f"C{index}", label=label, marker="o", markersize=3)
+    if isinstance(chosen, float):
+        axis.axvline(chosen, color="0.6", linewidth=1, linestyle="--", label="latents.scale")
+    axis.set(xlabel="scale: move in lengths of the word's embedding", ylabel="share by the judge", ylim=(-0.02, 1.02))
+    axis.legend(fontsize=8)
+    figure.savefig(path, format="png", metadata={"Software": None})
+    plt.close(figure)
+
+
+def main(command_line: Sequence[str] | None = None) -> None:
+    def work(job: stage.Job) -> None:
+        arguments = job.arguments
+        set_threads(arguments.threads)
+        settings = ScaleCurveSettings.parse(arguments.settings)
+        description = Description.read(arguments.generator)
+        arrays, _ = read_tensors(arguments.boundary, "embeddings", "labels")
+        outliers, labels = (torch.from_numpy(arrays[name]) for name in ("embeddings", "labels"))
+        judge, rows = Classifier.load(arguments.judge), []
+        with device_for(arguments.gpus) as device:
+            pipeline = stable_diffusion.load(arguments.generator).to(device)
+            for scale in settings.curve.scales:
+                changed = {"scale": scale, "attempts_per_class": settings.curve.attempts_per_class}
+                latents_settings = settings.latents.model_copy(update=changed)
+                latents, intended, _, _ = outlier_latents(pipeline, description, outliers, labels, latents_settings)
+                images = stable_diffusion.decoded(pipeline, latents).numpy()
+                logits, _ = logits_and_features(judge, images, torch.device("cpu"))
+                shares = judged_shares(logits.softmax(1).numpy(), intended.numpy())
+                rows.append({"scale": scale, "latents": len(intended), **shares})
+        table, picture = arguments.output
+        frame = pd.DataFrame(rows)
+        with job.writing(table) as path:
+            frame.to_csv(path, index=False, float_format="%.4f", lineterminator="\n")
+        with job.writing(picture) as path:
+            draw_curve(path, frame, settings.latents.scale)
+        print(frame.to_string(index=False))
+
+    parser = stage.with_gpus(stage.parser(__doc__))
+    parser.add_argument("--generator", type=Path, required=True, help="folder of a Stable Diffusion")
+    parser.add_argument("--boundary", type=Path, required=True, help="what boundary wrote")
+    parser.add_argument("--judge", type=Path, required=True, help="model trained on real images alone")
+    stage.run(parser, work, command_line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Stage `map`: ID images, outliers and OOD sets in the space of the class words, in two dimensions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.decomposition import PCA
+from torch import Tensor
+
+from synthood.common import stage
+from synthood.common.devices import set_threads
+from synthood.common.tensors import read_tensors
+from synthood.errors import SynthoodError
+from synthood.evaluation.features import FeatureFolder
+from synthood.reporting.settings import MapSettings
+from synthood.training.heads import LatentAdapter
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+Points = dict[str, np.ndarray]
+SHOWN = 300
+"""Points of a kind that are drawn; the plane is that of all ID points."""
+
+
+def projected(heads: dict[str, Tensor], features: Tensor) -> np.ndarray:
+    """Unit vectors [N,E] of features [N,D] in the space of the class words, by the student's own head."""
+    result: np.ndarray = F.normalize(
+        F.linear(features, heads["boundary.projection.weight"], heads["boundary.projection.bias"])
+    ).numpy()
+    return result
+
+
+def adapted(heads: dict[str, Tensor], latents: Tensor) -> Tensor:
+    """Latents [N,c,h,w] as the student's features [N,D], by its adapter."""
+    prefix = "latent.adapter."
+    state = {key.removeprefix(prefix): value for key, value in heads.items() if key.startswith(prefix)}
+    adapter = LatentAdapter(latents.shape[1], len(heads["latent.prototypes"][0]))
+    adapter.load_state_dict(state)
+    with torch.no_grad():
+        result: Tensor = adapter(latents)
+    return result
+
+
+def draw_map(path: Path, id_points: np.ndarray, id_labels: np.ndarray, classes: list[str], kinds: Points) -> None:
+    """The two principal components of the ID points [N,E]; one panel with outliers, one with OOD sets."""
+    plane = PCA(2, svd_solver="full").fit(id_points)
+    outliers = [name for name in kinds if name.startswith("outlier")]
+    panels = (outliers, [name for name in kinds if name not in outliers])
+    figure, axes = plt.subplots(1, 2, figsize=(10.5, 4.8), dpi=110, sharex=True, sharey=True, layout="constrained")
+    for axis, names in zip(axes, panels, strict=True):
+        flat = plane.transform(id_points)
+        axis.scatter(*flat.T, c=id_labels, cmap="tab10", vmin=0, vmax=9, s=6, alpha=0.5, linewidths=0)
+        for label, name in enumerate(classes):
+            axis.annotate(name, flat[id_labels == label].mean(0), fontsize=8, ha="center")
+        for index, name in enumerate(names):
+            marker, colour = "x+^vs"[index % 5], ("black", "crimson", "0.45", "darkgreen")[index % 4]
+            points = plane.transform(kinds[name][:: max(1, len(kinds[name]) // SHOWN)])
+            axis.scatter(*points.T, marker=marker, c=colour, s=14, linewidths=0.8, alpha=0.7, label=name)
+        axis.legend(fontsize=8, loc="best")
+        axis.tick_params(labelsize=7)
+    share = plane.explained_variance_ratio_.sum()
+    figure.supxlabel(f"first two principal components of ID test features ({share:.0%} of their variance)", fontsize=9)
+    figure.savefig(path, format="png", metadata={"Software": None})
+    plt.close(figure)
+
+
+def main(command_line: Sequence[str] | None = None) -> None:
+    def work(job: stage.Job) -> None:
+        arguments = job.arguments
+        set_threads(arguments.threads)
+        settings = MapSettings.parse(arguments.settings)
+        arrays, _ = read_tensors(arguments.heads)
+        heads = {key: torch.from_numpy(value) for key, value in arrays.items()}
+        needed = {"boundary.projection.weight", "latent.prototypes"}
+        if not needed <= heads.keys():
+            raise SynthoodError(f"{arguments.heads}: no heads of both kinds of outliers; the map needs infonce on both")
+        _, boundary_file, latents_file, gate_file = arguments.outliers
+        boundary, _ = read_tensors(boundary_file, "embeddings")
+        latents, latent_header = read_tensors(latents_file, "latents")
+        (kept,) = read_tensors(gate_file, "kept")[0].values()
+        folder = FeatureFolder(arguments.features)
+        test = folder.part("test")
+        kinds = {
+            "outlier embeddings": boundary["embeddings"],
+            "outlier latents": projected(heads, adapted(heads, torch.from_numpy(latents["latents"][kept]))),
+        }
+        kinds |= {part: projected(heads, folder.part(part).features) for part in [*settings.near, *settings.far]}
+        with job.writing(arguments.output[0]) as path:
+            draw_map(path, projected(heads, test.features), test.labels.numpy(), latent_header["classes"], kinds)
+
+    parser = stage.parser(__doc__)
+    parser.add_argument("--heads", type=Path, required=True, help="what train wrote beside the model")
+    parser.add_argument("--features", type=Path, required=True, help="folder that extract wrote")
+    parser.add_argument(
+        "--outliers", type=Path, nargs=4, required=True, help="what embed, boundary, latents and gate wrote"
+    )
+    stage.run(parser, work, command_line)
+
+
+if __name__ == "__main__":
+    main()
