@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import pytest
 import yaml
 
 from checkouts import PROJECT, Workflow, checkout
+
+# Before torch is imported: on small tensors its threads cost more than they give, most of all on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 Raw = dict[str, Any]
 

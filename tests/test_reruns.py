@@ -15,7 +15,7 @@ from checkouts import Workflow
 pytestmark = pytest.mark.workflow
 
 RECIPES = ("ce", "sio-biggan", "sio-sd")
-"""sio-biggan is warm-started from ce and distils the judge."""
+"""sio-biggan is warm-started from ce, distils the judge, and contrasts outliers that ce gates."""
 REPORTED = {"tabulate small", "plot the figures of small"}
 SYNTHESISED_BIGGAN = {
     "synthesise block 0 of digits with biggan",
@@ -33,17 +33,25 @@ def scored(*recipes: str, seed: int = 0) -> set[str]:
 
 
 def extracted(*recipes: str, seed: int = 0) -> set[str]:
-    return {f"extract features of {recipe} on digits, seed {seed}" for recipe in recipes} | scored(*recipes, seed=seed)
+    mapped = {"map the outliers of sio-biggan on digits, seed 0"} if "sio-biggan" in recipes and seed == 0 else set()
+    jobs = {f"extract features of {recipe} on digits, seed {seed}" for recipe in recipes}
+    return jobs | mapped | scored(*recipes, seed=seed)
 
 
 def evaluated(*recipes: str, seed: int = 0) -> set[str]:
     return trained(*recipes, seed=seed) | extracted(*recipes, seed=seed)
 
 
+ASSESSED = "assess the outliers of oal for digits"
+CURVE = "draw the curve over the scale of oal for digits"
+GATED = {"gate the outliers of oal for digits", ASSESSED}
+SAMPLED = {"sample outlier latents of oal for digits", CURVE} | GATED
 JUDGED = {
     "train judge on digits, seed 1000",
     "assess the images of biggan for digits",
     "assess the images of sd for digits",
+    ASSESSED,
+    CURVE,
 }
 
 Edit = Callable[[dict[str, Any]], None]
@@ -119,8 +127,16 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "the judge": (put("recipes.judge.epochs", 4), JUDGED | evaluated("sio-biggan")),
     "a warm start's recipe": (
         put("recipes.ce.learning_rate", 0.06),
-        JUDGED | evaluated(*RECIPES),
+        JUDGED | GATED | evaluated(*RECIPES),
     ),
+    "the outliers' boundary": (
+        put("outliers.oal.boundary.k", 4),
+        {"find boundary outliers of digits for oal"} | SAMPLED | evaluated("sio-biggan"),
+    ),
+    "the outliers' scale": (put("outliers.oal.latents.scale", 3.0), SAMPLED | evaluated("sio-biggan")),
+    "the outliers' gate": (put("outliers.oal.gate.wanted_per_class", 3), GATED | evaluated("sio-biggan")),
+    "the curve over the scale": (put("outliers.oal.curve.scales", [1.0]), {CURVE}),
+    "the weight of the outliers": (put("recipes.sio-biggan.outliers.latent_weight", 0.5), evaluated("sio-biggan")),
 }
 
 
@@ -171,11 +187,18 @@ def source(finished: Workflow) -> Iterator[Callable[[str, str], None]]:
 
 
 CODE = {
-    "training/fit.py": JUDGED | evaluated(*RECIPES),
+    "training/fit.py": JUDGED | GATED | evaluated(*RECIPES),
+    "training/contrast.py": JUDGED | GATED | evaluated(*RECIPES),
+    "outliers/assess_outliers.py": {ASSESSED},
     "evaluation/detectors.py": scored(*RECIPES),
     "reporting/render.py": {"tabulate small"},
     "reporting/plot.py": {"plot the figures of small"},
-    "generators/quality.py": {"assess the images of biggan for digits", "assess the images of sd for digits"},
+    "generators/quality.py": {
+        "assess the images of biggan for digits",
+        "assess the images of sd for digits",
+        ASSESSED,
+        CURVE,
+    },
     "common/progress.py": set(),
 }
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.workflow
 
 CONFIGS = [PROJECT / "config.yaml", *sorted((PROJECT / "configs").glob("*.yaml"))]
 RULES = sorted((PROJECT / "rules").glob("*.smk"))
-HEAVY = ("fit_generator", "synthesise", "train", "extract")
+HEAVY = ("fit_generator", "synthesise", "latents", "scale_curve", "train", "extract")
 
 
 def test_the_same_bytes_on_one_core_as_on_two(finished: Workflow, tmp_path: Path) -> None:
@@ -111,6 +111,6 @@ def test_the_report_is_one_page_without_outside_resources(finished: Workflow) ->
     assert done.returncode == 0, done.stdout
     page = (finished.place / "report.html").read_text()
     (finished.place / "report.html").unlink()
-    for label in ("Tables", "Figures", "Synthetic images", "ROC curves"):
+    for label in ("Tables", "Figures", "Synthetic images", "Outliers", "ROC curves"):
         assert label in page
     assert re.search(r"""<(script|link|img)[^>]+(src|href)=["']https?://""", page) is None

@@ -12,7 +12,8 @@ from synthood.config.load import load
 from synthood.data.settings import IdDigits, Nuisance
 from synthood.evaluation.settings import ScoreSettings
 from synthood.generators.settings import BigGANFit, BigGANSampling
-from synthood.training.settings import RecipeSettings, Synthetic, TrainSettings
+from synthood.outliers.settings import LatentsSettings
+from synthood.training.settings import OutlierTerms, RecipeSettings, Synthetic, Teacher, TrainSettings
 
 RECIPE = '"network":{"name":"resnet8"},"epochs":2,"batch_size":4,"learning_rate":0.1'
 FULL = "{" + RECIPE + "}"
@@ -25,6 +26,9 @@ FULL = "{" + RECIPE + "}"
         (RecipeSettings, FULL, FULL.replace("0.1", "1e-1")),
         (Synthetic, '{"from":"g","alpha":1}', '{"from":"g","alpha":1.0}'),
         (Synthetic, '{"from":"g","alpha":0.5}', '{"alpha":0.50,"from":"g"}'),
+        (LatentsSettings, '{"attempts_per_class":3,"scale":4}', '{"scale":4.0,"attempts_per_class":3,"sample":{}}'),
+        (OutlierTerms, '{"from":"o"}', '{"latent_weight":0.2,"take":"outliers","from":"o","estimator":"infonce"}'),
+        (Teacher, '{"recipe":"t"}', '{"feature_weight":0,"logit_weight":4,"feature_form":"cosine","recipe":"t"}'),
         (Nuisance, '{"scale":[1,2]}', '{"scale":[1.0,2.0]}'),
         (Nuisance, "{}", '{"rotation":0,"scale":[1,1],"contrast":[1,1]}'),
         (BigGANFit, '{"steps":3}', '{"steps":3,"batch_size":32,"learning_rate":0.002,"seed":0}'),
@@ -55,6 +59,12 @@ def test_equal_meaning_has_equal_text(model, one, other):
         (Synthetic, '{"from":"g","alpha":0.5}', '{"from":"h","alpha":0.5}'),
         (Nuisance, '{"scale":[0.5,1]}', '{"scale":[1,1.5]}'),
         (BigGANFit, '{"steps":3}', '{"steps":3,"seed":1}'),
+        (LatentsSettings, '{"attempts_per_class":3,"scale":4}', '{"attempts_per_class":3,"scale":"released"}'),
+        (OutlierTerms, '{"from":"o"}', '{"from":"o","boundary_weight":0}'),
+        (OutlierTerms, '{"from":"o"}', '{"from":"o","take":"other-classes"}'),
+        (Teacher, '{"recipe":"t"}', '{"recipe":"t","logit_weight":0}'),
+        (RecipeSettings, FULL, '{"outliers":{"from":"o"},' + FULL[1:]),
+        (RecipeSettings, FULL, '{"head_learning_rate":0.01,' + FULL[1:]),
         (RecipeSettings, FULL, '{"augmentation":{"flip":true},' + FULL[1:]),
     ],
 )
@@ -95,7 +105,6 @@ def test_defaults_written_out_change_nothing(demo):
     config = load(demo)
     written_out = json.loads(config.model_dump_json(by_alias=True))
     assert written_out["recipes"]["ce"]["momentum"] == 0.9
-    del written_out["outliers"]  # absent in the demo, and a section must not be written out empty
     assert load(written_out).canonical() == config.canonical()
 
 

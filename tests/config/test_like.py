@@ -113,3 +113,29 @@ def test_recipes_of_the_configuration_take_over_sections(edited, demo):
     assert recipes["bare"].augmentation.model_dump(exclude_defaults=True) == {}
     assert recipes["bare"].warmup == 0.0
     assert recipes["cutout"].warmup == demo["recipes"]["ce"]["warmup"] > 0
+
+
+def test_a_control_takes_over_all_that_it_does_not_change_of_the_outliers(edited):
+    own = {"from": "oal", "boundary_weight": 0.3, "latent_weight": 0.05, "temperature": 0.2}
+    raw = edited(
+        {
+            "recipes/oal/outliers": own,
+            "recipes/oal-random-outliers": {"like": "oal", "outliers": {"take": "other-classes"}},
+            "recipes/no-latents": {"like": "oal-random-outliers", "outliers": {"latent_weight": 0, "take": None}},
+            "recipes/no-outliers": {"like": "oal", "outliers": None},
+        }
+    )
+    recipes = load(raw).recipes
+    shown = recipes["oal-random-outliers"].outliers.model_dump(by_alias=True, exclude_defaults=True)
+    assert shown == own | {"take": "other-classes"}
+    assert recipes["oal-random-outliers"].teacher == recipes["oal"].teacher == recipes["kd"].teacher
+    shown = recipes["no-latents"].outliers.model_dump(by_alias=True, exclude_defaults=True)
+    assert shown == own | {"latent_weight": 0.0}
+    assert recipes["no-outliers"] == recipes["kd"]
+
+
+def test_a_part_of_a_teacher_keeps_the_rest(demo):
+    demo["recipes"]["more"] = {"like": "kd", "teacher": {"feature_form": "released"}}
+    teacher = load(demo).recipes["more"].teacher
+    assert (teacher.recipe, teacher.logit_weight, teacher.feature_weight) == ("teacher", 4.0, 8.0)
+    assert teacher.feature_form == "released"

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from checkouts import PROJECT
 from synthood.config.load import load, load_file, trained_before
 from synthood.config.messages import SHOWN
 from synthood.errors import SynthoodError
@@ -34,6 +35,12 @@ def test_the_shipped_configuration_is_valid(config_file, demo):
     assert config.recipes["sio-biggan"].synthetic.alpha == demo["recipes"]["sio-biggan"]["synthetic"]["alpha"]
 
 
+@pytest.mark.parametrize("path", sorted((PROJECT / "configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_other_configuration_is_valid(path):
+    config = load_file(path)
+    assert set(config.build) <= config.tables.keys()
+
+
 MISSPELT = {
     "detektors": "detectors",
     "datasets/digits/fra": "far",
@@ -54,6 +61,14 @@ MISSPELT = {
     "detectors/knn/kk": "k",
     "detectors/react/percentil": "percentile",
     "tables/demo-sio/recipe": "recipes",
+    "recipes/kd/teacher/weight": "logit_weight",
+    "recipes/oal/outliers/estimatr": "estimator",
+    "outliers/oal/encoder/network/widht": "width",
+    "outliers/oal/boundary/boundary_point": "boundary_points",
+    "outliers/oal/latents/sample/guidence": "guidance",
+    "outliers/oal/gate/percentil": "percentile",
+    "outliers/oal/curve/scale": "scales",
+    "tables/demo-oal/base": "bases",
     "assess/jugde": "judge",
     "figures/dip": "dpi",
 }
@@ -147,7 +162,56 @@ WRONG_VALUE = {
     ),
     "base not in recipes": (
         {"tables/demo-sio/recipes": ["cutout", "sio-sd"]},
-        "tables.demo-sio: base: 'ce' is not one of the table's recipes ['cutout', 'sio-sd']",
+        "tables.demo-sio: bases: 'ce' is not one of the table's recipes ['cutout', 'sio-sd']",
+    ),
+    "second base not in recipes": (
+        {"tables/demo-sio/bases": ["sio-sd", "kd"]},
+        "tables.demo-sio: bases: 'kd' is not one of the table's recipes ['ce', 'sio-biggan', 'sio-sd', 'cutout']",
+    ),
+    "duplicate base": (
+        {"tables/demo-sio/bases": ["ce", "cutout", "ce"]},
+        "tables.demo-sio: bases: ce stands twice; name each once",
+    ),
+    "base not in a list": ({"tables/demo-sio/bases": "ce"}, "tables.demo-sio.bases: input should be a valid array"),
+    "nothing to contrast": (
+        {"recipes/oal/outliers": {"from": "oal", "boundary_weight": 0, "latent_weight": 0.0}},
+        "recipes.oal.outliers: boundary_weight and latent_weight are both 0; raise one, or take `outliers` away",
+    ),
+    "nothing left to contrast": (
+        {"recipes/oal-random-outliers/outliers": {"boundary_weight": 0, "latent_weight": 0}},
+        "recipes.oal-random-outliers.outliers: boundary_weight and latent_weight are both 0;",
+    ),
+    "row means under infonce": (
+        {"recipes/oal/outliers/latent_form": "row-mean"},
+        "recipes.oal.outliers: latent_form row-mean goes with the estimators club and club-released alone",
+    ),
+    "negative weight": (
+        {"recipes/oal/outliers/boundary_weight": -0.1},
+        "recipes.oal.outliers.boundary_weight: input should be greater than or equal to 0, got -0.1",
+    ),
+    "outliers from nowhere": (
+        {"recipes/cutout/outliers": {"take": "other-classes"}},
+        "recipes.cutout.outliers.from: this key is missing",
+    ),
+    "unknown estimator": (
+        {"recipes/oal/outliers/estimator": "clup"},
+        "recipes.oal.outliers.estimator: expected 'infonce', 'club' or 'club-released', got 'clup'",
+    ),
+    "unknown form of features": (
+        {"recipes/kd/teacher/feature_form": "cosin"},
+        "recipes.kd.teacher.feature_form: expected 'cosine' or 'released', got 'cosin'",
+    ),
+    "unknown kind of outliers": (
+        {"outliers/oal/kind": "latnt"},
+        "outliers.oal.kind: expected 'latent', got 'latnt'",
+    ),
+    "percentile above 100": (
+        {"outliers/oal/gate/percentile": 101},
+        "outliers.oal.gate.percentile: input should be less than or equal to 100, got 101",
+    ),
+    "curve at scale 0": (
+        {"outliers/oal/curve/scales": [1.0, 0]},
+        "outliers.oal.curve.scales.1: input should be greater than 0, got 0",
     ),
     "near set with ID digit": (
         {"datasets/digits/near/digits-8-9/classes": [8, 5]},
@@ -198,7 +262,8 @@ def test_an_unknown_kind_is_told_with_the_nearest_kind(edited, path, kind, meant
 
 
 UNKNOWN_NAME = [
-    ("build", ["demo-soi"], "build.0: no table is named 'demo-soi'; did you mean 'demo-sio'? (known: demo-sio)"),
+    ("build", ["demo-soi"], "build.0: no table is named 'demo-soi'; did you mean 'demo-sio'? (known:"
+     " demo-oal, demo-sio)"),
     ("tables/demo-sio/recipes/1", "sio-bigan", "tables.demo-sio.recipes.1: no recipe is named 'sio-bigan'; did you mean"
      " 'sio-biggan'? (known: "),
     ("tables/demo-sio/datasets/0", "digit", "tables.demo-sio.datasets.0: no dataset is named 'digit'; did you mean"
@@ -212,6 +277,10 @@ UNKNOWN_NAME = [
     ("assess/judge", "juge", "assess.judge: no recipe is named 'juge'; did you mean 'judge'? (known: "),
     ("recipes/cutout/warm_start", "jugde", "recipes.cutout.warm_start: no recipe is named 'jugde'; did you mean"
      " 'judge'? (known: "),
+    ("outliers/oal/generator", "sdd", "outliers.oal.generator: no generator is named 'sdd'; did you mean 'sd'? (known:"
+     " biggan, sd)"),
+    ("outliers/oal/gate/classifier", "cutuot", "outliers.oal.gate.classifier: no recipe is named 'cutuot'; did you mean"
+     " 'cutout'? (known: "),
     ("recipes/cutout/teacher", {"recipe": "jugde"}, "recipes.cutout.teacher.recipe: no recipe is named 'jugde'; did"
      " you mean 'judge'? (known: "),
 ]  # fmt: skip
@@ -222,18 +291,68 @@ def test_an_unknown_name_is_told_with_the_nearest_name(edited, path, value, expe
     assert_told(edited({path: value}), expected)
 
 
+def test_outliers_that_no_section_makes_are_told_with_the_nearest_section(edited, demo):
+    demo["outliers"]["oal-released"] = demo["outliers"]["oal"]
+    raw = edited({"outliers": demo["outliers"], "recipes/oal-random-outliers/outliers/from": "oal-relased"})
+    (line,) = lines_of(raw)
+    assert line.startswith("recipes.oal-random-outliers.outliers.from: no ")
+    assert line.endswith("is named 'oal-relased'; did you mean 'oal-released'? (known: oal, oal-released)")
+
+
+def test_recipes_cannot_contrast_outliers_without_the_section_that_makes_them(edited):
+    first, second = lines_of(edited({"outliers": None}))
+    assert first.startswith("recipes.oal.outliers.from: no ")
+    assert second.startswith("recipes.oal-random-outliers.outliers.from: no ")
+
+
+@pytest.mark.parametrize("scale", ["released", 4, 0.25])
+def test_a_scale_is_a_length_or_released(edited, scale):
+    assert load(edited({"outliers/oal/latents/scale": scale})).outliers["oal"].latents.scale == scale
+
+
+@pytest.mark.parametrize("scale", [-1, 0, "relased", True, NAN, INF], ids=str)
+def test_a_wrong_scale_is_told_once_with_both_that_it_may_be(edited, scale):
+    (line,) = lines_of(edited({"outliers/oal/latents/scale": scale}))
+    path, _, what = line.partition(": ")
+    assert path == "outliers.oal.latents.scale"
+    expected, _, given = what.rpartition(", got ")
+    assert given == repr(scale)
+    assert "number" in expected or "greater than 0" in expected
+    assert "'released'" in expected
+
+
+def test_outliers_lie_in_the_latent_space_of_a_stable_diffusion(edited):
+    assert lines_of(edited({"outliers/oal/generator": "biggan"})) == [
+        "outliers.oal.generator: 'biggan' is of kind 'biggan', expected 'stable-diffusion'"
+    ]
+
+
+def test_the_judge_has_no_part_in_the_gate(edited):
+    told = "outliers.oal.gate.classifier: is the judge, which must have no part in the gate"
+    assert lines_of(edited({"outliers/oal/gate/classifier": "judge"})) == [told]
+    assert lines_of(edited({"assess/judge": "ce", "assess/judge_seed": 77})) == [told]
+
+
 def test_a_name_like_no_other_is_told_with_all_that_are_known(edited):
-    assert lines_of(edited({"build": ["xyz"]})) == ["build.0: no table is named 'xyz' (known: demo-sio)"]
+    assert lines_of(edited({"build": ["xyz"]})) == ["build.0: no table is named 'xyz' (known: demo-oal, demo-sio)"]
 
 
-@pytest.mark.parametrize("section", ["datasets", "generators", "recipes", "detectors", "tables"])
+@pytest.mark.parametrize("section", ["datasets", "generators", "outliers", "recipes", "detectors", "tables"])
 def test_an_empty_section_is_told(edited, section):
     assert f"{section}: must not be empty; fill it or take the key away" in lines_of(edited({section: {}}))
 
 
 @pytest.mark.parametrize(
     "path",
-    ["build", "datasets/digits/near", "datasets/digits/far", "datasets/digits/id/classes", "tables/demo-sio/seeds"],
+    [
+        "build",
+        "datasets/digits/near",
+        "datasets/digits/far",
+        "datasets/digits/id/classes",
+        "tables/demo-sio/seeds",
+        "tables/demo-oal/bases",
+        "outliers/oal/curve/scales",
+    ],
 )
 def test_an_empty_list_or_subsection_is_told(edited, path):
     empty = {} if path.endswith(("near", "far")) else []
@@ -283,6 +402,36 @@ def test_a_circle_is_told_once_with_the_recipes_own_key(edited):
     ]
 
 
+def test_circles_through_the_classifier_of_the_gate_are_told(edited, demo):
+    assert lines_of(edited({"outliers/oal/gate/classifier": "oal"})) == [
+        "recipes.oal.outliers.from: goes in a circle (oal -> oal); take one of these away",
+        "outliers.oal.gate.classifier: recipe 'oal' must learn from real images alone",
+    ]
+    assert lines_of(edited({"outliers/oal/gate/classifier": "cutout", "recipes/cutout/warm_start": "oal"})) == [
+        "recipes.cutout.warm_start: goes in a circle (cutout -> oal -> cutout); take one of these away"
+    ]
+    late = demo["recipes"] | {"late": {"like": "ce", "teacher": {"recipe": "oal"}}}
+    assert lines_of(edited({"outliers/oal/gate/classifier": "late", "recipes": late})) == [
+        "recipes.oal.outliers.from: goes in a circle (oal -> late -> oal); take one of these away"
+    ]
+
+
+def test_the_classifier_of_the_gate_learns_from_real_images(edited):
+    assert lines_of(edited({"outliers/oal/gate/classifier": "sio-sd"})) == [
+        "outliers.oal.gate.classifier: recipe 'sio-sd' must learn from real images alone"
+    ]
+
+
+def test_the_classifier_of_the_gate_is_trained_before(demo):
+    config = load(demo)
+    assert trained_before(config, "oal") == [
+        ("warm_start", "ce"),
+        ("teacher.recipe", "teacher"),
+        ("outliers.from", "ce"),
+    ]
+    assert trained_before(config, "kd") == [("warm_start", "ce"), ("teacher.recipe", "teacher")]
+
+
 def test_a_chain_of_warm_starts_without_a_circle_is_valid(edited):
     config = load(
         edited({"recipes/cutout/warm_start": "ce", "recipes/sio-sd/teacher": {"recipe": "cutout", "seed": 3}})
@@ -298,6 +447,7 @@ def test_a_chain_of_warm_starts_without_a_circle_is_valid(edited):
         ("recipes/judge/synthetic", {"from": "sd", "alpha": 0.5}),
         ("recipes/judge/warm_start", "ce"),
         ("recipes/judge/teacher", {"recipe": "ce"}),
+        ("recipes/judge/outliers", {"from": "oal"}),
     ],
 )
 def test_a_judge_learns_from_real_images_alone(edited, path, value):
@@ -306,10 +456,10 @@ def test_a_judge_learns_from_real_images_alone(edited, path, value):
 
 def test_a_judge_has_a_seed_of_its_own(edited, demo):
     seed = demo["tables"]["demo-sio"]["seeds"][1]
-    assert lines_of(edited({"assess/judge": "ce", "assess/judge_seed": seed})) == [
+    assert lines_of(edited({"assess/judge": "cutout", "assess/judge_seed": seed})) == [
         f"assess.judge_seed: {seed} is also a seed of table 'demo-sio'"
     ]
-    assert load(edited({"assess/judge": "ce", "assess/judge_seed": 77})).assess.judge_seed == 77
+    assert load(edited({"assess/judge": "cutout", "assess/judge_seed": 77})).assess.judge_seed == 77
 
 
 def test_a_date_is_told_with_its_path(edited):

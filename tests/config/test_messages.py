@@ -43,7 +43,7 @@ def mistakes(raw):
 def test_nearest_names_the_closest_or_all():
     assert nearest("epoch", ["warmup", "epochs"]) == "; did you mean 'epochs'? (known: epochs, warmup)"
     assert nearest("xyz", ["warmup", "epochs"]) == " (known: epochs, warmup)"
-    assert nearest("xyz", []) == " (known: )"
+    assert nearest("xyz", []) == " (known: none)"
 
 
 def test_a_mistake_shows_its_path_unless_it_has_none():

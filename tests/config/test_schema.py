@@ -57,6 +57,17 @@ def test_it_accepts_the_shipped_configuration(validator, demo):
         {"recipes/sio-sd/synthetic/alpha": 0},
         {"recipes/ce/like": 3},
         {"version": None},
+        {"tables/demo-oal/base": "kd"},
+        {"tables/demo-oal/bases": []},
+        {"tables/demo-oal/bases": "kd"},
+        {"recipes/kd/teacher/weight": 1},
+        {"recipes/oal/outliers/estimator": "clup"},
+        {"recipes/oal/outliers/boundary_weight": -1},
+        {"outliers": {}},
+        {"outliers/oal/latents/scale": 0},
+        {"outliers/oal/latents/scale": "relased"},
+        {"outliers/oal/gate/percentle": 3},
+        {"outliers/oal/curve/scales": []},
     ],
     ids=lambda edits: next(iter(edits)),
 )
@@ -76,6 +87,10 @@ def test_it_rejects_what_the_loader_rejects(validator, edited, edits):
         {"like": "ce", "augmentation": None},
         {"like": "ce", "augmentation": {"shift": None}},
         {"like": "ce", "warmup": None},
+        {"like": "oal", "outliers": {"take": "other-classes"}},
+        {"like": "oal", "outliers": {"temperature": None, "boundary_weight": 0}},
+        {"like": "oal", "outliers": None},
+        {"like": "kd", "teacher": {"feature_form": "released"}},
     ],
     ids=str,
 )
@@ -83,6 +98,18 @@ def test_it_accepts_recipes_that_the_loader_accepts(validator, demo, recipe):
     demo["recipes"]["more"] = recipe
     load(demo)
     assert [error.message for error in validator.iter_errors(demo)] == []
+
+
+@pytest.mark.parametrize("scale", ["released", 2, 0.5])
+def test_it_accepts_the_scales_that_the_loader_accepts(validator, edited, scale):
+    raw = edited({"outliers/oal/latents/scale": scale})
+    load(raw)
+    validator.validate(raw)
+
+
+@pytest.mark.parametrize("name", ["curve", "gate"])
+def test_only_the_curve_may_be_left_out(validator, edited, name):
+    assert validator.is_valid(edited({f"outliers/oal/{name}": None})) == (name == "curve")
 
 
 def test_the_loader_rejects_what_it_rejects(validator, edited):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from synthood.common.images import ImageSet
-from synthood.generators.assess import assess
+from synthood.generators.assess import assess, heading
 from synthood.generators.settings import AssessSettings
 from synthood.training.model import Classifier
 from synthood.training.networks import build
@@ -42,3 +42,8 @@ def test_held_out_images_are_no_copies(judge: Classifier) -> None:
     assert figures["copy_share"] == pytest.approx(1 / 12, abs=1e-4)
     assert figures["nearest_training_median"] == figures["nearest_training_median_held_out"]
     assert figures["agreement"] == figures["judge_accuracy"]
+
+
+def test_heading_names_three_figures() -> None:
+    told = heading("biggan", {"agreement": 0.9432, "diversity": 0.876, "copy_share": 0.0125, "images": 10})
+    assert told == "biggan: agreement 94.3%, diversity 0.88 of real, copies 1.2%"

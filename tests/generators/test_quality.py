@@ -72,3 +72,18 @@ def test_copy_share_by_hand() -> None:
     held_out = torch.arange(101.0)
     assert quality.copy_share(torch.tensor([0.5, 0.99, 1.0, 50.0]), held_out) == 0.5
     assert quality.copy_share(held_out + 2, held_out) == 0.0
+
+
+def test_judged_shares_by_hand() -> None:
+    """Five images of class 0: kept, kept barely, another surely, another unsurely, another at the bound itself."""
+    posteriors = np.array([[0.95, 0.03, 0.02], [0.4, 0.3, 0.3], [0.04, 0.95, 0.01], [0.2, 0.3, 0.5], [0.1, 0.0, 0.9]])
+    found = quality.judged_shares(posteriors, np.zeros(5, np.int64))
+    assert found == {"intended_share": 0.4, "other_class_share": 0.6, "surely_other_class_share": 0.2}
+    turned = quality.judged_shares(posteriors, np.array([1, 1, 1, 2, 2]))
+    assert turned == {"intended_share": 0.6, "other_class_share": 0.4, "surely_other_class_share": 0.2}
+
+
+def test_judged_shares_of_no_images_are_no_numbers() -> None:
+    found = quality.judged_shares(np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
+    assert found.keys() == {"intended_share", "other_class_share", "surely_other_class_share"}
+    assert all(np.isnan(value) for value in found.values())

@@ -1,13 +1,17 @@
 """The miniature Stable Diffusion: tokenizer, building, files, sampling."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from torch import Tensor
 
+from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
-from synthood.generators import stable_diffusion
+from synthood.generators import latent_diffusion, stable_diffusion
 from synthood.generators.settings import StableDiffusionFit, StableDiffusionSample
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -89,6 +93,59 @@ def test_prompt_and_guidance_count(pipeline: StableDiffusionPipeline) -> None:
     assert (same - other).abs().max() > 1
     weak = stable_diffusion.sample(pipeline, PROMPTS, [1, 1], QUICK).int()
     assert (weak[0] - same).abs().max() > 1
+
+
+def test_image_latents_are_the_scaled_means_of_the_autoencoder(
+    diffusion_settings: StableDiffusionFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against the pipeline's own preprocessing, image by image, whatever is encoded at once."""
+    pipeline = stable_diffusion.build(PROMPTS, 16, diffusion_settings)
+    pipeline.vae.register_to_config(scaling_factor=2.5)
+    images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
+    expected = []
+    for image in images:
+        point = pipeline.image_processor.preprocess(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)
+        with torch.no_grad():
+            expected.append(2.5 * pipeline.vae.encode(point).latent_dist.mode())
+    found = stable_diffusion.image_latents(pipeline, images)
+    assert found.shape == (5, 4, 8, 8)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, torch.cat(expected), rtol=1e-4, atol=1e-5)
+    monkeypatch.setattr(stable_diffusion, "DECODED_AT_ONCE", 2)
+    torch.testing.assert_close(stable_diffusion.image_latents(pipeline, images), found, rtol=1e-4, atol=1e-5)
+    assert torch.equal(
+        stable_diffusion.image_latents(pipeline, images), stable_diffusion.image_latents(pipeline, images)
+    )
+
+
+def test_decoded_does_not_depend_on_what_is_decoded_at_once(
+    pipeline: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latents = torch.randn((5, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    whole = stable_diffusion.decoded(pipeline, latents)
+    assert whole.shape == (5, 16, 16, 3)
+    assert whole.dtype == torch.uint8
+    monkeypatch.setattr(stable_diffusion, "DECODED_AT_ONCE", 2)
+    parts = stable_diffusion.decoded(pipeline, latents)
+    assert (whole.int() - parts.int()).abs().max() <= 1
+    assert (whole[0].int() - whole[4].int()).abs().max() > 5
+
+
+def test_image_latents_decode_back_near_their_images(
+    diffusion_settings: StableDiffusionFit, pictures: Callable[[int, int], Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through a fitted autoencoder, each comes nearest to its own of four images, and within a fraction of the rest."""
+    monkeypatch.setattr(latent_diffusion, "AUTOENCODER_BATCH", 4)
+    points = pictures(4, 16)
+    longer = diffusion_settings.model_copy(update={"autoencoder_steps": 120, "learning_rate": 5e-3})
+    pipeline = stable_diffusion.build(PROMPTS, 16, longer)
+    latent_diffusion.fit_autoencoder(pipeline.vae, points, longer, ResumeFile(None, ""))
+    images = ((points.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    back = stable_diffusion.decoded(pipeline, stable_diffusion.image_latents(pipeline, images.numpy()))
+    distances = torch.cdist(back.flatten(1).float(), images.flatten(1).float())
+    assert distances.argmin(1).tolist() == [0, 1, 2, 3]
+    others = distances[~torch.eye(4, dtype=torch.bool)]
+    assert distances.diagonal().max() < 0.4 * others.min()
 
 
 def test_a_folder_without_a_pipeline_is_named(tmp_path: Path) -> None:

@@ -2,12 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from diffusers import StableDiffusionPipeline
 
+from synthood.common.images import ImageSet, write_images
 from synthood.generators import stable_diffusion
 from synthood.generators.folder import Description
 from synthood.generators.settings import StableDiffusionFit
+from synthood.training.model import Classifier
+from synthood.training.networks import build
+from synthood.training.settings import Network
 
 WORDS = ["cat", "dog"]
 PROMPT = "a photo of a {word}"
@@ -35,3 +40,31 @@ def folder(
     stable_diffusion.save(pipeline, place)
     description.write(place)
     return place
+
+
+@pytest.fixture(scope="session")
+def train_images() -> ImageSet:
+    """Noise around a grey level of each class, as large as the pipeline's images."""
+    labels = np.arange(14, dtype=np.int64) % 2
+    noise = np.random.default_rng(0).integers(0, 120, (14, 16, 16, 3))
+    return ImageSet((noise + 130 * labels[:, None, None, None]).astype(np.uint8), labels, WORDS)
+
+
+@pytest.fixture(scope="session")
+def train_file(train_images: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("images") / "train.safetensors"
+    write_images(path, train_images)
+    return path
+
+
+@pytest.fixture(scope="session")
+def judge() -> Classifier:
+    settings = Network(name="resnet8", width=8)
+    return Classifier(settings, WORDS, [0.5] * 3, [0.25] * 3, build(settings, 2, seed=0).eval())
+
+
+@pytest.fixture(scope="session")
+def judge_file(judge: Classifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("judge") / "model.safetensors"
+    judge.save(path)
+    return path

@@ -1,11 +1,18 @@
 """The gate keeps what is neither its intended class nor near any ID image, and says where it keeps nothing."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from diffusers import StableDiffusionPipeline
 
+from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
-from synthood.outliers.gate import Verdict, gate, shares
+from synthood.generators import stable_diffusion
+from synthood.outliers.gate import Verdict, gate, main, shares
 from synthood.outliers.settings import GateSettings
+from synthood.training.model import Classifier, logits_and_features
 
 SETTINGS = GateSettings(classifier="ce", wanted_per_class=2, k=1, percentile=90.0)
 DIRECTIONS = torch.eye(4)
@@ -27,7 +34,77 @@ def test_each_reason_by_hand() -> None:
     assert verdict.accepted.tolist() == [case[2] for case in cases]
     assert verdict.kept.tolist() == [0, 3]
     torch.testing.assert_close(verdict.posterior, logits.softmax(1)[:, 0])
+    torch.testing.assert_close(verdict.confidence, logits.softmax(1).max(1).values)
+    assert verdict.prediction.tolist() == [1, 0, 1, 1]
     torch.testing.assert_close(verdict.distance, torch.tensor([2**0.5, 2**0.5, 0.0, 2**0.5]), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("bound", "accepted"),
+    [
+        ({}, [True] * 4),
+        ({"confidence_below": 0.95}, [True, False, False, True]),
+        ({"confidence_below": 0.7}, [True] + [False] * 3),
+    ],
+)
+def test_what_is_surely_any_class_is_rejected(bound: dict[str, float], accepted: list[bool]) -> None:
+    """All lie far from ID images and none is its class 0; the likeliest has 0.6, 0.98, 1 and 0.9."""
+    posteriors = torch.tensor([[0.1, 0.6, 0.3], [0.01, 0.98, 0.01], [0.0, 1.0, 0.0], [0.05, 0.05, 0.9]])
+    labels = torch.zeros(4, dtype=torch.int64)
+    settings = GateSettings.model_validate(SETTINGS.model_dump() | bound)
+    bank = DIRECTIONS[:2]
+    verdict = gate(posteriors.log(), DIRECTIONS[2].expand(4, 4), labels, bank, bank, settings)
+    assert verdict.accepted.tolist() == accepted
+    torch.testing.assert_close(verdict.confidence, torch.tensor([0.6, 0.98, 1.0, 0.9]))
+
+
+def test_accept_all_lets_everything_through() -> None:
+    """Its own class, another class, an ID image; the first wanted ones of each class are kept all the same."""
+    labels = torch.tensor([1, 0, 0, 0])
+    logits = torch.tensor([[0.0, 9.0], [9.0, 0.0], [0.0, 9.0], [0.0, 0.0]])
+    settings = GateSettings.model_validate(SETTINGS.model_dump() | {"accept": "all", "confidence_below": 0.6})
+    strict = settings.model_copy(update={"accept": "outliers"})
+    found, refused = (
+        gate(logits, DIRECTIONS[:1].expand(4, 4), labels, DIRECTIONS[:2], DIRECTIONS[:2], each)
+        for each in (settings, strict)
+    )
+    assert not refused.accepted.any()
+    assert found.accepted.tolist() == [True] * 4
+    assert found.kept.tolist() == [1, 2, 0]
+    assert torch.equal(found.distance, refused.distance)
+    assert shares(found, labels, ["cat", "dog"]) == {"cat": 1.0, "dog": 1.0}
+
+
+def test_the_stage_writes_its_verdict_and_the_images(
+    folder: Path,
+    pipeline: StableDiffusionPipeline,
+    judge: Classifier,
+    judge_file: Path,
+    train_file: Path,
+    tmp_path: Path,
+) -> None:
+    latents = torch.randn((6, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([0, 0, 0, 1, 1, 1])
+    write_tensors(tmp_path / "latents", {"latents": latents.numpy(), "labels": labels.numpy()}, {})
+    settings = SETTINGS.model_copy(update={"accept": "all"})
+    arguments = {
+        "settings": settings.canonical(),
+        "output": tmp_path / "gate.safetensors",
+        "generator": folder,
+        "latents": tmp_path / "latents",
+        "classifier": judge_file,
+        "train": train_file,
+        "val": train_file,
+    }
+    main([part for key, value in arguments.items() for part in (f"--{key}", str(value))])
+    arrays, header = read_tensors(tmp_path / "gate.safetensors")
+    images = stable_diffusion.decoded(pipeline, latents).numpy()
+    logits, _ = logits_and_features(judge, images, torch.device("cpu"))
+    assert np.array_equal(arrays["images"], images)
+    np.testing.assert_allclose(arrays["confidence"], logits.softmax(1).max(1).values, atol=1e-6)
+    assert arrays["kept"].tolist() == [0, 1, 3, 4]
+    assert arrays["labels"].tolist() == labels.tolist()
+    assert header == {"classes": ["cat", "dog"], "accepted": {"cat": 1.0, "dog": 1.0}}
 
 
 def test_only_the_wanted_number_of_a_class_is_kept() -> None:
@@ -40,7 +117,7 @@ def test_only_the_wanted_number_of_a_class_is_kept() -> None:
 def test_a_class_without_any_is_named_with_all_shares() -> None:
     accepted = torch.tensor([True, False, False, False])
     nothing = torch.zeros(4)
-    verdict = Verdict(nothing, nothing, nothing, accepted, torch.tensor([0]))
+    verdict = Verdict(nothing, nothing, nothing, nothing, accepted, torch.tensor([0]))
     with pytest.raises(SynthoodError, match=r"no outlier of class dog \(accepted: cat 50\.0%, dog 0\.0%\)"):
         shares(verdict, torch.tensor([0, 0, 1, 1]), ["cat", "dog"])
     assert shares(verdict, torch.tensor([0, 1, 1, 1]), ["cat"]) == {"cat": 1.0}

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from hypothesis import given
+from hypothesis import strategies as st
 
+from synthood.common.images import ImageSet
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
 from synthood.generators import stable_diffusion
@@ -27,6 +31,22 @@ def test_a_word_moves_by_its_own_length_times_the_scale() -> None:
         torch.testing.assert_close(went.norm(dim=1), torch.full((2,), 5 * scale))
         towards = 5 * outliers - anchor
         torch.testing.assert_close(torch.cosine_similarity(went, towards), torch.ones(2))
+
+
+@given(st.lists(st.floats(-10, 10), min_size=3, max_size=3), st.integers(0, 100))
+def test_released_puts_the_outlier_at_the_words_length(word: list[float], seed: int) -> None:
+    """u ||a||, wherever the word points."""
+    anchor = torch.tensor(word)
+    outliers = torch.nn.functional.normalize(torch.randn((4, 3), generator=torch.Generator().manual_seed(seed)))
+    length = sum(value**2 for value in word) ** 0.5
+    torch.testing.assert_close(moved(anchor, outliers, "released"), outliers * length, rtol=1e-5, atol=1e-6)
+
+
+def test_released_is_the_end_of_the_move_whose_length_is_the_distance() -> None:
+    """Both ways of moving meet where s ||a|| is the way from the word to u ||a||."""
+    anchor, outlier = torch.tensor([3.0, 4.0]), torch.tensor([[0.6, -0.8]])
+    scale = float((5 * outlier - anchor).norm() / 5)
+    torch.testing.assert_close(moved(anchor, outlier, "released"), moved(anchor, outlier, scale))
 
 
 def test_the_words_own_embedding_gives_the_words_own_encoding(pipeline: StableDiffusionPipeline) -> None:
@@ -67,20 +87,37 @@ def test_decoded_latents_are_the_pipelines_images(pipeline: StableDiffusionPipel
     assert int(difference.abs().max()) <= 1
 
 
-def test_the_stage_writes_what_the_function_gives(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scale", [2.0, "released"])
+def test_the_stage_writes_what_the_functions_give(
+    folder: Path,
+    pipeline: StableDiffusionPipeline,
+    description: Description,
+    train_images: ImageSet,
+    train_file: Path,
+    tmp_path: Path,
+    scale: float | str,
+) -> None:
+    settings = LatentsSettings.model_validate(SETTINGS.model_dump() | {"scale": scale})
     outliers = torch.nn.functional.normalize(torch.randn(2, 16, generator=torch.Generator().manual_seed(0)))
     write_tensors(tmp_path / "boundary", {"embeddings": outliers.numpy(), "labels": torch.tensor([0, 1]).numpy()}, {})
     output = tmp_path / "latents.safetensors"
     arguments = {
-        "settings": SETTINGS.canonical(),
+        "settings": settings.canonical(),
         "output": output,
         "generator": folder,
         "boundary": tmp_path / "boundary",
+        "train": train_file,
     }
     latents.main([part for key, value in arguments.items() for part in (f"--{key}", str(value))])
     arrays, header = read_tensors(output)
-    assert arrays["latents"].shape == (6, 4, 8, 8)
-    assert header == {"classes": ["cat", "dog"], "scale": 2.0}
+    made, classes, parents, seeds = outlier_latents(pipeline, description, outliers, torch.tensor([0, 1]), settings)
+    assert arrays.keys() == {"latents", "labels", "parents", "seeds", "id_latents"}
+    np.testing.assert_allclose(arrays["latents"], made, atol=1e-5)
+    for name, values in (("labels", classes), ("parents", parents), ("seeds", torch.tensor(seeds))):
+        assert arrays[name].tolist() == values.tolist()
+    id_latents = stable_diffusion.image_latents(pipeline, train_images.images)
+    np.testing.assert_allclose(arrays["id_latents"], id_latents, atol=1e-5)
+    assert header == {"classes": ["cat", "dog"], "scale": scale}
 
 
 def test_wrong_words_and_widths_are_told(pipeline: StableDiffusionPipeline) -> None:

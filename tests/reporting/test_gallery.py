@@ -9,8 +9,6 @@ from PIL import Image
 from synthood.common.images import ImageSet
 from synthood.reporting.gallery import GAP, draw_gallery, pad_to, row_of
 
-FIGURES: dict[str, float | int] = {"agreement": 0.5, "diversity": 0.9, "copy_share": 0.01}
-
 
 def test_row_of_puts_images_side_by_side_in_white() -> None:
     images = np.stack([np.full((3, 4, 3), value, np.uint8) for value in (10, 20)])
@@ -35,9 +33,24 @@ def test_gallery_is_a_picture_with_the_same_bytes_each_time(tmp_path: Path, coun
     images = random.integers(0, 256, (count, 8, 8, 3), np.uint8)
     synthetic = ImageSet(images, np.arange(count) % 2, ["cat", "dog"])
     for name in ("a.png", "b.png"):
-        draw_gallery(tmp_path / name, synthetic, images[::-1], FIGURES, "toy")
+        draw_gallery(tmp_path / name, synthetic, images[::-1], "toy")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.format == "PNG"
         assert picture.width > 500
         assert len(set(picture.convert("L").tobytes())) > 10
+
+
+def test_gallery_shows_its_title_and_the_heading_of_its_left_side(tmp_path: Path) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    synthetic = ImageSet(images, np.arange(2), ["cat", "dog"])
+    for name, title, left in (
+        ("default", "toy", {}),
+        ("spelt", "toy", {"left": "synthetic"}),
+        ("title", "toys", {}),
+        ("left", "toy", {"left": "outliers"}),
+    ):
+        draw_gallery(tmp_path / name, synthetic, images, title, **left)
+    drawn = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert drawn["spelt"] == drawn["default"]
+    assert len(set(drawn.values())) == 3

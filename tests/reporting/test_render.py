@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from synthood.reporting.render import Cell, blocks, gain_cell, html_page, markdown, markdown_cell, note, value_cell
 from synthood.reporting.settings import TableSettings
@@ -16,11 +18,12 @@ TABLE = TableSettings(
     recipes=["plain", "sio"],
     seeds=[0, 1],
     detectors=["msp"],
-    base="plain",
+    bases=["plain"],
     columns=["auroc", "fpr95_id_positive", "id_accuracy"],
     resamples=10,
 )
 LINE = {"mean": 0.91234, "sd": 0.005, "low": 0.9, "high": 0.9251, "gain": 0.0123, "gain_low": 0.001, "gain_high": 0.02}
+LINE |= {"recipe": "sio", "base": "plain"}
 
 
 def rows() -> pd.DataFrame:
@@ -31,9 +34,9 @@ def rows() -> pd.DataFrame:
         for metric in ("auroc", "fpr95_id_positive"):
             for position, name in enumerate(["close", "away", "near", "far"]):
                 key = {"dataset": "digits", "recipe": recipe, "detector": "msp", "set": name, "metric": metric}
-                lines.append(key | LINE | {"mean": 0.5 + position / 100} | moved)
+                lines.append(LINE | key | {"mean": 0.5 + position / 100} | moved)
         key = {"dataset": "digits", "recipe": recipe, "detector": "", "set": "test", "metric": "id_accuracy"}
-        lines.append(key | LINE | {"gain_low": -0.01} | moved)
+        lines.append(LINE | key | {"gain_low": -0.01} | moved)
     return pd.DataFrame(lines)
 
 
@@ -60,7 +63,7 @@ def test_value_cell() -> None:
     ],
 )
 def test_gain_is_marked_where_its_interval_leaves_out_zero(metric: str, low: float, high: float, kind: str) -> None:
-    cell = gain_cell(LINE | {"gain_low": low, "gain_high": high}, metric, base=False)
+    cell = gain_cell(LINE | {"gain_low": low, "gain_high": high}, metric)
     assert cell.kind == kind
     assert cell.text == "+1.23"
     assert cell.small == f"[{100 * low:+.1f}, {100 * high:+.1f}]"
@@ -68,7 +71,7 @@ def test_gain_is_marked_where_its_interval_leaves_out_zero(metric: str, low: flo
 
 
 def test_base_has_no_gain() -> None:
-    assert gain_cell(LINE, "auroc", base=True) == Cell("–", value=0)
+    assert gain_cell(LINE | {"recipe": "plain"}, "auroc") == Cell("–", value=0)
 
 
 def test_blocks_follow_the_columns() -> None:
@@ -83,6 +86,128 @@ def test_blocks_follow_the_columns() -> None:
     assert [row.base for row in made[0].rows] == [True, False]
     assert made[2].header == ["recipe", "accuracy", "gain"]
     assert all(len(row.cells) == len(block.header) for block in made for row in block.rows)
+
+
+WITH_ONE_BASE = """\
+## AUROC on digits, %
+
+| detector | recipe | near | gain near | far | gain far | close | away |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+| msp | plain | 52.00 ± 0.50 [90.0, 92.5] | – | 53.00 ± 0.50 [90.0, 92.5] | – | 50.00 ± 0.50 | 51.00 ± 0.50 |
+| msp | sio | 52.00 ± 0.50 [90.0, 92.5] | **+1.23 [+0.1, +2.0]** | 53.00 ± 0.50 [90.0, 92.5] | \
+**+1.23 [+0.1, +2.0]** | 50.00 ± 0.50 | 51.00 ± 0.50 |
+
+## ID accuracy on digits, %
+
+| recipe | accuracy | gain |
+| --- | --- | --- |
+| plain | 91.23 ± 0.50 [90.0, 92.5] | – |
+| sio | 91.23 ± 0.50 [90.0, 92.5] | +1.23 [-1.0, +2.0] |
+"""
+
+
+def test_one_base_goes_without_saying_in_the_headers() -> None:
+    table = TABLE.model_copy(update={"columns": ["auroc", "id_accuracy"]})
+    assert markdown(rows(), table) == f"# Digits & <more>\n\n{note(table)}\n\n{WITH_ONE_BASE}"
+    page = html_page(rows(), table)
+    assert "over plain</th>" not in page
+    assert page.count("<th>gain near</th>") == page.count("<th>gain far</th>") == page.count("<th>gain</th>") == 1
+
+
+MEANS = {"plain": 0.5, "kd": 0.53, "oal": 0.57}
+SEVERAL = TableSettings(
+    datasets=["digits"],
+    recipes=["plain", "kd", "oal"],
+    seeds=[0, 1],
+    detectors=["msp", "knn"],
+    bases=["kd", "plain"],
+    columns=["auroc", "fpr95_ood_positive", "id_accuracy"],
+)
+
+
+def lines_over(table: TableSettings) -> pd.DataFrame:
+    """Far means lie 0.2 above near ones; a gain's interval reaches 0.035 to both sides."""
+    sets, ranked = ("close", "away", "near", "far"), [metric for metric in table.columns if metric != "id_accuracy"]
+    cells = [(metric, detector, name) for metric in ranked for detector in table.detectors for name in sets]
+    lines = []
+    for metric, detector, name in [*cells, ("id_accuracy", "", "test")]:
+        for recipe in table.recipes:
+            mean = MEANS[recipe] + (0.2 if name in ("away", "far") else 0.0)
+            for base in table.bases:
+                gain = MEANS[recipe] - MEANS[base]
+                key = {"dataset": "digits", "recipe": recipe, "detector": detector, "set": name, "metric": metric}
+                own = {"mean": mean, "sd": 0.01, "low": mean - 0.02, "high": mean + 0.02}
+                over = {"base": base, "gain": gain, "gain_low": gain - 0.035, "gain_high": gain + 0.035}
+                lines.append(key | own | over)
+    return pd.DataFrame(lines)
+
+
+def test_several_bases_have_a_gain_each_side_by_side() -> None:
+    auroc, fpr95, accuracy = blocks(lines_over(SEVERAL), SEVERAL)
+    names = ["detector", "recipe", "near", "gain near over kd", "gain near over plain"]
+    assert auroc.header == [*names, "far", "gain far over kd", "gain far over plain", "close", "away"]
+    assert fpr95.header == auroc.header
+    assert accuracy.header == ["recipe", "accuracy", "gain over kd", "gain over plain"]
+    shown = {(row.cells[0].text, row.cells[1].text): [cell.text for cell in row.cells[2:]] for row in auroc.rows}
+    assert shown["knn", "oal"] == [
+        *("57.00 ± 1.00", "+4.00", "+7.00"),
+        *("77.00 ± 1.00", "+4.00", "+7.00"),
+        *("57.00 ± 1.00", "77.00 ± 1.00"),
+    ]
+    gains = [["-3.00", "–"], ["–", "+3.00"], ["+4.00", "+7.00"]]
+    assert [shown["msp", recipe][1:3] for recipe in SEVERAL.recipes] == gains
+    assert [[cell.text for cell in row.cells[2:]] for row in accuracy.rows] == gains
+    assert [cell.small for cell in accuracy.rows[0].cells] == ["", "[48.0, 52.0]", "[-6.5, +0.5]", ""]
+    assert [row.base for row in auroc.rows] == [True, True, False] * 2
+    assert [row.base for row in accuracy.rows] == [True, True, False]
+
+
+def test_a_gain_is_marked_over_each_base_by_itself() -> None:
+    auroc, fpr95, _ = blocks(lines_over(SEVERAL), SEVERAL)
+    kinds = [[cell.kind for cell in row.cells[3:5]] for row in auroc.rows[:3]]
+    assert kinds == [["", ""], ["", ""], ["better", "better"]]
+    assert [cell.kind for cell in fpr95.rows[2].cells[3:5]] == ["worse", "worse"]
+    wider = lines_over(SEVERAL)
+    wider.loc[wider["base"] == "kd", "gain_low"] -= 0.01
+    assert [cell.kind for cell in blocks(wider, SEVERAL)[0].rows[2].cells[3:5]] == ["", "better"]
+
+
+def test_markdown_and_page_name_every_base() -> None:
+    text, page = markdown(lines_over(SEVERAL), SEVERAL), html_page(lines_over(SEVERAL), SEVERAL)
+    header = "| detector | recipe | near | gain near over kd | gain near over plain | far | gain far over kd "
+    assert text.count(header + "| gain far over plain | close | away |") == 2
+    assert "| recipe | accuracy | gain over kd | gain over plain |" in text
+    assert "| kd | 53.00 ± 1.00 [51.0, 55.0] | – | +3.00 [-0.5, +6.5] |" in text
+    for name in ("gain near over kd", "gain near over plain", "gain far over kd", "gain far over plain"):
+        assert page.count(f"<th>{name}</th>") == 2
+    assert page.count("<th>gain over kd</th><th>gain over plain</th></tr>") == 1
+    assert page.count('<tr class="base">') == 2 * (2 * 2) + 2
+    for words in (text, page):
+        assert "Gains are over kd and plain, in points;" in words
+    tables = [line.count("|") for line in text.splitlines() if line.startswith("|")]
+    assert tables == [11] * 2 * 8 + [5] * 5
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.permutations(list(MEANS)).flatmap(
+        lambda recipes: st.tuples(st.just(recipes), st.permutations(recipes), st.integers(1, 3))
+    )
+)
+def test_a_dash_stands_where_a_base_meets_itself_alone(drawn: tuple[list[str], list[str], int]) -> None:
+    recipes, order, count = drawn
+    table = SEVERAL.model_copy(update={"recipes": recipes, "bases": order[:count]})
+    for block in blocks(lines_over(table), table):
+        assert len(set(block.header)) == len(block.header)
+        for row in block.rows:
+            recipe = row.cells[block.text - 1].text
+            cells = dict(zip(block.header, row.cells, strict=True))
+            dashes = [name for name, cell in cells.items() if cell.text == "–"]
+            own = [name for name in block.header if name.startswith("gain") and recipe == order[0]]
+            if count > 1:
+                own = [name for name in block.header if name.endswith(f" over {recipe}")]
+            assert dashes == own
+            assert row.base == (recipe in table.bases)
 
 
 def test_markdown_tables() -> None:
@@ -156,6 +281,6 @@ def test_untitled_page_has_a_title() -> None:
 
 
 def test_one_seed_claims_nothing_about_trainings() -> None:
-    table = TableSettings(datasets=["d"], recipes=["ce"], seeds=[0], detectors=["msp"], base="ce")
+    table = TableSettings(datasets=["d"], recipes=["ce"], seeds=[0], detectors=["msp"], bases=["ce"])
     assert note(table).startswith("One seed; in brackets the 95 % bootstrap interval over images alone")
     assert "seeds and images jointly" in note(table.model_copy(update={"seeds": [0, 1]}))

@@ -21,7 +21,7 @@ TABLE = TableSettings(
     recipes=["sio", "plain"],
     seeds=[0, 1, 2],
     detectors=["msp", "knn"],
-    base="plain",
+    bases=["plain"],
     columns=["auroc", "aupr_in", "aupr_out", "fpr95_id_positive", "fpr95_ood_positive", "id_accuracy"],
     resamples=RESAMPLES,
     confidence=0.8,
@@ -139,6 +139,63 @@ def test_every_cell_of_the_design_stands_once(table: pd.DataFrame) -> None:
     assert (table["low"] <= table["high"]).all()
 
 
+SEVERAL = TABLE.model_copy(update={"recipes": ["sio", "plain", "distilled"], "bases": ["distilled", "plain"]})
+
+
+@pytest.fixture(scope="module")
+def more_scores() -> Scores:
+    return {("digits", recipe, seed): frame(recipe, seed) for recipe in SEVERAL.recipes for seed in SEVERAL.seeds}
+
+
+@pytest.fixture(scope="module")
+def several(more_scores: Scores) -> pd.DataFrame:
+    return tabulate(more_scores, SETTINGS.model_copy(update={"table": SEVERAL}))
+
+
+def test_every_item_stands_once_with_each_base(several: pd.DataFrame) -> None:
+    assert len(several) == 3 * (2 * 5 * 5 + 1) * 2
+    assert not several.duplicated(["dataset", *KEYS, "base"]).any()
+    assert several["base"].tolist() == ["distilled", "plain"] * (len(several) // 2)
+    own = several.groupby(["dataset", *KEYS])[["mean", "sd", "low", "high", "seeds"]].nunique()
+    assert (own == 1).all(axis=None)
+
+
+def test_gains_are_differences_to_each_base(several: pd.DataFrame) -> None:
+    means = several.drop_duplicates(KEYS).set_index(KEYS)["mean"]
+    for line in several.to_dict("records"):
+        item = (line["detector"], line["set"], line["metric"])
+        expected = means[(line["recipe"], *item)] - means[(line["base"], *item)]
+        assert line["gain"] == pytest.approx(expected, abs=1e-12)
+    assert several.loc[several["recipe"] != several["base"], "gain"].abs().max() > 0.05
+
+
+def test_a_base_gains_nothing_over_itself_and_something_over_the_other(several: pd.DataFrame) -> None:
+    itself = several["recipe"] == several["base"]
+    gains = ["gain", "gain_low", "gain_high"]
+    assert itself.sum() == 2 * (2 * 5 * 5 + 1)
+    assert (several.loc[itself, gains] == 0.0).all(axis=None)
+    one = several[(several["recipe"] == "distilled") & (several["base"] == "plain")].set_index(KEYS[1:])
+    other = several[(several["recipe"] == "plain") & (several["base"] == "distilled")].set_index(KEYS[1:])
+    assert (one["gain"] != 0).mean() > 0.5
+    for found, turned in (("gain", "gain"), ("gain_low", "gain_high"), ("gain_high", "gain_low")):
+        assert one[found].to_numpy() == pytest.approx(-other[turned].to_numpy(), abs=1e-12)
+
+
+def test_intervals_over_each_base_equal_repeated_samples(more_scores: Scores, several: pd.DataFrame) -> None:
+    lines = several.set_index([*KEYS, "base"])
+    own = resampled_areas(more_scores, "sio", "knn", ["away"])
+    for base in SEVERAL.bases:
+        line = lines.loc[("sio", "knn", "away", "auroc", base)]
+        expected = np.percentile(own - resampled_areas(more_scores, base, "knn", ["away"]), [10, 90])
+        assert [line["gain_low"], line["gain_high"]] == pytest.approx(expected, abs=1e-9)
+
+
+def test_another_base_leaves_the_rows_of_the_first_as_they_are(more_scores: Scores, several: pd.DataFrame) -> None:
+    alone = SEVERAL.model_copy(update={"bases": ["plain"]})
+    rows = tabulate(more_scores, SETTINGS.model_copy(update={"table": alone}))
+    pd.testing.assert_frame_equal(rows, several[several["base"] == "plain"].reset_index(drop=True))
+
+
 def test_only_asked_columns(scores: Scores) -> None:
     asked = TABLE.model_copy(update={"columns": ["fpr95_id_positive"], "detectors": ["knn"]})
     rows = tabulate(scores, SETTINGS.model_copy(update={"table": asked}))
@@ -163,21 +220,32 @@ def test_unreadable_scores_are_named(tmp_path: Path) -> None:
         read_scores(file)
 
 
+@pytest.mark.parametrize("table", [TABLE, SEVERAL], ids=["one base", "several"])
 def test_the_stage_writes_the_table_three_times(
-    scores: Scores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    more_scores: Scores, table: TableSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+    settings = SETTINGS.model_copy(update={"table": table})
+    scores = {run: one for run, one in more_scores.items() if run[1] in table.recipes}
     files = []
     for (_, recipe, seed), one in scores.items():
         files.append(tmp_path / f"{recipe}{seed}.parquet")
         one.to_parquet(files[-1])
     outputs = [tmp_path / f"table.{kind}" for kind in ("csv", "md", "html")]
-    words = ["--settings", SETTINGS.canonical(), "--scores", *map(str, files), "--output", *map(str, outputs)]
+    words = ["--settings", settings.canonical(), "--scores", *map(str, files), "--output", *map(str, outputs)]
     module.main(words)
     written = pd.read_csv(outputs[0], keep_default_na=False)
-    expected = tabulate(scores, SETTINGS)
-    assert written[KEYS].equals(expected[KEYS])
-    assert written["gain_low"].to_numpy(float) == pytest.approx(expected["gain_low"].to_numpy(), abs=5e-7)
-    assert outputs[1].read_text().count("| sio |") == 5 * 2 + 1
-    assert outputs[2].read_text().count("<table>") == 6
+    expected = tabulate(scores, settings)
+    assert list(written.columns) == list(expected.columns)
+    assert written[[*KEYS, "base"]].equals(expected[[*KEYS, "base"]])
+    for column in ("gain", "gain_low", "gain_high"):
+        assert written[column].to_numpy(float) == pytest.approx(expected[column].to_numpy(), abs=5e-7)
+    text, page = outputs[1].read_text(), outputs[2].read_text()
+    assert text.count("| sio |") == 5 * 2 + 1
+    assert page.count("<table>") == 6
+    over = [f"gain near over {base}" for base in table.bases] if len(table.bases) > 1 else ["gain near"]
+    for name in over:
+        assert text.count(f"| {name} |") == page.count(f"<th>{name}</th>") == 5
+    # A base's dashes: near and far of each detector and metric, and accuracy.
+    assert text.count("| – |") == page.count(">–<") == len(table.bases) * (5 * 2 * 2 + 1)

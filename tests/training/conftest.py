@@ -5,13 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from synthood.common.images import ImageSet
+from synthood.training.outlier_set import OutlierSet, Space
 from synthood.training.settings import Augmentation, Network, RecipeSettings, TrainSettings
 
 CLASSES = ["cat", "dog", "owl"]
 MakeImages = Callable[..., ImageSet]
 MakeSettings = Callable[..., TrainSettings]
+MakeOutliers = Callable[..., OutlierSet]
 
 
 @pytest.fixture
@@ -43,5 +46,30 @@ def make_settings() -> MakeSettings:
             "augmentation": Augmentation(shift=1, flip=True, cutout=3),
         }
         return TrainSettings(recipe=RecipeSettings(**(recipe | changes)), precision="float32")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_outliers() -> MakeOutliers:
+    """Embeddings [N,6] around a direction of each class, latents [N,4,4,6] around a level of each, and outliers."""
+
+    def make(labels: np.ndarray, seed: int = 0, per_class: tuple[int, ...] = (2, 5, 3)) -> OutlierSet:
+        random = torch.Generator().manual_seed(seed)
+        id_labels = torch.from_numpy(labels)
+        outlier_labels = torch.cat([torch.full((count,), label) for label, count in enumerate(per_class)])
+        outlier_labels = outlier_labels[torch.randperm(len(outlier_labels), generator=random)]
+
+        def embeddings(classes: torch.Tensor, noise: float) -> torch.Tensor:
+            return torch.eye(6)[classes] + noise * torch.randn((len(classes), 6), generator=random)
+
+        def latents(classes: torch.Tensor, noise: float) -> torch.Tensor:
+            levels = classes[:, None, None, None] - 1.0
+            return levels + noise * torch.randn((len(classes), 4, 4, 6), generator=random)
+
+        return OutlierSet(
+            Space(embeddings(id_labels, 0.3), id_labels, embeddings(outlier_labels, 0.6), outlier_labels),
+            Space(latents(id_labels, 0.3), id_labels, latents(outlier_labels, 0.6), outlier_labels),
+        )
 
     return make

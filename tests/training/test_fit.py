@@ -8,16 +8,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
+from synthood.common.seeds import derived_seed, generator
 from synthood.errors import SynthoodError
 from synthood.training import fit, model
+from synthood.training.augment import augmented
+from synthood.training.batches import Composition
 from synthood.training.fit import History, accuracy, learning_rate, per_epoch_history, train
 from synthood.training.model import Classifier, logits_and_features
-from synthood.training.settings import Network, RecipeSettings, Synthetic, Teacher, TrainSettings
+from synthood.training.networks import build
+from synthood.training.outlier_set import OutlierSet, Space
+from synthood.training.settings import Network, OutlierTerms, RecipeSettings, Synthetic, Teacher, TrainSettings
 
 CPU = torch.device("cpu")
+OUTLIERS = OutlierTerms.model_validate({"from": "oal"})
 HALF, WHOLE = (Synthetic.model_validate({"from": "g", "alpha": alpha}) for alpha in (0.5, 1.0))
 
 
@@ -45,11 +53,19 @@ class Trainer:
     def __call__(
         self, images: ImageSet | None = None, /, seed: int = 0, resume: ResumeFile | None = None, **changes: Any
     ) -> tuple[Classifier, History]:
-        """`images` are the synthetic ones; `changes` go into the recipe, paths of models apart."""
-        paths = {key: changes.pop(key) for key in ("warm_start", "teacher_model") if key in changes}
+        """`images` are the synthetic ones; `changes` go into the recipe, models and outliers apart."""
+        classifier, _, history = self.with_terms(images, seed, resume, **changes)
+        return classifier, history
+
+    def with_terms(
+        self, images: ImageSet | None = None, /, seed: int = 0, resume: ResumeFile | None = None, **changes: Any
+    ) -> tuple[Classifier, nn.ModuleDict, History]:
+        """The same with what was learned beside the network; `outlier_set` are the outliers themselves."""
+        given = {key: changes.pop(key) for key in ("warm_start", "teacher_model") if key in changes}
+        given["outliers"] = changes.pop("outlier_set", None)
         settings: TrainSettings = self.make_settings(**changes)
         resume = resume or ResumeFile(None, "")
-        return train(settings, seed, self.real, self.validation, images, CPU, resume, **paths)
+        return train(settings, seed, self.real, self.validation, images, CPU, resume, **given)
 
 
 @pytest.fixture
@@ -57,8 +73,12 @@ def trainer(make_images: Any, make_settings: Any) -> Trainer:
     return Trainer(make_images, make_settings)
 
 
+def module_bytes(module: nn.Module) -> dict[str, bytes]:
+    return {key: value.contiguous().numpy().tobytes() for key, value in module.state_dict().items()}
+
+
 def state_bytes(classifier: Classifier) -> dict[str, bytes]:
-    return {key: value.contiguous().numpy().tobytes() for key, value in classifier.network.state_dict().items()}
+    return module_bytes(classifier.network)
 
 
 def test_the_same_seed_gives_the_same_file(trainer: Trainer, tmp_path: Path) -> None:
@@ -207,7 +227,7 @@ def test_teacher_changes_the_result_and_its_weight_counts(trainer: Trainer, othe
     plain = state_bytes(trainer()[0])
     taught, again, weaker, hotter = (
         state_bytes(trainer(teacher_model=other_model, teacher=Teacher(recipe="t", **values))[0])
-        for values in ({}, {}, {"weight": 1.0}, {"temperature": 3.0})
+        for values in ({}, {}, {"logit_weight": 1.0}, {"temperature": 3.0})
     )
     assert taught == again
     assert len({tuple(state.values()) for state in (plain, taught, weaker, hotter)}) == 4
@@ -221,7 +241,7 @@ def test_teacher_draws_the_student_to_itself(trainer: Trainer, other_model: Path
         logits, _ = logits_and_features(trainer(epochs=8, **changes)[0], trainer.real.images, CPU)
         return float((logits.softmax(1) - target.softmax(1)).abs().mean())
 
-    taught = distance(teacher_model=other_model, teacher=Teacher(recipe="t", weight=20.0))
+    taught = distance(teacher_model=other_model, teacher=Teacher(recipe="t", logit_weight=20.0))
     assert taught < 0.8 * distance()
 
 
@@ -229,6 +249,181 @@ def test_teacher_of_other_normalisation_is_an_error(trainer: Trainer, other_mode
     trainer.real = trainer.make_images(20, 9)
     with pytest.raises(SynthoodError, match="other: a teacher must have the student's classes and normalisation"):
         trainer(teacher_model=other_model, teacher=Teacher(recipe="t"))
+
+
+def test_without_terms_training_is_stochastic_gradient_descent_on_cross_entropy(trainer: Trainer) -> None:
+    """To the last bit, written out here again; nothing is learned beside the network."""
+    found, terms, history = trainer.with_terms()
+    recipe = trainer.make_settings().recipe
+    network = build(recipe.network, 3, derived_seed(0, "network")).train()
+    optimizer = torch.optim.SGD(network.parameters(), 0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    batches = [batch for epoch in (0, 1) for batch in Composition(20, 0, 8, 8, 0).epoch(epoch)]
+    images, labels = torch.from_numpy(trainer.real.images), torch.from_numpy(trainer.real.labels)
+    for step, chosen in enumerate(batches):
+        optimizer.param_groups[0]["lr"] = learning_rate(recipe, step, 6)
+        inputs = augmented(found.normalised(images[chosen]), recipe.augmentation, generator(0, "augmentation", step))
+        loss = F.cross_entropy(network(inputs.contiguous(memory_format=torch.channels_last)), labels[chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert module_bytes(network) == state_bytes(found)
+    assert len(terms) == 0
+    columns = ["epoch", "loss", "cross_entropy", "accuracy", "learning_rate", "val_accuracy"]
+    assert [list(row) for row in history] == [columns, columns]
+    assert all(row["loss"] == row["cross_entropy"] for row in history)
+
+
+def test_a_teacher_of_no_weight_changes_nothing(trainer: Trainer, other_model: Path) -> None:
+    silent = Teacher(recipe="t", logit_weight=0)
+    assert state_bytes(trainer(teacher_model=other_model, teacher=silent)[0]) == state_bytes(trainer()[0])
+
+
+TERMS = {
+    "logit_distillation",
+    "feature_distillation",
+    "boundary_alignment",
+    "boundary_contrast",
+    "latent_alignment",
+    "latent_contrast",
+}
+
+
+@pytest.fixture
+def everything(trainer: Trainer, other_model: Path, make_outliers: Any) -> dict[str, Any]:
+    """Changes of a recipe that distils a teacher and contrasts both kinds of outliers."""
+    return {
+        "teacher_model": other_model,
+        "teacher": Teacher(recipe="t", feature_weight=8.0),
+        "outlier_set": make_outliers(trainer.real.labels),
+        "outliers": OUTLIERS,
+    }
+
+
+def test_terms_are_reproducible(trainer: Trainer, everything: dict[str, Any]) -> None:
+    torch.manual_seed(1)
+    first, terms, history = trainer.with_terms(**everything)
+    torch.manual_seed(2)
+    second, same, again = trainer.with_terms(**everything)
+    _, other, _ = trainer.with_terms(seed=1, **everything)
+    assert state_bytes(first) == state_bytes(second)
+    assert module_bytes(terms) == module_bytes(same)
+    assert history == again
+    assert all(value != module_bytes(other)[key] for key, value in module_bytes(terms).items())
+    assert not terms.training
+
+
+@pytest.mark.parametrize("last", [1, 3, 4, 6])
+@pytest.mark.parametrize("form", ["cosine", "released"])
+def test_resumed_terms_equal_undisturbed_ones(
+    trainer: Trainer, everything: dict[str, Any], tmp_path: Path, last: int, form: str
+) -> None:
+    """Heads, their optimiser's moments, prototypes, and the statistics of the released adapter."""
+    everything["teacher"] = Teacher.model_validate({"recipe": "t", "feature_weight": 8.0, "feature_form": form})
+    with pytest.raises(KeyboardInterrupt):
+        trainer.with_terms(resume=Interrupted(tmp_path / "state", last), **everything)
+    resumed, terms, history = trainer.with_terms(resume=ResumeFile(tmp_path / "state", "job"), **everything)
+    whole, expected_terms, expected = trainer.with_terms(**everything)
+    assert state_bytes(resumed) == state_bytes(whole)
+    assert module_bytes(terms) == module_bytes(expected_terms)
+    assert history == expected
+
+
+@pytest.mark.parametrize("estimator", ["club", "club-released"])
+def test_resumed_club_equals_undisturbed(
+    trainer: Trainer, everything: dict[str, Any], tmp_path: Path, estimator: str
+) -> None:
+    everything["outliers"] = OUTLIERS.model_copy(update={"estimator": estimator})
+    with pytest.raises(KeyboardInterrupt):
+        trainer.with_terms(resume=Interrupted(tmp_path / "state", 4), **everything)
+    resumed, terms, _ = trainer.with_terms(resume=ResumeFile(tmp_path / "state", "job"), **everything)
+    whole, expected, _ = trainer.with_terms(**everything)
+    assert state_bytes(resumed) == state_bytes(whole)
+    assert module_bytes(terms) == module_bytes(expected)
+
+
+def test_history_has_a_column_for_each_term(trainer: Trainer, everything: dict[str, Any]) -> None:
+    """They sum to the loss, weights being part of them."""
+    _, terms, history = trainer.with_terms(**everything)
+    assert list(terms) == ["distillation", "boundary", "latent"]
+    for row in history:
+        names = TERMS | {"cross_entropy"}
+        assert row.keys() == names | {"epoch", "loss", "accuracy", "learning_rate", "val_accuracy"}
+        assert row["loss"] == pytest.approx(sum(row[name] for name in names), rel=1e-5)
+        assert all(math.isfinite(value) and value > 0 for name, value in row.items() if name in names)
+
+
+def test_each_term_changes_the_network(trainer: Trainer, everything: dict[str, Any]) -> None:
+    without = {
+        "boundary": {"outliers": OUTLIERS.model_copy(update={"boundary_weight": 0.0})},
+        "latent": {"outliers": OUTLIERS.model_copy(update={"latent_weight": 0.0})},
+        "both": {"outliers": None},
+        "features": {"teacher": Teacher(recipe="t")},
+        "teacher": {"teacher": None},
+        "nothing": {},
+    }
+    states = {tuple(state_bytes(trainer(**(everything | change))[0]).values()) for change in without.values()}
+    assert len(states) == len(without)
+
+
+def test_the_heads_have_a_learning_rate_of_their_own(trainer: Trainer, everything: dict[str, Any]) -> None:
+    """With almost none they stay where the seed put them, while the network moves."""
+    _, still, _ = trainer.with_terms(head_learning_rate=1e-12, **everything)
+    _, moved, _ = trainer.with_terms(**everything)
+    begun = fit.terms_of(
+        trainer.make_settings(outliers=OUTLIERS).recipe,
+        trainer()[0],
+        None,
+        everything["outlier_set"],
+        0,
+    )
+    for name, parameter in begun.named_parameters():
+        torch.testing.assert_close(still.get_parameter(name), parameter, rtol=0, atol=1e-9)
+        assert not torch.allclose(moved.get_parameter(name), parameter, rtol=0, atol=1e-4)
+
+
+def test_terms_learn(trainer: Trainer, everything: dict[str, Any]) -> None:
+    _, history = trainer(epochs=12, head_learning_rate=1e-2, **everything)
+    for name in TERMS:
+        assert history[-1][name] < history[0][name]
+    assert history[-1]["boundary_alignment"] < 0.5 * history[0]["boundary_alignment"]
+
+
+def test_outliers_and_synthetic_images_go_together(trainer: Trainer, everything: dict[str, Any]) -> None:
+    """Rows of synthetic images lie beyond the embeddings of the real ones."""
+    mixed, history = trainer(trainer.synthetic, synthetic=HALF, **everything)
+    plain, _ = trainer(**everything)
+    assert state_bytes(mixed) != state_bytes(plain)
+    assert all(math.isfinite(row["loss"]) for row in history)
+
+
+@pytest.mark.parametrize("change", ["club", "club-released", "released features"])
+def test_a_last_batch_of_one_image_is_trained_on(trainer: Trainer, everything: dict[str, Any], change: str) -> None:
+    """17 images in batches of 8."""
+    trainer.real = ImageSet(trainer.real.images[:17], trainer.real.labels[:17], trainer.real.classes)
+    trainer(epochs=1, seed=5)[0].save(everything["teacher_model"])
+    token, latent = everything["outlier_set"].token, everything["outlier_set"].latent
+    everything["outlier_set"] = OutlierSet(
+        *(Space(s.id[:17], s.id_labels[:17], s.outliers, s.outlier_labels) for s in (token, latent))
+    )
+    if change == "released features":
+        everything["teacher"] = Teacher(recipe="t", feature_weight=8.0, feature_form="released")
+    else:
+        everything["outliers"] = OUTLIERS.model_copy(update={"estimator": change})
+    _, history = trainer(epochs=1, **everything)
+    assert math.isfinite(history[0]["loss"])
+
+
+def test_outliers_that_the_recipe_names_must_be_given(trainer: Trainer) -> None:
+    with pytest.raises(SynthoodError, match="the recipe names outliers, and none is given"):
+        trainer(outliers=OUTLIERS)
+
+
+def test_outliers_that_the_recipe_does_not_name_change_nothing(trainer: Trainer, everything: dict[str, Any]) -> None:
+    given, terms, _ = trainer.with_terms(
+        outlier_set=everything["outlier_set"], teacher_model=everything["teacher_model"]
+    )
+    assert state_bytes(given) == state_bytes(trainer()[0])
+    assert len(terms) == 0
 
 
 @pytest.mark.parametrize("which", ["validation", "synthetic"])

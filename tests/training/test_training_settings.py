@@ -91,7 +91,7 @@ def test_alpha_is_a_share(alpha: float) -> None:
 
 
 def test_canonical_text_reads_back() -> None:
-    settings = TrainSettings(recipe=recipe(0.5, teacher=Teacher(recipe="plain", weight=2.0)), precision="float32")
+    settings = TrainSettings(recipe=recipe(0.5, teacher=Teacher(recipe="plain", logit_weight=2.0)), precision="float32")
     text = settings.canonical()
     assert '"from":"biggan"' in text
     assert TrainSettings.parse(text) == settings

@@ -11,12 +11,14 @@ import yaml
 from synthood.config.load import load
 from synthood.evaluation.settings import ScoreSettings
 from synthood.generators.settings import BigGANFitting, BlockSettings, FitSettings, StableDiffusionSampling
-from synthood.reporting.settings import PlotSettings, TabulateSettings
+from synthood.outliers.settings import ScaleCurveSettings
+from synthood.reporting.settings import MapSettings, PlotSettings, TabulateSettings
 from synthood.training.settings import TrainSettings
 from synthood.workflow.plan import Plan, as_parameter
 
 CONFIG = Path(__file__).parents[2] / "config.yaml"
-TABLE = "demo-sio"
+TABLE, OAL = "demo-sio", "demo-oal"
+OUTLIER_STAGES = ("encoder", "boundary", "latents", "gate")
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def raw():
 
 def wild(**more):
     values = {"dataset": "digits", "generator": "biggan", "recipe": "ce", "seed": "0", "block": "0", "table": TABLE}
-    return SimpleNamespace(**(values | more))
+    return SimpleNamespace(**(values | {"outliers": "oal"} | more))
 
 
 def at(path, value, raw):
@@ -53,12 +55,18 @@ def texts(plan):
                 found["block", generator, block] = plan.block_settings(wild(generator=generator, block=str(block)))
         for recipe in config.recipes:
             found["train", recipe] = plan.train_settings(wild(recipe=recipe))
+        for outliers, settings in config.outliers.items():
+            for stage in OUTLIER_STAGES:
+                found[stage, outliers] = plan.outlier_settings(stage)(wild(dataset=dataset, outliers=outliers))
+            if settings.curve:
+                found["curve", outliers] = plan.curve_settings(wild(dataset=dataset, outliers=outliers))
+        found["map", dataset] = plan.map_settings(wild(dataset=dataset))
         found["score", dataset] = plan.score_settings(wild(dataset=dataset))
         found["assess", dataset] = plan.assess_settings(wild())
     for table in config.tables:
         found["tabulate", table] = plan.tabulate_settings(wild(table=table))
         found["plot", table] = plan.plot_settings(wild(table=table))
-    return {job: settings.canonical() for job, settings in found.items()}
+    return {job: found[job] if isinstance(found[job], str) else found[job].canonical() for job in found}
 
 
 def changed_jobs(before, after):
@@ -174,6 +182,154 @@ def test_warm_starts_and_teachers_are_of_the_right_seed(raw):
     assert plan.warm_start(wild(recipe="sio-sd", seed="7")) == []
 
 
+def outlier_files(outliers, dataset="digits"):
+    names = ("embeddings", "boundary", "latents", "gate")
+    return [f"results/{dataset}/outliers/{outliers}/{name}.safetensors" for name in names]
+
+
+def test_recipes_with_outliers_need_what_their_stages_wrote_in_order(raw):
+    raw["outliers"]["mine"] = raw["outliers"]["oal"]
+    raw["recipes"]["oal-random-outliers"]["outliers"]["from"] = "mine"
+    plan = Plan(load(raw))
+    assert plan.outliers(wild(recipe="oal")) == outlier_files("oal")
+    assert plan.outliers(wild(recipe="oal", dataset="other", seed="9")) == outlier_files("oal", "other")
+    assert plan.outliers(wild(recipe="oal-random-outliers")) == outlier_files("mine")
+    without = [recipe for recipe in raw["recipes"] if not recipe.startswith("oal")]
+    assert {"ce", "kd", "judge", "sio-sd"} <= set(without)
+    assert [plan.outliers(wild(recipe=recipe)) for recipe in without] == [[]] * len(without)
+
+
+def test_outliers_are_made_by_their_generator_and_gated_by_a_model_of_its_seed(raw):
+    raw["generators"]["mine"] = raw["generators"]["sd"]
+    raw["outliers"]["oal"]["generator"] = "mine"
+    raw["outliers"]["oal"]["gate"] |= {"classifier": "cutout", "classifier_seed": 5}
+    plan = Plan(load(raw))
+    assert plan.outlier_generator(wild()) == "results/digits/generators/mine"
+    assert plan.gate_classifier(wild(seed="2")) == "results/digits/models/cutout/seed5/model.safetensors"
+
+
+PICTURES = ["results/digits/outliers/oal/gallery.png", "results/digits/outliers/oal/curve.png"]
+
+
+def map_of(recipe, seed=0, dataset="digits"):
+    return f"results/{dataset}/models/{recipe}/seed{seed}/map.png"
+
+
+def test_pictures_of_outliers_are_their_gallery_and_the_curve_where_one_is_asked_for(raw):
+    raw["outliers"]["plain"] = {key: raw["outliers"]["oal"][key] for key in raw["outliers"]["oal"] if key != "curve"}
+    raw["datasets"]["more"] = raw["datasets"]["digits"]
+    folders = [f"results/{dataset}/outliers" for dataset in ("digits", "more")]
+    pictures = [
+        [f"{folder}/{name}.png" for name in ("oal/gallery", "oal/curve", "plain/gallery")] for folder in folders
+    ]
+    assert Plan(load(raw)).outlier_pictures() == pictures[0] + pictures[1]
+    assert Plan(load(raw)).outlier_pictures([("more", "plain")]) == pictures[1][2:]
+    assert Plan(load(raw)).outlier_pictures([]) == []
+
+
+def test_without_a_judge_there_are_no_pictures_of_outliers(raw):
+    del raw["assess"]
+    gated = "results/digits/outliers/oal/gate.safetensors"
+    assert Plan(load(raw)).outlier_pictures() == [gated]
+    assert Plan(load(raw)).table_outliers(OAL) == [gated, map_of("oal")]
+
+
+def test_a_table_shows_its_outliers_and_one_map(plan):
+    assert plan.table_outliers(OAL) == [*PICTURES, map_of("oal")]
+    assert plan.table_outliers(TABLE) == []
+
+
+UNMAPPED = [
+    {"take": "other-classes"},
+    {"boundary_weight": 0},
+    {"latent_weight": 0},
+    {"estimator": "club"},
+    {"estimator": "club-released", "latent_form": "row-mean"},
+]
+
+
+@pytest.mark.parametrize("terms", UNMAPPED, ids=str)
+def test_the_map_is_of_the_first_recipe_that_maps_both_kinds_and_the_first_seed(raw, terms):
+    raw["recipes"] |= {"other": {"like": "oal", "outliers": terms}, "later": {"like": "oal"}}
+    table = raw["tables"][OAL]
+    table |= {"recipes": ["ce", "other", "later", "oal"], "seeds": [7, 3], "bases": ["ce"]}
+    assert Plan(load(raw)).table_outliers(OAL) == [*PICTURES, map_of("later", 7)]
+    table["recipes"] = ["ce", "other"]
+    assert Plan(load(raw)).table_outliers(OAL) == PICTURES
+
+
+def test_a_table_shows_each_section_of_outliers_once_for_each_dataset(raw):
+    raw["datasets"]["more"] = raw["datasets"]["digits"]
+    raw["outliers"] |= {"mine": raw["outliers"]["oal"], "unused": raw["outliers"]["oal"]}
+    raw["recipes"]["mine"] = {"like": "oal", "outliers": {"from": "mine"}}
+    raw["tables"][OAL] |= {
+        "datasets": ["more", "digits"],
+        "recipes": ["kd", "mine", "oal", "oal-random-outliers"],
+        "bases": ["kd"],
+    }
+    pictures = [
+        f"results/{dataset}/outliers/{outliers}/{name}.png"
+        for dataset in ("more", "digits")
+        for outliers in ("mine", "oal")
+        for name in ("gallery", "curve")
+    ]
+    maps = [map_of("mine", dataset="more"), map_of("mine")]
+    assert Plan(load(raw)).table_outliers(OAL) == pictures + maps
+
+
+def test_a_curve_varies_the_scale_of_its_own_latents(raw):
+    outliers = raw["outliers"]["oal"]
+    outliers["latents"] = {"scale": 3, "attempts_per_class": 9, "sample": {"steps": 4}}
+    outliers["curve"] = {"scales": [0.5, 2], "attempts_per_class": 6}
+    settings = json.loads(Plan(load(raw)).curve_settings(wild()).canonical())
+    assert settings == {
+        "latents": {"scale": 3.0, "attempts_per_class": 6, "sample": {"steps": 4}},
+        "curve": {"scales": [0.5, 2.0], "attempts_per_class": 6},
+    }
+    del outliers["curve"]
+    with pytest.raises(ValueError, match=r"^outliers\.oal has no section `curve`$"):
+        Plan(load(raw)).curve_settings(wild())
+
+
+def test_a_map_shows_the_near_and_far_sets_of_its_dataset(raw):
+    raw["datasets"]["more"] = raw["datasets"]["digits"] | {"far": {"dots": {"kind": "noise", "images": 9}}}
+    plan = Plan(load(raw))
+    assert plan.map_settings(wild()) == MapSettings(near=["digits-8-9"], far=["photos", "textures", "noise"])
+    assert plan.map_settings(wild(dataset="more")) == MapSettings(near=["digits-8-9"], far=["dots"])
+
+
+def test_a_recipe_without_outliers_says_nothing_of_them_or_of_heads(raw):
+    raw["recipes"]["own"] = {
+        "network": {"name": "resnet8"},
+        "epochs": 2,
+        "batch_size": 4,
+        "learning_rate": 0.1,
+        "warmup": 0.2,
+        "augmentation": {"shift": 3},
+        "synthetic": {"from": "sd", "alpha": 0.75},
+        "warm_start": "ce",
+        "outliers": None,
+    }
+    raw["recipes"]["taken-away"] = {"like": "oal", "outliers": None}
+    raw["recipes"]["distilled"] = {"like": "ce", "teacher": {"recipe": "judge", "logit_weight": 4}}
+    raw["precision"] = "float32"
+    plan = Plan(load(raw))
+    assert plan.train_settings(wild(recipe="own")).canonical() == (
+        '{"precision":"float32","recipe":{"augmentation":{"shift":3},"batch_size":4,"epochs":2,"learning_rate":0.1,'
+        '"network":{"name":"resnet8"},"synthetic":{"alpha":0.75,"from":"sd"},"warm_start":"ce","warmup":0.2}}'
+    )
+    for recipe in raw["recipes"]:
+        resolved = json.loads(plan.train_settings(wild(recipe=recipe)).canonical())["recipe"]
+        assert ("outliers" in resolved) == recipe.startswith("oal")
+        assert "head_learning_rate" not in resolved
+    kd, taken_away = (plan.train_settings(wild(recipe=recipe)).canonical() for recipe in ("kd", "taken-away"))
+    assert kd == taken_away
+    distilled = json.loads(plan.train_settings(wild(recipe="distilled")).canonical())["recipe"]
+    assert distilled["teacher"] == {"recipe": "judge"}
+    control = json.loads(plan.train_settings(wild(recipe="oal-random-outliers")).canonical())["recipe"]
+    assert control["outliers"] == {"from": "oal", "take": "other-classes"}
+
+
 def test_models_are_run_over_every_part_but_the_extra_ones(plan):
     parts = ["train", "val", "test", "ood_validation", "digits-8-9", "photos", "textures", "noise"]
     assert plan.evaluated(wild()) == [plan.images("digits", part) for part in parts]
@@ -201,6 +357,8 @@ def test_every_stage_reads_the_settings_it_is_given(plan):
         TrainSettings: plan.train_settings(wild(recipe="sio-sd")),
         ScoreSettings: plan.score_settings(wild()),
         TabulateSettings: plan.tabulate_settings(wild()),
+        ScaleCurveSettings: plan.curve_settings(wild()),
+        MapSettings: plan.map_settings(wild()),
         PlotSettings: plan.plot_settings(wild()),
     }
     for model, settings in models.items():
@@ -229,10 +387,21 @@ def test_tables_and_scores_know_the_roles_of_the_sets(plan):
         ("recipes/more", {"like": "ce", "epochs": 2}, {("train", "more")}),
         ("detectors/knn/k", 3, {("score", "digits")}),
         ("detectors/more", {"kind": "msp"}, {("score", "digits")}),
+        ("outliers/oal/encoder/epochs", 3, {("encoder", "oal")}),
+        ("outliers/oal/boundary/noise", 0.2, {("boundary", "oal")}),
+        ("outliers/oal/latents/scale", "released", {("latents", "oal"), ("curve", "oal")}),
+        ("outliers/oal/latents/sample", {"steps": 3}, {("latents", "oal"), ("curve", "oal")}),
+        ("outliers/oal/gate/percentile", 50, {("gate", "oal")}),
+        ("outliers/oal/gate/wanted_per_class", 3, {("gate", "oal")}),
+        ("outliers/oal/curve/scales", [1.0], {("curve", "oal")}),
+        ("recipes/oal-random-outliers/outliers", {"take": "outliers"}, {("train", "oal-random-outliers")}),
+        ("recipes/oal/outliers/latent_weight", 0.5, {("train", "oal"), ("train", "oal-random-outliers")}),
+        ("recipes/kd/head_learning_rate", 0.01, {("train", name) for name in ("kd", "oal", "oal-random-outliers")}),
+        ("tables/demo-oal/bases", ["kd"], {("tabulate", OAL)}),
         ("tables/demo-sio/title", "another", {("tabulate", TABLE)}),
         ("tables/demo-sio/seeds", [0, 1], {("tabulate", TABLE), ("plot", TABLE)}),
         ("tables/demo-sio/detectors", ["msp"], {("tabulate", TABLE), ("plot", TABLE)}),
-        ("figures", {"dpi": 99}, {("plot", TABLE)}),
+        ("figures", {"dpi": 99}, {("plot", TABLE), ("plot", OAL)}),
         ("generators/biggan/fit/seed", 4, {("fit", "biggan")}),
         ("generators/biggan/sample", {"truncation": 0.5}, {("block", "biggan", 0)}),
         ("generators/sd/sample/guidance", 3.0, {("block", "sd", 0)}),
@@ -246,7 +415,7 @@ def test_tables_and_scores_know_the_roles_of_the_sets(plan):
         ),
         (
             "tables/more",
-            {"datasets": ["digits"], "recipes": ["ce"], "seeds": [9], "detectors": ["msp"], "base": "ce"},
+            {"datasets": ["digits"], "recipes": ["ce"], "seeds": [9], "detectors": ["msp"], "bases": ["ce"]},
             {("tabulate", "more"), ("plot", "more")},
         ),
     ],
@@ -257,8 +426,12 @@ def test_a_change_reaches_the_settings_of_its_own_jobs_alone(raw, plan, path, va
 
 
 def test_a_recipe_changes_with_the_one_it_is_like(raw, plan):
-    recipes = {name for name, recipe in raw["recipes"].items() if recipe.get("like") == "ce"} | {"ce"}
-    assert len(recipes) > 3
+    def owner(name):
+        recipe = raw["recipes"][name]
+        return name if "warmup" in recipe else owner(recipe["like"])
+
+    recipes = {name for name in raw["recipes"] if owner(name) == "ce"}
+    assert 3 < len(recipes) < len(raw["recipes"])  # some have a warmup of their own
     assert changed_jobs(plan, at("recipes/ce/warmup", 0.3, raw)) == {("train", name) for name in recipes}
 
 

@@ -95,7 +95,9 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
         if recipe.synthetic:
             yield from unknown(f"recipes.{name}.synthetic.from", recipe.synthetic.from_, config.generators, "generator")
         if recipe.outliers:
-            yield from unknown(f"recipes.{name}.outliers.from", recipe.outliers.from_, config.outliers, "outliers")
+            yield from unknown(
+                f"recipes.{name}.outliers.from", recipe.outliers.from_, config.outliers, "section of outliers"
+            )
         for key, other in trained_before(config, name):
             yield from unknown(f"recipes.{name}.{key}", other, config.recipes, "recipe")
     for name in config.recipes:
@@ -125,6 +127,9 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
         yield from unknown(f"{path}.gate.classifier", classifier, config.recipes, "recipe")
         if config.assess and config.assess.judge == classifier:
             yield MistakeError(f"{path}.gate.classifier", "is the judge, which must have no part in the gate")
+        gating = config.recipes.get(classifier)
+        if gating and (gating.synthetic or gating.outliers):
+            yield MistakeError(f"{path}.gate.classifier", f"recipe {classifier!r} must learn from real images alone")
     if config.assess:
         yield from unknown("assess.judge", config.assess.judge, config.recipes, "recipe")
         judge = config.recipes.get(config.assess.judge)
@@ -146,7 +151,7 @@ def trained_before(config: Config, recipe: str) -> list[tuple[str, str]]:
 
 
 def circles(config: Config, start: str) -> Iterable[MistakeError]:
-    """The first chain of warm starts and teachers from `start` back to it, told at its first recipe alone."""
+    """The first chain of warm starts, teachers and gates from `start` back to it, told at its first recipe alone."""
     order = list(config.recipes)
     waiting = [(key, [start, other]) for key, other in trained_before(config, start)]
     while waiting:

@@ -24,7 +24,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """'; did you mean ...?' or the list of what is known."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}? (known: {', '.join(names)})" if close else f" (known: {', '.join(names)})"
+    listed = f" (known: {', '.join(names) or 'none'})"
+    return f"; did you mean {close[0]!r}?{listed}" if close else listed
 
 
 def told(error: ValidationError, model: type[BaseModel]) -> list[MistakeError]:

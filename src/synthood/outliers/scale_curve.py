@@ -55,9 +55,8 @@ def main(command_line: Sequence[str] | None = None) -> None:
         with device_for(arguments.gpus) as device:
             pipeline = stable_diffusion.load(arguments.generator).to(device)
             for scale in settings.curve.scales:
-                changed = {"scale": scale, "attempts_per_class": settings.curve.attempts_per_class}
-                latents_settings = settings.latents.model_copy(update=changed)
-                latents, intended, _, _ = outlier_latents(pipeline, description, outliers, labels, latents_settings)
+                moved = settings.latents.model_copy(update={"scale": scale})
+                latents, intended, _, _ = outlier_latents(pipeline, description, outliers, labels, moved)
                 images = stable_diffusion.decoded(pipeline, latents).numpy()
                 logits, _ = logits_and_features(judge, images, torch.device("cpu"))
                 shares = judged_shares(logits.softmax(1).numpy(), intended.numpy())

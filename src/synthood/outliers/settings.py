@@ -1,8 +1,9 @@
 """Settings of the `outliers` section: how outliers are synthesised in latent space (OAL, arXiv 2406.16525)."""
 
+import math
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from synthood.common.settings import Count, Name, Positive, Seed, Settings
 from synthood.generators.settings import StableDiffusionSample
@@ -36,11 +37,20 @@ class BoundarySettings(Settings):
     seed: Seed = 0
 
 
+def a_scale(value: object) -> object:
+    """Passes a length or `released`; says both where it is neither."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value == "released" or (number and 0 < value < math.inf):  # type: ignore[operator]
+        return value
+    raise ValueError(f"expected a number greater than 0 or 'released', got {value!r}")
+
+
 class LatentsSettings(Settings):
     """Latents sampled from prompts whose class word is moved towards an outlier embedding."""
 
     scale: Annotated[
         Annotated[float, Field(gt=0)] | Literal["released"],
+        BeforeValidator(a_scale),
         Field(description="length of the move, in lengths of the word's embedding; released: the outlier itself"),
     ]
     attempts_per_class: Annotated[int, Field(ge=1, description="latents sampled of each class; what the gate sees")]

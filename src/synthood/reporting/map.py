@@ -53,12 +53,12 @@ def draw_map(path: Path, id_points: np.ndarray, id_labels: np.ndarray, classes: 
     figure, axes = plt.subplots(1, 2, figsize=(10.5, 4.8), dpi=110, sharex=True, sharey=True, layout="constrained")
     for axis, names in zip(axes, panels, strict=True):
         flat = plane.transform(id_points)
-        axis.scatter(*flat.T, c=id_labels, cmap="tab10", vmin=0, vmax=9, s=6, alpha=0.5, linewidths=0)
+        axis.scatter(*flat.T, c=id_labels % 10, cmap="tab10", vmin=0, vmax=9, s=6, alpha=0.5, linewidths=0)
         for label, name in enumerate(classes):
             axis.annotate(name, flat[id_labels == label].mean(0), fontsize=8, ha="center")
         for index, name in enumerate(names):
             marker, colour = "x+^vs"[index % 5], ("black", "crimson", "0.45", "darkgreen")[index % 4]
-            points = plane.transform(kinds[name][:: max(1, len(kinds[name]) // SHOWN)])
+            points = plane.transform(kinds[name][:: max(1, -(-len(kinds[name]) // SHOWN))])
             axis.scatter(*points.T, marker=marker, c=colour, s=14, linewidths=0.8, alpha=0.7, label=name)
         axis.legend(fontsize=8, loc="best")
         axis.tick_params(labelsize=7)

@@ -43,6 +43,9 @@ class Distillation(Term):
         if self.projection is not None and settings.feature_form == "cosine":
             distance = cosine_distance(self.projection(batch.features), target)
             losses["feature_distillation"] = settings.feature_weight * distance
+        elif self.projection is not None and len(target) == 1:
+            # The adapter's batch normalisation knows nothing of a batch of one.
+            losses["feature_distillation"] = 0 * batch.features.sum()
         elif self.projection is not None:
             moved = F.log_softmax(self.projection(target), 1)
             distance = F.kl_div(F.log_softmax(batch.features, 1), moved, reduction="batchmean", log_target=True)

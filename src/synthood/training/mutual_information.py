@@ -57,10 +57,12 @@ def gaussian_log_likelihood(mean: Tensor, log_variance: Tensor, target: Tensor) 
 def club(log_likelihood: Tensor) -> Tensor:
     """CLUB (arXiv 2006.12013, equation 9) of log q(y_j|x_i) [N,N], pairs on the diagonal.
 
-    The negative mean leaves the diagonal out, which makes the estimate unbiased.
+    The negative mean leaves the diagonal out, which makes the estimate unbiased; of a single pair it is 0.
     """
     count = len(log_likelihood)
     paired = log_likelihood.diagonal().sum()
+    if count == 1:
+        return 0 * paired
     return paired / count - (log_likelihood.sum() - paired) / (count * (count - 1))
 
 

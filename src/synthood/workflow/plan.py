@@ -93,15 +93,18 @@ class Plan:
         ]
 
     def outlier_pictures(self, names: Iterable[tuple[str, str]] | None = None) -> list[str]:
-        """Gallery and curve of outliers by dataset and section; of all in the configuration where none are named."""
+        """Gallery and curve by dataset and section of outliers, all of them where none are named.
+
+        Without a judge there are no pictures; then what the gate kept.
+        """
         if names is None:
             names = [(dataset, outliers) for dataset in self.config.datasets for outliers in self.config.outliers]
-        return [
-            f"results/{dataset}/outliers/{outliers}/{picture}.png"
-            for dataset, outliers in names
-            for picture in (["gallery", "curve"] if self.config.outliers[outliers].curve else ["gallery"])
-            if self.config.assess
-        ]
+        made = []
+        for dataset, outliers in names:
+            files = ["gallery.png"] if self.config.assess else ["gate.safetensors"]
+            files += ["curve.png"] if self.config.assess and self.config.outliers[outliers].curve else []
+            made += [f"results/{dataset}/outliers/{outliers}/{file}" for file in files]
+        return made
 
     def table_outliers(self, table: str) -> list[str]:
         """Pictures of the outliers behind a table, and the map of its first recipe that contrasts both kinds."""
@@ -198,7 +201,8 @@ class Plan:
         outliers = self.config.outliers[wildcards.outliers]
         if outliers.curve is None:
             raise ValueError(f"outliers.{wildcards.outliers} has no section `curve`")
-        return ScaleCurveSettings(latents=outliers.latents, curve=outliers.curve)
+        attempts = {"attempts_per_class": outliers.curve.attempts_per_class}
+        return ScaleCurveSettings(latents=outliers.latents.model_copy(update=attempts), curve=outliers.curve)
 
     def map_settings(self, wildcards: Wildcards) -> MapSettings:
         dataset = self.config.datasets[wildcards.dataset]

@@ -1,0 +1,99 @@
+"""Figures of outliers: by hand, and the stage from small files."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from synthood.common.tensors import Arrays, write_tensors
+from synthood.outliers import assess_outliers
+from synthood.outliers.assess_outliers import assessed, heading, rounded
+from synthood.training.model import Classifier, logits_and_features
+
+CLASSES = ["cat", "dog"]
+BOUNDARY: Arrays = {
+    "labels": np.array([0, 0, 1, 1]),
+    "among_candidates": np.array([1.0, 0.9975, 0.995, 1.0], np.float32),
+    "among_id": np.array([0.5, 1.0, 0.75, 1.0], np.float32),
+}
+
+
+@pytest.fixture
+def verdict() -> Arrays:
+    """Three latents of cats, of which two are accepted, and two of dogs, of which one is."""
+    return {
+        "labels": np.array([0, 0, 0, 1, 1]),
+        "accepted": np.array([True, False, True, False, True]),
+        "kept": np.array([0, 4]),
+        "images": np.random.default_rng(1).integers(0, 256, (5, 16, 16, 3), np.uint8),
+    }
+
+
+def test_figures_by_hand(verdict: Arrays) -> None:
+    """The judge: a dog surely, a cat, a cat, a dog, a cat unsurely."""
+    posteriors = np.array([[0.05, 0.95], [0.99, 0.01], [0.6, 0.4], [0.2, 0.8], [0.7, 0.3]])
+    assert assessed(verdict, BOUNDARY, posteriors, CLASSES) == {
+        "boundary_embeddings": 4,
+        "percentile_among_candidates": 0.9981,
+        "percentile_among_id": 0.8125,
+        "share_within_id": 0.5,
+        "latents": 5,
+        "kept": 2,
+        "rejected_share": {"cat": 0.3333, "dog": 0.5},
+        "before_gate": {"intended_share": 0.6, "other_class_share": 0.4, "surely_other_class_share": 0.2},
+        "after_gate": {"intended_share": 0.3333, "other_class_share": 0.6667, "surely_other_class_share": 0.3333},
+    }
+
+
+def test_nothing_accepted_is_no_number(verdict: Arrays) -> None:
+    verdict |= {"accepted": np.zeros(5, bool), "kept": np.zeros(0, np.int64)}
+    figures = assessed(verdict, BOUNDARY, np.full((5, 2), 0.5), CLASSES)
+    assert figures["rejected_share"] == {"cat": 1.0, "dog": 1.0}
+    after = figures["after_gate"]
+    assert isinstance(after, dict)
+    assert all(math.isnan(value) for value in after.values())
+
+
+def test_rounded_reaches_every_depth_and_leaves_counts_alone() -> None:
+    assert rounded({"a": 0.123456, "b": {"c": {"d": 2 / 3}}, "n": 7}) == {
+        "a": 0.1235,
+        "b": {"c": {"d": 0.6667}},
+        "n": 7,
+    }
+
+
+def test_heading_tells_the_shares_before_and_after_the_gate() -> None:
+    figures = {
+        "before_gate": {"intended_share": 0.6, "surely_other_class_share": 0.25},
+        "after_gate": {"intended_share": 0.012, "surely_other_class_share": 0.0},
+    }
+    assert heading("oal", figures) == (
+        "oal: intended class 60.0% before the gate, 1.2% after; surely another ID class 25.0%, 0.0%"
+    )
+
+
+def test_the_stage_writes_figures_and_gallery(
+    verdict: Arrays, judge: Classifier, judge_file: Path, train_file: Path, tmp_path: Path
+) -> None:
+    write_tensors(tmp_path / "gate", verdict, {"classes": CLASSES})
+    write_tensors(tmp_path / "boundary", BOUNDARY, {"classes": CLASSES})
+    outputs = [tmp_path / "assessment.json", tmp_path / "gallery.png"]
+    arguments = {
+        "gate": tmp_path / "gate",
+        "boundary": tmp_path / "boundary",
+        "train": train_file,
+        "judge": judge_file,
+        "title": "oal",
+    }
+    line = [part for key, value in arguments.items() for part in (f"--{key}", str(value))]
+    assess_outliers.main([*line, "--output", *map(str, outputs)])
+    logits, _ = logits_and_features(judge, verdict["images"], torch.device("cpu"))
+    expected = assessed(verdict, BOUNDARY, logits.softmax(1).numpy(), CLASSES)
+    assert json.loads(outputs[0].read_text()) == expected
+    with Image.open(outputs[1]) as picture:
+        assert picture.format == "PNG"
+        assert picture.width > 500
