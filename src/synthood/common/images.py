@@ -14,12 +14,13 @@ OOD_LABEL = -1
 
 @dataclass
 class ImageSet:
-    """Images uint8 [N,H,W,3], labels int64 [N] (index into `classes`, or -1 for OOD), extra columns of length N."""
+    """Images uint8 [N,H,W,3], labels int64 [N] (index into `classes`, or -1: OOD), columns of length N, and remarks."""
 
     images: np.ndarray
     labels: np.ndarray
     classes: list[str]
     columns: dict[str, np.ndarray] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -56,7 +57,8 @@ def write_images(path: Path, images: ImageSet) -> None:
     """Writes a checked image set; sample i of part p is `p/i` from here on."""
     images.check(path)
     columns = {"pixel_sha256": pixel_sha256(images.images), **images.columns}
-    write_tensors(path, {"images": images.images, "labels": images.labels, **columns}, {"classes": images.classes})
+    header = {"classes": images.classes} | ({"notes": images.notes} if images.notes else {})
+    write_tensors(path, {"images": images.images, "labels": images.labels, **columns}, header)
 
 
 def read_images(path: Path) -> ImageSet:
@@ -66,7 +68,10 @@ def read_images(path: Path) -> ImageSet:
     if not {"images", "labels"} <= arrays.keys() or not isinstance(classes, list):
         raise SynthoodError(f"{path}: not an image set (it holds {', '.join(arrays)})")
     images, labels = arrays.pop("images"), arrays.pop("labels")
-    return ImageSet(images, labels, classes, arrays).check(path)
+    notes = header.get("notes", [])
+    if not isinstance(notes, list):
+        raise SynthoodError(f"{path}: not an image set (its notes are {type(notes).__name__})")
+    return ImageSet(images, labels, classes, arrays, notes).check(path)
 
 
 def concatenate(sets: list[ImageSet]) -> ImageSet:

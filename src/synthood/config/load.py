@@ -111,6 +111,9 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
             for index, part in enumerate(generator.fit.also):
                 for dataset in config.datasets.values():
                     yield from unknown(f"generators.{name}.fit.also.{index}", part, dataset.extra, "extra set")
+    for name, dataset in config.datasets.items():
+        if config.generators and dataset.id.class_count is None:
+            yield MistakeError(f"datasets.{name}.id.classes", "name them; generators make so many images of each")
     for name, outliers in config.outliers.items():
         path = f"outliers.{name}"
         yield from unknown(f"{path}.generator", outliers.generator, config.generators, "generator")

@@ -201,13 +201,15 @@ class Plan:
     def parts(self) -> set[str]:
         """Every part of every dataset."""
         datasets = self.config.datasets.values()
-        return {part for dataset in datasets for part in [*dataset.evaluated_parts, *dataset.extra]}
+        return {part for d in datasets for part in [*d.evaluated_parts, *d.extra, *d.shifted]}
 
     def _sets(self, datasets: Iterable[str], role: Literal["near", "far"]) -> dict[str, list[str]]:
         return {name: list(getattr(self.config.datasets[name], role)) for name in datasets}
 
     def _block_counts(self, dataset: str, generator: str) -> list[int]:
         classes = self.config.datasets[dataset].id.class_count
+        if classes is None:
+            raise ValueError(f"the classes of {dataset} are not known before its data is there")
         return self.config.generators[generator].block_counts(classes)
 
     def _assess(self) -> Any:
