@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from synthood.config.benchmarks import expanded
 from synthood.config.like import resolved
 from synthood.config.messages import SHOWN, MistakeError, nearest, told
 from synthood.config.models import Config
@@ -19,6 +20,8 @@ def load(raw: Mapping[str, Any], source: str = "config") -> Config:
     try:
         refuse_foreign_values(raw, "")
         plain = json.loads(json.dumps(raw))
+        if "datasets" in plain:
+            plain["datasets"] = expanded(plain["datasets"])
         own = plain.get("recipes")
         if isinstance(own, dict):
             plain["recipes"] = resolved(own)

@@ -110,9 +110,9 @@ class Imglist(Files):
 class ListCounts(Settings):
     """Lines of an ID benchmark's three lists."""
 
-    train: Count
-    val: Count
-    test: Count
+    train: Count | None = None
+    val: Count | None = None
+    test: Count | None = None
 
 
 class IdImglist(Files):

@@ -95,7 +95,7 @@ def id_list(settings: IdImglist, part: Literal["train", "val", "test"]) -> tuple
     if labels.min() < 0:
         raise SynthoodError(f"{name}: {paths[int(labels.argmin())]} has label -1, but ID images need classes")
     classes = settings.classes if isinstance(settings.classes, list) else _folder_names(paths, labels, name)
-    if isinstance(settings.classes, int) and settings.labels is None and len(classes) != settings.classes:
+    if isinstance(settings.classes, int) and len(classes) != settings.classes:
         raise SynthoodError(f"{name}: labels of {len(classes)} classes, the configuration says {settings.classes}")
     untaught = np.setdiff1d(np.arange(len(classes)), labels)
     if untaught.size:
