@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import v2
 
-from synthood.data.decode import BadImageError, decode, fitted, read_images_of
+from synthood.data.decode import BadImageError, Reading, decode, fitted
 from synthood.data.file_settings import Files
 from synthood.data.listing import Listing
 from synthood.errors import SynthoodError
@@ -28,6 +28,14 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
 
 def listing(files: list[Path]) -> Listing:
     return Listing(files, np.zeros(len(files), np.int64), ["a"], "a list")
+
+
+def read(files: Listing, how: Files, threads: int = 1) -> tuple[np.ndarray, list[str]]:
+    """All images of a listing, and what was skipped."""
+    reading = Reading(files, how, threads)
+    images = np.stack(list(reading))
+    assert len(reading.labels) == len(images)
+    return images, reading.skipped
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
@@ -115,15 +123,15 @@ def test_a_bad_image_is_named_or_skipped_and_listed(tmp_path, name):
     good.write_bytes(encoded(Image.fromarray(RGB)))
     bad.write_bytes(content)
     with pytest.raises(SynthoodError, match=message) as caught:
-        read_images_of(listing([good, bad]), PLAIN)
+        read(listing([good, bad]), PLAIN)
     assert str(caught.value).startswith(f"{bad}: ")
     assert "`on_bad_image: skip`" in str(caught.value)
-    made, skipped = read_images_of(listing([good, bad, good]), Files(path=".", on_bad_image="skip"), threads=2)
-    np.testing.assert_array_equal(made.images, [RGB, RGB])
+    made, skipped = read(listing([good, bad, good]), Files(path=".", on_bad_image="skip"), threads=2)
+    np.testing.assert_array_equal(made, [RGB, RGB])
     assert len(skipped) == 1
     assert skipped[0].startswith(f"{bad}: ")
     with pytest.raises(SynthoodError, match="none of 1 images is readable"):
-        read_images_of(listing([bad]), Files(path=".", on_bad_image="skip"))
+        read(listing([bad]), Files(path=".", on_bad_image="skip"))
 
 
 def test_a_wide_image_of_20000_px_is_resized():
@@ -135,14 +143,14 @@ def test_missing_files_and_mixed_sizes_are_errors(tmp_path):
     first, second = tmp_path / "a.png", tmp_path / "b c é.png"
     first.write_bytes(encoded(Image.fromarray(RGB)))
     with pytest.raises(SynthoodError, match=r"b c é.png: not found, but named by a list"):
-        read_images_of(listing([first, second]), PLAIN)
+        read(listing([first, second]), PLAIN)
     second.write_bytes(encoded(Image.fromarray(RGB[:, :9])))
     with pytest.raises(SynthoodError, match=r"b c é.png: 9x12 px, the first 16x12; set `size`"):
-        read_images_of(listing([first, second]), PLAIN)
-    made, _ = read_images_of(listing([first, second]), Files(path=".", size=8))
-    assert made.images.shape == (2, 8, 8, 3)
+        read(listing([first, second]), PLAIN)
+    made, _ = read(listing([first, second]), Files(path=".", size=8))
+    assert made.shape == (2, 8, 8, 3)
     with pytest.raises(SynthoodError, match="no images"):
-        read_images_of(listing([]), PLAIN)
+        read(listing([]), PLAIN)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -172,4 +180,4 @@ def test_the_number_of_threads_changes_nothing(draw, tmp_path):
     expected = [draw(f"{i}.png") for i in range(150)]
     files = [tmp_path / f"{i}.png" for i in range(150)]
     for threads in (1, 3):
-        np.testing.assert_array_equal(read_images_of(listing(files), PLAIN, threads)[0].images, expected)
+        np.testing.assert_array_equal(read(listing(files), PLAIN, threads)[0], expected)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from synthood.data.decode import read_images_of
+from synthood.data.decode import Reading
 from synthood.data.file_settings import Folders, IdFolders
 from synthood.data.files import listed
 from synthood.data.prepare import prepare
@@ -131,7 +131,7 @@ def test_links_are_followed_and_circles_told(draw, tmp_path):
     (tmp_path / "elsewhere/self.png").symlink_to(tmp_path / "elsewhere/self.png")
     listing, _ = listed(Folders(kind="folders", path=str(tmp_path / "set")), "far")
     with pytest.raises(SynthoodError, match=r"self.png: cannot be read"):
-        read_images_of(listing, Folders(kind="folders", path="."))
+        list(Reading(listing, Folders(kind="folders", path=".")))
 
 
 def test_prepare_tells_what_it_skipped(draw, tmp_path):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synthood.common.images import ImageSet
+from synthood.common.encoded import LARGEST_RAW
 from synthood.data.file_settings import Files
 from synthood.data.listing import Listing
 from synthood.errors import SynthoodError
@@ -97,34 +97,49 @@ def fitted(image: "Image", size: int | None, resize: int | None) -> "Image":
     return image.crop((left, top, left + size, top + size)) if image.size != (size, size) else image
 
 
-def read_images_of(listing: Listing, settings: Files, threads: int = 1) -> tuple[ImageSet, list[str]]:
-    """The decoded images of a listing, and what was skipped and why.
+class Reading:
+    """Decodes a listing in its order; `kept` and `skipped` fill while it is iterated.
 
-    Raises where an image is bad and `on_bad_image` is `error`, where all are, and where sizes differ or exceed 64 px.
+    Raises where an image is bad and `on_bad_image` is `error`, where all are, and where sizes differ, or exceed 64 px
+    without having been asked for.
     """
-    if not len(listing):
-        raise SynthoodError(f"{listing.origin}: no images")
-    skipped: list[str] = []
-    kept, arrays = [], []
-    shape: tuple[int, ...] | None = None
-    for index, found in enumerate(_decoded(listing, settings, threads)):
-        if isinstance(found, BadImageError):
-            if settings.on_bad_image == "error":
-                raise SynthoodError(f"{found} (`on_bad_image: skip` leaves such images out)") from found
-            skipped.append(str(found))
-            continue
-        name = listing.images[index] if isinstance(listing.images, list) else f"{listing.origin}, image {index}"
-        shape = shape or found.shape
-        if found.shape != shape:
-            sides = f"{found.shape[1]}x{found.shape[0]} px, the first {shape[1]}x{shape[0]}"
+
+    def __init__(self, listing: Listing, settings: Files, threads: int = 1) -> None:
+        if not len(listing):
+            raise SynthoodError(f"{listing.origin}: no images")
+        self.listing, self.settings, self.threads = listing, settings, threads
+        self.kept: list[int] = []
+        self.skipped: list[str] = []
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        shape: tuple[int, ...] | None = None
+        for index, found in enumerate(_decoded(self.listing, self.settings, self.threads)):
+            if isinstance(found, BadImageError):
+                if self.settings.on_bad_image == "error":
+                    raise SynthoodError(f"{found} (`on_bad_image: skip` leaves such images out)") from found
+                self.skipped.append(str(found))
+                continue
+            shape = shape or found.shape
+            self._check(index, found.shape, shape)
+            self.kept.append(index)
+            yield found
+        if not self.kept:
+            count, origin = len(self.listing), self.listing.origin
+            raise SynthoodError(f"{origin}: none of {count} images is readable; the first: {self.skipped[0]}")
+
+    def _check(self, index: int, shape: tuple[int, ...], first: tuple[int, ...]) -> None:
+        images = self.listing.images
+        name = images[index] if isinstance(images, list) else f"{self.listing.origin}, image {index}"
+        if shape != first:
+            sides = f"{shape[1]}x{shape[0]} px, the first {first[1]}x{first[0]}"
             raise SynthoodError(f"{name}: {sides}; set `size`")
-        if max(shape[:2]) > 64:
-            raise SynthoodError(f"{name}: {shape[1]}x{shape[0]} px; set `size` to 64 or less")
-        kept.append(index)
-        arrays.append(found)
-    if not kept:
-        raise SynthoodError(f"{listing.origin}: none of {len(listing)} images is readable; the first: {skipped[0]}")
-    return ImageSet(np.stack(arrays), listing.labels[kept], listing.classes), skipped
+        if max(shape[:2]) > LARGEST_RAW and self.settings.size is None:
+            raise SynthoodError(f"{name}: {shape[1]}x{shape[0]} px; set `size`, and images are resized and cut once")
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Labels int64 of the images that came."""
+        return self.listing.labels[self.kept]
 
 
 def _decoded(listing: Listing, settings: Files, threads: int) -> Iterator[np.ndarray | BadImageError]:

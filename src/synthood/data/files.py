@@ -1,9 +1,14 @@
 """From a source in files to an image set, whatever its layout."""
 
-from typing import Literal, cast
+from pathlib import Path
+from typing import Any, Literal, cast
 
-from synthood.common.images import ImageSet
-from synthood.data.decode import read_images_of
+import numpy as np
+
+from synthood.common.encoded import LARGEST_RAW, write_encoded
+from synthood.common.images import OOD_LABEL, ImageSet, check_labels
+from synthood.common.settings import Settings
+from synthood.data.decode import Reading
 from synthood.data.file_settings import (
     Files,
     Folders,
@@ -26,10 +31,35 @@ from synthood.errors import SynthoodError
 def from_files(settings: Files, part: str, ood: bool, threads: int = 1) -> ImageSet:
     """The decoded images of one part; its notes list what was skipped or differs from what was reported."""
     listing, notes = listed(settings, part)
-    images, skipped = read_images_of(listing, settings, threads)
-    made = ImageSet.out_of_distribution(images.images) if ood else images
-    made.notes = notes + skipped
+    reading = Reading(listing, settings, threads)
+    images = np.stack(list(reading))
+    made = ImageSet.out_of_distribution(images) if ood else ImageSet(images, reading.labels, listing.classes)
+    made.notes = notes + reading.skipped
     return made
+
+
+def is_large(settings: Settings) -> bool:
+    """Whether a source's images are too large to be stored as pixels."""
+    return isinstance(settings, Files) and settings.size is not None and settings.size > LARGEST_RAW
+
+
+def write_large(
+    path: Path, settings: Files, part: str, ood: bool, threads: int
+) -> tuple[np.ndarray, list[str], list[str]]:
+    """Writes the images of one part encoded, without ever holding them all; gives labels, classes and notes."""
+    listing, notes = listed(settings, part)
+    reading = Reading(listing, settings, threads)
+    classes = [] if ood else listing.classes
+
+    def rest() -> tuple[np.ndarray, dict[str, Any]]:
+        labels = np.full(len(reading.kept), OOD_LABEL, np.int64) if ood else reading.labels
+        check_labels(labels, classes, path)
+        found = notes + reading.skipped
+        return labels, {"classes": classes} | ({"notes": found} if found else {})
+
+    write_encoded(path, reading, threads, rest)
+    labels, header = rest()
+    return labels, classes, header.get("notes", [])
 
 
 def listed(settings: Files, part: str) -> tuple[Listing, list[str]]:

@@ -11,7 +11,7 @@ from synthood.data.arrays import read_npz, split_arrays
 from synthood.data.digits import extra_digits, id_split, shuffled_quadrants
 from synthood.data.far import noise, photo_patches, textures
 from synthood.data.file_settings import Files
-from synthood.data.files import from_files
+from synthood.data.files import from_files, is_large, write_large
 from synthood.data.settings import (
     Arrays,
     Digits,
@@ -56,22 +56,29 @@ def id_part(source: IdDigits | IdArrays, part: str) -> ImageSet:
     return id_split(source)[part] if isinstance(source, IdDigits) else split_arrays(source, part)
 
 
-def imbalance(images: ImageSet) -> str:
+def imbalance(labels: np.ndarray, classes: list[str]) -> str:
     """The smallest and the largest class, where they differ."""
-    counts = np.bincount(images.labels[images.labels >= 0], minlength=len(images.classes))
+    counts = np.bincount(labels[labels >= 0], minlength=len(classes))
     if not counts.size or counts.min() == counts.max():
         return ""
     low, high = int(counts.argmin()), int(counts.argmax())
-    return f"; {counts[low]} of {images.classes[low]} to {counts[high]} of {images.classes[high]}"
+    return f"; {counts[low]} of {classes[low]} to {counts[high]} of {classes[high]}"
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
     def work(job: stage.Job) -> None:
-        images = prepare(PartSettings.parse(job.arguments.settings), job.arguments.threads)
-        with job.writing(job.arguments.output[0]) as path:
-            write_images(path, images)
-        print(f"{job.arguments.output[0]}: {len(images)} images of {len(images.classes)} classes{imbalance(images)}")
-        for note in images.notes:
+        settings, threads = PartSettings.parse(job.arguments.settings), job.arguments.threads
+        output = job.arguments.output[0]
+        if isinstance(source := settings.source, Files) and is_large(source):
+            with job.writing(output) as path:
+                labels, classes, notes = write_large(path, source, settings.part, settings.ood, threads)
+        else:
+            images = prepare(settings, threads)
+            labels, classes, notes = images.labels, images.classes, images.notes
+            with job.writing(output) as path:
+                write_images(path, images)
+        print(f"{output}: {len(labels)} images of {len(classes)} classes{imbalance(labels, classes)}")
+        for note in notes:
             print(f"note: {note}")
 
     stage.run(stage.parser(__doc__), work, command_line)
