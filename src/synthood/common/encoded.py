@@ -142,6 +142,8 @@ def open_encoded(path: Path, threads: int = 0) -> tuple[EncodedImages, dict[str,
             (length,) = file.get_slice("encoded").get_shape()
         height, width = header["side"]
         offsets = arrays.pop("offsets")
+        if not {"labels", "pixel_sha256"} <= arrays.keys() or not isinstance(header["classes"], list):
+            raise ValueError(f"it holds {', '.join(arrays)}")
         data = np.memmap(path, np.uint8, "r", path.stat().st_size - length, (length,))
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise SynthoodError(f"{path}: not a file of encoded images ({error}); delete it and run again") from error

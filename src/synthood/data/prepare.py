@@ -69,6 +69,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
     def work(job: stage.Job) -> None:
         settings, threads = PartSettings.parse(job.arguments.settings), job.arguments.threads
         output = job.arguments.output[0]
+        job.facts["raw"] = job.arguments.raw
         if isinstance(source := settings.source, Files) and is_large(source):
             with job.writing(output) as path:
                 labels, classes, notes = write_large(path, source, settings.part, settings.ood, threads)
@@ -81,7 +82,11 @@ def main(command_line: Sequence[str] | None = None) -> None:
         for note in notes:
             print(f"note: {note}")
 
-    stage.run(stage.parser(__doc__), work, command_line)
+    parser = stage.parser(__doc__)
+    parser.add_argument(
+        "--raw", nargs="?", const="", default="", help="state of the raw files when the job was planned, to be recorded"
+    )
+    stage.run(parser, work, command_line)
 
 
 if __name__ == "__main__":

@@ -12,19 +12,9 @@ import numpy as np
 from synthood.data.file_settings import IdTorchvision, Torchvision
 from synthood.data.folders import class_folders, class_names
 from synthood.data.imglist import read_text
+from synthood.data.layouts import PLACES, root_of
 from synthood.data.listing import Listing, Splits
 from synthood.errors import SynthoodError
-
-PLACES = {
-    "cifar10": "cifar-10-batches-py",
-    "cifar100": "cifar-100-python",
-    "svhn": "",
-    "mnist": "MNIST/raw",
-    "fashion-mnist": "FashionMNIST/raw",
-    "dtd": "dtd/dtd",
-    "imagenet": "",
-}
-"""Where each lies below the folder that torchvision calls `root`."""
 
 FASHION = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
 
@@ -40,7 +30,7 @@ def layout_splits(settings: IdTorchvision) -> Splits:
 
 
 def _splits(kind: str, path: Path) -> Splits:
-    place = root_of(kind, path)
+    place = existing_root(kind, path)
     match kind:
         case "cifar10":
             batches = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
@@ -59,14 +49,12 @@ def _splits(kind: str, path: Path) -> Splits:
             return {name: partial(_idx, place, start, words) for name, start in (("train", "train"), ("test", "t10k"))}
 
 
-def root_of(kind: str, path: Path) -> Path:
-    """The folder that holds a layout's files; `path` may be it or what torchvision calls `root`."""
-    place = path / PLACES[kind]
-    if place.is_dir():
-        return place
-    if PLACES[kind] and path.is_dir() and path.as_posix().endswith(PLACES[kind]):
-        return path
-    raise SynthoodError(f"{place}: not found; give the folder that holds {PLACES[kind] or 'the files'} as `path`")
+def existing_root(kind: str, path: Path) -> Path:
+    """The folder that holds a layout's files; raises where there is none."""
+    place = root_of(kind, path)
+    if not place.is_dir():
+        raise SynthoodError(f"{place}: not found; give the folder that holds {PLACES[kind] or 'the files'} as `path`")
+    return place
 
 
 class _PlainUnpickler(pickle.Unpickler):

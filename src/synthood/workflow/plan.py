@@ -1,10 +1,12 @@
 """What the rules ask of a configuration: paths of artefacts, and the settings each job depends on."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from synthood.common.settings import Settings
 from synthood.config.models import Config
+from synthood.data import raw
 from synthood.data.settings import PartSettings, ShuffledQuadrants
 from synthood.evaluation.settings import ScoreSettings
 from synthood.generators.settings import (
@@ -139,13 +141,29 @@ class Plan:
     # Settings of jobs
 
     def part_settings(self, wildcards: Wildcards) -> PartSettings:
-        dataset = self.config.datasets[wildcards.dataset]
-        source = dataset.source(wildcards.part)
+        return self._part_settings(wildcards.dataset, wildcards.part)
+
+    def _part_settings(self, dataset_name: str, part: str) -> PartSettings:
+        dataset = self.config.datasets[dataset_name]
+        source = dataset.source(part)
         validation = dataset.id if isinstance(source, ShuffledQuadrants) else None
-        ood = wildcards.part in (*dataset.ood_sets, "ood_validation")
-        return PartSettings.model_validate(
-            {"part": wildcards.part, "ood": ood, "source": source, "validation": validation}
-        )
+        ood = part in (*dataset.ood_sets, "ood_validation")
+        return PartSettings.model_validate({"part": part, "ood": ood, "source": source, "validation": validation})
+
+    def raw_state(self, wildcards: Wildcards) -> str:
+        """A digest of the raw files of a part, so that a change of them is noticed."""
+        return raw.state(self.part_settings(wildcards), Path(self.images(wildcards.dataset, wildcards.part)))
+
+    def missing_raw(self) -> list[str]:
+        """What is not there of the raw files of the tables to be built, once each, for parts that are not made yet."""
+        found = []
+        for name in dict.fromkeys(d for table in self.config.build for d in self.config.tables[table].datasets):
+            dataset = self.config.datasets[name]
+            for part in [*dataset.evaluated_parts, *dataset.extra]:
+                if not Path(self.images(name, part)).exists():
+                    settings = self._part_settings(name, part)
+                    found += [f"{path} (datasets.{name}, {part})" for path in raw.missing(settings)]
+        return list({text.partition(" (")[0]: text for text in found}.values())
 
     def fit_settings(self, wildcards: Wildcards) -> FitSettings:
         generator = self.config.generators[wildcards.generator]
