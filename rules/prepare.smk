@@ -11,7 +11,7 @@ rule prepare:
         "results/logs/prepare/{dataset}-{part}.log",
     conda:
         "../envs/torch.yaml"
-    threads: 1
+    threads: plan.prepare_threads
     resources:
         mem_mb=2000,
         runtime=30,

@@ -34,9 +34,11 @@ def raw_paths(settings: PartSettings) -> list[Path]:
     part = "val" if settings.validation else settings.part
     match source:
         case IdArrays():
-            return [Path(source.train if part == "train" else source.test)]
-        case Arrays() | Folders() | IdFolders() | Manifest() | IdManifest():
+            return _with_labels(Path(source.train if part == "train" else source.test))
+        case Folders() | IdFolders() | Manifest() | IdManifest():
             return [Path(source.path)]
+        case Arrays():
+            return _with_labels(Path(source.path))
         case Imglist():
             return [Path(source.list), Path(source.path)]
         case IdImglist():
@@ -47,6 +49,12 @@ def raw_paths(settings: PartSettings) -> list[Path]:
             return files_of(source.kind, Path(source.path), source.split)
         case _:
             return []
+
+
+def _with_labels(path: Path) -> list[Path]:
+    """An array, and the labels beside `images.npy` where there are some."""
+    beside = path.with_name(path.name.replace("images", "labels"))
+    return [path, beside] if path.suffix == ".npy" and beside != path and beside.exists() else [path]
 
 
 def missing(settings: PartSettings) -> list[Path]:

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 from synthood.common.settings import Settings
 from synthood.config.models import Config
 from synthood.data import raw
+from synthood.data.file_settings import Files
 from synthood.data.settings import PartSettings, ShuffledQuadrants
 from synthood.evaluation.settings import ScoreSettings
 from synthood.generators.settings import (
@@ -153,6 +154,10 @@ class Plan:
     def raw_state(self, wildcards: Wildcards) -> str:
         """A digest of the raw files of a part, so that a change of them is noticed."""
         return raw.state(self.part_settings(wildcards), Path(self.images(wildcards.dataset, wildcards.part)))
+
+    def prepare_threads(self, wildcards: Wildcards) -> int:
+        """Threads that decode image files; the images do not depend on their number."""
+        return 4 if isinstance(self.part_settings(wildcards).source, Files) else 1
 
     def missing_raw(self) -> list[str]:
         """What is not there of the raw files of the tables to be built, once each, for parts that are not made yet."""
