@@ -87,6 +87,14 @@ def test_photographs_are_turned_upright_where_asked(orientation, turns):
     np.testing.assert_array_equal(decode(content, "x", Files(path=".", upright=False)), RGB)
 
 
+def test_a_phones_photograph_with_a_second_picture_is_its_first():
+    second = Image.fromarray(RGB[::-1])
+    content = encoded(Image.fromarray(RGB), "MPO", save_all=True, append_images=[second], quality=95)
+    np.testing.assert_array_equal(
+        decode(content, "x", PLAIN), decode(encoded(Image.fromarray(RGB), "JPEG", quality=95), "x", PLAIN)
+    )
+
+
 def animated() -> bytes:
     frames = [Image.new("RGB", (10, 10), colour) for colour in ("red", "blue")]
     return encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
@@ -112,6 +120,7 @@ BAD = {
     "thin.png": (encoded(Image.new("RGB", (500, 7))), "500x7 px, less than 8 a side"),
     "huge.png": (huge(20_000, 20_000), "more than 89 megapixels"),
     "large.png": (huge(12_000, 12_000), "more than 89 megapixels"),
+    "drawing.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\n", "not an image file"),
     "float.tif": (encoded(Image.fromarray(np.ones((9, 9), np.float32)), "TIFF"), "floating-point"),
 }
 

@@ -143,6 +143,15 @@ def test_some_labels_are_numbered_anew(benchmark):
         listed(id_settings(benchmark, labels=[1, 7]), "train")
 
 
+@pytest.mark.parametrize(("part", "other"), [("val", "train"), ("test", "val"), ("test", "train")])
+def test_an_image_may_stand_in_one_part_alone(benchmark, part, other):
+    line = (benchmark / f"{other}.txt").read_text().splitlines()[0]
+    with (benchmark / f"{part}.txt").open("a") as stream:
+        stream.write(line + "\n")
+    with pytest.raises(SynthoodError, match=rf"{part}.txt: {line.split()[0]} stands in .*{other}.txt as well"):
+        listed(id_settings(benchmark), part)
+
+
 def test_what_does_not_fit_is_named(benchmark):
     (benchmark / "test.txt").write_text("own/test/a/3.png 0\nown/test/b/4.png 3\n")
     with pytest.raises(SynthoodError, match=r"test.txt: label 3 of own/test/b/4.png is not one of the 3 classes"):

@@ -21,6 +21,8 @@ from synthood.errors import SynthoodError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000")
+"""What is read; Pillow would hand some others to outside programs."""
 SMALLEST = 8
 """Shorter images than this say nothing at any size."""
 LARGEST = 89_000_000
@@ -38,7 +40,7 @@ def decode(content: bytes, name: object, settings: Files) -> np.ndarray:
     if not content:
         raise BadImageError(f"{name}: an empty file")
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             _refuse(image, name)
             return np.asarray(fitted(_rgb(_turned(image, settings.upright)), settings.size, settings.resize))
     except UnidentifiedImageError as error:

@@ -145,6 +145,7 @@ class Torchvision(Files):
     """A data set as torchvision lays it out below the path."""
 
     kind: TorchvisionName
+    upright: Annotated[bool, Field(description="turn as the EXIF data says; torchvision does not")] = False
     split: Annotated[Literal["train", "test"], Field(description="which images")] = "test"
 
 
@@ -152,6 +153,7 @@ class IdTorchvision(Files, IdShares):
     """ID images as torchvision lays them out below the path; val is taken out of the test images."""
 
     kind: TorchvisionName
+    upright: Annotated[bool, Field(description="turn as the EXIF data says; torchvision does not")] = False
 
     @property
     def class_count(self) -> int:

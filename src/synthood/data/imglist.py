@@ -100,6 +100,14 @@ def id_list(settings: IdImglist, part: Literal["train", "val", "test"]) -> tuple
     untaught = np.setdiff1d(np.arange(len(classes)), labels)
     if untaught.size:
         raise SynthoodError(f"{name}: no training image of class {classes[untaught[0]]!r}")
+    known = {"train": set(paths)}
+    if part != "train":
+        known |= {other: set(_lines(settings.of_part(other))[0]) for other in ("val", "test")}
+    for other in known.keys() - {part}:
+        if part in known and (shared := known[part] & known[other]):
+            raise SynthoodError(
+                f"{getattr(settings, part)}: {min(shared)} stands in {getattr(settings, other)} as well"
+            )
     return list_set(settings.of_part(part), classes)
 
 
