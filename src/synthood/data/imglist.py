@@ -100,15 +100,19 @@ def id_list(settings: IdImglist, part: Literal["train", "val", "test"]) -> tuple
     untaught = np.setdiff1d(np.arange(len(classes)), labels)
     if untaught.size:
         raise SynthoodError(f"{name}: no training image of class {classes[untaught[0]]!r}")
-    known = {"train": set(paths)}
     if part != "train":
-        known |= {other: set(_lines(settings.of_part(other))[0]) for other in ("val", "test")}
-    for other in known.keys() - {part}:
-        if part in known and (shared := known[part] & known[other]):
-            raise SynthoodError(
-                f"{getattr(settings, part)}: {min(shared)} stands in {getattr(settings, other)} as well"
-            )
+        _apart(settings, part, set(paths))
     return list_set(settings.of_part(part), classes)
+
+
+def _apart(settings: IdImglist, part: Literal["val", "test"], train: set[str]) -> None:
+    """Raises where an image of a held-out list stands in another list as well."""
+    other: Literal["val", "test"] = "test" if part == "val" else "val"
+    own, held_out = (set(_lines(settings.of_part(name))[0]) for name in (part, other))
+    for name, paths in (("train", train), (other, held_out)):
+        if shared := own & paths:
+            where = f"{getattr(settings, part)}: {min(shared)} stands in {getattr(settings, name)} as well"
+            raise SynthoodError(f"{where}; an image belongs to one part")
 
 
 def _lines(settings: Imglist) -> tuple[list[str], np.ndarray]:
