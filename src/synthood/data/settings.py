@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, model_validator
 
 from synthood.common.settings import Count, Name, Positive, Seed, Settings
-from synthood.data.file_settings import FileSource, IdFileSource
+from synthood.data.file_settings import Files, FileSource, IdFileSource
 
 ID_PARTS = ("train", "val", "test")
 RESERVED_PARTS = (*ID_PARTS, "ood_validation")
@@ -132,6 +132,12 @@ Source = Annotated[
 OodSets = dict[Name, Source]
 
 
+def origin(source: Settings) -> str:
+    """The files of a set, whatever is done to their images, as text; empty where there are none."""
+    pixels = {*Files.model_fields, "count", "reported_count", "classes"} - {"path"}
+    return source.model_dump_json(exclude=pixels) if isinstance(source, Files | Arrays) else ""
+
+
 class DatasetSettings(Settings):
     """An ID benchmark: ID images, near and far OOD test sets, and one OOD validation set apart from them."""
 
@@ -170,7 +176,7 @@ class DatasetSettings(Settings):
             shared: set[int] = set()
             if isinstance(source, Digits) and isinstance(validation, Digits):
                 shared = set(source.classes) & set(validation.classes)
-            if source == validation or shared:
+            if source == validation or shared or (origin(source) and origin(source) == origin(validation)):
                 raise ValueError(f"ood_validation shares images with the test set {name}; take others")
         return self
 
