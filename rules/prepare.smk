@@ -14,7 +14,7 @@ rule prepare:
     threads: plan.prepare_threads
     resources:
         mem_mb=2000,
-        runtime=30,
+        runtime=240,
     params:
         settings=as_parameter(plan.part_settings),
         raw=plan.raw_state,

@@ -41,7 +41,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         for file in arguments.files:
             config = load_file(file)
             print(f"{file}: valid; tables {', '.join(config.tables)}, recipes {', '.join(config.recipes)}")
-    except SynthoodError as error:
+    except (SynthoodError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
 

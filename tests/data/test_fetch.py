@@ -233,3 +233,10 @@ def test_every_known_file_has_a_digest_and_a_place():
             assert file.md5 or file.sha256
             assert all("NAME" not in url for url in file.sources)
     assert known["mnist"].files[0].sources[1] == "http://yann.lecun.com/exdb/mnist/train-images-idx3-ubyte.gz"
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path, capsys):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(SystemExit):
+        main(["fetch", "--dataset", "openood", "--to", str(tmp_path / "file" / "data")])
+    assert capsys.readouterr().err.startswith("error: ")
