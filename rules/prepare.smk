@@ -1,3 +1,9 @@
+onstart:
+    if missing := plan.missing_raw():
+        told = "Raw files that are not there (`synthood fetch` gets what may be had):"
+        print(told, *missing, sep="\n  ", file=sys.stderr)
+
+
 rule prepare:
     output:
         "results/{dataset}/images/{part}.safetensors",
@@ -5,13 +11,14 @@ rule prepare:
         "results/logs/prepare/{dataset}-{part}.log",
     conda:
         "../envs/torch.yaml"
-    threads: 1
+    threads: plan.prepare_threads
     resources:
         mem_mb=2000,
-        runtime=30,
+        runtime=240,
     params:
         settings=as_parameter(plan.part_settings),
+        raw=plan.raw_state,
     message:
         "prepare {wildcards.part} of {wildcards.dataset}"
     shell:
-        stage("synthood.data.prepare") + "> {log} 2>&1"
+        stage("synthood.data.prepare") + "--raw {params.raw:q} > {log} 2>&1"

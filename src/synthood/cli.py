@@ -1,4 +1,4 @@
-"""The console script `synthood`: checks a configuration, writes its schema."""
+"""The console script `synthood`: checks a configuration, writes its schema, shows and fetches data."""
 
 import argparse
 import sys
@@ -8,6 +8,8 @@ from pathlib import Path
 from synthood import __version__
 from synthood.config.load import load_file
 from synthood.config.schema import json_schema
+from synthood.data.fetch import fetch, registry
+from synthood.data.show import show
 from synthood.errors import SynthoodError
 
 
@@ -19,15 +21,27 @@ def main(command_line: Sequence[str] | None = None) -> None:
     check = commands.add_parser("check", help="check configuration files without running anything")
     check.add_argument("files", type=Path, nargs="*", default=[Path("config.yaml")])
     commands.add_parser("schema", help="print the JSON schema of configuration files")
+    fetched = commands.add_parser("fetch", help="download public data, or say where it may be had")
+    fetched.add_argument("--dataset", required=True, metavar="NAME", help=", ".join(registry()))
+    fetched.add_argument("--to", type=Path, default=Path("data"), help="folder that it is put into (default: data)")
+    data = commands.add_parser("data", help="look at prepared images").add_subparsers(dest="action", required=True)
+    shown = data.add_parser("show", help="table of a folder: parts, counts, classes, sizes, SHA-256")
+    shown.add_argument("folder", type=Path, help="for example results/cifar10/images")
     arguments = parser.parse_args(command_line)
     try:
         if arguments.command == "schema":
             print(json_schema(), end="")
             return
+        if arguments.command == "data":
+            print(show(arguments.folder))
+            return
+        if arguments.command == "fetch":
+            print(fetch(arguments.dataset, arguments.to, registry()))
+            return
         for file in arguments.files:
             config = load_file(file)
             print(f"{file}: valid; tables {', '.join(config.tables)}, recipes {', '.join(config.recipes)}")
-    except SynthoodError as error:
+    except (SynthoodError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
 

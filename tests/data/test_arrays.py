@@ -71,6 +71,20 @@ def test_a_wrong_file_is_named(tmp_path: Path, arrays: dict[str, np.ndarray], me
     assert "wrong.npz" in str(caught.value)
 
 
+def test_npy_files_are_read_with_the_labels_beside_them(tmp_path: Path) -> None:
+    np.save(tmp_path / "train_images.npy", IMAGES)
+    images, labels = read_npz(tmp_path / "train_images.npy", None)
+    np.testing.assert_array_equal(images, IMAGES)
+    assert labels is None
+    np.save(tmp_path / "train_labels.npy", LABELS)
+    labels = read_npz(tmp_path / "train_images.npy", None)[1]
+    assert labels is not None
+    assert labels.tolist() == LABELS.tolist()
+    np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object))
+    with pytest.raises(SynthoodError, match=r"pickled.npy: not an"):
+        read_npz(tmp_path / "pickled.npy", None)
+
+
 def test_a_truncated_or_missing_file_is_named(settings: IdArrays) -> None:
     path = Path(settings.train)
     path.write_bytes(path.read_bytes()[:200])

@@ -97,6 +97,24 @@ def test_sets_are_apart_and_named_once(more, message):
         dataset(**more)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"kind": "folders", "path": "a"},
+        {"kind": "arrays", "path": "a.npz"},
+        {"kind": "imglist", "path": "a", "list": "l.txt"},
+        {"kind": "manifest", "path": "a.csv", "split": "x"},
+        {"kind": "svhn", "path": "a"},
+    ],
+    ids=lambda values: values["kind"],
+)
+def test_files_of_a_test_set_are_not_validation_at_another_size(values):
+    with pytest.raises(ValidationError, match="ood_validation shares images with the test set f"):
+        dataset(far={"f": values}, ood_validation=values | {"size": 32})
+    other = {key: value + "2" for key, value in values.items() if key not in ("kind", "split")}
+    assert dataset(far={"f": values}, ood_validation=values | other).far["f"].kind == values["kind"]
+
+
 def test_sets_may_share_digits_that_nobody_is_taught():
     both = dataset(far={"f": Digits(kind="digits", classes=[2, 3])}, extra={})
     assert both.ood_sets == ["n", "f"]
@@ -115,7 +133,7 @@ def test_sets_may_share_digits_that_nobody_is_taught():
     ids=lambda source: type(source).__name__,
 )
 def test_a_part_comes_back_from_its_text(source):
-    before = PartSettings(part="p", source=source, validation=ID)
+    before = PartSettings(part="train" if source == ID else "p", source=source, validation=ID)
     after = PartSettings.parse(before.canonical())
     assert after == before
     assert type(after.source) is type(source)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from synthood.common.encoded import is_encoded
 from synthood.common.images import pixel_sha256, read_images
 from synthood.config.load import load_file
 from synthood.data.digits import extra_digits, id_split, shuffled_quadrants
@@ -117,3 +118,25 @@ def test_shuffled_quadrants_without_images_to_shuffle_are_a_plain_error(tmp_path
     assert error.startswith("error: part q: no adapter makes images from ")
     assert error.count("\n") == 1
     assert not (tmp_path / "q").exists()
+
+
+def test_large_images_are_resized_once_and_stored_encoded(tmp_path, draw, capsys):
+    pixels = [draw("set/a/1.png", 100, 100), draw("set/b/2.png", 100, 100), draw("set/b/3.png", 100, 100)]
+    (tmp_path / "set/b/4.png").write_text("no")
+    source = {"kind": "folders", "path": str(tmp_path / "set"), "size": 80, "resize": 100, "on_bad_image": "skip"}
+    output = tmp_path / "out" / "extra.safetensors"
+    main(["--settings", json.dumps({"part": "extra", "source": source}), "--output", str(output), "--threads", "2"])
+    made = read_images(output)
+    np.testing.assert_array_equal(made.images, [image[10:90, 10:90] for image in pixels])
+    assert (made.labels.tolist(), made.classes) == ([0, 1, 1], ["a", "b"])
+    note = f"{tmp_path / 'set/b/4.png'}: not an image file"
+    assert made.notes == [note]
+    assert capsys.readouterr().out == f"{output}: 3 images of 2 classes; 1 of a to 2 of b\nnote: {note}\n"
+    assert is_encoded(output)
+    far = tmp_path / "out" / "far.safetensors"
+    main(["--settings", json.dumps({"part": "far", "ood": True, "source": source}), "--output", str(far)])
+    assert (read_images(far).labels.tolist(), read_images(far).classes) == ([-1] * 3, [])
+    with pytest.raises(SystemExit):
+        main(["--settings", json.dumps({"part": "far", "source": source | {"on_bad_image": "error"}}), "--output", "x"])
+    assert not Path("x").exists()
+    assert "4.png: not an image file" in capsys.readouterr().err

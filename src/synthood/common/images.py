@@ -1,25 +1,31 @@
 """Image sets: uint8 images with labels, class names and a SHA-256 for every image."""
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from synthood.common.tensors import read_tensors, write_tensors
+from synthood.common.encoded import is_encoded, open_encoded
+from synthood.common.tensors import Arrays, read_tensors, write_tensors
 from synthood.errors import SynthoodError
 
 OOD_LABEL = -1
+MOST_DECODED = 16 << 30
+"""Bytes of pixels that a stage may hold in memory."""
 
 
 @dataclass
 class ImageSet:
-    """Images uint8 [N,H,W,3], labels int64 [N] (index into `classes`, or -1 for OOD), extra columns of length N."""
+    """Images uint8 [N,H,W,3], labels int64 [N] (index into `classes`, or -1: OOD), columns of length N, and remarks."""
 
     images: np.ndarray
     labels: np.ndarray
     classes: list[str]
     columns: dict[str, np.ndarray] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -38,12 +44,16 @@ class ImageSet:
         for column, values in self.columns.items():
             if len(values) != count:
                 raise SynthoodError(f"{name}: column {column} has {len(values)} rows for {count} images")
-        if self.labels.min() < OOD_LABEL or self.labels.max() >= max(len(self.classes), 0):
-            raise SynthoodError(
-                f"{name}: labels run from {self.labels.min()} to {self.labels.max()}, "
-                f"but there are {len(self.classes)} classes"
-            )
+        check_labels(self.labels, self.classes, name)
         return self
+
+
+def check_labels(labels: np.ndarray, classes: list[str], name: object) -> None:
+    """Raises where labels lie outside the classes."""
+    if labels.min() < OOD_LABEL or labels.max() >= len(classes):
+        raise SynthoodError(
+            f"{name}: labels run from {labels.min()} to {labels.max()}, but there are {len(classes)} classes"
+        )
 
 
 def pixel_sha256(images: np.ndarray) -> np.ndarray:
@@ -56,17 +66,31 @@ def write_images(path: Path, images: ImageSet) -> None:
     """Writes a checked image set; sample i of part p is `p/i` from here on."""
     images.check(path)
     columns = {"pixel_sha256": pixel_sha256(images.images), **images.columns}
-    write_tensors(path, {"images": images.images, "labels": images.labels, **columns}, {"classes": images.classes})
+    header = {"classes": images.classes} | ({"notes": images.notes} if images.notes else {})
+    write_tensors(path, {"images": images.images, "labels": images.labels, **columns}, header)
 
 
 def read_images(path: Path) -> ImageSet:
-    """Reads an image set and checks it."""
-    arrays, header = read_tensors(path)
+    """Reads an image set and checks it; images stored encoded are decoded, where memory holds them."""
+    arrays, header = _decoded(path) if is_encoded(path) else read_tensors(path)
     classes = header.get("classes") if isinstance(header, dict) else None
     if not {"images", "labels"} <= arrays.keys() or not isinstance(classes, list):
         raise SynthoodError(f"{path}: not an image set (it holds {', '.join(arrays)})")
     images, labels = arrays.pop("images"), arrays.pop("labels")
-    return ImageSet(images, labels, classes, arrays).check(path)
+    notes = header.get("notes", [])
+    if not isinstance(notes, list):
+        raise SynthoodError(f"{path}: not an image set (its notes are {type(notes).__name__})")
+    return ImageSet(images, labels, classes, arrays, notes).check(path)
+
+
+def _decoded(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    images, arrays, header = open_encoded(path)
+    if (size := math.prod(images.shape)) > MOST_DECODED:
+        raise SynthoodError(
+            f"{path}: {len(images)} images take {size / 2**30:.0f} GiB decoded, more than the {MOST_DECODED >> 30} GiB "
+            f"that one stage may; take fewer, or a smaller `size`"
+        )
+    return {"images": images[:], **arrays}, header
 
 
 def concatenate(sets: list[ImageSet]) -> ImageSet:

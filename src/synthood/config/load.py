@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from synthood.config.benchmarks import expanded
 from synthood.config.like import resolved
 from synthood.config.messages import SHOWN, MistakeError, nearest, told
 from synthood.config.models import Config
@@ -19,6 +20,8 @@ def load(raw: Mapping[str, Any], source: str = "config") -> Config:
     try:
         refuse_foreign_values(raw, "")
         plain = json.loads(json.dumps(raw))
+        if "datasets" in plain:
+            plain["datasets"] = expanded(plain["datasets"])
         own = plain.get("recipes")
         if isinstance(own, dict):
             plain["recipes"] = resolved(own)
@@ -115,6 +118,9 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
             for index, part in enumerate(generator.fit.also):
                 for dataset in config.datasets.values():
                     yield from unknown(f"generators.{name}.fit.also.{index}", part, dataset.extra, "extra set")
+    for name, dataset in config.datasets.items():
+        if config.generators and dataset.id.class_count is None:
+            yield MistakeError(f"datasets.{name}.id.classes", "name them; generators make so many images of each")
     for name, outliers in config.outliers.items():
         path = f"outliers.{name}"
         yield from unknown(f"{path}.generator", outliers.generator, config.generators, "generator")

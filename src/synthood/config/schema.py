@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from synthood.config.benchmarks import benchmark_names
 from synthood.config.models import Config
 
 
@@ -15,5 +16,11 @@ def json_schema() -> str:
         part["properties"] = {key: {"anyOf": [value, {"type": "null"}]} for key, value in part["properties"].items()}
     recipe = schema["$defs"]["RecipeSettings"]
     recipe["properties"]["like"] = {"type": "string", "description": "a recipe whose keys come first"}
+    dataset = schema["$defs"]["DatasetSettings"]
+    dataset.pop("required", None)
+    dataset["properties"] |= {
+        "benchmark": {"enum": benchmark_names(), "description": "a protocol whose keys come first"},
+        "path": {"type": "string", "description": "the folder with the benchmark's data"},
+    }
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return json.dumps(schema, indent=1, sort_keys=True) + "\n"

@@ -1,4 +1,4 @@
-"""Images of `.npz` files, without pickle."""
+"""Images of `.npz` and `.npy` files, without pickle."""
 
 import zipfile
 from pathlib import Path
@@ -6,17 +6,18 @@ from pathlib import Path
 import numpy as np
 
 from synthood.common.images import ImageSet
-from synthood.common.seeds import derived_seed
+from synthood.data.listing import share_out
 from synthood.data.settings import IdArrays
 from synthood.errors import SynthoodError
 
 
 def read_npz(path: Path, size: int | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images uint8 [N,H,W,3] of at most 64 px, resized where asked, and labels int64 [N] where there are some."""
+    """Images uint8 [N,H,W,3] of at most 64 px, resized where asked, and labels int64 [N] where there are some.
+
+    The labels of `images.npy` are those of `labels.npy` beside it.
+    """
     try:
-        with path.open("rb") as stream, np.lib.npyio.NpzFile(stream, allow_pickle=False) as file:
-            images = file["images"]
-            labels = file["labels"].astype(np.int64) if "labels" in file else None
+        images, labels = _npy(path) if path.suffix == ".npy" else _npz(path)
     except FileNotFoundError as error:
         raise SynthoodError(f"{path}: not found; give the path of an .npz file in the configuration") from error
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -30,6 +31,17 @@ def read_npz(path: Path, size: int | None) -> tuple[np.ndarray, np.ndarray | Non
     if max(images.shape[1:3]) > 64:
         raise SynthoodError(f"{path}: images of {images.shape[1:3]} px; set `size` to 64 or less")
     return images, labels
+
+
+def _npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    with path.open("rb") as stream, np.lib.npyio.NpzFile(stream, allow_pickle=False) as file:
+        return file["images"], file["labels"].astype(np.int64) if "labels" in file else None
+
+
+def _npy(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    beside = path.with_name(path.name.replace("images", "labels"))
+    labels = np.load(beside, allow_pickle=False).astype(np.int64) if beside != path and beside.exists() else None
+    return np.load(path, allow_pickle=False), labels
 
 
 def resized(images: np.ndarray, size: int) -> np.ndarray:
@@ -48,13 +60,12 @@ def split_arrays(settings: IdArrays, part: str) -> ImageSet:
         found = "no labels" if labels is None else f"labels {np.unique(labels)[:12].tolist()}"
         raise SynthoodError(f"{path}: {found}, but the configuration names {settings.class_count} classes")
     wanted = settings.train_per_class if part == "train" else settings.val_per_class
-    first, rest = [], []
-    for label in range(settings.class_count):
-        members = np.flatnonzero(labels == label)
-        if wanted is not None and len(members) <= wanted - (part == "train"):
-            raise SynthoodError(f"{path}: {len(members)} images of {settings.classes[label]}, {wanted} asked for")
-        order = np.random.default_rng(derived_seed(settings.seed, "split", label)).permutation(members)
-        first.append(order[:wanted])
-        rest.append(order[len(first[-1]) :])
-    chosen = np.sort(np.concatenate(rest if part == "test" else first))
+
+    def takes(label: int, members: int) -> list[int]:
+        if wanted is not None and members <= wanted - (part == "train"):
+            raise SynthoodError(f"{path}: {members} images of {settings.classes[label]}, {wanted} asked for")
+        return [members if wanted is None else wanted]
+
+    first, rest = share_out(labels, takes, settings.seed)
+    chosen = rest if part == "test" else first
     return ImageSet(images[chosen], labels[chosen], settings.classes)

@@ -1,12 +1,15 @@
 """Settings of the `datasets` section: where ID images, OOD sets and the OOD validation set come from."""
 
-from typing import Annotated, Literal
+import json
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
 from synthood.common.settings import Count, Name, Positive, Seed, Settings
+from synthood.data.file_settings import Files, FileSource, IdFileSource
 
-RESERVED_PARTS = ("train", "val", "test", "ood_validation")
+ID_PARTS = ("train", "val", "test")
+RESERVED_PARTS = (*ID_PARTS, "ood_validation")
 
 
 class Nuisance(Settings):
@@ -122,9 +125,17 @@ class IdArrays(Settings):
         return len(self.classes)
 
 
-IdSource = Annotated[IdDigits | IdArrays, Field(discriminator="kind")]
-Source = Annotated[Digits | Arrays | PhotoPatches | Textures | Noise | ShuffledQuadrants, Field(discriminator="kind")]
+IdSource = Annotated[IdDigits | IdArrays | IdFileSource, Field(discriminator="kind")]
+Source = Annotated[
+    Digits | Arrays | FileSource | PhotoPatches | Textures | Noise | ShuffledQuadrants, Field(discriminator="kind")
+]
 OodSets = dict[Name, Source]
+
+
+def origin(source: Settings) -> str:
+    """The files of a set, whatever is done to their images, as text; empty where there are none."""
+    pixels = {*Files.model_fields, "count", "reported_count", "classes"} - {"path"}
+    return source.model_dump_json(exclude=pixels) if isinstance(source, Files | Arrays) else ""
 
 
 class DatasetSettings(Settings):
@@ -134,11 +145,12 @@ class DatasetSettings(Settings):
     extra: Annotated[OodSets, Field(description="sets that only generators may learn from; never tested on")] = {}
     near: Annotated[OodSets, Field(min_length=1)]
     far: Annotated[OodSets, Field(min_length=1)]
+    shifted: Annotated[OodSets, Field(description="ID classes in other circumstances; prepared, not scored yet")] = {}
     ood_validation: Annotated[Source, Field(description="for hyperparameter search; disjoint from every test set")]
 
     @model_validator(mode="after")
     def _part_names_are_unique(self) -> "DatasetSettings":
-        names = [*RESERVED_PARTS, *self.extra, *self.near, *self.far]
+        names = [*RESERVED_PARTS, *self.extra, *self.near, *self.far, *self.shifted]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"a set's name may stand once and not be one of {', '.join(RESERVED_PARTS)}: {twice[0]}")
@@ -164,7 +176,7 @@ class DatasetSettings(Settings):
             shared: set[int] = set()
             if isinstance(source, Digits) and isinstance(validation, Digits):
                 shared = set(source.classes) & set(validation.classes)
-            if source == validation or shared:
+            if source == validation or shared or (origin(source) and origin(source) == origin(validation)):
                 raise ValueError(f"ood_validation shares images with the test set {name}; take others")
         return self
 
@@ -182,7 +194,10 @@ class DatasetSettings(Settings):
             return self.id
         if part == "ood_validation":
             return self.ood_validation
-        return {**self.extra, **self.near, **self.far}[part]
+        return {**self.extra, **self.near, **self.far, **self.shifted}[part]
+
+
+_SOURCES: dict[bool, TypeAdapter[Settings]] = {True: TypeAdapter(IdSource), False: TypeAdapter(Source)}
 
 
 class PartSettings(Settings):
@@ -190,5 +205,14 @@ class PartSettings(Settings):
 
     part: Name
     ood: Annotated[bool, Field(description="labels are -1, whatever the source")] = False
-    source: Annotated[IdDigits | IdArrays | Source, Field(union_mode="left_to_right")]
+    source: IdSource | Source
     validation: IdSource | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _source_by_part(cls, values: Any) -> Any:
+        """Kinds that stand for ID images and for sets alike are told apart by the part."""
+        if isinstance(values, dict) and isinstance(values.get("source"), dict):
+            adapter = _SOURCES[values.get("part") in ID_PARTS]
+            values = {**values, "source": adapter.validate_json(json.dumps(values["source"]))}
+        return values

@@ -1,10 +1,13 @@
 """What the rules ask of a configuration: paths of artefacts, and the settings each job depends on."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from synthood.common.settings import Settings
 from synthood.config.models import Config
+from synthood.data import raw
+from synthood.data.file_settings import Files
 from synthood.data.settings import PartSettings, ShuffledQuadrants
 from synthood.evaluation.settings import ScoreSettings
 from synthood.generators.settings import (
@@ -166,13 +169,33 @@ class Plan:
     # Settings of jobs
 
     def part_settings(self, wildcards: Wildcards) -> PartSettings:
-        dataset = self.config.datasets[wildcards.dataset]
-        source = dataset.source(wildcards.part)
+        return self._part_settings(wildcards.dataset, wildcards.part)
+
+    def _part_settings(self, dataset_name: str, part: str) -> PartSettings:
+        dataset = self.config.datasets[dataset_name]
+        source = dataset.source(part)
         validation = dataset.id if isinstance(source, ShuffledQuadrants) else None
-        ood = wildcards.part in (*dataset.ood_sets, "ood_validation")
-        return PartSettings.model_validate(
-            {"part": wildcards.part, "ood": ood, "source": source, "validation": validation}
-        )
+        ood = part in (*dataset.ood_sets, "ood_validation")
+        return PartSettings.model_validate({"part": part, "ood": ood, "source": source, "validation": validation})
+
+    def raw_state(self, wildcards: Wildcards) -> str:
+        """A digest of the raw files of a part, so that a change of them is noticed."""
+        return raw.state(self.part_settings(wildcards), Path(self.images(wildcards.dataset, wildcards.part)))
+
+    def prepare_threads(self, wildcards: Wildcards) -> int:
+        """Threads that decode image files; the images do not depend on their number."""
+        return 4 if isinstance(self.part_settings(wildcards).source, Files) else 1
+
+    def missing_raw(self) -> list[str]:
+        """What is not there of the raw files of the tables to be built, once each, for parts that are not made yet."""
+        found = []
+        for name in dict.fromkeys(d for table in self.config.build for d in self.config.tables[table].datasets):
+            dataset = self.config.datasets[name]
+            for part in [*dataset.evaluated_parts, *dataset.extra]:
+                if not Path(self.images(name, part)).exists():
+                    settings = self._part_settings(name, part)
+                    found += [f"{path} (datasets.{name}, {part})" for path in raw.missing(settings)]
+        return list({text.partition(" (")[0]: text for text in found}.values())
 
     def fit_settings(self, wildcards: Wildcards) -> FitSettings:
         generator = self.config.generators[wildcards.generator]
@@ -239,13 +262,15 @@ class Plan:
     def parts(self) -> set[str]:
         """Every part of every dataset."""
         datasets = self.config.datasets.values()
-        return {part for dataset in datasets for part in [*dataset.evaluated_parts, *dataset.extra]}
+        return {part for d in datasets for part in [*d.evaluated_parts, *d.extra, *d.shifted]}
 
     def _sets(self, datasets: Iterable[str], role: Literal["near", "far"]) -> dict[str, list[str]]:
         return {name: list(getattr(self.config.datasets[name], role)) for name in datasets}
 
     def _block_counts(self, dataset: str, generator: str) -> list[int]:
         classes = self.config.datasets[dataset].id.class_count
+        if classes is None:
+            raise ValueError(f"the classes of {dataset} are not known before its data is there")
         return self.config.generators[generator].block_counts(classes)
 
     def _assess(self) -> Any:

@@ -1,0 +1,56 @@
+"""Benchmarks by name: `benchmark: NAME` in a dataset stands for `data/benchmarks/NAME.yaml`."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from synthood.config.like import merged
+from synthood.config.messages import MistakeError, nearest
+
+FOLDER = Path(__file__).parents[1] / "data" / "benchmarks"
+
+
+def benchmark_names() -> list[str]:
+    """Names of the benchmarks that come with the package."""
+    return sorted(file.stem for file in FOLDER.glob("*.yaml"))
+
+
+def expanded(datasets: Any) -> Any:
+    """Every dataset with its benchmark's keys first, then its own; null takes a key away.
+
+    Raises MistakeError where a benchmark is unknown or no path says where the data lies.
+    """
+    if not isinstance(datasets, dict):
+        return datasets
+    return {name: _expanded(f"datasets.{name}", dataset) for name, dataset in datasets.items()}
+
+
+def _expanded(where: str, dataset: Any) -> Any:
+    if not isinstance(dataset, dict) or "benchmark" not in dataset:
+        return dataset
+    name, path = dataset["benchmark"], dataset.get("path")
+    if name not in benchmark_names():
+        raise MistakeError(
+            f"{where}.benchmark", f"no benchmark is named {name!r}{nearest(str(name), benchmark_names())}"
+        )
+    if not isinstance(path, str) or not path:
+        raise MistakeError(f"{where}.path", f"expected the folder that holds the data of {name}")
+    own = {key: value for key, value in dataset.items() if key not in ("benchmark", "path")}
+    return merged(_placed(_read(name), path), own)
+
+
+@cache
+def _read(name: str) -> dict[str, Any]:
+    content = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    return {key: content[key] for key in content if not key.startswith("x-")}
+
+
+def _placed(value: Any, path: str) -> Any:
+    """The same with `{path}` replaced in every text."""
+    if isinstance(value, dict):
+        return {key: _placed(inner, path) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_placed(inner, path) for inner in value]
+    return value.replace("{path}", path) if isinstance(value, str) else value

@@ -1,0 +1,164 @@
+"""Settings of images that lie in files: folders, lists, tables of paths, and layouts that torchvision writes."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from synthood.common.settings import Count, Seed, Settings
+
+Text = Annotated[str, Field(min_length=1)]
+Words = Annotated[list[Text], Field(min_length=2, description="names of labels 0, 1, ...")]
+Labels = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+TorchvisionName = Literal["cifar10", "cifar100", "svhn", "mnist", "fashion-mnist", "dtd", "imagenet"]
+CLASS_COUNTS: dict[str, int] = {
+    "cifar10": 10,
+    "cifar100": 100,
+    "svhn": 10,
+    "mnist": 10,
+    "fashion-mnist": 10,
+    "dtd": 47,
+    "imagenet": 1000,
+}
+
+
+class Files(Settings):
+    """What all sources in files share: where they lie, and how a file becomes pixels."""
+
+    path: Annotated[Text, Field(description="relative to where snakemake runs; data that is there is enough")]
+    size: Annotated[
+        int | None, Field(ge=8, le=1024, description="side in pixels: the shorter side is resized, the centre cut out")
+    ] = None
+    resize: Annotated[int | None, Field(ge=8, le=2048, description="shorter side before the cut; default: size")] = None
+    upright: Annotated[bool, Field(description="turn photographs as their EXIF data says; benchmarks do not")] = True
+    on_bad_image: Annotated[
+        Literal["error", "skip"], Field(description="skip: leave unreadable images out, counted and listed")
+    ] = "error"
+
+    @model_validator(mode="after")
+    def _a_cut_fits(self) -> "Files":
+        if self.resize is not None and (self.size is None or self.resize < self.size):
+            raise ValueError(f"resize {self.resize} needs a size of at most {self.resize}")
+        return self
+
+
+class IdShares(Settings):
+    """How ID images are shared out where no part of their own is there: class by class, drawn with the seed."""
+
+    train_per_class: Annotated[
+        int | None, Field(ge=1, description="so many of each class; default: all, or 80 % of undivided images")
+    ] = None
+    val_per_class: Annotated[
+        int | None, Field(ge=1, description="so many of each class; default: all, or a tenth of what is shared out")
+    ] = None
+    seed: Seed = 0
+
+
+class NamedClasses(IdShares):
+    """ID images whose classes may be told beforehand."""
+
+    classes: Annotated[
+        Words | None, Field(description="names of labels 0, 1, ...; default: as found; generators need them")
+    ] = None
+
+    @property
+    def class_count(self) -> int | None:
+        """Known before the data is there only where `classes` says it."""
+        return None if self.classes is None else len(self.classes)
+
+
+class Folders(Files):
+    """Images below a folder; its subfolders are classes."""
+
+    kind: Literal["folders"]
+    count: Annotated[int | None, Field(ge=1, description="images that must be there")] = None
+
+
+class IdFolders(Files, NamedClasses):
+    """One folder per class, below `train` and `test` (and `val`) or directly below the path."""
+
+    kind: Literal["folders"]
+
+
+class Manifest(Files):
+    """A CSV table with a column `path`, and `label` and `split` where there are some; paths start at the table."""
+
+    kind: Literal["manifest"]
+    split: Annotated[Text | None, Field(description="rows with this split alone")] = None
+    count: Annotated[int | None, Field(ge=1, description="images that must be there")] = None
+
+
+class IdManifest(Files, NamedClasses):
+    """A CSV table with columns `path` and `label`; a column `split` with train, test (and val), or none."""
+
+    kind: Literal["manifest"]
+
+
+class Imglist(Files):
+    """Images below a folder that a text file names with their labels, one `path label` per line."""
+
+    kind: Literal["imglist"]
+    list: Annotated[Text, Field(description="the text file")]
+    count: Annotated[int | None, Field(ge=1, description="lines that the list must have")] = None
+    reported_count: Annotated[int | None, Field(ge=1, description="another number of lines is told, not refused")] = (
+        None
+    )
+    labels: Annotated[Labels | None, Field(description="these labels alone, numbered anew in ascending order")] = None
+    except_labels: Annotated[Labels | None, Field(description="all but these labels")] = None
+    classes: Annotated[Words | None, Field(description="names of labels 0, 1, ...; default: the folders' names")] = None
+
+
+class ListCounts(Settings):
+    """Lines of an ID benchmark's three lists."""
+
+    train: Count | None = None
+    val: Count | None = None
+    test: Count | None = None
+
+
+class IdImglist(Files):
+    """ID images below a folder that three text files name with their labels."""
+
+    kind: Literal["imglist"]
+    train: Annotated[Text, Field(description="text file of the training images")]
+    val: Annotated[Text, Field(description="text file of the validation images")]
+    test: Annotated[Text, Field(description="text file of the test images")]
+    classes: Annotated[Words | Count | None, Field(description="names of labels 0, 1, ..., or their number")] = None
+    labels: Annotated[Labels | None, Field(description="these labels alone, numbered anew in ascending order")] = None
+    count: Annotated[ListCounts | None, Field(description="lines that the lists must have")] = None
+    reported_count: Annotated[ListCounts | None, Field(description="other numbers are told, not refused")] = None
+
+    @property
+    def class_count(self) -> int | None:
+        if self.labels is not None:
+            return len(self.labels)
+        return len(self.classes) if isinstance(self.classes, list) else self.classes
+
+    def of_part(self, part: Literal["train", "val", "test"]) -> Imglist:
+        """One of the three lists, as a source of its own."""
+        shared = {name: getattr(self, name) for name in Files.model_fields}
+        counts = {name: getattr(value, part) for name in ("count", "reported_count") if (value := getattr(self, name))}
+        words = self.classes if isinstance(self.classes, list) else None
+        return Imglist(kind="imglist", list=getattr(self, part), labels=self.labels, classes=words, **counts, **shared)
+
+
+class Torchvision(Files):
+    """A data set as torchvision lays it out below the path."""
+
+    kind: TorchvisionName
+    upright: Annotated[bool, Field(description="turn as the EXIF data says; torchvision does not")] = False
+    split: Annotated[Literal["train", "test"], Field(description="which images")] = "test"
+
+
+class IdTorchvision(Files, IdShares):
+    """ID images as torchvision lays them out below the path; val is taken out of the test images."""
+
+    kind: TorchvisionName
+    upright: Annotated[bool, Field(description="turn as the EXIF data says; torchvision does not")] = False
+
+    @property
+    def class_count(self) -> int:
+        return CLASS_COUNTS[self.kind]
+
+
+FileSource = Folders | Manifest | Imglist | Torchvision
+IdFileSource = IdFolders | IdManifest | IdImglist | IdTorchvision

@@ -1,0 +1,91 @@
+"""From a source in files to an image set, whatever its layout."""
+
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from synthood.common.encoded import LARGEST_RAW, write_encoded
+from synthood.common.images import OOD_LABEL, ImageSet, check_labels
+from synthood.common.settings import Settings
+from synthood.data.decode import Reading
+from synthood.data.file_settings import (
+    Files,
+    Folders,
+    IdFolders,
+    IdImglist,
+    IdManifest,
+    IdTorchvision,
+    Imglist,
+    Manifest,
+    Torchvision,
+)
+from synthood.data.folders import folder_set, folder_splits
+from synthood.data.imglist import id_list, list_set
+from synthood.data.listing import Listing, id_listing
+from synthood.data.manifest import manifest_set, manifest_splits
+from synthood.data.torchvision_layouts import layout_set, layout_splits
+from synthood.errors import SynthoodError
+
+
+def from_files(settings: Files, part: str, ood: bool, threads: int = 1) -> ImageSet:
+    """The decoded images of one part; its notes list what was skipped or differs from what was reported."""
+    listing, notes = listed(settings, part)
+    reading = Reading(listing, settings, threads)
+    images = np.stack(list(reading))
+    made = ImageSet.out_of_distribution(images) if ood else ImageSet(images, reading.labels, listing.classes)
+    made.notes = notes + reading.skipped
+    return made
+
+
+def is_large(settings: Settings) -> bool:
+    """Whether a source's images are too large to be stored as pixels."""
+    return isinstance(settings, Files) and settings.size is not None and settings.size > LARGEST_RAW
+
+
+def write_large(
+    path: Path, settings: Files, part: str, ood: bool, threads: int
+) -> tuple[np.ndarray, list[str], list[str]]:
+    """Writes the images of one part encoded, without ever holding them all; gives labels, classes and notes."""
+    listing, notes = listed(settings, part)
+    reading = Reading(listing, settings, threads)
+    classes = [] if ood else listing.classes
+
+    def rest() -> tuple[np.ndarray, dict[str, Any]]:
+        labels = np.full(len(reading.kept), OOD_LABEL, np.int64) if ood else reading.labels
+        check_labels(labels, classes, path)
+        found = notes + reading.skipped
+        return labels, {"classes": classes} | ({"notes": found} if found else {})
+
+    write_encoded(path, reading, threads, rest)
+    labels, header = rest()
+    return labels, classes, header.get("notes", [])
+
+
+def listed(settings: Files, part: str) -> tuple[Listing, list[str]]:
+    """What a part consists of, before anything is decoded, and what is worth telling about it."""
+    match settings:
+        case IdFolders():
+            return id_listing(folder_splits(settings), part, settings), []
+        case IdManifest():
+            return id_listing(manifest_splits(settings), part, settings), []
+        case IdTorchvision():
+            return id_listing(layout_splits(settings), part, settings), []
+        case IdImglist():
+            return id_list(settings, cast(Literal["train", "val", "test"], part))
+        case Imglist():
+            return list_set(settings)
+        case Folders():
+            return _counted(folder_set(settings), settings.count), []
+        case Manifest():
+            return _counted(manifest_set(settings), settings.count), []
+        case Torchvision():
+            return layout_set(settings), []
+        case _:
+            raise SynthoodError(f"part {part}: no adapter reads {settings}")
+
+
+def _counted(listing: Listing, count: int | None) -> Listing:
+    if count not in (None, len(listing)):
+        raise SynthoodError(f"{listing.origin}: {len(listing)} images, the configuration says {count}")
+    return listing

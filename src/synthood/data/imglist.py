@@ -1,0 +1,161 @@
+"""Image lists as OpenOOD writes them: one `path label` per line, paths below one folder."""
+
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import numpy as np
+
+from synthood.common.images import OOD_LABEL
+from synthood.data.file_settings import IdImglist, Imglist
+from synthood.data.listing import Listing
+from synthood.errors import SynthoodError
+
+
+def parse_list(text: str, name: object) -> tuple[list[str], np.ndarray]:
+    """Paths and labels int64 of a list; raises, with the line's number, where a line is not `path label`.
+
+    The label stands after the last blank, so paths may hold blanks; -1 says that there is none.
+    """
+    paths, labels = [], []
+    first: dict[str, int] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        stripped = line.strip()
+        if not stripped:
+            continue
+        path, _, label = stripped.rpartition(" ")
+        path = path.rstrip()
+        if not path or not _is_label(label):
+            raise SynthoodError(f"{name}, line {number}: expected a path, a blank and a label, got {line[:80]!r}")
+        if not inside(path):
+            raise SynthoodError(f"{name}, line {number}: {path!r} leaves the folder of the images")
+        if path in first:
+            raise SynthoodError(f"{name}, line {number}: {path!r} stands on line {first[path]} already")
+        first[path] = number
+        paths.append(path)
+        labels.append(int(label))
+    if not paths:
+        raise SynthoodError(f"{name}: names no image")
+    return paths, np.array(labels, np.int64)
+
+
+def _is_label(word: str) -> bool:
+    return word == "-1" or (word.isascii() and word.isdigit() and len(word) <= 9)
+
+
+def inside(path: str) -> bool:
+    """Whether a relative path stays below its root."""
+    parts = PurePosixPath(path)
+    return not parts.is_absolute() and ".." not in parts.parts and "\0" not in path and "\\" not in path
+
+
+def read_text(path: Path, what: str) -> str:
+    """Text of a UTF-8 file, without a byte order mark; an error names it."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise SynthoodError(f"{path}: not found; give the path of {what}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SynthoodError(f"{path}: not readable as UTF-8 text ({error})") from error
+
+
+def list_set(settings: Imglist, classes: list[str] | None = None) -> tuple[Listing, list[str]]:
+    """The images that a list names, and what is worth telling: a number of lines other than the reported one.
+
+    `classes` are those of the labels; without, the list's own labels are kept and its folders name them. Raises where
+    the number of lines is not `count`, a label lies outside the classes, or a file is missing.
+    """
+    name = Path(settings.list)
+    paths, labels = _lines(settings)
+    remarks = []
+    if settings.count not in (None, len(paths)):
+        raise SynthoodError(f"{name}: names {len(paths)} images, the protocol {settings.count}; take its list")
+    if settings.reported_count not in (None, len(paths)):
+        remarks.append(f"{name}: names {len(paths)} images, reported were {settings.reported_count}")
+    files = [Path(settings.path) / path for path in paths]
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing:
+        raise SynthoodError(
+            f"{missing[0]}: not found, but named by {name} ({len(missing)} of its {len(files)} images are missing)"
+        )
+    classes = classes or settings.classes or _folder_names(paths, labels, name)
+    if classes and (labels.min() < 0 or labels.max() >= len(classes)):
+        wrong = int(labels.min() if labels.min() < 0 else labels.max())
+        place = paths[int(np.flatnonzero(labels == wrong)[0])]
+        raise SynthoodError(
+            f"{name}: label {wrong} of {place} is not one of the {len(classes)} classes, 0 to {len(classes) - 1}"
+        )
+    return Listing(files, labels, classes, str(name)), remarks
+
+
+def id_list(settings: IdImglist, part: Literal["train", "val", "test"]) -> tuple[Listing, list[str]]:
+    """One of the three lists of ID images; its labels must be among those of the training list."""
+    train = settings.of_part("train")
+    name = Path(train.list)
+    paths, labels = _lines(train)
+    if labels.min() < 0:
+        raise SynthoodError(f"{name}: {paths[int(labels.argmin())]} has label -1, but ID images need classes")
+    classes = settings.classes if isinstance(settings.classes, list) else _folder_names(paths, labels, name)
+    if isinstance(settings.classes, int) and len(classes) != settings.classes:
+        raise SynthoodError(f"{name}: labels of {len(classes)} classes, the configuration says {settings.classes}")
+    untaught = np.setdiff1d(np.arange(len(classes)), labels)
+    if untaught.size:
+        raise SynthoodError(f"{name}: no training image of class {classes[untaught[0]]!r}")
+    if part != "train":
+        _apart(settings, part, set(paths))
+    return list_set(settings.of_part(part), classes)
+
+
+def _apart(settings: IdImglist, part: Literal["val", "test"], train: set[str]) -> None:
+    """Raises where an image of a held-out list stands in another list as well."""
+    other: Literal["val", "test"] = "test" if part == "val" else "val"
+    own, held_out = (set(_lines(settings.of_part(name))[0]) for name in (part, other))
+    for name, paths in (("train", train), (other, held_out)):
+        if shared := own & paths:
+            where = f"{getattr(settings, part)}: {min(shared)} stands in {getattr(settings, name)} as well"
+            raise SynthoodError(f"{where}; an image belongs to one part")
+
+
+def _lines(settings: Imglist) -> tuple[list[str], np.ndarray]:
+    """Paths and labels of the lines that the settings choose."""
+    name = Path(settings.list)
+    paths, labels = parse_list(read_text(name, "an image list"), name)
+    if settings.labels is None and settings.except_labels is None:
+        return paths, labels
+    chosen, labels = _of_labels(labels, settings, name)
+    return [paths[i] for i in chosen], labels
+
+
+def _of_labels(labels: np.ndarray, settings: Imglist, name: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the lines that stay, and their labels numbered anew in ascending order."""
+    wanted = np.unique(labels) if settings.labels is None else np.unique(settings.labels)
+    absent = np.setdiff1d(wanted, labels)
+    if absent.size:
+        raise SynthoodError(f"{name}: no image has label {absent[0]}, which the configuration asks for")
+    wanted = np.setdiff1d(wanted, settings.except_labels or [])
+    chosen = np.flatnonzero(np.isin(labels, wanted))
+    if not chosen.size:
+        raise SynthoodError(f"{name}: no label is left of those that the configuration asks for")
+    return chosen, np.searchsorted(wanted, labels[chosen]).astype(np.int64)
+
+
+def _folder_names(paths: list[str], labels: np.ndarray, name: Path) -> list[str]:
+    """The folder of each label's images as the name of the class, or its number where folders are no classes.
+
+    Labels must run from 0 without a gap; where all are -1 there are no classes.
+    """
+    if labels.max() < 0:
+        return []
+    known = np.unique(labels[labels >= 0])
+    if known.size != known[-1] + 1:
+        gap = int(np.setdiff1d(np.arange(known[-1]), known)[0])
+        raise SynthoodError(f"{name}: labels up to {known[-1]}, but none is {gap}; number the classes 0, 1, ...")
+    found: dict[int, str] = {}
+    for path, label in zip(paths, labels.tolist(), strict=True):
+        folder = PurePosixPath(path).parent.name
+        if found.setdefault(label, folder) != folder:
+            break
+    else:
+        found.pop(OOD_LABEL, None)
+        if len(set(found.values())) == len(found):
+            return [found[label] for label in range(len(found))]
+    return [str(label) for label in range(known.size)]

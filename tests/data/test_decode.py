@@ -1,0 +1,192 @@
+"""Every kind of image file becomes RGB pixels or a message that names it."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torchvision.transforms import v2
+
+from synthood.data.decode import BadImageError, Reading, decode, fitted
+from synthood.data.file_settings import Files
+from synthood.data.listing import Listing
+from synthood.errors import SynthoodError
+
+PLAIN = Files(path=".")
+RANDOM = np.random.default_rng(0)
+RGB = RANDOM.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def listing(files: list[Path]) -> Listing:
+    return Listing(files, np.zeros(len(files), np.int64), ["a"], "a list")
+
+
+def read(files: Listing, how: Files, threads: int = 1) -> tuple[np.ndarray, list[str]]:
+    """All images of a listing, and what was skipped."""
+    reading = Reading(files, how, threads)
+    images = np.stack(list(reading))
+    assert len(reading.labels) == len(images)
+    return images, reading.skipped
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
+def test_lossless_rgb_keeps_its_pixels(kind):
+    np.testing.assert_array_equal(decode(encoded(Image.fromarray(RGB), kind), "x", PLAIN), RGB)
+
+
+def test_grey_becomes_three_equal_channels():
+    grey = RGB[..., 0]
+    np.testing.assert_array_equal(decode(encoded(Image.fromarray(grey)), "x", PLAIN), np.stack([grey] * 3, axis=2))
+
+
+def test_alpha_is_dropped():
+    alpha = np.dstack([RGB, RANDOM.integers(0, 256, RGB.shape[:2], dtype=np.uint8)])
+    np.testing.assert_array_equal(decode(encoded(Image.fromarray(alpha)), "x", PLAIN), RGB)
+    grey = np.ascontiguousarray(alpha[..., 2:])
+    expected = np.stack([RGB[..., 2]] * 3, axis=2)
+    np.testing.assert_array_equal(decode(encoded(Image.fromarray(grey, "LA")), "x", PLAIN), expected)
+
+
+@pytest.mark.parametrize("transparency", [None, 1, b"\x00\x80\xff"])
+def test_a_palette_is_looked_up(transparency):
+    indices = RANDOM.integers(0, 3, (9, 9), dtype=np.uint8)
+    palette = np.array([[255, 0, 10], [0, 200, 20], [5, 5, 250]], np.uint8)
+    image = Image.fromarray(indices, "L")
+    image.putpalette(palette.tobytes())
+    options = {} if transparency is None else {"transparency": transparency}
+    np.testing.assert_array_equal(decode(encoded(image, **options), "x", PLAIN), palette[indices])
+
+
+def test_sixteen_bits_keep_the_upper_eight():
+    values = RANDOM.integers(0, 2**16, (9, 9)).astype(np.uint16)
+    values[0, :2] = 0, 65535
+    found = decode(encoded(Image.fromarray(values)), "x", PLAIN)
+    np.testing.assert_array_equal(found, np.stack([(values >> 8).astype(np.uint8)] * 3, axis=2))
+
+
+def test_cmyk_is_converted():
+    cmyk = Image.new("CMYK", (10, 10), (0, 255, 255, 0))
+    np.testing.assert_allclose(decode(encoded(cmyk, "JPEG"), "x", PLAIN), np.full((10, 10, 3), [255, 0, 0]), atol=3)
+
+
+@pytest.mark.parametrize(("orientation", "turns"), [(1, 0), (6, 3), (3, 2), (8, 1)])
+def test_photographs_are_turned_upright_where_asked(orientation, turns):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(Image.fromarray(RGB), exif=exif)
+    np.testing.assert_array_equal(decode(content, "x", PLAIN), np.rot90(RGB, turns))
+    np.testing.assert_array_equal(decode(content, "x", Files(path=".", upright=False)), RGB)
+
+
+def test_a_phones_photograph_with_a_second_picture_is_its_first():
+    second = Image.fromarray(RGB[::-1])
+    content = encoded(Image.fromarray(RGB), "MPO", save_all=True, append_images=[second], quality=95)
+    np.testing.assert_array_equal(
+        decode(content, "x", PLAIN), decode(encoded(Image.fromarray(RGB), "JPEG", quality=95), "x", PLAIN)
+    )
+
+
+def animated() -> bytes:
+    frames = [Image.new("RGB", (10, 10), colour) for colour in ("red", "blue")]
+    return encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+
+
+def huge(width: int, height: int) -> bytes:
+    """A PNG that says it is large; its few bytes of pixels would never be enough."""
+    content = bytearray(encoded(Image.new("RGB", (10, 10))))
+    content[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    import zlib
+
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    return bytes(content)
+
+
+JPEG = encoded(Image.fromarray(RGB), "JPEG")
+BAD = {
+    "empty.png": (b"", "an empty file"),
+    "text.png": (b"not pixels\n" * 20, "not an image file"),
+    "short.jpg": (JPEG[: len(JPEG) // 2], "truncated or damaged"),
+    "animated.gif": (animated(), "2 frames"),
+    "one.png": (encoded(Image.new("RGB", (1, 1))), "1x1 px, less than 8 a side"),
+    "thin.png": (encoded(Image.new("RGB", (500, 7))), "500x7 px, less than 8 a side"),
+    "huge.png": (huge(20_000, 20_000), "more than 89 megapixels"),
+    "large.png": (huge(12_000, 12_000), "more than 89 megapixels"),
+    "drawing.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\n", "not an image file"),
+    "float.tif": (encoded(Image.fromarray(np.ones((9, 9), np.float32)), "TIFF"), "floating-point"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_image_is_named_or_skipped_and_listed(tmp_path, name):
+    content, message = BAD[name]
+    good, bad = tmp_path / "good.png", tmp_path / name
+    good.write_bytes(encoded(Image.fromarray(RGB)))
+    bad.write_bytes(content)
+    with pytest.raises(SynthoodError, match=message) as caught:
+        read(listing([good, bad]), PLAIN)
+    assert str(caught.value).startswith(f"{bad}: ")
+    assert "`on_bad_image: skip`" in str(caught.value)
+    made, skipped = read(listing([good, bad, good]), Files(path=".", on_bad_image="skip"), threads=2)
+    np.testing.assert_array_equal(made, [RGB, RGB])
+    assert len(skipped) == 1
+    assert skipped[0].startswith(f"{bad}: ")
+    with pytest.raises(SynthoodError, match="none of 1 images is readable"):
+        read(listing([bad]), Files(path=".", on_bad_image="skip"))
+
+
+def test_a_wide_image_of_20000_px_is_resized():
+    wide = encoded(Image.new("RGB", (20_000, 40), (9, 9, 9)))
+    np.testing.assert_array_equal(decode(wide, "x", Files(path=".", size=32)), np.full((32, 32, 3), 9))
+
+
+def test_missing_files_and_mixed_sizes_are_errors(tmp_path):
+    first, second = tmp_path / "a.png", tmp_path / "b c é.png"
+    first.write_bytes(encoded(Image.fromarray(RGB)))
+    with pytest.raises(SynthoodError, match=r"b c é.png: not found, but named by a list"):
+        read(listing([first, second]), PLAIN)
+    second.write_bytes(encoded(Image.fromarray(RGB[:, :9])))
+    with pytest.raises(SynthoodError, match=r"b c é.png: 9x12 px, the first 16x12; set `size`"):
+        read(listing([first, second]), PLAIN)
+    made, _ = read(listing([first, second]), Files(path=".", size=8))
+    assert made.shape == (2, 8, 8, 3)
+    with pytest.raises(SynthoodError, match="no images"):
+        read(listing([]), PLAIN)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(8, 90), st.integers(8, 90), st.integers(8, 40), st.integers(0, 20))
+def test_resizing_and_cutting_are_torchvisions(width, height, size, more):
+    image = Image.fromarray(np.random.default_rng(width * 97 + height).integers(0, 256, (height, width, 3), np.uint8))
+    expected = v2.Compose([v2.Resize(size + more), v2.CenterCrop(size)])(image)
+    np.testing.assert_array_equal(np.asarray(fitted(image, size, size + more)), np.asarray(expected))
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.sampled_from(["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP"]), st.data())
+def test_damaged_bytes_give_pixels_or_a_bad_image(kind, data):
+    content = bytearray(encoded(Image.fromarray(RGB), kind))
+    for _ in range(data.draw(st.integers(1, 6))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    content = content[: data.draw(st.integers(0, len(content)))]
+    try:
+        found = decode(bytes(content), "the file", Files(path=".", size=8))
+    except BadImageError as error:
+        assert str(error).startswith("the file: ")  # noqa: PT017
+    else:
+        assert (found.shape, found.dtype) == ((8, 8, 3), np.uint8)
+
+
+def test_the_number_of_threads_changes_nothing(draw, tmp_path):
+    expected = [draw(f"{i}.png") for i in range(150)]
+    files = [tmp_path / f"{i}.png" for i in range(150)]
+    for threads in (1, 3):
+        np.testing.assert_array_equal(read(listing(files), PLAIN, threads)[0], expected)

@@ -1,0 +1,114 @@
+"""CSV tables of images."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synthood.data.file_settings import IdManifest, Manifest
+from synthood.data.files import listed
+from synthood.data.manifest import read_manifest
+from synthood.data.prepare import prepare
+from synthood.data.settings import PartSettings
+from synthood.errors import SynthoodError
+
+
+@pytest.fixture
+def table(draw, tmp_path):
+    """Writes a table beside ten pictures 0.png to 9.png."""
+    for i in range(10):
+        draw(f"{i}.png")
+
+    def written(text):
+        (tmp_path / "own.csv").write_text(text, encoding="utf-8")
+        return str(tmp_path / "own.csv")
+
+    return written
+
+
+def divided(splits, labels="xy"):
+    rows = [f"{i}.png,{labels[i % len(labels)]},{splits[i]}" for i in range(10)]
+    return "\n".join(["path,label,split", *rows])
+
+
+def names(listing):
+    return [file.name for file in listing.images]
+
+
+def test_parts_are_the_splits(table):
+    path = table(divided(["train"] * 4 + ["test"] * 4 + ["val"] * 2))
+    made = {part: listed(IdManifest(kind="manifest", path=path), part)[0] for part in ("train", "val", "test")}
+    assert names(made["train"]) == ["0.png", "1.png", "2.png", "3.png"]
+    assert made["train"].labels.tolist() == [0, 1, 0, 1]
+    assert names(made["val"]) == ["8.png", "9.png"]
+    assert (made["test"].classes, made["test"].labels.tolist()) == (["x", "y"], [0, 1, 0, 1])
+
+
+def test_without_splits_images_are_shared_out(table):
+    path = table("\n".join(["label,path", *(f"{i % 2},{i}.png" for i in range(10))]))
+    made = [listed(IdManifest(kind="manifest", path=path), part)[0] for part in ("train", "val", "test")]
+    assert [np.bincount(listing.labels).tolist() for listing in made] == [
+        [3, 3],
+        [1, 1],
+        [1, 1],
+    ]
+    assert sorted(name for listing in made for name in names(listing)) == [f"{i}.png" for i in range(10)]
+
+
+def test_numbers_are_classes_in_their_order(table):
+    path = table("path,label,split\n0.png,10,train\n1.png,9,train\n2.png,9,test\n3.png,9,test")
+    train, _ = listed(IdManifest(kind="manifest", path=path), "train")
+    assert (train.classes, train.labels.tolist()) == (["9", "10"], [1, 0])
+
+
+def test_a_set_may_be_one_split_and_needs_no_label(table):
+    path = table("path,split\n1.png,far\n2.png,near\n3.png,far")
+    far, _ = listed(Manifest(kind="manifest", path=path, split="far", count=2), "far")
+    assert (names(far), far.labels.tolist()) == (["1.png", "3.png"], [-1, -1])
+    with pytest.raises(SynthoodError, match=r"no row has the split 'odd' \(splits: far, near\)"):
+        listed(Manifest(kind="manifest", path=path, split="odd"), "far")
+    made = prepare(PartSettings(part="far", ood=True, source=Manifest(kind="manifest", path=path)))
+    assert len(made) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "own.csv: no column `path` (it has none)"),
+        ("file,label\n0.png,x", "own.csv: no column `path` (it has file, label)"),
+        ("path,label,split\n0.png,x", "own.csv, line 2: expected 3 columns"),
+        ("path,label\n0.png,x,y", "own.csv, line 2: expected 2 columns"),
+        ("path,label\n0.png,x\n../1.png,y", "own.csv, line 3: '../1.png' is no path below"),
+        ("path,label\n/0.png,x", "own.csv, line 2: '/0.png' is no path below"),
+        ("path,label\n,x", "own.csv, line 2: '' is no path below"),
+        ("path,label\n0.png,x\n0.png,y", "own.csv, line 3: '0.png' stands on line 2 already"),
+        ("path,label\n0.png, ", "own.csv, line 2: the label is empty"),
+        ("path,label\n", "own.csv: names no image"),
+        ('path,label\n"0.png,x', ": not CSV"),
+        ("path,label\nnone.png,x", "none.png: not found, but named by"),
+        ("path,split\n0.png,train", "own.csv: no column `label`"),
+        (divided(["train"] * 10), "own.csv: splits train; expected train and test"),
+        (divided(["train"] * 9 + ["TEST"]), "own.csv: splits TEST, train; expected train and test"),
+        (divided(["train"] * 9 + ["test"], "x" * 9 + "z"), "own.csv: class 'z' has no row of split train"),
+    ],
+)
+def test_a_wrong_table_is_named(table, text, message):
+    with pytest.raises(SynthoodError, match=re.escape(message)):
+        listed(IdManifest(kind="manifest", path=table(text)), "train")
+
+
+def test_a_label_outside_the_named_classes_is_told(table):
+    source = IdManifest(kind="manifest", path=table(divided(["train", "test"] * 5)), classes=["x", "w"])
+    with pytest.raises(SynthoodError, match="label 'y' is not one of the classes x, w"):
+        listed(source, "train")
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.text(alphabet=st.sampled_from('path,label\n\r"x/.\0é')))
+def test_any_text_is_refused_with_its_name(tmp_path_factory, text):
+    path = tmp_path_factory.getbasetemp() / "fuzzed.csv"
+    path.write_text(f"path,label\n{text}", encoding="utf-8", newline="")
+    with pytest.raises(SynthoodError, match=re.escape(str(path))):
+        read_manifest(path)

@@ -1,0 +1,87 @@
+"""Real CIFAR-10, and OpenOOD v1.5's lists for it: the same images whatever the layout, the protocol's counts."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torchvision
+
+from synthood.common.images import ImageSet, pixel_sha256
+from synthood.data.file_settings import IdImglist, IdTorchvision, Imglist
+from synthood.data.files import from_files, listed
+from synthood.data.prepare import prepare
+from synthood.data.settings import IdArrays, PartSettings
+
+WORDS = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+
+
+def multiset(images: ImageSet) -> Counter[tuple[bytes, str]]:
+    digests = pixel_sha256(images.images)
+    return Counter(
+        (digest.tobytes(), images.classes[y]) for digest, y in zip(digests, images.labels.tolist(), strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def lists(real_data):
+    folder = real_data / "openood" / "benchmark_imglist" / "cifar10"
+    named = {part: str(folder / f"{part}_cifar10.txt") for part in ("train", "val", "test")}
+    return IdImglist(kind="imglist", path=str(real_data / "openood" / "images_classic"), **named)
+
+
+def test_three_layouts_give_the_same_images_and_labels(real_data, lists):
+    arrays = real_data / "arrays"
+    sources = [
+        IdTorchvision(kind="cifar10", path=str(real_data)),
+        IdArrays(
+            kind="arrays",
+            train=str(arrays / "cifar10_train.npz"),
+            test=str(arrays / "cifar10_test.npz"),
+            classes=WORDS,
+            val_per_class=100,
+        ),
+        lists,
+    ]
+    for parts in (["train"], ["val", "test"]):
+        found = [
+            sum((multiset(prepare(PartSettings(part=part, source=source))) for part in parts), Counter())
+            for source in sources
+        ]
+        assert found[0] == found[1] == found[2]
+        assert found[0].total() == (50_000 if parts == ["train"] else 10_000)
+
+
+def test_openoods_lists_have_the_protocols_counts(real_data, lists):
+    parts = {part: listed(lists, part)[0] for part in ("train", "val", "test")}
+    assert {part: len(listing) for part, listing in parts.items()} == {"train": 50_000, "val": 1_000, "test": 9_000}
+    assert all(listing.classes == WORDS for listing in parts.values())
+    assert not set(parts["val"].images) & set(parts["test"].images)
+    folder = real_data / "openood" / "benchmark_imglist" / "cifar10"
+    ood = {
+        name: listed(Imglist(kind="imglist", path=lists.path, list=str(folder / f"{name}.txt")), name)[0]
+        for name in ("test_cifar100", "test_tin", "test_mnist", "val_tin")
+    }
+    assert [len(listing) for listing in ood.values()] == [9_000, 7_793, 70_000, 1_000]
+    assert not set(ood["val_tin"].images) & set(ood["test_tin"].images)
+
+
+def test_pickles_are_read_as_torchvision_reads_them(real_data):
+    oracle = torchvision.datasets.CIFAR10(str(real_data), train=False)
+    test, _ = listed(IdTorchvision(kind="cifar10", path=str(real_data)), "test")
+    val, _ = listed(IdTorchvision(kind="cifar10", path=str(real_data)), "val")
+    assert (len(val), len(test), test.classes) == (1_000, 9_000, oracle.classes)
+    both = ImageSet(np.concatenate([val.images, test.images]), np.concatenate([val.labels, test.labels]), test.classes)
+    expected = ImageSet(oracle.data, np.array(oracle.targets, np.int64), oracle.classes)
+    assert multiset(both) == multiset(expected)
+
+
+def test_jpegs_of_64_px_become_32(real_data, lists):
+    source = Imglist(
+        kind="imglist",
+        path=lists.path,
+        list=str(real_data / "openood" / "benchmark_imglist" / "cifar10" / "val_tin.txt"),
+        size=32,
+    )
+    made = from_files(source, "ood_validation", ood=True)
+    assert made.images.shape == (1_000, 32, 32, 3)
+    assert made.notes == []
