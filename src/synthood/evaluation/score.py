@@ -12,12 +12,15 @@ from synthood.common.devices import set_threads
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors import fit
 from synthood.evaluation.features import FeatureFolder
-from synthood.evaluation.metrics import Ranking, ood_metrics
-from synthood.evaluation.settings import ScoreSettings
+from synthood.evaluation.metrics import Ranking, aurc, ece, id_accuracy, ood_metrics
+from synthood.evaluation.settings import FACTS, ScoreSettings
 
 
 def confidences(folder: FeatureFolder, settings: ScoreSettings) -> pd.DataFrame:
-    """A row per sample of test and OOD sets: part, index, label, prediction, and a float32 column per detector."""
+    """A row per sample of test and OOD sets: the columns of `FACTS`, and a float32 confidence per detector."""
+    for name in settings.detectors:
+        if name in FACTS:
+            raise SynthoodError(f"detectors.{name}: a column of the scores has this name; rename the detector")
     reference = folder.reference()
     scores = {name: fit(detector, reference) for name, detector in settings.detectors.items()}
     tables = []
@@ -28,6 +31,7 @@ def confidences(folder: FeatureFolder, settings: ScoreSettings) -> pd.DataFrame:
             "index": np.arange(len(features)),
             "label": features.labels.numpy(),
             "prediction": features.logits.argmax(1).numpy(),
+            "probability": features.logits.softmax(1).amax(1).numpy(),
         }
         for name, score in scores.items():
             confidence = score(features)
@@ -38,20 +42,24 @@ def confidences(folder: FeatureFolder, settings: ScoreSettings) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True).astype({"part": "str"})
 
 
-def id_accuracy(scores: pd.DataFrame) -> float:
-    """Share of ID test images classified right."""
-    test = scores[scores["part"] == "test"]
-    return float((test["label"] == test["prediction"]).mean())
-
-
 def metrics(scores: pd.DataFrame, settings: ScoreSettings) -> pd.DataFrame:
     """A row per detector, set and metric; `near` and `far` are unweighted means over their sets."""
-    rows = [{"detector": "", "set": "test", "metric": "id_accuracy", "value": id_accuracy(scores)}]
     parts = dict(list(scores.groupby("part", sort=False)))
+    test = {name: column.to_numpy() for name, column in parts["test"].items()}
+    right = test["label"] == test["prediction"]
+    rows: list[dict[str, str | float]] = [
+        {
+            "detector": "",
+            "set": "test",
+            "metric": "id_accuracy",
+            "value": id_accuracy(test["label"], test["prediction"]),
+        },
+        {"detector": "", "set": "test", "metric": "ece", "value": ece(test["probability"], right)},
+    ]
     for detector in settings.detectors:
-        values: dict[str, dict[str, float]] = {}
+        values: dict[str, dict[str, float]] = {"test": {"aurc": aurc(test[detector], right)}}
         for part in [*settings.near, *settings.far]:
-            ranking = Ranking(parts["test"][detector].to_numpy(), parts[part][detector].to_numpy())
+            ranking = Ranking(test[detector], parts[part][detector].to_numpy())
             values[part] = {name: float(value[0]) for name, value in ood_metrics(ranking.sweep()).items()}
         for role, members in (("near", settings.near), ("far", settings.far)):
             values[role] = {

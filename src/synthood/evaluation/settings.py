@@ -6,6 +6,9 @@ from pydantic import Field
 
 from synthood.common.settings import Count, Name, Positive, Settings
 
+FACTS = ("part", "index", "label", "prediction", "probability")
+"""Columns of the scores besides the detectors'."""
+
 
 class Msp(Settings):
     """Maximum softmax probability (arXiv 1610.02136)."""
