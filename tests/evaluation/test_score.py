@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from synthood.errors import SynthoodError
 from synthood.evaluation.features import FeatureFolder, Features, write_head, write_part
 from synthood.evaluation.metrics import OOD_METRICS, aurc, ece
-from synthood.evaluation.score import confidences, metrics
+from synthood.evaluation.score import confidences, fitted_on, metrics
 from synthood.evaluation.settings import FACTS, Energy, Knn, Msp, ScoreSettings
 
 SETTINGS = ScoreSettings(
@@ -21,6 +22,11 @@ SETTINGS = ScoreSettings(
 )
 SIZES = {"train": 20, "val": 5, "test": 12, "close": 7, "closer": 9, "away": 4}
 WEIGHT, BIAS = torch.eye(2, 3), torch.tensor([0.5, 0.0])
+
+
+def scored(folder: Path, settings: ScoreSettings) -> pd.DataFrame:
+    opened = FeatureFolder(folder)
+    return confidences(opened, settings, fitted_on(opened, settings)[0])
 
 
 @pytest.fixture
@@ -35,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_row_per_test_and_ood_sample(folder: Path) -> None:
-    scores = confidences(FeatureFolder(folder), SETTINGS)
+    scores = scored(folder, SETTINGS)
     assert list(scores) == ["part", "index", "label", "prediction", "probability", "soft", "hot", "three"]
     assert list(dict.fromkeys(scores["part"])) == ["test", "close", "closer", "away"]
     for name, rows in scores.groupby("part"):
@@ -50,7 +56,7 @@ def test_a_row_per_test_and_ood_sample(folder: Path) -> None:
 
 
 def test_metrics_of_sets_and_roles(folder: Path) -> None:
-    scores = confidences(FeatureFolder(folder), SETTINGS)
+    scores = scored(folder, SETTINGS)
     table = metrics(scores, SETTINGS)
     value = table.set_index(["detector", "set", "metric"])["value"]
     assert len(table) == 2 + 3 * (1 + 5 * len(OOD_METRICS))
@@ -76,7 +82,7 @@ def test_metrics_of_sets_and_roles(folder: Path) -> None:
 def test_a_detector_must_not_bear_the_name_of_a_column(folder: Path, name: str) -> None:
     settings = SETTINGS.model_copy(update={"detectors": {name: Msp(kind="msp")}})
     with pytest.raises(SynthoodError, match=rf"detectors\.{name}: a column of the scores has this name"):
-        confidences(FeatureFolder(folder), settings)
+        scored(folder, settings)
 
 
 @pytest.mark.parametrize("part", ["train", "val", "test", "away"])
@@ -85,7 +91,7 @@ def test_features_that_are_not_numbers_are_named_by_file(folder: Path, part: str
     broken = torch.full((count, 3), torch.nan)
     write_part(folder, part, Features(torch.zeros(count, 2), broken, torch.zeros(count, dtype=torch.int64)))
     with pytest.raises(SynthoodError, match=rf"{part}\.safetensors: logits or features are not finite"):
-        confidences(FeatureFolder(folder), SETTINGS)
+        scored(folder, SETTINGS)
 
 
 def test_scores_that_are_not_finite_name_the_detector(folder: Path) -> None:
@@ -95,4 +101,4 @@ def test_scores_that_are_not_finite_name_the_detector(folder: Path) -> None:
     write_part(folder, "away", Features(logits, torch.ones(count, 3), torch.zeros(count, dtype=torch.int64)))
     hot = ScoreSettings(detectors={"cold": Energy(kind="energy", temperature=0.5)}, near=["close"], far=["away"])
     with pytest.raises(SynthoodError, match="detector cold gives a score on away that is not finite"):
-        confidences(FeatureFolder(folder), hot)
+        scored(folder, hot)

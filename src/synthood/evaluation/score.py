@@ -10,19 +10,25 @@ import torch
 from synthood.common import stage
 from synthood.common.devices import set_threads
 from synthood.errors import SynthoodError
-from synthood.evaluation.detectors import fit
+from synthood.evaluation.detectors import Score, together
 from synthood.evaluation.features import FeatureFolder
 from synthood.evaluation.metrics import Ranking, aurc, ece, id_accuracy, ood_metrics
+from synthood.evaluation.search import Validation, fitted
 from synthood.evaluation.settings import FACTS, ScoreSettings
 
 
-def confidences(folder: FeatureFolder, settings: ScoreSettings) -> pd.DataFrame:
-    """A row per sample of test and OOD sets: the columns of `FACTS`, and a float32 confidence per detector."""
+def fitted_on(folder: FeatureFolder, settings: ScoreSettings) -> tuple[dict[str, Score], pd.DataFrame]:
+    """Every detector, and the search's candidates; reads the parts that a choice may depend on and no others."""
     for name in settings.detectors:
         if name in FACTS:
             raise SynthoodError(f"detectors.{name}: a column of the scores has this name; rename the detector")
-    reference = folder.reference()
-    scores = {name: fit(detector, reference) for name, detector in settings.detectors.items()}
+    grids = any(len(detector.candidates()) > 1 for detector in settings.detectors.values())
+    ood = folder.part("ood_validation") if grids else None
+    return fitted(settings.detectors, Validation(folder.reference(), ood, str(folder.folder)))
+
+
+def confidences(folder: FeatureFolder, settings: ScoreSettings, scores: dict[str, Score]) -> pd.DataFrame:
+    """A row per sample of test and OOD sets: the columns of `FACTS`, and a float32 confidence per detector."""
     tables = []
     for part in ["test", *settings.near, *settings.far]:
         features = folder.part(part)
@@ -33,8 +39,7 @@ def confidences(folder: FeatureFolder, settings: ScoreSettings) -> pd.DataFrame:
             "prediction": features.logits.argmax(1).numpy(),
             "probability": features.logits.softmax(1).amax(1).numpy(),
         }
-        for name, score in scores.items():
-            confidence = score(features)
+        for name, confidence in together(scores, features).items():
             if not torch.isfinite(confidence).all():
                 raise SynthoodError(f"{folder.folder}: detector {name} gives a score on {part} that is not finite")
             columns[name] = confidence.numpy().astype(np.float32)
@@ -77,12 +82,18 @@ def main(command_line: Sequence[str] | None = None) -> None:
     def work(job: stage.Job) -> None:
         set_threads(job.arguments.threads)
         settings = ScoreSettings.parse(job.arguments.settings)
-        scores = confidences(FeatureFolder(job.arguments.features), settings)
-        table, summary = job.arguments.output
+        folder = FeatureFolder(job.arguments.features)
+        fitted_scores, candidates = fitted_on(folder, settings)
+        scores = confidences(folder, settings, fitted_scores)
+        table, summary, searched = job.arguments.output
         with job.writing(table) as path:
             scores.to_parquet(path, index=False)
         with job.writing(summary) as path:
             metrics(scores, settings).to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
+        with job.writing(searched) as path:
+            candidates.to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
+        for line in candidates.loc[candidates["note"] != "", ["detector", "candidate", "note"]].itertuples(index=False):
+            print(f"{line.detector} {line.candidate}: {line.note}")
         print(f"{table}: {len(scores)} samples, {len(settings.detectors)} detectors")
 
     parser = stage.parser(__doc__)
