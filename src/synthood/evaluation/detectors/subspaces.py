@@ -21,19 +21,19 @@ class Outside:
             raise OutOfRangeError(
                 f"{name}: dimension {dimension} must be below the features' {width}; set it in detectors"
             )
-        self.origin = -torch.linalg.pinv(reference.weight.double()) @ reference.bias.double()
-        centred = features - self.origin
+        origin = -torch.linalg.pinv(reference.weight.double()) @ reference.bias.double()
+        centred = features - origin
         _, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
-        self.minor = vectors[:, : width - dimension]
+        self.origin, self.minor = origin.float(), vectors[:, : width - dimension].float()
 
     def __call__(self, features: Tensor) -> Tensor:
-        return ((features.double() - self.origin) @ self.minor).norm(dim=1)
+        return ((features - self.origin) @ self.minor).norm(dim=1)
 
 
 def residual(reference: Reference, dimension: int = 256) -> Score:
     """-||(h - u) N|| (arXiv 2203.10807), fitted on training features; OpenOOD takes validation's."""
     outside = Outside(reference, dimension, "residual")
-    return lambda x: -outside(x.features).float()
+    return lambda x: -outside(x.features)
 
 
 def vim(reference: Reference, dimension: int = 256) -> Score:
@@ -42,9 +42,9 @@ def vim(reference: Reference, dimension: int = 256) -> Score:
     alpha is the mean largest logit over the mean norm on training data; 0 where these have nothing outside.
     """
     outside = Outside(reference, dimension, "vim")
-    mean = float(outside(reference.train.features).mean())
+    mean = float(outside(reference.train.features).double().mean())
     alpha = float(reference.train.logits.double().amax(1).mean()) / mean if mean > 0 else 0.0
-    return lambda x: (x.logits.double().logsumexp(1) - alpha * outside(x.features)).float()
+    return lambda x: x.logits.logsumexp(1) - alpha * outside(x.features)
 
 
 def pnml(reference: Reference) -> Score:
