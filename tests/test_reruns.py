@@ -172,7 +172,7 @@ def source(finished: Workflow) -> Iterator[Callable[[str, str], None]]:
 
 CODE = {
     "training/fit.py": JUDGED | evaluated(*RECIPES),
-    "evaluation/detectors.py": scored(*RECIPES),
+    "evaluation/detectors/neighbours.py": scored(*RECIPES),
     "reporting/render.py": {"tabulate small"},
     "reporting/plot.py": {"plot the figures of small"},
     "generators/quality.py": {"assess the images of biggan for digits", "assess the images of sd for digits"},
