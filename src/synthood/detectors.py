@@ -21,8 +21,8 @@ from synthood.config.messages import nearest
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors import METHODS, Score, together
 from synthood.evaluation.features import Features, Reference, checked, checked_reference
+from synthood.evaluation.hyperparameters import Hyperparameters
 from synthood.evaluation.search import Validation, fitted
-from synthood.evaluation.settings import Hyperparameters
 
 Part = Sequence[ArrayLike | Tensor]
 """Logits [N,C], features [N,D] and labels [N] of the same samples, as arrays or tensors."""

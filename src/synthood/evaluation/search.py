@@ -8,10 +8,10 @@ import pandas as pd
 import torch
 
 from synthood.errors import SynthoodError
-from synthood.evaluation.detectors import METHODS, OutOfRangeError, Score, together
+from synthood.evaluation.detectors import Method, OutOfRangeError, Score, method_of, together
 from synthood.evaluation.features import Features, Reference, check_head
+from synthood.evaluation.hyperparameters import Hyperparameters, Values
 from synthood.evaluation.metrics import Ranking, auroc
-from synthood.evaluation.settings import Hyperparameters, Values
 
 COLUMNS = ("detector", "candidate", "auroc", "chosen", "note")
 
@@ -31,22 +31,23 @@ def fitted(detectors: Mapping[str, Hyperparameters], validation: Validation) -> 
     The best has the highest AUROC of ID against OOD validation data, the first of equals. A grid's value that the data
     do not allow is left out with a note; a value that stands alone raises.
     """
-    if any("head" in METHODS[type(detector)].inputs for detector in detectors.values()):
+    methods = {name: method_of(detector) for name, detector in detectors.items()}
+    if any("head" in method.inputs for method in methods.values()):
         check_head(validation.reference, validation.where)
     scores: dict[str, Score] = {}
     rows: list[dict[str, object]] = []
     for name, detector in detectors.items():
         candidates = detector.candidates()
         if len(candidates) == 1:
-            scores[name] = METHODS[type(detector)].fit(validation.reference, **candidates[0])
+            scores[name] = methods[name].fit(validation.reference, **candidates[0])
         else:
-            scores[name], found = search(name, detector, candidates, validation)
+            scores[name], found = search(name, methods[name], candidates, validation)
             rows += found
     return scores, pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def search(
-    name: str, detector: Hyperparameters, candidates: list[Values], validation: Validation
+    name: str, method: Method, candidates: list[Values], validation: Validation
 ) -> tuple[Score, list[dict[str, object]]]:
     """The best candidate's score, and a row of `COLUMNS` for each."""
     if validation.ood is None:
@@ -56,7 +57,7 @@ def search(
     for values in candidates:
         text = json.dumps(values, sort_keys=True)
         try:
-            possible[text] = METHODS[type(detector)].fit(validation.reference, **values)
+            possible[text] = method.fit(validation.reference, **values)
         except OutOfRangeError as error:
             notes[text] = f"left out: {error}"
     if not possible:

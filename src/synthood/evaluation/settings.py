@@ -1,52 +1,17 @@
 """Settings of the `detectors` section: how a sample is scored; a list of values is a grid to search."""
 
-from itertools import product
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic import Field
 
 from synthood.common.settings import Count, Fraction, Name, Positive, Settings
+from synthood.evaluation.hyperparameters import GRID, Hyperparameters, Scalar, Values, combinations
 
 FACTS = ("part", "index", "label", "prediction", "probability")
 """Columns of the scores besides the detectors'."""
-Values = dict[str, Any]
-"""Hyperparameters by name, none of them a grid."""
-
-
-class Grid:
-    """Annotates a hyperparameter: one value, or a list of values of which validation data choose one."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        def one_or_each(value: Any, validate: core_schema.ValidatorFunctionWrapHandler) -> Any:
-            if not isinstance(value, list):
-                return validate(value)
-            if not value:
-                raise ValueError("must not be empty; write one value or several")
-            return [validate(one) for one in value]
-
-        as_it_is = core_schema.plain_serializer_function_ser_schema(lambda value: value)
-        return core_schema.no_info_wrap_validator_function(one_or_each, handler(source), serialization=as_it_is)
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        one = handler(schema)
-        return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
-
-
-GRID = Grid()
 Percentile = Annotated[float, Field(gt=0, le=100)]
 Pruned = Annotated[float, Field(ge=0, lt=100)]
 Logits = Literal["msp", "mls", "energy", "temperature", "entropy", "gen", "klm", "openmax"]
-
-
-class Hyperparameters(Settings):
-    """One detector."""
-
-    def candidates(self) -> list[Values]:
-        """Every combination of the grids' values, the last grid varying fastest."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields if name != "kind"}
-        lists = [value if isinstance(value, list) else [value] for value in fields.values()]
-        return [dict(zip(fields, values, strict=True)) for values in product(*lists)]
 
 
 class Msp(Hyperparameters):
@@ -271,11 +236,26 @@ class Nac(Hyperparameters):
     enough: Annotated[Positive, GRID, Field(description="training samples at which a bin is covered")] = 50.0
 
 
+class Custom(Hyperparameters):
+    """A function of yours: `fit(reference, **values)` gives a score of features, larger for ID."""
+
+    kind: Literal["custom"]
+    file: Annotated[str, Field(pattern=r"\.py$", description="a Python file, relative to where snakemake runs")]
+    function: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")] = "fit"
+    values: Annotated[
+        dict[str, Scalar | Annotated[list[Scalar], Field(min_length=1)]],
+        Field(description="the function's keyword arguments; a list is a grid"),
+    ] = {}
+
+    def candidates(self) -> list[Values]:
+        return combinations(self.values)
+
+
 Detector = Annotated[
     Msp | Mls | Energy | Temperature | Entropy | Gen | Klm | OpenMax | GradNorm
     | React | Vra | Ash | Scale | Lts | Dice
     | She | Nci | Fdbd | Mds | Rmds | Gmm | Residual | Vim | Pnml
-    | Knn | NnGuide | Relation | Cfood | WeiPer | Nac,
+    | Knn | NnGuide | Relation | Cfood | WeiPer | Nac | Custom,
     Field(discriminator="kind"),
 ]  # fmt: skip
 
@@ -286,3 +266,4 @@ class ScoreSettings(Settings):
     detectors: dict[Name, Detector]
     near: list[Name]
     far: list[Name]
+    code: Annotated[dict[str, str], Field(description="digests of files that `custom` detectors are in")] = {}

@@ -116,7 +116,8 @@ class Components:
     def reach(self, confidence: float) -> float:
         """Half of the interval: standard errors times the quantiles of t and normal, weighted by the variances.
 
-        Cochran and Cox, Experimental Designs (1957), section 4.14; never below the nominal level from three seeds on.
+        Cochran and Cox, Experimental Designs (1957), section 4.14; for normal effects never below the nominal
+        level from three seeds on.
         """
         if self.error == 0:
             return 0.0

@@ -1,12 +1,13 @@
 """What the rules ask of a configuration: paths of artefacts, and the settings each job depends on."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from synthood.common.settings import Settings
 from synthood.config.models import Config
 from synthood.data.settings import PartSettings, ShuffledQuadrants
-from synthood.evaluation.settings import ScoreSettings
+from synthood.evaluation.settings import Custom, ScoreSettings
 from synthood.generators.settings import (
     BigGAN,
     BigGANFitting,
@@ -18,6 +19,7 @@ from synthood.generators.settings import (
 )
 from synthood.reporting.settings import PlotSettings, TabulateSettings
 from synthood.training.settings import TrainSettings
+from synthood.workflow.code import code_of_file
 
 
 class Wildcards(Protocol):
@@ -46,6 +48,8 @@ class Plan:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        files = {one.file for one in config.detectors.values() if isinstance(one, Custom)}
+        self.detector_code = {file: code_of_file(Path(file)) for file in sorted(files)}
 
     # Paths
 
@@ -176,7 +180,12 @@ class Plan:
 
     def score_settings(self, wildcards: Wildcards) -> ScoreSettings:
         dataset = self.config.datasets[wildcards.dataset]
-        return ScoreSettings(detectors=self.config.detectors, near=list(dataset.near), far=list(dataset.far))
+        return ScoreSettings(
+            detectors=self.config.detectors,
+            near=list(dataset.near),
+            far=list(dataset.far),
+            code=self.detector_code,
+        )
 
     def tabulate_settings(self, wildcards: Wildcards) -> TabulateSettings:
         table = self.config.tables[wildcards.table]

@@ -2,12 +2,19 @@
 
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors.base import Method, OutOfRangeError, Score
+from synthood.evaluation.detectors.custom import custom
 from synthood.evaluation.detectors.neighbours import together
 from synthood.evaluation.detectors.registry import METHODS
 from synthood.evaluation.features import Reference
-from synthood.evaluation.settings import Hyperparameters
+from synthood.evaluation.hyperparameters import Hyperparameters
+from synthood.evaluation.settings import Custom
 
-__all__ = ["METHODS", "Method", "OutOfRangeError", "Score", "fit", "together"]
+__all__ = ["METHODS", "Method", "OutOfRangeError", "Score", "fit", "method_of", "together"]
+
+
+def method_of(settings: Hyperparameters) -> Method:
+    """The registry's method, or the one in the user's file."""
+    return custom(settings) if isinstance(settings, Custom) else METHODS[type(settings)]
 
 
 def fit(settings: Hyperparameters, reference: Reference) -> Score:
@@ -15,4 +22,4 @@ def fit(settings: Hyperparameters, reference: Reference) -> Score:
     candidates = settings.candidates()
     if len(candidates) > 1:
         raise SynthoodError(f"{settings.model_dump()}: a grid needs validation data; search it first")
-    return METHODS[type(settings)].fit(reference, **candidates[0])
+    return method_of(settings).fit(reference, **candidates[0])

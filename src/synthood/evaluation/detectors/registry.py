@@ -3,6 +3,7 @@
 from synthood.evaluation import settings as kinds
 from synthood.evaluation.detectors import distances, heads, histograms, logits, neighbours, rectifiers, subspaces
 from synthood.evaluation.detectors.base import Method
+from synthood.evaluation.hyperparameters import Hyperparameters
 
 LOGITS, FEATURES, HEAD = "logits", "features", "head"
 TRAIN, VAL = "train", "val"
@@ -10,7 +11,7 @@ PRUNED = [65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0]
 CLIPPED = [85.0, 90.0, 95.0, 99.0]
 NEAREST = [50, 100, 200, 500, 1000]
 
-METHODS: dict[type[kinds.Hyperparameters], Method] = {
+METHODS: dict[type[Hyperparameters], Method] = {
     kinds.Msp: Method(logits.msp, (LOGITS,), paper="arXiv 1610.02136"),
     kinds.Mls: Method(logits.mls, (LOGITS,), paper="arXiv 1911.11132"),
     kinds.Energy: Method(logits.energy, (LOGITS,), paper="arXiv 2010.03759"),
