@@ -240,8 +240,8 @@ def test_together_is_each_alone(reference: Reference, near: Features, monkeypatc
     scores = {name_of(detector): detectors.fit(detector, reference) for detector in EVERY}
     scores["half"] = detectors.fit(kinds.NnGuide(kind="nnguide", k=5, share=0.5), reference)
     alone = {name: score(near) for name, score in scores.items()}
-    monkeypatch.setattr(neighbours, "CHUNK", 400 * 7)
-    monkeypatch.setattr(neighbours, "ROWS", 9)
+    monkeypatch.setattr(neighbours, "CHUNK", 400 * 37)
+    monkeypatch.setattr(neighbours, "ROWS", 61)
     found = detectors.together(scores, near)
     assert list(found) == list(scores)
     for name, expected in alone.items():
