@@ -34,7 +34,7 @@ class Energy(Hyperparameters):
 
 
 class Temperature(Hyperparameters):
-    """Maximum softmax probability at the temperature that calibrates ID validation data (arXiv 1706.04599)."""
+    """Log odds of the likeliest class, at the temperature that calibrates ID validation data (arXiv 1706.04599)."""
 
     kind: Literal["temperature"]
 

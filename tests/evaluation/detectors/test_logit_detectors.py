@@ -98,7 +98,14 @@ def test_klm_with_classes_that_are_never_predicted_and_probabilities_that_vanish
 def test_temperature_of_a_validation_set_without_errors_is_the_bound() -> None:
     val = Features(torch.eye(3), torch.zeros(3, 2), torch.arange(3))
     found = logits.temperature(Reference(val, val, torch.zeros(3, 2), torch.zeros(3)))(val)
-    torch.testing.assert_close(found, (torch.eye(3) / 0.25).softmax(1).amax(1))
+    torch.testing.assert_close(found.sigmoid(), (torch.eye(3) / 0.25).softmax(1).amax(1))
+
+
+def test_temperature_keeps_the_order_of_sure_predictions() -> None:
+    """At T = 1/4 both probabilities are one in single precision."""
+    val = Features(torch.eye(3), torch.zeros(3, 2), torch.arange(3))
+    method = logits.temperature(Reference(val, val, torch.zeros(3, 2), torch.zeros(3)))
+    assert method(with_logits(torch.tensor([[10.0, 0.0, 0.0], [11.0, 0.0, 0.0]]))).diff().item() == pytest.approx(4.0)
 
 
 def test_temperature_of_overconfident_logits_is_their_scale() -> None:
@@ -108,7 +115,7 @@ def test_temperature_of_overconfident_logits_is_their_scale() -> None:
     labels = torch.multinomial(true.softmax(1), 1, generator=random)[:, 0]
     val = Features(3 * true, torch.zeros(20000, 2), labels)
     found = logits.temperature(Reference(val, val, torch.zeros(5, 2), torch.zeros(5)))(val)
-    torch.testing.assert_close(found, true.softmax(1).amax(1), rtol=0, atol=0.02)
+    torch.testing.assert_close(found.sigmoid(), true.softmax(1).amax(1), rtol=0, atol=0.02)
 
 
 def test_gumbel_is_scipys_fit() -> None:

@@ -53,9 +53,10 @@ def gen(reference: Reference, gamma: float = 0.1, top: int | None = None) -> Sco
 
 
 def temperature(reference: Reference) -> Score:
-    """max_c softmax(l / T)_c with T of least cross-entropy on ID validation, within 0.25 to 20 (arXiv 1706.04599).
+    """log p / (1 - p), p = max_c softmax(l / T)_c, T of least cross-entropy on ID validation, within 0.25 to 20.
 
-    The loss is convex in 1 / T, so its slope has one root; validation data without errors have none and take the bound.
+    arXiv 1706.04599. The loss is convex in 1 / T, so its slope has one root; validation data without errors have none
+    and take the bound. Odds keep the order of p where a low T rounds p itself to one.
     """
     logits, labels = reference.val.logits.double(), reference.val.labels
     own = logits.gather(1, labels[:, None])[:, 0].mean()
@@ -65,7 +66,12 @@ def temperature(reference: Reference) -> Score:
         slope = ((logits * middle).softmax(1) * logits).sum(1).mean() - own
         low, high = (low, middle) if slope > 0 else (middle, high)
     found = 1 / middle
-    return lambda x: (x.logits / found).softmax(1).amax(1)
+
+    def score(logits: Tensor) -> Tensor:
+        ordered = (logits / found).sort(1, descending=True).values
+        return ordered[:, 0] - ordered[:, 1:].logsumexp(1)
+
+    return lambda x: score(x.logits)
 
 
 def klm(reference: Reference) -> Score:
