@@ -30,6 +30,7 @@ rule score:
     output:
         scores="results/{dataset}/models/{recipe}/seed{seed}/scores.parquet",
         metrics="results/{dataset}/models/{recipe}/seed{seed}/metrics.csv",
+        search="results/{dataset}/models/{recipe}/seed{seed}/search.csv",
     log:
         "results/logs/score/{dataset}-{recipe}-seed{seed}.log",
     conda:

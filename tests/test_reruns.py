@@ -190,7 +190,7 @@ CODE = {
     "training/fit.py": JUDGED | GATED | evaluated(*RECIPES),
     "training/contrast.py": JUDGED | GATED | evaluated(*RECIPES),
     "outliers/assess_outliers.py": {ASSESSED},
-    "evaluation/detectors.py": scored(*RECIPES),
+    "evaluation/detectors/neighbours.py": scored(*RECIPES),
     "reporting/render.py": {"tabulate small"},
     "reporting/plot.py": {"plot the figures of small"},
     "generators/quality.py": {

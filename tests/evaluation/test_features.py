@@ -7,7 +7,15 @@ import torch
 
 from synthood.common.tensors import write_tensors
 from synthood.errors import SynthoodError
-from synthood.evaluation.features import FeatureFolder, Features, write_head, write_part
+from synthood.evaluation.features import (
+    FeatureFolder,
+    Features,
+    Reference,
+    check_head,
+    checked_reference,
+    write_head,
+    write_part,
+)
 
 
 def features(count: int, offset: float = 0.0) -> Features:
@@ -70,3 +78,63 @@ def test_a_file_without_features_is_named(tmp_path: Path) -> None:
     write_head(tmp_path, torch.zeros(2, 3), torch.zeros(2))
     with pytest.raises(SynthoodError, match=r"head\.safetensors: not a file that this stage reads"):
         FeatureFolder(tmp_path).part("head")
+
+
+def test_half_precision_is_read_as_single(tmp_path: Path) -> None:
+    """Values that float16 holds exactly."""
+    x = features(4)
+    write_part(tmp_path, "val", Features(x.logits.half(), x.features.half(), x.labels.int()))
+    found = FeatureFolder(tmp_path).part("val")
+    assert equal(found, x)
+    assert (found.logits.dtype, found.features.dtype, found.labels.dtype) == (torch.float32, torch.float32, torch.int64)
+
+
+def test_logits_and_features_are_tables(tmp_path: Path) -> None:
+    x = features(4)
+    write_part(tmp_path, "val", Features(x.logits, x.features[:, :, None, None], x.labels))
+    with pytest.raises(SynthoodError, match=r"val\.safetensors: expected logits \[N,C\], features \[N,D\]"):
+        FeatureFolder(tmp_path).part("val")
+
+
+def changed(**parts: object) -> Reference:
+    """A sound reference of two classes and three features with some of its tensors changed."""
+    weight, bias = torch.arange(6.0).view(2, 3), torch.tensor([1.0, -1.0])
+    x = features(4)
+    part = Features(x.features @ weight.T + bias, x.features, x.labels)
+    return Reference(**{"train": part, "val": part, "weight": weight, "bias": bias, **parts})
+
+
+def with_labels(*labels: int) -> Features:
+    x = features(len(labels))
+    return Features(x.logits, x.features, torch.tensor(labels))
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"weight": torch.zeros(2, 4)}, r"a head of shape \[2, 4\] and \[2\] does not fit 3 features and 2 logits"),
+        ({"weight": torch.zeros(3, 3)}, r"a head of shape \[3, 3\] and \[2\] does not fit 3 features and 2 logits"),
+        ({"bias": torch.zeros(3)}, r"a head of shape \[2, 3\] and \[3\] does not fit"),
+        ({"val": Features(torch.zeros(2, 2), torch.zeros(2, 5), torch.zeros(2).long())}, "differ in shape"),
+        ({"train": with_labels(0, -1)}, "training labels lie outside 0 to 1"),
+        ({"val": with_labels(0, 2)}, "validation labels lie outside 0 to 1"),
+    ],
+)
+def test_a_reference_that_does_not_fit_together_is_an_error(parts: dict[str, object], message: str) -> None:
+    with pytest.raises(SynthoodError, match=f"here: .*{message}"):
+        checked_reference(changed(**parts), "here")
+
+
+def test_one_class_is_no_classifier() -> None:
+    one = Features(torch.zeros(2, 1), torch.zeros(2, 3), torch.zeros(2).long())
+    with pytest.raises(SynthoodError, match="here: one logit only"):
+        checked_reference(Reference(one, one, torch.zeros(1, 3), torch.zeros(1)), "here")
+
+
+def test_a_sound_head_is_accepted_in_half_precision_too() -> None:
+    sound = changed()
+    check_head(checked_reference(sound, "here"), "here")
+    rough = Features(sound.val.logits.half().float() * 1.001, sound.val.features, sound.val.labels)
+    check_head(changed(val=rough), "here")
+    with pytest.raises(SynthoodError, match="here: the head's weights do not give the logits"):
+        check_head(changed(weight=sound.weight.flip(1)), "here")

@@ -1,6 +1,8 @@
 """OOD metrics against hand computation, brute force and scikit-learn."""
 
 from collections.abc import Sequence
+from itertools import permutations
+from random import Random
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from synthood.evaluation.metrics import OOD_METRICS, Ranking, ood_metrics
+from synthood.evaluation.metrics import OOD_METRICS, Ranking, aurc, ece, id_accuracy, ood_metrics
 
 SIX = ([5.0, 5.0, 3.0], [4.0, 3.0, 1.0])
 SCORES = st.lists(st.integers(-4, 4), min_size=1, max_size=30)
@@ -128,3 +130,43 @@ def test_empty_set_is_an_error(ids: list[float], oods: list[float]) -> None:
 def test_nan_is_an_error() -> None:
     with pytest.raises(ValueError, match="not a number"):
         Ranking(np.array([1.0, np.nan]), np.array([0.0]))
+
+
+def test_accuracy_by_hand() -> None:
+    assert id_accuracy(np.array([0, 1, 0, 1]), np.array([0, 1, 1, 1])) == 0.75
+
+
+def test_aurc_of_six_points_with_ties_by_hand() -> None:
+    """Right, then wrong or right in either order, then wrong, right, wrong."""
+    confidence = np.array([9.0, 7.0, 7.0, 5.0, 3.0, 1.0])
+    right = np.array([True, False, True, False, True, False])
+    assert aurc(confidence, right) == pytest.approx((0 + 0.5 / 2 + 1 / 3 + 2 / 4 + 2 / 5 + 3 / 6) / 6, abs=1e-12)
+
+
+@pytest.mark.parametrize(("right", "area"), [([True] * 4, 0.0), ([False] * 4, 1.0)])
+def test_aurc_without_errors_or_without_successes(right: list[bool], area: float) -> None:
+    assert aurc(np.arange(4.0), np.array(right)) == area
+
+
+@FEW
+@given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=1, max_size=6), st.randoms())
+def test_aurc_is_the_mean_over_orders_of_ties(samples: list[tuple[int, bool]], random: Random) -> None:
+    """Against every order of the samples that keeps the confidences sorted."""
+    confidence, right = np.array([s[0] for s in samples], float), np.array([s[1] for s in samples])
+    orders = [list(o) for o in permutations(range(len(samples))) if all(np.diff(confidence[list(o)]) <= 0)]
+    areas = [(np.cumsum(~right[order]) / np.arange(1, len(samples) + 1)).mean() for order in orders]
+    assert aurc(confidence, right) == pytest.approx(np.mean(areas), abs=1e-12)
+    shuffled = random.sample(range(len(samples)), len(samples))
+    assert aurc(confidence[shuffled], right[shuffled]) == pytest.approx(aurc(confidence, right), abs=1e-12)
+
+
+def test_ece_of_six_points_by_hand() -> None:
+    """Two bins: (0, 0.5] holds 0.5 and 0.4 with one right, (0.5, 1] the others with two of four right."""
+    probability = np.array([0.5, 0.4, 0.9, 0.8, 0.6, 1.0])
+    right = np.array([True, False, True, True, False, False])
+    assert ece(probability, right, bins=2) == pytest.approx((abs(1 - 0.9) + abs(2 - 3.3)) / 6)
+
+
+def test_ece_of_a_calibrated_and_of_a_boastful_model() -> None:
+    assert ece(np.full(4, 0.75), np.array([True, True, True, False])) == pytest.approx(0.0)
+    assert ece(np.ones(4), np.zeros(4, bool)) == pytest.approx(1.0)

@@ -11,9 +11,9 @@ from sklearn.metrics import roc_auc_score
 
 from synthood.errors import SynthoodError
 from synthood.evaluation.features import FeatureFolder, Features, write_head, write_part
-from synthood.evaluation.metrics import OOD_METRICS
-from synthood.evaluation.score import confidences, id_accuracy, metrics
-from synthood.evaluation.settings import Energy, Knn, Msp, ScoreSettings
+from synthood.evaluation.metrics import OOD_METRICS, aurc, ece
+from synthood.evaluation.score import confidences, fitted_on, metrics
+from synthood.evaluation.settings import FACTS, Energy, Knn, Msp, ScoreSettings
 
 SETTINGS = ScoreSettings(
     detectors={"soft": Msp(kind="msp"), "hot": Energy(kind="energy", temperature=2.0), "three": Knn(kind="knn", k=3)},
@@ -22,6 +22,11 @@ SETTINGS = ScoreSettings(
 )
 SIZES = {"train": 20, "val": 5, "test": 12, "close": 7, "closer": 9, "away": 4}
 WEIGHT, BIAS = torch.eye(2, 3), torch.tensor([0.5, 0.0])
+
+
+def scored(folder: Path, settings: ScoreSettings) -> pd.DataFrame:
+    opened = FeatureFolder(folder)
+    return confidences(opened, settings, fitted_on(opened, settings)[0])
 
 
 @pytest.fixture
@@ -36,25 +41,31 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_row_per_test_and_ood_sample(folder: Path) -> None:
-    scores = confidences(FeatureFolder(folder), SETTINGS)
-    assert list(scores) == ["part", "index", "label", "prediction", "soft", "hot", "three"]
+    scores = scored(folder, SETTINGS)
+    assert list(scores) == ["part", "index", "label", "prediction", "probability", "soft", "hot", "three"]
     assert list(dict.fromkeys(scores["part"])) == ["test", "close", "closer", "away"]
     for name, rows in scores.groupby("part"):
         part = FeatureFolder(folder).part(str(name))
         assert rows["index"].tolist() == list(range(SIZES[str(name)]))
         assert rows["label"].tolist() == part.labels.tolist()
         assert rows["prediction"].tolist() == part.logits.argmax(1).tolist()
+        assert rows["probability"].to_numpy() == pytest.approx(part.logits.softmax(1).amax(1).numpy())
         assert rows["soft"].to_numpy() == pytest.approx(part.logits.softmax(1).amax(1).numpy())
         assert rows["hot"].to_numpy() == pytest.approx(2 * (part.logits / 2).logsumexp(1).numpy())
     assert {str(scores[name].dtype) for name in SETTINGS.detectors} == {"float32"}
 
 
 def test_metrics_of_sets_and_roles(folder: Path) -> None:
-    scores = confidences(FeatureFolder(folder), SETTINGS)
+    scores = scored(folder, SETTINGS)
     table = metrics(scores, SETTINGS)
     value = table.set_index(["detector", "set", "metric"])["value"]
-    assert len(table) == 1 + 3 * 5 * len(OOD_METRICS)
-    assert value["", "test", "id_accuracy"] == id_accuracy(scores)
+    assert len(table) == 2 + 3 * (1 + 5 * len(OOD_METRICS))
+    test = scores[scores["part"] == "test"]
+    right = (test["label"] == test["prediction"]).to_numpy()
+    assert value["", "test", "id_accuracy"] == pytest.approx(right.mean())
+    assert value["", "test", "ece"] == pytest.approx(ece(test["probability"].to_numpy(), right))
+    for detector in SETTINGS.detectors:
+        assert value[detector, "test", "aurc"] == pytest.approx(aurc(test[detector].to_numpy(), right))
     for detector in SETTINGS.detectors:
         confidence = {name: scores.loc[scores["part"] == name, detector] for name in SIZES}
         for part in ("close", "closer", "away"):
@@ -67,11 +78,11 @@ def test_metrics_of_sets_and_roles(folder: Path) -> None:
             assert value[detector, "far", name] == value[detector, "away", name]
 
 
-def test_accuracy_looks_at_the_test_set_alone() -> None:
-    scores = pd.DataFrame(
-        {"part": ["test"] * 4 + ["away"] * 4, "label": [0, 1, 0, 1] + [-1] * 4, "prediction": [0, 1, 1, 1] + [-1] * 4}
-    )
-    assert id_accuracy(scores) == 0.75
+@pytest.mark.parametrize("name", FACTS)
+def test_a_detector_must_not_bear_the_name_of_a_column(folder: Path, name: str) -> None:
+    settings = SETTINGS.model_copy(update={"detectors": {name: Msp(kind="msp")}})
+    with pytest.raises(SynthoodError, match=rf"detectors\.{name}: a column of the scores has this name"):
+        scored(folder, settings)
 
 
 @pytest.mark.parametrize("part", ["train", "val", "test", "away"])
@@ -80,7 +91,7 @@ def test_features_that_are_not_numbers_are_named_by_file(folder: Path, part: str
     broken = torch.full((count, 3), torch.nan)
     write_part(folder, part, Features(torch.zeros(count, 2), broken, torch.zeros(count, dtype=torch.int64)))
     with pytest.raises(SynthoodError, match=rf"{part}\.safetensors: logits or features are not finite"):
-        confidences(FeatureFolder(folder), SETTINGS)
+        scored(folder, SETTINGS)
 
 
 def test_scores_that_are_not_finite_name_the_detector(folder: Path) -> None:
@@ -90,4 +101,4 @@ def test_scores_that_are_not_finite_name_the_detector(folder: Path) -> None:
     write_part(folder, "away", Features(logits, torch.ones(count, 3), torch.zeros(count, dtype=torch.int64)))
     hot = ScoreSettings(detectors={"cold": Energy(kind="energy", temperature=0.5)}, near=["close"], far=["away"])
     with pytest.raises(SynthoodError, match="detector cold gives a score on away that is not finite"):
-        confidences(FeatureFolder(folder), hot)
+        scored(folder, hot)

@@ -6,8 +6,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm as normal
+from scipy.stats import t as student
 
-from synthood.reporting.statistics import Estimate, Resamples, Runs, estimate, gain
+from synthood.evaluation.metrics import Ranking, auroc
+from synthood.reporting.statistics import (
+    Components,
+    Estimate,
+    Resamples,
+    Runs,
+    crossed,
+    crossed_gain,
+    estimate,
+    gain,
+)
 
 
 def runs(values: list[float], resampled: list[list[float]]) -> Runs:
@@ -117,3 +129,87 @@ def test_gain_pairs_seeds_and_images() -> None:
     assert found.deviation == pytest.approx(0.0, abs=1e-12)
     worse = gain(base, better, Resamples(50).seeds(3), 0.95)
     assert worse.mean == pytest.approx(-0.125)
+
+
+def test_components_by_hand() -> None:
+    """Seeds 0.2, 0.4, 0.9 have variance 0.13; a shift that all runs share has variance 1, each run's own noise none."""
+    shift = np.array([-1.0, 0.0, 1.0])
+    three = Runs(np.array([0.2, 0.4, 0.9]), np.stack([shift, shift + 5, shift]))
+    found = Components.of(three)
+    assert (found.seeds, found.images, found.freedom) == (pytest.approx(0.13 / 3), pytest.approx(1.0), 2)
+    assert found.error == pytest.approx(math.sqrt(0.13 / 3 + 1))
+
+
+def test_own_noise_of_a_run_is_no_effect_of_the_images() -> None:
+    """Runs whose resamples move against each other share nothing."""
+    shift = np.array([-1.0, 0.0, 1.0])
+    assert Components.of(Runs(np.array([0.0, 0.0]), np.stack([shift, -shift]))).images == 0.0
+
+
+def test_crossed_interval_of_seeds_alone_is_students() -> None:
+    values = [0.2, 0.3, 0.37]
+    found = crossed(runs(values, [[v] * 20 for v in values]), 0.9)
+    low, high = student.interval(0.9, 2, loc=np.mean(values), scale=np.std(values, ddof=1) / math.sqrt(3))
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert found.deviation == pytest.approx(np.std(values, ddof=1))
+
+
+def test_crossed_interval_of_one_seed_is_normal() -> None:
+    drawn = np.random.default_rng(0).normal(0.5, 0.01, 500)
+    found = crossed(Runs(np.array([0.5]), drawn[None]), 0.95)
+    assert found.high - found.mean == pytest.approx(1.959964 * drawn.std(ddof=1))
+    assert math.isnan(found.deviation)
+
+
+def test_crossed_interval_stays_where_the_quantity_can_be() -> None:
+    found = crossed(runs([0.9, 1.0, 0.95], [[0.9] * 5, [1.0] * 5, [0.95] * 5]), 0.99)
+    assert 0 <= found.low < found.mean < found.high == 1.0
+    lead = crossed_gain(runs([0.9, 0.1], [[0.9] * 5, [0.1] * 5]), runs([0.0, 0.0], [[0.0] * 5] * 2), 0.95)
+    assert (lead.low, lead.high) == (-1.0, 1.0)
+
+
+def test_crossed_gain_over_itself_is_exactly_zero() -> None:
+    one = Runs(np.random.default_rng(1).random(3), np.random.default_rng(2).random((3, 50)))
+    found = crossed_gain(one, one, 0.95)
+    assert (found.mean, found.deviation, found.low, found.high) == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_crossed_gain_pairs_seeds_and_images() -> None:
+    base = Runs(np.random.default_rng(1).random(3), np.random.default_rng(2).random((3, 50)))
+    found = crossed_gain(Runs(base.values + 0.125, base.resampled + 0.125), base, 0.95)
+    assert (found.mean, found.low, found.high) == tuple(pytest.approx(0.125) for _ in range(3))
+
+
+def trials(seeds: int, spread: float, shared: float, count: int, images: int = 60) -> tuple[float, float]:
+    """How often the 95 % intervals `crossed` and `estimate` hold the true AUROC, over new seeds and new images.
+
+    ID confidences are N(1 + spread a, 1) with a ~ N(0,1) per seed, OOD's N(0,1), correlated over seeds by `shared`;
+    the mean AUROC is then Phi(1 / sqrt(2 + spread^2)).
+    """
+    random, resamples, held = np.random.default_rng([seeds, images]), Resamples(150), np.zeros(2)
+    weights = [resamples.weights(f"toy/{part}", images) for part in ("test", "away")]
+    truth = normal.cdf(1 / math.sqrt(2 + spread**2))
+    for _ in range(count):
+        common, values, drawn = random.normal(size=2 * images), [], []
+        for _ in range(seeds):
+            noise = math.sqrt(shared) * common + math.sqrt(1 - shared) * random.normal(size=2 * images)
+            ranking = Ranking(noise[:images] + 1 + spread * random.normal(), noise[images:])
+            values.append(auroc(ranking.sweep())[0])
+            drawn.append(auroc(ranking.sweep(*weights)))
+        measured = Runs(np.array(values), np.stack(drawn))
+        for method, found in enumerate((crossed(measured, 0.95), estimate(measured, resamples.seeds(seeds), 0.95))):
+            held[method] += found.low <= truth <= found.high
+    return float(held[0] / count), float(held[1] / count)
+
+
+@pytest.mark.parametrize(("seeds", "spread", "shared"), [(3, 0.0, 0.7), (3, 0.2, 0.7), (3, 1.0, 0.3), (5, 0.2, 0.0)])
+def test_crossed_intervals_cover_as_often_as_they_say(seeds: int, spread: float, shared: float) -> None:
+    held, _ = trials(seeds, spread, shared, 400)
+    assert 0.92 <= held <= 0.98
+
+
+def test_percentiles_over_three_seeds_cover_too_little_where_trainings_differ() -> None:
+    """They end at the smallest and largest seed, which hold the truth in 1 - 2 / 2^3 of all triples."""
+    held, percentiles = trials(3, 1.0, 0.3, 300, images=200)
+    assert percentiles <= 0.82
+    assert 0.92 <= held <= 0.98

@@ -1,9 +1,11 @@
 """Features of one model on all parts of a dataset: what detectors score, on disk and in memory."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.common.artefact import verify
@@ -11,6 +13,8 @@ from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
 
 HEAD = "head.safetensors"
+TOLERANCE = 0.02
+"""Of the largest logit: how far a head may be from the logits, for features or logits kept in half precision."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,52 @@ class Reference:
     val: Features
     weight: Tensor
     bias: Tensor
+
+    @cached_property
+    def bank(self) -> Tensor:
+        """Training features over their norms [N,D], one tensor for all detectors."""
+        return F.normalize(self.train.features)
+
+
+def checked(x: Features, where: Path | str) -> Features:
+    """The features in float32; raises where they do not belong together or are not finite, and names `where`."""
+    if not len(x.logits) == len(x.features) == len(x.labels) > 0:
+        raise SynthoodError(f"{where}: logits, features and labels differ in length or are empty")
+    if not (x.logits.ndim == x.features.ndim == 2 and x.labels.ndim == 1):
+        raise SynthoodError(f"{where}: expected logits [N,C], features [N,D] and labels [N], got other shapes")
+    if not (x.logits.isfinite().all() and x.features.isfinite().all()):
+        raise SynthoodError(f"{where}: logits or features are not finite; the model that made them is broken")
+    return Features(x.logits.float(), x.features.float(), x.labels.long())
+
+
+def checked_reference(reference: Reference, where: Path | str) -> Reference:
+    """The reference with a float32 head; raises where its shapes or labels do not fit the features."""
+    train, val, weight, bias = reference.train, reference.val, reference.weight.float(), reference.bias.float()
+    classes, width = train.logits.shape[1], train.features.shape[1]
+    if weight.shape != (classes, width) or bias.shape != (classes,):
+        shape = " and ".join(str(list(tensor.shape)) for tensor in (weight, bias))
+        raise SynthoodError(
+            f"{where}: a head of shape {shape} does not fit {width} features and {classes} logits; "
+            f"take both from the same model"
+        )
+    if (val.logits.shape[1], val.features.shape[1]) != (classes, width):
+        raise SynthoodError(f"{where}: training and validation features differ in shape; take both from the same model")
+    if classes < 2:
+        raise SynthoodError(f"{where}: one logit only; detectors need at least two classes")
+    for name, part in (("training", train), ("validation", val)):
+        if part.labels.min() < 0 or part.labels.max() >= classes:
+            raise SynthoodError(f"{where}: {name} labels lie outside 0 to {classes - 1}; keep OOD samples out of it")
+    return Reference(train, val, weight, bias)
+
+
+def check_head(reference: Reference, where: Path | str) -> None:
+    """Raises where W h + b are not the logits of the validation samples."""
+    given = reference.val.logits
+    own = F.linear(reference.val.features, reference.weight, reference.bias)
+    if (own - given).abs().max() > TOLERANCE * given.abs().max() + 1e-4:
+        raise SynthoodError(
+            f"{where}: the head's weights do not give the logits of the features; take both from the same model"
+        )
 
 
 def write_part(folder: Path, part: str, features: Features) -> None:
@@ -60,15 +110,10 @@ class FeatureFolder:
         """Raises where logits, features and labels do not belong together or are not finite."""
         path = self.folder / f"{part}.safetensors"
         arrays, _ = read_tensors(path, "logits", "features", "labels")
-        features = Features(*(torch.from_numpy(arrays[name]) for name in ("logits", "features", "labels")))
-        if not len(features.logits) == len(features.features) == len(features.labels) > 0:
-            raise SynthoodError(f"{path}: logits, features and labels differ in length or are empty")
-        if not (features.logits.isfinite().all() and features.features.isfinite().all()):
-            raise SynthoodError(f"{path}: logits or features are not finite; the model that made them is broken")
-        return features
+        return checked(Features(*(torch.from_numpy(arrays[name]) for name in ("logits", "features", "labels"))), path)
 
     def reference(self) -> Reference:
         """Training and validation features with the head."""
         head, _ = read_tensors(self.folder / HEAD, "weight", "bias")
         weight, bias = (torch.from_numpy(head[name]) for name in ("weight", "bias"))
-        return Reference(self.part("train"), self.part("val"), weight, bias)
+        return checked_reference(Reference(self.part("train"), self.part("val"), weight, bias), self.folder)

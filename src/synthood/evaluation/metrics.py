@@ -1,4 +1,7 @@
-"""OOD metrics, vectorised over resamples: confidence is larger for ID, ties count half or share a threshold."""
+"""OOD metrics, vectorised over resamples, and metrics of the classifier itself; confidence is larger for ID.
+
+Ties count half or share a threshold, so no metric depends on the order of the samples.
+"""
 
 from dataclasses import dataclass
 
@@ -8,6 +11,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 OOD_METRICS = ("auroc", "aupr_in", "aupr_out", "fpr95_id_positive", "fpr95_ood_positive")
 RECALL = 0.95
+BINS = 15
 
 
 @dataclass(frozen=True)
@@ -89,3 +93,29 @@ def ood_metrics(sweep: Sweep) -> dict[str, Array]:
         "fpr95_id_positive": fpr95_id_positive(sweep),
         "fpr95_ood_positive": fpr95_id_positive(other),
     }
+
+
+def id_accuracy(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> float:
+    """Share of ID images classified right."""
+    return float((labels == predictions).mean())
+
+
+def aurc(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
+    """Area under the risk-coverage curve: the mean over n of the error among the n most confident ID images.
+
+    Equally confident images come in random order, in expectation (arXiv 1805.08206, section 2).
+    """
+    ranking = Ranking(confidence[right], confidence[~right]) if right.any() and not right.all() else None
+    if ranking is None:
+        return float(not right.any())
+    sweep = ranking.sweep()
+    covered = np.append(0.0, sweep.id_above[0] + sweep.ood_above[0])
+    counts = np.arange(1, len(right) + 1)
+    return float((np.interp(counts, covered, np.append(0.0, sweep.ood_above[0])) / counts).mean())
+
+
+def ece(probability: NDArray[np.floating], right: NDArray[np.bool_], bins: int = BINS) -> float:
+    """Expected calibration error of the predicted class's probability, in bins of equal width (arXiv 1706.04599, 3)."""
+    position = np.clip(np.ceil(probability.astype(np.float64) * bins).astype(int) - 1, 0, bins - 1)
+    gap = np.bincount(position, right - probability.astype(np.float64), minlength=bins)
+    return float(np.abs(gap).sum() / len(right))

@@ -10,16 +10,25 @@ import torch
 from synthood.common import stage
 from synthood.common.devices import set_threads
 from synthood.errors import SynthoodError
-from synthood.evaluation.detectors import fit
+from synthood.evaluation.detectors import Score, together
 from synthood.evaluation.features import FeatureFolder
-from synthood.evaluation.metrics import Ranking, ood_metrics
-from synthood.evaluation.settings import ScoreSettings
+from synthood.evaluation.metrics import Ranking, aurc, ece, id_accuracy, ood_metrics
+from synthood.evaluation.search import Validation, fitted
+from synthood.evaluation.settings import FACTS, ScoreSettings
 
 
-def confidences(folder: FeatureFolder, settings: ScoreSettings) -> pd.DataFrame:
-    """A row per sample of test and OOD sets: part, index, label, prediction, and a float32 column per detector."""
-    reference = folder.reference()
-    scores = {name: fit(detector, reference) for name, detector in settings.detectors.items()}
+def fitted_on(folder: FeatureFolder, settings: ScoreSettings) -> tuple[dict[str, Score], pd.DataFrame]:
+    """Every detector, and the search's candidates; reads the parts that a choice may depend on and no others."""
+    for name in settings.detectors:
+        if name in FACTS:
+            raise SynthoodError(f"detectors.{name}: a column of the scores has this name; rename the detector")
+    grids = any(len(detector.candidates()) > 1 for detector in settings.detectors.values())
+    ood = folder.part("ood_validation") if grids else None
+    return fitted(settings.detectors, Validation(folder.reference(), ood, str(folder.folder)))
+
+
+def confidences(folder: FeatureFolder, settings: ScoreSettings, scores: dict[str, Score]) -> pd.DataFrame:
+    """A row per sample of test and OOD sets: the columns of `FACTS`, and a float32 confidence per detector."""
     tables = []
     for part in ["test", *settings.near, *settings.far]:
         features = folder.part(part)
@@ -28,9 +37,9 @@ def confidences(folder: FeatureFolder, settings: ScoreSettings) -> pd.DataFrame:
             "index": np.arange(len(features)),
             "label": features.labels.numpy(),
             "prediction": features.logits.argmax(1).numpy(),
+            "probability": features.logits.softmax(1).amax(1).numpy(),
         }
-        for name, score in scores.items():
-            confidence = score(features)
+        for name, confidence in together(scores, features).items():
             if not torch.isfinite(confidence).all():
                 raise SynthoodError(f"{folder.folder}: detector {name} gives a score on {part} that is not finite")
             columns[name] = confidence.numpy().astype(np.float32)
@@ -38,20 +47,24 @@ def confidences(folder: FeatureFolder, settings: ScoreSettings) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True).astype({"part": "str"})
 
 
-def id_accuracy(scores: pd.DataFrame) -> float:
-    """Share of ID test images classified right."""
-    test = scores[scores["part"] == "test"]
-    return float((test["label"] == test["prediction"]).mean())
-
-
 def metrics(scores: pd.DataFrame, settings: ScoreSettings) -> pd.DataFrame:
     """A row per detector, set and metric; `near` and `far` are unweighted means over their sets."""
-    rows = [{"detector": "", "set": "test", "metric": "id_accuracy", "value": id_accuracy(scores)}]
     parts = dict(list(scores.groupby("part", sort=False)))
+    test = {name: column.to_numpy() for name, column in parts["test"].items()}
+    right = test["label"] == test["prediction"]
+    rows: list[dict[str, str | float]] = [
+        {
+            "detector": "",
+            "set": "test",
+            "metric": "id_accuracy",
+            "value": id_accuracy(test["label"], test["prediction"]),
+        },
+        {"detector": "", "set": "test", "metric": "ece", "value": ece(test["probability"], right)},
+    ]
     for detector in settings.detectors:
-        values: dict[str, dict[str, float]] = {}
+        values: dict[str, dict[str, float]] = {"test": {"aurc": aurc(test[detector], right)}}
         for part in [*settings.near, *settings.far]:
-            ranking = Ranking(parts["test"][detector].to_numpy(), parts[part][detector].to_numpy())
+            ranking = Ranking(test[detector], parts[part][detector].to_numpy())
             values[part] = {name: float(value[0]) for name, value in ood_metrics(ranking.sweep()).items()}
         for role, members in (("near", settings.near), ("far", settings.far)):
             values[role] = {
@@ -69,12 +82,18 @@ def main(command_line: Sequence[str] | None = None) -> None:
     def work(job: stage.Job) -> None:
         set_threads(job.arguments.threads)
         settings = ScoreSettings.parse(job.arguments.settings)
-        scores = confidences(FeatureFolder(job.arguments.features), settings)
-        table, summary = job.arguments.output
+        folder = FeatureFolder(job.arguments.features)
+        fitted_scores, candidates = fitted_on(folder, settings)
+        scores = confidences(folder, settings, fitted_scores)
+        table, summary, searched = job.arguments.output
         with job.writing(table) as path:
             scores.to_parquet(path, index=False)
         with job.writing(summary) as path:
             metrics(scores, settings).to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
+        with job.writing(searched) as path:
+            candidates.to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
+        for line in candidates.loc[candidates["note"] != "", ["detector", "candidate", "note"]].itertuples(index=False):
+            print(f"{line.detector} {line.candidate}: {line.note}")
         print(f"{table}: {len(scores)} samples, {len(settings.detectors)} detectors")
 
     parser = stage.parser(__doc__)

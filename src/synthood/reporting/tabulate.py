@@ -12,7 +12,7 @@ from synthood.errors import SynthoodError
 from synthood.evaluation.metrics import OOD_METRICS, Ranking, ood_metrics
 from synthood.reporting.render import html_page, markdown
 from synthood.reporting.settings import TableSettings, TabulateSettings
-from synthood.reporting.statistics import Resamples, Runs, estimate, gain
+from synthood.reporting.statistics import Resamples, Runs, crossed, crossed_gain
 
 Run = tuple[str, str, int]
 Scores = dict[Run, pd.DataFrame]
@@ -88,12 +88,11 @@ def tabulate(scores: Scores, settings: TabulateSettings) -> pd.DataFrame:
     """
     table: TableSettings = settings.table
     resamples = Resamples(table.resamples)
-    seeds = resamples.seeds(len(table.seeds))
     rows = []
     for dataset in table.datasets:
         for (detector, part, metric), runs in all_runs(scores, settings, dataset, resamples):
             for recipe in table.recipes:
-                own = estimate(runs[recipe], seeds, table.confidence)
+                own = crossed(runs[recipe], table.confidence)
                 line: dict[str, object] = {
                     "dataset": dataset,
                     "recipe": recipe,
@@ -103,7 +102,7 @@ def tabulate(scores: Scores, settings: TabulateSettings) -> pd.DataFrame:
                 }
                 line |= {"mean": own.mean, "sd": own.deviation, "low": own.low, "high": own.high}
                 for base in table.bases:
-                    over = gain(runs[recipe], runs[base], seeds, table.confidence)
+                    over = crossed_gain(runs[recipe], runs[base], table.confidence)
                     rows.append(
                         line
                         | {"base": base, "gain": over.mean, "gain_low": over.low, "gain_high": over.high}

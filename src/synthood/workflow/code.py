@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from synthood.errors import SynthoodError
+
 PACKAGE_ROOT = Path(__file__).parents[2]
 NOT_RESULTS = (
     "synthood",
@@ -24,6 +26,16 @@ def code_of(module: str, root: Path = PACKAGE_ROOT) -> str:
     for name, file in sorted(modules_behind(module, root).items()):
         digest.update(f"{name} {_shape_of_file(file)}\n".encode())
     return digest.hexdigest()[:12]
+
+
+def code_of_file(file: Path) -> str:
+    """The same for one file that is no module of this package, such as a user's detector."""
+    try:
+        return _shape_of_file(file)[:12]
+    except OSError as error:
+        raise SynthoodError(f"{file}: cannot be read ({error.strerror}); paths start where snakemake runs") from error
+    except SyntaxError as error:
+        raise SynthoodError(f"{file}: line {error.lineno}: {error.msg}") from error
 
 
 def modules_behind(module: str, root: Path = PACKAGE_ROOT) -> dict[str, Path]:

@@ -9,7 +9,7 @@ from synthood.config.models import Config
 from synthood.data import raw
 from synthood.data.file_settings import Files
 from synthood.data.settings import PartSettings, ShuffledQuadrants
-from synthood.evaluation.settings import ScoreSettings
+from synthood.evaluation.settings import Custom, ScoreSettings
 from synthood.generators.settings import (
     BigGAN,
     BigGANFitting,
@@ -22,6 +22,7 @@ from synthood.generators.settings import (
 from synthood.outliers.settings import ScaleCurveSettings
 from synthood.reporting.settings import MapSettings, PlotSettings, TabulateSettings
 from synthood.training.settings import TrainSettings
+from synthood.workflow.code import code_of_file
 
 
 class Wildcards(Protocol):
@@ -50,6 +51,8 @@ class Plan:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        files = {one.file for one in config.detectors.values() if isinstance(one, Custom)}
+        self.detector_code = {file: code_of_file(Path(file)) for file in sorted(files)}
 
     # Paths
 
@@ -237,7 +240,12 @@ class Plan:
 
     def score_settings(self, wildcards: Wildcards) -> ScoreSettings:
         dataset = self.config.datasets[wildcards.dataset]
-        return ScoreSettings(detectors=self.config.detectors, near=list(dataset.near), far=list(dataset.far))
+        return ScoreSettings(
+            detectors=self.config.detectors,
+            near=list(dataset.near),
+            far=list(dataset.far),
+            code=self.detector_code,
+        )
 
     def tabulate_settings(self, wildcards: Wildcards) -> TabulateSettings:
         table = self.config.tables[wildcards.table]

@@ -1,0 +1,103 @@
+"""Every detector without a workflow: `from synthood.detectors import fit, score`.
+
+    detector = fit("knn", train, val, head, k=50)
+    confidence = score(detector, logits, features)
+
+Confidence is larger for in-distribution samples. `names()` lists the detectors.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+from pydantic import ValidationError
+from torch import Tensor
+
+from synthood.config.messages import nearest
+from synthood.errors import SynthoodError
+from synthood.evaluation.detectors import METHODS, Score, together
+from synthood.evaluation.features import Features, Reference, checked, checked_reference
+from synthood.evaluation.hyperparameters import Hyperparameters
+from synthood.evaluation.search import Validation, fitted
+
+Part = Sequence[ArrayLike | Tensor]
+"""Logits [N,C], features [N,D] and labels [N] of the same samples, as arrays or tensors."""
+KINDS = {get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in METHODS}
+
+
+@dataclass(frozen=True)
+class FittedDetector:
+    """A detector for heads of shape (C, D), with the candidates that were tried for it, none without a grid."""
+
+    name: str
+    head: tuple[int, int]
+    confidence: Score
+    search: pd.DataFrame
+
+
+def names() -> list[str]:
+    """The detectors that `fit` knows."""
+    return sorted(KINDS)
+
+
+def fit(
+    name: str,
+    train: Part,
+    val: Part,
+    head: tuple[ArrayLike | Tensor, ArrayLike | Tensor],
+    ood_validation: Part | None = None,
+    **hyperparameters: Any,
+) -> FittedDetector:
+    """Fits a detector on ID data and the head's (W [C,D], b [C]); a list of values is searched on validation data.
+
+    Raises SynthoodError for an unknown name or hyperparameter, and for data that do not belong together.
+    """
+    if name not in KINDS:
+        raise SynthoodError(f"no detector is named {name!r}{nearest(name, KINDS)}")
+    settings = settings_of(KINDS[name], {"kind": name, **hyperparameters})
+    reference = Reference(part(train, "train"), part(val, "val"), tensor(head[0]), tensor(head[1]))
+    ood = None if ood_validation is None else part(ood_validation, "ood_validation")
+    validation = Validation(checked_reference(reference, "train, val and head"), ood, "train, val and head")
+    scores, table = fitted({name: settings}, validation)
+    classes, width = validation.reference.weight.shape
+    return FittedDetector(name, (classes, width), scores[name], table)
+
+
+def score(detector: FittedDetector, logits: ArrayLike | Tensor, features: ArrayLike | Tensor) -> NDArray[np.float32]:
+    """Confidence [N] of samples in their order, larger for in-distribution."""
+    given = part((logits, features, np.zeros(len(tensor(logits)))), "logits and features")
+    shape = (given.logits.shape[1], given.features.shape[1])
+    if shape != detector.head:
+        raise SynthoodError(f"{detector.name}: fitted for logits and features of widths {detector.head}, got {shape}")
+    return together({detector.name: detector.confidence}, given)[detector.name].numpy()
+
+
+def settings_of(kind: type[Hyperparameters], values: Mapping[str, Any]) -> Hyperparameters:
+    """Checked hyperparameters; integers may stand for floats."""
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        key = ".".join(map(str, found["loc"]))
+        known = nearest(key, [k for k in kind.model_fields if k != "kind"] or ["none"])
+        raise SynthoodError(
+            f"{values['kind']}: {key}: "
+            + ("unknown hyperparameter" + known if "extra" in found["type"] else found["msg"])
+        ) from error
+
+
+def part(given: Part, name: str) -> Features:
+    """Checked float32 features."""
+    if len(given) != 3:
+        raise SynthoodError(f"{name}: expected logits, features and labels, got {len(given)} arrays")
+    logits, features, labels = map(tensor, given)
+    return checked(Features(logits, features, labels), name)
+
+
+def tensor(values: ArrayLike | Tensor) -> Tensor:
+    """On the CPU, without gradients; a float64 array becomes float32 when it is checked."""
+    return values.detach().cpu() if isinstance(values, Tensor) else torch.from_numpy(np.array(values))

@@ -1,0 +1,66 @@
+"""Detectors by how much of a feature lies outside the space that training features span."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from synthood.evaluation.detectors.base import OutOfRangeError, Score, head_logits
+from synthood.evaluation.detectors.distances import pseudo_whitening
+from synthood.evaluation.features import Features, Reference
+
+SMALLEST = 1e-12
+
+
+class Outside:
+    """Norm [N] of (h - u) N: u = -W^+ b, N the minor eigenvectors of the training features around u."""
+
+    def __init__(self, reference: Reference, dimension: int, name: str) -> None:
+        features = reference.train.features.double()
+        width = features.shape[1]
+        if dimension >= width:
+            raise OutOfRangeError(
+                f"{name}: dimension {dimension} must be below the features' {width}; set it in detectors"
+            )
+        origin = -torch.linalg.pinv(reference.weight.double()) @ reference.bias.double()
+        centred = features - origin
+        _, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
+        self.origin, self.minor = origin.float(), vectors[:, : width - dimension].float()
+
+    def __call__(self, features: Tensor) -> Tensor:
+        return ((features - self.origin) @ self.minor).norm(dim=1)
+
+
+def residual(reference: Reference, dimension: int = 256) -> Score:
+    """-||(h - u) N|| (arXiv 2203.10807), fitted on training features; OpenOOD takes validation's."""
+    outside = Outside(reference, dimension, "residual")
+    return lambda x: -outside(x.features)
+
+
+def vim(reference: Reference, dimension: int = 256) -> Score:
+    """lse(l) - alpha ||(h - u) N||, u = -W^+ b, N the minor eigenvectors (arXiv 2203.10807, equations 4 to 7).
+
+    alpha is the mean largest logit over the mean norm on training data; 0 where these have nothing outside.
+    """
+    outside = Outside(reference, dimension, "vim")
+    mean = float(outside(reference.train.features).double().mean())
+    alpha = float(reference.train.logits.double().amax(1).mean()) / mean if mean > 0 else 0.0
+    return lambda x: x.logits.logsumexp(1) - alpha * outside(x.features)
+
+
+def pnml(reference: Reference) -> Score:
+    """-log sum_c p_c / (p_c + (1 - p_c) p_c^g), over log C: the regret (arXiv 2110.09246).
+
+    g = k / (1 + k), k = z^T (Z^T Z)^+ z with z = h / ||h||, Z the training features' z, and p the head's softmax of z.
+    """
+    train = F.normalize(reference.train.features.double())
+    whitening = pseudo_whitening(train.T @ train)
+    classes = torch.tensor(float(reference.weight.shape[0]), dtype=torch.float64)
+
+    def score(x: Features) -> Tensor:
+        z = F.normalize(x.features.double())
+        outside = (z @ whitening).square().sum(1, keepdim=True)
+        p = head_logits(z.float(), reference).double().softmax(1).clamp(SMALLEST, 1 - SMALLEST)
+        regret = p / (p + (1 - p) * p.pow(outside / (1 + outside)))
+        return -(regret.sum(1).log() / classes.log()).float()
+
+    return score

@@ -1,0 +1,91 @@
+"""Gaussian distances against explicit inverses and scipy's densities."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+from synthood.evaluation.detectors import distances
+from synthood.evaluation.features import Features, Reference
+from toy_features import CLASSES, chosen
+
+
+def mahalanobis(train: Features, x: Features) -> torch.Tensor:
+    """The formula, with scipy's pseudo-inverse of the tied covariance."""
+    features, wanted = train.features.double(), x.features.double()
+    means = {int(c): features[train.labels == c].mean(0) for c in train.labels.unique()}
+    centred = features - torch.stack([means[int(c)] for c in train.labels])
+    inverse = torch.from_numpy(scipy.linalg.pinvh((centred.T @ centred / len(features)).numpy()))
+    each = [((wanted - mean) @ inverse * (wanted - mean)).sum(1) for mean in means.values()]
+    return -torch.stack(each).amin(0)
+
+
+def background(train: Features, x: Features) -> torch.Tensor:
+    """Squared distance to the mean of all, with the covariance of all."""
+    one = Features(train.logits, train.features, torch.zeros_like(train.labels))
+    return -mahalanobis(one, x)
+
+
+def degenerate(x: Features) -> Features:
+    """A unit that is dead, and one that repeats another: two null directions."""
+    features = x.features.clone()
+    features[:, 3] = 0.0
+    features[:, 5] = features[:, 4]
+    return Features(x.logits, features, x.labels)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_mds_and_rmds_by_their_formulas(broken: bool, reference: Reference, near: Features) -> None:
+    train, x = (degenerate(y) if broken else y for y in (reference.train, near))
+    fitted = Reference(train, reference.val, reference.weight, reference.bias)
+    found = distances.mds(fitted)(x).double()
+    torch.testing.assert_close(found, mahalanobis(train, x), rtol=1e-4, atol=1e-4)
+    relative = distances.rmds(fitted)(x).double()
+    torch.testing.assert_close(relative, background(train, x) + mahalanobis(train, x), rtol=1e-4, atol=1e-4)
+    assert found.min() > -1e4  # a plain inverse would blow the null directions up
+
+
+def test_mds_with_a_class_missing_from_training(reference: Reference, near: Features) -> None:
+    """Labels 0, 2 and 3: means are found by label, not by position."""
+    kept = chosen(reference.train, (reference.train.labels != 1).nonzero()[:, 0])
+    found = distances.mds(Reference(kept, reference.val, reference.weight, reference.bias))(near)
+    torch.testing.assert_close(found.double(), mahalanobis(kept, near), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", [distances.mds, distances.rmds])
+def test_distances_do_not_know_the_units_scales(method: object, reference: Reference, near: Features) -> None:
+    """Any invertible map of the features leaves them, here scales and a rotation."""
+    random = torch.Generator().manual_seed(0)
+    rotation, _ = torch.linalg.qr(torch.randn((12, 12), generator=random))
+    change = torch.linspace(0.5, 2.0, 12)[:, None] * rotation
+
+    def mapped(x: Features) -> Features:
+        return Features(x.logits, x.features @ change, x.labels)
+
+    other = Reference(mapped(reference.train), mapped(reference.val), reference.weight, reference.bias)
+    torch.testing.assert_close(method(other)(mapped(near)), method(reference)(near), rtol=1e-3, atol=1e-3)
+
+
+def test_pseudo_whitening_squares_to_pinvh() -> None:
+    factor = torch.randn(6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    covariance = factor @ factor.T
+    whitening = distances.pseudo_whitening(covariance)
+    expected = torch.from_numpy(scipy.linalg.pinvh(covariance.numpy()))
+    torch.testing.assert_close(whitening @ whitening.T, expected, rtol=1e-8, atol=1e-8)
+
+
+def test_gmm_is_scipys_density_on_principal_components(reference: Reference, near: Features) -> None:
+    train, ridge = reference.train.features.double().numpy(), 0.01
+    mean = train.mean(0)
+    _, _, axes = np.linalg.svd(train - mean, full_matrices=False)
+    z, x = (train - mean) @ axes[:5].T, (near.features.double().numpy() - mean) @ axes[:5].T
+    labels, floor = reference.train.labels.numpy(), ridge * z.var(0).mean() * np.eye(5)
+    parts = []
+    for k in range(CLASSES):
+        own = z[labels == k]
+        density = multivariate_normal(own.mean(0), np.cov(own.T, ddof=0) + floor)
+        parts.append(np.log((labels == k).mean()) + density.logpdf(x))
+    found = distances.gmm(reference, dimension=5, ridge=ridge)(near)
+    assert found.numpy() == pytest.approx(logsumexp(parts, axis=0), rel=1e-4)

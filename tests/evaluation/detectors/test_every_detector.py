@@ -1,0 +1,248 @@
+"""What holds for every detector: sign, order, batches, types, which data it is fitted on, and broken features."""
+
+import inspect
+from collections.abc import Callable
+from typing import get_args
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
+from synthood.errors import SynthoodError
+from synthood.evaluation import detectors
+from synthood.evaluation import settings as kinds
+from synthood.evaluation.detectors import METHODS, neighbours
+from synthood.evaluation.features import Features, Reference
+from toy_features import CLASSES, EVERY, WIDTH, chosen, name_of, with_features
+
+every = pytest.mark.parametrize("detector", EVERY, ids=name_of)
+FEW = settings(max_examples=4, deadline=None)
+
+
+def test_every_kind_has_its_method_and_is_tested_here() -> None:
+    union = get_args(get_args(kinds.Detector)[0])
+    assert set(METHODS) == set(union) - {kinds.Custom} == {type(detector) for detector in EVERY}
+
+
+@pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.__name__)
+def test_settings_and_function_have_the_same_hyperparameters(kind: type[kinds.Hyperparameters]) -> None:
+    own = {name: field.default for name, field in kind.model_fields.items() if name != "kind"}
+    taken = {name: p.default for name, p in inspect.signature(METHODS[kind].fit).parameters.items()}
+    taken.pop("reference")
+    assert own == taken
+    assert set(METHODS[kind].grid) <= set(own)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in METHODS if METHODS[kind].grid], ids=lambda kind: kind.__name__)
+def test_grids_of_the_registry_are_valid_settings(kind: type[kinds.Hyperparameters]) -> None:
+    tag = get_args(kind.model_fields["kind"].annotation)[0]
+    found = kind.model_validate({"kind": tag, **METHODS[kind].grid}).candidates()
+    count = 1
+    for values in METHODS[kind].grid.values():
+        count *= len(values)
+    assert len(found) == count > 1
+
+
+def tight(count: int, seed: int) -> Tensor:
+    """Features close to four times a unit vector per class."""
+    noise = torch.randn((count, WIDTH), generator=torch.Generator().manual_seed(seed))
+    return (4 * torch.eye(CLASSES, WIDTH)[torch.arange(count) % CLASSES] + 0.5 + 0.2 * noise).relu()
+
+
+@every
+def test_id_scores_above_ood_on_a_separable_toy(detector: kinds.Hyperparameters) -> None:
+    """OOD fires the units that no class fires; OpenMax also suspects the ID samples in a class's tail."""
+    weight, bias = torch.eye(CLASSES, WIDTH), torch.zeros(CLASSES)
+    train, val, inside = (
+        Features(h @ weight.T, h, torch.arange(len(h)) % CLASSES) for h in (tight(400, 1), tight(150, 2), tight(40, 5))
+    )
+    toy = Reference(train, val, weight, bias)
+    outside = with_features(0.01 + 2.0 * (torch.arange(WIDTH) >= CLASSES).float().repeat(40, 1), toy)
+    score = detectors.fit(detector, toy)
+    area = roc_auc_score([1] * 40 + [0] * 40, torch.cat([score(inside), score(outside)]))
+    assert area > (0.85 if isinstance(detector, kinds.OpenMax) else 0.99)
+
+
+@every
+@FEW
+@given(seed=st.integers(0, 999), count=st.integers(1, 9))
+def test_each_sample_is_scored_by_itself(
+    detector: kinds.Hyperparameters, reference: Reference, near: Features, seed: int, count: int
+) -> None:
+    """In any order and any batch."""
+    score = detectors.fit(detector, reference)
+    order = torch.randperm(len(near), generator=torch.Generator().manual_seed(seed))
+    torch.testing.assert_close(score(chosen(near, order)), score(near)[order], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(score(chosen(near, order[:count])), score(near)[order[:count]], rtol=1e-5, atol=1e-5)
+
+
+@every
+def test_order_of_the_reference_is_irrelevant(
+    detector: kinds.Hyperparameters, reference: Reference, near: Features
+) -> None:
+    mixed = [
+        chosen(x, torch.randperm(len(x), generator=torch.Generator().manual_seed(1)))
+        for x in (reference.train, reference.val)
+    ]
+    other = Reference(*mixed, reference.weight, reference.bias)
+    ours, theirs = (detectors.fit(detector, one)(near) for one in (reference, other))
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@every
+def test_fitted_on_the_named_parts_alone(detector: kinds.Hyperparameters, reference: Reference, near: Features) -> None:
+    """Parts that the registry does not name may hold anything."""
+    named = METHODS[type(detector)].fitted_on
+    if isinstance(detector, kinds.Ash | kinds.Scale):
+        named = ("train",)  # whose sign alone is looked at
+    broken = Features(torch.full((3, 2), -7.0), torch.full((3, 5), -7.0), torch.full((3,), -7))
+    train, val = (getattr(reference, name) if name in named else broken for name in ("train", "val"))
+    other = Reference(train, val, reference.weight, reference.bias)
+    assert torch.equal(detectors.fit(detector, other)(near), detectors.fit(detector, reference)(near))
+
+
+@every
+def test_looks_at_the_named_inputs_alone(detector: kinds.Hyperparameters, reference: Reference, near: Features) -> None:
+    """Labels never matter; logits or features do where the registry names them, and nowhere else."""
+    inputs, score = METHODS[type(detector)].inputs, detectors.fit(detector, reference)
+    random = torch.Generator().manual_seed(3)
+    other = Features(
+        near.logits if "logits" in inputs else torch.randn(near.logits.shape, generator=random),
+        near.features if "features" in inputs else torch.rand(near.features.shape, generator=random),
+        near.labels - 7,
+    )
+    assert torch.equal(score(other), score(near))
+    for name in ("logits", "features"):
+        if name in inputs:
+            moved = Features(**{**vars(near), name: torch.rand(getattr(near, name).shape, generator=random)})
+            assert not torch.equal(score(moved), score(near))
+
+
+@every
+def test_result_is_one_float32_per_sample(
+    detector: kinds.Hyperparameters, reference: Reference, near: Features
+) -> None:
+    confidence = detectors.fit(detector, reference)(near)
+    assert (confidence.dtype, confidence.shape) == (torch.float32, (len(near),))
+
+
+def everywhere(change: Callable[[Tensor], Tensor], reference: Reference, near: Features) -> tuple[Reference, Features]:
+    """All features changed alike, with the head's logits of them."""
+    train, val, test = (
+        Features(F.linear(change(x.features), reference.weight, reference.bias), change(x.features), x.labels)
+        for x in (reference.train, reference.val, near)
+    )
+    return Reference(train, val, reference.weight, reference.bias), test
+
+
+def dead(features: Tensor) -> Tensor:
+    """A unit that is dead, one that repeats another, and a constant one."""
+    features = features.clone()
+    features[:, 3], features[:, 5], features[:, 8] = 0.0, features[:, 4], 1.5
+    return features
+
+
+@every
+def test_dead_repeated_and_constant_units(
+    detector: kinds.Hyperparameters, reference: Reference, near: Features
+) -> None:
+    broken, test = everywhere(dead, reference, near)
+    confidence = detectors.fit(detector, broken)(test)
+    assert confidence.isfinite().all()
+    assert roc_auc_score([1] * 200 + [0] * 200, confidence) > 0.5
+
+
+@every
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_features_that_are_all_equal_give_equal_scores(
+    detector: kinds.Hyperparameters, value: float, reference: Reference, near: Features
+) -> None:
+    broken, test = everywhere(lambda x: torch.full_like(x, value), reference, near)
+    confidence = detectors.fit(detector, broken)(test)
+    assert confidence.isfinite().all()
+    torch.testing.assert_close(confidence, confidence[:1].expand(400), rtol=1e-5, atol=1e-5)
+
+
+@every
+def test_two_classes_one_of_which_has_a_single_sample(detector: kinds.Hyperparameters, reference: Reference) -> None:
+    weight, bias = reference.weight[:2], reference.bias[:2]
+    first = (reference.train.labels == 0).nonzero()[:, 0]
+    second = (reference.train.labels == 1).nonzero()[:1, 0]
+    train = chosen(reference.train, torch.cat([first, second]))
+    small = Features(train.logits[:, :2], train.features, train.labels)
+    values = {
+        key: 2 for key in ("top", "alpha") if isinstance(detector, kinds.Gen | kinds.OpenMax) and hasattr(detector, key)
+    }
+    two = detector.model_copy(update=values)
+    confidence = detectors.fit(two, Reference(small, small, weight, bias))(small)
+    assert confidence.isfinite().all()
+    assert len(confidence) == 101
+
+
+@every
+def test_samples_of_zeros_and_of_huge_features(detector: kinds.Hyperparameters, reference: Reference) -> None:
+    """A sample that no unit fires for, and one a thousand times as strong as any other."""
+    extreme = with_features(torch.cat([torch.zeros(1, WIDTH), 3000 * torch.ones(1, WIDTH)]), reference)
+    assert detectors.fit(detector, reference)(extreme).isfinite().all()
+
+
+NEEDS_LARGE: list[tuple[kinds.Hyperparameters, str]] = [
+    (kinds.Gen(kind="gen", top=5), "top 5 is larger than the number of classes 4"),
+    (kinds.OpenMax(kind="openmax", alpha=5), "alpha 5 is larger than the number of classes 4"),
+    (kinds.Gmm(kind="gmm", dimension=13), "dimension 13 is larger than the features' 12"),
+    (kinds.Knn(kind="knn", k=401), "k 401 is larger than the bank's number of training features 400"),
+    (kinds.NnGuide(kind="nnguide", k=41, share=0.1), "k 41 is larger than the bank's number of training features 40"),
+    (kinds.Cfood(kind="cfood", share=0.001), "the bank of 1"),
+    (kinds.Residual(kind="residual", dimension=12), "dimension 12 must be below the features' 12"),
+    (kinds.Vim(kind="vim", dimension=13), "dimension 13 must be below the features' 12"),
+    (kinds.Vra(kind="vra", low=90.0, high=90.0), "low 90 is not below high 90"),
+]
+
+
+@pytest.mark.parametrize(("detector", "message"), NEEDS_LARGE, ids=lambda one: getattr(one, "kind", ""))
+def test_a_value_that_the_data_cannot_have_is_an_error(
+    detector: kinds.Hyperparameters, message: str, reference: Reference
+) -> None:
+    with pytest.raises(detectors.OutOfRangeError, match=message):
+        detectors.fit(detector, reference)
+
+
+@pytest.mark.parametrize("detector", [d for d in EVERY if isinstance(d, kinds.Ash | kinds.Scale)], ids=name_of)
+def test_rectifiers_of_activations_refuse_negative_features(
+    detector: kinds.Hyperparameters, reference: Reference, near: Features
+) -> None:
+    shifted, test = everywhere(lambda x: x - 0.5, reference, near)
+    with pytest.raises(SynthoodError, match=f"{detector.kind}: features below zero"):
+        detectors.fit(detector, shifted)
+    with pytest.raises(SynthoodError, match=f"{detector.kind}: features below zero"):
+        detectors.fit(detector, reference)(test)
+
+
+@pytest.mark.parametrize("kind", [kinds.She, kinds.OpenMax], ids=lambda kind: kind.__name__)
+def test_a_class_without_training_samples_is_named(kind: type[kinds.Hyperparameters], reference: Reference) -> None:
+    kept = chosen(reference.train, (reference.train.labels != 1).nonzero()[:, 0])
+    other = Reference(kept, reference.val, reference.weight, reference.bias)
+    with pytest.raises(SynthoodError, match="class 1 has no training sample"):
+        detectors.fit(next(d for d in EVERY if type(d) is kind), other)
+
+
+def test_a_grid_is_no_detector_yet(reference: Reference) -> None:
+    with pytest.raises(SynthoodError, match="a grid needs validation data"):
+        detectors.fit(kinds.Knn.parse('{"kind":"knn","k":[3,5]}'), reference)
+
+
+def test_together_is_each_alone(reference: Reference, near: Features, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In rows and chunks of odd sizes, with banks shared and not."""
+    scores = {name_of(detector): detectors.fit(detector, reference) for detector in EVERY}
+    scores["half"] = detectors.fit(kinds.NnGuide(kind="nnguide", k=5, share=0.5), reference)
+    alone = {name: score(near) for name, score in scores.items()}
+    monkeypatch.setattr(neighbours, "CHUNK", 400 * 37)
+    monkeypatch.setattr(neighbours, "ROWS", 61)
+    found = detectors.together(scores, near)
+    assert list(found) == list(scores)
+    for name, expected in alone.items():
+        torch.testing.assert_close(found[name], expected, rtol=1e-5, atol=1e-5, msg=name)

@@ -1,0 +1,77 @@
+"""Scores that use the head, by autograd and by brute force."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from synthood.evaluation.detectors import heads
+from synthood.evaluation.detectors.base import class_means
+from synthood.evaluation.features import Features, Reference
+from toy_features import CLASSES, chosen
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_gradnorm_is_the_gradients_norm(temperature: float, reference: Reference, near: Features) -> None:
+    """Of the mean over classes of the cross-entropy to each, in W, by backward passes."""
+    found = heads.gradnorm(reference, temperature)(near)
+    for index in (0, 7, 333):
+        weight = reference.weight.clone().requires_grad_()
+        logits = F.linear(near.features[index], weight, reference.bias)
+        loss = -(logits / temperature).log_softmax(0).mean() * CLASSES * temperature
+        (gradient,) = torch.autograd.grad(loss, weight)
+        assert found[index].item() == pytest.approx(gradient.abs().sum().item(), rel=1e-4)
+
+
+def test_she_and_nci_by_hand() -> None:
+    """Two units, two classes; the fourth training sample is wrong and counts for the global mean alone."""
+    features = torch.tensor([[2.0, 0.0], [4.0, 0.0], [0.0, 1.0], [3.0, 3.0]])
+    train = Features(
+        torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]), features, torch.tensor([0, 0, 1, 1])
+    )
+    reference = Reference(train, train, torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.zeros(2))
+    x = Features(
+        torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[5.25, 5.0], [2.25, 5.0]]), torch.zeros(2).long()
+    )
+    assert heads.she(reference)(x).tolist() == pytest.approx([3 * 5.25, 5.0])
+    # mean (2.25, 1): centred (3, 4) and (0, 4)
+    assert heads.nci(reference, alpha=0.1)(x).tolist() == pytest.approx([3 / 5 + 1.025, 2.0 + 0.725])
+    assert (
+        heads.nci(reference, alpha=0.0)(Features(x.logits[:1], torch.tensor([[2.25, 1.0]]), x.labels[:1])).item() == 0.0
+    )
+
+
+def test_class_means_fall_back_to_all_samples_where_none_is_right() -> None:
+    values = torch.tensor([[1.0], [3.0], [5.0], [9.0]])
+    labels, predictions = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 0])
+    assert class_means(values, labels, predictions, 2).tolist() == [[1.0], [7.0]]
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_fdbd_by_brute_force(centred: bool, reference: Reference, near: Features) -> None:
+    found = heads.fdbd(reference, centred)(near)
+    mean = reference.train.features.mean(0) if centred else 0.0
+    for index in range(0, 400, 57):
+        h, logits = near.features[index], near.logits[index]
+        own = int(logits.argmax())
+        others = [c for c in range(CLASSES) if c != own]
+        distances = [(logits[own] - logits[c]) / (reference.weight[own] - reference.weight[c]).norm() for c in others]
+        expected = torch.stack(distances).mean() / (h - mean).norm()
+        assert found[index].item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_fdbd_of_classes_with_equal_weights_is_finite(reference: Reference, near: Features) -> None:
+    weight = reference.weight.clone()
+    weight[1] = weight[0]
+    twins = Reference(reference.train, reference.val, weight, reference.bias)
+    assert heads.fdbd(twins)(chosen(near, torch.arange(20))).isfinite().all()
+
+
+@pytest.mark.parametrize("factor", [0.5, 4.0])
+def test_scaled_features_scale_or_leave_the_scores(factor: float, reference: Reference, near: Features) -> None:
+    """Of a head without bias: fDBD without a mean stays, SHE and GradNorm at a scaled temperature grow alike."""
+    unbiased = Reference(reference.train, reference.val, reference.weight, torch.zeros(CLASSES))
+    larger = Features(near.logits * factor, near.features * factor, near.labels)
+    torch.testing.assert_close(heads.fdbd(unbiased, centred=False)(larger), heads.fdbd(unbiased, centred=False)(near))
+    torch.testing.assert_close(heads.she(unbiased)(larger), factor * heads.she(unbiased)(near))
+    at = heads.gradnorm(unbiased, temperature=factor)
+    torch.testing.assert_close(at(larger), factor * heads.gradnorm(unbiased)(near), rtol=1e-4, atol=1e-4)

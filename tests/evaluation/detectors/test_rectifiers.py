@@ -1,0 +1,96 @@
+"""Rectifiers by their definitions, sample by sample, and with every score of logits."""
+
+from typing import get_args
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from synthood.evaluation.detectors import rectifiers
+from synthood.evaluation.detectors.base import at_percentile
+from synthood.evaluation.features import Features, Reference
+from synthood.evaluation.settings import Logits
+from toy_features import WIDTH, with_features
+
+
+def energy(h: torch.Tensor, reference: Reference) -> torch.Tensor:
+    return F.linear(h, reference.weight, reference.bias).logsumexp(1)
+
+
+@pytest.mark.parametrize("percentile", [0.5, 37.3, 90.0, 100.0])
+def test_react_bound_is_the_percentile(percentile: float, reference: Reference, near: Features) -> None:
+    bound = torch.quantile(reference.val.features.double(), percentile / 100).float()
+    torch.testing.assert_close(
+        rectifiers.react(reference, percentile)(near), energy(near.features.clamp(max=bound), reference)
+    )
+
+
+@pytest.mark.parametrize("percent", [0.0, 12.5, 50.0, 99.9, 100.0])
+def test_percentile_is_torchs_quantile(percent: float) -> None:
+    values = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(at_percentile(values, percent), torch.quantile(values, percent / 100))
+
+
+@pytest.mark.parametrize("variant", ["b", "p", "s"])
+def test_ash_by_its_definition(variant: str, reference: Reference, near: Features) -> None:
+    """Three quarters of twelve features pruned, sample by sample."""
+    expected = []
+    for h in near.features:
+        kept = h.sort(descending=True).indices[:3]
+        shaped = torch.zeros(WIDTH)
+        shaped[kept] = {"b": h.sum() / 3, "p": h[kept], "s": h[kept] * torch.exp(h.sum() / h[kept].sum())}[variant]
+        expected.append(energy(shaped[None], reference)[0])
+    found = rectifiers.ash(reference, variant, 75.0)(near)
+    torch.testing.assert_close(found, torch.stack(expected), rtol=1e-5, atol=1e-5)
+
+
+def test_scale_and_lts_by_their_definitions(reference: Reference, near: Features) -> None:
+    largest = near.features.sort(1, descending=True).values[:, :3].sum(1, keepdim=True)
+    ratio = near.features.sum(1, keepdim=True) / largest
+    torch.testing.assert_close(
+        rectifiers.scale(reference, 75.0)(near), energy(near.features * ratio.exp(), reference), rtol=1e-5, atol=1e-5
+    )
+    torch.testing.assert_close(
+        rectifiers.lts(reference, 0.25)(near), (near.logits * ratio**2).logsumexp(1), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_scale_of_a_sample_without_activations_is_the_biass_energy(reference: Reference) -> None:
+    silent = with_features(torch.zeros(1, WIDTH), reference)
+    for method in (rectifiers.scale, rectifiers.ash, rectifiers.lts):
+        assert method(reference)(silent).item() == pytest.approx(reference.bias.logsumexp(0).item())
+
+
+def test_pruning_nothing_leaves_the_energy(reference: Reference, near: Features) -> None:
+    torch.testing.assert_close(rectifiers.ash(reference, "p", 0.0)(near), near.logits.logsumexp(1))
+    torch.testing.assert_close(
+        rectifiers.react(reference, 100.0)(near),
+        energy(near.features.clamp(max=reference.val.features.max()), reference),
+    )
+
+
+def test_pruning_almost_all_keeps_one_feature(reference: Reference, near: Features) -> None:
+    largest = near.features.max(1)
+    alone = torch.zeros_like(near.features).scatter_(1, largest.indices[:, None], largest.values[:, None])
+    torch.testing.assert_close(rectifiers.ash(reference, "p", 99.0)(near), energy(alone, reference))
+
+
+def test_dice_keeps_the_weights_of_large_contributions(reference: Reference, near: Features) -> None:
+    contribution = (reference.weight * reference.train.features.mean(0)).flatten()
+    keep = contribution.sort(descending=True).indices[: round(0.25 * len(contribution))]
+    sparse = torch.zeros(len(contribution)).index_put_((keep,), reference.weight.flatten()[keep])
+    logits = F.linear(near.features, sparse.view_as(reference.weight), reference.bias)
+    torch.testing.assert_close(rectifiers.dice(reference, 75.0)(near), logits.logsumexp(1))
+
+
+@pytest.mark.parametrize("score", get_args(Logits))
+def test_every_score_of_logits_goes_with_a_rectifier(score: str, reference: Reference, near: Features) -> None:
+    """As if the rectified logits had been the model's all along, on reference data too."""
+    bound = at_percentile(reference.val.features, 80.0)
+
+    def clipped(x: Features) -> Features:
+        return Features(F.linear(x.features.clamp(max=bound), reference.weight, reference.bias), x.features, x.labels)
+
+    other = Reference(clipped(reference.train), clipped(reference.val), reference.weight, reference.bias)
+    expected = rectifiers.LOGIT_SCORES[score](other)(clipped(near))
+    torch.testing.assert_close(rectifiers.react(reference, 80.0, score)(near), expected, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,59 @@
+"""Grids in the configuration: accepted, told by their key when wrong, and in the schema."""
+
+import json
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from synthood.config.load import load
+from synthood.config.schema import json_schema
+from synthood.errors import SynthoodError
+from synthood.evaluation.settings import Ash, Detector, Gen, Knn
+
+
+def test_candidates_are_every_combination() -> None:
+    found = Gen.parse('{"kind":"gen","gamma":[0.1,1],"top":[null,3]}').candidates()
+    assert found == [{"gamma": g, "top": t} for g in (0.1, 1.0) for t in (None, 3)]
+    assert Knn(kind="knn").candidates() == [{"k": 50}]
+    assert Knn.parse('{"kind":"knn","k":[7]}').candidates() == [{"k": 7}]
+
+
+@pytest.mark.parametrize("text", ['{"k":[5,10],"kind":"knn"}', '{"kind":"ash","variant":["b","s"]}', '{"kind":"knn"}'])
+def test_canonical_text_comes_back(text: str) -> None:
+    settings = TypeAdapter(Detector).validate_json(text)
+    assert settings.canonical() == text
+    assert type(settings).parse(text) == settings
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (0, "greater than or equal to 1, got 0"),
+        ([5, 0], "greater than or equal to 1, got 0"),
+        ([5, "x"], "valid integer, got 'x'"),
+        ([], "must not be empty; write one value or several"),
+        ([[5]], r"valid integer, got \[5\]"),
+    ],
+)
+def test_a_wrong_value_is_told_by_its_key(demo: dict, value: object, message: str) -> None:
+    demo["detectors"]["knn"]["k"] = value
+    with pytest.raises(SynthoodError, match=rf"config: detectors\.knn\.k: .*{message}"):
+        load(demo)
+
+
+def test_a_grid_stands_in_the_configuration(demo: dict) -> None:
+    demo["detectors"]["knn"]["k"] = [5, 10]
+    demo["detectors"]["shaped"] = {"kind": "ash", "variant": ["b", "s"], "percentile": [65, 90.0], "score": "gen"}
+    config = load(demo)
+    assert len(config.detectors["shaped"].candidates()) == 4
+    assert isinstance(config.detectors["shaped"], Ash)
+
+
+def test_an_unknown_score_of_a_rectifier_is_an_error() -> None:
+    with pytest.raises(ValidationError, match="'msp', 'mls', 'energy'"):
+        Ash.parse('{"kind":"ash","score":"knn"}')
+
+
+def test_editors_know_that_a_list_is_allowed() -> None:
+    k = json.loads(json_schema())["$defs"]["Knn"]["properties"]["k"]
+    assert [option["type"] for option in k["anyOf"]] == ["integer", "array"]
