@@ -87,7 +87,7 @@ def test_jpegs_of_64_px_become_32(real_data, lists):
     )
     made = from_files(source, "ood_validation", ood=True)
     assert made.images.shape == (1_000, 32, 32, 3)
-    assert made.notes == []
+    assert made.notes == ["14 grey images became RGB"]
 
 
 def test_the_image_that_cifar10_and_cifar100_share_is_found_and_near_duplicates_within_cifar10(real_data):

@@ -58,6 +58,7 @@ class TabulateSettings(Settings):
     table: TableSettings
     near: dict[Name, list[Name]]
     far: dict[Name, list[Name]]
+    evidence: Annotated[dict[Name, str], Field(description="what each dataset's OOD sets are, in words")] = {}
 
 
 class PlotSettings(Settings):

@@ -7,9 +7,10 @@ from typing import Any, Literal, Protocol
 from synthood.common.settings import Settings
 from synthood.config.models import Config
 from synthood.data import raw
+from synthood.data.evidence import evidence
 from synthood.data.file_settings import Files
 from synthood.data.leak_settings import LeakSettings
-from synthood.data.settings import PartSettings, ShuffledQuadrants
+from synthood.data.settings import HeldOutClasses, PartSettings, ShuffledQuadrants
 from synthood.evaluation.settings import Custom, ScoreSettings
 from synthood.generators.settings import (
     BigGAN,
@@ -196,9 +197,13 @@ class Plan:
     def _part_settings(self, dataset_name: str, part: str) -> PartSettings:
         dataset = self.config.datasets[dataset_name]
         source = dataset.source(part)
-        validation = dataset.id if isinstance(source, ShuffledQuadrants) else None
         ood = part in (*dataset.ood_sets, "ood_validation")
-        return PartSettings.model_validate({"part": part, "ood": ood, "source": source, "validation": validation})
+        values = {"part": part, "ood": ood, "source": source}
+        if isinstance(source, ShuffledQuadrants):
+            values["validation"] = dataset.taught
+        if isinstance(source, HeldOutClasses):
+            values |= {"source": dataset.id, "held_out": source.classes}
+        return PartSettings.model_validate(values)
 
     def raw_state(self, wildcards: Wildcards) -> str:
         """A digest of the raw files of a part, so that a change of them is noticed."""
@@ -272,7 +277,10 @@ class Plan:
     def tabulate_settings(self, wildcards: Wildcards) -> TabulateSettings:
         table = self.config.tables[wildcards.table]
         return TabulateSettings(
-            table=table, near=self._sets(table.datasets, "near"), far=self._sets(table.datasets, "far")
+            table=table,
+            near=self._sets(table.datasets, "near"),
+            far=self._sets(table.datasets, "far"),
+            evidence={name: evidence(self.config.datasets[name]) for name in table.datasets},
         )
 
     def plot_settings(self, wildcards: Wildcards) -> PlotSettings:
@@ -301,7 +309,7 @@ class Plan:
         return {name: list(getattr(self.config.datasets[name], role)) for name in datasets}
 
     def _block_counts(self, dataset: str, generator: str) -> list[int]:
-        classes = self.config.datasets[dataset].id.class_count
+        classes = self.config.datasets[dataset].taught.class_count
         if classes is None:
             raise ValueError(f"the classes of {dataset} are not known before its data is there")
         return self.config.generators[generator].block_counts(classes)
