@@ -33,7 +33,12 @@ def from_files(settings: Files, part: str, ood: bool, threads: int = 1, held_out
     """The decoded images of one part; its notes list what was skipped or differs from what was reported."""
     listing, notes = listed(settings, part, held_out)
     reading = Reading(listing, settings, threads)
-    images = np.stack(list(reading))
+    images = np.zeros((0, 0, 0, 3), np.uint8)
+    for place, image in enumerate(reading):
+        if not place:
+            images = np.empty((len(listing), *image.shape), np.uint8)
+        images[place] = image
+    images = images[: len(reading.kept)]
     made = ImageSet.out_of_distribution(images) if ood else ImageSet(images, reading.labels, listing.classes)
     made.notes = notes + reading.notes
     return made
