@@ -212,7 +212,10 @@ class PartSettings(Settings):
     @classmethod
     def _source_by_part(cls, values: Any) -> Any:
         """Kinds that stand for ID images and for sets alike are told apart by the part."""
-        if isinstance(values, dict) and isinstance(values.get("source"), dict):
-            adapter = _SOURCES[values.get("part") in ID_PARTS]
-            values = {**values, "source": adapter.validate_json(json.dumps(values["source"]))}
+        if not isinstance(values, dict):
+            return values
+        # What has been parsed from JSON is parsed from JSON again, since lists stand for tuples there alone.
+        for key, is_id in (("source", values.get("part") in ID_PARTS), ("validation", True)):
+            if isinstance(values.get(key), dict):
+                values = {**values, key: _SOURCES[is_id].validate_json(json.dumps(values[key]))}
         return values
