@@ -239,8 +239,8 @@ def test_markdown_cell(kind: str, text: str) -> None:
 def test_note_names_seeds_confidence_resamples_and_base() -> None:
     assert "over 2 seeds;" in note(TABLE)
     assert "One seed;" in note(TABLE.model_copy(update={"seeds": [3]}))
-    assert "95 % bootstrap interval" in note(TABLE)
-    assert "(10 resamples" in note(TABLE)
+    assert "95 % interval for new seeds and new images" in note(TABLE)
+    assert "(10 bootstrap resamples of the images" in note(TABLE)
     assert "Gains are over plain," in note(TABLE)
 
 
@@ -282,5 +282,5 @@ def test_untitled_page_has_a_title() -> None:
 
 def test_one_seed_claims_nothing_about_trainings() -> None:
     table = TableSettings(datasets=["d"], recipes=["ce"], seeds=[0], detectors=["msp"], bases=["ce"])
-    assert note(table).startswith("One seed; in brackets the 95 % bootstrap interval over images alone")
-    assert "seeds and images jointly" in note(table.model_copy(update={"seeds": [0, 1]}))
+    assert note(table).startswith("One seed; in brackets the 95 % interval for new images alone")
+    assert "crossed random effects, the seeds' share by Student's t" in note(table.model_copy(update={"seeds": [0, 1]}))

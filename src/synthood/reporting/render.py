@@ -154,10 +154,14 @@ def note(table: TableSettings) -> str:
     """What the numbers are, in words."""
     seeds = len(table.seeds)
     mean = "One seed" if seeds == 1 else f"Mean ± standard deviation (ddof 1) over {seeds} seeds"
-    drawn = "images alone, for one seed cannot show how trainings differ" if seeds == 1 else "seeds and images jointly"
+    scope = (
+        "for new images alone, since one seed cannot show how trainings differ"
+        if seeds == 1
+        else "for new seeds and new images: both as crossed random effects, the seeds' share by Student's t"
+    )
     return (
-        f"{mean}; in brackets the {100 * table.confidence:.4g} % bootstrap interval over {drawn} "
-        f"({table.resamples} resamples, shared by all sets and recipes). "
+        f"{mean}; in brackets the {100 * table.confidence:.4g} % interval {scope} "
+        f"({table.resamples} bootstrap resamples of the images, shared by all sets and recipes). "
         f"Gains are over {' and '.join(table.bases)}, in points; near and far are unweighted "
         f"means over their sets. FPR95 with ID positive: share of OOD accepted when 95 % of ID is; with OOD positive: "
         f"share of ID rejected when 95 % of OOD is."
