@@ -12,9 +12,10 @@ from sklearn.metrics import roc_auc_score
 from synthood.errors import SynthoodError
 from synthood.evaluation.metrics import OOD_METRICS, Ranking, ood_metrics
 from synthood.reporting import tabulate as module
+from synthood.reporting.comparisons import holm, p_value
 from synthood.reporting.settings import TableSettings, TabulateSettings
 from synthood.reporting.statistics import Resamples
-from synthood.reporting.tabulate import Scores, read_scores, tabulate
+from synthood.reporting.tabulate import Scores, all_runs, read_scores, tabulate
 
 SIZES = {"test": 14, "close": 6, "closer": 9, "away": 5}
 RESAMPLES = 25
@@ -206,6 +207,30 @@ def test_another_base_leaves_the_rows_of_the_first_as_they_are(more_scores: Scor
     alone = SEVERAL.model_copy(update={"bases": ["plain"]})
     rows = tabulate(more_scores, SETTINGS.model_copy(update={"table": alone}))
     pd.testing.assert_frame_equal(rows, several[several["base"] == "plain"].reset_index(drop=True))
+
+
+def test_nothing_is_tested_with_three_seeds(several: pd.DataFrame) -> None:
+    assert several["p"].isna().all()
+
+
+def test_p_values_of_five_seeds_are_corrected_together() -> None:
+    """Of the first detector's AUROC on near and far alone: two recipes over two bases, both roles."""
+    five = SEVERAL.model_copy(update={"seeds": [0, 1, 2, 3, 4], "columns": ["auroc"]})
+    scores = {("digits", recipe, seed): frame(recipe, seed) for recipe in five.recipes for seed in five.seeds}
+    rows = tabulate(scores, SETTINGS.model_copy(update={"table": five}))
+    tested = rows[rows["p"].notna()]
+    assert set(tested["detector"]) == {"msp"}
+    assert set(tested["set"]) == {"near", "far"}
+    assert (tested["recipe"] != tested["base"]).all()
+    assert len(tested) == 2 * (1 + 1 + 2)
+    runs = dict(all_runs(scores, SETTINGS.model_copy(update={"table": five}), "digits", Resamples(RESAMPLES)))
+    single = [
+        p_value(found[line["recipe"]], found[line["base"]])
+        for line in tested.to_dict("records")
+        for found in [runs["msp", line["set"], "auroc"]]
+    ]
+    assert tested["p"].to_numpy() == pytest.approx(holm(single))
+    assert min(single) < tested["p"].min()
 
 
 def test_only_asked_columns(scores: Scores) -> None:

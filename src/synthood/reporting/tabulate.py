@@ -10,6 +10,7 @@ from synthood.common import stage
 from synthood.common.artefact import verify
 from synthood.errors import SynthoodError
 from synthood.evaluation.metrics import OOD_METRICS, Ranking, ood_metrics
+from synthood.reporting.comparisons import compare
 from synthood.reporting.render import html_page, markdown
 from synthood.reporting.settings import TableSettings, TabulateSettings
 from synthood.reporting.statistics import Resamples, Runs, crossed, crossed_gain
@@ -84,11 +85,13 @@ def all_runs(
 def tabulate(scores: Scores, settings: TabulateSettings) -> pd.DataFrame:
     """A row per dataset, recipe, detector, set, metric and base: mean, SD, interval, gain over the base, its interval.
 
-    Shares and areas are in [0,1]; the rendered tables show percent.
+    Shares and areas are in [0,1]; the rendered tables show percent. `p` stands where `TableSettings.compared` and five
+    seeds or more allow a test, corrected for all tests of the table.
     """
     table: TableSettings = settings.table
     resamples = Resamples(table.resamples)
-    rows = []
+    rows: list[dict[str, object]] = []
+    pairs: dict[int, tuple[str, str, str, Runs, Runs]] = {}
     for dataset in table.datasets:
         for (detector, part, metric), runs in all_runs(scores, settings, dataset, resamples):
             for recipe in table.recipes:
@@ -102,12 +105,16 @@ def tabulate(scores: Scores, settings: TabulateSettings) -> pd.DataFrame:
                 }
                 line |= {"mean": own.mean, "sd": own.deviation, "low": own.low, "high": own.high}
                 for base in table.bases:
+                    if recipe != base and table.compared(detector, part, metric):
+                        pairs[len(rows)] = (recipe, base, part, runs[recipe], runs[base])
                     over = crossed_gain(runs[recipe], runs[base], table.confidence)
                     rows.append(
                         line
                         | {"base": base, "gain": over.mean, "gain_low": over.low, "gain_high": over.high}
-                        | {"seeds": len(table.seeds)}
+                        | {"seeds": len(table.seeds), "p": np.nan}
                     )
+    for index, comparison in zip(pairs, compare(list(pairs.values())), strict=True):
+        rows[index]["p"] = np.nan if comparison.p is None else comparison.p
     return pd.DataFrame(rows)
 
 
