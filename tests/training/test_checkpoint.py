@@ -76,7 +76,12 @@ def outside(state: dict[str, Tensor], x: Tensor, blocks: list[int], shortcut: st
 
 @pytest.mark.parametrize(
     ("network", "head", "shortcut"),
-    [(PADDED, "linear", "shortcut"), (PROJECTED, "linear", "shortcut"), (PROJECTED, "fc", "downsample")],
+    [
+        (PADDED, "linear", "shortcut"),
+        (PROJECTED, "linear", "shortcut"),
+        (PROJECTED, "fc", "downsample"),
+        (Network(name="resnet18", width=8), "fc", "shortcut"),  # OpenOOD's keys
+    ],
 )
 def test_it_computes_what_the_other_code_does(network: Network, head: str, shortcut: str, tmp_path: Path) -> None:
     state = foreign(network, head, shortcut=shortcut)
