@@ -24,14 +24,14 @@ class Resamples:
     """
 
     count: int
-    images: dict[tuple[str, int], Array] = field(default_factory=dict)
+    images: dict[tuple[str, int], NDArray[np.int16]] = field(default_factory=dict)
 
-    def weights(self, name: str, size: int) -> Array:
-        """Image counts [B,size] of a set."""
+    def weights(self, name: str, size: int) -> NDArray[np.int16]:
+        """Image counts [B,size] of a set, small numbers however large the set."""
         if (name, size) not in self.images:
             random = np.random.default_rng(derived_seed("bootstrap", name))
             drawn = random.multinomial(size, np.full(size, 1 / size), size=self.count)
-            self.images[name, size] = drawn.astype(np.float64)
+            self.images[name, size] = drawn.astype(np.int16)
         return self.images[name, size]
 
 

@@ -9,9 +9,10 @@ import pandas as pd
 from synthood.common import stage
 from synthood.common.artefact import verify
 from synthood.errors import SynthoodError
-from synthood.evaluation.metrics import OOD_METRICS, Ranking, ood_metrics
+from synthood.evaluation.metrics import Ranking, ood_metrics
 from synthood.reporting.comparisons import compare
 from synthood.reporting.render import html_page, markdown
+from synthood.reporting.resampling import Resampling
 from synthood.reporting.settings import TableSettings, TabulateSettings
 from synthood.reporting.statistics import Resamples, Runs, crossed, crossed_gain
 
@@ -29,22 +30,22 @@ def read_scores(path: Path) -> pd.DataFrame:
 
 
 def ood_runs(
-    frames: list[pd.DataFrame], detector: str, part: str, prefix: str, resamples: Resamples
+    frames: list[pd.DataFrame], detector: str, part: str, prefix: str, resamples: Resamples, metrics: Sequence[str]
 ) -> dict[str, Runs]:
-    """Every OOD metric of one recipe, detector and set: measured per seed, and resampled."""
-    measured: dict[str, list[float]] = {name: [] for name in OOD_METRICS}
-    resampled: dict[str, list[np.ndarray]] = {name: [] for name in OOD_METRICS}
+    """OOD metrics of one recipe, detector and set: measured per seed, and resampled."""
+    measured: dict[str, list[float]] = {name: [] for name in metrics}
+    resampled: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
     for frame in frames:
         id_confidence = frame.loc[frame["part"] == "test", detector].to_numpy()
         ood_confidence = frame.loc[frame["part"] == part, detector].to_numpy()
-        ranking = Ranking(id_confidence, ood_confidence)
         id_weights = resamples.weights(f"{prefix}/test", len(id_confidence))
         ood_weights = resamples.weights(f"{prefix}/{part}", len(ood_confidence))
-        drawn = ood_metrics(ranking.sweep(id_weights, ood_weights))
-        for name, value in ood_metrics(ranking.sweep()).items():
-            measured[name].append(float(value[0]))
+        drawn = Resampling(id_confidence, ood_confidence).metrics(id_weights, ood_weights, metrics)
+        whole = ood_metrics(Ranking(id_confidence, ood_confidence).sweep())
+        for name in metrics:
+            measured[name].append(float(whole[name][0]))
             resampled[name].append(drawn[name])
-    return {name: Runs(np.array(measured[name]), np.stack(resampled[name])) for name in OOD_METRICS}
+    return {name: Runs(np.array(measured[name]), np.stack(resampled[name])) for name in metrics}
 
 
 def accuracy_runs(frames: list[pd.DataFrame], prefix: str, resamples: Resamples) -> Runs:
@@ -70,7 +71,7 @@ def all_runs(
     roles = {"near": settings.near[dataset], "far": settings.far[dataset]}
     for detector in table.detectors:
         parts = {
-            (recipe, part): ood_runs(frames[recipe], detector, part, dataset, resamples)
+            (recipe, part): ood_runs(frames[recipe], detector, part, dataset, resamples, wanted)
             for recipe in table.recipes
             for part in [*roles["near"], *roles["far"]]
         }
