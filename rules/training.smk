@@ -14,6 +14,8 @@ rule train:
         "results/logs/train/{dataset}-{recipe}-seed{seed}.log",
     benchmark:
         "results/benchmarks/train/{dataset}-{recipe}-seed{seed}.tsv"
+    wildcard_constraints:
+        recipe=one_of(plan.recipes("train")),
     conda:
         "../envs/torch.yaml"
     threads: 1
@@ -31,3 +33,29 @@ rule train:
         + "--gpus {resources.gpu} --resume {params.resume:q} --seed {wildcards.seed} --train {input.train} "
         "--val {input.val} --synthetic {input.synthetic} --warm-start {input.warm_start} "
         "--teacher {input.teacher} --outliers {input.outliers} > {log} 2>&1"
+
+
+rule import_checkpoint:
+    input:
+        "results/{dataset}/images/val.safetensors",
+    output:
+        model="results/{dataset}/models/{recipe}/seed{seed}/model.safetensors",
+        history="results/{dataset}/models/{recipe}/seed{seed}/history.csv",
+        heads="results/{dataset}/models/{recipe}/seed{seed}/heads.safetensors",
+    log:
+        "results/logs/import_checkpoint/{dataset}-{recipe}-seed{seed}.log",
+    wildcard_constraints:
+        recipe=one_of(plan.recipes("checkpoint")),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=as_parameter(plan.checkpoint_settings),
+        raw=plan.checkpoint_state,
+    message:
+        "import {wildcards.recipe} for {wildcards.dataset}, seed {wildcards.seed}"
+    shell:
+        stage("synthood.training.import_checkpoint") + "--raw {params.raw:q} --val {input} > {log} 2>&1"

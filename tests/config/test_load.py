@@ -416,6 +416,27 @@ def test_circles_through_the_classifier_of_the_gate_are_told(edited, demo):
     ]
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("boundary/k", 80, "boundary.k: must be below the 80 training images of a class of dataset 'digits', got 80"),
+        (
+            "boundary/boundary_points",
+            81,
+            "boundary.boundary_points: must not be above the 80 training images of a class of dataset 'digits', got 81",
+        ),
+        (
+            "gate/wanted_per_class",
+            101,
+            "gate.wanted_per_class: must not be above latents.attempts_per_class 100, got 101",
+        ),
+    ],
+)
+def test_what_the_outliers_cannot_have_is_told_before_any_job(edited, key, value, message):
+    assert lines_of(edited({f"outliers/oal/{key}": value})) == [f"outliers.oal.{message}"]
+    load(edited({f"outliers/oal/{key}": value - 1}))
+
+
 def test_the_classifier_of_the_gate_learns_from_real_images(edited):
     assert lines_of(edited({"outliers/oal/gate/classifier": "sio-sd"})) == [
         "outliers.oal.gate.classifier: recipe 'sio-sd' must learn from real images alone"

@@ -1,5 +1,7 @@
 """Settings of datasets: bounds, roles and parts."""
 
+import json
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -137,3 +139,11 @@ def test_a_part_comes_back_from_its_text(source):
     after = PartSettings.parse(before.canonical())
     assert after == before
     assert type(after.source) is type(source)
+
+
+def test_a_part_made_from_validation_images_is_read_back_from_its_text(demo):
+    dataset = demo["datasets"]["digits"]
+    text = json.dumps({"part": "ood_validation", "source": dataset["ood_validation"], "validation": dataset["id"]})
+    settings = PartSettings.parse(text)
+    assert PartSettings.parse(settings.canonical()) == settings
+    assert settings.validation.nuisance.scale == (0.85, 1.1)

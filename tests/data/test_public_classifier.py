@@ -10,55 +10,21 @@ from synthood.data.file_settings import IdTorchvision
 from synthood.data.prepare import prepare
 from synthood.data.settings import Arrays, PartSettings
 from synthood.evaluation.metrics import Ranking, auroc
-from synthood.training.model import Classifier, logits_and_features
-from synthood.training.networks import build
-from synthood.training.settings import Network
-
-IMAGENET = {"mean": [0.485, 0.456, 0.406], "deviation": [0.229, 0.224, 0.225]}
-
-
-def transplanted(state):
-    """The public ResNet-20 (0.27 M parameters, arXiv 1512.03385) as a network of this project.
-
-    Its shortcuts drop every second pixel and pad with zero channels, which a strided 1x1 convolution with fixed weights
-    and a norm that changes nothing compute as well.
-    """
-    network = build(Network(name="resnet20", width=16), classes=10, seed=0)
-    ours = network.state_dict()
-    names = {"conv1": "stem.0", "bn1": "stem.1", "linear": "head"}
-    for stage in range(3):
-        for block in range(3):
-            theirs, own = f"layer{stage + 1}.{block}", f"stages.{3 * stage + block}"
-            for index in (1, 2):
-                names |= {
-                    f"{theirs}.conv{index}": f"{own}.convolution{index}",
-                    f"{theirs}.bn{index}": f"{own}.norm{index}",
-                }
-    given = {}
-    for key, value in state.items():
-        module, _, kind = key.removeprefix("module.").rpartition(".")
-        given[f"{names[module]}.{kind}"] = value
-    for key, value in ours.items():
-        if key.endswith("shortcut.0.weight"):
-            wide, narrow = value.shape[:2]
-            given[key] = torch.zeros_like(value)
-            given[key][torch.arange(narrow) + wide // 4, torch.arange(narrow)] = 1
-        elif ".shortcut.1." in key:
-            given[key] = value
-        elif key.endswith("num_batches_tracked"):
-            given.setdefault(key, value)
-    network.load_state_dict(given)
-    for module in network.stages:
-        if isinstance(module.shortcut, torch.nn.Sequential):
-            module.shortcut[1].weight.data.fill_(float(np.sqrt(1 + module.shortcut[1].eps)))
-    return network.eval()
+from synthood.training.checkpoint import imported
+from synthood.training.model import logits_and_features
+from synthood.training.settings import CheckpointRecipe
 
 
 @pytest.fixture(scope="module")
 def classifier(shared_data):
-    content = torch.load(shared_data / "cifar10_resnet20.pt", weights_only=True, map_location="cpu")
-    network = transplanted(content["state_dict"])
-    return Classifier(Network(name="resnet20", width=16), [str(y) for y in range(10)], **IMAGENET, network=network)
+    recipe = {
+        "kind": "checkpoint",
+        "path": str(shared_data / "cifar10_resnet20.pt"),
+        "network": {"name": "resnet20", "shortcut": "padded"},
+        "mean": [0.485, 0.456, 0.406],
+        "deviation": [0.229, 0.224, 0.225],
+    }
+    return imported(CheckpointRecipe.model_validate(recipe), [str(label) for label in range(10)])
 
 
 @pytest.fixture(scope="module")

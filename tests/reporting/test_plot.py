@@ -64,3 +64,13 @@ def test_figures_have_a_line_for_each_run() -> None:
     assert len(histogram.axes) == 4
     assert all(len(axis.patches) == 3 for axis in histogram.axes)
     plt.close("all")
+
+
+@pytest.mark.parametrize("imported", [["sio"], ["plain", "sio"]], ids=len)
+def test_a_checkpoint_has_no_training_curve(imported: list[str]) -> None:
+    trained = pd.DataFrame({"epoch": [0, 1], "loss": [2.0, 1.0], "accuracy": [0.1, 0.5], "val_accuracy": [0.1, 0.4]})
+    runs = [("digits", recipe, seed) for recipe in SETTINGS.recipes for seed in SETTINGS.seeds]
+    figure = training_figure({run: trained[:0] if run[1] in imported else trained for run in runs}, SETTINGS)
+    figure.canvas.draw()
+    assert [len(axis.get_lines()) for axis in figure.axes] == [2 * (2 - len(imported))] * 3
+    plt.close(figure)

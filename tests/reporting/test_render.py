@@ -23,7 +23,7 @@ TABLE = TableSettings(
     resamples=10,
 )
 LINE = {"mean": 0.91234, "sd": 0.005, "low": 0.9, "high": 0.9251, "gain": 0.0123, "gain_low": 0.001, "gain_high": 0.02}
-LINE |= {"recipe": "sio", "base": "plain"}
+LINE |= {"recipe": "sio", "base": "plain", "p": math.nan}
 
 
 def rows() -> pd.DataFrame:
@@ -97,6 +97,11 @@ WITH_ONE_BASE = """\
 | msp | sio | 52.00 ± 0.50 [90.0, 92.5] | **+1.23 [+0.1, +2.0]** | 53.00 ± 0.50 [90.0, 92.5] | \
 **+1.23 [+0.1, +2.0]** | 50.00 ± 0.50 | 51.00 ± 0.50 |
 
+By msp:
+
+- sio - plain on near OOD: +1.2 points, 95 % interval 0.1 to 2.0, 2 seeds
+- sio - plain on far OOD: +1.2 points, 95 % interval 0.1 to 2.0, 2 seeds
+
 ## ID accuracy on digits, %
 
 | recipe | accuracy | gain |
@@ -137,7 +142,7 @@ def lines_over(table: TableSettings) -> pd.DataFrame:
                 gain = MEANS[recipe] - MEANS[base]
                 key = {"dataset": "digits", "recipe": recipe, "detector": detector, "set": name, "metric": metric}
                 own = {"mean": mean, "sd": 0.01, "low": mean - 0.02, "high": mean + 0.02}
-                over = {"base": base, "gain": gain, "gain_low": gain - 0.035, "gain_high": gain + 0.035}
+                over = {"base": base, "gain": gain, "gain_low": gain - 0.035, "gain_high": gain + 0.035, "p": math.nan}
                 lines.append(key | own | over)
     return pd.DataFrame(lines)
 
@@ -226,6 +231,26 @@ def test_markdown_tables() -> None:
     assert "+1.23 [-1.0, +2.0]" in tables[11]
 
 
+def test_only_the_first_detectors_auroc_is_put_in_words() -> None:
+    """Two recipes over two bases each, the bases over each other, on near and far."""
+    auroc, fpr95, accuracy = blocks(lines_over(SEVERAL), SEVERAL)
+    assert [len(block.sentences) for block in (auroc, fpr95, accuracy)] == [2 * (1 + 1 + 2), 0, 0]
+    assert auroc.lead == "By msp:"
+    assert "oal - kd on near OOD: +4.0 points, 95 % interval 0.5 to 7.5, 2 seeds" in auroc.sentences
+    assert "plain - kd on far OOD: -3.0 points, 95 % interval -6.5 to 0.5, 2 seeds" in auroc.sentences
+    page = html_page(lines_over(SEVERAL), SEVERAL)
+    assert page.count("<ul>") == 1
+    assert all(f"<li>{sentence}</li>" in page for sentence in auroc.sentences)
+
+
+def test_p_values_stand_in_the_sentences_where_there_are_any() -> None:
+    tested = rows()
+    tested.loc[(tested["recipe"] == "sio") & (tested["set"] == "near"), "p"] = 0.0321
+    near, far = blocks(tested, TABLE)[0].sentences
+    assert near.endswith("2 seeds, p = 0.032 (Holm)")
+    assert far.endswith("2 seeds")
+
+
 def test_markdown_without_a_title_starts_with_the_note() -> None:
     untitled = TABLE.model_copy(update={"title": ""})
     assert markdown(rows(), untitled).startswith(note(untitled))
@@ -239,8 +264,8 @@ def test_markdown_cell(kind: str, text: str) -> None:
 def test_note_names_seeds_confidence_resamples_and_base() -> None:
     assert "over 2 seeds;" in note(TABLE)
     assert "One seed;" in note(TABLE.model_copy(update={"seeds": [3]}))
-    assert "95 % bootstrap interval" in note(TABLE)
-    assert "(10 resamples" in note(TABLE)
+    assert "95 % interval for new seeds and new images" in note(TABLE)
+    assert "(10 bootstrap resamples of the images" in note(TABLE)
     assert "Gains are over plain," in note(TABLE)
 
 
@@ -289,5 +314,5 @@ def test_untitled_page_has_a_title() -> None:
 
 def test_one_seed_claims_nothing_about_trainings() -> None:
     table = TableSettings(datasets=["d"], recipes=["ce"], seeds=[0], detectors=["msp"], bases=["ce"])
-    assert note(table).startswith("One seed; in brackets the 95 % bootstrap interval over images alone")
-    assert "seeds and images jointly" in note(table.model_copy(update={"seeds": [0, 1]}))
+    assert note(table).startswith("One seed; in brackets the 95 % interval for new images alone")
+    assert "crossed random effects, the seeds' share by Student's t" in note(table.model_copy(update={"seeds": [0, 1]}))

@@ -1,4 +1,4 @@
-"""The bootstrap: shared draws, known intervals, gains."""
+"""Intervals: shared draws, closed forms, coverage, gains."""
 
 import math
 
@@ -10,16 +10,7 @@ from scipy.stats import norm as normal
 from scipy.stats import t as student
 
 from synthood.evaluation.metrics import Ranking, auroc
-from synthood.reporting.statistics import (
-    Components,
-    Estimate,
-    Resamples,
-    Runs,
-    crossed,
-    crossed_gain,
-    estimate,
-    gain,
-)
+from synthood.reporting.statistics import Components, Resamples, Runs, crossed, crossed_gain
 
 
 def runs(values: list[float], resampled: list[list[float]]) -> Runs:
@@ -27,18 +18,13 @@ def runs(values: list[float], resampled: list[list[float]]) -> Runs:
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(1, 50), st.integers(1, 8))
-def test_counts_sum_to_what_is_drawn(size: int, seeds: int) -> None:
-    resamples = Resamples(30)
-    weights = resamples.weights("digits/test", size)
+@given(st.integers(1, 50))
+def test_counts_sum_to_what_is_drawn(size: int) -> None:
+    weights = Resamples(30).weights("digits/test", size)
     assert weights.shape == (30, size)
     assert (weights.sum(1) == size).all()
     assert (weights >= 0).all()
     assert (weights == weights.round()).all()
-    drawn = resamples.seeds(seeds)
-    assert drawn.shape == (30, seeds)
-    assert drawn.sum(1) == pytest.approx(np.ones(30))
-    assert drawn * seeds == pytest.approx((drawn * seeds).round())
 
 
 def test_draws_depend_on_the_name_alone() -> None:
@@ -48,7 +34,6 @@ def test_draws_depend_on_the_name_alone() -> None:
     assert one.weights("digits/test", 20) is first  # every recipe, detector and near set sees this very array
     assert np.array_equal(other.weights("digits/test", 20), first)
     assert not np.array_equal(other.weights("digits/far", 20), first)
-    assert np.array_equal(one.seeds(4), other.seeds(4))
 
 
 def test_resamples_differ_and_weigh_all_images_alike() -> None:
@@ -59,76 +44,29 @@ def test_resamples_differ_and_weigh_all_images_alike() -> None:
     assert weights.var(0) == pytest.approx(np.full(10, 0.9), abs=0.12)
 
 
-def test_estimate_by_hand() -> None:
-    found = Estimate.of(np.array([0.2, 0.4, 0.9]), np.arange(101.0), 0.9)
-    assert found.mean == pytest.approx(0.5)
-    assert found.deviation == pytest.approx(math.sqrt((0.09 + 0.01 + 0.16) / 2))
-    assert (found.low, found.high) == (pytest.approx(5.0), pytest.approx(95.0))
-
-
-def test_one_seed_has_no_deviation() -> None:
-    found = Estimate.of(np.array([0.7]), np.array([0.6, 0.7, 0.8]), 0.5)
-    assert math.isnan(found.deviation)
-    assert (found.mean, found.low, found.high) == (0.7, pytest.approx(0.65), pytest.approx(0.75))
-
-
-def test_constant_runs_have_an_interval_of_one_point() -> None:
-    found = estimate(runs([0.25, 0.25], [[0.25] * 40] * 2), Resamples(40).seeds(2), 0.95)
-    assert (found.mean, found.deviation, found.low, found.high) == (0.25, 0.0, 0.25, 0.25)
-
-
-def test_mean_over_seeds_by_hand() -> None:
-    two = runs([0.0, 0.0], [[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]])
-    assert two.mean_over_seeds(np.array([[0.5, 0.5], [1.0, 0.0], [0.0, 1.0]])).tolist() == [5.5, 2.0, 30.0]
-
-
 def test_average_over_sets_is_unweighted() -> None:
     mean = Runs.average([runs([0.0, 1.0], [[0.0, 2.0], [4.0, 6.0]]), runs([1.0, 3.0], [[1.0, 2.0], [0.0, 2.0]])])
     assert mean.values.tolist() == [0.5, 2.0]
     assert mean.resampled.tolist() == [[0.5, 2.0], [2.0, 4.0]]
 
 
-def test_seeds_that_disagree_widen_the_interval() -> None:
-    """Four runs constant over images: the interval is that of a mean of four draws with replacement."""
-    values = [0.0, 0.0, 1.0, 1.0]
-    found = estimate(runs(values, [[v] * 4000 for v in values]), Resamples(4000).seeds(4), 0.9)
-    # P(mean 0) = 1/16 > 5 %, so both ends are reached
-    assert (found.low, found.high) == (0.0, 1.0)
-    narrower = estimate(runs(values, [[v] * 4000 for v in values]), Resamples(4000).seeds(4), 0.8)
-    assert (narrower.low, narrower.high) == (0.25, 0.75)
+def test_constant_runs_have_an_interval_of_one_point() -> None:
+    found = crossed(runs([0.25, 0.25], [[0.25] * 40] * 2), 0.95)
+    assert (found.mean, found.deviation, found.low, found.high) == (0.25, 0.0, 0.25, 0.25)
 
 
-def test_interval_of_a_mean_covers_as_often_as_it_says() -> None:
+def test_interval_of_images_alone_covers_as_often_as_it_says() -> None:
     """Normal data of known mean: about 90 % of 200 intervals hold it, and they are as wide as theory has it."""
     random = np.random.default_rng(0)
     weights = Resamples(400).weights("digits/test", 60)
     covered, widths = 0, []
     for _ in range(200):
-        sample = random.normal(0.3, 1.0, 60)
-        found = estimate(Runs(np.array([sample.mean()]), (weights @ sample / 60)[None]), np.ones((400, 1)), 0.9)
+        sample = random.normal(0.3, 0.1, 60)
+        found = crossed(Runs(np.array([sample.mean()]), (weights @ sample / 60)[None]), 0.9)
         covered += found.low <= 0.3 <= found.high
         widths.append(found.high - found.low)
     assert 0.82 <= covered / 200 <= 0.96
-    assert np.mean(widths) == pytest.approx(2 * 1.645 / math.sqrt(60), rel=0.08)
-
-
-def test_gain_over_itself_is_exactly_zero() -> None:
-    random = np.random.default_rng(1)
-    one = Runs(random.random(3), random.random((3, 50)))
-    found = gain(one, one, Resamples(50).seeds(3), 0.95)
-    assert (found.mean, found.deviation, found.low, found.high) == (0.0, 0.0, 0.0, 0.0)
-
-
-def test_gain_pairs_seeds_and_images() -> None:
-    """A constant lead has a narrow interval, however much both recipes vary."""
-    random = np.random.default_rng(2)
-    base = Runs(random.random(3), random.random((3, 50)))
-    better = Runs(base.values + 0.125, base.resampled + 0.125)
-    found = gain(better, base, Resamples(50).seeds(3), 0.95)
-    assert (found.mean, found.low, found.high) == tuple(pytest.approx(0.125) for _ in range(3))
-    assert found.deviation == pytest.approx(0.0, abs=1e-12)
-    worse = gain(base, better, Resamples(50).seeds(3), 0.95)
-    assert worse.mean == pytest.approx(-0.125)
+    assert np.mean(widths) == pytest.approx(2 * 0.1645 / math.sqrt(60), rel=0.08)
 
 
 def test_components_by_hand() -> None:
@@ -175,13 +113,25 @@ def test_crossed_gain_over_itself_is_exactly_zero() -> None:
 
 
 def test_crossed_gain_pairs_seeds_and_images() -> None:
+    """A constant lead has a narrow interval, however much both recipes vary."""
     base = Runs(np.random.default_rng(1).random(3), np.random.default_rng(2).random((3, 50)))
-    found = crossed_gain(Runs(base.values + 0.125, base.resampled + 0.125), base, 0.95)
+    better = Runs(base.values + 0.125, base.resampled + 0.125)
+    found = crossed_gain(better, base, 0.95)
     assert (found.mean, found.low, found.high) == tuple(pytest.approx(0.125) for _ in range(3))
+    assert found.deviation == pytest.approx(0.0, abs=1e-12)
+    assert crossed_gain(base, better, 0.95).mean == pytest.approx(-0.125)
+
+
+def percentiles(runs: Runs) -> tuple[float, float]:
+    """The 95 % interval of a bootstrap over seeds and images jointly, for comparison."""
+    count, resamples = runs.resampled.shape
+    chosen = np.random.default_rng(0).integers(0, count, (count, resamples))
+    low, high = np.percentile(np.take_along_axis(runs.resampled, chosen, 0).mean(0), [2.5, 97.5])
+    return float(low), float(high)
 
 
 def trials(seeds: int, spread: float, shared: float, count: int, images: int = 60) -> tuple[float, float]:
-    """How often the 95 % intervals `crossed` and `estimate` hold the true AUROC, over new seeds and new images.
+    """How often the 95 % intervals of `crossed` and `percentiles` hold the true AUROC, over new seeds and new images.
 
     ID confidences are N(1 + spread a, 1) with a ~ N(0,1) per seed, OOD's N(0,1), correlated over seeds by `shared`;
     the mean AUROC is then Phi(1 / sqrt(2 + spread^2)).
@@ -197,8 +147,9 @@ def trials(seeds: int, spread: float, shared: float, count: int, images: int = 6
             values.append(auroc(ranking.sweep())[0])
             drawn.append(auroc(ranking.sweep(*weights)))
         measured = Runs(np.array(values), np.stack(drawn))
-        for method, found in enumerate((crossed(measured, 0.95), estimate(measured, resamples.seeds(seeds), 0.95))):
-            held[method] += found.low <= truth <= found.high
+        found = crossed(measured, 0.95)
+        for method, (low, high) in enumerate(((found.low, found.high), percentiles(measured))):
+            held[method] += low <= truth <= high
     return float(held[0] / count), float(held[1] / count)
 
 
@@ -210,6 +161,6 @@ def test_crossed_intervals_cover_as_often_as_they_say(seeds: int, spread: float,
 
 def test_percentiles_over_three_seeds_cover_too_little_where_trainings_differ() -> None:
     """They end at the smallest and largest seed, which hold the truth in 1 - 2 / 2^3 of all triples."""
-    held, percentiles = trials(3, 1.0, 0.3, 300, images=200)
-    assert percentiles <= 0.82
+    held, joint = trials(3, 1.0, 0.3, 300, images=200)
+    assert joint <= 0.82
     assert 0.92 <= held <= 0.98

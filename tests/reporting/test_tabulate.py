@@ -5,14 +5,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm as normal
+from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
 from synthood.errors import SynthoodError
 from synthood.evaluation.metrics import OOD_METRICS, Ranking, ood_metrics
 from synthood.reporting import tabulate as module
+from synthood.reporting.comparisons import holm, p_value
 from synthood.reporting.settings import TableSettings, TabulateSettings
 from synthood.reporting.statistics import Resamples
-from synthood.reporting.tabulate import Scores, read_scores, tabulate
+from synthood.reporting.tabulate import Scores, all_runs, read_scores, tabulate
 
 SIZES = {"test": 14, "close": 6, "closer": 9, "away": 5}
 RESAMPLES = 25
@@ -34,7 +37,7 @@ def frame(recipe: str, seed: int) -> pd.DataFrame:
     random = np.random.default_rng([seed, len(recipe)])
     rows = sum(SIZES.values())
     parts = np.repeat(list(SIZES), list(SIZES.values()))
-    lead = (parts == "test") * (1.0 if recipe == "sio" else 0.4)
+    lead = (parts == "test") * (0.7 if recipe == "sio" else 0.4)
     return pd.DataFrame(
         {
             "part": parts,
@@ -63,28 +66,38 @@ def area(frame: pd.DataFrame, detector: str, part: str, ids: np.ndarray, oods: n
     return float(roc_auc_score([1] * len(ids) + [0] * len(oods), np.concatenate([ids, oods])))
 
 
-def resampled_areas(scores: Scores, recipe: str, detector: str, parts: list[str]) -> np.ndarray:
-    """[B] mean over seeds and parts under the documented resamples."""
+def resampled_areas(scores: Scores, recipe: str, detector: str, parts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over parts per seed, as measured [S] and under the documented resamples of images [S,B]."""
     resamples = Resamples(RESAMPLES)
-    seeds = resamples.seeds(3)
     ids = resamples.weights("digits/test", SIZES["test"])
-    result = np.zeros(RESAMPLES)
-    for part in parts:
-        oods = resamples.weights(f"digits/{part}", SIZES[part])
-        for b in range(RESAMPLES):
-            for seed in range(3):
-                value = area(scores["digits", recipe, seed], detector, part, ids[b], oods[b])
-                result[b] += seeds[b, seed] * value / len(parts)
-    return result
+    measured, drawn = np.zeros(3), np.zeros((3, RESAMPLES))
+    for seed in range(3):
+        one = scores["digits", recipe, seed]
+        for part in parts:
+            oods, full = (
+                resamples.weights(f"digits/{part}", SIZES[part]),
+                (np.ones(SIZES["test"]), np.ones(SIZES[part])),
+            )
+            measured[seed] += area(one, detector, part, *full) / len(parts)
+            for b in range(RESAMPLES):
+                drawn[seed, b] += area(one, detector, part, ids[b], oods[b]) / len(parts)
+    return measured, drawn
+
+
+def interval(measured: np.ndarray, drawn: np.ndarray, least: float) -> list[float]:
+    """80 %: seeds' variance of the mean by Student's t, images' shared variance by the normal, weighted by both."""
+    pairs = [np.cov(drawn[a], drawn[b])[0, 1] for a, b in ((0, 1), (0, 2), (1, 2))]
+    seeds, images = measured.var(ddof=1) / 3, max(float(np.mean(pairs)), 0.0)
+    reach = (seeds * student.ppf(0.9, 2) + images * normal.ppf(0.9)) / np.sqrt(seeds + images)
+    return [max(measured.mean() - reach, least), min(measured.mean() + reach, 1.0)]
 
 
 @pytest.mark.parametrize(("name", "parts"), [("closer", ["closer"]), ("near", ["close", "closer"]), ("far", ["away"])])
 def test_intervals_equal_repeated_samples(scores: Scores, table: pd.DataFrame, name: str, parts: list[str]) -> None:
     line = table.set_index(KEYS).loc[("sio", "msp", name, "auroc")]
     own, base = (resampled_areas(scores, recipe, "msp", parts) for recipe in ("sio", "plain"))
-    expected = np.percentile(own, [10, 90])
-    assert [line["low"], line["high"]] == pytest.approx(expected, abs=1e-9)
-    expected = np.percentile(own - base, [10, 90])
+    assert [line["low"], line["high"]] == pytest.approx(interval(*own, 0.0), abs=1e-9)
+    expected = interval(own[0] - base[0], own[1] - base[1], -1.0)
     assert [line["gain_low"], line["gain_high"]] == pytest.approx(expected, abs=1e-9)
 
 
@@ -120,9 +133,8 @@ def test_accuracy(scores: Scores, table: pd.DataFrame) -> None:
         right.append((test["label"] == test["prediction"]).to_numpy(float))
     line = table.set_index(KEYS).loc[("sio", "", "test", "id_accuracy")]
     assert line["mean"] == pytest.approx(np.mean(right))
-    resamples = Resamples(RESAMPLES)
-    drawn = (resamples.weights("digits/test", SIZES["test"]) @ np.stack(right).T / SIZES["test"]) * resamples.seeds(3)
-    assert [line["low"], line["high"]] == pytest.approx(np.percentile(drawn.sum(1), [10, 90]))
+    drawn = np.stack(right) @ Resamples(RESAMPLES).weights("digits/test", SIZES["test"]).T / SIZES["test"]
+    assert [line["low"], line["high"]] == pytest.approx(interval(np.mean(right, axis=1), drawn, 0.0))
 
 
 def test_gain_of_the_base_over_itself_is_exactly_zero(table: pd.DataFrame) -> None:
@@ -186,7 +198,8 @@ def test_intervals_over_each_base_equal_repeated_samples(more_scores: Scores, se
     own = resampled_areas(more_scores, "sio", "knn", ["away"])
     for base in SEVERAL.bases:
         line = lines.loc[("sio", "knn", "away", "auroc", base)]
-        expected = np.percentile(own - resampled_areas(more_scores, base, "knn", ["away"]), [10, 90])
+        other = resampled_areas(more_scores, base, "knn", ["away"])
+        expected = interval(own[0] - other[0], own[1] - other[1], -1.0)
         assert [line["gain_low"], line["gain_high"]] == pytest.approx(expected, abs=1e-9)
 
 
@@ -194,6 +207,30 @@ def test_another_base_leaves_the_rows_of_the_first_as_they_are(more_scores: Scor
     alone = SEVERAL.model_copy(update={"bases": ["plain"]})
     rows = tabulate(more_scores, SETTINGS.model_copy(update={"table": alone}))
     pd.testing.assert_frame_equal(rows, several[several["base"] == "plain"].reset_index(drop=True))
+
+
+def test_nothing_is_tested_with_three_seeds(several: pd.DataFrame) -> None:
+    assert several["p"].isna().all()
+
+
+def test_p_values_of_five_seeds_are_corrected_together() -> None:
+    """Of the first detector's AUROC on near and far alone: two recipes over two bases, both roles."""
+    five = SEVERAL.model_copy(update={"seeds": [0, 1, 2, 3, 4], "columns": ["auroc"]})
+    scores = {("digits", recipe, seed): frame(recipe, seed) for recipe in five.recipes for seed in five.seeds}
+    rows = tabulate(scores, SETTINGS.model_copy(update={"table": five}))
+    tested = rows[rows["p"].notna()]
+    assert set(tested["detector"]) == {"msp"}
+    assert set(tested["set"]) == {"near", "far"}
+    assert (tested["recipe"] != tested["base"]).all()
+    assert len(tested) == 2 * (1 + 1 + 2)
+    runs = dict(all_runs(scores, SETTINGS.model_copy(update={"table": five}), "digits", Resamples(RESAMPLES)))
+    single = [
+        p_value(found[line["recipe"]], found[line["base"]])
+        for line in tested.to_dict("records")
+        for found in [runs["msp", line["set"], "auroc"]]
+    ]
+    assert tested["p"].to_numpy() == pytest.approx(holm(single))
+    assert min(single) < tested["p"].min()
 
 
 def test_only_asked_columns(scores: Scores) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from synthood.training.networks import BLOCKS, BasicBlock, build
+from synthood.training.networks import BLOCKS, BasicBlock, Padded, build
 from synthood.training.settings import Network
 
 Name = Literal["resnet8", "resnet14", "resnet20", "resnet18"]
@@ -19,6 +19,20 @@ Name = Literal["resnet8", "resnet14", "resnet20", "resnet18"]
 def test_published_number_of_parameters(name: Name, width: int, parameters: int) -> None:
     network = build(Network(name=name, width=width), 10, seed=0)
     assert sum(p.numel() for p in network.parameters()) == parameters
+
+
+def test_padded_shortcuts_have_no_weights() -> None:
+    """The 0.27 million parameters of arXiv 1512.03385, table 6."""
+    network = build(Network(name="resnet20", shortcut="padded"), 10, seed=0)
+    assert sum(p.numel() for p in network.parameters()) == 269_722
+
+
+def test_padded_shortcut_by_hand() -> None:
+    x = torch.arange(2 * 4 * 3 * 3.0).view(2, 4, 3, 3)
+    found = Padded(4, 8, 2)(x)
+    assert found.shape == (2, 8, 2, 2)
+    assert torch.equal(found[:, 2:6], x[:, :, ::2, ::2])
+    assert found[:, [0, 1, 6, 7]].abs().sum() == 0
 
 
 @pytest.mark.parametrize("name", list(BLOCKS))

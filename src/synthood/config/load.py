@@ -123,6 +123,7 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
             yield MistakeError(f"datasets.{name}.id.classes", "name them; generators make so many images of each")
     for name, outliers in config.outliers.items():
         path = f"outliers.{name}"
+        yield from too_many_neighbours(config, name)
         yield from unknown(f"{path}.generator", outliers.generator, config.generators, "generator")
         source = config.generators.get(outliers.generator)
         if source and source.kind != "stable-diffusion":
@@ -144,6 +145,30 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
         for name, table in config.tables.items():
             if config.assess.judge_seed in table.seeds and config.assess.judge in table.recipes:
                 yield MistakeError("assess.judge_seed", f"{config.assess.judge_seed} is also a seed of table {name!r}")
+
+
+def too_many_neighbours(config: Config, name: str) -> Iterable[MistakeError]:
+    """Numbers of an outliers' section that the classes of a dataset cannot meet."""
+    outliers = config.outliers[name]
+    boundary, wanted = outliers.boundary, outliers.gate.wanted_per_class
+    for dataset, settings in config.datasets.items():
+        count = getattr(settings.id, "train_per_class", None)
+        if count is not None and boundary.k >= count:
+            yield MistakeError(
+                f"outliers.{name}.boundary.k",
+                f"must be below the {count} training images of a class of dataset {dataset!r}, got {boundary.k}",
+            )
+        if count is not None and boundary.boundary_points > count:
+            yield MistakeError(
+                f"outliers.{name}.boundary.boundary_points",
+                f"must not be above the {count} training images of a class of dataset {dataset!r}, "
+                f"got {boundary.boundary_points}",
+            )
+    if wanted > outliers.latents.attempts_per_class:
+        yield MistakeError(
+            f"outliers.{name}.gate.wanted_per_class",
+            f"must not be above latents.attempts_per_class {outliers.latents.attempts_per_class}, got {wanted}",
+        )
 
 
 def trained_before(config: Config, recipe: str) -> list[tuple[str, str]]:

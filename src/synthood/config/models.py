@@ -12,7 +12,7 @@ from synthood.evaluation.settings import Detector
 from synthood.generators.settings import AssessSettings, Generator
 from synthood.outliers.settings import Outliers
 from synthood.reporting.settings import Figures, TableSettings
-from synthood.training.settings import RecipeSettings
+from synthood.training.settings import Recipe
 
 
 class Config(Settings):
@@ -26,7 +26,7 @@ class Config(Settings):
     generators: Annotated[dict[Name, Generator], Field(min_length=1)] = {}
     assess: AssessSettings | None = None
     outliers: Annotated[dict[Name, Outliers], Field(min_length=1)] = {}
-    recipes: Annotated[dict[Name, RecipeSettings], Field(min_length=1)]
+    recipes: Annotated[dict[Name, Recipe], Field(min_length=1)]
     detectors: Annotated[dict[Name, Detector], Field(min_length=1)]
     tables: Annotated[dict[Name, TableSettings], Field(min_length=1)]
     figures: Figures = Figures()

@@ -10,12 +10,17 @@ from synthood.config.models import Config
 def json_schema() -> str:
     """Draft 2020-12; in recipes `like:` is allowed, so nothing is required there and null takes a key away."""
     schema: dict[str, Any] = Config.model_json_schema(by_alias=True)
-    for name in ("RecipeSettings", "Network", "Augmentation", "Synthetic", "Teacher", "OutlierTerms"):
+    recipes = ("RecipeSettings", "CheckpointRecipe")
+    for name in (*recipes, "Network", "Augmentation", "Synthetic", "Teacher", "OutlierTerms"):
         part = schema["$defs"][name]
         part.pop("required", None)
         part["properties"] = {key: {"anyOf": [value, {"type": "null"}]} for key, value in part["properties"].items()}
-    recipe = schema["$defs"]["RecipeSettings"]
-    recipe["properties"]["like"] = {"type": "string", "description": "a recipe whose keys come first"}
+    for name in recipes:
+        like = {"type": "string", "description": "a recipe whose keys come first"}
+        schema["$defs"][name]["properties"]["like"] = like
+    # With nothing required, a recipe such as {like: ce} is of both kinds, which oneOf would refuse.
+    for kinds in schema["properties"]["recipes"]["patternProperties"].values():
+        kinds["anyOf"] = kinds.pop("oneOf")
     dataset = schema["$defs"]["DatasetSettings"]
     dataset.pop("required", None)
     dataset["properties"] |= {

@@ -80,6 +80,14 @@ def state(settings: PartSettings, made: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+def state_of_file(path: Path, made: Path) -> str:
+    """The same of one file that `made` is made from."""
+    if not path.exists():
+        recorded = read_provenance(made).get("raw", "")
+        return recorded if isinstance(recorded, str) else ""
+    return hashlib.sha256(_seen(str(path)).encode(errors="surrogateescape")).hexdigest()[:16]
+
+
 def _seen(path: str) -> str:
     try:
         facts = os.stat(path)  # noqa: PTH116

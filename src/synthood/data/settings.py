@@ -246,7 +246,11 @@ class PartSettings(Settings):
     @classmethod
     def _source_by_part(cls, values: Any) -> Any:
         """Kinds that stand for ID images and for sets alike are told apart by the part."""
-        if isinstance(values, dict) and isinstance(values.get("source"), dict):
-            adapter = _SOURCES[values.get("part") in ID_PARTS or bool(values.get("held_out"))]
-            values = {**values, "source": adapter.validate_json(json.dumps(values["source"]))}
+        if not isinstance(values, dict):
+            return values
+        # What has been parsed from JSON is parsed from JSON again, since lists stand for tuples there alone.
+        is_id = values.get("part") in ID_PARTS or bool(values.get("held_out"))
+        for key, adapter in (("source", _SOURCES[is_id]), ("validation", _SOURCES[True])):
+            if isinstance(values.get(key), dict):
+                values = {**values, key: adapter.validate_json(json.dumps(values[key]))}
         return values

@@ -87,9 +87,11 @@ def training_figure(histories: dict[Run, pd.DataFrame], settings: PlotSettings) 
             for index, recipe in enumerate(settings.recipes):
                 for seed in settings.seeds:
                     history = histories[dataset, recipe, seed]
+                    if history.empty:  # a checkpoint, trained elsewhere
+                        continue
                     label = recipe if seed == settings.seeds[0] else None
                     axis.plot(history["epoch"] + 1, history[key], color=colour(index), label=label, linewidth=0.9)
-            if key == "loss":
+            if key == "loss" and axis.lines:
                 axis.set_yscale("log")
             axis.set_xlabel("epoch", fontsize=8)
             name_panel(axis, row, column, dataset, name)

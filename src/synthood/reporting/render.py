@@ -7,7 +7,9 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from synthood.reporting.comparisons import Comparison
 from synthood.reporting.settings import TableSettings
+from synthood.reporting.statistics import Estimate
 
 METRIC_NAMES = {
     "auroc": "AUROC",
@@ -40,6 +42,9 @@ tr.base td{background:#fafbfc}
 {% for cell in row.cells %}<td{% if cell.kind %} class="{{ cell.kind }}"{% endif %} data-value="{{ cell.value }}">\
 {{ cell.text }}{% if cell.small %} <small>{{ cell.small }}</small>{% endif %}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table>
+{% if block.sentences %}<p>{{ block.lead }}</p><ul>
+{% for sentence in block.sentences %}<li>{{ sentence }}</li>
+{% endfor %}</ul>{% endif %}
 {% endfor %}
 <script>
 for (const head of document.querySelectorAll("th")) head.onclick = () => {
@@ -74,12 +79,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Block:
-    """One rendered table: a dataset and a metric; the first `text` columns are names."""
+    """One rendered table: a dataset and a metric; the first `text` columns are names. `sentences` follow it."""
 
     heading: str
     header: list[str]
     rows: list[Row]
     text: int
+    lead: str = ""
+    sentences: tuple[str, ...] = ()
 
 
 def blocks(rows: pd.DataFrame, table: TableSettings) -> list[Block]:
@@ -111,7 +118,28 @@ def ood_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: 
                 cells += [value_cell(own[0]), *(gain_cell(line, metric) for line in own)]
             cells += [value_cell(found[detector, recipe, name, table.bases[0]], interval=False) for name in sets]
             lines.append(Row(cells, recipe in table.bases))
-    return Block(heading, header, lines, 2)
+    return Block(heading, header, lines, 2, f"By {table.detectors[0]}:", sentences(chosen, table))
+
+
+def sentences(chosen: pd.DataFrame, table: TableSettings) -> tuple[str, ...]:
+    """Every recipe against every base on near and far OOD, in words, where the settings compare them."""
+    compared = [
+        line
+        for line in chosen.to_dict("records")
+        if line["recipe"] != line["base"] and table.compared(line["detector"], line["set"], line["metric"])
+    ]
+    return tuple(
+        Comparison(
+            line["recipe"],
+            line["base"],
+            line["set"],
+            Estimate(line["gain"], float("nan"), line["gain_low"], line["gain_high"]),
+            len(table.seeds),
+            table.confidence,
+            None if pd.isna(line["p"]) else line["p"],
+        ).sentence()
+        for line in compared
+    )
 
 
 def accuracy_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: str) -> Block:
@@ -154,10 +182,14 @@ def note(table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
     """What the numbers are, in words."""
     seeds = len(table.seeds)
     mean = "One seed" if seeds == 1 else f"Mean ± standard deviation (ddof 1) over {seeds} seeds"
-    drawn = "images alone, for one seed cannot show how trainings differ" if seeds == 1 else "seeds and images jointly"
+    scope = (
+        "for new images alone, since one seed cannot show how trainings differ"
+        if seeds == 1
+        else "for new seeds and new images: both as crossed random effects, the seeds' share by Student's t"
+    )
     return (
-        f"{mean}; in brackets the {100 * table.confidence:.4g} % bootstrap interval over {drawn} "
-        f"({table.resamples} resamples, shared by all sets and recipes). "
+        f"{mean}; in brackets the {100 * table.confidence:.4g} % interval {scope} "
+        f"({table.resamples} bootstrap resamples of the images, shared by all sets and recipes). "
         f"Gains are over {' and '.join(table.bases)}, in points; near and far are unweighted "
         f"means over their sets. FPR95 with ID positive: share of OOD accepted when 95 % of ID is; with OOD positive: "
         f"share of ID rejected when 95 % of OOD is." + "".join(f" {name}: {text}" for name, text in evidence.items())
@@ -172,6 +204,8 @@ def markdown(rows: pd.DataFrame, table: TableSettings, evidence: Mapping[str, st
         for row in block.rows:
             lines.append(" | ".join(markdown_cell(cell) for cell in row.cells))
         parts.append(f"## {block.heading}\n\n" + "\n".join(f"| {line} |" for line in lines))
+        if block.sentences:
+            parts.append(f"{block.lead}\n\n" + "\n".join(f"- {sentence}" for sentence in block.sentences))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

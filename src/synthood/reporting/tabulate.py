@@ -9,8 +9,10 @@ import pandas as pd
 from synthood.common import stage
 from synthood.common.artefact import verify
 from synthood.errors import SynthoodError
-from synthood.evaluation.metrics import OOD_METRICS, Ranking, ood_metrics
+from synthood.evaluation.metrics import Ranking, ood_metrics
+from synthood.reporting.comparisons import compare
 from synthood.reporting.render import html_page, markdown
+from synthood.reporting.resampling import Resampling
 from synthood.reporting.settings import TableSettings, TabulateSettings
 from synthood.reporting.statistics import Resamples, Runs, crossed, crossed_gain
 
@@ -28,22 +30,22 @@ def read_scores(path: Path) -> pd.DataFrame:
 
 
 def ood_runs(
-    frames: list[pd.DataFrame], detector: str, part: str, prefix: str, resamples: Resamples
+    frames: list[pd.DataFrame], detector: str, part: str, prefix: str, resamples: Resamples, metrics: Sequence[str]
 ) -> dict[str, Runs]:
-    """Every OOD metric of one recipe, detector and set: measured per seed, and resampled."""
-    measured: dict[str, list[float]] = {name: [] for name in OOD_METRICS}
-    resampled: dict[str, list[np.ndarray]] = {name: [] for name in OOD_METRICS}
+    """OOD metrics of one recipe, detector and set: measured per seed, and resampled."""
+    measured: dict[str, list[float]] = {name: [] for name in metrics}
+    resampled: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
     for frame in frames:
         id_confidence = frame.loc[frame["part"] == "test", detector].to_numpy()
         ood_confidence = frame.loc[frame["part"] == part, detector].to_numpy()
-        ranking = Ranking(id_confidence, ood_confidence)
         id_weights = resamples.weights(f"{prefix}/test", len(id_confidence))
         ood_weights = resamples.weights(f"{prefix}/{part}", len(ood_confidence))
-        drawn = ood_metrics(ranking.sweep(id_weights, ood_weights))
-        for name, value in ood_metrics(ranking.sweep()).items():
-            measured[name].append(float(value[0]))
+        drawn = Resampling(id_confidence, ood_confidence).metrics(id_weights, ood_weights, metrics)
+        whole = ood_metrics(Ranking(id_confidence, ood_confidence).sweep())
+        for name in metrics:
+            measured[name].append(float(whole[name][0]))
             resampled[name].append(drawn[name])
-    return {name: Runs(np.array(measured[name]), np.stack(resampled[name])) for name in OOD_METRICS}
+    return {name: Runs(np.array(measured[name]), np.stack(resampled[name])) for name in metrics}
 
 
 def accuracy_runs(frames: list[pd.DataFrame], prefix: str, resamples: Resamples) -> Runs:
@@ -69,7 +71,7 @@ def all_runs(
     roles = {"near": settings.near[dataset], "far": settings.far[dataset]}
     for detector in table.detectors:
         parts = {
-            (recipe, part): ood_runs(frames[recipe], detector, part, dataset, resamples)
+            (recipe, part): ood_runs(frames[recipe], detector, part, dataset, resamples, wanted)
             for recipe in table.recipes
             for part in [*roles["near"], *roles["far"]]
         }
@@ -84,11 +86,13 @@ def all_runs(
 def tabulate(scores: Scores, settings: TabulateSettings) -> pd.DataFrame:
     """A row per dataset, recipe, detector, set, metric and base: mean, SD, interval, gain over the base, its interval.
 
-    Shares and areas are in [0,1]; the rendered tables show percent.
+    Shares and areas are in [0,1]; the rendered tables show percent. `p` stands where `TableSettings.compared` and five
+    seeds or more allow a test, corrected for all tests of the table.
     """
     table: TableSettings = settings.table
     resamples = Resamples(table.resamples)
-    rows = []
+    rows: list[dict[str, object]] = []
+    pairs: dict[int, tuple[str, str, str, Runs, Runs]] = {}
     for dataset in table.datasets:
         for (detector, part, metric), runs in all_runs(scores, settings, dataset, resamples):
             for recipe in table.recipes:
@@ -102,12 +106,16 @@ def tabulate(scores: Scores, settings: TabulateSettings) -> pd.DataFrame:
                 }
                 line |= {"mean": own.mean, "sd": own.deviation, "low": own.low, "high": own.high}
                 for base in table.bases:
+                    if recipe != base and table.compared(detector, part, metric):
+                        pairs[len(rows)] = (recipe, base, part, runs[recipe], runs[base])
                     over = crossed_gain(runs[recipe], runs[base], table.confidence)
                     rows.append(
                         line
                         | {"base": base, "gain": over.mean, "gain_low": over.low, "gain_high": over.high}
-                        | {"seeds": len(table.seeds)}
+                        | {"seeds": len(table.seeds), "p": np.nan}
                     )
+    for index, comparison in zip(pairs, compare(list(pairs.values())), strict=True):
+        rows[index]["p"] = np.nan if comparison.p is None else comparison.p
     return pd.DataFrame(rows)
 
 

@@ -1,9 +1,9 @@
 """Settings of the `recipes` section: how a classifier comes about."""
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from synthood.common.precision import Precision
 from synthood.common.settings import Count, Fraction, Name, Positive, Seed, Settings
@@ -17,6 +17,10 @@ class Network(Settings):
 
     name: Literal["resnet8", "resnet14", "resnet20", "resnet18"]
     width: Annotated[int, Field(ge=8)] = 16
+    shortcut: Annotated[
+        Literal["projected", "padded"],
+        Field(description="where the shape changes: a 1x1 convolution, or every second pixel and channels of zeros"),
+    ] = "projected"
 
 
 class Augmentation(Settings):
@@ -86,6 +90,7 @@ class OutlierTerms(Settings):
 class RecipeSettings(Settings):
     """One way of training; `like: other` takes another's keys first and is resolved before this model."""
 
+    kind: Literal["train"] = "train"
     network: Network
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)]
@@ -123,6 +128,42 @@ class RecipeSettings(Settings):
     def effective_alpha(self) -> float:
         """n_real / B: the weight of real images in the objective."""
         return self.real_per_batch / self.batch_size
+
+
+class CheckpointRecipe(Settings):
+    """A model trained elsewhere: the file of its state dict, and what its inputs were normalised by, in [0,1]."""
+
+    synthetic: ClassVar[None] = None
+    warm_start: ClassVar[None] = None
+    teacher: ClassVar[None] = None
+    outliers: ClassVar[None] = None
+
+    kind: Literal["checkpoint"]
+    path: Annotated[str, Field(min_length=1, description="{seed} in it stands for the seed; without, one for all")]
+    network: Network
+    mean: Annotated[list[Fraction], Field(min_length=3, max_length=3)]
+    deviation: Annotated[list[Positive], Field(min_length=3, max_length=3)]
+
+    @field_validator("path")
+    @classmethod
+    def _only_the_seed_is_filled_in(cls, path: str) -> str:
+        left = path.replace("{seed}", "")
+        if "{" in left or "}" in left:
+            raise ValueError(f"{path!r} has braces around something else than {{seed}}")
+        return path
+
+    def of_seed(self, seed: int | str) -> "CheckpointRecipe":
+        """The same with the seed in the path."""
+        return self.model_copy(update={"path": self.path.replace("{seed}", str(seed))})
+
+
+def _kind(value: Any) -> Any:
+    return value.get("kind", "train") if isinstance(value, dict) else getattr(value, "kind", "train")
+
+
+Recipe = Annotated[
+    Annotated[RecipeSettings, Tag("train")] | Annotated[CheckpointRecipe, Tag("checkpoint")], Discriminator(_kind)
+]
 
 
 class TrainSettings(Settings):

@@ -1,6 +1,7 @@
 """What the rules ask of a configuration: paths of artefacts, and the settings each job depends on."""
 
 from collections.abc import Callable, Iterable
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -23,7 +24,7 @@ from synthood.generators.settings import (
 )
 from synthood.outliers.settings import ScaleCurveSettings
 from synthood.reporting.settings import FigureSettings, MapSettings, PlotSettings, TabulateSettings
-from synthood.training.settings import TrainSettings
+from synthood.training.settings import CheckpointRecipe, TrainSettings
 from synthood.workflow.code import code_of_file
 
 
@@ -215,13 +216,20 @@ class Plan:
 
     def missing_raw(self) -> list[str]:
         """What is not there of the raw files of the tables to be built, once each, for parts that are not made yet."""
-        found = []
+        found: list[str] = []
         for name in self._built_datasets():
             dataset = self.config.datasets[name]
             for part in [*dataset.evaluated_parts, *dataset.extra]:
                 if not Path(self.images(name, part)).exists():
                     settings = self._part_settings(name, part)
                     found += [f"{path} (datasets.{name}, {part})" for path in raw.missing(settings)]
+        for table in self.config.build:
+            runs = self.config.tables[table]
+            for recipe, on, seed in product(runs.recipes, runs.datasets, runs.seeds):
+                checkpoint = self.config.recipes[recipe]
+                if isinstance(checkpoint, CheckpointRecipe) and not Path(self.model(on, recipe, seed)).exists():
+                    path = checkpoint.of_seed(seed).path
+                    found += [] if Path(path).exists() else [f"{path} (recipes.{recipe})"]
         return list({text.partition(" (")[0]: text for text in found}.values())
 
     def leak_settings(self, wildcards: Wildcards) -> LeakSettings:
@@ -263,7 +271,22 @@ class Plan:
 
     def train_settings(self, wildcards: Wildcards) -> TrainSettings:
         """The resolved recipe."""
-        return TrainSettings(recipe=self.config.recipes[wildcards.recipe], precision=self.config.precision)
+        recipe = self.config.recipes[wildcards.recipe]
+        if isinstance(recipe, CheckpointRecipe):
+            raise ValueError(f"recipes.{wildcards.recipe} is a checkpoint, which is not trained")
+        return TrainSettings(recipe=recipe, precision=self.config.precision)
+
+    def checkpoint_settings(self, wildcards: Wildcards) -> CheckpointRecipe:
+        """The checkpoint of one seed."""
+        recipe = self.config.recipes[wildcards.recipe]
+        if not isinstance(recipe, CheckpointRecipe):
+            raise ValueError(f"recipes.{wildcards.recipe} is trained, not a checkpoint")
+        return recipe.of_seed(wildcards.seed)
+
+    def checkpoint_state(self, wildcards: Wildcards) -> str:
+        """A digest of the checkpoint's file, so that a change of it is noticed."""
+        path = Path(self.checkpoint_settings(wildcards).path)
+        return raw.state_of_file(path, Path(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed)))
 
     def score_settings(self, wildcards: Wildcards) -> ScoreSettings:
         dataset = self.config.datasets[wildcards.dataset]
@@ -296,6 +319,10 @@ class Plan:
         )
 
     # Names for wildcard constraints
+
+    def recipes(self, kind: Literal["train", "checkpoint"]) -> list[str]:
+        """Recipes that are trained, or those that are checkpoints."""
+        return [name for name, recipe in self.config.recipes.items() if recipe.kind == kind]
 
     def parts(self) -> set[str]:
         """Every part of every dataset."""

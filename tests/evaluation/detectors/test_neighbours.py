@@ -3,6 +3,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from synthood.evaluation.detectors import neighbours
 from synthood.evaluation.features import Features, Reference
@@ -94,3 +96,12 @@ def test_the_bank_is_spread_evenly(share: float, rows: int) -> None:
     assert len(found) == rows
     assert found[0] == 0
     assert len(found.diff()) == 0 or found.diff().max() - found.diff().min() <= 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 400), st.integers(1, 60), st.integers(0, 999), st.booleans())
+def test_the_largest_are_those_of_topk(count: int, k: int, seed: int, ties: bool) -> None:
+    k = min(k, count)
+    values = torch.randn((3, count), generator=torch.Generator().manual_seed(seed))
+    values = values.round() if ties else values
+    assert torch.equal(neighbours.largest(values, k), values.topk(k).values)

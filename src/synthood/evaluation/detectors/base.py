@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -39,9 +40,10 @@ def at_most(name: str, value: int, limit: int, what: str) -> None:
 
 def at_percentile(values: Tensor, percent: float) -> Tensor:
     """Of all entries, linear between two of them; torch.quantile refuses more than 2^24."""
-    ordered = values.flatten().sort().values
-    position = percent / 100 * (len(ordered) - 1)
-    low, high = ordered[int(position)], ordered[min(int(position) + 1, len(ordered) - 1)]
+    position = percent / 100 * (values.numel() - 1)
+    places = int(position), min(int(position) + 1, values.numel() - 1)
+    ordered = torch.from_numpy(np.partition(values.flatten().numpy(), places))
+    low, high = ordered[places[0]], ordered[places[1]]
     return low + (high - low) * (position - int(position))
 
 

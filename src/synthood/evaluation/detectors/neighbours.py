@@ -12,8 +12,10 @@ from synthood.evaluation.features import Features, Reference
 
 CHUNK = 1 << 24
 """Similarities that are held at once."""
-ROWS = 1 << 14
-"""Samples that are scored at once, so that no detector's copies grow with the test set."""
+ROWS = 1 << 12
+"""Samples that are scored at once: copies of their features stay near the processor's caches."""
+STRIDE = 8
+"""Similarities of which the largest stands for all when the largest of a row are looked for."""
 SHARES = torch.cat(
     [
         torch.linspace(0.001, 0.1, 100, dtype=torch.float64),
@@ -67,7 +69,7 @@ def knn(reference: Reference, k: int = 50) -> Score:
     at_most("knn: k", k, len(bank), "the bank's number of training features")
 
     def score(cosines: Tensor, x: Features) -> Tensor:
-        nearest = cosines.topk(k).values[:, -1]
+        nearest = largest(cosines, k)[:, -1]
         # A sample of zeros has no direction: its distance to all of the bank is 1
         return (2 * nearest - 1 - (x.features != 0).any(1).float()).clamp(max=0)
 
@@ -84,7 +86,7 @@ def nnguide(reference: Reference, k: int = 10, share: float = 1.0) -> Score:
     at_most("nnguide: k", k, len(bank), "the bank's number of training features")
 
     def score(cosines: Tensor, x: Features) -> Tensor:
-        return (cosines * energies).topk(k).values.mean(1) * x.logits.logsumexp(1)
+        return largest(cosines * energies, k).mean(1) * x.logits.logsumexp(1)
 
     return BankScore(bank, score)
 
@@ -122,6 +124,20 @@ def cfood(reference: Reference, share: float = 0.1, fraction: float = 0.01) -> S
         return -shares[first.kthvalue(needed, dim=0).values]
 
     return BankScore(bank, score)
+
+
+def largest(values: Tensor, k: int) -> Tensor:
+    """The k largest of each row [n,k] of values [n,M], in order: what `topk` gives, which is slow on long rows.
+
+    Of M / 8 groups of 8 only the k with the largest members can hold one of the k largest.
+    """
+    groups = values.shape[1] // STRIDE
+    if groups < 4 * k:
+        return values.topk(k).values
+    grid = values[:, : groups * STRIDE].unflatten(1, (STRIDE, groups))
+    best = grid.amax(1).topk(k, sorted=False).indices
+    held = grid.gather(2, best[:, None].expand(-1, STRIDE, -1)).flatten(1)
+    return torch.cat([held, values[:, groups * STRIDE :]], 1).topk(k).values
 
 
 def spread(values: Tensor, share: float) -> Tensor:

@@ -1,0 +1,122 @@
+"""Recipes of kind checkpoint: read beside those that are trained, told apart, wired in their place."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import jsonschema
+import pytest
+from pydantic import ValidationError
+
+from checkouts import Workflow
+from synthood.config.load import load
+from synthood.config.schema import json_schema
+from synthood.errors import SynthoodError
+from synthood.training.settings import CheckpointRecipe, Network, RecipeSettings
+from synthood.workflow.plan import Plan
+
+CHECKPOINT = {
+    "kind": "checkpoint",
+    "path": "nets/seed{seed}.pt",
+    "network": {"name": "resnet20", "shortcut": "padded"},
+    "mean": [0.5, 0.5, 0.4],
+    "deviation": [0.2, 0.2, 1],
+}
+
+
+@pytest.fixture
+def with_checkpoint(edited):
+    return edited({"recipes/outside": CHECKPOINT, "tables/demo-sio/recipes/1": "outside"})
+
+
+def wild(**more):
+    return SimpleNamespace(**({"dataset": "digits", "recipe": "outside", "seed": "2"} | more))
+
+
+def test_both_kinds_are_read(with_checkpoint):
+    recipes = load(with_checkpoint).recipes
+    assert isinstance(recipes["ce"], RecipeSettings)
+    assert recipes["outside"] == CheckpointRecipe.model_validate(CHECKPOINT)
+
+
+def test_a_trained_recipes_text_is_what_it_was():
+    """The defaults of new keys are left out, so nothing is trained again."""
+    recipe = RecipeSettings(network=Network(name="resnet8"), epochs=1, batch_size=2, learning_rate=0.1)
+    assert recipe.canonical() == '{"batch_size":2,"epochs":1,"learning_rate":0.1,"network":{"name":"resnet8"}}'
+    assert recipe.model_copy(update={"kind": "train"}).canonical() == recipe.canonical()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 3}, r"recipes\.outside\.epochs: unknown key"),
+        ({"kind": "chekpoint"}, r"recipes\.outside: unknown kind 'chekpoint'; did you mean 'checkpoint'\?"),
+        ({"path": None}, r"recipes\.outside\.path: this key is missing"),
+        ({"path": "{sed}.pt"}, r"recipes\.outside\.path: '{sed}\.pt' has braces around something else"),
+        ({"mean": [0.5, 0.5]}, r"recipes\.outside\.mean: expected at least 3 entries, got 2"),
+        ({"deviation": [0.5, 0, 0.5]}, r"recipes\.outside\.deviation\.1: "),
+        (
+            {"network": {"name": "resnet20", "widht": 16}},
+            r"recipes\.outside\.network\.widht: unknown key; did",
+        ),
+        ({"kind": None}, r"recipes\.outside\.path: unknown key"),
+    ],
+)
+def test_mistakes_are_told_with_their_path(with_checkpoint, change, message):
+    changed = {**with_checkpoint["recipes"]["outside"], **change}
+    with_checkpoint["recipes"]["outside"] = {key: value for key, value in changed.items() if value is not None}
+    with pytest.raises(SynthoodError, match=message):
+        load(with_checkpoint)
+
+
+def test_one_may_be_like_another(with_checkpoint):
+    with_checkpoint["recipes"]["other"] = {"like": "outside", "path": "other.pt"}
+    found = load(with_checkpoint).recipes["other"]
+    assert (found.path, found.mean) == ("other.pt", [0.5, 0.5, 0.4])
+    jsonschema.Draft202012Validator(json.loads(json_schema())).validate(with_checkpoint)
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 3}, {"mean": [0.5]}, {"path": ""}], ids=str)
+def test_the_schema_rejects_what_the_loader_rejects(with_checkpoint, wrong):
+    with_checkpoint["recipes"]["outside"] = CHECKPOINT | wrong
+    assert not jsonschema.Draft202012Validator(json.loads(json_schema())).is_valid(with_checkpoint)
+
+
+def test_the_plan_fills_in_the_seed_and_notices_the_file(with_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = Plan(load(with_checkpoint))
+    assert plan.recipes("checkpoint") == ["outside"]
+    assert set(plan.recipes("train")) == set(plan.config.recipes) - {"outside"}
+    assert plan.checkpoint_settings(wild()).path == "nets/seed2.pt"
+    assert "nets/seed0.pt (recipes.outside)" in plan.missing_raw()
+    assert plan.checkpoint_state(wild()) == ""
+    file = Path("nets/seed2.pt")
+    file.parent.mkdir()
+    file.write_bytes(b"a")
+    first = plan.checkpoint_state(wild())
+    assert not [path for path in plan.missing_raw() if "seed2" in path]
+    file.write_bytes(b"longer")
+    assert len({first, plan.checkpoint_state(wild()), ""}) == 3
+    with pytest.raises(ValueError, match="a checkpoint, which is not trained"):
+        plan.train_settings(wild())
+    with pytest.raises(ValueError, match="is trained, not a checkpoint"):
+        plan.checkpoint_settings(wild(recipe="ce"))
+
+
+def test_it_may_be_a_teacher_but_does_not_learn(with_checkpoint):
+    with_checkpoint["recipes"]["kd"]["teacher"]["recipe"] = "outside"
+    load(with_checkpoint)
+    with pytest.raises(ValidationError):
+        CheckpointRecipe.model_validate(CHECKPOINT | {"warm_start": "ce"})
+
+
+@pytest.mark.workflow
+def test_an_import_stands_where_a_training_would(fresh: Workflow) -> None:
+    config = fresh.config
+    config["recipes"]["outside"] = CHECKPOINT
+    config["tables"]["small"]["recipes"] = ["ce", "outside"]
+    fresh.config = config
+    jobs = fresh.planned("--", "tables")
+    assert {"import outside for digits, seed 0", "train ce on digits, seed 0"} <= jobs
+    assert {"extract features of outside on digits, seed 0", "score outside on digits, seed 0"} <= jobs
+    assert "train outside on digits, seed 0" not in jobs

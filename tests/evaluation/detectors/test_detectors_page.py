@@ -1,0 +1,60 @@
+"""docs/detectors.md: a row for every detector with its paper and grid, and examples that run."""
+
+import re
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from checkouts import PROJECT
+from synthood.evaluation.detectors import METHODS, fit
+from synthood.evaluation.features import Reference
+from synthood.evaluation.settings import Custom
+from toy_features import part
+
+TEXT = (PROJECT / "docs" / "detectors.md").read_text()
+LINES = [line.split("|") for line in TEXT.splitlines() if line.startswith("| `")]
+ROWS = {cells[1].strip(" `"): cells for cells in LINES}
+BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+def shown(values: list[object]) -> str:
+    """A grid as the page writes it."""
+    if len(values) > 6 and isinstance(values[0], float) and values[0] == 65.0:
+        return "65 to 95 by 5"
+    return ", ".join(str(v).lower() if isinstance(v, bool) else f"{v:g}" for v in values)
+
+
+def test_every_detector_has_a_row_and_no_other() -> None:
+    assert set(ROWS) == {get_args(kind.model_fields["kind"].annotation)[0] for kind in METHODS}
+
+
+@pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.__name__)
+def test_a_row_has_the_paper_hyperparameters_and_grid(kind: type) -> None:
+    row = ROWS[get_args(kind.model_fields["kind"].annotation)[0]]
+    assert row[5].strip() == METHODS[kind].paper
+    for name in set(kind.model_fields) - {"kind", "score"}:
+        assert name in row[4]
+    for name, values in METHODS[kind].grid.items():
+        written = row[4].replace("1e-4, 1e-3, 1e-2, 1e-1", "0.0001, 0.001, 0.01, 0.1")
+        assert f"[{shown(values)}]" in written, name
+
+
+def test_the_python_example_runs(reference: Reference) -> None:
+    ood = part(80, 8, reference.weight, reference.bias, far=1.0)
+    given = {name: tuple(vars(getattr(reference, name)).values()) for name in ("train", "val")}
+    given |= {"head": (reference.weight, reference.bias), "ood": tuple(vars(ood).values())}
+    values = given | {"logits": ood.logits, "features": ood.features, "print": lambda table: None}
+    exec(BLOCKS[1], values)
+    assert isinstance(values["searched"].search, pd.DataFrame)
+    assert values["confidence"].shape == (80,)
+    assert values["confidence"].dtype == np.float32
+
+
+def test_the_custom_example_runs(reference: Reference, tmp_path) -> None:
+    (tmp_path / "mine.py").write_text(BLOCKS[0])
+    settings = Custom(kind="custom", file=str(tmp_path / "mine.py"), values={"power": 2})
+    found = fit(settings, reference)(reference.val)
+    expected = -(reference.val.features - reference.train.features.mean(0)).square().sum(1)
+    assert found.numpy() == pytest.approx(expected.numpy(), rel=1e-4)
