@@ -14,6 +14,7 @@ report: "report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/prepare.smk"
+include: "rules/leaks.smk"
 include: "rules/generators.smk"
 include: "rules/outliers.smk"
 include: "rules/training.smk"

@@ -64,6 +64,7 @@ drawn_figures = of_tables(
     *(f"results/figures/{{table}}/{name}.png" for name in ("roc", "histograms", "training"))
 )
 drawn_galleries = [picture for table in plan.config.build for picture in plan.assessments(table)]
+drawn_galleries += plan.data_pages()
 drawn_outliers = list(dict.fromkeys(p for table in plan.config.build for p in plan.table_outliers(table)))
 
 # A GPU is asked for where this machine has one; on clusters the profile asks (profiles/slurm).

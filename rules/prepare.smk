@@ -22,3 +22,29 @@ rule prepare:
         "prepare {wildcards.part} of {wildcards.dataset}"
     shell:
         stage("synthood.data.prepare") + "--raw {params.raw:q} > {log} 2>&1"
+
+
+rule sheet:
+    input:
+        plan.all_parts,
+    output:
+        report(
+            "results/{dataset}/images/sheet.png",
+            caption="../report/sheet.rst",
+            category="Data",
+            labels={"dataset": "{dataset}", "page": "contact sheet"},
+        ),
+    log:
+        "results/logs/sheet/{dataset}.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=lambda wildcards: "{}",
+    message:
+        "draw the contact sheet of {wildcards.dataset}"
+    shell:
+        stage("synthood.data.sheet") + "--title {wildcards.dataset} --images {input} > {log} 2>&1"

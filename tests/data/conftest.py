@@ -31,13 +31,20 @@ def draw(tmp_path: Path) -> Draw:
 
 
 @pytest.fixture(scope="session")
-def real_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The layouts of real data, unpacked; the data may not be redistributed, so most checkouts lack it."""
-    if "SYNTHOOD_UNPACKED_DATA" in os.environ:
-        return Path(os.environ["SYNTHOOD_UNPACKED_DATA"])
+def shared_data() -> Path:
+    """The folder of real data as it is kept; it may not be redistributed, so most checkouts lack it."""
     place = Path(os.environ.get("SYNTHOOD_SHARED_DATA", PROJECT.parent / "shared" / "data"))
     if not (place / "unpack.py").is_file():
         pytest.skip(f"no real data at {place} (SYNTHOOD_SHARED_DATA names its folder)")
+    return place
+
+
+@pytest.fixture(scope="session")
+def real_data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The layouts of real data, unpacked."""
+    if "SYNTHOOD_UNPACKED_DATA" in os.environ:
+        return Path(os.environ["SYNTHOOD_UNPACKED_DATA"])
+    place = request.getfixturevalue("shared_data")
     unpacked = tmp_path_factory.mktemp("real-data")
     subprocess.run([sys.executable, str(place / "unpack.py"), str(unpacked)], check=True, capture_output=True)
     return unpacked

@@ -190,3 +190,24 @@ def test_the_number_of_threads_changes_nothing(draw, tmp_path):
     files = [tmp_path / f"{i}.png" for i in range(150)]
     for threads in (1, 3):
         np.testing.assert_array_equal(read(listing(files), PLAIN, threads)[0], expected)
+
+
+def test_what_was_done_to_images_is_told(draw, tmp_path):
+    draw("a.png", 40, 30)
+    draw("b.png", 20, 64)
+    Image.fromarray(RGB[..., 0]).save(tmp_path / "c.png")
+    Image.fromarray(np.dstack([RGB, RGB[..., :1]])).save(tmp_path / "d.png")
+    (tmp_path / "e.png").write_bytes(b"no")
+    reading = Reading(
+        listing([tmp_path / f"{name}.png" for name in "abcde"]), Files(path=".", size=16, on_bad_image="skip"), 2
+    )
+    assert len(list(reading)) == 4
+    assert reading.notes == [
+        "1 grey images became RGB",
+        "1 images lost their alpha channel",
+        "images of 3 sizes, shorter sides from 12 to 30 px, became 16x16",
+        f"{tmp_path / 'e.png'}: not an image file",
+    ]
+    plain = Reading(listing([tmp_path / "a.png"] * 3), PLAIN)
+    assert len(list(plain)) == 3
+    assert plain.notes == []

@@ -9,6 +9,9 @@ import torchvision
 from synthood.common.images import ImageSet, pixel_sha256
 from synthood.data.file_settings import IdImglist, IdTorchvision, Imglist
 from synthood.data.files import from_files, listed
+from synthood.data.leak_settings import LeakSettings
+from synthood.data.leaks import Part, leaks
+from synthood.data.likeness import looks_of
 from synthood.data.prepare import prepare
 from synthood.data.settings import IdArrays, PartSettings
 
@@ -84,4 +87,23 @@ def test_jpegs_of_64_px_become_32(real_data, lists):
     )
     made = from_files(source, "ood_validation", ood=True)
     assert made.images.shape == (1_000, 32, 32, 3)
-    assert made.notes == []
+    assert made.notes == ["14 grey images became RGB"]
+
+
+def test_the_image_that_cifar10_and_cifar100_share_is_found_and_near_duplicates_within_cifar10(real_data):
+    """Barz and Denzler (arXiv 1902.00423) count 3.3 % of CIFAR-10's test images that resemble a training image."""
+    arrays = {
+        name: np.load(real_data / "arrays" / f"{name}.npz")["images"]
+        for name in ("cifar10_train", "cifar10_test", "cifar100_test")
+    }
+    parts = [Part(name, [], looks_of(images), pixel_sha256(images)) for name, images in arrays.items()]
+    counts, pairs = leaks(parts, LeakSettings())
+    found = {(row.part, row.other): (row.exact, row.near) for row in counts.itertuples()}
+    assert found["cifar10_test", "cifar100_test"] == (1, 0)
+    assert found["cifar100_test", "cifar10_test"] == (1, 0)
+    assert found["cifar10_test", "cifar10_train"][0] == 0
+    assert 200 <= found["cifar10_test", "cifar10_train"][1] <= 250
+    assert found["cifar100_test", "cifar10_train"][1] <= 5
+    shared = pairs[(pairs["kind"] == "exact") & pairs["image"].str.startswith("cifar10_test")]
+    one, other = (int(shared.iloc[0][column].rpartition("/")[2]) for column in ("image", "other"))
+    np.testing.assert_array_equal(arrays["cifar10_test"][one], arrays["cifar100_test"][other])

@@ -288,6 +288,13 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+def test_the_note_says_what_the_ood_sets_are() -> None:
+    evidence = {"digits": "OOD sets: near eights (real), far noise (computed)."}
+    assert note(TABLE, evidence) == f"{note(TABLE)} digits: {evidence['digits']}"
+    assert note(TABLE, evidence) in markdown(rows(), TABLE, evidence)
+    assert "digits: OOD sets: near eights (real)" in html_page(rows(), TABLE, evidence)
+
+
 def test_html_page_is_well_formed_and_alone() -> None:
     text = html_page(rows(), TABLE)
     page = Page()

@@ -146,6 +146,29 @@ def test_galleries_are_of_the_generators_behind_a_table(raw, plan):
     assert Plan(load(raw)).assessments(TABLE) == []
 
 
+def test_leaks_are_looked_for_where_the_configuration_asks(raw, plan):
+    assert plan.data_pages() == []
+    raw["leaks"] = {"hash_bits": 8}
+    asked = Plan(load(raw))
+    assert asked.data_pages() == ["results/digits/leaks.html"]
+    assert asked.leak_settings(wild()).hash_bits == 8
+    parts = [Path(path).stem for path in asked.all_parts(wild())]
+    assert parts[:4] == ["train", "val", "test", "ood_validation"]
+    assert set(parts) == asked.parts()
+    blocks = [*asked.blocks("digits", "biggan"), *asked.blocks("digits", "sd")]
+    assert asked.leak_synthetic(wild()) == blocks
+    assert changed_jobs(plan, asked) == set()
+
+
+def test_contact_sheets_are_drawn_where_the_configuration_asks(raw, plan):
+    raw["figures"]["contact_sheets"] = True
+    asked = Plan(load(raw))
+    assert asked.data_pages() == ["results/digits/images/sheet.png"]
+    assert changed_jobs(plan, asked) == set()
+    raw["leaks"] = {}
+    assert Plan(load(raw)).data_pages() == ["results/digits/images/sheet.png", "results/digits/leaks.html"]
+
+
 def test_the_judge_is_a_run_of_its_own_seed(raw):
     raw["assess"]["judge_seed"] = 77
     plan = Plan(load(raw))

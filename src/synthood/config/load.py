@@ -119,7 +119,7 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
                 for dataset in config.datasets.values():
                     yield from unknown(f"generators.{name}.fit.also.{index}", part, dataset.extra, "extra set")
     for name, dataset in config.datasets.items():
-        if config.generators and dataset.id.class_count is None:
+        if config.generators and dataset.taught.class_count is None:
             yield MistakeError(f"datasets.{name}.id.classes", "name them; generators make so many images of each")
     for name, outliers in config.outliers.items():
         path = f"outliers.{name}"

@@ -6,11 +6,12 @@ from pydantic import Field
 
 from synthood.common.precision import Precision
 from synthood.common.settings import Name, Settings
+from synthood.data.leak_settings import LeakSettings
 from synthood.data.settings import DatasetSettings
 from synthood.evaluation.settings import Detector
 from synthood.generators.settings import AssessSettings, Generator
 from synthood.outliers.settings import Outliers
-from synthood.reporting.settings import FigureSettings, TableSettings
+from synthood.reporting.settings import Figures, TableSettings
 from synthood.training.settings import Recipe
 
 
@@ -21,10 +22,11 @@ class Config(Settings):
     build: Annotated[list[Name], Field(min_length=1, description="the tables that `snakemake` makes")]
     precision: Annotated[Precision, Field(description="auto: bfloat16 where the processor has it")] = "auto"
     datasets: Annotated[dict[Name, DatasetSettings], Field(min_length=1)]
+    leaks: Annotated[LeakSettings | None, Field(description="look for images that stand in two parts")] = None
     generators: Annotated[dict[Name, Generator], Field(min_length=1)] = {}
     assess: AssessSettings | None = None
     outliers: Annotated[dict[Name, Outliers], Field(min_length=1)] = {}
     recipes: Annotated[dict[Name, Recipe], Field(min_length=1)]
     detectors: Annotated[dict[Name, Detector], Field(min_length=1)]
     tables: Annotated[dict[Name, TableSettings], Field(min_length=1)]
-    figures: FigureSettings = FigureSettings()
+    figures: Figures = Figures()

@@ -1,6 +1,7 @@
 """Images of `.npz` and `.npy` files, without pickle."""
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,13 +53,26 @@ def resized(images: np.ndarray, size: int) -> np.ndarray:
     return np.stack([np.asarray(image) for image in each])
 
 
-def split_arrays(settings: IdArrays, part: str) -> ImageSet:
-    """Part train (all, or `train_per_class`), or val and test, which share out the test file class by class."""
+def split_arrays(settings: IdArrays, part: str, held_out: Sequence[str] = ()) -> ImageSet:
+    """Part train (all, or `train_per_class`), or val and test, which share out the test file class by class.
+
+    With `held_out` the images of these classes of the test file, as OOD.
+    """
     path = Path(settings.train if part == "train" else settings.test)
     images, labels = read_npz(path, settings.size)
-    if labels is None or set(np.unique(labels)) != set(range(settings.class_count)):
+    out = {*settings.except_classes, *held_out}
+    left = [label for label, name in enumerate(settings.classes) if name not in out]
+    if labels is None or not set(left) <= set(np.unique(labels)) <= set(range(len(settings.classes))):
         found = "no labels" if labels is None else f"labels {np.unique(labels)[:12].tolist()}"
-        raise SynthoodError(f"{path}: {found}, but the configuration names {settings.class_count} classes")
+        raise SynthoodError(f"{path}: {found}, but the configuration names {len(settings.classes)} classes")
+    if held_out:
+        chosen = np.flatnonzero(~np.isin(labels, left))
+        if not len(chosen):
+            raise SynthoodError(f"{path}: no image of the classes {', '.join(held_out)}")
+        return ImageSet.out_of_distribution(images[chosen])
+    if settings.except_classes:
+        taught = np.isin(labels, left)
+        images, labels = images[taught], labels[taught]
     wanted = settings.train_per_class if part == "train" else settings.val_per_class
 
     def takes(label: int, members: int) -> list[int]:
@@ -68,4 +82,4 @@ def split_arrays(settings: IdArrays, part: str) -> ImageSet:
 
     first, rest = share_out(labels, takes, settings.seed)
     chosen = rest if part == "test" else first
-    return ImageSet(images[chosen], labels[chosen], settings.classes)
+    return ImageSet(images[chosen], np.searchsorted(left, labels[chosen]), [settings.classes[label] for label in left])

@@ -5,6 +5,7 @@ Grey, palette, CMYK and 16-bit images become 8-bit RGB; alpha is dropped, as the
 
 import io
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000")
 """What is read; Pillow would hand some others to outside programs."""
 SMALLEST = 8
 """Shorter images than this say nothing at any size."""
+GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
+ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
 LARGEST = 89_000_000
 """Pixels; more is a mistake or an attack."""
 
@@ -33,8 +36,17 @@ class BadImageError(SynthoodError):
     """One file that is no usable image."""
 
 
+Facts = tuple[str, tuple[int, int]]
+"""An image's mode and its width and height, before anything was done to it."""
+
+
 def decode(content: bytes, name: object, settings: Files) -> np.ndarray:
     """Pixels uint8 [H,W,3] of an encoded image, turned upright, resized and cut as the settings say."""
+    return decoded(content, name, settings)[0]
+
+
+def decoded(content: bytes, name: object, settings: Files) -> tuple[np.ndarray, Facts]:
+    """The same with what the image was before."""
     from PIL import Image, UnidentifiedImageError
 
     if not content:
@@ -42,7 +54,9 @@ def decode(content: bytes, name: object, settings: Files) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             _refuse(image, name)
-            return np.asarray(fitted(_rgb(_turned(image, settings.upright)), settings.size, settings.resize))
+            mode = "RGBA" if image.mode == "P" and "transparency" in image.info else image.mode
+            pixels = fitted(_rgb(_turned(image, settings.upright)), settings.size, settings.resize)
+            return np.asarray(pixels), (mode, image.size)
     except UnidentifiedImageError as error:
         raise BadImageError(f"{name}: not an image file") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -112,6 +126,7 @@ class Reading:
         self.listing, self.settings, self.threads = listing, settings, threads
         self.kept: list[int] = []
         self.skipped: list[str] = []
+        self.facts: Counter[Facts] = Counter()
 
     def __iter__(self) -> Iterator[np.ndarray]:
         shape: tuple[int, ...] | None = None
@@ -121,10 +136,12 @@ class Reading:
                     raise SynthoodError(f"{found} (`on_bad_image: skip` leaves such images out)") from found
                 self.skipped.append(str(found))
                 continue
-            shape = shape or found.shape
-            self._check(index, found.shape, shape)
+            image, facts = found
+            shape = shape or image.shape
+            self._check(index, image.shape, shape)
             self.kept.append(index)
-            yield found
+            self.facts.update([facts] if facts else [])
+            yield image
         if not self.kept:
             count, origin = len(self.listing), self.listing.origin
             raise SynthoodError(f"{origin}: none of {count} images is readable; the first: {self.skipped[0]}")
@@ -139,20 +156,38 @@ class Reading:
             raise SynthoodError(f"{name}: {shape[1]}x{shape[0]} px; set `size`, and images are resized and cut once")
 
     @property
+    def notes(self) -> list[str]:
+        """What was done to the images that came, and which were left out."""
+        modes: Counter[str] = Counter()
+        for (mode, _), count in self.facts.items():
+            modes["grey"] += count * (mode in GREY)
+            modes["alpha"] += count * (mode in ALPHA)
+        sizes = sorted({size for _, size in self.facts})
+        found = [f"{modes['grey']} grey images became RGB"] if modes["grey"] else []
+        found += [f"{modes['alpha']} images lost their alpha channel"] if modes["alpha"] else []
+        if len(sizes) > 1:
+            shorter = sorted(min(size) for size in sizes)
+            told = f"images of {len(sizes)} sizes, shorter sides from {shorter[0]} to {shorter[-1]} px"
+            found.append(f"{told}, became {self.settings.size}x{self.settings.size}")
+        return found + self.skipped
+
+    @property
     def labels(self) -> np.ndarray:
         """Labels int64 of the images that came."""
         return self.listing.labels[self.kept]
 
 
-def _decoded(listing: Listing, settings: Files, threads: int) -> Iterator[np.ndarray | BadImageError]:
-    """Every image of a listing in its order, or why it is none; a few at a time are in memory."""
+def _decoded(
+    listing: Listing, settings: Files, threads: int
+) -> Iterator[tuple[np.ndarray, Facts | None] | BadImageError]:
+    """Every image of a listing in its order with what it was, or why it is none; a few at a time are in memory."""
     if isinstance(listing.images, np.ndarray):
-        yield from (_fitted_pixels(image, settings) for image in listing.images)
+        yield from ((_fitted_pixels(image, settings), None) for image in listing.images)
         return
 
-    def one(file: Path) -> np.ndarray | BadImageError:
+    def one(file: Path) -> tuple[np.ndarray, Facts] | BadImageError:
         try:
-            return decode(file.read_bytes(), file, settings)
+            return decoded(file.read_bytes(), file, settings)
         except BadImageError as error:
             return error
         except FileNotFoundError as error:

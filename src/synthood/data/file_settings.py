@@ -41,7 +41,34 @@ class Files(Settings):
         return self
 
 
-class IdShares(Settings):
+class ExceptClasses(Settings):
+    """ID images without some of their classes."""
+
+    except_classes: Annotated[
+        list[Text], Field(description="classes left out, besides those of sets of kind held-out-classes")
+    ] = []
+
+    @property
+    def words(self) -> list[str] | None:
+        """All classes, where the configuration names them."""
+        return getattr(self, "classes", None)
+
+    @model_validator(mode="after")
+    def _left_out_classes_are_known(self) -> "ExceptClasses":
+        left_out(self.words, self.except_classes)
+        return self
+
+
+def left_out(words: list[str] | None, names: list[str]) -> None:
+    """Raises ValueError where a class to be left out is not among all classes, or too few remain."""
+    unknown = [name for name in names if words is not None and name not in words]
+    if unknown:
+        raise ValueError(f"class {unknown[0]!r} cannot be left out; the classes are {', '.join(words or [])}")
+    if words is not None and len(words) - len(set(names)) < 2:
+        raise ValueError(f"two classes must remain, {', '.join(names)} are left out of {', '.join(words)}")
+
+
+class IdShares(ExceptClasses):
     """How ID images are shared out where no part of their own is there: class by class, drawn with the seed."""
 
     train_per_class: Annotated[
@@ -63,7 +90,7 @@ class NamedClasses(IdShares):
     @property
     def class_count(self) -> int | None:
         """Known before the data is there only where `classes` says it."""
-        return None if self.classes is None else len(self.classes)
+        return None if self.classes is None else len(self.classes) - len(set(self.except_classes))
 
 
 class Folders(Files):
@@ -157,7 +184,7 @@ class IdTorchvision(Files, IdShares):
 
     @property
     def class_count(self) -> int:
-        return CLASS_COUNTS[self.kind]
+        return CLASS_COUNTS[self.kind] - len(set(self.except_classes))
 
 
 FileSource = Folders | Manifest | Imglist | Torchvision

@@ -1,5 +1,6 @@
 """From a source in files to an image set, whatever its layout."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -28,13 +29,18 @@ from synthood.data.torchvision_layouts import layout_set, layout_splits
 from synthood.errors import SynthoodError
 
 
-def from_files(settings: Files, part: str, ood: bool, threads: int = 1) -> ImageSet:
+def from_files(settings: Files, part: str, ood: bool, threads: int = 1, held_out: Sequence[str] = ()) -> ImageSet:
     """The decoded images of one part; its notes list what was skipped or differs from what was reported."""
-    listing, notes = listed(settings, part)
+    listing, notes = listed(settings, part, held_out)
     reading = Reading(listing, settings, threads)
-    images = np.stack(list(reading))
+    images = np.zeros((0, 0, 0, 3), np.uint8)
+    for place, image in enumerate(reading):
+        if not place:
+            images = np.empty((len(listing), *image.shape), np.uint8)
+        images[place] = image
+    images = images[: len(reading.kept)]
     made = ImageSet.out_of_distribution(images) if ood else ImageSet(images, reading.labels, listing.classes)
-    made.notes = notes + reading.skipped
+    made.notes = notes + reading.notes
     return made
 
 
@@ -44,17 +50,17 @@ def is_large(settings: Settings) -> bool:
 
 
 def write_large(
-    path: Path, settings: Files, part: str, ood: bool, threads: int
+    path: Path, settings: Files, part: str, ood: bool, threads: int, held_out: Sequence[str] = ()
 ) -> tuple[np.ndarray, list[str], list[str]]:
     """Writes the images of one part encoded, without ever holding them all; gives labels, classes and notes."""
-    listing, notes = listed(settings, part)
+    listing, notes = listed(settings, part, held_out)
     reading = Reading(listing, settings, threads)
     classes = [] if ood else listing.classes
 
     def rest() -> tuple[np.ndarray, dict[str, Any]]:
         labels = np.full(len(reading.kept), OOD_LABEL, np.int64) if ood else reading.labels
         check_labels(labels, classes, path)
-        found = notes + reading.skipped
+        found = notes + reading.notes
         return labels, {"classes": classes} | ({"notes": found} if found else {})
 
     write_encoded(path, reading, threads, rest)
@@ -62,15 +68,15 @@ def write_large(
     return labels, classes, header.get("notes", [])
 
 
-def listed(settings: Files, part: str) -> tuple[Listing, list[str]]:
+def listed(settings: Files, part: str, held_out: Sequence[str] = ()) -> tuple[Listing, list[str]]:
     """What a part consists of, before anything is decoded, and what is worth telling about it."""
     match settings:
         case IdFolders():
-            return id_listing(folder_splits(settings), part, settings), []
+            return id_listing(folder_splits(settings), part, settings, held_out), []
         case IdManifest():
-            return id_listing(manifest_splits(settings), part, settings), []
+            return id_listing(manifest_splits(settings), part, settings, held_out), []
         case IdTorchvision():
-            return id_listing(layout_splits(settings), part, settings), []
+            return id_listing(layout_splits(settings), part, settings, held_out), []
         case IdImglist():
             return id_list(settings, cast(Literal["train", "val", "test"], part))
         case Imglist():

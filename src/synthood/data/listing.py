@@ -1,7 +1,8 @@
 """Labelled images before they are decoded, and how they are shared out to train, val and test."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -41,6 +42,9 @@ class Shares(Protocol):
     @property
     def seed(self) -> int: ...
 
+    @property
+    def except_classes(self) -> list[str]: ...
+
 
 Splits = Mapping[str, Callable[[], Listing]]
 """What a source holds: `train`, `val` and `test`; `train` and `test`; or `all`."""
@@ -62,8 +66,51 @@ def share_out(labels: np.ndarray, takes: Callable[[int, int], list[int]], seed: 
     return [np.sort(np.concatenate(share)) for share in shares]
 
 
-def id_listing(splits: Splits, part: str, shares: Shares) -> Listing:
-    """The part train, val or test of an ID source, its labels over the classes of the training images."""
+def id_listing(splits: Splits, part: str, shares: Shares, held_out: Sequence[str] = ()) -> Listing:
+    """The part train, val or test of an ID source, its labels over the classes that are taught.
+
+    With `held_out` the images of these classes: all of them, or those of the test images where there are such.
+    A class that is left out leaves the shares of the others as they were.
+    """
+    if held_out:
+        everything = splits["all" if "all" in splits else "test"]()
+        chosen = np.flatnonzero(np.isin(everything.labels, _positions(everything, held_out)))
+        if not len(chosen):
+            raise SynthoodError(f"{everything.origin}: no image of the classes {', '.join(held_out)}")
+        return everything.chosen(chosen)
+    without = {name: partial(_without, made, shares.except_classes) for name, made in splits.items()}
+    return _renumbered(_shared(without, part, shares), shares.except_classes)
+
+
+def _positions(listing: Listing, names: Sequence[str]) -> list[int]:
+    unknown = [name for name in names if name not in listing.classes]
+    if unknown:
+        known = ", ".join(listing.classes[:12])
+        raise SynthoodError(f"{listing.origin}: no class {unknown[0]!r} to be left out (classes: {known})")
+    return [listing.classes.index(name) for name in names]
+
+
+def _without(made: Callable[[], Listing], names: Sequence[str]) -> Listing:
+    listing = made()
+    if not names:
+        return listing
+    left = np.flatnonzero(~np.isin(listing.labels, _positions(listing, names)))
+    if not len(left):
+        raise SynthoodError(f"{listing.origin}: no image is left but of {', '.join(names)}; hold out fewer classes")
+    return listing.chosen(left)
+
+
+def _renumbered(listing: Listing, names: Sequence[str]) -> Listing:
+    if not names:
+        return listing
+    left = [name for name in listing.classes if name not in names]
+    if len(left) < 2:
+        raise SynthoodError(f"{listing.origin}: two classes must remain, {', '.join(left) or 'none'} is left")
+    place = {listing.classes.index(name): label for label, name in enumerate(left)}
+    return replace(listing, labels=np.array([place[y] for y in listing.labels.tolist()], np.int64), classes=left)
+
+
+def _shared(splits: Splits, part: str, shares: Shares) -> Listing:
     if "all" in splits:
         everything = splits["all"]()
         return everything.chosen(_undivided(everything, shares)[part])

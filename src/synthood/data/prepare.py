@@ -29,10 +29,12 @@ from synthood.errors import SynthoodError
 def prepare(settings: PartSettings, threads: int = 1) -> ImageSet:
     """The images of one part; OOD test sets carry the label -1."""
     match settings.source:
-        case IdDigits() | IdArrays() as source:
-            return id_part(source, settings.part)
+        case IdDigits() as source:
+            return id_split(source)[settings.part]
+        case IdArrays() as source:
+            return split_arrays(source, settings.part, settings.held_out)
         case Files() as source:
-            return from_files(source, settings.part, settings.ood, threads)
+            return from_files(source, settings.part, settings.ood, threads, settings.held_out)
         case Digits() as source:
             digits = extra_digits(source)
             return ImageSet.out_of_distribution(digits.images) if settings.ood else digits
@@ -51,11 +53,6 @@ def prepare(settings: PartSettings, threads: int = 1) -> ImageSet:
             raise SynthoodError(f"part {settings.part}: no adapter makes images from {source}")
 
 
-def id_part(source: IdDigits | IdArrays, part: str) -> ImageSet:
-    """The part train, val or test of an ID source."""
-    return id_split(source)[part] if isinstance(source, IdDigits) else split_arrays(source, part)
-
-
 def imbalance(labels: np.ndarray, classes: list[str]) -> str:
     """The smallest and the largest class, where they differ."""
     counts = np.bincount(labels[labels >= 0], minlength=len(classes))
@@ -72,7 +69,9 @@ def main(command_line: Sequence[str] | None = None) -> None:
         job.facts["raw"] = job.arguments.raw
         if isinstance(source := settings.source, Files) and is_large(source):
             with job.writing(output) as path:
-                labels, classes, notes = write_large(path, source, settings.part, settings.ood, threads)
+                labels, classes, notes = write_large(
+                    path, source, settings.part, settings.ood, threads, settings.held_out
+                )
         else:
             images = prepare(settings, threads)
             labels, classes, notes = images.labels, images.classes, images.notes

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, model_validator
 
 from synthood.common.settings import Count, Name, Positive, Seed, Settings
-from synthood.data.file_settings import Files, FileSource, IdFileSource
+from synthood.data.file_settings import ExceptClasses, Files, FileSource, IdFileSource, Text, left_out
 
 ID_PARTS = ("train", "val", "test")
 RESERVED_PARTS = (*ID_PARTS, "ood_validation")
@@ -100,6 +100,13 @@ class ShuffledQuadrants(Settings):
     seed: Seed = 0
 
 
+class HeldOutClasses(Settings):
+    """Classes of the ID images that nothing is taught: all their images, or of a divided source its test images."""
+
+    kind: Literal["held-out-classes"]
+    classes: Annotated[list[Text], Field(min_length=1, description="they leave the ID images")]
+
+
 class Arrays(Settings):
     """Images of an `.npz` file: `images` uint8 [N,H,W,3]; its labels are not looked at."""
 
@@ -108,7 +115,7 @@ class Arrays(Settings):
     size: Annotated[int | None, Field(ge=8, le=64, description="side in pixels to resize to, bilinear")] = None
 
 
-class IdArrays(Settings):
+class IdArrays(ExceptClasses):
     """ID images of two `.npz` files with `images` uint8 [N,H,W,3] and `labels`; val is taken out of the test file."""
 
     kind: Literal["arrays"]
@@ -122,12 +129,13 @@ class IdArrays(Settings):
 
     @property
     def class_count(self) -> int:
-        return len(self.classes)
+        return len(self.classes) - len(set(self.except_classes))
 
 
 IdSource = Annotated[IdDigits | IdArrays | IdFileSource, Field(discriminator="kind")]
 Source = Annotated[
-    Digits | Arrays | FileSource | PhotoPatches | Textures | Noise | ShuffledQuadrants, Field(discriminator="kind")
+    Digits | Arrays | FileSource | HeldOutClasses | PhotoPatches | Textures | Noise | ShuffledQuadrants,
+    Field(discriminator="kind"),
 ]
 OodSets = dict[Name, Source]
 
@@ -180,6 +188,31 @@ class DatasetSettings(Settings):
                 raise ValueError(f"ood_validation shares images with the test set {name}; take others")
         return self
 
+    @model_validator(mode="after")
+    def _held_out_classes_leave_the_id_images(self) -> "DatasetSettings":
+        names = self.held_out
+        if names and not isinstance(self.id, ExceptClasses):
+            raise ValueError(f"held-out-classes: none can be taken out of ID images of kind {self.id.kind}")
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"held-out-classes: {twice[0]!r} stands twice; an image belongs to one set")
+        if isinstance(self.id, ExceptClasses):
+            left_out(self.id.words, [*self.id.except_classes, *names])
+        return self
+
+    @property
+    def held_out(self) -> list[str]:
+        """Classes of the ID source that make OOD sets."""
+        sets = [*self.extra.values(), *self.near.values(), *self.far.values(), self.ood_validation]
+        return [name for source in sets if isinstance(source, HeldOutClasses) for name in source.classes]
+
+    @property
+    def taught(self) -> IdSource:
+        """The ID source without the classes that make OOD sets."""
+        if not isinstance(self.id, ExceptClasses) or not self.held_out:
+            return self.id
+        return self.id.model_copy(update={"except_classes": sorted({*self.id.except_classes, *self.held_out})})
+
     @property
     def ood_sets(self) -> list[str]:
         return [*self.near, *self.far]
@@ -191,7 +224,7 @@ class DatasetSettings(Settings):
     def source(self, part: str) -> Settings:
         """What the part is made from; train, val and test share the ID source."""
         if part in ("train", "val", "test"):
-            return self.id
+            return self.taught
         if part == "ood_validation":
             return self.ood_validation
         return {**self.extra, **self.near, **self.far, **self.shifted}[part]
@@ -207,6 +240,7 @@ class PartSettings(Settings):
     ood: Annotated[bool, Field(description="labels are -1, whatever the source")] = False
     source: IdSource | Source
     validation: IdSource | None = None
+    held_out: Annotated[list[Text], Field(description="the images of these classes of an ID source alone")] = []
 
     @model_validator(mode="before")
     @classmethod
@@ -215,7 +249,8 @@ class PartSettings(Settings):
         if not isinstance(values, dict):
             return values
         # What has been parsed from JSON is parsed from JSON again, since lists stand for tuples there alone.
-        for key, is_id in (("source", values.get("part") in ID_PARTS), ("validation", True)):
+        id_like = values.get("part") in ID_PARTS or bool(values.get("held_out"))
+        for key, is_id in (("source", id_like), ("validation", True)):
             if isinstance(values.get(key), dict):
                 values = {**values, key: _SOURCES[is_id].validate_json(json.dumps(values[key]))}
         return values

@@ -1,6 +1,6 @@
 """The table of `tabulate` for readers: Markdown, and one HTML page without any outside resource."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -178,7 +178,7 @@ def gain_cell(line: Line, metric: str) -> Cell:
     return Cell(f"{round(100 * line['gain'], 2) + 0.0:+.2f}", small, kind, round(float(line["gain"]), 6))
 
 
-def note(table: TableSettings) -> str:
+def note(table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
     """What the numbers are, in words."""
     seeds = len(table.seeds)
     mean = "One seed" if seeds == 1 else f"Mean ± standard deviation (ddof 1) over {seeds} seeds"
@@ -192,13 +192,13 @@ def note(table: TableSettings) -> str:
         f"({table.resamples} bootstrap resamples of the images, shared by all sets and recipes). "
         f"Gains are over {' and '.join(table.bases)}, in points; near and far are unweighted "
         f"means over their sets. FPR95 with ID positive: share of OOD accepted when 95 % of ID is; with OOD positive: "
-        f"share of ID rejected when 95 % of OOD is."
+        f"share of ID rejected when 95 % of OOD is." + "".join(f" {name}: {text}" for name, text in evidence.items())
     )
 
 
-def markdown(rows: pd.DataFrame, table: TableSettings) -> str:
+def markdown(rows: pd.DataFrame, table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
     """The tables in Markdown; a gain whose interval leaves out zero is bold."""
-    parts = [f"# {table.title}" if table.title else "", note(table)]
+    parts = [f"# {table.title}" if table.title else "", note(table, evidence)]
     for block in blocks(rows, table):
         lines = [" | ".join(block.header), " | ".join(["---"] * len(block.header))]
         for row in block.rows:
@@ -214,7 +214,7 @@ def markdown_cell(cell: Cell) -> str:
     return f"**{text}**" if cell.kind in ("better", "worse") else text
 
 
-def html_page(rows: pd.DataFrame, table: TableSettings) -> str:
+def html_page(rows: pd.DataFrame, table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
     """The tables as one page: sorted by a click on a column's name; gains green (better) or red (worse)."""
     template = jinja2.Environment(autoescape=True).from_string(PAGE)
-    return template.render(title=table.title or "Results", note=note(table), blocks=blocks(rows, table))
+    return template.render(title=table.title or "Results", note=note(table, evidence), blocks=blocks(rows, table))

@@ -50,12 +50,19 @@ class FigureSettings(Settings):
     dpi: Annotated[int, Field(ge=30, le=1200, description="resolution of galleries and figures")] = 120
 
 
+class Figures(FigureSettings):
+    """The section `figures`."""
+
+    contact_sheets: Annotated[bool, Field(description="draw images of every part of the datasets")] = False
+
+
 class TabulateSettings(Settings):
     """One job of `tabulate`: the table and the roles of each dataset's OOD sets."""
 
     table: TableSettings
     near: dict[Name, list[Name]]
     far: dict[Name, list[Name]]
+    evidence: Annotated[dict[Name, str], Field(description="what each dataset's OOD sets are, in words")] = {}
 
 
 class PlotSettings(Settings):

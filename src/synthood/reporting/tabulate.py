@@ -130,10 +130,10 @@ def main(command_line: Sequence[str] | None = None) -> None:
         with job.writing(csv_file) as path:
             rows.to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
         with job.writing(markdown_file) as path:
-            path.write_text(markdown(rows, table))
+            path.write_text(markdown(rows, table, settings.evidence))
         with job.writing(html_file) as path:
-            path.write_text(html_page(rows, table))
-        print(markdown(rows, table))
+            path.write_text(html_page(rows, table, settings.evidence))
+        print(markdown(rows, table, settings.evidence))
 
     parser = stage.parser(__doc__)
     parser.add_argument(

@@ -8,8 +8,10 @@ from typing import Any, Literal, Protocol
 from synthood.common.settings import Settings
 from synthood.config.models import Config
 from synthood.data import raw
+from synthood.data.evidence import evidence
 from synthood.data.file_settings import Files
-from synthood.data.settings import PartSettings, ShuffledQuadrants
+from synthood.data.leak_settings import LeakSettings
+from synthood.data.settings import HeldOutClasses, PartSettings, ShuffledQuadrants
 from synthood.evaluation.settings import Custom, ScoreSettings
 from synthood.generators.settings import (
     BigGAN,
@@ -21,7 +23,7 @@ from synthood.generators.settings import (
     StableDiffusionSampling,
 )
 from synthood.outliers.settings import ScaleCurveSettings
-from synthood.reporting.settings import MapSettings, PlotSettings, TabulateSettings
+from synthood.reporting.settings import FigureSettings, MapSettings, PlotSettings, TabulateSettings
 from synthood.training.settings import CheckpointRecipe, TrainSettings
 from synthood.workflow.code import code_of_file
 
@@ -99,6 +101,12 @@ class Plan:
             for generator in dict.fromkeys(generators)
         ]
 
+    def data_pages(self) -> list[str]:
+        """What the configuration asks to be shown of the images behind the tables to be built."""
+        files = ["images/sheet.png"] if self.config.figures.contact_sheets else []
+        files += ["leaks.html"] if self.config.leaks is not None else []
+        return [f"results/{dataset}/{file}" for dataset in self._built_datasets() for file in files]
+
     def outlier_pictures(self, names: Iterable[tuple[str, str]] | None = None) -> list[str]:
         """Gallery and curve by dataset and section of outliers, all of them where none are named.
 
@@ -129,6 +137,18 @@ class Plan:
         generator = self.config.generators[wildcards.generator]
         names = [] if isinstance(generator, BigGAN) else generator.fit.also
         return [self.images(wildcards.dataset, part) for part in names]
+
+    def all_parts(self, wildcards: Wildcards) -> list[str]:
+        """All parts that something is learned from or tested on."""
+        dataset = self.config.datasets[wildcards.dataset]
+        return [self.images(wildcards.dataset, part) for part in [*dataset.evaluated_parts, *dataset.extra]]
+
+    def leak_synthetic(self, wildcards: Wildcards) -> list[str]:
+        """Blocks of the generators that the built tables' recipes learn from on this dataset."""
+        tables = [self.config.tables[name] for name in self.config.build]
+        recipes = [r for t in tables if wildcards.dataset in t.datasets for r in t.recipes]
+        used = [s.from_ for recipe in recipes if (s := self.config.recipes[recipe].synthetic)]
+        return [block for name in dict.fromkeys(used) for block in self.blocks(wildcards.dataset, name)]
 
     def synthetic(self, wildcards: Wildcards) -> list[str]:
         """Blocks that a recipe trains on."""
@@ -178,9 +198,13 @@ class Plan:
     def _part_settings(self, dataset_name: str, part: str) -> PartSettings:
         dataset = self.config.datasets[dataset_name]
         source = dataset.source(part)
-        validation = dataset.id if isinstance(source, ShuffledQuadrants) else None
         ood = part in (*dataset.ood_sets, "ood_validation")
-        return PartSettings.model_validate({"part": part, "ood": ood, "source": source, "validation": validation})
+        values = {"part": part, "ood": ood, "source": source}
+        if isinstance(source, ShuffledQuadrants):
+            values["validation"] = dataset.taught
+        if isinstance(source, HeldOutClasses):
+            values |= {"source": dataset.id, "held_out": source.classes}
+        return PartSettings.model_validate(values)
 
     def raw_state(self, wildcards: Wildcards) -> str:
         """A digest of the raw files of a part, so that a change of them is noticed."""
@@ -193,7 +217,7 @@ class Plan:
     def missing_raw(self) -> list[str]:
         """What is not there of the raw files of the tables to be built, once each, for parts that are not made yet."""
         found: list[str] = []
-        for name in dict.fromkeys(d for table in self.config.build for d in self.config.tables[table].datasets):
+        for name in self._built_datasets():
             dataset = self.config.datasets[name]
             for part in [*dataset.evaluated_parts, *dataset.extra]:
                 if not Path(self.images(name, part)).exists():
@@ -207,6 +231,9 @@ class Plan:
                     path = checkpoint.of_seed(seed).path
                     found += [] if Path(path).exists() else [f"{path} (recipes.{recipe})"]
         return list({text.partition(" (")[0]: text for text in found}.values())
+
+    def leak_settings(self, wildcards: Wildcards) -> LeakSettings:
+        return self.config.leaks or LeakSettings()
 
     def fit_settings(self, wildcards: Wildcards) -> FitSettings:
         generator = self.config.generators[wildcards.generator]
@@ -273,13 +300,16 @@ class Plan:
     def tabulate_settings(self, wildcards: Wildcards) -> TabulateSettings:
         table = self.config.tables[wildcards.table]
         return TabulateSettings(
-            table=table, near=self._sets(table.datasets, "near"), far=self._sets(table.datasets, "far")
+            table=table,
+            near=self._sets(table.datasets, "near"),
+            far=self._sets(table.datasets, "far"),
+            evidence={name: evidence(self.config.datasets[name]) for name in table.datasets},
         )
 
     def plot_settings(self, wildcards: Wildcards) -> PlotSettings:
         table = self.config.tables[wildcards.table]
         return PlotSettings(
-            figures=self.config.figures,
+            figures=FigureSettings(dpi=self.config.figures.dpi),
             datasets=table.datasets,
             recipes=table.recipes,
             seeds=table.seeds,
@@ -299,11 +329,14 @@ class Plan:
         datasets = self.config.datasets.values()
         return {part for d in datasets for part in [*d.evaluated_parts, *d.extra, *d.shifted]}
 
+    def _built_datasets(self) -> list[str]:
+        return list(dict.fromkeys(d for table in self.config.build for d in self.config.tables[table].datasets))
+
     def _sets(self, datasets: Iterable[str], role: Literal["near", "far"]) -> dict[str, list[str]]:
         return {name: list(getattr(self.config.datasets[name], role)) for name in datasets}
 
     def _block_counts(self, dataset: str, generator: str) -> list[int]:
-        classes = self.config.datasets[dataset].id.class_count
+        classes = self.config.datasets[dataset].taught.class_count
         if classes is None:
             raise ValueError(f"the classes of {dataset} are not known before its data is there")
         return self.config.generators[generator].block_counts(classes)

@@ -1,0 +1,28 @@
+"""What the OOD sets of a dataset are evidence of: real images, classes held out, or images that were computed."""
+
+from synthood.common.settings import Settings
+from synthood.data.settings import DatasetSettings, HeldOutClasses, Noise, PhotoPatches, ShuffledQuadrants, Textures
+
+
+def nature(source: Settings) -> str:
+    """In a few words, where the images of an OOD set come from."""
+    match source:
+        case HeldOutClasses():
+            return f"real: held-out classes {', '.join(source.classes)}"
+        case PhotoPatches():
+            return "real: patches of two photographs"
+        case Textures() | Noise():
+            return "computed"
+        case ShuffledQuadrants():
+            return "computed from ID images"
+        case _:
+            return "images as supplied"
+
+
+def evidence(dataset: DatasetSettings) -> str:
+    """One sentence about near and far sets, and one about what hyperparameters are chosen on."""
+    roles = [
+        f"{role} {'; '.join(f'{name} ({nature(source)})' for name, source in sets.items())}"
+        for role, sets in (("near", dataset.near), ("far", dataset.far))
+    ]
+    return f"OOD sets: {', '.join(roles)}. Hyperparameters are chosen on: {nature(dataset.ood_validation)}."

@@ -1,0 +1,201 @@
+"""Stage `leaks`: images that stand in two parts of a dataset, with the same pixels or nearly so."""
+
+import base64
+import io
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import pandas as pd
+
+from synthood.common import stage
+from synthood.common.encoded import EncodedImages, is_encoded, open_encoded
+from synthood.common.images import pixel_sha256, read_images
+from synthood.data.leak_settings import LeakSettings
+from synthood.data.likeness import Looks, alike, joined, looks_of
+
+STEP = 512
+"""Images whose pixels are looked at together."""
+COUNTS = ("part", "images", "other", "exact", "near")
+PAIRS = ("image", "other", "kind", "correlation")
+SHOWN_SIDE = 64
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Leaks</title><style>
+body{font:14px/1.45 system-ui,sans-serif;margin:1.5rem;color:#1b1f24;max-width:75rem}
+table{border-collapse:collapse;margin:.5rem 0 1.5rem}
+th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #e3e6ea}
+th:nth-child(odd):nth-child(-n+3),td:nth-child(odd):nth-child(-n+3){text-align:left}
+tr.found td{background:#fdf3e1}
+img{width:64px;height:64px;image-rendering:pixelated}figure{display:inline-block;margin:.3rem}
+figcaption{font-size:11px;color:#5b6570}
+</style></head><body>
+<h1>Images that stand in two parts</h1>
+<p>{{ note }}</p>
+<table><thead><tr>{% for name in header %}<th>{{ name }}</th>{% endfor %}</tr></thead><tbody>
+{% for row in rows %}<tr{% if row[3] or row[4] %} class="found"{% endif %}>\
+{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</tbody></table>
+{% for heading, pictures in examples %}<h2>{{ heading }}</h2>
+{% for picture in pictures %}<figure><img alt="" src="data:image/png;base64,{{ picture.left }}">\
+<img alt="" src="data:image/png;base64,{{ picture.right }}"><figcaption>{{ picture.text }}</figcaption></figure>
+{% endfor %}{% endfor %}
+</body></html>
+"""
+
+
+@dataclass
+class Part:
+    """An image set of one file, or of a generator's blocks, as this stage sees it."""
+
+    name: str
+    files: list[Path]
+    looks: Looks
+    digests: np.ndarray
+    first_with: dict[bytes, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.first_with = {}
+        for place, digest in enumerate(self.digests):
+            self.first_with.setdefault(digest.tobytes(), place)
+
+    def __len__(self) -> int:
+        return len(self.looks)
+
+    @classmethod
+    def read(cls, name: str, files: list[Path], threads: int = 1) -> "Part":
+        """Looks at every image once; only its hash, its digest and 768 bytes of pixels are kept."""
+        looks, digests = [], []
+        for images in _batches(files, threads):
+            looks.append(looks_of(images))
+            digests.append(pixel_sha256(images))
+        return cls(name, files, joined(looks), np.concatenate(digests))
+
+    def pictures(self, places: set[int], threads: int = 1) -> dict[int, np.ndarray]:
+        """The images at these places."""
+        found: dict[int, np.ndarray] = {}
+        start = 0
+        for images in _batches(self.files, threads) if places else ():
+            inside = [place for place in places if start <= place < start + len(images)]
+            found |= {place: images[place - start] for place in inside}
+            start += len(images)
+        return found
+
+
+def _batches(files: list[Path], threads: int) -> Iterator[np.ndarray]:
+    for file in files:
+        images: np.ndarray | EncodedImages
+        images = open_encoded(file, threads)[0] if is_encoded(file) else read_images(file).images
+        for start in range(0, len(images), STEP):
+            yield images[start : start + STEP]
+
+
+def leaks(parts: list[Part], settings: LeakSettings) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Counts by ordered pair of parts, and the pairs themselves.
+
+    A row of the counts says how many images of `part` have an image of `other` with the same pixels (exact), or, where
+    they have none, one that is nearly the same (near). A row of the pairs names an image and the nearest of the other
+    part as `part/index`.
+    """
+    counts: list[tuple[str, int, str, int, int]] = []
+    pairs: list[tuple[str, str, str, float]] = []
+    for one, other in itertools.combinations(parts, 2):
+        found = alike(one.looks, other.looks, settings.hash_bits, settings.correlation)
+        for part, second, nearest in ((one, other, found[0]), (other, one, found[1])):
+            same = np.array([second.first_with.get(digest.tobytes(), -1) for digest in part.digests])
+            near = np.flatnonzero((same < 0) & (nearest.place >= 0))
+            exact = np.flatnonzero(same >= 0)
+            counts.append((part.name, len(part), second.name, len(exact), len(near)))
+            pairs += [(f"{part.name}/{i}", f"{second.name}/{same[i]}", "exact", 1.0) for i in exact.tolist()]
+            near = near[np.argsort(-nearest.correlation[near], kind="stable")]
+            for i in near.tolist():
+                value = float(nearest.correlation[i])
+                pairs.append((f"{part.name}/{i}", f"{second.name}/{nearest.place[i]}", "near", value))
+    return pd.DataFrame(counts, columns=list(COUNTS)), pd.DataFrame(pairs, columns=list(PAIRS))
+
+
+def examples(pairs: pd.DataFrame, parts: list[Part], settings: LeakSettings) -> dict[tuple[str, str], pd.DataFrame]:
+    """Near pairs to be shown for each two parts, from the most alike to the least, evenly spread."""
+    shown = {}
+    near = pairs[pairs["kind"] == "near"]
+    names, others = near["image"].str.rpartition("/")[0], near["other"].str.rpartition("/")[0]
+    for one, other in itertools.combinations([part.name for part in parts], 2):
+        rows = near[(names == one) & (others == other)]
+        chosen = np.unique(np.linspace(0, len(rows) - 1, min(settings.examples, len(rows))).round().astype(int))
+        if len(chosen):
+            shown[one, other] = rows.iloc[chosen]
+    return shown
+
+
+def page(counts: pd.DataFrame, pairs: pd.DataFrame, parts: list[Part], settings: LeakSettings, threads: int) -> str:
+    """Counts and examples as one HTML page without outside resources."""
+    shown = examples(pairs, parts, settings)
+    wanted: dict[str, set[int]] = {part.name: set() for part in parts}
+    for rows in shown.values():
+        for place in [*rows["image"], *rows["other"]]:
+            name, _, index = place.rpartition("/")
+            wanted[name].add(int(index))
+    pictures = {part.name: part.pictures(wanted[part.name], threads) for part in parts}
+
+    def png(place: str) -> str:
+        from PIL import Image
+
+        name, _, index = place.rpartition("/")
+        image = Image.fromarray(pictures[name][int(index)])
+        image.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+        image.save(stream := io.BytesIO(), "PNG")
+        return base64.b64encode(stream.getvalue()).decode()
+
+    blocks = [
+        (
+            f"{one} and {other}: nearly the same",
+            [
+                {"left": png(image), "right": png(near), "text": f"{image}, {near}: {value:.2f}"}
+                for image, near, value in zip(rows["image"], rows["other"], rows["correlation"], strict=True)
+            ],
+        )
+        for (one, other), rows in shown.items()
+    ]
+    note = (
+        f"Images of `part` that stand in `other` as well: exact with the same pixels (SHA-256), near where "
+        f"{64 - settings.hash_bits} bits of 64 of their hashes are equal and 16x16 pixels correlate by "
+        f"{settings.correlation:g} at least. Nothing is taken out; the pairs are named in leak_pairs.csv."
+    )
+    template = jinja2.Environment(autoescape=True).from_string(PAGE)
+    return template.render(note=note, header=COUNTS, rows=counts.to_numpy().tolist(), examples=blocks)
+
+
+def grouped(images: list[Path], synthetic: list[Path]) -> dict[str, list[Path]]:
+    """Files by the name of their part: its own, or `synthetic-` and the generator, whose blocks belong together."""
+    found = {path.stem: [path] for path in images}
+    for block in synthetic:
+        found.setdefault(f"synthetic-{block.parent.name}", []).append(block)
+    return found
+
+
+def main(command_line: Sequence[str] | None = None) -> None:
+    def work(job: stage.Job) -> None:
+        settings, threads = LeakSettings.parse(job.arguments.settings), job.arguments.threads
+        files = grouped(job.arguments.images, job.arguments.synthetic)
+        parts = [Part.read(name, paths, threads) for name, paths in files.items()]
+        counts, pairs = leaks(parts, settings)
+        table, listed, shown = job.arguments.output
+        with job.writing(table) as path:
+            counts.to_csv(path, index=False, lineterminator="\n")
+        with job.writing(listed) as path:
+            pairs.to_csv(path, index=False, float_format="%.4f", lineterminator="\n")
+        with job.writing(shown) as path:
+            path.write_text(page(counts, pairs, parts, settings, threads))
+        print(counts[(counts["exact"] > 0) | (counts["near"] > 0)].to_string(index=False))
+
+    parser = stage.parser(__doc__)
+    parser.add_argument("--images", type=Path, nargs="+", required=True, help="image sets, named by their files")
+    parser.add_argument("--synthetic", type=Path, nargs="*", default=[], help="blocks, in folders named by generator")
+    stage.run(parser, work, command_line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""The examples of docs/data.md are configurations that load."""
+
+import re
+
+import pytest
+import yaml
+
+from checkouts import PROJECT
+from synthood.config.benchmarks import benchmark_names
+from synthood.config.load import load
+from synthood.data.fetch import registry
+from synthood.data.settings import FileSource, HeldOutClasses, Noise, PhotoPatches, ShuffledQuadrants, Textures
+
+TEXT = (PROJECT / "docs" / "data.md").read_text()
+EXAMPLES = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: next(iter(example["datasets"])))
+def test_every_example_loads(demo, example):
+    for section in ("generators", "outliers", "assess"):
+        demo.pop(section)
+    table = {"recipes": ["ce"], "seeds": [0], "detectors": ["msp"], "bases": ["ce"]}
+    demo["recipes"] = {"ce": demo["recipes"]["ce"]}
+    demo |= example | {"build": ["t"], "tables": {"t": table | {"datasets": list(example["datasets"])}}}
+    assert set(load(demo).datasets) == set(example["datasets"])
+
+
+def test_every_kind_and_benchmark_is_named():
+    kinds = {HeldOutClasses, PhotoPatches, Textures, Noise, ShuffledQuadrants, *FileSource.__args__}
+    for kind in kinds:
+        for name in kind.model_fields["kind"].annotation.__args__:
+            assert f"`{name}`" in TEXT
+    families = {family: set(names.split(",")) for family, names in re.findall(r"`(\w+)-\{([\w,-]+)\}`", TEXT)}
+    assert {f"{family}-{name}" for family, names in families.items() for name in names} == set(benchmark_names())
+    assert len(EXAMPLES) == 3
+    assert "openood" in registry()

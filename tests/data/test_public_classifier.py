@@ -1,0 +1,94 @@
+"""A public classifier on prepared real images: its published accuracy, and known areas under the ROC curve."""
+
+import numpy as np
+import pytest
+import torch
+
+from synthood import detectors
+from synthood.common.images import ImageSet, read_images, write_images
+from synthood.data.file_settings import IdTorchvision
+from synthood.data.prepare import prepare
+from synthood.data.settings import Arrays, PartSettings
+from synthood.evaluation.metrics import Ranking, auroc
+from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks import build
+from synthood.training.settings import Network
+
+IMAGENET = {"mean": [0.485, 0.456, 0.406], "deviation": [0.229, 0.224, 0.225]}
+
+
+def transplanted(state):
+    """The public ResNet-20 (0.27 M parameters, arXiv 1512.03385) as a network of this project.
+
+    Its shortcuts drop every second pixel and pad with zero channels, which a strided 1x1 convolution with fixed weights
+    and a norm that changes nothing compute as well.
+    """
+    network = build(Network(name="resnet20", width=16), classes=10, seed=0)
+    ours = network.state_dict()
+    names = {"conv1": "stem.0", "bn1": "stem.1", "linear": "head"}
+    for stage in range(3):
+        for block in range(3):
+            theirs, own = f"layer{stage + 1}.{block}", f"stages.{3 * stage + block}"
+            for index in (1, 2):
+                names |= {
+                    f"{theirs}.conv{index}": f"{own}.convolution{index}",
+                    f"{theirs}.bn{index}": f"{own}.norm{index}",
+                }
+    given = {}
+    for key, value in state.items():
+        module, _, kind = key.removeprefix("module.").rpartition(".")
+        given[f"{names[module]}.{kind}"] = value
+    for key, value in ours.items():
+        if key.endswith("shortcut.0.weight"):
+            wide, narrow = value.shape[:2]
+            given[key] = torch.zeros_like(value)
+            given[key][torch.arange(narrow) + wide // 4, torch.arange(narrow)] = 1
+        elif ".shortcut.1." in key:
+            given[key] = value
+        elif key.endswith("num_batches_tracked"):
+            given.setdefault(key, value)
+    network.load_state_dict(given)
+    for module in network.stages:
+        if isinstance(module.shortcut, torch.nn.Sequential):
+            module.shortcut[1].weight.data.fill_(float(np.sqrt(1 + module.shortcut[1].eps)))
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def classifier(shared_data):
+    content = torch.load(shared_data / "cifar10_resnet20.pt", weights_only=True, map_location="cpu")
+    network = transplanted(content["state_dict"])
+    return Classifier(Network(name="resnet20", width=16), [str(y) for y in range(10)], **IMAGENET, network=network)
+
+
+@pytest.fixture(scope="module")
+def prepared(real_data, tmp_path_factory):
+    """All CIFAR-10 test images and every second CIFAR-100 test image, written and read as a workflow's jobs do."""
+    folder = tmp_path_factory.mktemp("prepared")
+    cifar10 = IdTorchvision(kind="cifar10", path=str(real_data))
+    cifar100 = Arrays(kind="arrays", path=str(real_data / "arrays" / "cifar100_test.npz"))
+    made = {part: prepare(PartSettings(part=part, source=cifar10)) for part in ("val", "test")}
+    near = prepare(PartSettings(part="near", ood=True, source=cifar100))
+    made["near"] = ImageSet.out_of_distribution(near.images[::2])
+    for part, images in made.items():
+        write_images(folder / f"{part}.safetensors", images)
+    return {part: read_images(folder / f"{part}.safetensors") for part in made}
+
+
+def test_the_published_accuracy_and_the_known_areas(classifier, prepared):
+    cpu = torch.device("cpu")
+    outputs = {part: logits_and_features(classifier, images.images, cpu) for part, images in prepared.items()}
+    logits = torch.cat([outputs[part][0] for part in ("val", "test")])
+    labels = np.concatenate([prepared[part].labels for part in ("val", "test")])
+    assert len(labels) == 10_000
+    assert int((logits.argmax(1).numpy() == labels).sum()) == pytest.approx(9_173, abs=2)
+    val = (*outputs["val"], prepared["val"].labels)
+    features = torch.cat([outputs[part][1] for part in ("val", "test")])
+    head = (classifier.network.head.weight.detach(), classifier.network.head.bias.detach())
+    areas = {}
+    for name in ("msp", "energy"):
+        detector = detectors.fit(name, val, val, head)
+        confidence = [detectors.score(detector, *given) for given in ((logits, features), outputs["near"])]
+        areas[name] = float(auroc(Ranking(*confidence).sweep())[0])
+    assert areas["msp"] == pytest.approx(0.861, abs=0.005)
+    assert areas["energy"] == pytest.approx(0.882, abs=0.005)
