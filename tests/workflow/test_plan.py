@@ -304,6 +304,7 @@ def test_a_curve_varies_the_scale_of_its_own_latents(raw):
     outliers = raw["outliers"]["oal"]
     outliers["latents"] = {"scale": 3, "attempts_per_class": 9, "sample": {"steps": 4}}
     outliers["curve"] = {"scales": [0.5, 2], "attempts_per_class": 6}
+    outliers["gate"]["wanted_per_class"] = 9
     settings = json.loads(Plan(load(raw)).curve_settings(wild()).canonical())
     assert settings == {
         "latents": {"scale": 3.0, "attempts_per_class": 6, "sample": {"steps": 4}},

@@ -249,8 +249,8 @@ class PartSettings(Settings):
         if not isinstance(values, dict):
             return values
         # What has been parsed from JSON is parsed from JSON again, since lists stand for tuples there alone.
-        is_id = values.get("part") in ID_PARTS or bool(values.get("held_out"))
-        for key, adapter in (("source", _SOURCES[is_id]), ("validation", _SOURCES[True])):
+        id_like = values.get("part") in ID_PARTS or bool(values.get("held_out"))
+        for key, is_id in (("source", id_like), ("validation", True)):
             if isinstance(values.get(key), dict):
-                values = {**values, key: adapter.validate_json(json.dumps(values[key]))}
+                values = {**values, key: _SOURCES[is_id].validate_json(json.dumps(values[key]))}
         return values
