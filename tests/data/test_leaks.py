@@ -67,6 +67,15 @@ def test_an_image_that_stands_twice_is_counted_where_it_stands(tmp_path):
     assert pairs["other"].tolist() == ["test/1"] * 3 + ["train/0"]
 
 
+def test_parts_without_leaks_have_a_page_that_says_so(files):
+    parts = [Part.read(name, [files[name]]) for name in ("train", "far")]
+    counts, pairs = leaks(parts, LeakSettings())
+    assert (len(pairs), counts["exact"].sum(), counts["near"].sum()) == (0, 0, 0)
+    text = page(counts, pairs, parts, LeakSettings(), 1)
+    assert text.count("<tr>") == 3
+    assert "<figure>" not in text
+
+
 def test_large_images_are_looked_at_encoded(tmp_path):
     large = smooth(6, seed=9, side=80)
     path = tmp_path / "train.safetensors"

@@ -160,6 +160,26 @@ def test_leaks_are_looked_for_where_the_configuration_asks(raw, plan):
     assert changed_jobs(plan, asked) == set()
 
 
+def test_leaks_are_dropped_from_what_is_evaluated_alone(raw, plan):
+    raw["leaks"] = {"drop": True}
+    asked = Plan(load(raw))
+    folder = "results/digits/images"
+    assert asked.evaluated(wild())[:4] == [
+        f"{folder}/train.safetensors",
+        f"{folder}/val.safetensors",
+        f"{folder}/without_leaks/test.safetensors",
+        f"{folder}/without_leaks/ood_validation.safetensors",
+    ]
+    assert [Path(path).stem for path in asked.evaluated(wild())] == [Path(path).stem for path in plan.evaluated(wild())]
+    assert [Path(path).stem for path in asked.kept_parts(wild(part="test"))] == ["train", "val"]
+    assert [Path(path).stem for path in asked.kept_parts(wild(part="noise"))] == ["train", "val", "test"]
+    assert asked.leak_settings(wild()).canonical() == "{}"
+    assert {job[0] for job in changed_jobs(plan, asked)} == {"tabulate"}
+    assert "are left out" in asked.tabulate_settings(wild()).canonical()
+    raw["leaks"] = {}
+    assert Plan(load(raw)).evaluated(wild()) == plan.evaluated(wild())
+
+
 def test_contact_sheets_are_drawn_where_the_configuration_asks(raw, plan):
     raw["figures"]["contact_sheets"] = True
     asked = Plan(load(raw))

@@ -14,4 +14,8 @@ class LeakSettings(Settings):
     correlation: Annotated[
         float, Field(gt=0, le=1, description="least correlation of 16x16 pixels; insensitive to light and contrast")
     ] = 0.9
+    drop: Annotated[
+        bool,
+        Field(description="evaluate without test images that stand in train or val, and OOD images in ID parts"),
+    ] = False
     examples: Annotated[int, Field(ge=0, le=100, description="near pairs shown for each two parts")] = 8

@@ -121,7 +121,7 @@ def examples(pairs: pd.DataFrame, parts: list[Part], settings: LeakSettings) -> 
     """Near pairs to be shown for each two parts, from the most alike to the least, evenly spread."""
     shown = {}
     near = pairs[pairs["kind"] == "near"]
-    names, others = near["image"].str.rpartition("/")[0], near["other"].str.rpartition("/")[0]
+    names, others = (np.array([place.rpartition("/")[0] for place in near[side]]) for side in ("image", "other"))
     for one, other in itertools.combinations([part.name for part in parts], 2):
         rows = near[(names == one) & (others == other)]
         chosen = np.unique(np.linspace(0, len(rows) - 1, min(settings.examples, len(rows))).round().astype(int))
@@ -162,7 +162,7 @@ def page(counts: pd.DataFrame, pairs: pd.DataFrame, parts: list[Part], settings:
     note = (
         f"Images of `part` that stand in `other` as well: exact with the same pixels (SHA-256), near where "
         f"{64 - settings.hash_bits} bits of 64 of their hashes are equal and 16x16 pixels correlate by "
-        f"{settings.correlation:g} at least. Nothing is taken out; the pairs are named in leak_pairs.csv."
+        f"{settings.correlation:g} at least. The pairs are named in leak_pairs.csv."
     )
     template = jinja2.Environment(autoescape=True).from_string(PAGE)
     return template.render(note=note, header=COUNTS, rows=counts.to_numpy().tolist(), examples=blocks)

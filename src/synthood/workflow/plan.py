@@ -188,7 +188,15 @@ class Plan:
     def evaluated(self, wildcards: Wildcards) -> list[str]:
         """All parts that a model is run over."""
         parts = self.config.datasets[wildcards.dataset].evaluated_parts
-        return [self.images(wildcards.dataset, part) for part in parts]
+        if self.config.leaks is None or not self.config.leaks.drop:
+            return [self.images(wildcards.dataset, part) for part in parts]
+        names = [part if part in ("train", "val") else f"without_leaks/{part}" for part in parts]
+        return [self.images(wildcards.dataset, name) for name in names]
+
+    def kept_parts(self, wildcards: Wildcards) -> list[str]:
+        """ID parts that keep the images that stand in another part as well."""
+        names = ["train", "val"] if wildcards.part == "test" else ["train", "val", "test"]
+        return [self.images(wildcards.dataset, part) for part in names]
 
     # Settings of jobs
 
@@ -233,7 +241,8 @@ class Plan:
         return list({text.partition(" (")[0]: text for text in found}.values())
 
     def leak_settings(self, wildcards: Wildcards) -> LeakSettings:
-        return self.config.leaks or LeakSettings()
+        """What counts as nearly the same."""
+        return (self.config.leaks or LeakSettings()).model_copy(update={"drop": False})
 
     def fit_settings(self, wildcards: Wildcards) -> FitSettings:
         generator = self.config.generators[wildcards.generator]
@@ -303,7 +312,7 @@ class Plan:
             table=table,
             near=self._sets(table.datasets, "near"),
             far=self._sets(table.datasets, "far"),
-            evidence={name: evidence(self.config.datasets[name]) for name in table.datasets},
+            evidence={name: self._evidence(name) for name in table.datasets},
         )
 
     def plot_settings(self, wildcards: Wildcards) -> PlotSettings:
@@ -328,6 +337,11 @@ class Plan:
         """Every part of every dataset."""
         datasets = self.config.datasets.values()
         return {part for d in datasets for part in [*d.evaluated_parts, *d.extra, *d.shifted]}
+
+    def _evidence(self, dataset: str) -> str:
+        dropped = self.config.leaks is not None and self.config.leaks.drop
+        left_out = " Test and OOD images that stand in ID parts are left out." if dropped else ""
+        return evidence(self.config.datasets[dataset]) + left_out
 
     def _built_datasets(self) -> list[str]:
         return list(dict.fromkeys(d for table in self.config.build for d in self.config.tables[table].datasets))
