@@ -1,6 +1,7 @@
 """Recipes of kind checkpoint: read beside those that are trained, told apart, wired in their place."""
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from checkouts import Workflow
+from synthood.common.tensors import read_tensors
 from synthood.config.load import load
 from synthood.config.schema import json_schema
 from synthood.errors import SynthoodError
@@ -120,3 +122,29 @@ def test_an_import_stands_where_a_training_would(fresh: Workflow) -> None:
     assert {"import outside for digits, seed 0", "train ce on digits, seed 0"} <= jobs
     assert {"extract features of outside on digits, seed 0", "score outside on digits, seed 0"} <= jobs
     assert "train outside on digits, seed 0" not in jobs
+
+
+@pytest.mark.workflow
+def test_a_trained_model_scores_the_same_when_it_is_imported(finished: Workflow, tmp_path: Path) -> None:
+    """Figures too, one recipe of which has no training curve."""
+    workflow = finished.copied(tmp_path / "copy")
+    model = workflow.place / "results/digits/models/ce/seed0/model.safetensors"
+    _, header = read_tensors(model)
+    shutil.copy(model, workflow.place / "outside0.safetensors")
+    config = workflow.config
+    config["recipes"]["outside"] = {
+        "kind": "checkpoint",
+        "path": "outside{seed}.safetensors",
+        **{key: header[key] for key in ("network", "mean", "deviation")},
+    }
+    config["tables"]["small"]["recipes"] = ["ce", "outside"]
+    workflow.config = config
+    done = workflow.run("tables", "figures")
+    assert done.returncode == 0, done.stdout
+    models = workflow.place / "results/digits/models"
+    for name in ("scores.parquet", "metrics.csv"):
+        assert (models / "outside/seed0" / name).read_bytes() == (models / "ce/seed0" / name).read_bytes()
+    assert (
+        "- outside - ce on near OOD: +0.0 points, 95 % interval 0.0 to 0.0, 1 seed"
+        in (workflow.place / "results/tables/small.md").read_text()
+    )

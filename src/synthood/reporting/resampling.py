@@ -18,7 +18,10 @@ AT_ONCE = 1 << 20
 
 
 class Order:
-    """One side's samples in falling order of confidence, and where they stand in the other's."""
+    """One side's samples in falling order of confidence.
+
+    By sample in that order: `last` of its ties, and how many of the other side are `above` it and `not_below` it.
+    """
 
     def __init__(self, confidence: NDArray[np.floating], other: NDArray[np.floating]) -> None:
         ordered = np.sort(np.asarray(other, np.float64))
