@@ -1,6 +1,8 @@
 """The training loop of a classifier."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +18,14 @@ from synthood.training.augment import augmented
 from synthood.training.batches import Composition
 from synthood.training.contrast import contrasts
 from synthood.training.distillation import Distillation
-from synthood.training.heads import Batch, Term, initialised
+from synthood.training.heads import Batch, Companions, Term, initialised
 from synthood.training.losses import cross_entropy
+from synthood.training.method_settings import CutMix, Mixup, RegMixup
+from synthood.training.mixing import MixedBeside, mixed
 from synthood.training.model import Classifier, channel_statistics, logits_and_features
-from synthood.training.networks import build
+from synthood.training.networks import ResNet, build
 from synthood.training.outlier_set import OutlierSet
+from synthood.training.pixel_augmentation import PixelAugmentation
 from synthood.training.settings import RecipeSettings, TrainSettings
 
 History = list[dict[str, float]]
@@ -62,6 +67,7 @@ def train(
     terms = terms_of(recipe, classifier, teacher_model, outliers, seed).to(device)
 
     images, labels = pooled(real, synthetic if recipe.real_per_batch < recipe.batch_size else None, device)
+    on_pixels = PixelAugmentation(recipe.augmentation, images.shape[1], seed, device)
     composition = Composition(len(real), len(images) - len(real), recipe.batch_size, recipe.real_per_batch, seed)
     optimizer = torch.optim.SGD(
         network.parameters(),
@@ -72,9 +78,11 @@ def train(
     )
     state: dict[str, Stateful] = {"network": network, "optimizer": optimizer}
     optimizers: list[torch.optim.Optimizer] = [optimizer]
+    if terms.state_dict():
+        state["terms"] = terms
     if parameters := list(terms.parameters()):
         optimizers.append(torch.optim.Adam(parameters, recipe.head_learning_rate))
-        state |= {"terms": terms, "head_optimizer": optimizers[1]}
+        state["head_optimizer"] = optimizers[1]
     per_epoch = composition.steps_per_epoch
     total = recipe.epochs * per_epoch
     dtype = resolved_precision(recipe.precision or settings.precision, device)
@@ -86,13 +94,16 @@ def train(
         optimizer.param_groups[0]["lr"] = rate = learning_rate(recipe, step, total)
         chosen = batches[position].to(device)
         random = generator(seed, "augmentation", step)
-        inputs = augmented(classifier.normalised(images[chosen]), recipe.augmentation, random)
+        inputs = augmented(classifier.normalised(on_pixels(images[chosen], random)), recipe.augmentation, random)
+        targets = labels[chosen]
+        if isinstance(recipe.mixing, CutMix | Mixup):
+            partners = generator(seed, "partners", step)
+            inputs, targets = mixed(inputs, targets, len(real.classes), recipe.mixing, partners)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         network.train()
         terms.train()
-        with autocast(dtype, device):
-            features = network.features(inputs)
-            logits = network.head(features)
+        beside = companions(terms, inputs, labels[chosen], generator(seed, "companions", step))
+        features, logits, beside = forward(network, inputs, beside, dtype)
         batch = Batch(
             inputs,
             labels[chosen],
@@ -102,8 +113,9 @@ def train(
             network.head,
             generator(seed, "terms", step),
             dtype,
+            beside,
         )
-        losses = {"cross_entropy": cross_entropy(logits, labels[chosen], recipe.label_smoothing)}
+        losses = {"cross_entropy": cross_entropy(logits, targets, recipe.label_smoothing)}
         for term in terms.values():
             losses |= term(batch)
         loss = torch.stack(list(losses.values())).sum()
@@ -123,6 +135,29 @@ def train(
     return classifier, terms.eval(), per_epoch_history(loop.history)
 
 
+def companions(terms: nn.ModuleDict, inputs: Tensor, labels: Tensor, random: torch.Generator) -> dict[str, Companions]:
+    """What the terms want to see go through the network beside the inputs, by name."""
+    asked = {n: t.companions(inputs, labels, random) for n, t in terms.items() if isinstance(t, Term)}
+    return {name: found for name, found in asked.items() if found is not None}
+
+
+def forward(
+    network: ResNet, inputs: Tensor, beside: Mapping[str, Companions], dtype: torch.dtype
+) -> tuple[Tensor, Tensor, dict[str, Companions]]:
+    """Features [N,D] and logits [N,C] of the inputs, and the companions with theirs, in one pass."""
+    joined = torch.cat([inputs, *(each.inputs for each in beside.values())]) if beside else inputs
+    with autocast(dtype, inputs.device):
+        features = network.features(joined.contiguous(memory_format=torch.channels_last))
+        logits = network.head(features)
+    if not beside:
+        return features, logits, {}
+    counts = [len(inputs), *(len(each.inputs) for each in beside.values())]
+    features, *others = features.split(counts)
+    logits, *their_logits = logits.split(counts)
+    parts = zip(beside.items(), others, their_logits, strict=True)
+    return features, logits, {n: replace(c, features=f.float(), logits=z.float()) for (n, c), f, z in parts}
+
+
 def terms_of(
     recipe: RecipeSettings, classifier: Classifier, teacher: Path | None, outliers: OutlierSet | None, seed: int
 ) -> nn.ModuleDict:
@@ -135,6 +170,8 @@ def terms_of(
     if recipe.outliers and outliers is not None:
         for contrast in contrasts(recipe.outliers, outliers, len(classifier.classes), features):
             terms[contrast.name] = contrast
+    if isinstance(recipe.mixing, RegMixup):
+        terms["regmixup"] = MixedBeside(recipe.mixing, len(classifier.classes), recipe.label_smoothing)
     return nn.ModuleDict({name: initialised(term, seed, name) for name, term in terms.items()})
 
 

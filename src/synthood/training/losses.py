@@ -4,9 +4,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
-    """Mean cross-entropy of logits [N,C] and labels int64 [N]."""
-    return F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """Mean cross-entropy of logits [N,C] and labels int64 [N] or shares of classes float32 [N,C]."""
+    return F.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
 
 
 def logit_distillation(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:

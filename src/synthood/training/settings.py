@@ -7,6 +7,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from synthood.common.precision import Precision
 from synthood.common.settings import Count, Fraction, Name, Positive, Seed, Settings
+from synthood.training.method_settings import AugMix, Mixing, PixMix, RandAugment
 
 
 class Network(Settings):
@@ -24,8 +25,11 @@ class Network(Settings):
 
 
 class Augmentation(Settings):
-    """What happens to each training image, real or synthetic."""
+    """What happens to each training image, real or synthetic: first to its pixels, then shift, flip and Cutout."""
 
+    randaugment: RandAugment | None = None
+    augmix: AugMix | None = None
+    pixmix: PixMix | None = None
     shift: Annotated[int, Field(ge=0, description="pixels in each direction")] = 0
     padding: Literal["zero", "replicate"] = "replicate"
     flip: Annotated[bool, Field(description="mirror with probability one half")] = False
@@ -101,6 +105,7 @@ class RecipeSettings(Settings):
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augmentation: Augmentation = Augmentation()
+    mixing: Mixing | None = None
     synthetic: Synthetic | None = None
     warm_start: Annotated[Name | None, Field(description="recipe whose weights of the same seed come first")] = None
     teacher: Teacher | None = None
@@ -116,6 +121,12 @@ class RecipeSettings(Settings):
                 f"{self.batch_size - self.real_per_batch} synthetic images of a batch of {self.batch_size}; "
                 f"take alpha from 1/{self.batch_size} to just below 1, or 1"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _labels_of_one_class(self) -> "RecipeSettings":
+        if self.mixing and self.mixing.kind != "regmixup" and self.outliers:
+            raise ValueError(f"mixing.kind {self.mixing.kind} blends labels, which `outliers` needs whole")
         return self
 
     @property
