@@ -10,9 +10,13 @@ from pydantic import ValidationError
 
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
+from synthood.errors import SynthoodError
+from synthood.training.batches import sample_weights
 from synthood.training.fit import History, train
+from synthood.training.losses import cross_entropy
 from synthood.training.model import Classifier, logits_and_features
 from synthood.training.settings import RecipeSettings, TrainSettings
+from toy_training import random
 
 CPU = torch.device("cpu")
 SYNTHETIC = {"synthetic": {"from": "g", "alpha": 0.5}}
@@ -23,6 +27,16 @@ METHODS: dict[str, dict[str, Any]] = {
     "cutmix": {"mixing": {"kind": "cutmix"}},
     "mixup": {"mixing": {"kind": "mixup", "probability": 0.5}},
     "regmixup": {"mixing": {"kind": "regmixup"}},
+    "logitnorm": {"normalisation": {"kind": "logitnorm", "temperature": 0.2}},
+    "t2fnorm": {"normalisation": {"kind": "t2fnorm"}},
+    "dropout": {"dropout": 0.3},
+    "exposure": {"exposure": {"kind": "uniform", "from": "o"}},
+    "energy": {"exposure": {"kind": "energy", "from": "o", "id_at_most": -3.0, "outliers_at_least": -1.0}},
+    "rotation": {"rotation": {}},
+    "supcon": {"contrastive": {"kind": "supcon", "dimensions": 8}},
+    "cider": {"contrastive": {"kind": "cider", "dimensions": 8}},
+    "vos": {"virtual_outliers": {"queue": 4, "candidates": 50, "start": 0.2}},
+    "together": {"exposure": {"kind": "uniform", "from": "o"}, "rotation": {}, "mixing": {"kind": "regmixup"}},
 }
 BASE = {
     "network": {"name": "resnet8", "width": 8},
@@ -60,7 +74,8 @@ class Trainer:
         synthetic: ImageSet | None = self.synthetic if settings.synthetic else None
         whole = TrainSettings(recipe=settings, precision="float32")
         resume = resume or ResumeFile(None, "")
-        classifier, _, history = train(whole, 0, self.real, self.validation, synthetic, CPU, resume)
+        exposed = 255 - self.real.images if settings.exposure else None
+        classifier, _, history = train(whole, 0, self.real, self.validation, synthetic, CPU, resume, exposed=exposed)
         return classifier, history
 
 
@@ -96,6 +111,85 @@ def test_method_learns_and_its_file_gives_the_same_logits(trainer: Trainer, name
     found = logits_and_features(Classifier.load(tmp_path / "model"), images, CPU)
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
     assert np.isfinite(expected[0].numpy()).all()
+
+
+def test_outlier_images_that_the_recipe_names_must_be_given(trainer: Trainer) -> None:
+    whole = TrainSettings(recipe=recipe("exposure"), precision="float32")
+    with pytest.raises(SynthoodError, match="the recipe names outlier images, and none is given"):
+        train(whole, 0, trainer.real, trainer.validation, None, CPU, ResumeFile(None, ""))
+
+
+def test_exposure_lowers_confidence_on_outliers(trainer: Trainer) -> None:
+    def confidence(classifier: Classifier) -> float:
+        logits, _ = logits_and_features(classifier, 255 - trainer.real.images, CPU)
+        return float(logits.softmax(1).amax(1).mean())
+
+    plain, _ = trainer(recipe(None, epochs=10, learning_rate=0.1))
+    exposed, _ = trainer(recipe("exposure", epochs=10, learning_rate=0.1))
+    assert confidence(exposed) < confidence(plain) - 0.1
+
+
+def test_images_that_are_no_squares_cannot_be_turned(trainer: Trainer) -> None:
+    for images in (trainer.real, trainer.validation):
+        object.__setattr__(images, "images", np.ascontiguousarray(images.images[:, :6]))
+    with pytest.raises(SynthoodError, match="images of 6 x 8 pixels cannot be turned by 90 degrees"):
+        trainer(recipe("rotation"))
+
+
+WEIGHTED = {"from": "g", "alpha": 0.75, "form": "weighted", "share": 0.5}
+
+
+def test_weights_equal_the_composition_at_its_share(trainer: Trainer) -> None:
+    """alpha = n_real / B: the same losses up to rounding; elsewhere not."""
+    terms: dict[str, Any] = {"rotation": {}, "exposure": {"kind": "uniform", "from": "o"}, "label_smoothing": 0.1}
+    composed, history = trainer(recipe(None, **terms, synthetic={"from": "g", "alpha": 0.5}))
+    weighted, same = trainer(recipe(None, **terms, synthetic={"from": "g", "alpha": 0.5, "form": "weighted"}))
+    _, other = trainer(recipe(None, **terms, synthetic=WEIGHTED))
+    for key in ("loss", "cross_entropy", "rotation", "exposure"):
+        assert same[0][key] == pytest.approx(history[0][key], abs=1e-4)
+        assert other[0][key] != pytest.approx(history[0][key], abs=1e-4)
+    for one, two in zip(composed.network.parameters(), weighted.network.parameters(), strict=True):
+        torch.testing.assert_close(one, two, atol=2e-3, rtol=0)
+
+
+def test_the_objective_is_two_weighted_means(trainer: Trainer) -> None:
+    logits, labels = torch.randn((6, 3), generator=random(), dtype=torch.float64), torch.tensor([0, 1, 2, 0, 1, 2])
+    is_real = torch.tensor([True, False, True, True, False, False])
+    weights = sample_weights(is_real, 0.7)
+    assert float(weights.sum()) == pytest.approx(1)
+    apart = [torch.nn.functional.cross_entropy(logits[chosen], labels[chosen]) for chosen in (is_real, ~is_real)]
+    found = cross_entropy(logits, labels, 0.0, weights)
+    assert float(found) == pytest.approx(float(0.7 * apart[0] + 0.3 * apart[1]), abs=1e-6)
+
+
+def test_weights_and_shares_of_the_settings() -> None:
+    made = recipe(None, synthetic=WEIGHTED)
+    assert (made.real_per_batch, made.effective_alpha, made.weighted) == (4, 0.75, True)
+    alone = recipe(None, synthetic=WEIGHTED | {"share": None})
+    assert (alone.real_per_batch, alone.effective_alpha) == (6, 0.75)
+    assert not recipe(None, synthetic={"from": "g", "alpha": 1.0, "form": "weighted"}).weighted
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"mixing": {"kind": "cutmix"}}, "`mixing` is not; take form: composition"),
+        ({"contrastive": {"kind": "supcon"}}, "`contrastive` is not"),
+        ({"virtual_outliers": {}}, "`virtual_outliers` is not"),
+        ({"outliers": {"from": "o"}}, "`outliers` is not"),
+        ({"teacher": {"recipe": "t", "feature_form": "released"}}, "`teacher` is not"),
+        ({"synthetic": {"from": "g", "alpha": 0.5, "share": 0.5}}, "share goes with form: weighted"),
+        ({"synthetic": WEIGHTED | {"share": 0.01}}, "take share from 1/8 to just below 1"),
+    ],
+)
+def test_where_only_the_composition_holds(more: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        recipe(None, **({"synthetic": WEIGHTED} | more))
+
+
+def test_virtual_outliers_need_features_as_they_are() -> None:
+    with pytest.raises(ValidationError, match="which t2fnorm does not train on"):
+        recipe("t2fnorm", virtual_outliers={})
 
 
 @pytest.mark.parametrize("kind", ["cutmix", "mixup"])

@@ -35,7 +35,8 @@ class Batch:
 
     inputs float32 [N,3,H,W], labels int64 [N], rows int64 [N] (index of the training image; at or above their number
     for synthetic ones), logits float32 [N,C] and features float32 [N,D] of the student, its last layer, the step's
-    random numbers, the type in which networks compute, and the companions that terms asked for, by their names.
+    random numbers, the type in which networks compute, the companions that terms asked for, by their names, the
+    samples' weights float32 [N] of sum 1 (None: all alike), and the share of the training's steps that is done.
     """
 
     inputs: Tensor
@@ -47,6 +48,8 @@ class Batch:
     random: torch.Generator
     precision: torch.dtype = torch.float32
     beside: Mapping[str, Companions] = field(default_factory=dict)
+    weights: Tensor | None = None
+    progress: float = 1.0
 
 
 class Term(nn.Module):

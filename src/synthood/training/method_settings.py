@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from synthood.common.settings import Count, Fraction, Positive, Settings
+from synthood.common.settings import Count, Fraction, Name, Positive, Settings
 
 Weight = Annotated[Positive, Field(description="of the term in the loss")]
 
@@ -58,3 +58,98 @@ class RegMixup(Settings):
 
 
 Mixing = Annotated[CutMix | Mixup | RegMixup, Field(discriminator="kind")]
+
+
+class LogitNorm(Settings):
+    """Cross-entropy of logits of one length (arXiv 2205.09310)."""
+
+    kind: Literal["logitnorm"]
+    temperature: Positive = 0.04
+
+
+class T2FNorm(Settings):
+    """Features of one length, in training alone (arXiv 2305.17797)."""
+
+    kind: Literal["t2fnorm"]
+    temperature: Positive = 0.1
+
+
+Normalisation = Annotated[LogitNorm | T2FNorm, Field(discriminator="kind")]
+
+
+class UniformExposure(Settings):
+    """Uniform posteriors on outlier images (OE, arXiv 1812.04606)."""
+
+    kind: Literal["uniform"]
+    from_: Annotated[Name, Field(alias="from", description="a section of `outliers`, of which the gate's images")]
+    weight: Weight = 0.5
+    per_image: Annotated[Positive, Field(description="outliers per ID image of a batch")] = 1.0
+
+
+class EnergyExposure(Settings):
+    """Energies bounded from above for ID, from below for outlier images (arXiv 2010.03759)."""
+
+    kind: Literal["energy"]
+    from_: Annotated[Name, Field(alias="from", description="a section of `outliers`, of which the gate's images")]
+    weight: Weight = 0.1
+    per_image: Annotated[Positive, Field(description="outliers per ID image of a batch")] = 1.0
+    id_at_most: Annotated[float, Field(description="energy of ID images that costs nothing")] = -23.0
+    outliers_at_least: Annotated[float, Field(description="energy of outliers that costs nothing")] = -5.0
+
+    @model_validator(mode="after")
+    def _a_gap(self) -> "EnergyExposure":
+        if self.id_at_most >= self.outliers_at_least:
+            raise ValueError(
+                f"id_at_most {self.id_at_most} must lie below outliers_at_least {self.outliers_at_least}; "
+                f"ID images have the lower energies"
+            )
+        return self
+
+
+Exposure = Annotated[UniformExposure | EnergyExposure, Field(discriminator="kind")]
+
+
+class Rotation(Settings):
+    """Prediction of quarter turns (RotPred, arXiv 1906.12340)."""
+
+    weight: Weight = 0.5
+
+
+class SupCon(Settings):
+    """Supervised contrast of the batch's samples (arXiv 2004.11362)."""
+
+    kind: Literal["supcon"]
+    weight: Weight = 1.0
+    temperature: Positive = 0.1
+    dimensions: Annotated[Count, Field(description="of the projection")] = 128
+
+
+class Cider(Settings):
+    """Samples near their class's prototype, prototypes apart (arXiv 2203.04450)."""
+
+    kind: Literal["cider"]
+    weight: Weight = 1.0
+    dispersion: Annotated[Positive, Field(description="weight of dispersion against compactness")] = 0.5
+    temperature: Positive = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1, description="of the prototypes")] = 0.5
+    dimensions: Annotated[Count, Field(description="of the projection")] = 128
+
+
+Contrastive = Annotated[SupCon | Cider, Field(discriminator="kind")]
+
+
+class VirtualOutliers(Settings):
+    """Outliers drawn in feature space (VOS, arXiv 2202.01197)."""
+
+    weight: Weight = 0.1
+    start: Annotated[Fraction, Field(description="share of the steps without them")] = 0.4
+    queue: Annotated[int, Field(ge=2, description="features kept of each class")] = 1000
+    candidates: Count = 10000
+    per_class: Annotated[Count, Field(description="candidates taken, the least likely")] = 1
+    shrinkage: Annotated[float, Field(gt=0, le=1, description="of the covariance towards its mean variance")] = 0.01
+
+    @model_validator(mode="after")
+    def _enough_candidates(self) -> "VirtualOutliers":
+        if self.per_class > self.candidates:
+            raise ValueError(f"per_class {self.per_class} of only {self.candidates} candidates; raise candidates")
+        return self
