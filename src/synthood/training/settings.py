@@ -26,12 +26,22 @@ class Network(Settings):
     Below 8 channels oneDNN's backward pass of a strided 1x1 convolution writes out of bounds (torch 2.15).
     """
 
-    name: Literal["resnet8", "resnet14", "resnet20", "resnet18"]
+    name: Literal["resnet8", "resnet14", "resnet20", "resnet18", "resnet34", "resnet50", "wrn-40-2"]
     width: Annotated[int, Field(ge=8)] = 16
     shortcut: Annotated[
         Literal["projected", "padded"],
         Field(description="where the shape changes: a 1x1 convolution, or every second pixel and channels of zeros"),
     ] = "projected"
+    stem: Annotated[
+        Literal[32, 64, 224],
+        Field(description="side of the images: 3x3; 3x3 of stride 2; 7x7 of stride 2 and max-pooling"),
+    ] = 32
+
+    @model_validator(mode="after")
+    def _wide_and_bottleneck(self) -> "Network":
+        if self.shortcut == "padded" and self.name in ("resnet50", "wrn-40-2"):
+            raise ValueError(f"shortcut padded goes with basic blocks alone, which {self.name} does not have")
+        return self
 
 
 class Augmentation(Settings):
