@@ -6,6 +6,7 @@ rule train:
         warm_start=plan.warm_start,
         teacher=plan.teacher,
         outliers=plan.outliers,
+        exposure=plan.exposure,
     output:
         model="results/{dataset}/models/{recipe}/seed{seed}/model.safetensors",
         history="results/{dataset}/models/{recipe}/seed{seed}/history.csv",
@@ -32,7 +33,8 @@ rule train:
         stage("synthood.training.train")
         + "--gpus {resources.gpu} --resume {params.resume:q} --seed {wildcards.seed} --train {input.train} "
         "--val {input.val} --synthetic {input.synthetic} --warm-start {input.warm_start} "
-        "--teacher {input.teacher} --outliers {input.outliers} > {log} 2>&1"
+        "--teacher {input.teacher} --outliers {input.outliers} "
+        "--exposure {input.exposure} > {log} 2>&1"
 
 
 rule import_checkpoint:

@@ -103,7 +103,7 @@ def test_recipes_of_the_configuration_take_over_sections(edited, demo):
     )
     raw["recipes"]["bare"] = {"like": "cutout", "augmentation": None, "warmup": None}
     recipes = load(raw).recipes
-    assert recipes["cutout"].augmentation.model_dump() == {
+    assert recipes["cutout"].augmentation.model_dump(exclude_none=True) == {
         "shift": 1,
         "padding": "replicate",
         "flip": True,

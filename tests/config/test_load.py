@@ -299,6 +299,15 @@ def test_outliers_that_no_section_makes_are_told_with_the_nearest_section(edited
     assert line.endswith("is named 'oal-relased'; did you mean 'oal-released'? (known: oal, oal-released)")
 
 
+def test_exposure_names_a_section_of_outliers_whose_gate_comes_first(edited, demo):
+    exposed = {"like": "ce", "exposure": {"kind": "uniform", "from": "oal-relased"}}
+    raw = edited({"outliers": demo["outliers"], "recipes/exposed": exposed})
+    (line,) = lines_of(raw)
+    assert line.startswith("recipes.exposed.exposure.from: no section of outliers is named 'oal-relased'")
+    raw["recipes"]["exposed"]["exposure"]["from"] = "oal"
+    assert trained_before(load(raw), "exposed") == [("exposure.from", "ce")]
+
+
 def test_recipes_cannot_contrast_outliers_without_the_section_that_makes_them(edited):
     first, second = lines_of(edited({"outliers": None}))
     assert first.startswith("recipes.oal.outliers.from: no ")

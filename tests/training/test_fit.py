@@ -23,6 +23,7 @@ from synthood.training.model import Classifier, logits_and_features
 from synthood.training.networks import build
 from synthood.training.outlier_set import OutlierSet, Space
 from synthood.training.settings import Network, OutlierTerms, RecipeSettings, Synthetic, Teacher, TrainSettings
+from synthood.training.terms import terms_of
 
 CPU = torch.device("cpu")
 OUTLIERS = OutlierTerms.model_validate({"from": "oal"})
@@ -369,7 +370,7 @@ def test_the_heads_have_a_learning_rate_of_their_own(trainer: Trainer, everythin
     """With almost none they stay where the seed put them, while the network moves."""
     _, still, _ = trainer.with_terms(head_learning_rate=1e-12, **everything)
     _, moved, _ = trainer.with_terms(**everything)
-    begun = fit.terms_of(
+    begun = terms_of(
         trainer.make_settings(outliers=OUTLIERS).recipe,
         trainer()[0],
         None,

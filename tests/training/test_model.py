@@ -1,6 +1,7 @@
 """A classifier as a file."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,3 +79,12 @@ def test_channel_statistics_by_hand() -> None:
     mean, deviation = channel_statistics(images)
     assert mean == [0.5, 0.3, 1.0]
     assert deviation == [0.5, pytest.approx(np.sqrt(0.05), abs=1e-6), 0.001]
+
+
+@pytest.mark.parametrize(("name", "stem"), [("wrn-40-2", 32), ("resnet50", 64), ("resnet8", 224)])
+def test_every_network_can_be_loaded(name: Any, stem: Any, tmp_path: Path) -> None:
+    settings = Network(name=name, width=8, stem=stem)
+    Classifier(settings, ["cat"], [0.0] * 3, [1.0] * 3, build(settings, 1, seed=0)).save(tmp_path / "a")
+    assert Classifier.load(tmp_path / "a").settings == settings
+    _, header = read_tensors(tmp_path / "a")
+    assert header["network"].get("stem") == (None if stem == 32 else stem)

@@ -13,6 +13,7 @@ from synthood.common.iterate import ResumeFile
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.training import train as stage
 from synthood.training.fit import train
+from synthood.training.method_settings import UniformExposure
 from synthood.training.model import Classifier
 from synthood.training.outlier_set import OutlierSet
 from synthood.training.settings import OutlierTerms, Teacher
@@ -105,3 +106,20 @@ def test_outliers_of_other_training_images_are_told(
     with pytest.raises(SystemExit):
         run(tmp_path / "run", settings.canonical(), files)
     assert "embeddings: made of 20 images, but there are 22 training images" in capsys.readouterr().err
+
+
+def test_exposed_images_come_from_the_gate(
+    sets: dict[str, ImageSet], files: dict[str, list[Path]], make_settings: Any, tmp_path: Path
+) -> None:
+    images, kept = 255 - sets["train"].images, np.array([0, 3, 19])
+    write_tensors(tmp_path / "exposed", {"images": images, "kept": kept}, {})
+    exposure = UniformExposure.model_validate({"kind": "uniform", "from": "oal"})
+    settings = make_settings(exposure=exposure)
+    given = {"train": files["train"], "val": files["val"], "exposure": [tmp_path / "exposed"]}
+    model, curves, _ = run(tmp_path / "run", settings.canonical(), given)
+    nothing = ResumeFile(None, "")
+    cpu = torch.device("cpu")
+    classifier, _, _ = train(settings, 0, sets["train"], sets["val"], None, cpu, nothing, exposed=images[kept])
+    written = Classifier.load(model).network.state_dict()
+    assert all(torch.equal(value, written[key]) for key, value in classifier.network.state_dict().items())
+    assert "exposure" in pd.read_csv(curves)

@@ -242,6 +242,14 @@ def test_recipes_with_outliers_need_what_their_stages_wrote_in_order(raw):
     assert [plan.outliers(wild(recipe=recipe)) for recipe in without] == [[]] * len(without)
 
 
+def test_recipes_with_exposure_need_the_gate_alone(raw):
+    raw["recipes"]["exposed"] = {"like": "ce", "exposure": {"kind": "uniform", "from": "oal"}}
+    plan = Plan(load(raw))
+    assert plan.exposure(wild(recipe="exposed")) == ["results/digits/outliers/oal/gate.safetensors"]
+    assert plan.outliers(wild(recipe="exposed")) == []
+    assert plan.exposure(wild(recipe="ce")) == plan.exposure(wild(recipe="oal")) == []
+
+
 def test_outliers_are_made_by_their_generator_and_gated_by_a_model_of_its_seed(raw):
     raw["generators"]["mine"] = raw["generators"]["sd"]
     raw["outliers"]["oal"]["generator"] = "mine"

@@ -101,6 +101,9 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
             yield from unknown(
                 f"recipes.{name}.outliers.from", recipe.outliers.from_, config.outliers, "section of outliers"
             )
+        if recipe.exposure:
+            named = recipe.exposure.from_
+            yield from unknown(f"recipes.{name}.exposure.from", named, config.outliers, "section of outliers")
         for key, other in trained_before(config, name):
             yield from unknown(f"recipes.{name}.{key}", other, config.recipes, "recipe")
     for name in config.recipes:
@@ -135,12 +138,12 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
         if config.assess and config.assess.judge == classifier:
             yield MistakeError(f"{path}.gate.classifier", "is the judge, which must have no part in the gate")
         gating = config.recipes.get(classifier)
-        if gating and (gating.synthetic or gating.outliers):
+        if gating and (gating.synthetic or gating.outliers or gating.exposure):
             yield MistakeError(f"{path}.gate.classifier", f"recipe {classifier!r} must learn from real images alone")
     if config.assess:
         yield from unknown("assess.judge", config.assess.judge, config.recipes, "recipe")
         judge = config.recipes.get(config.assess.judge)
-        if judge and (judge.synthetic or judge.teacher or judge.warm_start or judge.outliers):
+        if judge and (judge.synthetic or judge.teacher or judge.warm_start or judge.outliers or judge.exposure):
             yield MistakeError("assess.judge", f"recipe {config.assess.judge!r} must learn from real images alone")
         for name, table in config.tables.items():
             if config.assess.judge_seed in table.seeds and config.assess.judge in table.recipes:
@@ -176,8 +179,9 @@ def trained_before(config: Config, recipe: str) -> list[tuple[str, str]]:
     settings = config.recipes[recipe]
     found = [("warm_start", settings.warm_start)] if settings.warm_start else []
     found += [("teacher.recipe", settings.teacher.recipe)] if settings.teacher else []
-    if settings.outliers and settings.outliers.from_ in config.outliers:
-        found.append(("outliers.from", config.outliers[settings.outliers.from_].gate.classifier))
+    for key, terms in (("outliers", settings.outliers), ("exposure", settings.exposure)):
+        if terms and terms.from_ in config.outliers:
+            found.append((f"{key}.from", config.outliers[terms.from_].gate.classifier))
     return found
 
 

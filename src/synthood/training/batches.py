@@ -43,3 +43,9 @@ class Composition:
     def _dealt(self, order: Tensor, each: int) -> Tensor:
         """Indices [steps,each] in the given order, again and again."""
         return order[torch.arange(self.steps_per_epoch * each) % len(order)].view(-1, each)
+
+
+def sample_weights(is_real: Tensor, alpha: float) -> Tensor:
+    """Weights float32 [N] of sum 1: alpha over the real samples, 1 - alpha over the others (arXiv 2303.14531)."""
+    count = is_real.sum()
+    return torch.where(is_real, alpha / count, (1 - alpha) / (len(is_real) - count))

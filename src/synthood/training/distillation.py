@@ -38,10 +38,10 @@ class Distillation(Term):
         target, target_logits = target.float(), target_logits.float()
         losses = {}
         if settings.logit_weight:
-            distance = logit_distillation(batch.logits, target_logits, settings.temperature)
+            distance = logit_distillation(batch.logits, target_logits, settings.temperature, batch.weights)
             losses["logit_distillation"] = settings.logit_weight * distance
         if self.projection is not None and settings.feature_form == "cosine":
-            distance = cosine_distance(self.projection(batch.features), target)
+            distance = cosine_distance(self.projection(batch.features), target, batch.weights)
             losses["feature_distillation"] = settings.feature_weight * distance
         elif self.projection is not None and len(target) == 1:
             # The adapter's batch normalisation knows nothing of a batch of one.

@@ -7,21 +7,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from synthood.common.arithmetic import autocast, resolved_precision
+from synthood.common.arithmetic import resolved_precision
 from synthood.common.images import ImageSet
 from synthood.common.iterate import Iteration, ResumeFile, Stateful
 from synthood.common.seeds import derived_seed, generator
 from synthood.errors import SynthoodError
 from synthood.training.augment import augmented
-from synthood.training.batches import Composition
-from synthood.training.contrast import contrasts
-from synthood.training.distillation import Distillation
-from synthood.training.heads import Batch, Term, initialised
+from synthood.training.batches import Composition, sample_weights
+from synthood.training.exposure import OutlierExposure
+from synthood.training.forward import companions, forward
+from synthood.training.heads import Batch
 from synthood.training.losses import cross_entropy
+from synthood.training.method_settings import CutMix, Mixup
+from synthood.training.mixing import mixed
 from synthood.training.model import Classifier, channel_statistics, logits_and_features
 from synthood.training.networks import build
+from synthood.training.normalisation import compared
 from synthood.training.outlier_set import OutlierSet
+from synthood.training.pixel_augmentation import PixelAugmentation
 from synthood.training.settings import RecipeSettings, TrainSettings
+from synthood.training.terms import terms_of
 
 History = list[dict[str, float]]
 
@@ -47,19 +52,27 @@ def train(
     warm_start: Path | None = None,
     teacher_model: Path | None = None,
     outliers: OutlierSet | None = None,
+    exposed: np.ndarray | None = None,
 ) -> tuple[Classifier, nn.ModuleDict, History]:
     """Trains one classifier; gives it, the terms with what they learned beside it, and a row per epoch.
 
+    `exposed` are outlier images uint8 [M,H,W,3] that a recipe's `exposure` shows to the network.
     Raises SynthoodError where labels, classes or shapes do not fit, or a loss is not finite.
     """
     recipe = settings.recipe
-    check_inputs(recipe, real, validation, synthetic, warm_start, teacher_model, outliers)
+    check_inputs(recipe, real, validation, synthetic, warm_start, teacher_model, outliers, exposed)
     mean, deviation = channel_statistics(real.images)
     network = build(recipe.network, len(real.classes), derived_seed(seed, "network")).to(device)
     classifier = Classifier(recipe.network, real.classes, mean, deviation, network)
     if warm_start is not None:
         load_weights(classifier, warm_start)
-    terms = terms_of(recipe, classifier, teacher_model, outliers, seed).to(device)
+    on_pixels = PixelAugmentation(recipe.augmentation, real.images.shape[1], seed, device)
+
+    def prepared(images: Tensor, random: torch.Generator) -> Tensor:
+        return augmented(classifier.normalised(on_pixels(images, random)), recipe.augmentation, random)
+
+    exposure = OutlierExposure(recipe.exposure, exposed, prepared) if recipe.exposure and exposed is not None else None
+    terms = terms_of(recipe, classifier, teacher_model, outliers, seed, exposure).to(device)
 
     images, labels = pooled(real, synthetic if recipe.real_per_batch < recipe.batch_size else None, device)
     composition = Composition(len(real), len(images) - len(real), recipe.batch_size, recipe.real_per_batch, seed)
@@ -72,9 +85,11 @@ def train(
     )
     state: dict[str, Stateful] = {"network": network, "optimizer": optimizer}
     optimizers: list[torch.optim.Optimizer] = [optimizer]
+    if terms.state_dict():
+        state["terms"] = terms
     if parameters := list(terms.parameters()):
         optimizers.append(torch.optim.Adam(parameters, recipe.head_learning_rate))
-        state |= {"terms": terms, "head_optimizer": optimizers[1]}
+        state["head_optimizer"] = optimizers[1]
     per_epoch = composition.steps_per_epoch
     total = recipe.epochs * per_epoch
     dtype = resolved_precision(recipe.precision or settings.precision, device)
@@ -86,13 +101,18 @@ def train(
         optimizer.param_groups[0]["lr"] = rate = learning_rate(recipe, step, total)
         chosen = batches[position].to(device)
         random = generator(seed, "augmentation", step)
-        inputs = augmented(classifier.normalised(images[chosen]), recipe.augmentation, random)
+        inputs = prepared(images[chosen], random)
+        targets = labels[chosen]
+        if isinstance(recipe.mixing, CutMix | Mixup):
+            partners = generator(seed, "partners", step)
+            inputs, targets = mixed(inputs, targets, len(real.classes), recipe.mixing, partners)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         network.train()
         terms.train()
-        with autocast(dtype, device):
-            features = network.features(inputs)
-            logits = network.head(features)
+        beside = companions(terms, inputs, labels[chosen], generator(seed, "companions", step))
+        dropping = generator(seed, "dropout", step)
+        features, logits, beside = forward(network, inputs, beside, recipe, dtype, dropping)
+        weights = sample_weights(chosen < len(real), recipe.effective_alpha) if recipe.weighted else None
         batch = Batch(
             inputs,
             labels[chosen],
@@ -102,8 +122,12 @@ def train(
             network.head,
             generator(seed, "terms", step),
             dtype,
+            beside,
+            weights,
+            step / total,
         )
-        losses = {"cross_entropy": cross_entropy(logits, labels[chosen], recipe.label_smoothing)}
+        seen = compared(logits, recipe.normalisation)
+        losses = {"cross_entropy": cross_entropy(seen, targets, recipe.label_smoothing, weights)}
         for term in terms.values():
             losses |= term(batch)
         loss = torch.stack(list(losses.values())).sum()
@@ -121,21 +145,6 @@ def train(
         loop.history.append(row)
     network.eval()
     return classifier, terms.eval(), per_epoch_history(loop.history)
-
-
-def terms_of(
-    recipe: RecipeSettings, classifier: Classifier, teacher: Path | None, outliers: OutlierSet | None, seed: int
-) -> nn.ModuleDict:
-    """The parts of the loss beside cross-entropy, by name, initialised from the seed."""
-    network = classifier.network
-    features, device = network.head.in_features, next(network.parameters()).device
-    terms: dict[str, Term] = {}
-    if recipe.teacher and teacher is not None:
-        terms["distillation"] = Distillation(recipe.teacher, load_teacher(teacher, classifier, device), features)
-    if recipe.outliers and outliers is not None:
-        for contrast in contrasts(recipe.outliers, outliers, len(classifier.classes), features):
-            terms[contrast.name] = contrast
-    return nn.ModuleDict({name: initialised(term, seed, name) for name, term in terms.items()})
 
 
 def per_epoch_history(steps: History) -> History:
@@ -158,6 +167,7 @@ def check_inputs(
     warm_start: Path | None,
     teacher: Path | None,
     outliers: OutlierSet | None,
+    exposed: np.ndarray | None = None,
 ) -> None:
     """Raises where the sets cannot be trained on together, or a model that the recipe names is not given."""
     if recipe.batch_size > len(real):
@@ -175,9 +185,15 @@ def check_inputs(
         ("a teacher", recipe.teacher, teacher),
         ("a warm start", recipe.warm_start, warm_start),
         ("outliers", recipe.outliers, outliers),
+        ("outlier images", recipe.exposure, exposed),
     ):
         if named is not None and given is None:
             raise SynthoodError(f"the recipe names {what}, and none is given")
+    if recipe.rotation and real.images.shape[1] != real.images.shape[2]:
+        raise SynthoodError(
+            f"images of {real.images.shape[1]} x {real.images.shape[2]} pixels cannot be turned by 90 degrees; "
+            f"take `rotation` out of the recipe"
+        )
     if recipe.real_per_batch < recipe.batch_size and synthetic is None:
         raise SynthoodError(f"alpha {recipe.effective_alpha:.3g} asks for synthetic images, and none are given")
 
@@ -198,15 +214,6 @@ def load_weights(classifier: Classifier, path: Path) -> None:
             f"{len(other.classes)} classes, the recipe {classifier.settings} and {len(classifier.classes)}"
         )
     classifier.network.load_state_dict(other.network.state_dict())
-
-
-def load_teacher(path: Path, student: Classifier, device: torch.device) -> Classifier:
-    """A frozen teacher that sees the student's inputs as they are."""
-    teacher = Classifier.load(path)
-    if teacher.classes != student.classes or (teacher.mean, teacher.deviation) != (student.mean, student.deviation):
-        raise SynthoodError(f"{path}: a teacher must have the student's classes and normalisation")
-    teacher.network.to(device).requires_grad_(False)
-    return teacher
 
 
 def accuracy(classifier: Classifier, images: ImageSet) -> float:

@@ -1,6 +1,7 @@
 """What a student learns beside its network: projections into the spaces of its teachers and outliers."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +11,32 @@ from synthood.common.seeds import derived_seed
 ADAPTER_WIDTH = 32
 
 
+def nothing() -> Tensor:
+    return torch.empty(0)
+
+
+@dataclass(frozen=True)
+class Companions:
+    """Images that go through the network beside a batch's own, in the same pass.
+
+    inputs float32 [M,3,H,W], targets as their term needs them, and what comes of them: logits float32 [M,C] and
+    features float32 [M,D].
+    """
+
+    inputs: Tensor
+    targets: Tensor = field(default_factory=nothing)
+    logits: Tensor = field(default_factory=nothing)
+    features: Tensor = field(default_factory=nothing)
+
+
 @dataclass(frozen=True)
 class Batch:
     """A step as the terms of the loss see it.
 
     inputs float32 [N,3,H,W], labels int64 [N], rows int64 [N] (index of the training image; at or above their number
     for synthetic ones), logits float32 [N,C] and features float32 [N,D] of the student, its last layer, the step's
-    random numbers, and the type in which networks compute.
+    random numbers, the type in which networks compute, the companions that terms asked for, by their names, the
+    samples' weights float32 [N] of sum 1 (None: all alike), and the share of the training's steps that is done.
     """
 
     inputs: Tensor
@@ -27,10 +47,17 @@ class Batch:
     head: nn.Linear
     random: torch.Generator
     precision: torch.dtype = torch.float32
+    beside: Mapping[str, Companions] = field(default_factory=dict)
+    weights: Tensor | None = None
+    progress: float = 1.0
 
 
 class Term(nn.Module):
     """A part of the loss, with the parameters that it alone needs."""
+
+    def companions(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> Companions | None:
+        """Images for the network beside inputs float32 [N,3,H,W] with labels int64 [N]; none unless overridden."""
+        return None
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted losses by name."""

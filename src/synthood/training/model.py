@@ -33,7 +33,8 @@ class ImageModel:
     def write(self, path: Path, module: nn.Module) -> None:
         """Writes the module's weights with what is needed to use them."""
         header = {
-            "network": self.settings.model_dump(mode="json"),
+            # The usual stem goes unsaid, as in files from before there were others.
+            "network": self.settings.model_dump(mode="json", exclude={"stem"} if self.settings.stem == 32 else None),
             "classes": self.classes,
             "mean": self.mean,
             "deviation": self.deviation,

@@ -1,4 +1,4 @@
-"""Residual networks for small images, with penultimate features and the last Linear at hand."""
+"""Residual networks, with penultimate features and the last Linear at hand."""
 
 import torch
 import torch.nn.functional as F
@@ -6,8 +6,19 @@ from torch import Tensor, nn
 
 from synthood.training.settings import Network
 
-BLOCKS = {"resnet8": [1, 1, 1], "resnet14": [2, 2, 2], "resnet20": [3, 3, 3], "resnet18": [2, 2, 2, 2]}
-"""Basic blocks of each stage; the width doubles and the side halves from stage to stage (arXiv 1512.03385)."""
+BLOCKS = {
+    "resnet8": [1, 1, 1],
+    "resnet14": [2, 2, 2],
+    "resnet20": [3, 3, 3],
+    "resnet18": [2, 2, 2, 2],
+    "resnet34": [3, 4, 6, 3],
+    "resnet50": [3, 4, 6, 3],
+    "wrn-40-2": [6, 6, 6],
+}
+"""Blocks of each stage; the width doubles and the side halves from stage to stage (arXiv 1512.03385, 1605.07146)."""
+BOTTLENECK = ("resnet50",)
+WIDENING = {"wrn-40-2": 2}
+EXPANSION = 4
 
 
 class Padded(nn.Module):
@@ -45,19 +56,67 @@ class BasicBlock(nn.Module):
         return F.relu(self.norm2(self.convolution2(out)) + self.shortcut(x))
 
 
+class Bottleneck(nn.Module):
+    """A 3x3 convolution between two of 1x1, the last one four times as wide; the stride is the 3x3's."""
+
+    def __init__(self, narrow: int, wide: int, stride: int) -> None:
+        super().__init__()
+        out = EXPANSION * wide
+        self.convolution1 = nn.Conv2d(narrow, wide, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(wide)
+        self.convolution2 = nn.Conv2d(wide, wide, 3, stride, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(wide)
+        self.convolution3 = nn.Conv2d(wide, out, 1, bias=False)
+        self.norm3 = nn.BatchNorm2d(out)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or narrow != out:
+            self.shortcut = nn.Sequential(nn.Conv2d(narrow, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.relu(self.norm1(self.convolution1(x)))
+        out = F.relu(self.norm2(self.convolution2(out)))
+        return F.relu(self.norm3(self.convolution3(out)) + self.shortcut(x))
+
+
+class WideBlock(nn.Module):
+    """Two 3x3 convolutions, each after its normalisation; a projection starts from the normalised input."""
+
+    def __init__(self, narrow: int, wide: int, stride: int) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(narrow)
+        self.convolution1 = nn.Conv2d(narrow, wide, 3, stride, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(wide)
+        self.convolution2 = nn.Conv2d(wide, wide, 3, 1, 1, bias=False)
+        self.projection = nn.Conv2d(narrow, wide, 1, stride, bias=False) if narrow != wide else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        begun = F.relu(self.norm1(x))
+        out: Tensor = self.convolution2(F.relu(self.norm2(self.convolution1(begun))))
+        return out + (x if self.projection is None else self.projection(begun))
+
+
 class ResNet(nn.Module):
     """Images float32 [N,3,H,W] to logits [N,C]; `features` gives the penultimate [N,D]."""
 
-    def __init__(self, blocks: list[int], width: int, classes: int, padded: bool = False) -> None:
+    def __init__(self, settings: Network, classes: int) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+        self.stem = stem(settings)
+        widening = WIDENING.get(settings.name)
         layers: list[nn.Module] = []
-        narrow = width
-        for stage, count in enumerate(blocks):
-            wide = width * 2**stage
+        narrow = settings.width
+        for stage, count in enumerate(BLOCKS[settings.name]):
+            wide = settings.width * 2**stage * (widening or 1)
             for index in range(count):
-                layers.append(BasicBlock(narrow, wide, 2 if stage and not index else 1, padded))
-                narrow = wide
+                stride = 2 if stage and not index else 1
+                if widening:
+                    layers.append(WideBlock(narrow, wide, stride))
+                elif settings.name in BOTTLENECK:
+                    layers.append(Bottleneck(narrow, wide, stride))
+                else:
+                    layers.append(BasicBlock(narrow, wide, stride, settings.shortcut == "padded"))
+                narrow = wide * EXPANSION if settings.name in BOTTLENECK else wide
+        if widening:
+            layers += [nn.BatchNorm2d(narrow), nn.ReLU()]
         self.stages = nn.Sequential(*layers)
         self.head = nn.Linear(narrow, classes)
 
@@ -70,9 +129,21 @@ class ResNet(nn.Module):
         return logits
 
 
+def stem(settings: Network) -> nn.Sequential:
+    """What comes before the blocks; wide networks normalise in their first block instead."""
+    side, width = settings.stem, settings.width
+    kernel, stride = {32: (3, 1), 64: (3, 2), 224: (7, 2)}[side]
+    layers: list[nn.Module] = [nn.Conv2d(3, width, kernel, stride, kernel // 2, bias=False)]
+    if settings.name not in WIDENING:
+        layers += [nn.BatchNorm2d(width), nn.ReLU()]
+    if side == 224:
+        layers.append(nn.MaxPool2d(3, 2, 1))
+    return nn.Sequential(*layers)
+
+
 def build(settings: Network, classes: int, seed: int) -> ResNet:
     """The network of a recipe, initialised from the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = ResNet(BLOCKS[settings.name], settings.width, classes, settings.shortcut == "padded")
+        network = ResNet(settings, classes)
     return network.to(memory_format=torch.channels_last)

@@ -7,6 +7,17 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from synthood.common.precision import Precision
 from synthood.common.settings import Count, Fraction, Name, Positive, Seed, Settings
+from synthood.training.method_settings import (
+    AugMix,
+    Contrastive,
+    Exposure,
+    Mixing,
+    Normalisation,
+    PixMix,
+    RandAugment,
+    Rotation,
+    VirtualOutliers,
+)
 
 
 class Network(Settings):
@@ -15,17 +26,30 @@ class Network(Settings):
     Below 8 channels oneDNN's backward pass of a strided 1x1 convolution writes out of bounds (torch 2.15).
     """
 
-    name: Literal["resnet8", "resnet14", "resnet20", "resnet18"]
+    name: Literal["resnet8", "resnet14", "resnet20", "resnet18", "resnet34", "resnet50", "wrn-40-2"]
     width: Annotated[int, Field(ge=8)] = 16
     shortcut: Annotated[
         Literal["projected", "padded"],
         Field(description="where the shape changes: a 1x1 convolution, or every second pixel and channels of zeros"),
     ] = "projected"
+    stem: Annotated[
+        Literal[32, 64, 224],
+        Field(description="side of the images: 3x3; 3x3 of stride 2; 7x7 of stride 2 and max-pooling"),
+    ] = 32
+
+    @model_validator(mode="after")
+    def _wide_and_bottleneck(self) -> "Network":
+        if self.shortcut == "padded" and self.name in ("resnet50", "wrn-40-2"):
+            raise ValueError(f"shortcut padded goes with basic blocks alone, which {self.name} does not have")
+        return self
 
 
 class Augmentation(Settings):
-    """What happens to each training image, real or synthetic."""
+    """What happens to each training image, real or synthetic: first to its pixels, then shift, flip and Cutout."""
 
+    randaugment: RandAugment | None = None
+    augmix: AugMix | None = None
+    pixmix: PixMix | None = None
     shift: Annotated[int, Field(ge=0, description="pixels in each direction")] = 0
     padding: Literal["zero", "replicate"] = "replicate"
     flip: Annotated[bool, Field(description="mirror with probability one half")] = False
@@ -36,7 +60,20 @@ class Synthetic(Settings):
     """SIO (arXiv 2303.14531): a share 1 - alpha of every batch is synthetic ID images."""
 
     from_: Annotated[Name, Field(alias="from", description="a generator")]
-    alpha: Annotated[float, Field(gt=0, le=1, description="share of real images in a batch")]
+    alpha: Annotated[float, Field(gt=0, le=1, description="share of real images in a batch, or their weight")]
+    form: Annotated[
+        Literal["composition", "weighted"],
+        Field(description="composition: alpha by the batch's make-up; weighted: by the samples' weights in the loss"),
+    ] = "composition"
+    share: Annotated[
+        float | None, Field(gt=0, lt=1, description="of real images in a batch under `weighted`; alpha's by default")
+    ] = None
+
+    @model_validator(mode="after")
+    def _share_of_the_weighted(self) -> "Synthetic":
+        if self.share is not None and self.form == "composition":
+            raise ValueError("share goes with form: weighted; under composition alpha is the share")
+        return self
 
 
 class Teacher(Settings):
@@ -101,32 +138,67 @@ class RecipeSettings(Settings):
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augmentation: Augmentation = Augmentation()
+    mixing: Mixing | None = None
+    normalisation: Annotated[Normalisation | None, Field(description="before cross-entropy")] = None
+    dropout: Annotated[float, Field(ge=0, lt=1, description="of features before the last layer")] = 0.0
     synthetic: Synthetic | None = None
     warm_start: Annotated[Name | None, Field(description="recipe whose weights of the same seed come first")] = None
     teacher: Teacher | None = None
     outliers: OutlierTerms | None = None
+    exposure: Annotated[Exposure | None, Field(description="outlier images beside the batch")] = None
+    rotation: Rotation | None = None
+    contrastive: Annotated[Contrastive | None, Field(description="of ID samples with each other")] = None
+    virtual_outliers: VirtualOutliers | None = None
     head_learning_rate: Annotated[Positive, Field(description="of what learns beside the network, by Adam")] = 1e-3
     precision: Annotated[Precision | None, Field(description="instead of the top level's")] = None
 
     @model_validator(mode="after")
     def _both_kinds_of_images(self) -> "RecipeSettings":
-        if self.synthetic and self.synthetic.alpha < 1 and not 0 < self.real_per_batch < self.batch_size:
+        if self.real_share < 1 and not 0 < self.real_per_batch < self.batch_size:
+            key = "share" if self.synthetic and self.synthetic.share else "alpha"
             raise ValueError(
-                f"synthetic.alpha {self.synthetic.alpha} leaves {self.real_per_batch} real and "
+                f"synthetic.{key} {self.real_share} leaves {self.real_per_batch} real and "
                 f"{self.batch_size - self.real_per_batch} synthetic images of a batch of {self.batch_size}; "
-                f"take alpha from 1/{self.batch_size} to just below 1, or 1"
+                f"take {key} from 1/{self.batch_size} to just below 1" + (", or 1" if key == "alpha" else "")
             )
+        return self
+
+    @model_validator(mode="after")
+    def _terms_that_go_together(self) -> "RecipeSettings":
+        of_pairs = [key for key in ("outliers", "contrastive", "virtual_outliers") if getattr(self, key)]
+        if self.mixing and self.mixing.kind != "regmixup" and of_pairs:
+            raise ValueError(f"mixing.kind {self.mixing.kind} blends labels, which `{of_pairs[0]}` needs whole")
+        released = ["teacher"] if self.teacher and self.teacher.feature_form == "released" else []
+        if self.weighted and (kept := [*of_pairs, *(["mixing"] if self.mixing else []), *released]):
+            raise ValueError(
+                f"synthetic.form weighted needs a loss per sample, which `{kept[0]}` is not; take form: composition"
+            )
+        if self.virtual_outliers and self.normalisation and self.normalisation.kind == "t2fnorm":
+            raise ValueError("virtual_outliers are drawn among features as they are, which t2fnorm does not train on")
         return self
 
     @property
     def real_per_batch(self) -> int:
         """n_real = floor(B * alpha), robust against rounding of the product."""
-        alpha = self.synthetic.alpha if self.synthetic else 1.0
-        return math.floor(self.batch_size * alpha + 1e-9)
+        return math.floor(self.batch_size * self.real_share + 1e-9)
+
+    @property
+    def real_share(self) -> float:
+        """Share of real images in a batch before it is rounded."""
+        if self.synthetic is None:
+            return 1.0
+        return self.synthetic.alpha if self.synthetic.share is None else self.synthetic.share
+
+    @property
+    def weighted(self) -> bool:
+        """Whether real and synthetic samples have weights of their own in the loss."""
+        return self.synthetic is not None and self.synthetic.form == "weighted" and self.real_share < 1
 
     @property
     def effective_alpha(self) -> float:
-        """n_real / B: the weight of real images in the objective."""
+        """The weight of real images in the objective: n_real / B, or alpha itself where samples are weighted."""
+        if self.synthetic and self.weighted:
+            return self.synthetic.alpha
         return self.real_per_batch / self.batch_size
 
 
@@ -137,6 +209,7 @@ class CheckpointRecipe(Settings):
     warm_start: ClassVar[None] = None
     teacher: ClassVar[None] = None
     outliers: ClassVar[None] = None
+    exposure: ClassVar[None] = None
 
     kind: Literal["checkpoint"]
     path: Annotated[str, Field(min_length=1, description="{seed} in it stands for the seed; without, one for all")]

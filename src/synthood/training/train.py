@@ -10,6 +10,7 @@ from synthood.common.devices import device_for, set_threads
 from synthood.common.images import concatenate, read_images
 from synthood.common.iterate import ResumeFile
 from synthood.common.tensors import write_tensors
+from synthood.training.exposure import exposed_images
 from synthood.training.fit import History, train
 from synthood.training.outlier_set import OutlierSet
 from synthood.training.settings import TrainSettings
@@ -38,6 +39,8 @@ def main(command_line: Sequence[str] | None = None) -> None:
             }
             real = read_images(arguments.train)
             outliers = OutlierSet.read(arguments.outliers, real.labels) if arguments.outliers else None
+            gates = arguments.exposure
+            exposed = exposed_images(gates[0], real.images.shape[1:]) if gates else None
             classifier, terms, history = train(
                 settings,
                 arguments.seed,
@@ -49,6 +52,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
                 warm_start=next(iter(arguments.warm_start), None),
                 teacher_model=next(iter(arguments.teacher), None),
                 outliers=outliers,
+                exposed=exposed,
             )
         model, curves, heads = arguments.output
         with job.writing(curves) as path:
@@ -73,6 +77,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--outliers", type=Path, nargs="*", default=[], help="what embed, boundary, latents and gate wrote"
     )
+    parser.add_argument("--exposure", type=Path, nargs="*", default=[], help="what gate wrote, for its images")
     stage.run(parser, work, command_line)
 
 

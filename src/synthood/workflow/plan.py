@@ -173,6 +173,11 @@ class Plan:
         terms = self.config.recipes[wildcards.recipe].outliers
         return self.outlier_files(wildcards.dataset, terms.from_) if terms else []
 
+    def exposure(self, wildcards: Wildcards) -> list[str]:
+        """The gate whose images a recipe shows to its network."""
+        exposure = self.config.recipes[wildcards.recipe].exposure
+        return self.outlier_files(wildcards.dataset, exposure.from_)[-1:] if exposure else []
+
     def judge(self, wildcards: Wildcards) -> str:
         assess = self._assess()
         return self.model(wildcards.dataset, assess.judge, assess.judge_seed)

@@ -1,0 +1,59 @@
+"""Which terms a recipe's loss has beside cross-entropy."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from synthood.errors import SynthoodError
+from synthood.training.contrast import contrasts
+from synthood.training.distillation import Distillation
+from synthood.training.exposure import OutlierExposure
+from synthood.training.heads import Term, initialised
+from synthood.training.method_settings import RegMixup
+from synthood.training.mixing import MixedBeside
+from synthood.training.model import Classifier
+from synthood.training.outlier_set import OutlierSet
+from synthood.training.rotation import RotationPrediction
+from synthood.training.settings import RecipeSettings
+from synthood.training.supervised_contrast import SupervisedContrast
+from synthood.training.virtual_outliers import VirtualOutlierSynthesis
+
+
+def terms_of(
+    recipe: RecipeSettings,
+    classifier: Classifier,
+    teacher: Path | None,
+    outliers: OutlierSet | None,
+    seed: int,
+    exposure: OutlierExposure | None = None,
+) -> nn.ModuleDict:
+    """The parts of the loss beside cross-entropy, by name, initialised from the seed."""
+    network = classifier.network
+    features, device, classes = network.head.in_features, next(network.parameters()).device, len(classifier.classes)
+    terms: dict[str, Term] = {}
+    if recipe.teacher and teacher is not None:
+        terms["distillation"] = Distillation(recipe.teacher, load_teacher(teacher, classifier, device), features)
+    if recipe.outliers and outliers is not None:
+        for contrast in contrasts(recipe.outliers, outliers, classes, features):
+            terms[contrast.name] = contrast
+    if isinstance(recipe.mixing, RegMixup):
+        terms["regmixup"] = MixedBeside(recipe.mixing, classes, recipe.label_smoothing)
+    if exposure is not None:
+        terms["exposure"] = exposure
+    if recipe.rotation:
+        terms["rotation"] = RotationPrediction(recipe.rotation, features)
+    if recipe.contrastive:
+        terms["contrastive"] = SupervisedContrast(recipe.contrastive, features, classes)
+    if recipe.virtual_outliers:
+        terms["virtual_outliers"] = VirtualOutlierSynthesis(recipe.virtual_outliers, features, classes)
+    return nn.ModuleDict({name: initialised(term, seed, name) for name, term in terms.items()})
+
+
+def load_teacher(path: Path, student: Classifier, device: torch.device) -> Classifier:
+    """A frozen teacher that sees the student's inputs as they are."""
+    teacher = Classifier.load(path)
+    if teacher.classes != student.classes or (teacher.mean, teacher.deviation) != (student.mean, student.deviation):
+        raise SynthoodError(f"{path}: a teacher must have the student's classes and normalisation")
+    teacher.network.to(device).requires_grad_(False)
+    return teacher

@@ -1,0 +1,77 @@
+"""VOS: outliers drawn in feature space, and energies that tell them from ID samples."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from synthood.training.heads import Batch, Term
+from synthood.training.method_settings import VirtualOutliers
+
+
+class VirtualOutlierSynthesis(Term):
+    """VOS (arXiv 2202.01197): a logistic loss of weighted energies of the batch and of unlikely Gaussian samples.
+
+    Features of each class wait in a queue; once all queues are full and `start` of the steps are done, a Gaussian
+    per class with one covariance gives the outliers. The network learns through the batch's own energies, its last
+    layer through both. Neither the weights of the energy nor the logistic layer play a part in inference.
+    """
+
+    def __init__(self, settings: VirtualOutliers, features: int, classes: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.log_weights = nn.Parameter(torch.zeros(classes))
+        self.logistic = nn.Linear(1, 1)
+        self.register_buffer("queue", torch.zeros(classes, settings.queue, features))
+        self.register_buffer("seen", torch.zeros(classes, dtype=torch.long))
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        settings = self.settings
+        queue, seen = self.get_buffer("queue"), self.get_buffer("seen")
+        enqueue(queue, seen, batch.features.detach(), batch.labels)
+        if batch.progress < settings.start or int(seen.min()) < settings.queue:
+            return {"virtual_outliers": 0 * batch.logits.sum()}
+        virtual = unlikely(queue, settings.candidates, settings.per_class, settings.shrinkage, batch.random)
+        outliers = F.linear(virtual, batch.head.weight, batch.head.bias)
+        loss = uncertainty(batch.logits, outliers, self.log_weights, self.logistic.weight[0, 0], self.logistic.bias[0])
+        return {"virtual_outliers": settings.weight * loss}
+
+
+@torch.no_grad()
+def enqueue(queue: Tensor, seen: Tensor, features: Tensor, labels: Tensor) -> None:
+    """Features [N,D] into the ring [C,Q,D] of their class, in order; `seen` [C] counts all that came."""
+    length = queue.shape[1]
+    hot = F.one_hot(labels, len(queue))
+    own = labels[:, None]
+    rank = (hot.cumsum(0) - 1).gather(1, own).squeeze(1)
+    arrived = hot.sum(0)
+    latest = rank >= arrived[labels] - length
+    place = (seen[labels] + rank) % length
+    queue[labels[latest], place[latest]] = features[latest]
+    seen += arrived
+
+
+@torch.no_grad()
+def unlikely(queue: Tensor, candidates: int, per_class: int, shrinkage: float, random: torch.Generator) -> Tensor:
+    """The least likely of Gaussian candidates around each class mean, float32 [C * per_class, D].
+
+    The covariance of the queues [C,Q,D] is shared, and shrunk towards its mean variance. Likelihood falls with the
+    length of the whitened candidate alone, and all classes share the draw (arXiv 2202.01197, eq. 2 and 3).
+    """
+    means = queue.mean(1)
+    centred = (queue - means[:, None]).flatten(0, 1).double()
+    covariance = centred.T @ centred / len(centred)
+    variance = covariance.diagonal().mean().clamp(min=1e-12)
+    identity = torch.eye(len(covariance), dtype=torch.float64, device=queue.device)
+    factor = torch.linalg.cholesky((1 - shrinkage) * covariance + shrinkage * variance * identity)
+    white = torch.randn((candidates, queue.shape[2]), generator=random)
+    farthest = white[white.square().sum(1).topk(per_class).indices].to(queue.device)
+    shifts = (farthest.double() @ factor.T).to(queue.dtype)
+    return (means[:, None] + shifts).flatten(0, 1)
+
+
+def uncertainty(known: Tensor, outliers: Tensor, log_weights: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
+    """Mean logistic loss, of s log sum_k w_k exp(z_k) + b, of logits [N,C] against [M,C] (arXiv
+    2202.01197, eq. 4 to 6)."""
+    energies = (torch.cat([known, outliers]) + log_weights).logsumexp(1)
+    is_known = torch.cat([torch.ones_like(known[:, 0]), torch.zeros_like(outliers[:, 0])])
+    return F.binary_cross_entropy_with_logits(scale * energies + offset, is_known)
