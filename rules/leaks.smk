@@ -42,7 +42,7 @@ rule drop_leaks:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=as_parameter(plan.leak_settings),
+        settings=as_parameter(plan.drop_settings),
     message:
         "leave out images of {wildcards.part} of {wildcards.dataset} that stand in ID parts"
     shell:

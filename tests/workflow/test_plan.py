@@ -173,7 +173,9 @@ def test_leaks_are_dropped_from_what_is_evaluated_alone(raw, plan):
     assert [Path(path).stem for path in asked.evaluated(wild())] == [Path(path).stem for path in plan.evaluated(wild())]
     assert [Path(path).stem for path in asked.kept_parts(wild(part="test"))] == ["train", "val"]
     assert [Path(path).stem for path in asked.kept_parts(wild(part="noise"))] == ["train", "val", "test"]
-    assert asked.leak_settings(wild()).canonical() == "{}"
+    assert asked.leak_settings(wild()).canonical() == asked.drop_settings(wild()).canonical() == "{}"
+    raw["leaks"] |= {"examples": 3, "hash_bits": 5}
+    assert Plan(load(raw)).drop_settings(wild()).canonical() == '{"hash_bits":5}'
     assert {job[0] for job in changed_jobs(plan, asked)} == {"tabulate"}
     assert "are left out" in asked.tabulate_settings(wild()).canonical()
     raw["leaks"] = {}

@@ -249,6 +249,11 @@ class Plan:
         """What counts as nearly the same."""
         return (self.config.leaks or LeakSettings()).model_copy(update={"drop": False})
 
+    def drop_settings(self, wildcards: Wildcards) -> LeakSettings:
+        """The same without what only concerns the page."""
+        settings = self.leak_settings(wildcards)
+        return LeakSettings(hash_bits=settings.hash_bits, correlation=settings.correlation)
+
     def fit_settings(self, wildcards: Wildcards) -> FitSettings:
         generator = self.config.generators[wildcards.generator]
         model = BigGANFitting if isinstance(generator, BigGAN) else StableDiffusionFitting
