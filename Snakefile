@@ -13,6 +13,7 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/fetch.smk"
 include: "rules/prepare.smk"
 include: "rules/leaks.smk"
 include: "rules/generators.smk"
@@ -24,6 +25,7 @@ include: "rules/reporting.smk"
 
 localrules:
     all,
+    fetch,
     tables,
     figures,
     galleries,

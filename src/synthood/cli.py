@@ -8,8 +8,9 @@ from pathlib import Path
 from synthood import __version__
 from synthood.config.load import load_file
 from synthood.config.schema import json_schema
-from synthood.data.fetch import fetch, registry
+from synthood.data.fetch import fetch, fetch_all, registry
 from synthood.data.show import show
+from synthood.data.wanted import wanted
 from synthood.errors import SynthoodError
 
 
@@ -22,7 +23,9 @@ def main(command_line: Sequence[str] | None = None) -> None:
     check.add_argument("files", type=Path, nargs="*", default=[Path("config.yaml")])
     commands.add_parser("schema", help="print the JSON schema of configuration files")
     fetched = commands.add_parser("fetch", help="download public data, or say where it may be had")
-    fetched.add_argument("--dataset", required=True, metavar="NAME", help=", ".join(registry()))
+    what = fetched.add_mutually_exclusive_group(required=True)
+    what.add_argument("--dataset", metavar="NAME", help=", ".join(registry()))
+    what.add_argument("--config", type=Path, help="whatever this configuration names and is not there")
     fetched.add_argument("--to", type=Path, default=Path("data"), help="folder that it is put into (default: data)")
     data = commands.add_parser("data", help="look at prepared images").add_subparsers(dest="action", required=True)
     shown = data.add_parser("show", help="table of a folder: parts, counts, classes, sizes, SHA-256")
@@ -34,6 +37,9 @@ def main(command_line: Sequence[str] | None = None) -> None:
             return
         if arguments.command == "data":
             print(show(arguments.folder))
+            return
+        if arguments.command == "fetch" and arguments.config:
+            print(fetch_all(wanted(load_file(arguments.config)), registry()))
             return
         if arguments.command == "fetch":
             print(fetch(arguments.dataset, arguments.to, registry()))

@@ -216,7 +216,7 @@ def test_the_command_tells_names_and_mistakes(tmp_path, capsys):
     assert "nothing is known of data set 'cifar1'; did you mean 'cifar10" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["fetch", "--dataset", "openood", "--to", str(tmp_path)])
-    assert f"error: openood: 3 files are missing; put them there by hand:\n  {tmp_path}" in capsys.readouterr().err
+    assert f"error: openood: 2 files are missing; put them there by hand:\n  {tmp_path}" in capsys.readouterr().err
     for name in ("benchmark_imglist", "images_classic", "images_largescale"):
         (tmp_path / name).mkdir()
     main(["fetch", "--dataset", "openood", "--to", str(tmp_path)])

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from synthood.common.encoded import EncodedImages, write_encoded
+from synthood.common.images import open_images
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
-from synthood.training.model import Classifier, channel_statistics
+from synthood.training import model
+from synthood.training.model import Classifier, channel_statistics, logits_and_features
 from synthood.training.networks import build
 from synthood.training.settings import Network
 
@@ -88,3 +91,19 @@ def test_every_network_can_be_loaded(name: Any, stem: Any, tmp_path: Path) -> No
     assert Classifier.load(tmp_path / "a").settings == settings
     _, header = read_tensors(tmp_path / "a")
     assert header["network"].get("stem") == (None if stem == 32 else stem)
+
+
+def test_encoded_images_are_run_over_batch_by_batch(
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 66, 66, 3), dtype=np.uint8)
+    path = tmp_path / "large.safetensors"
+    labels = np.array([0, 1, 2, 0, 1])
+    write_encoded(path, iter(pixels), 1, lambda: (labels, {"classes": classifier.classes}))
+    monkeypatch.setattr(model, "EVALUATION_BATCH", 2)
+    images, found = open_images(path)
+    assert isinstance(images, EncodedImages)
+    assert found.tolist() == labels.tolist()
+    lazy, whole = (logits_and_features(classifier, each, torch.device("cpu")) for each in (images, pixels))
+    for one, other in zip(lazy, whole, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)

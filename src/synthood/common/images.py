@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from synthood.common.encoded import is_encoded, open_encoded
+from synthood.common.encoded import EncodedImages, is_encoded, open_encoded
 from synthood.common.tensors import Arrays, read_tensors, write_tensors
 from synthood.errors import SynthoodError
 
@@ -81,6 +81,16 @@ def read_images(path: Path) -> ImageSet:
     if not isinstance(notes, list):
         raise SynthoodError(f"{path}: not an image set (its notes are {type(notes).__name__})")
     return ImageSet(images, labels, classes, arrays, notes).check(path)
+
+
+def open_images(path: Path) -> tuple[np.ndarray | EncodedImages, np.ndarray]:
+    """Images and labels int64 [N] of a set; images stored encoded stay so and are decoded slice by slice."""
+    if not is_encoded(path):
+        whole = read_images(path)
+        return whole.images, whole.labels
+    images, arrays, header = open_encoded(path)
+    check_labels(arrays["labels"], header["classes"], path)
+    return images, arrays["labels"]
 
 
 def _decoded(path: Path) -> tuple[Arrays, dict[str, Any]]:

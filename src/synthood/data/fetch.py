@@ -81,6 +81,19 @@ def fetch(name: str, target: Path, known: dict[str, Download]) -> str:
     return f"{name}: ready below {target}; in a configuration: {download.use.replace('PATH', str(target))}"
 
 
+def fetch_all(wanted: list[tuple[str, Path]], known: dict[str, Download]) -> str:
+    """Brings several data sets below their folders; what cannot be had of all of them is told at the end, at once."""
+    told, lost = [], []
+    for name, target in wanted:
+        try:
+            told.append(fetch(name, target, known))
+        except SynthoodError as error:
+            lost.append(str(error))
+    if lost:
+        raise SynthoodError("\n".join(lost))
+    return "\n".join(told) or "nothing to fetch: whatever the configuration names is there, or is not public"
+
+
 def _told(file: File, target: Path, reasons: list[str]) -> str:
     digest = f"MD5 {file.md5}" if file.md5 else f"SHA-256 {file.sha256}"
     return f"{target / file.folder / file.name} ({digest}) from {' or '.join(file.sources)} ({'; '.join(reasons)})"

@@ -7,7 +7,7 @@ import torch
 
 from synthood.common import stage
 from synthood.common.devices import device_for, set_threads
-from synthood.common.images import read_images
+from synthood.common.images import open_images
 from synthood.evaluation.features import Features, write_head, write_part
 from synthood.training.model import Classifier, logits_and_features
 
@@ -23,9 +23,9 @@ def main(command_line: Sequence[str] | None = None) -> None:
             head = classifier.network.head
             write_head(folder, head.weight.detach().cpu(), head.bias.detach().cpu())
             for path in arguments.images:
-                images = read_images(path)
-                logits, features = logits_and_features(classifier, images.images, device)
-                write_part(folder, path.stem, Features(logits, features, torch.from_numpy(images.labels)))
+                images, labels = open_images(path)
+                logits, features = logits_and_features(classifier, images, device)
+                write_part(folder, path.stem, Features(logits, features, torch.from_numpy(labels)))
                 print(f"{path.stem}: {len(images)} images", flush=True)
 
     parser = stage.with_gpus(stage.parser(__doc__))

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from synthood.common.encoded import EncodedImages
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
 from synthood.training.networks import ResNet, build
@@ -73,11 +74,14 @@ def channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
 
 
 @torch.no_grad()
-def logits_and_features(classifier: Classifier, images: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Float32 logits [N,C] and penultimate features [N,D] of images uint8 [N,H,W,3], on the CPU."""
+def logits_and_features(
+    classifier: Classifier, images: np.ndarray | EncodedImages, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Float32 logits [N,C] and penultimate features [N,D] of images uint8 [N,H,W,3], on the CPU, batch by batch."""
     network = classifier.network.eval()
     logits, features = [], []
-    for batch in torch.from_numpy(images).split(EVALUATION_BATCH):
+    for first in range(0, len(images), EVALUATION_BATCH):
+        batch = torch.from_numpy(images[first : first + EVALUATION_BATCH])
         inputs = classifier.normalised(batch.to(device)).contiguous(memory_format=torch.channels_last)
         penultimate = network.features(inputs)
         features.append(penultimate.float().cpu())
