@@ -125,7 +125,7 @@ def train(
             weights,
             step / total,
         )
-        seen = compared(batch.logits, recipe.normalisation)
+        seen = compared(logits.float(), recipe.normalisation)
         losses = {"cross_entropy": cross_entropy(seen, targets, recipe.label_smoothing, weights)}
         for term in terms.values():
             losses |= term(batch)
