@@ -1,6 +1,7 @@
 """The training loop of a classifier."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from synthood.training.normalisation import compared
 from synthood.training.outlier_set import OutlierSet
 from synthood.training.pixel_augmentation import PixelAugmentation
 from synthood.training.settings import RecipeSettings, TrainSettings
+from synthood.training.stability import WayBack, WeightAverage, finite, optimizer_of
 from synthood.training.terms import terms_of
 
 History = list[dict[str, float]]
@@ -76,13 +78,7 @@ def train(
 
     images, labels = pooled(real, synthetic if recipe.real_per_batch < recipe.batch_size else None, device)
     composition = Composition(len(real), len(images) - len(real), recipe.batch_size, recipe.real_per_batch, seed)
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=recipe.momentum > 0,
-        weight_decay=recipe.weight_decay,
-    )
+    optimizer = optimizer_of(network, recipe.optimizer, recipe.learning_rate, recipe.momentum, recipe.weight_decay)
     state: dict[str, Stateful] = {"network": network, "optimizer": optimizer}
     optimizers: list[torch.optim.Optimizer] = [optimizer]
     if terms.state_dict():
@@ -90,18 +86,21 @@ def train(
     if parameters := list(terms.parameters()):
         optimizers.append(torch.optim.Adam(parameters, recipe.head_learning_rate))
         state["head_optimizer"] = optimizers[1]
+    average = WeightAverage(network, recipe.weight_average) if recipe.weight_average else None
+    if average is not None:
+        state["average"] = average
+    way_back = WayBack(state) if recipe.on_nan == "rollback" else None
+    if way_back is not None:
+        state["way_back"] = way_back
+    found = classifier if average is None else replace(classifier, network=average.average)
     per_epoch = composition.steps_per_epoch
     total = recipe.epochs * per_epoch
     dtype = resolved_precision(recipe.precision or settings.precision, device)
-    loop = Iteration("training", total, resume, state)
-    batches: list[Tensor] = []
-    for step in loop:
-        epoch, position = divmod(step, per_epoch)
-        batches = composition.epoch(epoch) if position == 0 or not batches else batches
-        optimizer.param_groups[0]["lr"] = rate = learning_rate(recipe, step, total)
-        chosen = batches[position].to(device)
-        random = generator(seed, "augmentation", step)
-        inputs = prepared(images[chosen], random)
+
+    def learned(step: int, chosen: Tensor, rate: float) -> tuple[dict[str, float], float]:
+        """One step on the chosen rows: the losses by name, and the batch's accuracy."""
+        optimizer.param_groups[0]["lr"] = rate
+        inputs = prepared(images[chosen], generator(seed, "augmentation", step))
         targets = labels[chosen]
         if isinstance(recipe.mixing, CutMix | Mixup):
             partners = generator(seed, "partners", step)
@@ -126,7 +125,7 @@ def train(
             weights,
             step / total,
         )
-        seen = compared(logits, recipe.normalisation)
+        seen = compared(logits.float(), recipe.normalisation)
         losses = {"cross_entropy": cross_entropy(seen, targets, recipe.label_smoothing, weights)}
         for term in terms.values():
             losses |= term(batch)
@@ -137,14 +136,32 @@ def train(
         for each in optimizers:
             each.step()
         values = {"loss": float(loss.detach())} | {name: float(value.detach()) for name, value in losses.items()}
+        return values, float((logits.argmax(1) == labels[chosen]).float().mean())
+
+    loop = Iteration("training", total, resume, state)
+    batches: list[Tensor] = []
+    for step in loop:
+        epoch, position = divmod(step, per_epoch)
+        batches = composition.epoch(epoch) if position == 0 or not batches else batches
+        if way_back is not None and position == 0:
+            way_back.keep()
+        chosen = batches[position].to(device)
+        rate = learning_rate(recipe, step, total) * (way_back.factor if way_back else 1.0)
+        values, share = learned(step, chosen, rate)
+        if way_back is not None and not way_back.taken and not finite(values):
+            print(f"training: a loss is not finite at step {step}; on from epoch {epoch}'s start at half the rate")
+            way_back.take()
+            rate *= way_back.factor
+            values, share = learned(step, chosen, rate)
         loop.check(step, rate, epoch=epoch, **values)
-        row = {"epoch": epoch, "learning_rate": rate, **values}
-        row["accuracy"] = float((logits.argmax(1) == labels[chosen]).float().mean())
+        if average is not None:
+            average.update(step)
+        row = {"epoch": epoch, "learning_rate": rate, **values, "accuracy": share}
         if position == per_epoch - 1:
-            row["val_accuracy"] = accuracy(classifier, validation)
+            row["val_accuracy"] = accuracy(found, validation)
         loop.history.append(row)
-    network.eval()
-    return classifier, terms.eval(), per_epoch_history(loop.history)
+    found.network.eval()
+    return found, terms.eval(), per_epoch_history(loop.history)
 
 
 def per_epoch_history(steps: History) -> History:

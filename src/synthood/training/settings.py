@@ -134,7 +134,8 @@ class RecipeSettings(Settings):
     learning_rate: Positive
     final_learning_rate: Annotated[float, Field(ge=0)] = 1e-6
     warmup: Annotated[Fraction, Field(description="share of the steps with rising learning rate")] = 0.0
-    momentum: Fraction = 0.9
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    momentum: Annotated[Fraction, Field(description="of SGD, after Nesterov; AdamW's first beta")] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augmentation: Augmentation = Augmentation()
@@ -149,6 +150,13 @@ class RecipeSettings(Settings):
     rotation: Rotation | None = None
     contrastive: Annotated[Contrastive | None, Field(description="of ID samples with each other")] = None
     virtual_outliers: VirtualOutliers | None = None
+    weight_average: Annotated[
+        float | None, Field(gt=0, lt=1, description="decay of an average of the weights, which becomes the model")
+    ] = None
+    on_nan: Annotated[
+        Literal["stop", "rollback"],
+        Field(description="a loss that is not finite: rollback goes on once, from the epoch's start at half the rate"),
+    ] = "stop"
     head_learning_rate: Annotated[Positive, Field(description="of what learns beside the network, by Adam")] = 1e-3
     precision: Annotated[Precision | None, Field(description="instead of the top level's")] = None
 

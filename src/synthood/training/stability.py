@@ -1,0 +1,87 @@
+"""What steadies training: an average of the weights, and a way back from a loss that is not finite."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from synthood.common.iterate import Stateful
+from synthood.training.networks import ResNet
+
+
+class WeightAverage:
+    """Exponential moving average of a network's weights; running statistics and counters are the network's own.
+
+    After step t the decay is min(decay, (1 + t) / (10 + t)), so that the start is soon forgotten.
+    """
+
+    def __init__(self, network: ResNet, decay: float) -> None:
+        self.network, self.decay = network, decay
+        self.average = copy.deepcopy(network).requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Moves the average towards the network as it is after step `step`, counted from 0."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        own, now = list(self.average.parameters()), list(self.network.parameters())
+        get_ema_multi_avg_fn(decay)(own, now, 0)
+        for kept, value in zip(self.average.buffers(), self.network.buffers(), strict=True):
+            kept.copy_(value)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.average.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.average.load_state_dict(state)
+
+
+class WayBack:
+    """The state at the start of an epoch, and whether it had to be taken up: once, and at half the rate from then on.
+
+    Part of what a resumed run takes up, so that it goes back to the same place as an undisturbed one.
+    """
+
+    def __init__(self, parts: Mapping[str, Stateful]) -> None:
+        self.parts = dict(parts)
+        self.kept: dict[str, Any] = {}
+        self.taken = False
+
+    @property
+    def factor(self) -> float:
+        """Of the learning rate."""
+        return 0.5 if self.taken else 1.0
+
+    def keep(self) -> None:
+        """Remembers the parts as they are."""
+        self.kept = {key: copy.deepcopy(part.state_dict()) for key, part in self.parts.items()}
+
+    def take(self) -> None:
+        """Puts the parts back; for good at half the rate."""
+        for key, part in self.parts.items():
+            part.load_state_dict(copy.deepcopy(self.kept[key]))
+        self.taken = True
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"kept": self.kept, "taken": self.taken}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.kept, self.taken = state["kept"], state["taken"]
+
+
+def finite(values: Mapping[str, float]) -> bool:
+    """Whether no loss is infinite or not a number."""
+    return all(abs(value) < float("inf") for value in values.values())
+
+
+def optimizer_of(
+    network: nn.Module, kind: str, rate: float, momentum: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """SGD with Nesterov's momentum, or AdamW with `momentum` as its first beta."""
+    if kind == "adamw":
+        return torch.optim.AdamW(network.parameters(), rate, (momentum, 0.999), weight_decay=weight_decay)
+    return torch.optim.SGD(
+        network.parameters(), rate, momentum=momentum, nesterov=momentum > 0, weight_decay=weight_decay
+    )

@@ -1,0 +1,199 @@
+"""The average of the weights, the way back from a loss that is not finite, and AdamW."""
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from synthood.common.images import ImageSet
+from synthood.common.iterate import ResumeFile
+from synthood.errors import SynthoodError
+from synthood.training import fit
+from synthood.training.fit import History, learning_rate, train
+from synthood.training.model import Classifier
+from synthood.training.networks import build
+from synthood.training.settings import Network, TrainSettings
+from synthood.training.stability import WayBack, WeightAverage, finite, optimizer_of
+
+CPU = torch.device("cpu")
+SMALL = Network(name="resnet8", width=8)
+
+
+class Interrupted(ResumeFile):
+    """Saves after every step, and breaks off once `last` steps are saved."""
+
+    def __init__(self, path: Path, last: int) -> None:
+        super().__init__(path, "job", save_seconds=0)
+        self.last = last
+
+    def save(self, name: str, state: dict[str, Any]) -> None:
+        super().save(name, state)
+        if state["step"] == self.last:
+            raise KeyboardInterrupt
+
+
+class Trainer:
+    def __init__(self, make_images: Any, make_settings: Any) -> None:
+        self.make_settings = make_settings
+        self.real: ImageSet = make_images(20, 0)
+        self.validation: ImageSet = make_images(9, 1)
+
+    def __call__(self, resume: ResumeFile | None = None, **changes: Any) -> tuple[Classifier, History]:
+        settings: TrainSettings = self.make_settings(**changes)
+        resume = resume or ResumeFile(None, "")
+        classifier, _, history = train(settings, 0, self.real, self.validation, None, CPU, resume)
+        return classifier, history
+
+
+@pytest.fixture
+def trainer(make_images: Any, make_settings: Any) -> Trainer:
+    return Trainer(make_images, make_settings)
+
+
+def state_bytes(classifier: Classifier) -> list[bytes]:
+    return [value.contiguous().numpy().tobytes() for value in classifier.network.state_dict().values()]
+
+
+def test_average_by_hand() -> None:
+    network = build(SMALL, 2, seed=0)
+    average = WeightAverage(network, 0.3)
+    weight = network.head.weight
+    first = weight.detach().clone()
+    with torch.no_grad():
+        weight.add_(1)
+    network.stem[1].running_mean.fill_(7.0)
+    average.update(0)  # decay 0.1
+    expected = first + 0.9
+    torch.testing.assert_close(average.average.head.weight, expected)
+    assert average.average.stem[1].running_mean.tolist() == [7.0] * 8
+    with torch.no_grad():
+        weight.add_(1)
+    average.update(100)  # decay 0.3
+    torch.testing.assert_close(average.average.head.weight, 0.3 * expected + 0.7 * (first + 2))
+
+
+def test_the_average_is_the_model(trainer: Trainer) -> None:
+    """A decay next to 0 gives the network itself, up to rounding; a long one another that validation sees too."""
+    plain, history = trainer()
+    short, same = trainer(weight_average=1e-9)
+    long, other = trainer(weight_average=0.9)
+    for one, two in zip(plain.network.parameters(), short.network.parameters(), strict=True):
+        torch.testing.assert_close(one, two)
+    assert same == history
+    assert state_bytes(long) != state_bytes(plain)
+    assert [row["loss"] for row in other] == [row["loss"] for row in history]
+    assert other[-1]["val_accuracy"] == fit.accuracy(long, trainer.validation)
+    assert not long.network.training
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"weight_average": 0.9}, {"optimizer": "adamw", "learning_rate": 0.003}, {"on_nan": "rollback"}],
+    ids=["average", "adamw", "rollback"],
+)
+def test_options_resume_to_the_same_bytes(trainer: Trainer, tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        trainer(Interrupted(tmp_path, 4), **changes)
+    resumed, history = trainer(ResumeFile(tmp_path, "job"), **changes)
+    whole, expected = trainer(**changes)
+    assert state_bytes(resumed) == state_bytes(whole)
+    assert history == expected
+
+
+def test_a_way_back_that_is_not_taken_changes_nothing(trainer: Trainer) -> None:
+    plain, history = trainer()
+    careful, same = trainer(on_nan="rollback")
+    assert state_bytes(plain) == state_bytes(careful)
+    assert same == history
+
+
+@pytest.fixture
+def steep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A schedule that leaves the road before the second epoch's second step, unless it is halved."""
+
+    def schedule(recipe: Any, step: int, total: int) -> float:
+        return 1e38 if step == 3 else learning_rate(recipe, step, total)
+
+    monkeypatch.setattr(fit, "learning_rate", schedule)
+
+
+@pytest.mark.usefixtures("steep")
+def test_the_way_back_leads_to_the_epochs_start_at_half_the_rate(
+    trainer: Trainer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Step 3 is the second epoch's first and leaves weights that make step 4's loss infinite: it is taken again from
+    the weights of three steps."""
+    with pytest.raises(SynthoodError, match=r"became (nan|inf) at epoch 1, step 4"):
+        trainer()
+    classifier, history = trainer(on_nan="rollback")
+    assert "a loss is not finite at step 4; on from epoch 1's start at half the rate" in capsys.readouterr().out
+    with pytest.raises(KeyboardInterrupt):
+        trainer(Interrupted(tmp_path / "three", 3))
+    settings = trainer.make_settings().recipe
+    assert history[-1]["learning_rate"] == learning_rate(settings, 5, 6) / 2
+    for last in (4, 5):
+        with pytest.raises(KeyboardInterrupt):
+            trainer(Interrupted(tmp_path / str(last), last), on_nan="rollback")
+        resumed, same = trainer(ResumeFile(tmp_path / str(last), "job"), on_nan="rollback")
+        assert state_bytes(resumed) == state_bytes(classifier)
+        assert same == history
+    kept = torch.load(tmp_path / "three" / "training.pt", weights_only=True)["state"]["network"]
+    assert all(value.isfinite().all() for value in kept.values())
+
+
+def test_the_way_back_is_taken_once(trainer: Trainer) -> None:
+    with pytest.raises(SynthoodError, match=re.compile("with learning rate")) as caught:
+        trainer(on_nan="rollback", learning_rate=1e30)
+    assert "became" in str(caught.value)
+
+
+def test_parts_come_back_as_they_were_kept() -> None:
+    network = build(SMALL, 2, seed=0)
+    optimizer = optimizer_of(network, "sgd", 0.1, 0.9, 0.0)
+    way = WayBack({"network": network, "optimizer": optimizer})
+    images = torch.randn((4, 3, 8, 8), generator=torch.Generator().manual_seed(0))
+
+    def step() -> None:
+        network(images).square().sum().backward()
+        optimizer.step()
+
+    step()
+    before = copy.deepcopy({"network": network.state_dict(), "optimizer": optimizer.state_dict()["state"]})
+    way.keep()
+    step()
+    assert not torch.equal(network.head.weight, before["network"]["head.weight"])
+    way.take()
+    assert (way.taken, way.factor) == (True, 0.5)
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, before["network"][key])
+    for index, entry in optimizer.state_dict()["state"].items():
+        assert torch.equal(entry["momentum_buffer"], before["optimizer"][index]["momentum_buffer"])
+    step()
+    way.take()  # what is kept stays as it was
+    assert torch.equal(network.head.weight, before["network"]["head.weight"])
+
+
+def test_finite() -> None:
+    assert finite({"a": 1.0, "b": -3.0})
+    assert not finite({"a": 1.0, "b": float("nan")})
+    assert not finite({"a": float("-inf")})
+
+
+def test_adamw_by_hand() -> None:
+    """The first step is of length rate against the sign of the gradient, after decay by rate x weight_decay."""
+    network = build(SMALL, 2, seed=0)
+    optimizer = optimizer_of(network, "adamw", 0.01, 0.8, 0.5)
+    assert optimizer.param_groups[0]["betas"] == (0.8, 0.999)
+    before = network.head.bias.detach().clone()
+    network.head.bias.grad = torch.tensor([2.0, -0.1])
+    optimizer.step()
+    expected = before * (1 - 0.01 * 0.5) - 0.01 * torch.tensor([1.0, -1.0])
+    torch.testing.assert_close(network.head.bias.detach(), expected, atol=1e-6, rtol=0)
+
+
+def test_adamw_learns(trainer: Trainer) -> None:
+    _, history = trainer(optimizer="adamw", learning_rate=0.003, weight_decay=0.01, epochs=12)
+    assert history[-1]["loss"] < 0.8 * history[0]["loss"]
