@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthood.training.batches import Composition
+from synthood.training.batches import Composition, sample_weights
 
 
 def parted(composition: Composition, epoch: int) -> tuple[list[list[int]], list[list[int]]]:
@@ -97,3 +97,16 @@ def test_every_real_image_gets_its_turn_over_the_epochs() -> None:
     composition = Composition(real=20, synthetic=20, batch_size=5, real_per_batch=2, seed=0)
     seen = {i for epoch in range(12) for one in parted(composition, epoch)[0] for i in one}
     assert seen == set(range(20))
+
+
+@settings(max_examples=60, deadline=None)
+@given(real=st.integers(1, 20), synthetic=st.integers(1, 20), alpha=st.floats(0.01, 0.99), seed=st.integers(0, 99))
+def test_weights_share_alpha_among_real_samples(real: int, synthetic: int, alpha: float, seed: int) -> None:
+    """In any order; at alpha = n_real / B they are those of a plain mean."""
+    order = torch.randperm(real + synthetic, generator=torch.Generator().manual_seed(seed))
+    is_real = order < real
+    weights = sample_weights(is_real, alpha)
+    assert weights[is_real].tolist() == pytest.approx([alpha / real] * real)
+    assert weights[~is_real].tolist() == pytest.approx([(1 - alpha) / synthetic] * synthetic)
+    plain = sample_weights(is_real, real / (real + synthetic))
+    assert plain.tolist() == pytest.approx([1 / (real + synthetic)] * (real + synthetic))

@@ -68,7 +68,8 @@ def train(
     classifier = Classifier(recipe.network, real.classes, mean, deviation, network)
     if warm_start is not None:
         load_weights(classifier, warm_start)
-    on_pixels = PixelAugmentation(recipe.augmentation, real.images.shape[1], seed, device)
+    height, width = real.images.shape[1:3]
+    on_pixels = PixelAugmentation(recipe.augmentation, height, width, seed, device)
 
     def prepared(images: Tensor, random: torch.Generator) -> Tensor:
         return augmented(classifier.normalised(on_pixels(images, random)), recipe.augmentation, random)

@@ -53,7 +53,12 @@ class Batch:
 
 
 class Term(nn.Module):
-    """A part of the loss, with the parameters that it alone needs."""
+    """A part of the loss, with the parameters that it alone needs.
+
+    `passing` names buffers that a resumed run needs, and nobody once training is done.
+    """
+
+    passing: tuple[str, ...] = ()
 
     def companions(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> Companions | None:
         """Images for the network beside inputs float32 [N,3,H,W] with labels int64 [N]; none unless overridden."""
@@ -62,6 +67,12 @@ class Term(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted losses by name."""
         raise NotImplementedError
+
+
+def learned(terms: nn.ModuleDict) -> dict[str, Tensor]:
+    """What is kept of the terms, by name."""
+    parts = [(name, term) for name, term in terms.items() if isinstance(term, Term)]
+    return {f"{n}.{key}": v for n, t in parts for key, v in t.state_dict().items() if key not in t.passing}
 
 
 class LatentAdapter(nn.Sequential):

@@ -14,12 +14,12 @@ from synthood.training.settings import Augmentation
 class PixelAugmentation:
     """What an augmentation does to pixels, in the order RandAugment, AugMix, PixMix."""
 
-    def __init__(self, settings: Augmentation, side: int, seed: int, device: torch.device) -> None:
+    def __init__(self, settings: Augmentation, height: int, width: int, seed: int, device: torch.device) -> None:
         self.settings = settings
         self.mixing_set = torch.empty(0)
         if settings.pixmix:
-            made = fractals(settings.pixmix.fractals, side, derived_seed(seed, "fractals"))
-            self.mixing_set = made.to(device)
+            made = fractals(settings.pixmix.fractals, max(height, width), derived_seed(seed, "fractals"))
+            self.mixing_set = made[:, :, :height, :width].to(device)
 
     def __call__(self, images: Tensor, random: torch.Generator) -> Tensor:
         """Images uint8 [N,H,W,3] as they are, or as float32 from 0 to 255 where something is done to them."""

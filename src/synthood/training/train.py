@@ -12,6 +12,7 @@ from synthood.common.iterate import ResumeFile
 from synthood.common.tensors import write_tensors
 from synthood.training.exposure import exposed_images
 from synthood.training.fit import History, train
+from synthood.training.heads import learned
 from synthood.training.outlier_set import OutlierSet
 from synthood.training.settings import TrainSettings
 
@@ -58,8 +59,8 @@ def main(command_line: Sequence[str] | None = None) -> None:
         with job.writing(curves) as path:
             write_history(path, history)
         with job.writing(heads) as path:
-            learned = {key: value.cpu().contiguous().numpy() for key, value in terms.state_dict().items()}
-            write_tensors(path, learned, {"terms": list(terms)})
+            found = {key: value.cpu().contiguous().numpy() for key, value in learned(terms).items()}
+            write_tensors(path, found, {"terms": list(terms)})
         with job.writing(model) as path:
             classifier.save(path)
         resume.clear()

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from synthood.training.heads import Batch, Term
 from synthood.training.method_settings import VirtualOutliers
+from synthood.training.pixel_augmentation import numpy_generator
 
 
 class VirtualOutlierSynthesis(Term):
@@ -15,6 +16,8 @@ class VirtualOutlierSynthesis(Term):
     per class with one covariance gives the outliers. The network learns through the batch's own energies, its last
     layer through both. Neither the weights of the energy nor the logistic layer play a part in inference.
     """
+
+    passing = ("queue", "seen")
 
     def __init__(self, settings: VirtualOutliers, features: int, classes: int) -> None:
         super().__init__()
@@ -52,21 +55,24 @@ def enqueue(queue: Tensor, seen: Tensor, features: Tensor, labels: Tensor) -> No
 
 @torch.no_grad()
 def unlikely(queue: Tensor, candidates: int, per_class: int, shrinkage: float, random: torch.Generator) -> Tensor:
-    """The least likely of Gaussian candidates around each class mean, float32 [C * per_class, D].
+    """The least likely of so many Gaussian candidates around each class mean, float32 [C * per_class, D].
 
     The covariance of the queues [C,Q,D] is shared, and shrunk towards its mean variance. Likelihood falls with the
-    length of the whitened candidate alone, and all classes share the draw (arXiv 2202.01197, eq. 2 and 3).
+    whitened candidate's length alone, whose square is chi-squared and independent of its direction: so all lengths are
+    drawn, and directions for the longest (arXiv 2202.01197, eq. 2 and 3).
     """
+    classes, _, width = queue.shape
     means = queue.mean(1)
-    centred = (queue - means[:, None]).flatten(0, 1).double()
-    covariance = centred.T @ centred / len(centred)
+    centred = (queue - means[:, None]).flatten(0, 1)
+    covariance = (centred.T @ centred / len(centred)).double()
     variance = covariance.diagonal().mean().clamp(min=1e-12)
-    identity = torch.eye(len(covariance), dtype=torch.float64, device=queue.device)
+    identity = torch.eye(width, dtype=torch.float64, device=queue.device)
     factor = torch.linalg.cholesky((1 - shrinkage) * covariance + shrinkage * variance * identity)
-    white = torch.randn((candidates, queue.shape[2]), generator=random)
-    farthest = white[white.square().sum(1).topk(per_class).indices].to(queue.device)
-    shifts = (farthest.double() @ factor.T).to(queue.dtype)
-    return (means[:, None] + shifts).flatten(0, 1)
+    squares = torch.from_numpy(numpy_generator(random).chisquare(width, (classes, candidates)))
+    lengths = squares.topk(per_class, 1).values.sqrt()
+    directions = F.normalize(torch.randn((classes, per_class, width), generator=random, dtype=torch.float64), dim=2)
+    white = (lengths[:, :, None] * directions).to(queue.device)
+    return (means[:, None] + (white @ factor.T).to(queue.dtype)).flatten(0, 1)
 
 
 def uncertainty(known: Tensor, outliers: Tensor, log_weights: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
