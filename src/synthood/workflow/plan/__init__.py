@@ -1,0 +1,20 @@
+"""What the rules ask of a configuration: paths of artefacts, and the settings each job depends on."""
+
+from collections.abc import Callable
+
+from synthood.common.settings import Settings
+from synthood.workflow.plan.data import DataPlan
+from synthood.workflow.plan.evaluation import EvaluationPlan
+from synthood.workflow.plan.generators import GeneratorPlan
+from synthood.workflow.plan.outliers import OutlierPlan
+from synthood.workflow.plan.paths import Wildcards
+from synthood.workflow.plan.training import TrainingPlan
+
+
+class Plan(DataPlan, GeneratorPlan, OutlierPlan, TrainingPlan, EvaluationPlan):
+    """Paths and settings of every job; the rules only wire them."""
+
+
+def as_parameter(settings: Callable[..., Settings]) -> Callable[[Wildcards], str]:
+    """A rule's parameter: the settings as canonical JSON."""
+    return lambda wildcards: settings(wildcards).canonical()

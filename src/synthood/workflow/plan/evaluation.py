@@ -1,0 +1,45 @@
+"""What the stages of evaluation and reporting read."""
+
+from synthood.data.evidence import evidence
+from synthood.evaluation.settings import ScoreSettings
+from synthood.reporting.settings import FigureSettings, PlotSettings, TabulateSettings
+from synthood.workflow.plan.paths import Paths, Wildcards
+
+
+class EvaluationPlan(Paths):
+    """What the stages of evaluation and reporting read."""
+
+    def score_settings(self, wildcards: Wildcards) -> ScoreSettings:
+        dataset = self.config.datasets[wildcards.dataset]
+        return ScoreSettings(
+            detectors=self.config.detectors,
+            near=list(dataset.near),
+            far=list(dataset.far),
+            code=self.detector_code,
+        )
+
+    def tabulate_settings(self, wildcards: Wildcards) -> TabulateSettings:
+        table = self.config.tables[wildcards.table]
+        return TabulateSettings(
+            table=table,
+            near=self.sets(table.datasets, "near"),
+            far=self.sets(table.datasets, "far"),
+            evidence={name: self._evidence(name) for name in table.datasets},
+        )
+
+    def plot_settings(self, wildcards: Wildcards) -> PlotSettings:
+        table = self.config.tables[wildcards.table]
+        return PlotSettings(
+            figures=FigureSettings(dpi=self.config.figures.dpi),
+            datasets=table.datasets,
+            recipes=table.recipes,
+            seeds=table.seeds,
+            detectors=table.detectors,
+            near=self.sets(table.datasets, "near"),
+            far=self.sets(table.datasets, "far"),
+        )
+
+    def _evidence(self, dataset: str) -> str:
+        dropped = self.config.leaks is not None and self.config.leaks.drop
+        left_out = " Test and OOD images that stand in ID parts are left out." if dropped else ""
+        return evidence(self.config.datasets[dataset]) + left_out

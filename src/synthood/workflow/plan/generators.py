@@ -1,0 +1,64 @@
+"""What the stages of generators read."""
+
+from synthood.common.settings import Settings
+from synthood.generators.settings import (
+    AssessSettings,
+    BigGAN,
+    BigGANFitting,
+    BigGANSampling,
+    BlockSettings,
+    FitSettings,
+    StableDiffusionFitting,
+    StableDiffusionSampling,
+)
+from synthood.workflow.plan.paths import Paths, Wildcards
+
+
+class GeneratorPlan(Paths):
+    """What the stages of generators read."""
+
+    def assessments(self, table: str) -> list[str]:
+        """Galleries of the generators behind a table."""
+        if self.config.assess is None:
+            return []
+        settings = self.config.tables[table]
+        generators = [r.synthetic.from_ for r in map(self.config.recipes.__getitem__, settings.recipes) if r.synthetic]
+        return [
+            f"results/{dataset}/synthetic/{generator}/quality.png"
+            for dataset in settings.datasets
+            for generator in dict.fromkeys(generators)
+        ]
+
+    def also(self, wildcards: Wildcards) -> list[str]:
+        """Extra images that a generator learns from."""
+        generator = self.config.generators[wildcards.generator]
+        names = [] if isinstance(generator, BigGAN) else generator.fit.also
+        return [self.images(wildcards.dataset, part) for part in names]
+
+    def fit_settings(self, wildcards: Wildcards) -> FitSettings:
+        generator = self.config.generators[wildcards.generator]
+        model = BigGANFitting if isinstance(generator, BigGAN) else StableDiffusionFitting
+        fitting = model.model_validate({"kind": generator.kind, "fit": generator.fit})
+        return FitSettings(generator=fitting, precision=self.config.precision)
+
+    def block_settings(self, wildcards: Wildcards) -> BlockSettings:
+        generator = self.config.generators[wildcards.generator]
+        model = BigGANSampling if isinstance(generator, BigGAN) else StableDiffusionSampling
+        return BlockSettings(
+            generator=model.model_validate({"kind": generator.kind, "sample": generator.sample}),
+            block=int(wildcards.block),
+            block_size=generator.block_size,
+            count=self.block_counts(wildcards.dataset, wildcards.generator)[int(wildcards.block)],
+        )
+
+    def assess_settings(self, wildcards: Wildcards) -> Settings:
+        return self._assess()
+
+    def judge(self, wildcards: Wildcards) -> str:
+        assess = self._assess()
+        return self.model(wildcards.dataset, assess.judge, assess.judge_seed)
+
+    def _assess(self) -> AssessSettings:
+        if self.config.assess is None:
+            raise ValueError("the configuration has no section `assess`")
+        return self.config.assess

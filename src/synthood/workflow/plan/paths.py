@@ -1,0 +1,82 @@
+"""Where artefacts lie, and what the configuration has."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, Protocol
+
+from synthood.config.models import Config
+from synthood.evaluation.settings import Custom
+from synthood.workflow.code import code_of_file
+
+
+class Wildcards(Protocol):
+    """What Snakemake passes to a rule's functions."""
+
+    dataset: str
+    generator: str
+    outliers: str
+    recipe: str
+    seed: str
+    part: str
+    block: str
+    table: str
+
+
+class Paths:
+    """Where artefacts lie, and what the configuration has."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        files = {one.file for one in config.detectors.values() if isinstance(one, Custom)}
+        self.detector_code = {file: code_of_file(Path(file)) for file in sorted(files)}
+
+    def images(self, dataset: str, part: str) -> str:
+        return f"results/{dataset}/images/{part}.safetensors"
+
+    def run(self, dataset: str, recipe: str, seed: int | str) -> str:
+        return f"results/{dataset}/models/{recipe}/seed{seed}"
+
+    def model(self, dataset: str, recipe: str, seed: int | str) -> str:
+        return f"{self.run(dataset, recipe, seed)}/model.safetensors"
+
+    def table_runs(self, table: str, file: str) -> list[str]:
+        """A file of every run of a table: by dataset, recipe, seed."""
+        settings = self.config.tables[table]
+        return [
+            f"{self.run(dataset, recipe, seed)}/{file}"
+            for dataset in settings.datasets
+            for recipe in settings.recipes
+            for seed in settings.seeds
+        ]
+
+    def outlier_files(self, dataset: str, outliers: str) -> list[str]:
+        folder = f"results/{dataset}/outliers/{outliers}"
+        return [f"{folder}/{name}.safetensors" for name in ("embeddings", "boundary", "latents", "gate")]
+
+    def recipes(self, kind: Literal["train", "checkpoint"]) -> list[str]:
+        """Recipes that are trained, or those that are checkpoints."""
+        return [name for name, recipe in self.config.recipes.items() if recipe.kind == kind]
+
+    def parts(self) -> set[str]:
+        """Every part of every dataset."""
+        datasets = self.config.datasets.values()
+        return {part for d in datasets for part in [*d.evaluated_parts, *d.extra, *d.shifted]}
+
+    def built_datasets(self) -> list[str]:
+        return list(dict.fromkeys(d for table in self.config.build for d in self.config.tables[table].datasets))
+
+    def sets(self, datasets: Iterable[str], role: Literal["near", "far"]) -> dict[str, list[str]]:
+        return {name: list(getattr(self.config.datasets[name], role)) for name in datasets}
+
+    def blocks(self, dataset: str, generator: str) -> list[str]:
+        """Every block of synthetic images of a generator."""
+        return [
+            f"results/{dataset}/synthetic/{generator}/block{block}.safetensors"
+            for block in range(len(self.block_counts(dataset, generator)))
+        ]
+
+    def block_counts(self, dataset: str, generator: str) -> list[int]:
+        classes = self.config.datasets[dataset].taught.class_count
+        if classes is None:
+            raise ValueError(f"the classes of {dataset} are not known before its data is there")
+        return self.config.generators[generator].block_counts(classes)

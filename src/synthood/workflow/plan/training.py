@@ -1,0 +1,58 @@
+"""What the stages of training read."""
+
+from pathlib import Path
+
+from synthood.data import raw
+from synthood.training.settings import CheckpointRecipe, TrainSettings
+from synthood.workflow.plan.paths import Paths, Wildcards
+
+
+class TrainingPlan(Paths):
+    """What the stages of training read."""
+
+    def synthetic(self, wildcards: Wildcards) -> list[str]:
+        """Blocks that a recipe trains on."""
+        synthetic = self.config.recipes[wildcards.recipe].synthetic
+        return self.blocks(wildcards.dataset, synthetic.from_) if synthetic else []
+
+    def warm_start(self, wildcards: Wildcards) -> list[str]:
+        """The model whose weights come first: of the same seed."""
+        other = self.config.recipes[wildcards.recipe].warm_start
+        return [self.model(wildcards.dataset, other, wildcards.seed)] if other else []
+
+    def teacher(self, wildcards: Wildcards) -> list[str]:
+        """The model that is distilled: of the teacher's seed, or of the same."""
+        teacher = self.config.recipes[wildcards.recipe].teacher
+        if teacher is None:
+            return []
+        seed = wildcards.seed if teacher.seed is None else teacher.seed
+        return [self.model(wildcards.dataset, teacher.recipe, seed)]
+
+    def outliers(self, wildcards: Wildcards) -> list[str]:
+        """What the outlier stages wrote for a recipe: embeddings, boundary, latents, gate."""
+        terms = self.config.recipes[wildcards.recipe].outliers
+        return self.outlier_files(wildcards.dataset, terms.from_) if terms else []
+
+    def exposure(self, wildcards: Wildcards) -> list[str]:
+        """The gate whose images a recipe shows to its network."""
+        exposure = self.config.recipes[wildcards.recipe].exposure
+        return self.outlier_files(wildcards.dataset, exposure.from_)[-1:] if exposure else []
+
+    def train_settings(self, wildcards: Wildcards) -> TrainSettings:
+        """The resolved recipe."""
+        recipe = self.config.recipes[wildcards.recipe]
+        if isinstance(recipe, CheckpointRecipe):
+            raise ValueError(f"recipes.{wildcards.recipe} is a checkpoint, which is not trained")
+        return TrainSettings(recipe=recipe, precision=self.config.precision)
+
+    def checkpoint_settings(self, wildcards: Wildcards) -> CheckpointRecipe:
+        """The checkpoint of one seed."""
+        recipe = self.config.recipes[wildcards.recipe]
+        if not isinstance(recipe, CheckpointRecipe):
+            raise ValueError(f"recipes.{wildcards.recipe} is trained, not a checkpoint")
+        return recipe.of_seed(wildcards.seed)
+
+    def checkpoint_state(self, wildcards: Wildcards) -> str:
+        """A digest of the checkpoint's file, so that a change of it is noticed."""
+        path = Path(self.checkpoint_settings(wildcards).path)
+        return raw.state_of_file(path, Path(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed)))
