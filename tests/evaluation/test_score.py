@@ -102,3 +102,16 @@ def test_scores_that_are_not_finite_name_the_detector(folder: Path) -> None:
     hot = ScoreSettings(detectors={"cold": Energy(kind="energy", temperature=0.5)}, near=["close"], far=["away"])
     with pytest.raises(SynthoodError, match="detector cold gives a score on away that is not finite"):
         scored(folder, hot)
+
+
+def test_shifted_sets_have_scores_and_an_accuracy_of_their_own(folder: Path) -> None:
+    write_part(
+        folder, "dusk", Features(torch.tensor([[2.0, 1], [2, 1], [1, 2]]), torch.ones(3, 3), torch.tensor([0, 1, 1]))
+    )
+    settings = SETTINGS.model_copy(update={"shifted": ["dusk"]})
+    scores = scored(folder, settings)
+    table = metrics(scores, settings).set_index(["detector", "set", "metric"])["value"]
+    assert (scores["part"] == "dusk").sum() == 3
+    assert table["", "dusk", "id_accuracy"] == pytest.approx(2 / 3)
+    plain = metrics(scored(folder, SETTINGS), SETTINGS).set_index(["detector", "set", "metric"])["value"]
+    assert table.drop([("", "dusk", "id_accuracy")]).to_dict() == plain.to_dict()

@@ -286,3 +286,31 @@ def test_the_stage_writes_the_table_three_times(
         assert text.count(f"| {name} |") == page.count(f"<th>{name}</th>") == 5
     # A base's dashes: near and far of each detector and metric, and accuracy.
     assert text.count("| – |") == page.count(">–<") == len(table.bases) * (5 * 2 * 2 + 1)
+
+
+def test_the_full_spectrum_counts_shifted_sets_as_id(scores: Scores) -> None:
+    settings = SETTINGS.model_copy(update={"shifted": {"digits": ["closer"]}, "near": {"digits": ["close"]}})
+    made = tabulate(scores, settings).set_index(KEYS)["mean"]
+    for recipe in TABLE.recipes:
+        frames = [scores["digits", recipe, seed] for seed in TABLE.seeds]
+        ids = [f[f["part"].isin(["test", "closer"])] for f in frames]
+        right = [(i["label"] == i["prediction"]).mean() for i in ids]
+        assert made[recipe, "", "test", "id_accuracy"] == pytest.approx(np.mean(right))
+        for part in ("close", "away"):
+            areas = []
+            for f, i in zip(frames, ids, strict=True):
+                ood = f[f["part"] == part]["knn"]
+                areas.append(roc_auc_score(np.repeat([1, 0], [len(i), len(ood)]), np.concatenate([i["knn"], ood])))
+            assert made[recipe, "knn", part, "auroc"] == pytest.approx(np.mean(areas))
+
+
+def test_resamples_of_the_full_spectrum_draw_each_id_set_by_itself(scores: Scores) -> None:
+    frames, resamples = [scores["digits", "sio", 0]], Resamples(RESAMPLES)
+    found = module.ood_runs(frames, "msp", "away", "digits", resamples, ["auroc"], ["test", "closer"])["auroc"]
+    values = {n: frames[0].loc[frames[0]["part"] == n, "msp"].to_numpy() for n in SIZES}
+    for row in range(RESAMPLES):
+        weights = {n: resamples.weights(f"digits/{n}", SIZES[n])[row] for n in ("test", "closer", "away")}
+        ids = np.concatenate([np.repeat(values[n], weights[n]) for n in ("test", "closer")])
+        ood = np.repeat(values["away"], weights["away"])
+        area = roc_auc_score(np.repeat([1, 0], [len(ids), len(ood)]), np.concatenate([ids, ood]))
+        assert found.resampled[0, row] == pytest.approx(area)

@@ -116,6 +116,10 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
         ):
             for index, item in enumerate(getattr(table, key)):
                 yield from unknown(f"tables.{name}.{key}.{index}", item, known, what)
+        for index, on in enumerate(table.datasets if table.full_spectrum else []):
+            if on in config.datasets and not config.datasets[on].shifted:
+                path = f"tables.{name}.datasets.{index}"
+                yield MistakeError(path, f"{on!r} has no `shifted` sets, which full_spectrum needs")
     for name, generator in config.generators.items():
         if generator.kind == "stable-diffusion":
             for index, part in enumerate(generator.fit.also):

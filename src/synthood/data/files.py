@@ -22,16 +22,23 @@ from synthood.data.file_settings import (
     Torchvision,
 )
 from synthood.data.folders import folder_set, folder_splits
-from synthood.data.imglist import id_list, list_set
+from synthood.data.imglist import id_classes, id_list, list_set
 from synthood.data.listing import Listing, id_listing
 from synthood.data.manifest import manifest_set, manifest_splits
 from synthood.data.torchvision_layouts import layout_set, layout_splits
 from synthood.errors import SynthoodError
 
 
-def from_files(settings: Files, part: str, ood: bool, threads: int = 1, held_out: Sequence[str] = ()) -> ImageSet:
+def from_files(
+    settings: Files,
+    part: str,
+    ood: bool,
+    threads: int = 1,
+    held_out: Sequence[str] = (),
+    taught: Settings | None = None,
+) -> ImageSet:
     """The decoded images of one part; its notes list what was skipped or differs from what was reported."""
-    listing, notes = listed(settings, part, held_out)
+    listing, notes = listed(settings, part, held_out, taught)
     reading = Reading(listing, settings, threads)
     images = np.zeros((0, 0, 0, 3), np.uint8)
     for place, image in enumerate(reading):
@@ -50,10 +57,16 @@ def is_large(settings: Settings) -> bool:
 
 
 def write_large(
-    path: Path, settings: Files, part: str, ood: bool, threads: int, held_out: Sequence[str] = ()
+    path: Path,
+    settings: Files,
+    part: str,
+    ood: bool,
+    threads: int,
+    held_out: Sequence[str] = (),
+    taught: Settings | None = None,
 ) -> tuple[np.ndarray, list[str], list[str]]:
     """Writes the images of one part encoded, without ever holding them all; gives labels, classes and notes."""
-    listing, notes = listed(settings, part, held_out)
+    listing, notes = listed(settings, part, held_out, taught)
     reading = Reading(listing, settings, threads)
     classes = [] if ood else listing.classes
 
@@ -68,8 +81,19 @@ def write_large(
     return labels, classes, header.get("notes", [])
 
 
-def listed(settings: Files, part: str, held_out: Sequence[str] = ()) -> tuple[Listing, list[str]]:
-    """What a part consists of, before anything is decoded, and what is worth telling about it."""
+def listed(
+    settings: Files, part: str, held_out: Sequence[str] = (), taught: Settings | None = None
+) -> tuple[Listing, list[str]]:
+    """What a part consists of, before anything is decoded, and what is worth telling about it.
+
+    With `taught`, an ID source, the labels are of its classes: those of a list by number, others by name.
+    """
+    if taught is not None:
+        classes = id_classes(taught) if isinstance(taught, IdImglist) else listed_classes(taught)
+        if isinstance(settings, Imglist):
+            return list_set(settings, classes)
+        listing, notes = listed(settings, part)
+        return listing.labelled_as(classes), notes
     match settings:
         case IdFolders():
             return id_listing(folder_splits(settings), part, settings, held_out), []
@@ -89,6 +113,13 @@ def listed(settings: Files, part: str, held_out: Sequence[str] = ()) -> tuple[Li
             return layout_set(settings), []
         case _:
             raise SynthoodError(f"part {part}: no adapter reads {settings}")
+
+
+def listed_classes(settings: Settings) -> list[str]:
+    """The classes of an ID source in files, in the order of their labels."""
+    if not isinstance(settings, Files):
+        raise SynthoodError(f"the classes of a source of kind {getattr(settings, 'kind', '')} are not in files")
+    return listed(settings, "train")[0].classes
 
 
 def _counted(listing: Listing, count: int | None) -> Listing:

@@ -89,6 +89,14 @@ def list_set(settings: Imglist, classes: list[str] | None = None) -> tuple[Listi
 
 def id_list(settings: IdImglist, part: Literal["train", "val", "test"]) -> tuple[Listing, list[str]]:
     """One of the three lists of ID images; its labels must be among those of the training list."""
+    classes = id_classes(settings)
+    if part != "train":
+        _apart(settings, part, set(_lines(settings.of_part("train"))[0]))
+    return list_set(settings.of_part(part), classes)
+
+
+def id_classes(settings: IdImglist) -> list[str]:
+    """The classes of ID images, by the training list."""
     train = settings.of_part("train")
     name = Path(train.list)
     paths, labels = _lines(train)
@@ -100,9 +108,7 @@ def id_list(settings: IdImglist, part: Literal["train", "val", "test"]) -> tuple
     untaught = np.setdiff1d(np.arange(len(classes)), labels)
     if untaught.size:
         raise SynthoodError(f"{name}: no training image of class {classes[untaught[0]]!r}")
-    if part != "train":
-        _apart(settings, part, set(paths))
-    return list_set(settings.of_part(part), classes)
+    return classes
 
 
 def _apart(settings: IdImglist, part: Literal["val", "test"], train: set[str]) -> None:

@@ -29,6 +29,17 @@ class Listing:
         images = [self.images[i] for i in indices] if isinstance(self.images, list) else self.images[indices]
         return replace(self, images=images, labels=self.labels[indices])
 
+    def labelled_as(self, classes: list[str]) -> "Listing":
+        """The same images with labels over other classes, found by name; raises where one is not among them."""
+        strange = [self.classes[label] for label in np.unique(self.labels) if self.classes[label] not in classes]
+        if strange or (len(self) and self.labels.min() < 0):
+            raise SynthoodError(
+                f"{self.origin}: images of {strange[0] if strange else 'no class'}, which is none of the classes that "
+                f"are taught ({', '.join(classes)}); take them out, or name the set under near or far"
+            )
+        numbers = np.array([classes.index(name) if name in classes else 0 for name in self.classes], np.int64)
+        return replace(self, labels=numbers[self.labels], classes=classes)
+
 
 class Shares(Protocol):
     """The knobs of sharing out."""

@@ -34,7 +34,7 @@ def prepare(settings: PartSettings, threads: int = 1) -> ImageSet:
         case IdArrays() as source:
             return split_arrays(source, settings.part, settings.held_out)
         case Files() as source:
-            return from_files(source, settings.part, settings.ood, threads, settings.held_out)
+            return from_files(source, settings.part, settings.ood, threads, settings.held_out, settings.taught)
         case Digits() as source:
             digits = extra_digits(source)
             return ImageSet.out_of_distribution(digits.images) if settings.ood else digits
@@ -70,7 +70,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         if isinstance(source := settings.source, Files) and is_large(source):
             with job.writing(output) as path:
                 labels, classes, notes = write_large(
-                    path, source, settings.part, settings.ood, threads, settings.held_out
+                    path, source, settings.part, settings.ood, threads, settings.held_out, settings.taught
                 )
         else:
             images = prepare(settings, threads)

@@ -6,7 +6,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, model_validator
 
 from synthood.common.settings import Count, Name, Positive, Seed, Settings
-from synthood.data.file_settings import ExceptClasses, Files, FileSource, IdFileSource, Text, left_out
+from synthood.data.file_settings import (
+    ExceptClasses,
+    Files,
+    FileSource,
+    Folders,
+    IdFileSource,
+    Imglist,
+    Manifest,
+    Text,
+    left_out,
+)
 
 ID_PARTS = ("train", "val", "test")
 RESERVED_PARTS = (*ID_PARTS, "ood_validation")
@@ -153,7 +163,7 @@ class DatasetSettings(Settings):
     extra: Annotated[OodSets, Field(description="sets that only generators may learn from; never tested on")] = {}
     near: Annotated[OodSets, Field(min_length=1)]
     far: Annotated[OodSets, Field(min_length=1)]
-    shifted: Annotated[OodSets, Field(description="ID classes in other circumstances; prepared, not scored yet")] = {}
+    shifted: Annotated[OodSets, Field(description="ID classes in other circumstances, for the full spectrum")] = {}
     ood_validation: Annotated[Source, Field(description="for hyperparameter search; disjoint from every test set")]
 
     @model_validator(mode="after")
@@ -189,6 +199,16 @@ class DatasetSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _shifted_sets_have_the_taught_classes(self) -> "DatasetSettings":
+        for name, source in self.shifted.items():
+            if not isinstance(source, Folders | Manifest | Imglist) or not isinstance(self.id, IdFileSource):
+                raise ValueError(
+                    f"shifted.{name}: of kind {source.kind} beside ID images of kind {self.id.kind}; shifted sets and "
+                    f"the ID images beside them must be folders, a manifest or an imglist, which tell the classes"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _held_out_classes_leave_the_id_images(self) -> "DatasetSettings":
         names = self.held_out
         if names and not isinstance(self.id, ExceptClasses):
@@ -219,7 +239,7 @@ class DatasetSettings(Settings):
 
     @property
     def evaluated_parts(self) -> list[str]:
-        return [*RESERVED_PARTS, *self.ood_sets]
+        return [*RESERVED_PARTS, *self.ood_sets, *self.shifted]
 
     def source(self, part: str) -> Settings:
         """What the part is made from; train, val and test share the ID source."""
@@ -241,6 +261,7 @@ class PartSettings(Settings):
     source: IdSource | Source
     validation: IdSource | None = None
     held_out: Annotated[list[Text], Field(description="the images of these classes of an ID source alone")] = []
+    taught: Annotated[IdSource | None, Field(description="whose classes a shifted set's labels are")] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -250,7 +271,7 @@ class PartSettings(Settings):
             return values
         # What has been parsed from JSON is parsed from JSON again, since lists stand for tuples there alone.
         id_like = values.get("part") in ID_PARTS or bool(values.get("held_out"))
-        for key, is_id in (("source", id_like), ("validation", True)):
+        for key, is_id in (("source", id_like), ("validation", True), ("taught", True)):
             if isinstance(values.get(key), dict):
                 values = {**values, key: _SOURCES[is_id].validate_json(json.dumps(values[key]))}
         return values

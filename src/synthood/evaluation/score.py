@@ -28,9 +28,9 @@ def fitted_on(folder: FeatureFolder, settings: ScoreSettings) -> tuple[dict[str,
 
 
 def confidences(folder: FeatureFolder, settings: ScoreSettings, scores: dict[str, Score]) -> pd.DataFrame:
-    """A row per sample of test and OOD sets: the columns of `FACTS`, and a float32 confidence per detector."""
+    """A row per sample of test, OOD and shifted sets: the columns of `FACTS`, and a float32 confidence per detector."""
     tables = []
-    for part in ["test", *settings.near, *settings.far]:
+    for part in ["test", *settings.near, *settings.far, *settings.shifted]:
         features = folder.part(part)
         columns: dict[str, object] = {
             "part": part,
@@ -61,6 +61,10 @@ def metrics(scores: pd.DataFrame, settings: ScoreSettings) -> pd.DataFrame:
         },
         {"detector": "", "set": "test", "metric": "ece", "value": ece(test["probability"], right)},
     ]
+    for part in settings.shifted:
+        shifted = parts[part]
+        accuracy = id_accuracy(shifted["label"].to_numpy(), shifted["prediction"].to_numpy())
+        rows.append({"detector": "", "set": part, "metric": "id_accuracy", "value": accuracy})
     for detector in settings.detectors:
         values: dict[str, dict[str, float]] = {"test": {"aurc": aurc(test[detector], right)}}
         for part in [*settings.near, *settings.far]:

@@ -266,4 +266,5 @@ class ScoreSettings(Settings):
     detectors: dict[Name, Detector]
     near: list[Name]
     far: list[Name]
+    shifted: Annotated[list[Name], Field(description="ID classes in other circumstances")] = []
     code: Annotated[dict[str, str], Field(description="digests of files that `custom` detectors are in")] = {}

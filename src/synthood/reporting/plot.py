@@ -35,7 +35,8 @@ def roc_figure(scores: dict[Run, pd.DataFrame], settings: PlotSettings) -> Figur
             axis = axes[row, column]
             for index, recipe in enumerate(settings.recipes):
                 frames = [scores[dataset, recipe, seed] for seed in settings.seeds]
-                curve = np.mean([roc_curve(frame, detector, part) for frame in frames], axis=0)
+                ids = ["test", *settings.shifted.get(dataset, [])]
+                curve = np.mean([roc_curve(frame, detector, part, ids) for frame in frames], axis=0)
                 axis.plot(GRID, curve, color=colour(index), label=recipe, linewidth=1.2)
             axis.plot([0, 1], [0, 1], color="0.8", linewidth=0.8, zorder=0)
             axis.set(xlim=(0, 1), ylim=(0, 1.01), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
@@ -46,10 +47,10 @@ def roc_figure(scores: dict[Run, pd.DataFrame], settings: PlotSettings) -> Figur
     return figure
 
 
-def roc_curve(frame: pd.DataFrame, detector: str, part: str) -> np.ndarray:
+def roc_curve(frame: pd.DataFrame, detector: str, part: str, id_parts: Sequence[str] = ("test",)) -> np.ndarray:
     """Share of ID accepted at each share of OOD in `GRID`."""
-    confidence = {name: frame.loc[frame["part"] == name, detector].to_numpy() for name in ("test", part)}
-    sweep = Ranking(confidence["test"], confidence[part]).sweep()
+    ids = frame.loc[frame["part"].isin(list(id_parts)), detector].to_numpy()
+    sweep = Ranking(ids, frame.loc[frame["part"] == part, detector].to_numpy()).sweep()
     ood = np.append(0.0, sweep.ood_above[0] / sweep.ood_above[0, -1])
     ids = np.append(0.0, sweep.id_above[0] / sweep.id_above[0, -1])
     return np.interp(GRID, ood, ids)
@@ -58,7 +59,7 @@ def roc_curve(frame: pd.DataFrame, detector: str, part: str) -> np.ndarray:
 def histogram_figure(scores: dict[Run, pd.DataFrame], settings: PlotSettings) -> Figure:
     """Rows: detectors; columns: recipes; densities of test and OOD sets, of the first dataset and seed."""
     dataset, seed = settings.datasets[0], settings.seeds[0]
-    parts = ["test", *settings.near[dataset], *settings.far[dataset]]
+    parts = ["test", *settings.near[dataset], *settings.far[dataset], *settings.shifted.get(dataset, [])]
     figure, axes = grid(len(settings.detectors), len(settings.recipes))
     for row, detector in enumerate(settings.detectors):
         for column, recipe in enumerate(settings.recipes):

@@ -192,7 +192,9 @@ def note(table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
         f"({table.resamples} bootstrap resamples of the images, shared by all sets and recipes). "
         f"Gains are over {' and '.join(table.bases)}, in points; near and far are unweighted "
         f"means over their sets. FPR95 with ID positive: share of OOD accepted when 95 % of ID is; with OOD positive: "
-        f"share of ID rejected when 95 % of OOD is." + "".join(f" {name}: {text}" for name, text in evidence.items())
+        f"share of ID rejected when 95 % of OOD is."
+        + (" Full spectrum: ID images are the test images and those of the shifted sets." * table.full_spectrum)
+        + "".join(f" {name}: {text}" for name, text in evidence.items())
     )
 
 

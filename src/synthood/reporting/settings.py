@@ -26,6 +26,9 @@ class TableSettings(Settings):
     ]
     confidence: Annotated[float, Field(gt=0, lt=1, description="of the intervals")] = 0.95
     resamples: Count = 1000
+    full_spectrum: Annotated[
+        bool, Field(description="ID images are the test images and those of the dataset's `shifted` sets")
+    ] = False
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> "TableSettings":
@@ -62,6 +65,7 @@ class TabulateSettings(Settings):
     table: TableSettings
     near: dict[Name, list[Name]]
     far: dict[Name, list[Name]]
+    shifted: Annotated[dict[Name, list[Name]], Field(description="sets that count as ID beside the test set")] = {}
     evidence: Annotated[dict[Name, str], Field(description="what each dataset's OOD sets are, in words")] = {}
 
 
@@ -75,6 +79,7 @@ class PlotSettings(Settings):
     detectors: list[Name]
     near: dict[Name, list[Name]]
     far: dict[Name, list[Name]]
+    shifted: Annotated[dict[Name, list[Name]], Field(description="sets that count as ID beside the test set")] = {}
 
 
 class MapSettings(Settings):

@@ -30,15 +30,23 @@ def read_scores(path: Path) -> pd.DataFrame:
 
 
 def ood_runs(
-    frames: list[pd.DataFrame], detector: str, part: str, prefix: str, resamples: Resamples, metrics: Sequence[str]
+    frames: list[pd.DataFrame],
+    detector: str,
+    part: str,
+    prefix: str,
+    resamples: Resamples,
+    metrics: Sequence[str],
+    id_parts: Sequence[str] = ("test",),
 ) -> dict[str, Runs]:
-    """OOD metrics of one recipe, detector and set: measured per seed, and resampled."""
+    """OOD metrics of one recipe, detector and set: measured per seed, and resampled set by set."""
     measured: dict[str, list[float]] = {name: [] for name in metrics}
     resampled: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
     for frame in frames:
-        id_confidence = frame.loc[frame["part"] == "test", detector].to_numpy()
+        ids = [frame.loc[frame["part"] == name, detector].to_numpy() for name in id_parts]
+        id_confidence = np.concatenate(ids)
         ood_confidence = frame.loc[frame["part"] == part, detector].to_numpy()
-        id_weights = resamples.weights(f"{prefix}/test", len(id_confidence))
+        drawn_ids = [resamples.weights(f"{prefix}/{n}", len(c)) for n, c in zip(id_parts, ids, strict=True)]
+        id_weights = np.concatenate(drawn_ids, axis=1) if len(ids) > 1 else drawn_ids[0]
         ood_weights = resamples.weights(f"{prefix}/{part}", len(ood_confidence))
         drawn = Resampling(id_confidence, ood_confidence).metrics(id_weights, ood_weights, metrics)
         whole = ood_metrics(Ranking(id_confidence, ood_confidence).sweep())
@@ -48,14 +56,18 @@ def ood_runs(
     return {name: Runs(np.array(measured[name]), np.stack(resampled[name])) for name in metrics}
 
 
-def accuracy_runs(frames: list[pd.DataFrame], prefix: str, resamples: Resamples) -> Runs:
-    """ID accuracy per seed, and resampled."""
+def accuracy_runs(
+    frames: list[pd.DataFrame], prefix: str, resamples: Resamples, id_parts: Sequence[str] = ("test",)
+) -> Runs:
+    """ID accuracy over all images of the ID sets, per seed, and resampled set by set."""
     values, drawn = [], []
     for frame in frames:
-        test = frame[frame["part"] == "test"]
-        right = (test["label"] == test["prediction"]).to_numpy(np.float64)
-        values.append(right.mean())
-        drawn.append(resamples.weights(f"{prefix}/test", len(right)) @ right / len(right))
+        parts = [frame[frame["part"] == name] for name in id_parts]
+        rights = [(part["label"] == part["prediction"]).to_numpy(np.float64) for part in parts]
+        count = sum(map(len, rights))
+        values.append(sum(right.sum() for right in rights) / count)
+        named = zip(id_parts, rights, strict=True)
+        drawn.append(sum(resamples.weights(f"{prefix}/{n}", len(right)) @ right for n, right in named) / count)
     return Runs(np.array(values), np.stack(drawn))
 
 
@@ -65,13 +77,15 @@ def all_runs(
     """(detector, set, metric) and the runs of each recipe; sets, then their near and far means."""
     table = settings.table
     frames = {recipe: [scores[dataset, recipe, seed] for seed in table.seeds] for recipe in table.recipes}
+    id_parts = ["test", *settings.shifted.get(dataset, [])]
     if "id_accuracy" in table.columns:
-        yield ("", "test", "id_accuracy"), {r: accuracy_runs(f, dataset, resamples) for r, f in frames.items()}
+        accuracies = {r: accuracy_runs(f, dataset, resamples, id_parts) for r, f in frames.items()}
+        yield ("", "test", "id_accuracy"), accuracies
     wanted = [metric for metric in table.columns if metric != "id_accuracy"]
     roles = {"near": settings.near[dataset], "far": settings.far[dataset]}
     for detector in table.detectors:
         parts = {
-            (recipe, part): ood_runs(frames[recipe], detector, part, dataset, resamples, wanted)
+            (recipe, part): ood_runs(frames[recipe], detector, part, dataset, resamples, wanted, id_parts)
             for recipe in table.recipes
             for part in [*roles["near"], *roles["far"]]
         }

@@ -51,6 +51,8 @@ class DataPlan(Paths):
             values["validation"] = dataset.taught
         if isinstance(source, HeldOutClasses):
             values |= {"source": dataset.id, "held_out": source.classes}
+        if part in dataset.shifted:
+            values["taught"] = dataset.taught
         return PartSettings.model_validate(values)
 
     def raw_state(self, wildcards: Wildcards) -> str:

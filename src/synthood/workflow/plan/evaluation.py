@@ -15,6 +15,7 @@ class EvaluationPlan(Paths):
             detectors=self.config.detectors,
             near=list(dataset.near),
             far=list(dataset.far),
+            shifted=list(dataset.shifted),
             code=self.detector_code,
         )
 
@@ -24,6 +25,7 @@ class EvaluationPlan(Paths):
             table=table,
             near=self.sets(table.datasets, "near"),
             far=self.sets(table.datasets, "far"),
+            shifted=self.sets(table.datasets, "shifted") if table.full_spectrum else {},
             evidence={name: self._evidence(name) for name in table.datasets},
         )
 
@@ -37,6 +39,7 @@ class EvaluationPlan(Paths):
             detectors=table.detectors,
             near=self.sets(table.datasets, "near"),
             far=self.sets(table.datasets, "far"),
+            shifted=self.sets(table.datasets, "shifted") if table.full_spectrum else {},
         )
 
     def _evidence(self, dataset: str) -> str:

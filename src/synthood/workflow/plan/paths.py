@@ -60,12 +60,12 @@ class Paths:
     def parts(self) -> set[str]:
         """Every part of every dataset."""
         datasets = self.config.datasets.values()
-        return {part for d in datasets for part in [*d.evaluated_parts, *d.extra, *d.shifted]}
+        return {part for d in datasets for part in [*d.evaluated_parts, *d.extra]}
 
     def built_datasets(self) -> list[str]:
         return list(dict.fromkeys(d for table in self.config.build for d in self.config.tables[table].datasets))
 
-    def sets(self, datasets: Iterable[str], role: Literal["near", "far"]) -> dict[str, list[str]]:
+    def sets(self, datasets: Iterable[str], role: Literal["near", "far", "shifted"]) -> dict[str, list[str]]:
         return {name: list(getattr(self.config.datasets[name], role)) for name in datasets}
 
     def blocks(self, dataset: str, generator: str) -> list[str]:
