@@ -5,7 +5,7 @@ import pytest
 
 from synthood.common.images import ImageSet
 from synthood.generators.assess import assess, heading
-from synthood.generators.settings import AssessSettings
+from synthood.generators.assess_settings import AssessSettings
 from synthood.training.model import Classifier
 from synthood.training.networks import build
 from synthood.training.settings import Network

@@ -10,9 +10,10 @@ import torch
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.generators import biggan, latent_diffusion
+from synthood.generators.biggan_settings import BigGANFit
+from synthood.generators.diffusion_settings import StableDiffusionFit
 from synthood.generators.fit_generator import fit_biggan, fit_stable_diffusion, network_inputs
 from synthood.generators.folder import Description
-from synthood.generators.settings import BigGANFit, StableDiffusionFit
 
 NO_RESUME = ResumeFile(None, "")
 

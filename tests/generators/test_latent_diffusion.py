@@ -13,7 +13,7 @@ from torch import Tensor
 from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
 from synthood.generators import latent_diffusion, stable_diffusion
-from synthood.generators.settings import StableDiffusionFit
+from synthood.generators.diffusion_settings import StableDiffusionFit
 
 PROMPTS = ["a photo of the digit one", "a photo of the digit two"]
 NO_RESUME = ResumeFile(None, "")

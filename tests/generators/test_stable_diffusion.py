@@ -12,7 +12,7 @@ from torch import Tensor
 from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
 from synthood.generators import latent_diffusion, stable_diffusion
-from synthood.generators.settings import StableDiffusionFit, StableDiffusionSample
+from synthood.generators.diffusion_settings import StableDiffusionFit, StableDiffusionSample
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]

@@ -12,16 +12,11 @@ from torch import Tensor
 from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
 from synthood.generators import biggan, stable_diffusion
+from synthood.generators.amount import Amount
+from synthood.generators.biggan_settings import BigGANSample, BigGANSampling
+from synthood.generators.diffusion_settings import StableDiffusionFit, StableDiffusionSample, StableDiffusionSampling
 from synthood.generators.folder import DESCRIPTION, Description
-from synthood.generators.settings import (
-    Amount,
-    BigGANSample,
-    BigGANSampling,
-    BlockSettings,
-    StableDiffusionFit,
-    StableDiffusionSample,
-    StableDiffusionSampling,
-)
+from synthood.generators.settings import BlockSettings
 from synthood.generators.synthesise import synthesise
 
 CLASSES = ["one", "two", "six"]

@@ -13,7 +13,7 @@ from synthood.common.averages import MovingAverage
 from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
 from synthood.generators import biggan, vae_gan
-from synthood.generators.settings import BigGANFit
+from synthood.generators.biggan_settings import BigGANFit
 
 Pictures = Callable[[int, int], Tensor]
 NO_RESUME = ResumeFile(None, "")

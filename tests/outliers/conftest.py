@@ -8,8 +8,8 @@ from diffusers import StableDiffusionPipeline
 
 from synthood.common.images import ImageSet, write_images
 from synthood.generators import stable_diffusion
+from synthood.generators.diffusion_settings import StableDiffusionFit
 from synthood.generators.folder import Description
-from synthood.generators.settings import StableDiffusionFit
 from synthood.training.model import Classifier
 from synthood.training.networks import build
 from synthood.training.settings import Network

@@ -13,8 +13,8 @@ from synthood.common.images import ImageSet
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
 from synthood.generators import stable_diffusion
+from synthood.generators.diffusion_settings import StableDiffusionSample
 from synthood.generators.folder import Description
-from synthood.generators.settings import StableDiffusionSample
 from synthood.outliers import latents
 from synthood.outliers.latents import moved, outlier_latents
 from synthood.outliers.settings import LatentsSettings

@@ -11,8 +11,8 @@ from PIL import Image
 
 from synthood.common.tensors import write_tensors
 from synthood.generators import stable_diffusion
+from synthood.generators.diffusion_settings import StableDiffusionSample
 from synthood.generators.folder import Description
-from synthood.generators.settings import StableDiffusionSample
 from synthood.outliers import scale_curve
 from synthood.outliers.latents import outlier_latents
 from synthood.outliers.scale_curve import draw_curve

@@ -10,7 +10,9 @@ import yaml
 
 from synthood.config.load import load
 from synthood.evaluation.settings import ScoreSettings
-from synthood.generators.settings import BigGANFitting, BlockSettings, FitSettings, StableDiffusionSampling
+from synthood.generators.biggan_settings import BigGANFitting
+from synthood.generators.diffusion_settings import StableDiffusionSampling
+from synthood.generators.settings import BlockSettings, FitSettings
 from synthood.outliers.settings import ScaleCurveSettings
 from synthood.reporting.settings import MapSettings, PlotSettings, TabulateSettings
 from synthood.training.settings import TrainSettings

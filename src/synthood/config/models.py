@@ -9,7 +9,8 @@ from synthood.common.settings import Name, Settings
 from synthood.data.leak_settings import LeakSettings
 from synthood.data.settings import DatasetSettings
 from synthood.evaluation.settings import Detector
-from synthood.generators.settings import AssessSettings, Generator
+from synthood.generators.assess_settings import AssessSettings
+from synthood.generators.settings import Generator
 from synthood.outliers.settings import Outliers
 from synthood.reporting.settings import Figures, TableSettings
 from synthood.training.settings import Recipe

@@ -11,7 +11,7 @@ from synthood.common import stage
 from synthood.common.devices import set_threads
 from synthood.common.images import ImageSet, concatenate, read_images
 from synthood.generators import quality
-from synthood.generators.settings import AssessSettings
+from synthood.generators.assess_settings import AssessSettings
 from synthood.reporting.gallery import draw_gallery
 from synthood.training.model import Classifier, logits_and_features
 

@@ -11,8 +11,10 @@ from synthood.common.arithmetic import resolved_precision
 from synthood.common.devices import device_for, set_threads
 from synthood.common.images import ImageSet, read_images
 from synthood.common.iterate import ResumeFile
+from synthood.generators.biggan_settings import BigGANFit, BigGANFitting
+from synthood.generators.diffusion_settings import StableDiffusionFit
 from synthood.generators.folder import Description
-from synthood.generators.settings import BigGANFit, BigGANFitting, FitSettings, StableDiffusionFit
+from synthood.generators.settings import FitSettings
 
 
 def network_inputs(images: ImageSet) -> Tensor:

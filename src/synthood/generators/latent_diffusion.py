@@ -12,7 +12,7 @@ from synthood.common.arithmetic import autocast
 from synthood.common.averages import MovingAverage
 from synthood.common.iterate import Iteration, ResumeFile
 from synthood.common.seeds import generator
-from synthood.generators.settings import StableDiffusionFit
+from synthood.generators.diffusion_settings import StableDiffusionFit
 from synthood.generators.stable_diffusion import NOISE_SCHEDULE, token_ids
 from synthood.training.augment import shifted
 

@@ -14,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
-from synthood.generators.settings import StableDiffusionFit, StableDiffusionSample
+from synthood.generators.diffusion_settings import StableDiffusionFit, StableDiffusionSample
 
 LATENT_CHANNELS = 4
 TEXT_LAYERS, TEXT_HEADS = 2, 4

@@ -11,8 +11,9 @@ from synthood.common.devices import device_for, set_threads
 from synthood.common.images import ImageSet, write_images
 from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
+from synthood.generators.biggan_settings import BigGANSampling
 from synthood.generators.folder import Description
-from synthood.generators.settings import BigGANSampling, BlockSettings
+from synthood.generators.settings import BlockSettings
 
 CPU = torch.device("cpu")
 

@@ -11,8 +11,8 @@ from synthood.common.averages import MovingAverage
 from synthood.common.iterate import Iteration, ResumeFile
 from synthood.common.seeds import derived_seed, generator
 from synthood.generators import biggan
+from synthood.generators.biggan_settings import BigGANFit
 from synthood.generators.discriminator import Discriminator, augmented
-from synthood.generators.settings import BigGANFit
 from synthood.training.augment import shifted
 
 DISCRIMINATOR_RATE = 1e-3

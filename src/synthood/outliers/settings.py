@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from synthood.common.settings import Count, Name, Positive, Seed, Settings
-from synthood.generators.settings import StableDiffusionSample
+from synthood.generators.diffusion_settings import StableDiffusionSample
 from synthood.training.settings import Augmentation, Network
 
 

@@ -1,16 +1,10 @@
 """What the stages of generators read."""
 
 from synthood.common.settings import Settings
-from synthood.generators.settings import (
-    AssessSettings,
-    BigGAN,
-    BigGANFitting,
-    BigGANSampling,
-    BlockSettings,
-    FitSettings,
-    StableDiffusionFitting,
-    StableDiffusionSampling,
-)
+from synthood.generators.assess_settings import AssessSettings
+from synthood.generators.biggan_settings import BigGAN, BigGANFitting, BigGANSampling
+from synthood.generators.diffusion_settings import StableDiffusionFitting, StableDiffusionSampling
+from synthood.generators.settings import BlockSettings, FitSettings
 from synthood.workflow.plan.paths import Paths, Wildcards
 
 

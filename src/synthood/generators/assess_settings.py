@@ -1,0 +1,16 @@
+"""Settings of the `assess` section: how synthetic images are judged."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from synthood.common.settings import Name, Seed, Settings
+
+
+class AssessSettings(Settings):
+    """The `assess` section: who judges synthetic images, and by how many."""
+
+    judge: Annotated[Name, Field(description="a recipe trained on real images alone")]
+    judge_seed: Annotated[Seed, Field(description="apart from the seeds of every table")] = 1000
+    images: Annotated[int, Field(ge=2, description="synthetic images assessed, the first of them")] = 600
+    shift: Annotated[int, Field(ge=0, description="pixels over which the nearest training image is sought")] = 3
