@@ -12,7 +12,7 @@ from torch import Tensor
 
 from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
-from synthood.generators import latent_diffusion, stable_diffusion
+from synthood.generators import latent_diffusion, miniature
 from synthood.generators.diffusion_settings import StableDiffusionFit
 
 PROMPTS = ["a photo of the digit one", "a photo of the digit two"]
@@ -33,7 +33,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 def fit_all(
     images: Tensor, settings: StableDiffusionFit, resume: ResumeFile = NO_RESUME
 ) -> tuple[StableDiffusionPipeline, State]:
-    pipeline = stable_diffusion.build(PROMPTS, 16, settings)
+    pipeline = miniature.build(PROMPTS, 16, settings)
     latent_diffusion.fit_autoencoder(pipeline.vae, images, settings, resume)
     index = torch.arange(len(images)) % 2
     latent_diffusion.fit_denoiser(pipeline, images, index, PROMPTS, settings, torch.float32, resume)
@@ -56,7 +56,7 @@ def test_a_short_fit(images: Tensor, diffusion_settings: StableDiffusionFit) -> 
     pipeline, state = fit_all(images, diffusion_settings)
     assert all(bool(value.isfinite().all()) for value in state.values())
     assert not any(part.training for part in (pipeline.vae, pipeline.unet, pipeline.text_encoder))
-    start = stable_diffusion.build(PROMPTS, 16, diffusion_settings)
+    start = miniature.build(PROMPTS, 16, diffusion_settings)
     for name in ("vae", "unet", "text_encoder"):
         before = getattr(start, name).state_dict()
         moved = [
@@ -83,7 +83,7 @@ def test_dropped_prompts_are_not_learned(
     monkeypatch.setattr(latent_diffusion, "PROMPT_DROPOUT", share)
 
     def denoiser(index: Tensor) -> State:
-        pipeline = stable_diffusion.build(PROMPTS, 16, diffusion_settings)
+        pipeline = miniature.build(PROMPTS, 16, diffusion_settings)
         latent_diffusion.fit_denoiser(pipeline, images, index, PROMPTS, diffusion_settings, torch.float32, NO_RESUME)
         return dict(pipeline.unet.state_dict())
 
@@ -114,7 +114,7 @@ def test_a_loss_that_is_not_finite_is_named(images: Tensor, diffusion_settings: 
     wild = diffusion_settings.model_copy(update={"learning_rate": 1e30})
     with pytest.raises(SynthoodError, match=r"autoencoder: \w+ became (nan|inf) at step \d with learning rate \d"):
         fit_all(images, wild)
-    pipeline = stable_diffusion.build(PROMPTS, 16, diffusion_settings)
+    pipeline = miniature.build(PROMPTS, 16, diffusion_settings)
     with pytest.raises(SynthoodError, match=r"denoiser: loss became (nan|inf) at step \d with learning rate \d"):
         latent_diffusion.fit_denoiser(
             pipeline, images, torch.zeros(6, dtype=torch.int64), PROMPTS, wild, torch.float32, NO_RESUME
@@ -123,7 +123,7 @@ def test_a_loss_that_is_not_finite_is_named(images: Tensor, diffusion_settings: 
 
 def test_the_autoencoder_learns(images: Tensor, diffusion_settings: StableDiffusionFit) -> None:
     longer = diffusion_settings.model_copy(update={"autoencoder_steps": 40, "learning_rate": 5e-3})
-    autoencoder = stable_diffusion.build(PROMPTS, 16, longer).vae
+    autoencoder = miniature.build(PROMPTS, 16, longer).vae
 
     @torch.no_grad()
     def error() -> float:
@@ -136,7 +136,7 @@ def test_the_autoencoder_learns(images: Tensor, diffusion_settings: StableDiffus
 
 
 def test_cached_latents_are_scaled_and_described(images: Tensor, diffusion_settings: StableDiffusionFit) -> None:
-    autoencoder = stable_diffusion.build(PROMPTS, 16, diffusion_settings).vae.eval()
+    autoencoder = miniature.build(PROMPTS, 16, diffusion_settings).vae.eval()
     autoencoder.register_to_config(scaling_factor=2.5)
     index = torch.tensor([0, 1, 1, 0, 1, 0])
     latents, described = latent_diffusion.cached_latents(autoencoder, images, index, seed=0)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
-from synthood.generators import biggan, stable_diffusion
+from synthood.generators import biggan, miniature, stable_diffusion
 from synthood.generators.amount import Amount
 from synthood.generators.biggan_settings import BigGANSample, BigGANSampling
 from synthood.generators.diffusion_settings import StableDiffusionFit, StableDiffusionSample, StableDiffusionSampling
@@ -42,7 +42,7 @@ def biggan_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def diffusion_folder(tmp_path_factory: pytest.TempPathFactory, diffusion_settings: StableDiffusionFit) -> Path:
     folder = tmp_path_factory.mktemp("diffusion")
     prompts = [f"a photo of the digit {word}" for word in CLASSES]
-    stable_diffusion.save(stable_diffusion.build(prompts, 16, diffusion_settings), folder)
+    stable_diffusion.save(miniature.build(prompts, 16, diffusion_settings), folder)
     Description("stable-diffusion", CLASSES, "a photo of the digit {word}").write(folder)
     return folder
 

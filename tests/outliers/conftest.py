@@ -7,7 +7,7 @@ import pytest
 from diffusers import StableDiffusionPipeline
 
 from synthood.common.images import ImageSet, write_images
-from synthood.generators import stable_diffusion
+from synthood.generators import miniature, stable_diffusion
 from synthood.generators.diffusion_settings import StableDiffusionFit
 from synthood.generators.folder import Description
 from synthood.training.model import Classifier
@@ -28,7 +28,7 @@ def pipeline() -> StableDiffusionPipeline:
     settings = StableDiffusionFit(
         autoencoder_steps=1, denoiser_steps=1, autoencoder_channels=[8, 8], denoiser_channels=[8, 16], text_width=16
     )
-    return stable_diffusion.build([PROMPT.format(word=word) for word in WORDS], 16, settings)
+    return miniature.build([PROMPT.format(word=word) for word in WORDS], 16, settings)
 
 
 @pytest.fixture(scope="session")

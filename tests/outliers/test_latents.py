@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from synthood.common.images import ImageSet
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
-from synthood.generators import stable_diffusion
+from synthood.generators import diffusion_sampling, prompt_tokens
 from synthood.generators.diffusion_settings import StableDiffusionSample
 from synthood.generators.folder import Description
 from synthood.outliers import latents
@@ -50,11 +50,11 @@ def test_released_is_the_end_of_the_move_whose_length_is_the_distance() -> None:
 
 
 def test_the_words_own_embedding_gives_the_words_own_encoding(pipeline: StableDiffusionPipeline) -> None:
-    own = stable_diffusion.word_embeddings(pipeline, ["dog"])
-    ids = stable_diffusion.token_ids(pipeline, ["a photo of a dog"])
+    own = prompt_tokens.word_embeddings(pipeline, ["dog"])
+    ids = prompt_tokens.token_ids(pipeline, ["a photo of a dog"])
     with torch.no_grad():
         expected = pipeline.text_encoder(ids).last_hidden_state
-    encoded = stable_diffusion.encoded_with(pipeline, "a photo of a {word}", "dog", torch.cat([own, -own]))
+    encoded = prompt_tokens.encoded_with(pipeline, "a photo of a {word}", "dog", torch.cat([own, -own]))
     torch.testing.assert_close(encoded[:1], expected)
     assert not torch.allclose(encoded[1:], expected, atol=1e-2)
     with torch.no_grad():  # the table itself is left alone
@@ -78,12 +78,12 @@ def test_latents_are_kept_whole_with_class_parent_and_seed(
 
 
 def test_decoded_latents_are_the_pipelines_images(pipeline: StableDiffusionPipeline) -> None:
-    ids = stable_diffusion.token_ids(pipeline, ["a photo of a cat"] * 4)
+    ids = prompt_tokens.token_ids(pipeline, ["a photo of a cat"] * 4)
     with torch.no_grad():
         encoded = pipeline.text_encoder(ids).last_hidden_state
-    made = stable_diffusion.sample_latents(pipeline, encoded, [1, 2, 3, 4], SAMPLE)
-    images = stable_diffusion.sample(pipeline, ["a photo of a cat"] * 4, [1, 2, 3, 4], SAMPLE)
-    difference = stable_diffusion.decoded(pipeline, made).int() - images.int()
+    made = diffusion_sampling.sample_latents(pipeline, encoded, [1, 2, 3, 4], SAMPLE)
+    images = diffusion_sampling.sample(pipeline, ["a photo of a cat"] * 4, [1, 2, 3, 4], SAMPLE)
+    difference = diffusion_sampling.decoded(pipeline, made).int() - images.int()
     assert int(difference.abs().max()) <= 1
 
 
@@ -115,17 +115,17 @@ def test_the_stage_writes_what_the_functions_give(
     np.testing.assert_allclose(arrays["latents"], made, atol=1e-5)
     for name, values in (("labels", classes), ("parents", parents), ("seeds", torch.tensor(seeds))):
         assert arrays[name].tolist() == values.tolist()
-    id_latents = stable_diffusion.image_latents(pipeline, train_images.images)
+    id_latents = diffusion_sampling.image_latents(pipeline, train_images.images)
     np.testing.assert_allclose(arrays["id_latents"], id_latents, atol=1e-5)
     assert header == {"classes": ["cat", "dog"], "scale": scale}
 
 
 def test_wrong_words_and_widths_are_told(pipeline: StableDiffusionPipeline) -> None:
     with pytest.raises(SynthoodError, match="class word 'dog' does not stand in the prompt 'a photo of a'"):
-        stable_diffusion.encoded_with(pipeline, "a photo of a", "dog", torch.zeros(1, 16))
+        prompt_tokens.encoded_with(pipeline, "a photo of a", "dog", torch.zeros(1, 16))
     with pytest.raises(
         SynthoodError, match=r"embeddings of width 7 cannot stand for tokens of the text encoder.* 16 wide"
     ):
-        stable_diffusion.encoded_with(pipeline, "a photo of a {word}", "dog", torch.zeros(1, 7))
+        prompt_tokens.encoded_with(pipeline, "a photo of a {word}", "dog", torch.zeros(1, 7))
     with pytest.raises(SynthoodError, match=r"class word 'catfish' is \d+ tokens"):
-        stable_diffusion.word_embeddings(pipeline, ["catfish"])
+        prompt_tokens.word_embeddings(pipeline, ["catfish"])

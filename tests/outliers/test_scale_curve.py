@@ -10,7 +10,7 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from synthood.common.tensors import write_tensors
-from synthood.generators import stable_diffusion
+from synthood.generators import diffusion_sampling
 from synthood.generators.diffusion_settings import StableDiffusionSample
 from synthood.generators.folder import Description
 from synthood.outliers import scale_curve
@@ -48,7 +48,7 @@ def judged(
 ) -> torch.Tensor:
     settings = LATENTS.model_copy(update={"scale": scale})
     made, *_ = outlier_latents(pipeline, description, OUTLIERS, LABELS, settings)
-    images = stable_diffusion.decoded(pipeline, made).numpy()
+    images = diffusion_sampling.decoded(pipeline, made).numpy()
     return logits_and_features(judge, images, torch.device("cpu"))[0]
 
 

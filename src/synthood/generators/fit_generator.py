@@ -43,7 +43,7 @@ def fit_stable_diffusion(
     folder: Path,
 ) -> None:
     """Fits and saves a Stable Diffusion that knows the ID classes and those of `also`."""
-    from synthood.generators import latent_diffusion, stable_diffusion
+    from synthood.generators import latent_diffusion, miniature, stable_diffusion
 
     words = list(train.classes)
     index = [torch.from_numpy(train.labels)]
@@ -52,7 +52,7 @@ def fit_stable_diffusion(
         index.append(torch.tensor([words.index(word) for word in other.classes])[torch.from_numpy(other.labels)])
     prompts = [settings.prompt.format(word=word) for word in words]
     images = torch.cat([network_inputs(images) for images in [train, *also]]).to(device)
-    pipeline = stable_diffusion.build(prompts, images.shape[-1], settings).to(device)
+    pipeline = miniature.build(prompts, images.shape[-1], settings).to(device)
     latent_diffusion.fit_autoencoder(pipeline.vae, images, settings, resume)
     latent_diffusion.fit_denoiser(pipeline, images, torch.cat(index).to(device), prompts, settings, dtype, resume)
     stable_diffusion.save(pipeline, folder)

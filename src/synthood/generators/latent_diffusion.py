@@ -13,7 +13,8 @@ from synthood.common.averages import MovingAverage
 from synthood.common.iterate import Iteration, ResumeFile
 from synthood.common.seeds import generator
 from synthood.generators.diffusion_settings import StableDiffusionFit
-from synthood.generators.stable_diffusion import NOISE_SCHEDULE, token_ids
+from synthood.generators.miniature import NOISE_SCHEDULE
+from synthood.generators.prompt_tokens import token_ids
 from synthood.training.augment import shifted
 
 AUTOENCODER_BATCH = 32

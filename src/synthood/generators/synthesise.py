@@ -32,11 +32,11 @@ def synthesise(folder: Path, settings: BlockSettings, device: torch.device = CPU
 
         images = biggan.sample(biggan.load(folder).to(device), labels, seeds, settings.generator.sample.truncation)
     else:
-        from synthood.generators import stable_diffusion
+        from synthood.generators import diffusion_sampling, stable_diffusion
 
         prompts = [description.prompt.format(word=description.classes[label]) for label in labels]
         pipeline = stable_diffusion.load(folder).to(device)
-        images = stable_diffusion.sample(pipeline, prompts, seeds, settings.generator.sample)
+        images = diffusion_sampling.sample(pipeline, prompts, seeds, settings.generator.sample)
     kept = slice(settings.count)
     columns = {"seed": np.array(seeds[kept], np.int64)}
     return ImageSet(images.numpy()[kept], labels.numpy()[kept], description.classes, columns)

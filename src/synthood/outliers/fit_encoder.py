@@ -7,7 +7,7 @@ from synthood.common import stage
 from synthood.common.devices import set_threads
 from synthood.common.images import read_images
 from synthood.common.iterate import ResumeFile
-from synthood.generators import stable_diffusion
+from synthood.generators import prompt_tokens, stable_diffusion
 from synthood.generators.folder import Description
 from synthood.outliers.encoder import fit_encoder
 from synthood.outliers.settings import EncoderSettings
@@ -18,7 +18,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         arguments = job.arguments
         set_threads(arguments.threads)
         description = Description.read(arguments.generator)
-        anchors = stable_diffusion.word_embeddings(stable_diffusion.load(arguments.generator), description.classes)
+        anchors = prompt_tokens.word_embeddings(stable_diffusion.load(arguments.generator), description.classes)
         resume = ResumeFile(arguments.resume, job.fingerprint, arguments.save_seconds)
         settings = EncoderSettings.parse(arguments.settings)
         encoder = fit_encoder(read_images(arguments.train), anchors, settings, resume)

@@ -13,7 +13,7 @@ from synthood.common.devices import set_threads
 from synthood.common.images import read_images
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
-from synthood.generators import stable_diffusion
+from synthood.generators import diffusion_sampling, stable_diffusion
 from synthood.generators.folder import Description
 from synthood.outliers.boundary import kth_distance
 from synthood.outliers.settings import GateSettings
@@ -81,7 +81,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         description = Description.read(arguments.generator)
         arrays, _ = read_tensors(arguments.latents, "latents", "labels")
         latents, labels = (torch.from_numpy(arrays[name]) for name in ("latents", "labels"))
-        images = stable_diffusion.decoded(stable_diffusion.load(arguments.generator), latents)
+        images = diffusion_sampling.decoded(stable_diffusion.load(arguments.generator), latents)
         classifier, cpu = Classifier.load(arguments.classifier), torch.device("cpu")
         logits, features = logits_and_features(classifier, images.numpy(), cpu)
         _, train = logits_and_features(classifier, read_images(arguments.train).images, cpu)

@@ -14,7 +14,7 @@ from synthood.common.devices import device_for, set_threads
 from synthood.common.images import read_images
 from synthood.common.seeds import derived_seed
 from synthood.common.tensors import read_tensors, write_tensors
-from synthood.generators import stable_diffusion
+from synthood.generators import diffusion_sampling, prompt_tokens, stable_diffusion
 from synthood.generators.folder import Description
 from synthood.outliers.settings import LatentsSettings
 
@@ -41,13 +41,13 @@ def outlier_latents(
 
     Raises SynthoodError where a class word is missing from the prompt or widths differ.
     """
-    anchors = stable_diffusion.word_embeddings(pipeline, description.classes)
+    anchors = prompt_tokens.word_embeddings(pipeline, description.classes)
     encoded, parents = [], []
     for label, word in enumerate(description.classes):
         members = (labels == label).nonzero().flatten()
         taken = members[torch.arange(settings.attempts_per_class) % len(members)]
         embeddings = moved(anchors[label], outliers[taken], settings.scale)
-        encoded.append(stable_diffusion.encoded_with(pipeline, description.prompt, word, embeddings))
+        encoded.append(prompt_tokens.encoded_with(pipeline, description.prompt, word, embeddings))
         parents.append(taken)
     classes = torch.arange(len(anchors)).repeat_interleave(settings.attempts_per_class)
     seeds = [
@@ -55,7 +55,7 @@ def outlier_latents(
         for label in range(len(anchors))
         for attempt in range(settings.attempts_per_class)
     ]
-    latents = stable_diffusion.sample_latents(pipeline, torch.cat(encoded), seeds, settings.sample)
+    latents = diffusion_sampling.sample_latents(pipeline, torch.cat(encoded), seeds, settings.sample)
     return latents, classes, torch.cat(parents), seeds
 
 
@@ -71,7 +71,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         with device_for(arguments.gpus) as device:
             pipeline = stable_diffusion.load(arguments.generator).to(device)
             latents, classes, parents, seeds = outlier_latents(pipeline, description, outliers, labels, settings)
-            id_latents = stable_diffusion.image_latents(pipeline, train.images)
+            id_latents = diffusion_sampling.image_latents(pipeline, train.images)
         with job.writing(arguments.output[0]) as path:
             made = {"latents": latents, "labels": classes, "parents": parents, "seeds": torch.tensor(seeds)}
             made["id_latents"] = id_latents

@@ -11,7 +11,7 @@ import torch
 from synthood.common import stage
 from synthood.common.devices import device_for, set_threads
 from synthood.common.tensors import read_tensors
-from synthood.generators import stable_diffusion
+from synthood.generators import diffusion_sampling, stable_diffusion
 from synthood.generators.folder import Description
 from synthood.generators.quality import judged_shares
 from synthood.outliers.latents import outlier_latents
@@ -57,7 +57,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
             for scale in settings.curve.scales:
                 moved = settings.latents.model_copy(update={"scale": scale})
                 latents, intended, _, _ = outlier_latents(pipeline, description, outliers, labels, moved)
-                images = stable_diffusion.decoded(pipeline, latents).numpy()
+                images = diffusion_sampling.decoded(pipeline, latents).numpy()
                 logits, _ = logits_and_features(judge, images, torch.device("cpu"))
                 shares = judged_shares(logits.softmax(1).numpy(), intended.numpy())
                 rows.append({"scale": scale, "latents": len(intended), **shares})
