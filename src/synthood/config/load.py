@@ -13,6 +13,8 @@ from synthood.config.like import resolved
 from synthood.config.messages import SHOWN, MistakeError, nearest, told
 from synthood.config.models import Config
 from synthood.errors import SynthoodError
+from synthood.reporting.published import figures
+from synthood.reporting.settings import Published, TableSettings
 
 
 def load(raw: Mapping[str, Any], source: str = "config") -> Config:
@@ -116,6 +118,8 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
         ):
             for index, item in enumerate(getattr(table, key)):
                 yield from unknown(f"tables.{name}.{key}.{index}", item, known, what)
+        if table.published:
+            yield from wrong_published(f"tables.{name}.published", table.published, table)
         for index, on in enumerate(table.datasets if table.full_spectrum else []):
             if on in config.datasets and not config.datasets[on].shifted:
                 path = f"tables.{name}.datasets.{index}"
@@ -152,6 +156,18 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
         for name, table in config.tables.items():
             if config.assess.judge_seed in table.seeds and config.assess.judge in table.recipes:
                 yield MistakeError("assess.judge_seed", f"{config.assess.judge_seed} is also a seed of table {name!r}")
+
+
+def wrong_published(path: str, published: Published, table: TableSettings) -> Iterable[MistakeError]:
+    """Names that the table or the published figures do not have."""
+    for key, known in (("trainings", table.recipes), ("detectors", table.detectors), ("datasets", table.datasets)):
+        for name in getattr(published, key):
+            if name not in known:
+                yield MistakeError(f"{path}.{key}", f"{name!r} is not in the table{nearest(name, known)}")
+    try:
+        figures(published, table.datasets)
+    except SynthoodError as error:
+        yield MistakeError(path, str(error))
 
 
 def too_many_neighbours(config: Config, name: str) -> Iterable[MistakeError]:

@@ -8,6 +8,7 @@ import jinja2
 import pandas as pd
 
 from synthood.reporting.comparisons import Comparison
+from synthood.reporting.published import agreement
 from synthood.reporting.settings import TableSettings
 from synthood.reporting.statistics import Estimate
 
@@ -104,8 +105,10 @@ def ood_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: 
     """Rows: detector and recipe. Columns: near, far, their gains, then every set."""
     sets = [name for name in dict.fromkeys(chosen["set"]) if name not in ("near", "far")]
     header = ["detector", "recipe"]
+    published = has_published(chosen)
     for role in ("near", "far"):
         header += [role, *(gain_name(f"gain {role}", base, table) for base in table.bases)]
+        header += [f"published {role}", "difference"] if published else []
     header += sets
     keys = ["detector", "recipe", "set", "base"]
     found = {tuple(line[key] for key in keys): line for line in chosen.to_dict("records")}
@@ -116,6 +119,7 @@ def ood_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: 
             for role in ("near", "far"):
                 own = [found[detector, recipe, role, base] for base in table.bases]
                 cells += [value_cell(own[0]), *(gain_cell(line, metric) for line in own)]
+                cells += published_cells(own[0], len(table.seeds)) if published else []
             cells += [value_cell(found[detector, recipe, name, table.bases[0]], interval=False) for name in sets]
             lines.append(Row(cells, recipe in table.bases))
     return Block(heading, header, lines, 2, f"By {table.detectors[0]}:", sentences(chosen, table))
@@ -145,12 +149,36 @@ def sentences(chosen: pd.DataFrame, table: TableSettings) -> tuple[str, ...]:
 def accuracy_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: str) -> Block:
     """A row per recipe."""
     found = {(line["recipe"], line["base"]): line for line in chosen.to_dict("records")}
+    published = has_published(chosen)
     lines = []
     for recipe in table.recipes:
         own = [found[recipe, base] for base in table.bases]
         cells = [Cell(recipe, kind="text", value=recipe), value_cell(own[0])]
-        lines.append(Row([*cells, *(gain_cell(line, metric) for line in own)], recipe in table.bases))
-    return Block(heading, ["recipe", "accuracy", *(gain_name("gain", base, table) for base in table.bases)], lines, 1)
+        cells += [gain_cell(line, metric) for line in own]
+        cells += published_cells(own[0], len(table.seeds)) if published else []
+        lines.append(Row(cells, recipe in table.bases))
+    header = ["recipe", "accuracy", *(gain_name("gain", base, table) for base in table.bases)]
+    return Block(heading, [*header, *(["published", "difference"] if published else [])], lines, 1)
+
+
+def has_published(chosen: pd.DataFrame) -> bool:
+    """Whether anything was published for some of the rows."""
+    return "published" in chosen and bool(chosen["published"].notna().any())
+
+
+def published_cells(line: Line, seeds: int) -> list[Cell]:
+    """The published mean ± SD, and ours minus it, within or beyond what chance allows where both SDs are known."""
+    if pd.isna(line["published"]):
+        return [Cell("–", value=""), Cell("–", value="")]
+    difference = line["mean"] - line["published"]
+    text, small = f"{100 * line['published']:.2f}", ""
+    if pd.notna(line["published_sd"]):
+        text += f" ± {100 * line['published_sd']:.2f}"
+        if pd.notna(line["sd"]):
+            bound = agreement(line["sd"], line["published_sd"], seeds)
+            small = f"{'within' if abs(difference) <= bound else 'beyond'} ±{100 * bound:.1f}"
+    shown = Cell(f"{round(100 * difference, 2) + 0.0:+.2f}", small, value=round(float(difference), 6))
+    return [Cell(text, value=round(float(line["published"]), 6)), shown]
 
 
 def gain_name(name: str, base: str, table: TableSettings) -> str:

@@ -9,6 +9,30 @@ from synthood.common.settings import Count, Name, Seed, Settings
 Metric = Literal["auroc", "aupr_in", "aupr_out", "fpr95_id_positive", "fpr95_ood_positive", "id_accuracy"]
 
 
+class Published(Settings):
+    """Published figures that stand beside the measured ones."""
+
+    source: Annotated[
+        str, Field(min_length=1, description="openood-v1.5, openood-2023-03, sio-table1, or a CSV file of yours")
+    ]
+    trainings: Annotated[dict[Name, str], Field(min_length=1, description="the source's name of each recipe")]
+    detectors: Annotated[dict[Name, str], Field(min_length=1, description="the source's name of each detector")]
+    datasets: Annotated[dict[Name, str], Field(description="the source's name of a dataset, where it is another")] = {}
+    network: Annotated[str | None, Field(description="where the source has several")] = None
+
+
+class PublishedFigure(Settings):
+    """One published mean and its SD, as shares."""
+
+    dataset: Name
+    recipe: Name
+    detector: str
+    set: Name
+    metric: Metric
+    value: float
+    sd: float | None = None
+
+
 class TableSettings(Settings):
     """Which runs stand in a table and what is said of them."""
 
@@ -29,6 +53,8 @@ class TableSettings(Settings):
     full_spectrum: Annotated[
         bool, Field(description="ID images are the test images and those of the dataset's `shifted` sets")
     ] = False
+
+    published: Published | None = None
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> "TableSettings":
@@ -66,6 +92,8 @@ class TabulateSettings(Settings):
     near: dict[Name, list[Name]]
     far: dict[Name, list[Name]]
     shifted: Annotated[dict[Name, list[Name]], Field(description="sets that count as ID beside the test set")] = {}
+    published: Annotated[list[PublishedFigure], Field(description="what was published for the table's rows")] = []
+    published_source: str = ""
     evidence: Annotated[dict[Name, str], Field(description="what each dataset's OOD sets are, in words")] = {}
 
 

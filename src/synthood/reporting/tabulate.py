@@ -13,7 +13,7 @@ from synthood.evaluation.metrics import Ranking, ood_metrics
 from synthood.reporting.comparisons import compare
 from synthood.reporting.render import html_page, markdown
 from synthood.reporting.resampling import Resampling
-from synthood.reporting.settings import TableSettings, TabulateSettings
+from synthood.reporting.settings import PublishedFigure, TableSettings, TabulateSettings
 from synthood.reporting.statistics import Resamples, Runs, crossed, crossed_gain
 
 Run = tuple[str, str, int]
@@ -130,7 +130,17 @@ def tabulate(scores: Scores, settings: TabulateSettings) -> pd.DataFrame:
                     )
     for index, comparison in zip(pairs, compare(list(pairs.values())), strict=True):
         rows[index]["p"] = np.nan if comparison.p is None else comparison.p
-    return pd.DataFrame(rows)
+    return with_published(pd.DataFrame(rows), settings.published)
+
+
+def with_published(rows: pd.DataFrame, figures: Sequence[PublishedFigure]) -> pd.DataFrame:
+    """The rows with columns `published` and `published_sd`, empty where nothing was; as they are without figures."""
+    if not figures:
+        return rows
+    keys = ["dataset", "recipe", "detector", "set", "metric"]
+    known = pd.DataFrame([figure.model_dump() for figure in figures])
+    known = known.rename(columns={"value": "published", "sd": "published_sd"})
+    return rows.merge(known.astype({"published_sd": float}), how="left", on=keys)
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
@@ -140,14 +150,17 @@ def main(command_line: Sequence[str] | None = None) -> None:
         runs = [(d, r, s) for d in table.datasets for r in table.recipes for s in table.seeds]
         scores = {run: read_scores(path) for run, path in zip(runs, job.arguments.scores, strict=True)}
         rows = tabulate(scores, settings)
+        notes = dict(settings.evidence)
+        if settings.published:
+            notes["Published"] = settings.published_source
         csv_file, markdown_file, html_file = job.arguments.output
         with job.writing(csv_file) as path:
             rows.to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
         with job.writing(markdown_file) as path:
-            path.write_text(markdown(rows, table, settings.evidence))
+            path.write_text(markdown(rows, table, notes))
         with job.writing(html_file) as path:
-            path.write_text(html_page(rows, table, settings.evidence))
-        print(markdown(rows, table, settings.evidence))
+            path.write_text(html_page(rows, table, notes))
+        print(markdown(rows, table, notes))
 
     parser = stage.parser(__doc__)
     parser.add_argument(

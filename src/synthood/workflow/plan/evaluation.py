@@ -2,6 +2,7 @@
 
 from synthood.data.evidence import evidence
 from synthood.evaluation.settings import ScoreSettings
+from synthood.reporting.published import figures, read
 from synthood.reporting.settings import FigureSettings, PlotSettings, TabulateSettings
 from synthood.workflow.plan.paths import Paths, Wildcards
 
@@ -21,8 +22,11 @@ class EvaluationPlan(Paths):
 
     def tabulate_settings(self, wildcards: Wildcards) -> TabulateSettings:
         table = self.config.tables[wildcards.table]
+        published = table.published
         return TabulateSettings(
-            table=table,
+            table=table.model_copy(update={"published": None}),
+            published=figures(published, table.datasets) if published else [],
+            published_source=read(published.source)[0] if published else "",
             near=self.sets(table.datasets, "near"),
             far=self.sets(table.datasets, "far"),
             shifted=self.sets(table.datasets, "shifted") if table.full_spectrum else {},

@@ -1,0 +1,118 @@
+"""Published figures: the shipped data files, what of them stands in a table, and when ours agree."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from synthood.config.load import load
+from synthood.errors import SynthoodError
+from synthood.reporting.published import agreement, figures, read, shipped
+from synthood.reporting.render import markdown
+from synthood.reporting.settings import Published, PublishedFigure, TableSettings
+from synthood.reporting.tabulate import with_published
+
+LEADERBOARD = Published(
+    source="openood-v1.5",
+    trainings={"ce": "CrossEntropy"},
+    detectors={"soft": "MSP", "near": "KNN"},
+    datasets={"digits": "cifar10"},
+)
+
+
+def test_the_leaderboards_baseline_stands_beside_the_recipe_of_that_name() -> None:
+    found = {(f.detector, f.set): (f.value, f.sd) for f in figures(LEADERBOARD, ["digits"])}
+    assert found == {
+        ("soft", "near"): (0.8803, 0.0025),
+        ("soft", "far"): (0.9073, 0.0043),
+        ("near", "near"): (0.9064, 0.0020),
+        ("near", "far"): (0.9296, 0.0014),
+        ("", "test"): (0.9506, 0.0030),
+    }
+
+
+@pytest.mark.parametrize("source", shipped())
+def test_shipped_files_say_their_source_and_hold_percentages_once(source: str) -> None:
+    sentence, rows = read(source)
+    assert "arXiv" in sentence
+    named = [(r["dataset"], r["network"], r["training"], r["detector"]) for r in rows]
+    if source != "openood-v1.5":  # ImageNet-1K has rows of several checkpoints of one network
+        assert len(set(named)) == len(named)
+    values = [float(r[key]) for r in rows for key in ("near_auroc", "far_auroc", "id_accuracy") if r[key]]
+    assert len(values) > 2 * len(rows) - 1
+    assert 20 < min(values) <= max(values) < 100
+
+
+def test_sios_average_gain_over_its_rows_is_the_published_one() -> None:
+    rows = [row for row in read("sio-table1")[1] if row["dataset"] == "cifar10"]
+    with_sio = np.array([row["training"].endswith("+ SIO") for row in rows])
+    near = np.array([float(row["near_auroc"]) for row in rows])
+    means = [near[~with_sio].mean(), near[with_sio].mean()]
+    assert len(rows) == 34
+    assert means == pytest.approx([86.03, 88.93], abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"trainings": {"ce": "Crossentropy"}}, r"openood-v1\.5 has no training 'Crossentropy', only .*CrossEntropy"),
+        ({"detectors": {"soft": "softmax"}}, "no detector 'softmax'"),
+        ({"datasets": {}}, "no dataset 'digits', only cifar10"),
+        ({"datasets": {"digits": "imagenet1k"}}, r"published\.network: .*ResNet50.*choose one"),
+        ({"source": "leaderboard"}, "published figures are openood-2023-03, openood-v1.5, sio-table1"),
+        ({"source": "none.csv"}, r"none\.csv: not found"),
+    ],
+)
+def test_what_the_source_does_not_have_is_told(change: dict[str, object], message: str) -> None:
+    with pytest.raises(SynthoodError, match=message):
+        figures(LEADERBOARD.model_copy(update=change), ["digits"])
+
+
+def test_a_file_of_ones_own_is_read_by_path(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("# A thesis\ndataset,training,detector,near_auroc\ncifar10,CrossEntropy,MSP,88\n")
+    one = LEADERBOARD.model_copy(update={"source": str(path), "detectors": {"soft": "MSP"}})
+    figure = PublishedFigure(dataset="digits", recipe="ce", detector="soft", set="near", metric="auroc", value=0.88)
+    assert figures(one, ["digits"]) == [figure]
+
+
+def test_a_table_without_a_source_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("dataset,training,detector\ncifar10,CrossEntropy,MSP\n")
+    with pytest.raises(SynthoodError, match=r"mine\.csv: expected a first line `# source`"):
+        read(str(path))
+
+
+def test_means_agree_within_two_standard_errors_of_their_difference() -> None:
+    # Three published values -1, 0, 1 have SD sqrt(2/3) with ddof 0 and 1 with ddof 1, ours 2 over four seeds
+    assert agreement(2.0, (2 / 3) ** 0.5, seeds=4) == pytest.approx(2 * (1 / 3 + 1) ** 0.5)
+
+
+@pytest.fixture
+def rows() -> pd.DataFrame:
+    one = {"dataset": "digits", "recipe": "ce", "detector": "soft", "set": "near", "metric": "auroc", "base": "ce"}
+    one |= {"mean": 0.9, "sd": 0.001, "low": 0.89, "high": 0.91, "gain": 0.0, "gain_low": 0.0, "gain_high": 0.0}
+    return pd.DataFrame([{**one, "set": part, "p": np.nan} for part in ("near", "far")])
+
+
+def test_the_rendered_table_shows_the_difference_and_whether_chance_allows_it(rows: pd.DataFrame) -> None:
+    table = TableSettings(
+        datasets=["digits"], recipes=["ce"], seeds=[0, 1, 2], detectors=["soft"], bases=["ce"], columns=["auroc"]
+    )
+    shown = markdown(with_published(rows, figures(LEADERBOARD, ["digits"])), table)
+    header, values = [line.split(" | ") for line in shown.splitlines() if line.startswith("| ")][::2]
+    cells = dict(zip((h.strip("| ") for h in header[:6]), (v.strip("| ") for v in values), strict=False))
+    assert cells["published near"] == "88.03 ± 0.25"
+    assert values[5] == "+1.97 beyond ±0.4"
+    assert values[9].strip("| ") == "-0.73 beyond ±0.6"
+
+
+def test_without_published_figures_nothing_changes(rows: pd.DataFrame) -> None:
+    assert with_published(rows, []) is rows
+
+
+def test_names_that_the_table_does_not_have_stop_before_any_job(demo: dict) -> None:
+    demo["tables"]["demo-sio"]["published"] = LEADERBOARD.model_dump() | {"trainings": {"cee": "CrossEntropy"}}
+    with pytest.raises(SynthoodError, match=r"tables\.demo-sio\.published\.trainings: 'cee' is not in the table"):
+        load(demo)
