@@ -10,7 +10,11 @@ from synthood.errors import SynthoodError
 from synthood.reporting.settings import Metric, Published, PublishedFigure
 
 FOLDER = Path(__file__).with_name("published_figures")
-METRICS: dict[str, tuple[str, Metric]] = {"near_auroc": ("near", "auroc"), "far_auroc": ("far", "auroc"), "id_accuracy": ("test", "id_accuracy")}
+METRICS: dict[str, tuple[str, Metric]] = {
+    "near_auroc": ("near", "auroc"),
+    "far_auroc": ("far", "auroc"),
+    "id_accuracy": ("test", "id_accuracy"),
+}
 Row = dict[str, str]
 
 
