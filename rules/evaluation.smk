@@ -1,6 +1,7 @@
 rule extract:
     input:
         model="results/{dataset}/models/{recipe}/seed{seed}/model.safetensors",
+        heads=plan.heads_read,
         images=plan.evaluated,
     output:
         directory("results/{dataset}/models/{recipe}/seed{seed}/features"),
@@ -16,12 +17,12 @@ rule extract:
         mem_mb=8000,
         runtime=120,
     params:
-        settings=lambda wildcards: "{}",
+        settings=as_parameter(plan.head_settings),
     message:
         "extract features of {wildcards.recipe} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
         stage("synthood.evaluation.extract")
-        + "--gpus {resources.gpu} --model {input.model} --images {input.images} > {log} 2>&1"
+        + "--gpus {resources.gpu} --model {input.model} --heads {input.heads} --images {input.images} > {log} 2>&1"
 
 
 rule score:

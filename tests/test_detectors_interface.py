@@ -11,7 +11,7 @@ from synthood.errors import SynthoodError
 from synthood.evaluation import detectors
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.settings import Knn
-from toy_features import EVERY, part, toy_reference
+from toy_features import EVERY, READING, part, toy_reference
 
 REFERENCE: Reference = toy_reference()
 HEAD = (REFERENCE.weight, REFERENCE.bias)
@@ -19,7 +19,7 @@ TEST = part(50, 7, *HEAD, far=0.5)
 
 
 def arrays(x: Features) -> tuple[np.ndarray, ...]:
-    return tuple(tensor.numpy() for tensor in vars(x).values())
+    return tuple(tensor.numpy() for tensor in (x.logits, x.features, x.labels))
 
 
 def fitted(name: str, train: Any = None, val: Any = None, head: Any = HEAD, **more: Any) -> Any:
@@ -35,7 +35,7 @@ def test_every_detector_gives_what_the_stage_gives(settings: Any) -> None:
 
 
 def test_names_are_the_kinds() -> None:
-    assert names() == sorted({settings.kind for settings in EVERY})
+    assert names() == sorted({settings.kind for settings in [*EVERY, *READING]})
 
 
 def test_a_list_is_searched() -> None:

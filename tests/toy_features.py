@@ -41,7 +41,14 @@ EVERY: list[kinds.Hyperparameters] = [
     kinds.Cfood(kind="cfood", share=1.0, fraction=0.02),
     kinds.WeiPer(kind="weiper", repeats=8, bins=20, smoothing=4),
     kinds.Nac(kind="nac", enough=20.0),
+    kinds.McDropout(kind="mc-dropout", probability=0.2, passes=50),
 ]
+READING: list[kinds.Hyperparameters] = [
+    kinds.RotPred(kind="rotpred"),
+    kinds.Vos(kind="vos"),
+    kinds.Cider(kind="cider", k=5),
+]
+"""Detectors of trained heads' outputs, which the toy does not have."""
 
 
 def name_of(detector: kinds.Hyperparameters) -> str:
@@ -68,7 +75,8 @@ def toy_reference() -> Reference:
 
 
 def joined(a: Features, b: Features) -> Features:
-    return Features(*(torch.cat(pair) for pair in zip(vars(a).values(), vars(b).values(), strict=True)))
+    pairs = ((a.logits, b.logits), (a.features, b.features), (a.labels, b.labels))
+    return Features(*(torch.cat(pair) for pair in pairs))
 
 
 def chosen(x: Features, index: Tensor) -> Features:

@@ -24,8 +24,11 @@ from synthood.evaluation.features import Features, Reference, checked, checked_r
 from synthood.evaluation.hyperparameters import Hyperparameters
 from synthood.evaluation.search import Validation, fitted
 
-Part = Sequence[ArrayLike | Tensor]
-"""Logits [N,C], features [N,D] and labels [N] of the same samples, as arrays or tensors."""
+Part = Sequence[Any]
+"""Logits [N,C], features [N,D] and labels [N] of the same samples, as arrays or tensors.
+
+A fourth item, for detectors that read trained heads: outputs [N,...] by the key of the recipe that trains the head.
+"""
 KINDS = {get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in METHODS}
 
 
@@ -67,9 +70,14 @@ def fit(
     return FittedDetector(name, (classes, width), scores[name], table)
 
 
-def score(detector: FittedDetector, logits: ArrayLike | Tensor, features: ArrayLike | Tensor) -> NDArray[np.float32]:
+def score(
+    detector: FittedDetector,
+    logits: ArrayLike | Tensor,
+    features: ArrayLike | Tensor,
+    outputs: Mapping[str, ArrayLike | Tensor] | None = None,
+) -> NDArray[np.float32]:
     """Confidence [N] of samples in their order, larger for in-distribution."""
-    given = part((logits, features, np.zeros(len(tensor(logits)))), "logits and features")
+    given = part((logits, features, np.zeros(len(tensor(logits))), outputs or {}), "logits and features")
     shape = (given.logits.shape[1], given.features.shape[1])
     if shape != detector.head:
         raise SynthoodError(f"{detector.name}: fitted for logits and features of widths {detector.head}, got {shape}")
@@ -92,10 +100,11 @@ def settings_of(kind: type[Hyperparameters], values: Mapping[str, Any]) -> Hyper
 
 def part(given: Part, name: str) -> Features:
     """Checked float32 features."""
-    if len(given) != 3:
+    if len(given) not in (3, 4):
         raise SynthoodError(f"{name}: expected logits, features and labels, got {len(given)} arrays")
-    logits, features, labels = map(tensor, given)
-    return checked(Features(logits, features, labels), name)
+    logits, features, labels = map(tensor, given[:3])
+    outputs = {key: tensor(output) for key, output in given[3].items()} if len(given) == 4 else {}
+    return checked(Features(logits, features, labels, outputs), name)
 
 
 def tensor(values: ArrayLike | Tensor) -> Tensor:

@@ -386,6 +386,20 @@ def test_a_recipe_without_outliers_says_nothing_of_them_or_of_heads(raw):
     assert control["outliers"] == {"from": "oal", "take": "other-classes"}
 
 
+def test_heads_are_read_where_a_recipe_trains_some(raw, plan):
+    assert plan.heads_read(wild()) == []
+    assert plan.head_settings(wild()).canonical() == "{}"
+    raw["recipes"]["turned"] = {"like": "ce", "rotation": {}}
+    raw["recipes"]["tuned"] = {"like": "turned", "learning_rate": 0.01}
+    raw["detectors"]["turns"] = {"kind": "rotpred"}
+    other = Plan(load(raw))
+    assert other.heads_read(wild(recipe="turned")) == ["results/digits/models/turned/seed0/heads.safetensors"]
+    assert other.head_settings(wild(recipe="turned")).canonical() == '{"rotation":{}}'
+    assert other.head_settings(wild(recipe="turned")) == other.head_settings(wild(recipe="tuned"))
+    assert "turns" in other.score_settings(wild(recipe="turned")).detectors
+    assert other.score_settings(wild()) == plan.score_settings(wild())
+
+
 def test_models_are_run_over_every_part_but_the_extra_ones(plan):
     parts = ["train", "val", "test", "ood_validation", "digits-8-9", "photos", "textures", "noise"]
     assert plan.evaluated(wild()) == [plan.images("digits", part) for part in parts]

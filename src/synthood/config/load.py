@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from synthood.config.benchmarks import expanded
+from synthood.config.detection import unreadable
 from synthood.config.like import resolved
 from synthood.config.messages import SHOWN, MistakeError, nearest, told
 from synthood.config.models import Config
@@ -28,7 +29,7 @@ def load(raw: Mapping[str, Any], source: str = "config") -> Config:
         if isinstance(own, dict):
             plain["recipes"] = resolved(own)
         config = Config.model_validate_json(json.dumps(plain))
-        mistakes = list(wrong_references(config))
+        mistakes = [*wrong_references(config), *unreadable(config)]
     except ValidationError as error:
         mistakes = without_inherited(told(error, Config), own)
     except MistakeError as error:

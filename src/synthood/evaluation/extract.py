@@ -1,35 +1,72 @@
-"""Stage `extract`: logits and penultimate features of every part, from one forward pass."""
+"""Stage `extract`: logits, penultimate features and trained heads' outputs of every part, from one pass."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from synthood.common import stage
 from synthood.common.devices import device_for, set_threads
+from synthood.common.encoded import EncodedImages
 from synthood.common.images import open_images
 from synthood.evaluation.features import Features, write_head, write_part
-from synthood.training.model import Classifier, logits_and_features
+from synthood.training.heads import Seen, Term
+from synthood.training.model import Classifier, inputs_of
+from synthood.training.reading import read_terms
+from synthood.training.settings import HeadSettings
+
+
+@torch.no_grad()
+def extracted(
+    classifier: Classifier,
+    heads: Mapping[str, Term],
+    images: np.ndarray | EncodedImages,
+    labels: np.ndarray,
+    device: torch.device,
+) -> Features:
+    """Features of images uint8 [N,H,W,3] on the CPU, with the output of every head, batch by batch."""
+    network = classifier.network.eval()
+    logits, features = [], []
+    outputs: dict[str, list[torch.Tensor]] = {}
+    for inputs in inputs_of(classifier, images, device):
+        penultimate = network.features(inputs)
+        scores = network.head(penultimate)
+        features.append(penultimate.float().cpu())
+        logits.append(scores.float().cpu())
+        seen = Seen(inputs, penultimate, scores, network.features)
+        for name, head in heads.items():
+            if (output := head.output(seen)) is not None:
+                outputs.setdefault(name, []).append(output.float().cpu())
+    joined = {name: torch.cat(rows) for name, rows in outputs.items()}
+    return Features(torch.cat(logits), torch.cat(features), torch.from_numpy(labels), joined)
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
     def work(job: stage.Job) -> None:
         arguments = job.arguments
+        settings = HeadSettings.parse(arguments.settings)
         set_threads(arguments.threads)
         classifier = Classifier.load(arguments.model)
+        head = classifier.network.head
+        terms = {
+            name: term
+            for path in arguments.heads
+            for name, term in read_terms(path, settings, head.in_features, len(classifier.classes)).items()
+        }
         with device_for(arguments.gpus) as device, job.writing(arguments.output[0]) as folder:
             classifier.network.to(device)
             folder.mkdir()
-            head = classifier.network.head
             write_head(folder, head.weight.detach().cpu(), head.bias.detach().cpu())
+            heads = {name: term.to(device) for name, term in terms.items()}
             for path in arguments.images:
                 images, labels = open_images(path)
-                logits, features = logits_and_features(classifier, images, device)
-                write_part(folder, path.stem, Features(logits, features, torch.from_numpy(labels)))
+                write_part(folder, path.stem, extracted(classifier, heads, images, labels, device))
                 print(f"{path.stem}: {len(images)} images", flush=True)
 
     parser = stage.with_gpus(stage.parser(__doc__))
     parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--heads", type=Path, nargs="*", default=[], help="what train learned beside the model")
     parser.add_argument("--images", type=Path, nargs="+", required=True, help="image sets; a part is named by its file")
     stage.run(parser, work, command_line)
 

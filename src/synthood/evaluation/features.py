@@ -1,6 +1,7 @@
 """Features of one model on all parts of a dataset: what detectors score, on disk and in memory."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -13,17 +14,24 @@ from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
 
 HEAD = "head.safetensors"
+OUTPUT = "output."
+"""Before the names of trained heads' outputs in a part's file."""
 TOLERANCE = 0.02
 """Of the largest logit: how far a head may be from the logits, for features or logits kept in half precision."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """Logits float32 [N,C], penultimate features float32 [N,D] and labels int64 [N] of one part."""
+    """Logits float32 [N,C], penultimate features float32 [N,D] and labels int64 [N] of one part.
+
+    `outputs` float32 [N,...] are what heads trained beside the classifier give (`training.heads.Term.output`), by the
+    recipe's key.
+    """
 
     logits: Tensor
     features: Tensor
     labels: Tensor
+    outputs: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.logits)
@@ -52,7 +60,11 @@ def checked(x: Features, where: Path | str) -> Features:
         raise SynthoodError(f"{where}: expected logits [N,C], features [N,D] and labels [N], got other shapes")
     if not (x.logits.isfinite().all() and x.features.isfinite().all()):
         raise SynthoodError(f"{where}: logits or features are not finite; the model that made them is broken")
-    return Features(x.logits.float(), x.features.float(), x.labels.long())
+    for name, output in x.outputs.items():
+        if len(output) != len(x.logits) or not output.isfinite().all():
+            raise SynthoodError(f"{where}: the output of `{name}` is not a finite number per sample; train it again")
+    outputs = {name: output.float() for name, output in x.outputs.items()}
+    return Features(x.logits.float(), x.features.float(), x.labels.long(), outputs)
 
 
 def checked_reference(reference: Reference, where: Path | str) -> Reference:
@@ -91,6 +103,7 @@ def write_part(folder: Path, part: str, features: Features) -> None:
         "logits": features.logits.numpy(),
         "features": features.features.numpy(),
         "labels": features.labels.numpy(),
+        **{f"{OUTPUT}{name}": output.numpy() for name, output in features.outputs.items()},
     }
     write_tensors(folder / f"{part}.safetensors", arrays, {"part": part})
 
@@ -109,8 +122,12 @@ class FeatureFolder:
     def part(self, part: str) -> Features:
         """Raises where logits, features and labels do not belong together or are not finite."""
         path = self.folder / f"{part}.safetensors"
-        arrays, _ = read_tensors(path, "logits", "features", "labels")
-        return checked(Features(*(torch.from_numpy(arrays[name]) for name in ("logits", "features", "labels"))), path)
+        arrays, _ = read_tensors(path)
+        if missing := {"logits", "features", "labels"} - set(arrays):
+            raise SynthoodError(f"{path}: not a file that this stage reads ({', '.join(sorted(missing))} missing)")
+        found = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        outputs = {name.removeprefix(OUTPUT): array for name, array in found.items() if name.startswith(OUTPUT)}
+        return checked(Features(found["logits"], found["features"], found["labels"], outputs), path)
 
     def reference(self) -> Reference:
         """Training and validation features with the head."""

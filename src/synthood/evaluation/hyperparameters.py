@@ -1,7 +1,7 @@
 """Hyperparameters of a detector: each one value, or a list of values that is a grid to search."""
 
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -36,7 +36,9 @@ GRID = Grid()
 
 
 class Hyperparameters(Settings):
-    """One detector."""
+    """One detector; `reads` is the key of a recipe without which it cannot score its models."""
+
+    reads: ClassVar[str | None] = None
 
     def candidates(self) -> list[Values]:
         """Every combination of the grids' values, the last grid varying fastest."""

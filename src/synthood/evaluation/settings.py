@@ -1,6 +1,6 @@
 """Settings of the `detectors` section: how a sample is scored; a list of values is a grid to search."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -236,6 +236,43 @@ class Nac(Hyperparameters):
     enough: Annotated[Positive, GRID, Field(description="training samples at which a bin is covered")] = 50.0
 
 
+class McDropout(Hyperparameters):
+    """Mean softmax over passes of the last layer with features dropped (Gal and Ghahramani, ICML 2016)."""
+
+    reads: ClassVar[str | None] = "dropout"
+
+    kind: Literal["mc-dropout"]
+    probability: Annotated[
+        float | None, GRID, Field(gt=0, lt=1, description="of a feature to be dropped; null: the recipe's `dropout`")
+    ] = None
+    passes: Annotated[Count, GRID] = 5
+
+
+class RotPred(Hyperparameters):
+    """Divergence from uniform minus the loss of telling quarter turns (arXiv 1906.12340)."""
+
+    reads: ClassVar[str | None] = "rotation"
+
+    kind: Literal["rotpred"]
+
+
+class Vos(Hyperparameters):
+    """Log odds by the logistic regression that virtual outliers train (arXiv 2202.01197)."""
+
+    reads: ClassVar[str | None] = "virtual_outliers"
+
+    kind: Literal["vos"]
+
+
+class Cider(Hyperparameters):
+    """KNN on the projection that SupCon or CIDER trains (arXiv 2203.04450)."""
+
+    reads: ClassVar[str | None] = "contrastive"
+
+    kind: Literal["cider"]
+    k: Annotated[Count, GRID] = 50
+
+
 class Custom(Hyperparameters):
     """A function of yours: `fit(reference, **values)` gives a score of features, larger for ID."""
 
@@ -255,7 +292,7 @@ Detector = Annotated[
     Msp | Mls | Energy | Temperature | Entropy | Gen | Klm | OpenMax | GradNorm
     | React | Vra | Ash | Scale | Lts | Dice
     | She | Nci | Fdbd | Mds | Rmds | Gmm | Residual | Vim | Pnml
-    | Knn | NnGuide | Relation | Cfood | WeiPer | Nac | Custom,
+    | Knn | NnGuide | Relation | Cfood | WeiPer | Nac | McDropout | RotPred | Vos | Cider | Custom,
     Field(discriminator="kind"),
 ]  # fmt: skip
 

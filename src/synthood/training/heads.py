@@ -1,6 +1,6 @@
 """What a student learns beside its network: projections into the spaces of its teachers and outliers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -52,10 +52,25 @@ class Batch:
     progress: float = 1.0
 
 
+@dataclass(frozen=True)
+class Seen:
+    """Images as a trained network sees them: inputs float32 [N,3,H,W], its features [N,D] and logits [N,C] of them.
+
+    `features_of` gives the features of other inputs, such as the same images turned.
+    """
+
+    inputs: Tensor
+    features: Tensor
+    logits: Tensor
+    features_of: Callable[[Tensor], Tensor]
+
+
 class Term(nn.Module):
     """A part of the loss, with the parameters that it alone needs.
 
-    `passing` names buffers that a resumed run needs, and nobody once training is done.
+    `passing` names buffers that a resumed run needs, and nobody once training is done. A term whose head a detector
+    reads overrides `output`, stands in `training.reading.reading_terms` and `training.settings.HeadSettings` under its
+    recipe's key, and the detector's settings say `reads = "<that key>"` (see evaluation/detectors/trained.py).
     """
 
     passing: tuple[str, ...] = ()
@@ -67,6 +82,13 @@ class Term(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted losses by name."""
         raise NotImplementedError
+
+    def output(self, seen: Seen) -> Tensor | None:
+        """What detectors read of the trained head, float32 [N,...], a row per image; none unless overridden.
+
+        `extract` writes it beside logits and features. No row may depend on another image of the batch.
+        """
+        return None
 
 
 def learned(terms: nn.ModuleDict) -> dict[str, Tensor]:

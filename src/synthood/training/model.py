@@ -1,5 +1,6 @@
 """A trained classifier as a file: weights, and what is needed to use them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +74,15 @@ def channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
     return [round(float(v), 6) for v in pixels.mean(0)], [round(max(float(v), 1e-3), 6) for v in pixels.std(0)]
 
 
+def inputs_of(
+    model: ImageModel, images: np.ndarray | EncodedImages, device: torch.device, batch: int = EVALUATION_BATCH
+) -> Iterator[Tensor]:
+    """Images uint8 [N,H,W,3] as the network's inputs float32 [B,3,H,W], batch by batch."""
+    for first in range(0, len(images), batch):
+        pixels = torch.from_numpy(images[first : first + batch])
+        yield model.normalised(pixels.to(device)).contiguous(memory_format=torch.channels_last)
+
+
 @torch.no_grad()
 def logits_and_features(
     classifier: Classifier, images: np.ndarray | EncodedImages, device: torch.device
@@ -80,9 +90,7 @@ def logits_and_features(
     """Float32 logits [N,C] and penultimate features [N,D] of images uint8 [N,H,W,3], on the CPU, batch by batch."""
     network = classifier.network.eval()
     logits, features = [], []
-    for first in range(0, len(images), EVALUATION_BATCH):
-        batch = torch.from_numpy(images[first : first + EVALUATION_BATCH])
-        inputs = classifier.normalised(batch.to(device)).contiguous(memory_format=torch.channels_last)
+    for inputs in inputs_of(classifier, images, device):
         penultimate = network.features(inputs)
         features.append(penultimate.float().cpu())
         logits.append(network.head(penultimate).float().cpu())

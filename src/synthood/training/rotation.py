@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthood.training.heads import Batch, Companions, Term
+from synthood.training.heads import Batch, Companions, Seen, Term
 from synthood.training.losses import mean
 from synthood.training.method_settings import Rotation
 
@@ -12,7 +12,7 @@ from synthood.training.method_settings import Rotation
 class RotationPrediction(Term):
     """RotPred (arXiv 1906.12340, section 4): which of four quarter turns, by a layer of its own on the features.
 
-    Only the images as they are count for the classes. The layer plays no part in inference.
+    Only the images as they are count for the classes. The layer plays no part in the logits; `rotpred` reads it.
     """
 
     def __init__(self, settings: Rotation, features: int) -> None:
@@ -29,3 +29,9 @@ class RotationPrediction(Term):
         turns = torch.arange(4, device=logits.device).repeat_interleave(len(batch.features))
         each = F.cross_entropy(logits, turns, reduction="none").view(4, -1).mean(0)
         return {"rotation": self.settings.weight * mean(each, batch.weights)}
+
+    def output(self, seen: Seen) -> Tensor:
+        """Cross-entropy of each of the four turns [N,4], that of no turn first."""
+        turned = [seen.features_of(seen.inputs.rot90(turns, (2, 3))) for turns in (1, 2, 3)]
+        chances = torch.stack([self.layer(h).log_softmax(1) for h in (seen.features, *turned)], 1)
+        return -chances.diagonal(dim1=1, dim2=2)

@@ -252,3 +252,16 @@ class TrainSettings(Settings):
 
     recipe: RecipeSettings
     precision: Precision = "auto"
+
+
+class HeadSettings(Settings):
+    """The keys of a recipe whose heads detectors read: all that `extract` needs to know of it."""
+
+    rotation: Rotation | None = None
+    contrastive: Contrastive | None = None
+    virtual_outliers: VirtualOutliers | None = None
+
+    @classmethod
+    def of(cls, recipe: RecipeSettings | CheckpointRecipe) -> "HeadSettings":
+        """Those keys of a recipe; none of a checkpoint."""
+        return cls(**{key: getattr(recipe, key, None) for key in cls.model_fields})

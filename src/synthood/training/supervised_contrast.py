@@ -6,14 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthood.training.heads import Batch, Term
+from synthood.training.heads import Batch, Seen, Term
 from synthood.training.method_settings import Cider, Contrastive
 
 
 class SupervisedContrast(Term):
     """SupCon (arXiv 2004.11362) or CIDER (arXiv 2203.04450) beside cross-entropy, on one view of each image.
 
-    Detectors see the features before the projection head, as in both papers.
+    Detectors see the features before the projection head, as in both papers; `cider` alone reads the projection.
     """
 
     def __init__(self, settings: Contrastive, features: int, classes: int) -> None:
@@ -40,6 +40,10 @@ class SupervisedContrast(Term):
             "cider_compactness": settings.weight * near,
             "cider_dispersion": settings.weight * settings.dispersion * apart,
         }
+
+    def output(self, seen: Seen) -> Tensor:
+        """Points on the sphere [N,E]."""
+        return F.normalize(self.projection(seen.features))
 
 
 def supcon(points: Tensor, labels: Tensor, temperature: float) -> Tensor:

@@ -14,10 +14,8 @@ from synthood.training.method_settings import RegMixup
 from synthood.training.mixing import MixedBeside
 from synthood.training.model import Classifier
 from synthood.training.outlier_set import OutlierSet
-from synthood.training.rotation import RotationPrediction
+from synthood.training.reading import reading_terms
 from synthood.training.settings import RecipeSettings
-from synthood.training.supervised_contrast import SupervisedContrast
-from synthood.training.virtual_outliers import VirtualOutlierSynthesis
 
 
 def terms_of(
@@ -41,12 +39,7 @@ def terms_of(
         terms["regmixup"] = MixedBeside(recipe.mixing, classes, recipe.label_smoothing)
     if exposure is not None:
         terms["exposure"] = exposure
-    if recipe.rotation:
-        terms["rotation"] = RotationPrediction(recipe.rotation, features)
-    if recipe.contrastive:
-        terms["contrastive"] = SupervisedContrast(recipe.contrastive, features, classes)
-    if recipe.virtual_outliers:
-        terms["virtual_outliers"] = VirtualOutlierSynthesis(recipe.virtual_outliers, features, classes)
+    terms |= reading_terms(recipe, features, classes)
     return nn.ModuleDict({name: initialised(term, seed, name) for name, term in terms.items()})
 
 

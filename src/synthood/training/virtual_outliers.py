@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthood.training.heads import Batch, Term
+from synthood.training.heads import Batch, Seen, Term
 from synthood.training.method_settings import VirtualOutliers
 from synthood.training.pixel_augmentation import numpy_generator
 
@@ -14,7 +14,7 @@ class VirtualOutlierSynthesis(Term):
 
     Features of each class wait in a queue; once all queues are full and `start` of the steps are done, a Gaussian
     per class with one covariance gives the outliers. The network learns through the batch's own energies, its last
-    layer through both. Neither the weights of the energy nor the logistic layer play a part in inference.
+    layer through both. The weights of the energy and the logistic layer play no part in the logits; `vos` reads them.
     """
 
     passing = ("queue", "seen")
@@ -37,6 +37,10 @@ class VirtualOutlierSynthesis(Term):
         outliers = F.linear(virtual, batch.head.weight, batch.head.bias)
         loss = uncertainty(batch.logits, outliers, self.log_weights, self.logistic.weight[0, 0], self.logistic.bias[0])
         return {"virtual_outliers": settings.weight * loss}
+
+    def output(self, seen: Seen) -> Tensor:
+        """s log sum_k w_k exp(z_k) + b [N], the log odds that the image is ID (arXiv 2202.01197, eq. 5)."""
+        return self.logistic((seen.logits + self.log_weights).logsumexp(1, keepdim=True)).squeeze(1)
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from synthood.evaluation import detectors
 from synthood.evaluation import settings as kinds
 from synthood.evaluation.detectors import METHODS, neighbours
 from synthood.evaluation.features import Features, Reference
-from toy_features import CLASSES, EVERY, WIDTH, chosen, name_of, with_features
+from toy_features import CLASSES, EVERY, READING, WIDTH, chosen, name_of, with_features
 
 every = pytest.mark.parametrize("detector", EVERY, ids=name_of)
 FEW = settings(max_examples=4, deadline=None)
@@ -25,7 +25,7 @@ FEW = settings(max_examples=4, deadline=None)
 
 def test_every_kind_has_its_method_and_is_tested_here() -> None:
     union = get_args(get_args(kinds.Detector)[0])
-    assert set(METHODS) == set(union) - {kinds.Custom} == {type(detector) for detector in EVERY}
+    assert set(METHODS) == set(union) - {kinds.Custom} == {type(detector) for detector in [*EVERY, *READING]}
 
 
 @pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.__name__)

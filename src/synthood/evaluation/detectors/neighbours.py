@@ -59,8 +59,11 @@ def together(scores: Mapping[str, Score], x: Features) -> dict[str, Tensor]:
 
 def parts(x: Features, rows: int) -> list[Features]:
     """The samples, at most `rows` at once."""
-    pieces = zip(x.logits.split(rows), x.features.split(rows), x.labels.split(rows), strict=True)
-    return [Features(*piece) for piece in pieces]
+    chunks = [slice(first, first + rows) for first in range(0, len(x), rows)]
+    return [
+        Features(x.logits[c], x.features[c], x.labels[c], {name: output[c] for name, output in x.outputs.items()})
+        for c in chunks
+    ]
 
 
 def knn(reference: Reference, k: int = 50) -> Score:

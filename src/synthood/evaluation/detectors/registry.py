@@ -1,11 +1,20 @@
 """Every detector by its settings: how it is fitted, what it looks at, and the grid that OpenOOD searches."""
 
 from synthood.evaluation import settings as kinds
-from synthood.evaluation.detectors import distances, heads, histograms, logits, neighbours, rectifiers, subspaces
+from synthood.evaluation.detectors import (
+    distances,
+    heads,
+    histograms,
+    logits,
+    neighbours,
+    rectifiers,
+    subspaces,
+    trained,
+)
 from synthood.evaluation.detectors.base import Method
 from synthood.evaluation.hyperparameters import Hyperparameters
 
-LOGITS, FEATURES, HEAD = "logits", "features", "head"
+LOGITS, FEATURES, HEAD, OUTPUTS = "logits", "features", "head", "outputs"
 TRAIN, VAL = "train", "val"
 PRUNED = [65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0]
 CLIPPED = [85.0, 90.0, 95.0, 99.0]
@@ -65,4 +74,8 @@ METHODS: dict[type[Hyperparameters], Method] = {
     kinds.Cfood: Method(neighbours.cfood, (FEATURES,), (TRAIN,), paper="OpenOOD's CFOOD, 2025"),
     kinds.WeiPer: Method(histograms.weiper, (FEATURES, HEAD), (TRAIN,), paper="arXiv 2405.17164"),
     kinds.Nac: Method(histograms.nac, (LOGITS, FEATURES, HEAD), (TRAIN,), paper="arXiv 2306.02879"),
+    kinds.McDropout: Method(trained.mc_dropout, (FEATURES, HEAD), paper="Gal, Ghahramani, ICML 2016"),
+    kinds.RotPred: Method(trained.rotpred, (LOGITS, OUTPUTS), paper="arXiv 1906.12340"),
+    kinds.Vos: Method(trained.vos, (OUTPUTS,), paper="arXiv 2202.01197"),
+    kinds.Cider: Method(trained.cider, (OUTPUTS,), (TRAIN,), {"k": NEAREST}, paper="arXiv 2203.04450"),
 }

@@ -1,19 +1,30 @@
 """What the stages of evaluation and reporting read."""
 
+from synthood.config.detection import detectors_for
 from synthood.data.evidence import evidence
 from synthood.evaluation.settings import ScoreSettings
 from synthood.reporting.published import figures, read
 from synthood.reporting.settings import FigureSettings, PlotSettings, TabulateSettings
+from synthood.training.settings import HeadSettings
 from synthood.workflow.plan.paths import Paths, Wildcards
 
 
 class EvaluationPlan(Paths):
     """What the stages of evaluation and reporting read."""
 
+    def head_settings(self, wildcards: Wildcards) -> HeadSettings:
+        """What of a recipe says which trained heads detectors may read."""
+        return HeadSettings.of(self.config.recipes[wildcards.recipe])
+
+    def heads_read(self, wildcards: Wildcards) -> list[str]:
+        """What a recipe learned beside its model, where detectors may read it."""
+        run = self.run(wildcards.dataset, wildcards.recipe, wildcards.seed)
+        return [f"{run}/heads.safetensors"] if self.head_settings(wildcards) != HeadSettings() else []
+
     def score_settings(self, wildcards: Wildcards) -> ScoreSettings:
         dataset = self.config.datasets[wildcards.dataset]
         return ScoreSettings(
-            detectors=self.config.detectors,
+            detectors=detectors_for(self.config, wildcards.recipe),
             near=list(dataset.near),
             far=list(dataset.far),
             shifted=list(dataset.shifted),

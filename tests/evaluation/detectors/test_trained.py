@@ -1,0 +1,123 @@
+"""Detectors of trained heads' outputs and of dropout: their formulas, by hand."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from synthood import detectors as interface
+from synthood.errors import SynthoodError
+from synthood.evaluation.detectors import fit, together
+from synthood.evaluation.features import Features, Reference
+from synthood.evaluation.settings import Cider, Knn, McDropout, RotPred, Vos
+from toy_features import READING, chosen, name_of
+
+
+def drawn(*shape: int, seed: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def with_outputs(x: Features, seed: int) -> Features:
+    n = len(x)
+    outputs = {
+        "rotation": drawn(n, 4, seed=seed).abs(),
+        "virtual_outliers": drawn(n, seed=seed + 1),
+        "contrastive": F.normalize(drawn(n, 6, seed=seed + 2)),
+    }
+    return Features(x.logits, x.features, x.labels, outputs)
+
+
+@pytest.fixture
+def reading(reference: Reference) -> Reference:
+    parts = [with_outputs(x, seed) for x, seed in ((reference.train, 10), (reference.val, 20))]
+    return Reference(*parts, reference.weight, reference.bias)
+
+
+@pytest.mark.parametrize("detector", READING, ids=name_of)
+def test_each_sample_by_itself_and_in_rows_of_any_number(
+    detector, reading: Reference, near: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = with_outputs(near, 30)
+    score = fit(detector, reading)
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(1))
+    mixed = Features(
+        *(each[order] for each in (x.logits, x.features, x.labels)), {n: o[order] for n, o in x.outputs.items()}
+    )
+    torch.testing.assert_close(score(mixed), score(x)[order])
+    monkeypatch.setattr("synthood.evaluation.detectors.neighbours.ROWS", 7)
+    torch.testing.assert_close(together({"it": score}, x)["it"], score(x))
+    assert score(x).dtype == torch.float32
+
+
+def test_rotpred_is_the_divergence_from_uniform_minus_the_mean_loss_of_the_turns(reading: Reference) -> None:
+    p = torch.tensor([[0.7, 0.1, 0.1, 0.1], [0.25, 0.25, 0.25, 0.25]])
+    losses = torch.tensor([[0.1, 0.2, 0.3, 0.4], [1.0, 2.0, 3.0, 4.0]])
+    x = Features(p.log(), torch.zeros(2, 12), torch.zeros(2).long(), {"rotation": losses})
+    divergence = sum(0.25 * math.log2(0.25 / q) for q in (0.7, 0.1, 0.1, 0.1))
+    expected = [divergence - 0.25 / math.log(2), -2.5 / math.log(2)]
+    assert fit(RotPred(kind="rotpred"), reading)(x).tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_vos_is_its_head_s_output(reading: Reference, near: Features) -> None:
+    x = with_outputs(near, 30)
+    assert torch.equal(fit(Vos(kind="vos"), reading)(x), x.outputs["virtual_outliers"])
+
+
+def test_cider_is_knn_of_the_projections(reading: Reference, near: Features) -> None:
+    x = with_outputs(near, 30)
+
+    def projected(part: Features) -> Features:
+        return Features(part.logits, part.outputs["contrastive"], part.labels)
+
+    other = Reference(projected(reading.train), projected(reading.val), reading.weight, reading.bias)
+    expected = fit(Knn(kind="knn", k=7), other)(projected(x))
+    torch.testing.assert_close(fit(Cider(kind="cider", k=7), reading)(x), expected)
+    distances = torch.cdist(x.outputs["contrastive"], reading.train.outputs["contrastive"]).sort(1).values[:, 6]
+    torch.testing.assert_close(expected, -distances.square(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("detector", READING, ids=name_of)
+def test_features_without_the_output_name_the_recipe_s_key(detector, reference: Reference, near: Features) -> None:
+    with pytest.raises(SynthoodError, match=f"no output of a head `{detector.reads}`"):
+        fit(detector, reference)(near)
+
+
+def test_mc_dropout_approaches_the_expectation_over_all_masks(reference: Reference) -> None:
+    """Two units live: four masks, each with its probability."""
+    h = torch.zeros(1, 12)
+    h[0, :2] = torch.tensor([2.0, 1.0])
+    expected = torch.zeros(4)
+    for first, second in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        chance = (0.7 if first else 0.3) * (0.7 if second else 0.3)
+        kept = h * torch.tensor([[first, second, *[0] * 10]]) / 0.7
+        expected += chance * F.linear(kept, reference.weight, reference.bias).softmax(1)[0]
+    score = fit(McDropout(kind="mc-dropout", probability=0.3, passes=4000), reference)
+    x = Features(torch.zeros(1, 4), h, torch.zeros(1).long())
+    assert float(score(x)) == pytest.approx(float(expected.max()), abs=0.02)
+
+
+def test_mc_dropout_needs_a_probability(reference: Reference) -> None:
+    with pytest.raises(SynthoodError, match="probability is that of the recipe's dropout"):
+        fit(McDropout(kind="mc-dropout"), reference)
+
+
+def test_from_python_with_outputs(reading: Reference, near: Features) -> None:
+    def given(x: Features) -> tuple:
+        return x.logits, x.features, x.labels, x.outputs
+
+    x = with_outputs(near, 30)
+    head = (reading.weight, reading.bias)
+    detector = interface.fit("cider", given(reading.train), given(reading.val), head, k=3)
+    found = interface.score(detector, x.logits, x.features, x.outputs)
+    expected = fit(Cider(kind="cider", k=3), reading)(x)
+    assert found == pytest.approx(expected.numpy(), abs=1e-6)
+    with pytest.raises(SynthoodError, match="no output of a head `contrastive`"):
+        interface.score(detector, x.logits, x.features)
+
+
+def test_one_sample_is_chosen_alone(reading: Reference, near: Features) -> None:
+    score = fit(McDropout(kind="mc-dropout", probability=0.5), reading)
+    index = torch.tensor([5])
+    torch.testing.assert_close(score(chosen(near, index)), score(near)[index])

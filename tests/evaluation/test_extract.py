@@ -1,0 +1,91 @@
+"""Outputs of trained heads beside logits and features, from the model and heads that `train` wrote."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from synthood.common.tensors import write_tensors
+from synthood.errors import SynthoodError
+from synthood.evaluation.extract import extracted
+from synthood.evaluation.features import FeatureFolder, write_head, write_part
+from synthood.training.heads import learned
+from synthood.training.method_settings import Cider, Rotation, VirtualOutliers
+from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks import build
+from synthood.training.reading import read_terms, reading_terms
+from synthood.training.settings import HeadSettings, Network
+
+SETTINGS = HeadSettings(
+    rotation=Rotation(), contrastive=Cider(kind="cider", dimensions=5), virtual_outliers=VirtualOutliers(queue=4)
+)
+NETWORK = Network(name="resnet8", width=8)
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier(NETWORK, ["a", "b", "c"], [0.5] * 3, [0.25] * 3, build(NETWORK, 3, seed=1).eval())
+
+
+@pytest.fixture
+def heads(tmp_path: Path) -> Path:
+    """What train writes, with parameters that are not those of a new term."""
+    terms = torch.nn.ModuleDict(dict(reading_terms(SETTINGS, 32, 3)))
+    with torch.no_grad():
+        for parameter in terms.parameters():
+            parameter.add_(0.1)
+    arrays = {key: value.detach().numpy() for key, value in learned(terms).items()}
+    write_tensors(tmp_path / "heads.safetensors", arrays, {"terms": list(terms)})
+    return tmp_path / "heads.safetensors"
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
+LABELS = np.arange(7) % 3
+
+
+def test_outputs_are_those_of_the_trained_heads(classifier: Classifier, heads: Path) -> None:
+    terms = read_terms(heads, SETTINGS, 32, 3)
+    found = extracted(classifier, terms, IMAGES, LABELS, torch.device("cpu"))
+    logits, features = logits_and_features(classifier, IMAGES, torch.device("cpu"))
+    torch.testing.assert_close(found.logits, logits)
+    torch.testing.assert_close(found.features, features)
+    assert {name: tuple(output.shape) for name, output in found.outputs.items()} == {
+        "rotation": (7, 4),
+        "contrastive": (7, 5),
+        "virtual_outliers": (7,),
+    }
+    for turns in range(4):
+        turned = np.ascontiguousarray(np.rot90(IMAGES, turns, (1, 2)))
+        _, own = logits_and_features(classifier, turned, torch.device("cpu"))
+        loss = F.cross_entropy(terms["rotation"].layer(own), torch.full((7,), turns), reduction="none")
+        torch.testing.assert_close(found.outputs["rotation"][:, turns], loss.detach(), rtol=1e-4, atol=1e-5)
+    vos = terms["virtual_outliers"]
+    energy = (logits + vos.log_weights).exp().sum(1).log()
+    odds = vos.logistic.weight[0, 0] * energy + vos.logistic.bias[0]
+    torch.testing.assert_close(found.outputs["virtual_outliers"], odds.detach(), rtol=1e-4, atol=1e-5)
+    assert found.outputs["contrastive"].norm(dim=1).numpy() == pytest.approx(1, abs=1e-5)
+
+
+def test_outputs_come_back_from_the_folder(classifier: Classifier, heads: Path, tmp_path: Path) -> None:
+    found = extracted(classifier, read_terms(heads, SETTINGS, 32, 3), IMAGES, LABELS, torch.device("cpu"))
+    folder = tmp_path / "features"
+    folder.mkdir()
+    write_part(folder, "val", found)
+    write_head(folder, classifier.network.head.weight.detach(), classifier.network.head.bias.detach())
+    back = FeatureFolder(folder).part("val")
+    assert back.outputs.keys() == found.outputs.keys()
+    assert all(torch.equal(back.outputs[name], output) for name, output in found.outputs.items())
+
+
+def test_without_heads_there_are_no_outputs(classifier: Classifier) -> None:
+    assert extracted(classifier, {}, IMAGES, LABELS, torch.device("cpu")).outputs == {}
+
+
+def test_heads_of_another_recipe_are_told(heads: Path, tmp_path: Path) -> None:
+    with pytest.raises(SynthoodError, match="does not hold the head `contrastive`"):
+        read_terms(heads, SETTINGS.model_copy(update={"contrastive": Cider(kind="cider", dimensions=6)}), 32, 3)
+    write_tensors(tmp_path / "none.safetensors", {}, {"terms": []})
+    with pytest.raises(SynthoodError, match="does not hold the head `rotation`"):
+        read_terms(tmp_path / "none.safetensors", SETTINGS, 32, 3)
