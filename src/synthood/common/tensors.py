@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -10,6 +10,9 @@ from safetensors.numpy import save_file
 
 from synthood.common.artefact import verify
 from synthood.errors import SynthoodError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Arrays = dict[str, np.ndarray]
 
@@ -22,9 +25,18 @@ def write_tensors(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
 
 def read_tensors(path: Path, *names: str) -> tuple[Arrays, dict[str, Any]]:
     """Arrays (all, or those named) and header of a verified file; an error names a file that is not one of ours."""
+    return _opened(path, names, "numpy")
+
+
+def map_tensors(path: Path, *names: str) -> "dict[str, Tensor]":
+    """The same as torch's tensors that read the file's pages where they are touched, and share them."""
+    return _opened(path, names, "pt")[0]
+
+
+def _opened(path: Path, names: tuple[str, ...], framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     verify(path)
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(path, framework=framework) as file:
             metadata = file.metadata() or {}
             keys = set(file.keys())
             if "synthood" not in metadata or not set(names) <= keys:

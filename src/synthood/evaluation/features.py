@@ -1,6 +1,6 @@
 """Features of one model on all parts of a dataset: what detectors score, on disk and in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,12 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.common.artefact import verify
-from synthood.common.tensors import read_tensors, write_tensors
+from synthood.common.tensors import map_tensors, read_tensors, write_tensors
 from synthood.errors import SynthoodError
+from synthood.evaluation.moments import Moments, pieces
 
 HEAD = "head.safetensors"
 OUTPUT = "output."
 """Before the names of trained heads' outputs in a part's file."""
+BANK_ROWS = 1 << 14
+"""Of the bank that are compared at once."""
+KEPT = 1 << 30
+"""Bytes up to which a bank's directions are kept in memory."""
 TOLERANCE = 0.02
 """Of the largest logit: how far a head may be from the logits, for features or logits kept in half precision."""
 
@@ -47,9 +52,44 @@ class Reference:
     bias: Tensor
 
     @cached_property
-    def bank(self) -> Tensor:
-        """Training features over their norms [N,D], one tensor for all detectors."""
-        return F.normalize(self.train.features)
+    def moments(self) -> Moments:
+        """Means and covariances of the training features, shared by all detectors that are fitted on them."""
+        return Moments(self.train.features, self.train.labels)
+
+    @cached_property
+    def bank(self) -> "Bank":
+        """Directions of the training features, shared by all detectors that look for neighbours."""
+        return Bank(self.train.features)
+
+
+class Bank:
+    """Features [M,D] over their norms, in pieces: kept in memory where they are few, else made anew in each pass."""
+
+    def __init__(self, features: Tensor, rows: int = BANK_ROWS, kept: int = KEPT) -> None:
+        self.features, self.rows = features, rows
+        self.kept = F.normalize(features) if features.nbytes <= kept else None
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def pieces(self) -> Iterator[tuple[slice, Tensor]]:
+        """Places and directions of at most `rows` samples, in order."""
+        if self.kept is not None:
+            yield from pieces(self.kept, self.rows)
+            return
+        for place, rows in pieces(self.features, self.rows):
+            yield place, F.normalize(rows)
+
+    def at(self, index: Tensor) -> Tensor:
+        """Directions of some samples, in memory."""
+        return F.normalize(self.features[index])
+
+
+def parts(x: Features, rows: int | None = None) -> Iterator[Features]:
+    """The samples in order, at most `rows` at once."""
+    for place, features in pieces(x.features, rows):
+        outputs = {name: output[place] for name, output in x.outputs.items()}
+        yield Features(x.logits[place], features, x.labels[place], outputs)
 
 
 def checked(x: Features, where: Path | str) -> Features:
@@ -58,7 +98,7 @@ def checked(x: Features, where: Path | str) -> Features:
         raise SynthoodError(f"{where}: logits, features and labels differ in length or are empty")
     if not (x.logits.ndim == x.features.ndim == 2 and x.labels.ndim == 1):
         raise SynthoodError(f"{where}: expected logits [N,C], features [N,D] and labels [N], got other shapes")
-    if not (x.logits.isfinite().all() and x.features.isfinite().all()):
+    if not all(rows.isfinite().all() for values in (x.logits, x.features) for _, rows in pieces(values)):
         raise SynthoodError(f"{where}: logits or features are not finite; the model that made them is broken")
     for name, output in x.outputs.items():
         if len(output) != len(x.logits) or not output.isfinite().all():
@@ -113,7 +153,10 @@ def write_head(folder: Path, weight: Tensor, bias: Tensor) -> None:
 
 
 class FeatureFolder:
-    """The folder that `extract` writes; verified once, then read part by part."""
+    """The folder that `extract` writes; verified once, then read part by part.
+
+    Parts are mapped, not copied, so that a bank may be larger than memory; half precision is copied to single.
+    """
 
     def __init__(self, folder: Path) -> None:
         verify(folder)
@@ -122,12 +165,11 @@ class FeatureFolder:
     def part(self, part: str) -> Features:
         """Raises where logits, features and labels do not belong together or are not finite."""
         path = self.folder / f"{part}.safetensors"
-        arrays, _ = read_tensors(path)
-        if missing := {"logits", "features", "labels"} - set(arrays):
+        tensors = map_tensors(path)
+        if missing := {"logits", "features", "labels"} - set(tensors):
             raise SynthoodError(f"{path}: not a file that this stage reads ({', '.join(sorted(missing))} missing)")
-        found = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        outputs = {name.removeprefix(OUTPUT): array for name, array in found.items() if name.startswith(OUTPUT)}
-        return checked(Features(found["logits"], found["features"], found["labels"], outputs), path)
+        outputs = {name.removeprefix(OUTPUT): array for name, array in tensors.items() if name.startswith(OUTPUT)}
+        return checked(Features(tensors["logits"], tensors["features"], tensors["labels"], outputs), path)
 
     def reference(self) -> Reference:
         """Training and validation features with the head."""

@@ -5,7 +5,7 @@ import pytest
 import scipy.linalg
 import torch
 from scipy.special import logsumexp
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, spearmanr
 
 from synthood.evaluation.detectors import distances
 from synthood.evaluation.features import Features, Reference
@@ -68,14 +68,6 @@ def test_distances_do_not_know_the_units_scales(method: object, reference: Refer
     torch.testing.assert_close(method(other)(mapped(near)), method(reference)(near), rtol=1e-3, atol=1e-3)
 
 
-def test_pseudo_whitening_squares_to_pinvh() -> None:
-    factor = torch.randn(6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    covariance = factor @ factor.T
-    whitening = distances.pseudo_whitening(covariance)
-    expected = torch.from_numpy(scipy.linalg.pinvh(covariance.numpy()))
-    torch.testing.assert_close(whitening @ whitening.T, expected, rtol=1e-8, atol=1e-8)
-
-
 def test_gmm_is_scipys_density_on_principal_components(reference: Reference, near: Features) -> None:
     train, ridge = reference.train.features.double().numpy(), 0.01
     mean = train.mean(0)
@@ -89,3 +81,29 @@ def test_gmm_is_scipys_density_on_principal_components(reference: Reference, nea
         parts.append(np.log((labels == k).mean()) + density.logpdf(x))
     found = distances.gmm(reference, dimension=5, ridge=ridge)(near)
     assert found.numpy() == pytest.approx(logsumexp(parts, axis=0), rel=1e-4)
+
+
+def spread(count: int, seed: int, deviations: torch.Tensor, rotation: torch.Tensor) -> Features:
+    """Two classes; units that mix directions of very different deviations, in single precision."""
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 2
+    noise = torch.randn((count, len(deviations)), generator=random, dtype=torch.float64) * deviations
+    features = 3 + (noise + labels[:, None] * deviations) @ rotation
+    return Features(torch.zeros(count, 2), features.float(), labels)
+
+
+@pytest.mark.parametrize(("least", "single"), [(1e-3, True), (1e-5, False)])
+def test_directions_that_hardly_vary_keep_the_order(least: float, single: bool) -> None:
+    """Deviations over three and over five powers of ten: the latter take double precision."""
+    width = 24
+    rotation = torch.linalg.qr(
+        torch.randn((width, width), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    ).Q
+    deviations = torch.logspace(0, float(np.log10(least)), width, dtype=torch.float64)
+    train, x = (spread(count, seed, deviations, rotation) for count, seed in ((2000, 1), (500, 2)))
+    reference = Reference(train, train, torch.zeros(2, width), torch.zeros(2))
+    dtype = distances.ClassDistance(reference.moments).whitened.whitening.dtype
+    assert dtype == (torch.float32 if single else torch.float64)
+    found = distances.mds(reference)(x).double()
+    torch.testing.assert_close(found, mahalanobis(train, x), rtol=2e-3, atol=1e-2)
+    assert spearmanr(found, mahalanobis(train, x)).statistic >= 0.9999

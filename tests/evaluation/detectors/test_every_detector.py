@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -16,7 +17,7 @@ from synthood.errors import SynthoodError
 from synthood.evaluation import detectors
 from synthood.evaluation import settings as kinds
 from synthood.evaluation.detectors import METHODS, neighbours
-from synthood.evaluation.features import Features, Reference
+from synthood.evaluation.features import Bank, Features, Reference
 from toy_features import CLASSES, EVERY, READING, WIDTH, chosen, name_of, with_features
 
 every = pytest.mark.parametrize("detector", EVERY, ids=name_of)
@@ -236,13 +237,18 @@ def test_a_grid_is_no_detector_yet(reference: Reference) -> None:
 
 
 def test_together_is_each_alone(reference: Reference, near: Features, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In rows and chunks of odd sizes, with banks shared and not."""
+    """To the bit, in rows and pieces of odd sizes; and to rounding what it is in one piece."""
     scores = {name_of(detector): detectors.fit(detector, reference) for detector in EVERY}
-    scores["half"] = detectors.fit(kinds.NnGuide(kind="nnguide", k=5, share=0.5), reference)
-    alone = {name: score(near) for name, score in scores.items()}
-    monkeypatch.setattr(neighbours, "CHUNK", 400 * 37)
+    whole = {name: score(near) for name, score in scores.items()}
+    monkeypatch.setattr(neighbours, "CHUNK", 53 * 37)
     monkeypatch.setattr(neighbours, "ROWS", 61)
+    other = replace(reference)
+    vars(other)["bank"] = Bank(reference.train.features, rows=53)
+    scores = {name_of(detector): detectors.fit(detector, other) for detector in EVERY}
+    scores["half"] = detectors.fit(kinds.NnGuide(kind="nnguide", k=5, share=0.5), other)
     found = detectors.together(scores, near)
     assert list(found) == list(scores)
-    for name, expected in alone.items():
-        torch.testing.assert_close(found[name], expected, rtol=1e-5, atol=1e-5, msg=name)
+    for name, score in scores.items():
+        assert torch.equal(found[name], detectors.together({name: score}, near)[name]), name
+        if name in whole:
+            torch.testing.assert_close(found[name], whole[name], rtol=1e-5, atol=1e-5, msg=name)

@@ -7,14 +7,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthood.evaluation.detectors import neighbours
-from synthood.evaluation.features import Features, Reference
-from toy_features import WIDTH, chosen, with_features
+from synthood.evaluation.features import Bank, Features, Reference
+from toy_features import WIDTH, chosen, toy_reference, with_features
+
+THIRDS = [slice(0, 3), slice(3, 6), slice(6, 9)]
 
 
-@pytest.fixture
-def chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seven samples at once against the bank of 400."""
-    monkeypatch.setattr(neighbours, "CHUNK", 400 * 7)
+@pytest.fixture(params=[None, 0, 1 << 20], ids=["whole", "streamed", "pieces"])
+def pieced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Reference:
+    """Scored seven samples at once, against a bank of 400 in one piece, in pieces of 37, or in those made anew."""
+    monkeypatch.setattr(neighbours, "CHUNK", 37 * 7)
+    monkeypatch.setattr(neighbours, "STREAMED", 1)
+    toy = toy_reference()
+    if request.param is not None:
+        vars(toy)["bank"] = Bank(toy.train.features, rows=37, kept=request.param)
+    return toy
 
 
 def squared_distances(x: Features, bank: Features) -> torch.Tensor:
@@ -23,60 +30,58 @@ def squared_distances(x: Features, bank: Features) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("k", [1, 3, 400])
-def test_knn_by_brute_force(k: int, reference: Reference, near: Features, chunks: None) -> None:
-    expected = -squared_distances(near, reference.train).sort(1).values[:, k - 1]
-    found = neighbours.knn(reference, k)(near)
+def test_knn_by_brute_force(k: int, pieced: Reference, near: Features) -> None:
+    expected = -squared_distances(near, pieced.train).sort(1).values[:, k - 1]
+    found = neighbours.knn(pieced, k)(near)
     torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-5)
 
 
-def test_knn_of_the_bank_itself_is_zero(reference: Reference) -> None:
-    found = neighbours.knn(reference, 1)(reference.train)
+def test_knn_of_the_bank_itself_is_zero(pieced: Reference) -> None:
+    found = neighbours.knn(pieced, 1)(pieced.train)
     assert found.max() <= 0
     assert found.min() > -1e-5
 
 
-def test_knn_of_a_sample_without_direction_is_the_distance_to_the_origin(reference: Reference) -> None:
-    assert neighbours.knn(reference, 5)(with_features(torch.zeros(2, WIDTH), reference)).tolist() == [-1.0, -1.0]
+def test_knn_of_a_sample_without_direction_is_the_distance_to_the_origin(pieced: Reference) -> None:
+    assert neighbours.knn(pieced, 5)(with_features(torch.zeros(2, WIDTH), pieced)).tolist() == [-1.0, -1.0]
 
 
 @pytest.mark.parametrize("factor", [0.25, 16.0])
-def test_knn_looks_at_directions_alone(factor: float, reference: Reference, near: Features) -> None:
+def test_knn_looks_at_directions_alone(factor: float, pieced: Reference, near: Features) -> None:
     longer = Features(near.logits, near.features * factor, near.labels)
-    method = neighbours.knn(reference, 5)
+    method = neighbours.knn(pieced, 5)
     torch.testing.assert_close(method(longer), method(near), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(("k", "share"), [(1, 1.0), (7, 1.0), (7, 0.25)])
-def test_nnguide_by_brute_force(k: int, share: float, reference: Reference, near: Features, chunks: None) -> None:
-    bank = chosen(reference.train, torch.arange(0, 400, round(1 / share)))
+def test_nnguide_by_brute_force(k: int, share: float, pieced: Reference, near: Features) -> None:
+    bank = chosen(pieced.train, torch.arange(0, 400, round(1 / share)))
     cosines = 1 - squared_distances(near, bank) / 2
     scaled = (cosines * bank.logits.double().logsumexp(1)).sort(1, descending=True).values[:, :k]
     expected = scaled.mean(1) * near.logits.double().logsumexp(1)
-    found = neighbours.nnguide(reference, k, share)(near)
+    found = neighbours.nnguide(pieced, k, share)(near)
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("power", "threshold"), [(1.0, 0.03), (2.0, 0.3), (4.0, 0.0)])
-def test_relation_by_brute_force(
-    power: float, threshold: float, reference: Reference, near: Features, chunks: None
-) -> None:
-    cosines = (1 - squared_distances(near, reference.train) / 2).clamp(min=0)
-    edges = cosines * (near.logits.double().softmax(1) @ reference.train.logits.double().softmax(1).T)
+def test_relation_by_brute_force(power: float, threshold: float, pieced: Reference, near: Features) -> None:
+    cosines = (1 - squared_distances(near, pieced.train) / 2).clamp(min=0)
+    edges = cosines * (near.logits.double().softmax(1) @ pieced.train.logits.double().softmax(1).T)
     expected = torch.where(edges > threshold, edges**power, 0.0).sum(1)
-    found = neighbours.relation(reference, power, threshold)(near)
+    found = neighbours.relation(pieced, power, threshold)(near)
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_relation_leaves_opposite_directions_out(reference: Reference) -> None:
+def test_relation_leaves_opposite_directions_out(pieced: Reference) -> None:
     """Negative features, as a network without a last ReLU has them."""
-    opposite = with_features(-reference.train.features[:5] - 0.1, reference)
-    assert neighbours.relation(reference, 1.0, 0.0)(opposite).tolist() == [0.0] * 5
+    opposite = with_features(-pieced.train.features[:5] - 0.1, pieced)
+    assert neighbours.relation(pieced, 1.0, 0.0)(opposite).tolist() == [0.0] * 5
 
 
 @pytest.mark.parametrize(("share", "fraction"), [(1.0, 0.01), (1.0, 0.2), (0.25, 0.05)])
-def test_cfood_by_brute_force(share: float, fraction: float, reference: Reference, near: Features) -> None:
+def test_cfood_by_brute_force(share: float, fraction: float, pieced: Reference, near: Features) -> None:
     """For every neighbourhood in turn: which share of the bank has the sample among its nearest."""
-    bank = chosen(reference.train, torch.arange(0, 400, round(1 / share)))
+    bank = chosen(pieced.train, torch.arange(0, 400, round(1 / share)))
     count = len(bank.labels)
     own = squared_distances(bank, bank).sort(1).values
     distances = squared_distances(near, bank)
@@ -85,17 +90,31 @@ def test_cfood_by_brute_force(share: float, fraction: float, reference: Referenc
         rank = min(max(1, int(q * count)), count - 1)
         taken_in = (own[:, rank] >= distances - 1e-7).double().mean(1)
         expected[taken_in >= fraction - 1e-9] = q
-    found = neighbours.cfood(reference, share, fraction)(near).double()
+    found = neighbours.cfood(pieced, share, fraction)(near).double()
     assert ((found + expected).abs() > 2e-3).double().mean() < 0.01
 
 
 @pytest.mark.parametrize(("share", "rows"), [(1.0, 10), (0.5, 5), (0.34, 3), (0.01, 1)])
-def test_the_bank_is_spread_evenly(share: float, rows: int) -> None:
-    values = torch.arange(10)
-    found = neighbours.spread(values, share)
-    assert len(found) == rows
+def test_the_chosen_of_a_bank_are_spread_evenly(share: float, rows: int) -> None:
+    chosen = neighbours.Chosen(10, share)
+    found = chosen.index
+    assert len(chosen) == len(found) == rows
     assert found[0] == 0
     assert len(found.diff()) == 0 or found.diff().max() - found.diff().min() <= 1
+    assert [chosen.of(torch.arange(3)[None] + place.start, place)[0].tolist()[0] for place in THIRDS] == [
+        [i for i in range(place.start, place.stop) if i in found] for place in THIRDS
+    ]
+
+
+def test_a_small_bank_is_kept_and_a_large_one_is_not(pieced: Reference) -> None:
+    """Both give the same directions, piece by piece."""
+    features = pieced.train.features
+    assert Bank(features).kept is not None
+    streamed = Bank(features, rows=150, kept=features.nbytes - 1)
+    assert streamed.kept is None
+    assert [place.stop - place.start for place, _ in streamed.pieces()] == [150, 150, 100]
+    assert torch.equal(torch.cat([piece for _, piece in streamed.pieces()]), F.normalize(features))
+    assert torch.equal(streamed.at(torch.tensor([3, 399])), F.normalize(features)[[3, 399]])
 
 
 @settings(max_examples=60, deadline=None)

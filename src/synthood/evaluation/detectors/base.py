@@ -11,6 +11,7 @@ from torch import Tensor
 
 from synthood.errors import SynthoodError
 from synthood.evaluation.features import Features, Reference
+from synthood.evaluation.moments import pieces
 
 Score = Callable[[Features], Tensor]
 """Features of N samples to confidence float32 [N], larger for ID."""
@@ -60,7 +61,9 @@ def class_means(values: Tensor, labels: Tensor, predictions: Tensor, classes: in
     counted = labels.clone()
     right = torch.bincount(labels[labels == predictions], minlength=classes) > 0
     counted[right[labels] & (labels != predictions)] = classes
-    sums = values.new_zeros((classes + 1, values.shape[1]), dtype=torch.float64).index_add_(0, counted, values.double())
+    sums = values.new_zeros((classes + 1, values.shape[1]), dtype=torch.float64)
+    for place, rows in pieces(values):
+        sums.index_add_(0, counted[place], rows.double())
     counts = torch.bincount(counted, minlength=classes + 1)[:classes]
     if (counts == 0).any():
         raise SynthoodError(f"class {int((counts == 0).nonzero()[0])} has no training sample; train on every class")

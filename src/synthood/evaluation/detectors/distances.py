@@ -1,14 +1,18 @@
 """Detectors by Gaussian distances to class means."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from synthood.evaluation.detectors.base import Score, at_most
 from synthood.evaluation.features import Features, Reference
+from synthood.evaluation.moments import Moments, pieces, pseudo_whitening
 
 COMPONENTS = 50
+EVEN = 1e4
+"""How many times more than another a direction may be stretched in single precision."""
 
 
 def mds(reference: Reference) -> Score:
@@ -16,8 +20,8 @@ def mds(reference: Reference) -> Score:
 
     The pseudo-inverse drops null directions, as OpenOOD does; by whitening, so no [N,N] matrix appears.
     """
-    nearest = ClassDistance(reference.train)
-    return lambda x: -nearest(x.features.double()).float()
+    nearest = ClassDistance(reference.moments)
+    return lambda x: -nearest(x.features).float()
 
 
 def rmds(reference: Reference) -> Score:
@@ -25,32 +29,41 @@ def rmds(reference: Reference) -> Score:
 
     S_0 is the covariance of all training features; both with a pseudo-inverse, which keeps dead units out of it.
     """
-    nearest = ClassDistance(reference.train)
-    features = reference.train.features.double()
-    mean = features.mean(0)
-    centred = features - mean
-    whitening = pseudo_whitening(centred.T @ centred / len(centred))
+    nearest = ClassDistance(reference.moments)
+    whitened = Whitened(reference.moments.mean, pseudo_whitening(*reference.moments.components))
+    return lambda x: (whitened(x.features).square().sum(1) - nearest(x.features)).float()
 
-    def score(x: Features) -> Tensor:
-        own = x.features.double()
-        return (((own - mean) @ whitening).square().sum(1) - nearest(own)).float()
 
-    return score
+class Whitened:
+    """(h - mu) A [N,R] as float64, multiplied in the precision that A needs.
+
+    A product in single precision errs by a rounding of h - mu in every direction, as float32 features do, and A
+    stretches it: to no more than a thousandth of a standard deviation unless directions differ by more than `EVEN`.
+    """
+
+    def __init__(self, mean: Tensor, whitening: Tensor) -> None:
+        stretch = whitening.norm(dim=0)
+        kept = stretch > 0
+        even = bool(kept.any()) and float(stretch.max() / stretch[kept].min()) <= EVEN
+        self.whitening = whitening.to(torch.float32 if even else torch.float64)
+        self.mean = mean.to(self.whitening.dtype)
+
+    def __call__(self, features: Tensor) -> Tensor:
+        return ((features - self.mean) @ self.whitening).double()
 
 
 class ClassDistance:
     """Squared Mahalanobis distance of features [N,D] to the nearest class mean, with the tied covariance's S^+."""
 
-    def __init__(self, train: Features) -> None:
-        features, (classes, position) = train.features.double(), train.labels.unique(return_inverse=True)
-        sums = features.new_zeros((len(classes), features.shape[1])).index_add_(0, position, features)
-        means = sums / torch.bincount(position)[:, None]
-        centred = features - means[position]
-        self.whitening = pseudo_whitening(centred.T @ centred / len(centred))
-        self.anchors = means @ self.whitening
+    def __init__(self, moments: Moments) -> None:
+        self.whitened = Whitened(moments.mean, moments.within_whitening)
+        self.anchors = (moments.means - moments.mean) @ moments.within_whitening
+        self.lengths = self.anchors.square().sum(1)
 
     def __call__(self, features: Tensor) -> Tensor:
-        return torch.cdist(features @ self.whitening, self.anchors).square().amin(1)
+        own = self.whitened(features)
+        nearest = (self.lengths - 2 * own @ self.anchors.T).amin(1)
+        return (own.square().sum(1) + nearest).clamp(min=0)
 
 
 def gmm(reference: Reference, dimension: int | None = None, ridge: float = 1e-3) -> Score:
@@ -59,37 +72,46 @@ def gmm(reference: Reference, dimension: int | None = None, ridge: float = 1e-3)
     A component per class, so nothing is iterated; r is `ridge` times the mean variance, so that a class of few samples
     has a density too.
     """
-    train = reference.train
-    features, (classes, position) = train.features.double(), train.labels.unique(return_inverse=True)
-    width = features.shape[1]
+    moments, width = reference.moments, reference.train.features.shape[1]
     if dimension is not None:
         at_most("gmm: dimension", dimension, width, "the features'")
-    mean = features.mean(0)
-    _, vectors = torch.linalg.eigh((features - mean).T @ (features - mean) / len(features))
-    axes = vectors[:, width - (dimension or min(COMPONENTS, width)) :]
-    components = (features - mean) @ axes
-    floor = ridge * max(float(components.var(0, correction=0).mean()), torch.finfo(torch.float32).tiny)
-    parts = []
-    for index in range(len(classes)):
-        own = components[position == index]
-        centred = own - own.mean(0)
-        covariance = centred.T @ centred / len(own)
-        covariance.diagonal().add_(floor)
-        factor = torch.linalg.cholesky(covariance)
-        constant = math.log(len(own) / len(features)) - float(factor.diagonal().log().sum())
-        inverse = torch.linalg.solve_triangular(factor, torch.eye(len(factor), dtype=factor.dtype), upper=False)
-        parts.append((own.mean(0), inverse.T, constant - axes.shape[1] / 2 * math.log(2 * math.pi)))
+    variances, vectors = moments.components
+    kept = dimension or min(COMPONENTS, width)
+    axes = vectors[:, width - kept :]
+    project = Whitened(moments.mean, axes)
+    components = torch.cat([project(rows) for _, rows in pieces(reference.train.features)])
+    floor = ridge * max(float(variances[width - kept :].mean()), torch.finfo(torch.float32).tiny)
+    order = moments.position.argsort(stable=True)
+    densities = [
+        Density.of(own, len(own) / len(components), floor) for own in components[order].split(moments.counts.tolist())
+    ]
 
     def score(x: Features) -> Tensor:
-        z = (x.features.double() - mean) @ axes
-        densities = [constant - ((z - centre) @ inverse).square().sum(1) / 2 for centre, inverse, constant in parts]
-        return torch.stack(densities, 1).logsumexp(1).float()
+        z = project(x.features)
+        return torch.stack([density(z) for density in densities], 1).logsumexp(1).float()
 
     return score
 
 
-def pseudo_whitening(covariance: Tensor) -> Tensor:
-    """A with A A^T = S^+ for a symmetric S [D,D]; eigenvalues at rounding level count as zero, as in scipy's pinvh."""
-    values, vectors = torch.linalg.eigh(covariance)
-    threshold = values.abs().max() * len(values) * torch.finfo(values.dtype).eps
-    return vectors * torch.where(values > threshold, values.clamp(min=threshold).rsqrt(), 0.0)
+@dataclass(frozen=True)
+class Density:
+    """Log of a share times a Gaussian density, its covariance S = L L^T as L^-1."""
+
+    mean: Tensor
+    inverse: Tensor
+    constant: float
+
+    @classmethod
+    def of(cls, samples: Tensor, share: float, ridge: float) -> "Density":
+        """Fitted to samples [n,R], with `ridge` added to every variance."""
+        mean = samples.mean(0)
+        centred = samples - mean
+        covariance = centred.T @ centred / len(samples)
+        covariance.diagonal().add_(ridge)
+        factor = torch.linalg.cholesky(covariance)
+        inverse = torch.linalg.solve_triangular(factor, torch.eye(len(factor), dtype=factor.dtype), upper=False)
+        volume = float(factor.diagonal().log().sum()) + len(factor) / 2 * math.log(2 * math.pi)
+        return cls(mean, inverse, math.log(share) - volume)
+
+    def __call__(self, z: Tensor) -> Tensor:
+        return self.constant - ((z - self.mean) @ self.inverse.T).square().sum(1) / 2

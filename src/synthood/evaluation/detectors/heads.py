@@ -30,7 +30,7 @@ def she(reference: Reference) -> Score:
 
 def nci(reference: Reference, alpha: float = 1e-4) -> Score:
     """<w_c, h - mu> / ||h - mu|| + alpha ||h||_1, c the prediction (arXiv 2311.01479)."""
-    mean = reference.train.features.mean(0)
+    mean = reference.moments.mean.float()
 
     def score(x: Features) -> Tensor:
         centred = x.features - mean
@@ -45,7 +45,7 @@ def fdbd(reference: Reference, centred: bool = True) -> Score:
 
     Classes with equal weights have no boundary between them and add nothing.
     """
-    mean = reference.train.features.mean(0) * centred
+    mean = reference.moments.mean.float() if centred else reference.weight.new_zeros(reference.weight.shape[1])
     gaps = torch.cdist(reference.weight, reference.weight, compute_mode="donot_use_mm_for_euclid_dist")
     inverse = torch.where(gaps > 0, 1 / gaps.clamp(min=TINY), 0.0)
 

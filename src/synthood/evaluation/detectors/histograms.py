@@ -6,8 +6,7 @@ from torch import Tensor
 
 from synthood.common.seeds import generator
 from synthood.evaluation.detectors.base import Score
-from synthood.evaluation.detectors.neighbours import ROWS, parts
-from synthood.evaluation.features import Features, Reference
+from synthood.evaluation.features import Features, Reference, parts
 
 VALUES = 1 << 24
 """Perturbed logits that are held at once."""
@@ -72,7 +71,7 @@ def nac(reference: Reference, bins: int = 50, steepness: float = 100.0, enough: 
         states = (steepness * x.features * gradient).sigmoid()
         return (states * bins).long().clamp(max=bins - 1) + offsets
 
-    pieces = (cells(rows).flatten() for rows in parts(reference.train, ROWS))
+    pieces = (cells(rows).flatten() for rows in parts(reference.train))
     counts = torch.stack([torch.bincount(piece, minlength=width * bins) for piece in pieces]).sum(0)
     coverage = (counts / enough).clamp(max=1.0)
     return lambda x: coverage[cells(x)].mean(1)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from synthood.evaluation.detectors.base import TINY, Score, at_most, class_means
 from synthood.evaluation.features import Reference
+from synthood.evaluation.moments import pieces
 
 STEPS = 60
 """Halvings of a bracket that double precision can tell apart."""
@@ -104,7 +105,7 @@ def openmax(reference: Reference, alpha: int = 3, tail: int = 20) -> Score:
     train = reference.train
     predictions = train.logits.argmax(1)
     means = class_means(train.logits, train.labels, predictions, classes).float()
-    own = (train.logits - means[train.labels]).norm(dim=1)
+    own = torch.cat([(rows - means[train.labels[place]]).norm(dim=1) for place, rows in pieces(train.logits)])
     right = train.labels == predictions
     fitted = []
     for label in range(classes):

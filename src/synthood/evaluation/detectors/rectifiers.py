@@ -1,14 +1,16 @@
 """Detectors that change features, weights or logits first, and then take any score of logits."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors import logits
 from synthood.evaluation.detectors.base import OutOfRangeError, Score, at_percentile, head_logits
-from synthood.evaluation.features import Features, Reference
+from synthood.evaluation.features import Features, Reference, parts
 
 LOGIT_SCORES: dict[str, Callable[[Reference], Score]] = {
     "msp": logits.msp,
@@ -20,17 +22,20 @@ LOGIT_SCORES: dict[str, Callable[[Reference], Score]] = {
     "klm": logits.klm,
     "openmax": logits.openmax,
 }
-FITTED = ("temperature", "klm", "openmax")
+FITTED_ON_VAL, FITTED_ON_TRAIN = ("temperature", "klm"), ("openmax",)
 
 
 def rectified(change: Callable[[Features], Tensor], score: str, reference: Reference) -> Score:
     """`score` of the logits [N,C] that `change` makes, fitted on reference data changed alike."""
 
     def changed(x: Features) -> Features:
-        return Features(change(x), x.features, x.labels)
+        return replace(x, logits=change(x))
 
-    if score in FITTED:
-        reference = Reference(changed(reference.train), changed(reference.val), reference.weight, reference.bias)
+    if score in FITTED_ON_VAL:
+        reference = replace(reference, val=changed(reference.val))
+    if score in FITTED_ON_TRAIN:
+        logits = torch.cat([change(rows) for rows in parts(reference.train)])
+        reference = replace(reference, train=replace(reference.train, logits=logits))
     inner = LOGIT_SCORES[score](reference)
     return lambda x: inner(changed(x))
 
@@ -58,7 +63,8 @@ def ash(reference: Reference, variant: str = "b", percentile: float = 90.0, scor
     s1 sums all features, s2 the k largest (arXiv 2209.09858). Pooled features, so the default is
     OpenOOD's; pytorch-ood prunes 65 % and scales (s).
     """
-    non_negative(reference.train.features, "ash")
+    for rows in parts(reference.train):
+        non_negative(rows.features, "ash")
     keep = kept(reference.weight.shape[1], percentile)
 
     def change(x: Features) -> Tensor:
@@ -76,7 +82,8 @@ def ash(reference: Reference, variant: str = "b", percentile: float = 90.0, scor
 
 def scale(reference: Reference, percentile: float = 85.0, score: str = "energy") -> Score:
     """Logits of h exp(s1 / s2), s1 the sum of all features and s2 of the largest (arXiv 2310.00227)."""
-    non_negative(reference.train.features, "scale")
+    for rows in parts(reference.train):
+        non_negative(rows.features, "scale")
     keep = kept(reference.weight.shape[1], percentile)
 
     def change(x: Features) -> Tensor:
@@ -99,7 +106,7 @@ def lts(reference: Reference, share: float = 0.05, score: str = "energy") -> Sco
 
 def dice(reference: Reference, percentile: float = 90.0, score: str = "energy") -> Score:
     """Logits with the weights whose mean contribution W_cd mean(h_d) is above a percentile (arXiv 2111.09805)."""
-    contribution = reference.weight * reference.train.features.mean(0)
+    contribution = reference.weight * reference.moments.mean.float()
     sparse = reference.weight * (contribution > at_percentile(contribution, percentile))
     return rectified(lambda x: F.linear(x.features, sparse, reference.bias), score, reference)
 

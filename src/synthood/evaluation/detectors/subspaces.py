@@ -1,12 +1,15 @@
 """Detectors by how much of a feature lies outside the space that training features span."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.evaluation.detectors.base import OutOfRangeError, Score, head_logits
-from synthood.evaluation.detectors.distances import pseudo_whitening
+from synthood.evaluation.detectors.distances import Whitened
 from synthood.evaluation.features import Features, Reference
+from synthood.evaluation.moments import add_products, mirrored, pieces, pseudo_whitening
 
 SMALLEST = 1e-12
 
@@ -15,15 +18,13 @@ class Outside:
     """Norm [N] of (h - u) N: u = -W^+ b, N the minor eigenvectors of the training features around u."""
 
     def __init__(self, reference: Reference, dimension: int, name: str) -> None:
-        features = reference.train.features.double()
-        width = features.shape[1]
+        width = reference.train.features.shape[1]
         if dimension >= width:
             raise OutOfRangeError(
                 f"{name}: dimension {dimension} must be below the features' {width}; set it in detectors"
             )
         origin = -torch.linalg.pinv(reference.weight.double()) @ reference.bias.double()
-        centred = features - origin
-        _, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
+        _, vectors = torch.linalg.eigh(reference.moments.around(origin))
         self.origin, self.minor = origin.float(), vectors[:, : width - dimension].float()
 
     def __call__(self, features: Tensor) -> Tensor:
@@ -42,8 +43,8 @@ def vim(reference: Reference, dimension: int = 256) -> Score:
     alpha is the mean largest logit over the mean norm on training data; 0 where these have nothing outside.
     """
     outside = Outside(reference, dimension, "vim")
-    mean = float(outside(reference.train.features).double().mean())
-    alpha = float(reference.train.logits.double().amax(1).mean()) / mean if mean > 0 else 0.0
+    mean = average(outside, reference.train.features)
+    alpha = average(lambda logits: logits.amax(1), reference.train.logits) / mean if mean > 0 else 0.0
     return lambda x: x.logits.logsumexp(1) - alpha * outside(x.features)
 
 
@@ -52,15 +53,23 @@ def pnml(reference: Reference) -> Score:
 
     g = k / (1 + k), k = z^T (Z^T Z)^+ z with z = h / ||h||, Z the training features' z, and p the head's softmax of z.
     """
-    train = F.normalize(reference.train.features.double())
-    whitening = pseudo_whitening(train.T @ train)
+    width = reference.train.features.shape[1]
+    sums = torch.zeros((width, width), dtype=torch.float64)
+    for _, rows in pieces(reference.train.features):
+        add_products(sums, F.normalize(rows.double()))
+    whitened = Whitened(sums.new_zeros(width), pseudo_whitening(*torch.linalg.eigh(mirrored(sums))))
     classes = torch.tensor(float(reference.weight.shape[0]), dtype=torch.float64)
 
     def score(x: Features) -> Tensor:
-        z = F.normalize(x.features.double())
-        outside = (z @ whitening).square().sum(1, keepdim=True)
-        p = head_logits(z.float(), reference).double().softmax(1).clamp(SMALLEST, 1 - SMALLEST)
+        z = F.normalize(x.features)
+        outside = whitened(z).square().sum(1, keepdim=True)
+        p = head_logits(z, reference).double().softmax(1).clamp(SMALLEST, 1 - SMALLEST)
         regret = p / (p + (1 - p) * p.pow(outside / (1 + outside)))
         return -(regret.sum(1).log() / classes.log()).float()
 
     return score
+
+
+def average(of: Callable[[Tensor], Tensor], values: Tensor) -> float:
+    """Mean over the rows [N] of what `of` gives each."""
+    return sum(float(of(rows).double().sum()) for _, rows in pieces(values)) / len(values)

@@ -1,0 +1,104 @@
+"""Means and covariances of a bank of features, in pieces, so that a memory-mapped bank is never copied."""
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+ROWS = 1 << 12
+"""Samples that are held at once: copies of their features stay near the processor's caches."""
+BLOCKS = 8
+"""Strips of a symmetric product, of which what lies above the diagonal is not computed."""
+STRIP = 128
+"""Their least width: thinner ones take longer than what they spare."""
+
+
+class Moments:
+    """Means and covariances (divided by N) of features [N,D] in float64, each made when first asked for.
+
+    Two passes, the second around the classes' means: sums of raw squares would lose the directions in which training
+    features hardly vary, and these matter most to a distance.
+    """
+
+    def __init__(self, features: Tensor, labels: Tensor) -> None:
+        self.features = features
+        self.classes, self.position = labels.unique(return_inverse=True)
+        self.counts = torch.bincount(self.position, minlength=len(self.classes))
+
+    @cached_property
+    def means(self) -> Tensor:
+        """Of each class that has a sample [K,D]."""
+        sums = torch.zeros((len(self.classes), self.features.shape[1]), dtype=torch.float64)
+        for place, rows in pieces(self.features):
+            sums.index_add_(0, self.position[place], rows.double())
+        return sums / self.counts[:, None]
+
+    @cached_property
+    def mean(self) -> Tensor:
+        """Of all samples [D]."""
+        return self.shares @ self.means
+
+    @property
+    def shares(self) -> Tensor:
+        """Of the samples in each class [K]."""
+        return self.counts.double() / len(self.position)
+
+    @cached_property
+    def within(self) -> Tensor:
+        """Covariance around the class means [D,D]."""
+        sums = self.means.new_zeros((self.means.shape[1],) * 2)
+        for place, rows in pieces(self.features):
+            add_products(sums, rows.double().sub_(self.means[self.position[place]]))
+        return mirrored(sums) / len(self.position)
+
+    @cached_property
+    def total(self) -> Tensor:
+        """Covariance around the mean of all [D,D]; a sum of what is never negative, so nothing cancels."""
+        return self.around(self.mean)
+
+    def around(self, origin: Tensor) -> Tensor:
+        """Second moment about any point [D,D]."""
+        away = (self.means - origin) * self.shares.sqrt()[:, None]
+        return self.within + away.T @ away
+
+    @cached_property
+    def within_whitening(self) -> Tensor:
+        return pseudo_whitening(*torch.linalg.eigh(self.within))
+
+    @cached_property
+    def components(self) -> tuple[Tensor, Tensor]:
+        """Variances [D], ascending, and principal directions [D,D] of all samples."""
+        values, vectors = torch.linalg.eigh(self.total)
+        return values, vectors
+
+
+def pieces(values: Tensor, rows: int | None = None) -> Iterator[tuple[slice, Tensor]]:
+    """Places and values of at most `rows` rows (`ROWS` by default), in order."""
+    step = rows or ROWS
+    for start in range(0, len(values), step):
+        place = slice(start, min(start + step, len(values)))
+        yield place, values[place]
+
+
+def add_products(sums: Tensor, rows: Tensor) -> None:
+    """Adds rows^T rows [D,D] to the lower triangle of `sums`; above the diagonal some of it, too."""
+    width = rows.shape[1]
+    step = max(STRIP, -(-width // BLOCKS))
+    for start in range(0, width, step):
+        strip = slice(start, min(start + step, width))
+        sums[start:, strip].addmm_(rows[:, start:].T, rows[:, strip])
+
+
+def mirrored(sums: Tensor) -> Tensor:
+    """The symmetric matrix of which the lower triangle is given."""
+    return sums.tril() + sums.tril(-1).T
+
+
+def pseudo_whitening(values: Tensor, vectors: Tensor) -> Tensor:
+    """A with A A^T = S^+ for a symmetric S [D,D] of these eigenvalues and -vectors.
+
+    Eigenvalues at rounding level count as zero, as in scipy's pinvh.
+    """
+    threshold = values.abs().max() * len(values) * torch.finfo(values.dtype).eps
+    return vectors * torch.where(values > threshold, values.clamp(min=threshold).rsqrt(), 0.0)
