@@ -23,11 +23,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from synthood.detectors import KINDS
+from synthood import detectors
 from synthood.evaluation.detectors import fit, together
 from synthood.evaluation.features import FeatureFolder, Features, write_head, write_part
 
 WHOLE, GIBIBYTES = 1_281_167, 8.0
+KINDS = {name: kind for name, kind in detectors.KINDS.items() if kind.reads is None}
+"""Detectors of features alone."""
 EVERY_SECONDS = 0.02
 SHARED = ("knn", "nnguide", "relation", "cfood")
 

@@ -33,7 +33,7 @@ import torch.nn.functional as F
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from synthood.detectors import KINDS
+from synthood import detectors
 from synthood.evaluation.detectors import METHODS, Score, together
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.hyperparameters import Hyperparameters
@@ -46,8 +46,24 @@ from synthood.training.networks import build
 from synthood.training.settings import Network
 
 MINUTES, GIBIBYTES = 10.0, 6.0
-CLOSED = ("msp", "mls", "energy", "entropy", "gen", "gradnorm", "react", "ash", "scale", "lts", "dice", "she", "nci")
-CLOSED += ("fdbd",)
+KINDS = {name: kind for name, kind in detectors.KINDS.items() if kind.reads is None}
+"""Detectors of features alone."""
+CLOSED: tuple[str, ...] = (
+    "msp",
+    "mls",
+    "energy",
+    "entropy",
+    "gen",
+    "gradnorm",
+    "react",
+    "ash",
+    "scale",
+    "lts",
+    "dice",
+    "she",
+    "nci",
+    "fdbd",
+)
 NEIGHBOURS = ("knn", "nnguide", "relation", "cfood")
 OTHERWISE = ("temperature", "vra")
 """Where pytorch-ood does something else, as docs/detectors.md says."""
@@ -227,12 +243,12 @@ def resampling(resamples: int, ids: int, oods: int) -> tuple[float, float]:
     random = np.random.default_rng(0)
     inside, outside = random.normal(1, 1, ids), random.normal(0, 1, oods)
 
-    def drawn() -> list[Any]:
+    def drawn() -> tuple[Any, Any]:
         fresh = Resamples(resamples)
-        return [fresh.weights("test", ids), fresh.weights("ood", oods)]
+        return fresh.weights("test", ids), fresh.weights("ood", oods)
 
-    drawing, weights = seconds(drawn)
-    return drawing, seconds(lambda: Resampling(inside, outside).metrics(*weights, OOD_METRICS))[0]
+    drawing, (id_weights, ood_weights) = seconds(drawn)
+    return drawing, seconds(lambda: Resampling(inside, outside).metrics(id_weights, ood_weights, OOD_METRICS))[0]
 
 
 def load() -> str:
