@@ -1,9 +1,12 @@
 """Every detector without a workflow: `from synthood.detectors import fit, score`.
 
-    detector = fit("knn", train, val, head, k=50)
+    train, val = (features_of(model, "fc", batches) for batches in (train_loader, val_loader))
+    detector = fit("knn", train, val, head_of(model, "fc"), k=50)
+    logits, features, _ = features_of(model, "fc", images)
     confidence = score(detector, logits, features)
 
-Confidence is larger for in-distribution samples. `names()` lists the detectors.
+`model` is any torch module and "fc" the name of its last linear layer. Confidence is larger for in-distribution
+samples. `names()` lists the detectors.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +25,10 @@ from synthood.errors import SynthoodError
 from synthood.evaluation.detectors import METHODS, Score, together
 from synthood.evaluation.features import Features, Reference, checked, checked_reference
 from synthood.evaluation.hyperparameters import Hyperparameters
+from synthood.evaluation.modules import features_of, head_of
 from synthood.evaluation.search import Validation, fitted
+
+__all__ = ["FittedDetector", "features_of", "fit", "head_of", "names", "score"]
 
 Part = Sequence[Any]
 """Logits [N,C], features [N,D] and labels [N] of the same samples, as arrays or tensors.

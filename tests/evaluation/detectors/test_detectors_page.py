@@ -6,9 +6,11 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
+from torch import nn
 
 from checkouts import PROJECT
 from synthood.evaluation.detectors import METHODS, fit
+from synthood.evaluation.detectors.neighbours import knn
 from synthood.evaluation.features import Reference
 from synthood.evaluation.settings import Custom
 from toy_features import part
@@ -16,6 +18,7 @@ from toy_features import part
 TEXT = (PROJECT / "docs" / "detectors.md").read_text()
 LINES = [line.split("|") for line in TEXT.splitlines() if line.startswith("| `")]
 ROWS = {cells[1].strip(" `"): cells for cells in LINES}
+PARTS = ("train", "val")
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -42,13 +45,18 @@ def test_a_row_has_the_paper_hyperparameters_and_grid(kind: type) -> None:
 
 
 def test_the_python_example_runs(reference: Reference) -> None:
+    """With a model that is a rectifier and a head."""
+    model = nn.Module()
+    model.fc = nn.Linear(*reversed(reference.weight.shape))
+    model.fc.weight.data, model.fc.bias.data = reference.weight, reference.bias
+    model.forward = lambda x: model.fc(x.relu())
     ood = part(80, 8, reference.weight, reference.bias, far=1.0)
-    given = {name: tuple(vars(getattr(reference, name)).values()) for name in ("train", "val")}
-    given |= {"head": (reference.weight, reference.bias), "ood": tuple(vars(ood).values())}
-    values = given | {"logits": ood.logits, "features": ood.features, "print": lambda table: None}
+    values = {"model": model, "images": ood.features, "print": lambda table: None, "ood_loader": [ood.features]}
+    values |= {f"{name}_loader": [(x.features, x.labels)] for name, x in vars(reference).items() if name in PARTS}
     exec(BLOCKS[1], values)
     assert isinstance(values["searched"].search, pd.DataFrame)
-    assert values["confidence"].shape == (80,)
+    expected = knn(reference)(ood).numpy()
+    assert values["confidence"] == pytest.approx(expected, rel=1e-4, abs=1e-5)
     assert values["confidence"].dtype == np.float32
 
 
