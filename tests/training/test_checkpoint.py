@@ -1,5 +1,6 @@
 """State dicts of other code: renamed, checked, and the same function afterwards."""
 
+import hashlib
 import pickle
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import torchvision
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
+from synthood.common.artefact import read_provenance
 from synthood.common.images import ImageSet, write_images
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
@@ -231,5 +234,70 @@ def test_the_stage_writes_what_train_writes(
     assert "validation accuracy 0.7500" in capsys.readouterr().out
     model = Classifier.load(outputs[0])
     assert (model.classes, model.mean, model.settings) == (CLASSES, MEAN, PADDED)
+    assert read_provenance(outputs[0])["weights_sha256"] == hashlib.sha256((tmp_path / "a.pt").read_bytes()).hexdigest()
     assert outputs[1].read_text() == "epoch,learning_rate,loss,accuracy,val_accuracy\n"
     assert read_tensors(outputs[2]) == ({}, {"terms": []})
+
+
+def random_state(other: nn.Module) -> dict[str, Tensor]:
+    """The keys of a network outside, with random statistics."""
+    random = torch.Generator().manual_seed(2)
+    return {
+        key: 0.3 * (0.5 + torch.rand(value.shape, generator=random)) if value.is_floating_point() else value
+        for key, value in other.state_dict().items()
+    }
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_torchvisions_networks_are_read_by_their_keys(name: str, tmp_path: Path) -> None:
+    other = getattr(torchvision.models, name)(weights=None, num_classes=3).eval()
+    state = random_state(other)
+    for key, value in state.items():
+        if key.endswith("weight") and value.ndim == 4:
+            state[key] = value / value[0].numel() * 4
+    other.load_state_dict(state)
+    torch.save(state, tmp_path / "a.pt")
+    settings = Network.model_validate({"name": name, "width": 64, "stem": 224})
+    found = imported(recipe(tmp_path / "a.pt", settings), CLASSES).network
+    images = torch.randn((2, 3, 32, 32), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = other(images)
+        assert expected.std() > 0
+        torch.testing.assert_close(found(images), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_public_wide_networks_are_read_by_their_keys(tmp_path: Path) -> None:
+    """Those of the public code are `block1.layer.0.bn1` and so on, and `bn1` is after the blocks."""
+    settings = Network(name="wrn-40-2", width=8)
+    made = build(settings, len(CLASSES), seed=3)
+    parts = {
+        "norm1": "bn1",
+        "convolution1": "conv1",
+        "norm2": "bn2",
+        "convolution2": "conv2",
+        "projection": "convShortcut",
+    }
+    state, ours = {}, random_state(made)
+    for key, value in ours.items():
+        first, *rest = key.split(".")
+        if first == "stages" and int(rest[0]) < 18:
+            stage, index = divmod(int(rest[0]), 6)
+            key = ".".join([f"block{stage + 1}.layer.{index}", parts[rest[1]], *rest[2:]])
+        elif first == "stages":
+            key = ".".join(["bn1", *rest[1:]])
+        else:
+            key = ".".join([{"stem": "conv1", "head": "fc"}[first], rest[-1]])
+        state[key] = value
+    assert {"conv1.weight", "block2.layer.0.convShortcut.weight", "bn1.running_var", "fc.bias"} <= state.keys()
+    torch.save({f"module.{key}": value for key, value in state.items()}, tmp_path / "a.pt")
+    found = imported(recipe(tmp_path / "a.pt", settings), CLASSES).network.state_dict()
+    assert all(torch.equal(found[key], value) for key, value in ours.items())
+
+
+def test_another_digest_is_told(tmp_path: Path) -> None:
+    torch.save(foreign(PADDED), tmp_path / "a.pt")
+    digest = hashlib.sha256((tmp_path / "a.pt").read_bytes()).hexdigest()
+    right = recipe(tmp_path / "a.pt", PADDED).model_copy(update={"sha256": digest})
+    imported(right, CLASSES)
+    with pytest.raises(SynthoodError, match=rf"a\.pt: has SHA-256 {digest}, not `sha256` ffff"):
+        imported(right.model_copy(update={"sha256": "f" * 64}), CLASSES)

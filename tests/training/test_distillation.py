@@ -1,5 +1,7 @@
 """Distillation of logits and features: its losses by formula, its gradients, and a teacher left alone."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,10 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthood.training.distillation import Distillation, adapter
+from synthood.errors import SynthoodError
+from synthood.training.distillation import Distillation, adapter, load_teacher
 from synthood.training.heads import Batch, initialised
 from synthood.training.losses import cosine_distance
 from synthood.training.model import Classifier
+from synthood.training.network_settings import TimmNetwork
 from synthood.training.networks import ResNet, build
 from synthood.training.settings import Network, Teacher
 
@@ -181,3 +185,56 @@ def test_cosine_distance_by_hand_with_its_target_held() -> None:
     assert target.grad is None
     assert found.grad is not None
     torch.testing.assert_close(found.grad, torch.tensor([[0.0, 0.0], [0.0, -1 / 6], [0.0, 0.0]]))
+
+
+def test_a_teacher_of_another_normalisation_sees_the_same_pixels(student: ResNet, teacher: Classifier) -> None:
+    """The loss is that of pixels normalised by the teacher's own mean and deviation."""
+    pixels = torch.rand((COUNT, 8, 8, 3), generator=torch.Generator().manual_seed(4))
+    ours = Classifier(Network(name="resnet8", width=8), CLASSES, [0.1, 0.2, 0.3], [0.3, 0.2, 0.1], student)
+    settings = Teacher(recipe="t", logit_weight=1.0)
+    inputs, theirs = (c.normalised((255 * pixels).round().to(torch.uint8)) for c in (ours, teacher))
+    term = Distillation(settings, teacher, 32, ours)
+    assert term.state_dict().keys().isdisjoint({"scale", "shift"})
+    torch.testing.assert_close(term.seen(inputs), theirs, atol=1e-6, rtol=1e-6)
+    batch = batch_of(student, inputs)
+    expected = kl(teacher.network(theirs), batch.logits)
+    assert term(batch)["logit_distillation"].item() == pytest.approx(expected, rel=1e-3)
+    same = Distillation(settings, teacher, 32, replace(ours, mean=teacher.mean, deviation=teacher.deviation))
+    assert same.seen(inputs) is inputs
+
+
+def test_a_teacher_of_another_size_of_images_resizes_them(student: ResNet) -> None:
+    settings = Network(name="resnet8", width=8, image_size=16)
+    network = build(settings, 3, seed=1)
+    network(images(9))
+    teacher = Classifier(settings, CLASSES, [0.5] * 3, [0.25] * 3, network.eval())
+    batch = batch_of(student)
+    enlarged = F.interpolate(batch.inputs, (16, 16), mode="bilinear", align_corners=False)
+    expected = kl(teacher.network(enlarged), batch.logits)
+    assert term_of(teacher, logit_weight=1)(batch)["logit_distillation"].item() == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("classes", "told"),
+    [
+        (["cat", "dog", "yak"], r"classes are cat, dog, yak \(3 in all\), the student's cat, dog, owl \(3 in all\)"),
+        (["dog", "cat", "owl"], r"classes are dog, cat, owl .* of the same classes in the same order"),
+        ([f"c{i}" for i in range(9)], r"classes are c0, c1, c2, c3, \.\.\. \(9 in all\)"),
+    ],
+)
+def test_a_teacher_of_other_classes_is_refused(classes: list[str], told: str, student: ResNet, tmp_path: Path) -> None:
+    settings = Network(name="resnet8", width=8)
+    network = build(settings, len(classes), seed=0)
+    Classifier(settings, classes, [0.5] * 3, [0.25] * 3, network).save(tmp_path / "model.safetensors")
+    own = Classifier(settings, CLASSES, [0.5] * 3, [0.25] * 3, student)
+    with pytest.raises(SynthoodError, match=told):
+        load_teacher(tmp_path / "model.safetensors", own, torch.device("cpu"))
+
+
+def test_a_teacher_that_takes_another_resolution_is_told(student: ResNet) -> None:
+    settings = TimmNetwork(name="timm/test_vit")
+    teacher = Classifier(settings, CLASSES, [0.5] * 3, [0.25] * 3, build(settings, 3, seed=0))
+    with pytest.raises(
+        SynthoodError, match=r"test_vit: takes images of 160 x 160 pixels, got 8 x 8; set network\.image"
+    ):
+        term_of(teacher, logit_weight=1)(batch_of(student))

@@ -2,13 +2,16 @@
 
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+from PIL import Image
 from pydantic import ValidationError
 from torch import nn
 
+from synthood.training.image_network import Resize
 from synthood.training.networks import BLOCKS, BasicBlock, Padded, build
 from synthood.training.settings import Network
 
@@ -128,6 +131,24 @@ def test_logits_are_the_head_of_the_features() -> None:
     torch.testing.assert_close(network(images), features @ network.head.weight.T + network.head.bias)
     pooled = network.stages(network.stem(images)).flatten(2).mean(2)
     torch.testing.assert_close(features, pooled)
+
+
+def test_resizing_comes_first_and_moves_no_key() -> None:
+    plain, larger = (build(Network(name="resnet8", width=8, image_size=side), 3, seed=0).eval() for side in (None, 16))
+    assert plain.state_dict().keys() == larger.state_dict().keys()
+    images = torch.randn((2, 3, 8, 8), generator=torch.Generator().manual_seed(0))
+    enlarged = F.interpolate(images, (16, 16), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(larger.features(images), plain.features(enlarged))
+    torch.testing.assert_close(larger.features(enlarged), plain.features(enlarged))
+
+
+@pytest.mark.parametrize(("side", "to"), [(32, 224), (9, 4)])
+def test_resizing_is_pillows(side: int, to: int) -> None:
+    """To the rounding of Pillow's eight bits."""
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    expected = np.asarray(Image.fromarray(pixels).resize((to, to), Image.Resampling.BILINEAR))
+    found = Resize(to)(torch.from_numpy(pixels).permute(2, 0, 1)[None].float())[0].permute(1, 2, 0).numpy()
+    assert np.abs(found - expected).max() <= 1.01
 
 
 def test_block_without_convolutions_is_its_shortcut() -> None:

@@ -16,7 +16,7 @@ from synthood.training.fit import History, learning_rate, train
 from synthood.training.model import Classifier
 from synthood.training.networks import build
 from synthood.training.settings import Network, TrainSettings
-from synthood.training.stability import WayBack, WeightAverage, finite, optimizer_of
+from synthood.training.stability import WayBack, WeightAverage, finite, optimizer_of, set_rate
 
 CPU = torch.device("cpu")
 SMALL = Network(name="resnet8", width=8)
@@ -192,6 +192,23 @@ def test_adamw_by_hand() -> None:
     optimizer.step()
     expected = before * (1 - 0.01 * 0.5) - 0.01 * torch.tensor([1.0, -1.0])
     torch.testing.assert_close(network.head.bias.detach(), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_the_last_layer_may_have_a_rate_of_its_own(kind: str) -> None:
+    """Every parameter is in one group, and the rates keep their ratio on a schedule."""
+    network = build(SMALL, 2, seed=0)
+    optimizer = optimizer_of(network, kind, 0.1, 0.9, 0.0, last_layer=0.4)
+    set_rate(optimizer, 0.05)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.05, pytest.approx(0.2)]
+    head, grouped = list(network.head.parameters()), [group["params"] for group in optimizer.param_groups]
+    assert [id(p) for p in grouped[1]] == [id(p) for p in head]
+    assert {id(p) for group in grouped for p in group} == {id(p) for p in network.parameters()}
+    assert sum(map(len, grouped)) == len(list(network.parameters()))
+    plain = optimizer_of(network, kind, 0.1, 0.9, 0.0)
+    set_rate(plain, 0.05)
+    assert [group["lr"] for group in plain.param_groups] == [0.05]
+    assert "factor" not in plain.param_groups[0]
 
 
 def test_adamw_learns(trainer: Trainer) -> None:

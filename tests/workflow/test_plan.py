@@ -509,3 +509,17 @@ def test_precision_reaches_what_computes(raw, plan):
     changed = changed_jobs(plan, at("precision", "float32", raw))
     assert {job[0] for job in changed} == {"fit", "train"}
     assert ("train", "ce") in changed
+
+
+def test_a_file_that_training_starts_from_is_watched(raw, tmp_path):
+    """Its state is part of the job's settings, and of no other's; without it the plan stands."""
+    weights = tmp_path / "weights.pt"
+    network = {"name": "timm/test_vit", "pretrained": str(weights), "image_size": 32}
+    changed = at("recipes/judge", {**raw["recipes"]["ce"], "network": network}, raw)
+    states = [changed.train_settings(wild(recipe="judge")).pretrained_state]
+    for content in (b"a", b"bc"):
+        weights.write_bytes(content)
+        states.append(changed.train_settings(wild(recipe="judge")).pretrained_state)
+    assert states[0] == ""
+    assert len(set(states)) == 3
+    assert changed.train_settings(wild(recipe="ce")).canonical().find("pretrained") == -1

@@ -97,7 +97,11 @@ def _options(expected: Any) -> list[Any]:
 
 
 def _tags(option: Any) -> tuple[Any, ...]:
-    if not (isinstance(option, type) and issubclass(option, BaseModel)) or "kind" not in option.model_fields:
+    if not (isinstance(option, type) and issubclass(option, BaseModel)):
+        return ()
+    if tag := getattr(option, "union_tag", None):
+        return (tag,)
+    if "kind" not in option.model_fields:
         return ()
     annotation = option.model_fields["kind"].annotation
     return get_args(annotation) if get_origin(annotation) is Literal else ()

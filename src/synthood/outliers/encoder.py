@@ -16,9 +16,11 @@ from synthood.errors import SynthoodError
 from synthood.outliers.settings import EncoderSettings
 from synthood.training.augment import augmented
 from synthood.training.batches import Composition
+from synthood.training.image_network import ImageNetwork
 from synthood.training.model import EVALUATION_BATCH, ImageModel, channel_statistics
-from synthood.training.networks import ResNet, build
-from synthood.training.settings import Network
+from synthood.training.network_settings import network_described
+from synthood.training.networks import build
+from synthood.training.pretrained import initial
 
 FINAL_SHARE = 0.01
 """Learning rate at the end of the cosine, as a share of the first."""
@@ -27,7 +29,7 @@ FINAL_SHARE = 0.01
 class TextAligned(nn.Module):
     """A residual network whose output [N,D] lies in the space of the anchors [C,D]."""
 
-    def __init__(self, network: ResNet, anchors: Tensor) -> None:
+    def __init__(self, network: ImageNetwork, anchors: Tensor) -> None:
         super().__init__()
         self.network = network
         self.register_buffer("anchors", anchors)
@@ -61,7 +63,7 @@ class Encoder(ImageModel):
     @classmethod
     def load(cls, path: Path) -> "Encoder":
         arrays, header = read_tensors(path)
-        settings = Network.model_validate(header["network"])
+        settings = network_described(header["network"])
         anchors = torch.from_numpy(arrays["anchors"])
         module = TextAligned(build(settings, anchors.shape[1], seed=0), anchors)
         module.load_state_dict({key: torch.from_numpy(array) for key, array in arrays.items()})
@@ -78,8 +80,8 @@ def fit_encoder(images: ImageSet, anchors: Tensor, settings: EncoderSettings, re
             f"{len(anchors)} class words have embeddings, but the images have {len(images.classes)} classes"
         )
     mean, deviation = channel_statistics(images.images)
-    network = build(settings.network, anchors.shape[1], derived_seed(settings.seed, "encoder"))
-    encoder = Encoder(settings.network, images.classes, mean, deviation, TextAligned(network, anchors))
+    network = initial(settings.network, anchors.shape[1], derived_seed(settings.seed, "encoder"))
+    encoder = Encoder(settings.network.architecture, images.classes, mean, deviation, TextAligned(network, anchors))
     pixels, labels = torch.from_numpy(images.images), torch.from_numpy(images.labels)
     composition = Composition(len(images), 0, settings.batch_size, settings.batch_size, settings.seed)
     total = settings.epochs * composition.steps_per_epoch

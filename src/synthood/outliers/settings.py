@@ -7,13 +7,14 @@ from pydantic import BeforeValidator, Field
 
 from synthood.common.settings import Count, Name, Positive, Seed, Settings
 from synthood.generators.diffusion_settings import StableDiffusionSample
-from synthood.training.settings import Augmentation, Network
+from synthood.training.network_settings import AnyNetwork
+from synthood.training.settings import Augmentation
 
 
 class EncoderSettings(Settings):
     """The text-aligned encoder: images to the space of the class words' token embeddings."""
 
-    network: Network
+    network: AnyNetwork
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: Positive = 0.1

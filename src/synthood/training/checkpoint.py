@@ -11,18 +11,33 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from synthood.common.artefact import sha256
 from synthood.errors import SynthoodError
+from synthood.training.image_network import ImageNetwork
 from synthood.training.model import Classifier
-from synthood.training.networks import BLOCKS, build
+from synthood.training.network_settings import AnyNetwork
+from synthood.training.networks import BLOCKS, WIDENING, build
 from synthood.training.settings import CheckpointRecipe
+from synthood.training.timm_network import TimmClassifier
 
 State = dict[str, Tensor]
 CONTAINERS = ("state_dict", "model_state_dict", "model", "network", "net")
 """Where a checkpoint with more in it than weights keeps them."""
 PREFIXES = ("module", "model", "network", "net", "backbone")
 """What wrappers such as DataParallel put before every key."""
-PARTS = {"conv1": "convolution1", "bn1": "norm1", "conv2": "convolution2", "bn2": "norm2", "downsample": "shortcut"}
+PARTS = {
+    "conv1": "convolution1",
+    "bn1": "norm1",
+    "conv2": "convolution2",
+    "bn2": "norm2",
+    "conv3": "convolution3",
+    "bn3": "norm3",
+    "downsample": "shortcut",
+    "convShortcut": "projection",
+}
 STEM = {"conv1": "stem.0", "bn1": "stem.1", "fc": "head", "linear": "head", "classifier": "head"}
+BLOCK = re.compile(r"(?:layer(\d)|block(\d)\.layer)\.(\d+)\.([^.]+)\.(.+)")
+"""Of torchvision's and the public CIFAR ResNets, and of the public wide networks."""
 COUNTER = "num_batches_tracked"
 SHOWN = 4
 
@@ -30,23 +45,32 @@ SHOWN = 4
 def imported(recipe: CheckpointRecipe, classes: list[str]) -> Classifier:
     """The classifier of a checkpoint, for a data set's classes in their order.
 
-    Knows the keys of torchvision's, OpenOOD's and the public CIFAR ResNets and of our own files. Raises SynthoodError
-    where weights are missing, unknown, of another shape or not finite.
+    Knows the keys of torchvision's, OpenOOD's and the public CIFAR ResNets, of the public wide networks, of timm, and
+    of our own files. Raises SynthoodError where weights are missing, unknown, of another shape or not finite.
     """
     network = build(recipe.network, len(classes), seed=0)
-    expected = network.state_dict()
-    state = renamed(read_state(Path(recipe.path)), BLOCKS[recipe.network.name])
-    # Counters of batches, which old files lack, decide nothing; the initial ones stay.
-    state = {key: value for key, value in state.items() if not key.endswith(COUNTER)}
-    state |= {key: value for key, value in expected.items() if key.endswith(COUNTER)}
-    check(state, expected, recipe.path)
-    network.load_state_dict(state)
+    state = read_state(Path(recipe.path), recipe.sha256)
+    load_state(network, renamed(state, network, recipe.network), recipe.path)
     return Classifier(recipe.network, classes, recipe.mean, recipe.deviation, network.eval())
 
 
-def read_state(path: Path) -> State:
+def load_state(network: ImageNetwork, state: State, where: str) -> None:
+    """Puts a state by our keys into a network; raises where it does not fit."""
+    expected = network.state_dict()
+    # Counters of batches, which old files lack, decide nothing; the initial ones stay.
+    state = {key: value for key, value in state.items() if not key.endswith(COUNTER)}
+    state |= {key: value for key, value in expected.items() if key.endswith(COUNTER)}
+    check(state, expected, where)
+    network.load_state_dict(state)
+
+
+def read_state(path: Path, digest: str | None = None) -> State:
     """Tensors by key from safetensors or torch's format, of which no more than tensors is unpickled."""
     try:
+        if digest is not None and (found := sha256(path)) != digest:
+            raise SynthoodError(
+                f"{path}: has SHA-256 {found}, not `sha256` {digest}; get the file again, or mend the key"
+            )
         if path.suffix == ".safetensors":
             return dict(load_file(path))
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
@@ -73,21 +97,37 @@ def first_line(error: Exception) -> str:
     return str(error).partition("\n")[0].rstrip(". ")
 
 
-def renamed(state: State, blocks: list[int]) -> State:
+def renamed(state: State, network: ImageNetwork, settings: AnyNetwork) -> State:
     """The same with our keys; a key that is not known stays."""
     while any(all(key.startswith(f"{prefix}.") for key in state) for prefix in PREFIXES):
         state = {key.partition(".")[2]: value for key, value in state.items()}
-    return {our_key(key, blocks): value for key, value in state.items()}
+    if {key.partition(".")[0] for key in state} <= {name for name, _ in network.named_children()}:
+        return state
+    if isinstance(network, TimmClassifier):
+        return {timm_key(key, network.classifier): value for key, value in state.items()}
+    blocks = BLOCKS[settings.name]
+    return {our_key(key, blocks, settings.name in WIDENING): value for key, value in state.items()}
 
 
-def our_key(key: str, blocks: list[int]) -> str:
-    """`layer2.0.conv1.weight` as `stages.3.convolution1.weight` where the first stage has three blocks."""
-    found = re.fullmatch(r"layer(\d)\.(\d+)\.([^.]+)\.(.+)", key)
-    if found:
-        stage, index, part, rest = found.groups()
-        return f"stages.{sum(blocks[: int(stage) - 1]) + int(index)}.{PARTS.get(part, part)}.{rest}"
+def our_key(key: str, blocks: list[int], wide: bool = False) -> str:
+    """`layer2.0.conv1.weight` as `stages.3.convolution1.weight` where the first stage has three blocks.
+
+    A wide network's own `bn1` comes after the blocks.
+    """
+    if found := BLOCK.fullmatch(key):
+        layer, block, index, part, rest = found.groups()
+        before = sum(blocks[: int(layer or block) - 1])
+        return f"stages.{before + int(index)}.{PARTS.get(part, part)}.{rest}"
     first, _, rest = key.partition(".")
+    if wide and first == "bn1":
+        return f"stages.{sum(blocks)}.{rest}"
     return f"{STEM[first]}.{rest}" if first in STEM else key
+
+
+def timm_key(key: str, classifier: str) -> str:
+    """timm's key as ours, which sets the classifier apart."""
+    place, _, last = key.rpartition(".")
+    return f"head.{last}" if place == classifier else f"model.{key}"
 
 
 def check(state: State, expected: State, where: str) -> None:
@@ -99,7 +139,9 @@ def check(state: State, expected: State, where: str) -> None:
     for key, value in state.items():
         if value.shape != expected[key].shape:
             shapes = f"{list(value.shape)}, the network's {list(expected[key].shape)}"
-            raise SynthoodError(f"{where}: {key} has shape {shapes}; mend network.name, network.width or the classes")
+            raise SynthoodError(
+                f"{where}: {key} has shape {shapes}; mend network.name, its width or image_size, or the classes"
+            )
         if value.is_floating_point() and not value.isfinite().all():
             raise SynthoodError(f"{where}: {key} is not finite; the checkpoint is broken")
 

@@ -22,12 +22,12 @@ from synthood.training.losses import cross_entropy
 from synthood.training.method_settings import CutMix, Mixup
 from synthood.training.mixing import mixed
 from synthood.training.model import Classifier, channel_statistics, logits_and_features
-from synthood.training.networks import build
 from synthood.training.normalisation import compared
 from synthood.training.outlier_set import OutlierSet
 from synthood.training.pixel_augmentation import PixelAugmentation
+from synthood.training.pretrained import initial
 from synthood.training.settings import RecipeSettings, TrainSettings
-from synthood.training.stability import WayBack, WeightAverage, finite, optimizer_of
+from synthood.training.stability import WayBack, WeightAverage, finite, optimizer_of, set_rate
 from synthood.training.terms import terms_of
 
 History = list[dict[str, float]]
@@ -64,8 +64,8 @@ def train(
     recipe = settings.recipe
     check_inputs(recipe, real, validation, synthetic, warm_start, teacher_model, outliers, exposed)
     mean, deviation = channel_statistics(real.images)
-    network = build(recipe.network, len(real.classes), derived_seed(seed, "network")).to(device)
-    classifier = Classifier(recipe.network, real.classes, mean, deviation, network)
+    network = initial(recipe.network, len(real.classes), derived_seed(seed, "network")).to(device)
+    classifier = Classifier(recipe.network.architecture, real.classes, mean, deviation, network)
     if warm_start is not None:
         load_weights(classifier, warm_start)
     height, width = real.images.shape[1:3]
@@ -79,7 +79,14 @@ def train(
 
     images, labels = pooled(real, synthetic if recipe.real_per_batch < recipe.batch_size else None, device)
     composition = Composition(len(real), len(images) - len(real), recipe.batch_size, recipe.real_per_batch, seed)
-    optimizer = optimizer_of(network, recipe.optimizer, recipe.learning_rate, recipe.momentum, recipe.weight_decay)
+    optimizer = optimizer_of(
+        network,
+        recipe.optimizer,
+        recipe.learning_rate,
+        recipe.momentum,
+        recipe.weight_decay,
+        recipe.last_layer_learning_rate,
+    )
     state: dict[str, Stateful] = {"network": network, "optimizer": optimizer}
     optimizers: list[torch.optim.Optimizer] = [optimizer]
     if terms.state_dict():
@@ -100,7 +107,7 @@ def train(
 
     def learned(step: int, chosen: Tensor, rate: float) -> tuple[dict[str, float], float]:
         """One step on the chosen rows: the losses by name, and the batch's accuracy."""
-        optimizer.param_groups[0]["lr"] = rate
+        set_rate(optimizer, rate)
         inputs = prepared(images[chosen], generator(seed, "augmentation", step))
         targets = labels[chosen]
         if isinstance(recipe.mixing, CutMix | Mixup):

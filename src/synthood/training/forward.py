@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from synthood.common.arithmetic import autocast
 from synthood.training.heads import Companions, Term
-from synthood.training.networks import ResNet
+from synthood.training.image_network import ImageNetwork
 from synthood.training.normalisation import training_logits
 from synthood.training.settings import RecipeSettings
 
@@ -20,7 +20,7 @@ def companions(terms: nn.ModuleDict, inputs: Tensor, labels: Tensor, random: tor
 
 
 def forward(
-    network: ResNet,
+    network: ImageNetwork,
     inputs: Tensor,
     beside: Mapping[str, Companions],
     recipe: RecipeSettings,

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from synthood.common import stage
+from synthood.common.artefact import sha256
 from synthood.common.devices import set_threads
 from synthood.common.images import read_images
 from synthood.common.tensors import write_tensors
@@ -26,7 +27,8 @@ def main(command_line: Sequence[str] | None = None) -> None:
         classifier = imported(recipe, validation.classes)
         logits, _ = logits_and_features(classifier, validation.images, torch.device("cpu"))
         accuracy = float((logits.argmax(1).numpy() == validation.labels).mean())
-        job.facts |= {"raw": arguments.raw, "val_accuracy": round(accuracy, 6)}
+        digest = sha256(Path(recipe.path))
+        job.facts |= {"raw": arguments.raw, "weights_sha256": digest, "val_accuracy": round(accuracy, 6)}
         model, curves, heads = arguments.output
         with job.writing(curves) as path:
             path.write_text(HISTORY)

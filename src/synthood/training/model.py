@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from synthood.common.encoded import EncodedImages
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
-from synthood.training.networks import ResNet, build
-from synthood.training.settings import Network
+from synthood.training.image_network import ImageNetwork
+from synthood.training.network_settings import AnyNetwork, network_described
+from synthood.training.networks import build
 
 EVALUATION_BATCH = 512
 
@@ -21,7 +22,7 @@ EVALUATION_BATCH = 512
 class ImageModel:
     """A network's settings with its class names and the mean and deviation of its input channels, in [0,1]."""
 
-    settings: Network
+    settings: AnyNetwork
     classes: list[str]
     mean: list[float]
     deviation: list[float]
@@ -35,8 +36,7 @@ class ImageModel:
     def write(self, path: Path, module: nn.Module) -> None:
         """Writes the module's weights with what is needed to use them."""
         header = {
-            # The usual stem goes unsaid, as in files from before there were others.
-            "network": self.settings.model_dump(mode="json", exclude={"stem"} if self.settings.stem == 32 else None),
+            "network": self.settings.described(),
             "classes": self.classes,
             "mean": self.mean,
             "deviation": self.deviation,
@@ -49,7 +49,7 @@ class ImageModel:
 class Classifier(ImageModel):
     """A network that gives logits of its classes."""
 
-    network: ResNet
+    network: ImageNetwork
 
     def save(self, path: Path) -> None:
         self.write(path, self.network)
@@ -58,7 +58,7 @@ class Classifier(ImageModel):
     def load(cls, path: Path) -> "Classifier":
         """Reads a model; a state that does not fit its network is an error."""
         arrays, header = read_tensors(path)
-        settings = Network.model_validate(header["network"])
+        settings = network_described(header["network"])
         network = build(settings, len(header["classes"]), seed=0)
         state = {key: torch.from_numpy(array) for key, array in arrays.items()}
         wrong = sorted(set(state) ^ set(network.state_dict()))

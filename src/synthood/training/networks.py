@@ -1,10 +1,14 @@
 """Residual networks, with penultimate features and the last Linear at hand."""
 
+from collections import OrderedDict
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthood.training.settings import Network
+from synthood.training.image_network import ImageNetwork, Resize
+from synthood.training.network_settings import AnyNetwork, Network
+from synthood.training.timm_network import TimmClassifier
 
 BLOCKS = {
     "resnet8": [1, 1, 1],
@@ -95,7 +99,7 @@ class WideBlock(nn.Module):
         return out + (x if self.projection is None else self.projection(begun))
 
 
-class ResNet(nn.Module):
+class ResNet(ImageNetwork):
     """Images float32 [N,3,H,W] to logits [N,C]; `features` gives the penultimate [N,D]."""
 
     def __init__(self, settings: Network, classes: int) -> None:
@@ -124,10 +128,6 @@ class ResNet(nn.Module):
         pooled: Tensor = self.stages(self.stem(images)).mean((2, 3))
         return pooled
 
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.features(images))
-        return logits
-
 
 def stem(settings: Network) -> nn.Sequential:
     """What comes before the blocks; wide networks normalise in their first block instead."""
@@ -138,12 +138,14 @@ def stem(settings: Network) -> nn.Sequential:
         layers += [nn.BatchNorm2d(width), nn.ReLU()]
     if side == 224:
         layers.append(nn.MaxPool2d(3, 2, 1))
-    return nn.Sequential(*layers)
+    # By name, so that resizing, which has no weights, does not move the weights' names.
+    named: list[tuple[str, nn.Module]] = [("resize", Resize(settings.image_size))] if settings.image_size else []
+    return nn.Sequential(OrderedDict([*named, *((str(index), layer) for index, layer in enumerate(layers))]))
 
 
-def build(settings: Network, classes: int, seed: int) -> ResNet:
+def build(settings: AnyNetwork, classes: int, seed: int) -> ImageNetwork:
     """The network of a recipe, initialised from the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = ResNet(settings, classes)
+        network = ResNet(settings, classes) if isinstance(settings, Network) else TimmClassifier(settings, classes)
     return network.to(memory_format=torch.channels_last)

@@ -18,30 +18,8 @@ from synthood.training.method_settings import (
     Rotation,
     VirtualOutliers,
 )
-
-
-class Network(Settings):
-    """A residual network of the CIFAR kind; `width` is the first stage's.
-
-    Below 8 channels oneDNN's backward pass of a strided 1x1 convolution writes out of bounds (torch 2.15).
-    """
-
-    name: Literal["resnet8", "resnet14", "resnet20", "resnet18", "resnet34", "resnet50", "wrn-40-2"]
-    width: Annotated[int, Field(ge=8)] = 16
-    shortcut: Annotated[
-        Literal["projected", "padded"],
-        Field(description="where the shape changes: a 1x1 convolution, or every second pixel and channels of zeros"),
-    ] = "projected"
-    stem: Annotated[
-        Literal[32, 64, 224],
-        Field(description="side of the images: 3x3; 3x3 of stride 2; 7x7 of stride 2 and max-pooling"),
-    ] = 32
-
-    @model_validator(mode="after")
-    def _wide_and_bottleneck(self) -> "Network":
-        if self.shortcut == "padded" and self.name in ("resnet50", "wrn-40-2"):
-            raise ValueError(f"shortcut padded goes with basic blocks alone, which {self.name} does not have")
-        return self
+from synthood.training.network_settings import AnyNetwork, Sha256, TimmNetwork
+from synthood.training.network_settings import Network as Network
 
 
 class Augmentation(Settings):
@@ -128,10 +106,13 @@ class RecipeSettings(Settings):
     """One way of training; `like: other` takes another's keys first and is resolved before this model."""
 
     kind: Literal["train"] = "train"
-    network: Network
+    network: AnyNetwork
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: Positive
+    last_layer_learning_rate: Annotated[
+        Positive | None, Field(description="of the network's last layer, on the same schedule; learning_rate's if null")
+    ] = None
     final_learning_rate: Annotated[float, Field(ge=0)] = 1e-6
     warmup: Annotated[Fraction, Field(description="share of the steps with rising learning rate")] = 0.0
     optimizer: Literal["sgd", "adamw"] = "sgd"
@@ -221,7 +202,8 @@ class CheckpointRecipe(Settings):
 
     kind: Literal["checkpoint"]
     path: Annotated[str, Field(min_length=1, description="{seed} in it stands for the seed; without, one for all")]
-    network: Network
+    sha256: Sha256 | None = None
+    network: AnyNetwork
     mean: Annotated[list[Fraction], Field(min_length=3, max_length=3)]
     deviation: Annotated[list[Positive], Field(min_length=3, max_length=3)]
 
@@ -232,6 +214,14 @@ class CheckpointRecipe(Settings):
         if "{" in left or "}" in left:
             raise ValueError(f"{path!r} has braces around something else than {{seed}}")
         return path
+
+    @model_validator(mode="after")
+    def _weights_of_one_place(self) -> "CheckpointRecipe":
+        if isinstance(self.network, TimmNetwork) and self.network.pretrained:
+            raise ValueError("network.pretrained is for recipes that are trained; here `path` holds the weights")
+        if self.sha256 and "{seed}" in self.path:
+            raise ValueError("sha256 is of one file, but path has {seed} in it")
+        return self
 
     def of_seed(self, seed: int | str) -> "CheckpointRecipe":
         """The same with the seed in the path."""
@@ -252,6 +242,7 @@ class TrainSettings(Settings):
 
     recipe: RecipeSettings
     precision: Precision = "auto"
+    pretrained_state: Annotated[str, Field(description="of the file that training starts from, when planned")] = ""
 
 
 class HeadSettings(Settings):

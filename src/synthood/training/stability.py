@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from synthood.common.iterate import Stateful
-from synthood.training.networks import ResNet
+from synthood.training.image_network import ImageNetwork
 
 
 class WeightAverage:
@@ -18,7 +17,7 @@ class WeightAverage:
     After step t the decay is min(decay, (1 + t) / (10 + t)), so that the start is soon forgotten.
     """
 
-    def __init__(self, network: ResNet, decay: float) -> None:
+    def __init__(self, network: ImageNetwork, decay: float) -> None:
         self.network, self.decay = network, decay
         self.average = copy.deepcopy(network).requires_grad_(False)
 
@@ -77,11 +76,23 @@ def finite(values: Mapping[str, float]) -> bool:
 
 
 def optimizer_of(
-    network: nn.Module, kind: str, rate: float, momentum: float, weight_decay: float
+    network: ImageNetwork, kind: str, rate: float, momentum: float, weight_decay: float, last_layer: float | None = None
 ) -> torch.optim.Optimizer:
-    """SGD with Nesterov's momentum, or AdamW with `momentum` as its first beta."""
+    """SGD with Nesterov's momentum, or AdamW with `momentum` as its first beta.
+
+    A rate of the last layer's own stands as a `factor` of the others' in its group, for whoever sets rates.
+    """
+    parameters: Any = network.parameters()
+    if last_layer is not None:
+        own = {id(parameter) for parameter in network.head.parameters()}
+        others = [parameter for parameter in network.parameters() if id(parameter) not in own]
+        parameters = [{"params": others}, {"params": list(network.head.parameters()), "factor": last_layer / rate}]
     if kind == "adamw":
-        return torch.optim.AdamW(network.parameters(), rate, (momentum, 0.999), weight_decay=weight_decay)
-    return torch.optim.SGD(
-        network.parameters(), rate, momentum=momentum, nesterov=momentum > 0, weight_decay=weight_decay
-    )
+        return torch.optim.AdamW(parameters, rate, (momentum, 0.999), weight_decay=weight_decay)
+    return torch.optim.SGD(parameters, rate, momentum=momentum, nesterov=momentum > 0, weight_decay=weight_decay)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The rate of the next step, in each group times its factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("factor", 1.0)

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import torch
 from torch import nn
 
-from synthood.errors import SynthoodError
 from synthood.training.contrast import contrasts
-from synthood.training.distillation import Distillation
+from synthood.training.distillation import Distillation, load_teacher
 from synthood.training.exposure import OutlierExposure
 from synthood.training.heads import Term, initialised
 from synthood.training.method_settings import RegMixup
@@ -31,7 +29,9 @@ def terms_of(
     features, device, classes = network.head.in_features, next(network.parameters()).device, len(classifier.classes)
     terms: dict[str, Term] = {}
     if recipe.teacher and teacher is not None:
-        terms["distillation"] = Distillation(recipe.teacher, load_teacher(teacher, classifier, device), features)
+        terms["distillation"] = Distillation(
+            recipe.teacher, load_teacher(teacher, classifier, device), features, classifier
+        )
     if recipe.outliers and outliers is not None:
         for contrast in contrasts(recipe.outliers, outliers, classes, features):
             terms[contrast.name] = contrast
@@ -41,12 +41,3 @@ def terms_of(
         terms["exposure"] = exposure
     terms |= reading_terms(recipe, features, classes)
     return nn.ModuleDict({name: initialised(term, seed, name) for name, term in terms.items()})
-
-
-def load_teacher(path: Path, student: Classifier, device: torch.device) -> Classifier:
-    """A frozen teacher that sees the student's inputs as they are."""
-    teacher = Classifier.load(path)
-    if teacher.classes != student.classes or (teacher.mean, teacher.deviation) != (student.mean, student.deviation):
-        raise SynthoodError(f"{path}: a teacher must have the student's classes and normalisation")
-    teacher.network.to(device).requires_grad_(False)
-    return teacher

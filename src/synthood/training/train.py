@@ -14,6 +14,7 @@ from synthood.training.exposure import exposed_images
 from synthood.training.fit import History, train
 from synthood.training.heads import learned
 from synthood.training.outlier_set import OutlierSet
+from synthood.training.pretrained import pretrained_digest
 from synthood.training.settings import TrainSettings
 
 
@@ -38,6 +39,8 @@ def main(command_line: Sequence[str] | None = None) -> None:
                 "precision": str(resolved_precision(settings.recipe.precision or settings.precision, device)),
                 "effective_alpha": settings.recipe.effective_alpha,
             }
+            if digest := pretrained_digest(settings.recipe.network):
+                job.facts |= {"weights_sha256": digest, "raw": settings.pretrained_state}
             real = read_images(arguments.train)
             outliers = OutlierSet.read(arguments.outliers, real.labels) if arguments.outliers else None
             gates = arguments.exposure

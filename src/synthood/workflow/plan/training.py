@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from synthood.data import raw
+from synthood.training.network_settings import TimmNetwork
 from synthood.training.settings import CheckpointRecipe, TrainSettings
 from synthood.workflow.plan.paths import Paths, Wildcards
 
@@ -43,7 +44,11 @@ class TrainingPlan(Paths):
         recipe = self.config.recipes[wildcards.recipe]
         if isinstance(recipe, CheckpointRecipe):
             raise ValueError(f"recipes.{wildcards.recipe} is a checkpoint, which is not trained")
-        return TrainSettings(recipe=recipe, precision=self.config.precision)
+        network, state = recipe.network, ""
+        if isinstance(network, TimmNetwork) and isinstance(network.pretrained, str):
+            made = Path(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed))
+            state = raw.state_of_file(Path(network.pretrained), made)
+        return TrainSettings(recipe=recipe, precision=self.config.precision, pretrained_state=state)
 
     def checkpoint_settings(self, wildcards: Wildcards) -> CheckpointRecipe:
         """The checkpoint of one seed."""
