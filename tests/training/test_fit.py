@@ -246,9 +246,10 @@ def test_teacher_draws_the_student_to_itself(trainer: Trainer, other_model: Path
     assert taught < 0.8 * distance()
 
 
-def test_teacher_of_other_normalisation_is_an_error(trainer: Trainer, other_model: Path) -> None:
-    trainer.real = trainer.make_images(20, 9)
-    with pytest.raises(SynthoodError, match="other: a teacher must have the student's classes and normalisation"):
+def test_teacher_of_other_classes_is_an_error(trainer: Trainer, other_model: Path) -> None:
+    others = ["cat", "dog", "yak"]
+    trainer.real, trainer.validation = (trainer.make_images(*which, classes=others) for which in ((20, 0), (9, 1)))
+    with pytest.raises(SynthoodError, match=r"other: the teacher's classes are .*; distil a teacher of the same"):
         trainer(teacher_model=other_model, teacher=Teacher(recipe="t"))
 
 

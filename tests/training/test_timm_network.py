@@ -1,6 +1,5 @@
 """Networks of timm: the same function, features and head apart, in files of ours, and what cannot be one."""
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -135,12 +134,6 @@ def test_without_timm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(SynthoodError, match=r"network timm/x: needs timm; pip install 'synthood\[timm\]'"):
         timm_network.timm_library("timm/x")
-
-
-def test_timm_is_imported_where_it_is_used_alone() -> None:
-    code = "import sys, synthood.training.train; print('timm' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
 
 
 def test_the_kind_of_network_is_told_by_its_name() -> None:
