@@ -1,0 +1,141 @@
+"""Sections of gpu.py: whether the device computes what the CPU does, and how fast it trains."""
+
+import contextlib
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from gpu_figures import CLASSES, OutOfTimeError, Row, Run, barred, of_speed, random, seconds
+from torch import Tensor
+
+from synthood.common.arithmetic import autocast, resolved_precision
+from synthood.common.images import ImageSet
+from synthood.common.iterate import ResumeFile
+from synthood.training.fit import train
+from synthood.training.losses import cosine_distance, cross_entropy, logit_distillation
+from synthood.training.network_settings import Network
+from synthood.training.networks import build
+from synthood.training.settings import TrainSettings
+
+PEAKS = {"B200": 2250, "H200": 989, "H100": 989, "A100": 312, "L40S": 362, "A10G": 70, "L4": 121, "RTX 4090": 165}
+"""Dense bfloat16 TFLOP/s by the vendor's data sheets."""
+
+
+def difference(found: Tensor, expected: Tensor) -> float:
+    """||found - expected|| / ||expected||."""
+    return float((found.detach().cpu().double() - expected).norm() / expected.norm())
+
+
+def correctness(run: Run) -> Iterator[Row]:
+    """Network and losses beside float64 on the CPU."""
+    device, sizes = run.device, run.sizes
+    settings = Network.model_validate({"name": sizes.network, "width": sizes.width})
+    images = torch.randn((16, 3, 32, 32), generator=random())
+    exact = build(settings, 10, seed=0).double().eval()
+    here = build(settings, 10, seed=0).to(device).eval()
+    dtype = resolved_precision("auto", device)
+    with torch.no_grad():
+        expected = exact(images.double())
+        with autocast(dtype, device):
+            mixed = here(images.to(device).contiguous(memory_format=torch.channels_last))
+        double = here.double()(images.to(device).double())
+    yield barred("correctness", "network in float64", difference(double, expected), "rel. difference", 1e-9, True)
+    yield barred("correctness", f"network in {dtype}", difference(mixed, expected), "rel. difference", 0.05, True)
+
+    logits, other = (torch.randn((256, 10), generator=random(seed)) for seed in (1, 2))
+    labels = torch.arange(256) % 10
+    p, q = (other.double() / 4).softmax(1), logits.double() / 4
+    losses = {
+        "cross-entropy": (
+            cross_entropy(logits.to(device), labels.to(device), 0.1),
+            F.cross_entropy(logits.double(), labels, label_smoothing=0.1),
+        ),
+        "distillation": (
+            logit_distillation(logits.to(device), other.to(device), 4.0),
+            16 * (p * (p.log() - q.log_softmax(1))).sum(1).mean(),
+        ),
+        "cosine distance": (
+            cosine_distance(logits.to(device), other.to(device)),
+            1 - F.cosine_similarity(logits.double(), other.double()).mean(),
+        ),
+    }
+    for name, (found, right) in losses.items():
+        yield barred("correctness", name, difference(found, right), "rel. difference", 1e-5, True)
+
+
+def training(run: Run) -> Iterator[Row]:
+    """Images per second, and CIFAR-10 where it is given."""
+    device, sizes, data, until = run.device, run.sizes, run.data, run.until
+    from torch.utils.flop_counter import FlopCounterMode
+
+    recipe = {
+        "network": {"name": sizes.network, "width": sizes.width},
+        "epochs": 1,
+        "batch_size": sizes.batch,
+        "learning_rate": 0.1,
+        "augmentation": {"shift": 4, "padding": "zero", "flip": True},
+    }
+
+    def trained(real: ImageSet, validation: ImageSet, epochs: int) -> list[dict[str, float]]:
+        settings = TrainSettings.model_validate({"recipe": {**recipe, "epochs": epochs}})
+        with contextlib.redirect_stdout(io.StringIO()):
+            _, _, history = train(settings, 0, real, validation, None, device, ResumeFile(None, "", 1e9))
+        return history
+
+    def noise(count: int) -> ImageSet:
+        pixels = np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        return ImageSet(pixels, np.arange(count, dtype=np.int64) % 10, CLASSES)
+
+    real, few = noise(sizes.images), noise(64)
+    first = seconds(lambda: trained(real, few, 1), device)
+    epochs = max(1, min(5, int((until - time.monotonic()) / 5 / first)))
+    rate = epochs * len(real) / seconds(lambda: trained(real, few, epochs), device)
+    yield Row("training", f"{sizes.network}, batch {sizes.batch}", rate, "images/s")
+
+    network = build(TrainSettings.model_validate({"recipe": recipe}).recipe.network, 10, seed=0)
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(2, 3, 32, 32)).sum().backward()
+    flops = counter.get_total_flops() / 2
+    peak = matrix_product(device, sizes.matrix)
+    yield Row("training", f"bfloat16 matrix product of {sizes.matrix}", peak / 1e12, "TFLOP/s")
+    yield Row("training", "share of that product's rate", rate * flops / peak)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    if known := next((value for key, value in PEAKS.items() if key in name), None):
+        yield Row("training", f"share of {known} TFLOP/s, the data sheet's", rate * flops / known / 1e12)
+    if data is None:
+        hundred = 100 * 50_000 / rate
+        yield of_speed(sizes, "training", "100 epochs of CIFAR-10, by that rate", hundred, "s", 120, True)
+        return
+    sets = [ImageSet(*arrays(data / f"cifar10_{part}.npz"), CLASSES) for part in ("train", "test")]
+    epochs = min(sizes.epochs, int(0.8 * (until - time.monotonic()) * rate / len(sets[0])))
+    if epochs < 1:
+        raise OutOfTimeError
+    found: list[dict[str, float]] = []
+    spent = seconds(lambda: found.extend(trained(sets[0], sets[1], epochs)), device)
+    if epochs == 100:
+        yield barred("training", "100 epochs of CIFAR-10", spent, "s", 120, True)
+    else:
+        yield Row("training", f"{epochs} epochs of CIFAR-10", spent, "s")
+    yield Row("training", f"accuracy on the test images after {epochs} epochs", found[-1]["val_accuracy"])
+
+
+def arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 [N,32,32,3] and labels int64 [N]."""
+    with np.load(path) as stored:
+        return stored["images"], stored["labels"].astype(np.int64)
+
+
+def matrix_product(device: torch.device, size: int) -> float:
+    """FLOP/s of a square bfloat16 matrix product of random numbers."""
+    left, right = (torch.randn((size, size), device=device, dtype=torch.bfloat16) for _ in range(2))
+
+    def products() -> None:
+        for _ in range(10):
+            left @ right
+
+    products()
+    return 10 * 2 * size**3 / seconds(products, device)
