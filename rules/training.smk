@@ -27,6 +27,7 @@ rule train:
     params:
         settings=as_parameter(plan.train_settings),
         resume=".resume/{dataset}/models/{recipe}/seed{seed}",
+        raw=plan.pictures_state,
     message:
         "train {wildcards.recipe} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
@@ -34,7 +35,7 @@ rule train:
         + "--gpus {resources.gpu} --resume {params.resume:q} --seed {wildcards.seed} --train {input.train} "
         "--val {input.val} --synthetic {input.synthetic} --warm-start {input.warm_start} "
         "--teacher {input.teacher} --outliers {input.outliers} "
-        "--exposure {input.exposure} > {log} 2>&1"
+        "--exposure {input.exposure} --raw {params.raw:q} > {log} 2>&1"
 
 
 rule import_checkpoint:

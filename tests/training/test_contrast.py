@@ -106,6 +106,36 @@ def test_the_contrast_alone_reaches_the_network(outliers: OutlierSet, network: R
                 assert parts_with_gradient(network) == reached, name
 
 
+def test_energies_of_adapted_latents(outliers: OutlierSet, network: ResNet) -> None:
+    """The logistic loss of the batch's energies against those of the adapter's outliers, without gradient into it."""
+    boundary, latent = of(outliers, energy_weight=0.7)
+    assert isinstance(latent, LatentContrast)
+    with torch.no_grad():
+        latent.log_weights.copy_(torch.tensor([0.3, -0.2, 0.1]))
+    batch = batch_of(network)
+    loss = latent(batch)["latent_energy"]
+    latent_batch = batch_of(network)
+    chosen = torch.randint(10, (len(ROWS),), generator=latent_batch.random)
+    adapted = latent.adapter(latent.get_buffer("outliers")[chosen])
+    logits = torch.cat([latent_batch.logits, adapted @ network.head.weight.T + network.head.bias]).tolist()
+    scale, offset = latent.logistic.weight.item(), latent.logistic.bias.item()
+    each = []
+    for row, sign in zip(logits, [1] * len(ROWS) + [-1] * len(ROWS), strict=True):
+        energy = math.log(sum(math.exp(z + a) for z, a in zip(row, [0.3, -0.2, 0.1], strict=True)))
+        each.append(math.log(1 + math.exp(-sign * (scale * energy + offset))))
+    assert float(loss.detach()) == pytest.approx(0.7 * sum(each) / len(each), abs=1e-6)
+    loss.backward()
+    assert parts_with_gradient(latent) == {"log_weights", "logistic.weight", "logistic.bias"}
+    assert parts_with_gradient(network) == names(network, "")
+    assert "latent_energy" not in boundary(batch_of(network))
+
+
+@pytest.mark.parametrize("more", [{"latent_weight": 0.0}, {"estimator": "club"}, {"take": "other-classes"}])
+def test_energies_need_the_adapter(more: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="energy_weight needs the adapter of outlier latents"):
+        settings(energy_weight=1.0, **more)
+
+
 def test_which_loss_teaches_which_head(outliers: OutlierSet, network: ResNet) -> None:
     """The adapter learns from ID latents alone, the conditional from likelihood alone, as released from the bound."""
     expected = {

@@ -11,8 +11,8 @@ from torch import Tensor
 from synthood.common.tensors import write_tensors
 from synthood.errors import SynthoodError
 from synthood.training.exposure import OutlierExposure, bounded_energy, exposed_images, uniformity
+from synthood.training.exposure_settings import EnergyExposure, UniformExposure
 from synthood.training.heads import Batch, Companions
-from synthood.training.method_settings import EnergyExposure, UniformExposure
 from synthood.training.networks import build
 from synthood.training.settings import Network
 from toy_training import batch_of, normal, random, reaches

@@ -194,6 +194,8 @@ def test_learning_rate_by_hand() -> None:
     falling = [0.2 + 0.4 * (1 + math.cos(math.pi * k / 4)) for k in range(4)]
     assert schedule(8, warmup=0.5) == pytest.approx([0.25, 0.5, 0.75, 1.0, *falling])
     assert schedule(4) == pytest.approx(falling)
+    assert schedule(12, restarts=2) == pytest.approx(3 * falling)
+    assert schedule(12, warmup=1 / 3, restarts=1) == pytest.approx([0.25, 0.5, 0.75, 1.0, *2 * falling])
     assert schedule(2, warmup=1.0) == pytest.approx([0.5, 1.0])
 
 

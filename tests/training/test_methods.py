@@ -20,6 +20,7 @@ from toy_training import random
 
 CPU = torch.device("cpu")
 SYNTHETIC = {"synthetic": {"from": "g", "alpha": 0.5}}
+NPOS = {"queue": 4, "k": 2, "boundary_points": 3, "picked": 2, "candidates": 20, "kept": 3}
 METHODS: dict[str, dict[str, Any]] = {
     "randaugment": {"augmentation": {"randaugment": {}}},
     "augmix": {"augmentation": {"augmix": {}}},
@@ -35,6 +36,13 @@ METHODS: dict[str, dict[str, Any]] = {
     "rotation": {"rotation": {}},
     "supcon": {"contrastive": {"kind": "supcon", "dimensions": 8}},
     "cider": {"contrastive": {"kind": "cider", "dimensions": 8}},
+    "godin": {"normalisation": {"kind": "godin"}},
+    "godin-euclid": {"normalisation": {"kind": "godin", "form": "euclid"}},
+    "mixoe": {"exposure": {"kind": "mixed", "from": "o"}},
+    "mcd": {"exposure": {"kind": "discrepancy", "from": "o", "start": 0.3}},
+    "consistency": {"consistency": {"width": 1, "weight": 1.0}},
+    "npos": {"contrastive": {"kind": "npos", "dimensions": 8, "start": 0.2, **NPOS}},
+    "vaze": {"label_smoothing": 0.1, "restarts": 1, "augmentation": {"randaugment": {"operations": 1}}},
     "vos": {"virtual_outliers": {"queue": 4, "candidates": 50, "start": 0.2}},
     "together": {"exposure": {"kind": "uniform", "from": "o"}, "rotation": {}, "mixing": {"kind": "regmixup"}},
 }
@@ -136,16 +144,38 @@ def test_images_that_are_no_squares_cannot_be_turned(trainer: Trainer) -> None:
         trainer(recipe("rotation"))
 
 
+@pytest.mark.parametrize("form", ["cosine", "euclid"])
+def test_a_divided_layer_is_settled_in_the_average_too(trainer: Trainer, form: str) -> None:
+    more = {"kind": "godin", "form": form}
+    for average in (None, 0.5):
+        classifier, _ = trainer(recipe(None, normalisation=more, weight_average=average))
+        head = classifier.network.head
+        if form == "cosine":
+            torch.testing.assert_close(head.weight.norm(dim=1), torch.ones(3))
+            assert not head.bias.any()
+        else:
+            torch.testing.assert_close(head.bias, -head.weight.square().sum(1) / 4)
+
+
+def test_released_vos_leaves_the_network_as_cross_entropy_does(trainer: Trainer) -> None:
+    """Its energies carry no gradient, so only the logistic layer learns."""
+    plain, _ = trainer(recipe(None))
+    released, history = trainer(recipe(None, virtual_outliers={"queue": 2, "start": 0.0, "variant": "released"}))
+    assert state_bytes(released) == state_bytes(plain)
+    assert history[-1]["virtual_outliers"] > 0
+
+
 WEIGHTED = {"from": "g", "alpha": 0.75, "form": "weighted", "share": 0.5}
 
 
 def test_weights_equal_the_composition_at_its_share(trainer: Trainer) -> None:
     """alpha = n_real / B: the same losses up to rounding; elsewhere not."""
-    terms: dict[str, Any] = {"rotation": {}, "exposure": {"kind": "uniform", "from": "o"}, "label_smoothing": 0.1}
+    terms: dict[str, Any] = {"rotation": {}, "exposure": {"kind": "mixed", "from": "o"}, "label_smoothing": 0.1}
+    terms |= {"consistency": {"width": 1, "weight": 0.5}}
     composed, history = trainer(recipe(None, **terms, synthetic={"from": "g", "alpha": 0.5}))
     weighted, same = trainer(recipe(None, **terms, synthetic={"from": "g", "alpha": 0.5, "form": "weighted"}))
     _, other = trainer(recipe(None, **terms, synthetic=WEIGHTED))
-    for key in ("loss", "cross_entropy", "rotation", "exposure"):
+    for key in ("loss", "cross_entropy", "rotation", "exposure", "consistency"):
         assert same[0][key] == pytest.approx(history[0][key], abs=1e-4)
         assert other[0][key] != pytest.approx(history[0][key], abs=1e-4)
     for one, two in zip(composed.network.parameters(), weighted.network.parameters(), strict=True):
@@ -175,6 +205,7 @@ def test_weights_and_shares_of_the_settings() -> None:
     [
         ({"mixing": {"kind": "cutmix"}}, "`mixing` is not; take form: composition"),
         ({"contrastive": {"kind": "supcon"}}, "`contrastive` is not"),
+        ({"contrastive": {"kind": "npos"}}, "`contrastive` is not"),
         ({"virtual_outliers": {}}, "`virtual_outliers` is not"),
         ({"outliers": {"from": "o"}}, "`outliers` is not"),
         ({"teacher": {"recipe": "t", "feature_form": "released"}}, "`teacher` is not"),
@@ -190,6 +221,21 @@ def test_where_only_the_composition_holds(more: dict[str, Any], message: str) ->
 def test_virtual_outliers_need_features_as_they_are() -> None:
     with pytest.raises(ValidationError, match="which t2fnorm does not train on"):
         recipe("t2fnorm", virtual_outliers={})
+
+
+def test_methods_that_want_the_last_layer_as_it_is() -> None:
+    with pytest.raises(ValidationError, match="which godin divides as it is"):
+        recipe("godin", dropout=0.1)
+    for kind in ("logitnorm", "t2fnorm", "godin"):
+        with pytest.raises(ValidationError, match="needs two last layers alike"):
+            recipe("mcd", normalisation={"kind": kind})
+
+
+@pytest.mark.parametrize("kind", ["mixed", "discrepancy"])
+def test_exposures_of_whole_labels_refuse_blended_ones(kind: str) -> None:
+    with pytest.raises(ValidationError, match=f"blends labels, which `exposure.kind {kind}` needs whole"):
+        recipe(None, mixing={"kind": "cutmix"}, exposure={"kind": kind, "from": "o"})
+    recipe(None, mixing={"kind": "cutmix"}, exposure={"kind": "uniform", "from": "o"})
 
 
 @pytest.mark.parametrize("kind", ["cutmix", "mixup"])

@@ -12,8 +12,8 @@ from synthood.common.images import ImageSet, write_images
 from synthood.common.iterate import ResumeFile
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.training import train as stage
+from synthood.training.exposure_settings import UniformExposure
 from synthood.training.fit import train
-from synthood.training.method_settings import UniformExposure
 from synthood.training.model import Classifier
 from synthood.training.outlier_set import OutlierSet
 from synthood.training.settings import OutlierTerms, Teacher

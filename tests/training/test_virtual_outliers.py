@@ -10,7 +10,13 @@ from synthood.training.heads import learned
 from synthood.training.method_settings import VirtualOutliers
 from synthood.training.networks import build
 from synthood.training.settings import Network
-from synthood.training.virtual_outliers import VirtualOutlierSynthesis, enqueue, uncertainty, unlikely
+from synthood.training.virtual_outliers import (
+    VirtualOutlierSynthesis,
+    enqueue,
+    released_energies,
+    uncertainty,
+    unlikely,
+)
 from toy_training import batch_of, normal, random, reaches
 
 
@@ -99,3 +105,23 @@ def test_the_loss_begins_once_queues_are_full_and_its_share_is_done() -> None:
     for parameter in term.parameters():
         assert parameter.grad is not None
         assert float(parameter.grad.abs().max()) > 0
+
+
+def test_released_energies_have_random_weights_and_no_gradient() -> None:
+    logits = torch.tensor([[1.0, 3.0, -2.0], [-9.0, -9.0, -9.0]], requires_grad=True)
+    weights = ((2 * torch.rand(3, generator=random(4)) - 1) / 3**0.5).relu().tolist()
+    found = released_energies(logits, random(4))
+    raw = math.log(sum(w * math.exp(z) for w, z in zip(weights, logits[0].tolist(), strict=True)))
+    assert found.tolist() == pytest.approx([max(raw, -1), -1])
+    assert not found.requires_grad
+
+
+def test_released_trains_the_logistic_layer_alone() -> None:
+    network = build(Network(name="resnet8", width=8), 3, seed=0)
+    term = VirtualOutlierSynthesis(VirtualOutliers(queue=2, start=0, variant="released"), network.head.in_features, 3)
+    loss = term(batch_of(network, torch.tensor([0, 1, 2, 0, 1, 2])))["virtual_outliers"]
+    loss.backward()
+    assert float(loss.detach()) > 0
+    assert all(p.grad is None for p in network.parameters())
+    assert term.log_weights.grad is None
+    assert term.logistic.weight.grad is not None

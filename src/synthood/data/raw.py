@@ -88,6 +88,13 @@ def state_of_file(path: Path, made: Path) -> str:
     return hashlib.sha256(_seen(str(path)).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
+def state_of_folder(path: Path, made: Path) -> str:
+    """The same of a folder with all that lies below it."""
+    if not path.is_dir():
+        return state_of_file(path, made)
+    return hashlib.sha256("".join(map(_seen, _below(path))).encode(errors="surrogateescape")).hexdigest()[:16]
+
+
 def _seen(path: str) -> str:
     try:
         facts = os.stat(path)  # noqa: PTH116

@@ -10,6 +10,7 @@ from synthood.training.losses import cosine_distance
 from synthood.training.mutual_information import ConditionalGaussian, club, cosines, infonce
 from synthood.training.outlier_set import OutlierSet, Space
 from synthood.training.settings import OutlierTerms
+from synthood.training.virtual_outliers import uncertainty
 
 PROTOTYPE_MOMENTUM = 0.9
 
@@ -90,6 +91,9 @@ class LatentContrast(Contrast):
         super().__init__("latent", settings.latent_weight, settings, space, classes)
         self.adapter = LatentAdapter(space.id.shape[1], features)
         self.register_buffer("prototypes", torch.zeros(classes, features))
+        if settings.energy_weight:
+            self.log_weights = nn.Parameter(torch.zeros(classes))
+            self.logistic = nn.Linear(1, 1)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         real = batch.rows < len(self.get_buffer("id"))
@@ -101,7 +105,19 @@ class LatentContrast(Contrast):
         with torch.no_grad():
             outliers = self.adapter(self.get_buffer("outliers")[chosen])
         loss = self.contrast(batch, batch.features, self.get_buffer("prototypes"), outliers, chosen)
-        return {"latent_alignment": alignment, "latent_contrast": self.weight * loss}
+        losses = {"latent_alignment": alignment, "latent_contrast": self.weight * loss}
+        if self.settings.energy_weight:
+            losses["latent_energy"] = self.settings.energy_weight * self.energy(batch, outliers)
+        return losses
+
+    def energy(self, batch: Batch, outliers: Tensor) -> Tensor:
+        """VOS's logistic loss of energies, of the batch against adapted latents [M,D] through the last layer.
+
+        Gradients reach the network and its last layer, not the adapter.
+        """
+        logits = F.linear(outliers, batch.head.weight, batch.head.bias)
+        scale, offset = self.logistic.weight[0, 0], self.logistic.bias[0]
+        return uncertainty(batch.logits, logits, self.log_weights, scale, offset)
 
     @torch.no_grad()
     def follow(self, adapted: Tensor, labels: Tensor) -> None:

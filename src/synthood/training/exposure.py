@@ -10,28 +10,39 @@ from torch import Tensor
 
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
+from synthood.training.exposure_settings import EnergyExposure, UniformExposure
 from synthood.training.heads import Batch, Companions, Term
 from synthood.training.losses import mean
-from synthood.training.method_settings import EnergyExposure, Exposure
 
 Prepared = Callable[[Tensor, torch.Generator], Tensor]
 """Images uint8 [N,H,W,3] augmented and normalised, float32 [N,3,H,W]."""
 
 
-class OutlierExposure(Term):
-    """Uniform posteriors on outliers (OE, arXiv 1812.04606) or bounded energies (arXiv 2010.03759)."""
+class OutlierImages(Term):
+    """Outlier images uint8 [M,H,W,3] and how many of them go beside each ID image of a batch."""
 
-    def __init__(self, settings: Exposure, images: np.ndarray, prepared: Prepared) -> None:
+    def __init__(self, images: np.ndarray, prepared: Prepared, per_image: float = 1.0) -> None:
         super().__init__()
-        self.settings, self.prepared = settings, prepared
+        self.prepared, self.per_image = prepared, per_image
         self.register_buffer("images", torch.from_numpy(images), persistent=False)
 
-    def companions(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> Companions:
-        """So many outliers per ID image, drawn with replacement, through the same augmentation."""
+    def drawn(self, beside: int, random: torch.Generator) -> Tensor:
+        """Outliers for so many ID images, drawn with replacement, through the same augmentation."""
         images = self.get_buffer("images")
-        count = max(1, round(self.settings.per_image * len(inputs)))
+        count = max(1, round(self.per_image * beside))
         chosen = torch.randint(len(images), (count,), generator=random).to(images.device)
-        return Companions(self.prepared(images[chosen], random))
+        return self.prepared(images[chosen], random)
+
+    def companions(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> Companions:
+        return Companions(self.drawn(len(inputs), random))
+
+
+class OutlierExposure(OutlierImages):
+    """Uniform posteriors on outliers (OE, arXiv 1812.04606) or bounded energies (arXiv 2010.03759)."""
+
+    def __init__(self, settings: UniformExposure | EnergyExposure, images: np.ndarray, prepared: Prepared) -> None:
+        super().__init__(images, prepared, settings.per_image)
+        self.settings = settings
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         settings, outliers = self.settings, batch.beside["exposure"].logits

@@ -15,9 +15,8 @@ from synthood.common.seeds import derived_seed, generator
 from synthood.errors import SynthoodError
 from synthood.training.augment import augmented
 from synthood.training.batches import Composition, sample_weights
-from synthood.training.exposure import OutlierExposure
 from synthood.training.forward import companions, forward
-from synthood.training.heads import Batch
+from synthood.training.heads import Batch, Term
 from synthood.training.losses import cross_entropy
 from synthood.training.method_settings import CutMix, Mixup
 from synthood.training.mixing import mixed
@@ -28,17 +27,17 @@ from synthood.training.pixel_augmentation import PixelAugmentation
 from synthood.training.pretrained import initial
 from synthood.training.settings import RecipeSettings, TrainSettings
 from synthood.training.stability import WayBack, WeightAverage, finite, optimizer_of, set_rate
-from synthood.training.terms import terms_of
+from synthood.training.terms import exposure_of, terms_of
 
 History = list[dict[str, float]]
 
 
 def learning_rate(recipe: RecipeSettings, step: int, total: int) -> float:
-    """Per-step schedule: linear rise over the warm-up share, then a cosine down to the final rate."""
+    """Per-step schedule: linear rise over the warm-up share, then cosines down to the final rate (arXiv 1608.03983)."""
     warmup = round(recipe.warmup * total)
     if step < warmup:
         return recipe.learning_rate * (step + 1) / warmup
-    progress = (step - warmup) / max(total - warmup, 1)
+    progress = (step - warmup) * (recipe.restarts + 1) / max(total - warmup, 1) % 1
     height = recipe.learning_rate - recipe.final_learning_rate
     return recipe.final_learning_rate + height * 0.5 * (1 + math.cos(math.pi * progress))
 
@@ -74,8 +73,12 @@ def train(
     def prepared(images: Tensor, random: torch.Generator) -> Tensor:
         return augmented(classifier.normalised(on_pixels(images, random)), recipe.augmentation, random)
 
-    exposure = OutlierExposure(recipe.exposure, exposed, prepared) if recipe.exposure and exposed is not None else None
+    exposure = None
+    if recipe.exposure and exposed is not None:
+        sizes = network.head.in_features, len(real.classes)
+        exposure = exposure_of(recipe.exposure, exposed, prepared, *sizes, recipe.label_smoothing)
     terms = terms_of(recipe, classifier, teacher_model, outliers, seed, exposure).to(device)
+    own_terms = [term for term in terms.values() if isinstance(term, Term)]
 
     images, labels = pooled(real, synthetic if recipe.real_per_batch < recipe.batch_size else None, device)
     composition = Composition(len(real), len(images) - len(real), recipe.batch_size, recipe.real_per_batch, seed)
@@ -133,9 +136,11 @@ def train(
             weights,
             step / total,
         )
-        seen = compared(logits.float(), recipe.normalisation)
+        seen = compared(batch.logits, recipe.normalisation)
+        for term in own_terms:
+            seen = term.compared(seen, batch)
         losses = {"cross_entropy": cross_entropy(seen, targets, recipe.label_smoothing, weights)}
-        for term in terms.values():
+        for term in own_terms:
             losses |= term(batch)
         loss = torch.stack(list(losses.values())).sum()
         for each in optimizers:
@@ -143,6 +148,8 @@ def train(
         loss.backward()
         for each in optimizers:
             each.step()
+        for term in own_terms:
+            term.settle(network.head)
         values = {"loss": float(loss.detach())} | {name: float(value.detach()) for name, value in losses.items()}
         return values, float((logits.argmax(1) == labels[chosen]).float().mean())
 
@@ -164,6 +171,8 @@ def train(
         loop.check(step, rate, epoch=epoch, **values)
         if average is not None:
             average.update(step)
+            for term in own_terms:
+                term.settle(average.average.head)
         row = {"epoch": epoch, "learning_rate": rate, **values, "accuracy": share}
         if position == per_epoch - 1:
             row["val_accuracy"] = accuracy(found, validation)

@@ -79,9 +79,16 @@ class Term(nn.Module):
         """Images for the network beside inputs float32 [N,3,H,W] with labels int64 [N]; none unless overridden."""
         return None
 
+    def compared(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Logits [N,C] that cross-entropy sees; as they are unless overridden."""
+        return logits
+
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted losses by name."""
         raise NotImplementedError
+
+    def settle(self, head: nn.Linear) -> None:
+        """What is done to the network's last layer after each step; nothing unless overridden."""
 
     def output(self, seen: Seen) -> Tensor | None:
         """What detectors read of the trained head, float32 [N,...], a row per image; none unless overridden.

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from synthood.common.settings import Count, Fraction, Name, Positive, Settings
+from synthood.common.settings import Count, Fraction, Positive, Settings
 
 Weight = Annotated[Positive, Field(description="of the term in the loss")]
 
@@ -24,6 +24,12 @@ class AugMix(Settings):
     severity: Annotated[int, Field(ge=1, le=10)] = 3
 
 
+class Consistency(AugMix):
+    """Posteriors of an image and of two of its mixes near each other (arXiv 1912.02781, section 3)."""
+
+    weight: Weight = 12.0
+
+
 class PixMix(Settings):
     """Rounds of mixing with fractals or with an operation on the image (arXiv 2112.05135)."""
 
@@ -31,6 +37,9 @@ class PixMix(Settings):
     beta: Annotated[Positive, Field(description="the larger, the weaker")] = 3.0
     severity: Annotated[int, Field(ge=1, le=10)] = 3
     fractals: Annotated[Count, Field(description="pictures in the mixing set, drawn from the seed")] = 128
+    pictures: Annotated[
+        str | None, Field(min_length=1, description="a folder whose image files are the mixing set instead")
+    ] = None
 
 
 class CutMix(Settings):
@@ -74,39 +83,16 @@ class T2FNorm(Settings):
     temperature: Positive = 0.1
 
 
-Normalisation = Annotated[LogitNorm | T2FNorm, Field(discriminator="kind")]
+class Godin(Settings):
+    """Logits divided by a learned confidence (G-ODIN, arXiv 2002.11297)."""
+
+    kind: Literal["godin"]
+    form: Annotated[
+        Literal["inner", "euclid", "cosine"], Field(description="of the logits: products, distances or cosines")
+    ] = "cosine"
 
 
-class UniformExposure(Settings):
-    """Uniform posteriors on outlier images (OE, arXiv 1812.04606)."""
-
-    kind: Literal["uniform"]
-    from_: Annotated[Name, Field(alias="from", description="a section of `outliers`, of which the gate's images")]
-    weight: Weight = 0.5
-    per_image: Annotated[Positive, Field(description="outliers per ID image of a batch")] = 1.0
-
-
-class EnergyExposure(Settings):
-    """Energies bounded from above for ID, from below for outlier images (arXiv 2010.03759)."""
-
-    kind: Literal["energy"]
-    from_: Annotated[Name, Field(alias="from", description="a section of `outliers`, of which the gate's images")]
-    weight: Weight = 0.1
-    per_image: Annotated[Positive, Field(description="outliers per ID image of a batch")] = 1.0
-    id_at_most: Annotated[float, Field(description="energy of ID images that costs nothing")] = -23.0
-    outliers_at_least: Annotated[float, Field(description="energy of outliers that costs nothing")] = -5.0
-
-    @model_validator(mode="after")
-    def _a_gap(self) -> "EnergyExposure":
-        if self.id_at_most >= self.outliers_at_least:
-            raise ValueError(
-                f"id_at_most {self.id_at_most} must lie below outliers_at_least {self.outliers_at_least}; "
-                f"ID images have the lower energies"
-            )
-        return self
-
-
-Exposure = Annotated[UniformExposure | EnergyExposure, Field(discriminator="kind")]
+Normalisation = Annotated[LogitNorm | T2FNorm | Godin, Field(discriminator="kind")]
 
 
 class Rotation(Settings):
@@ -124,10 +110,9 @@ class SupCon(Settings):
     dimensions: Annotated[Count, Field(description="of the projection")] = 128
 
 
-class Cider(Settings):
-    """Samples near their class's prototype, prototypes apart (arXiv 2203.04450)."""
+class Prototypes(Settings):
+    """Samples near their class's prototype, prototypes apart."""
 
-    kind: Literal["cider"]
     weight: Weight = 1.0
     dispersion: Annotated[Positive, Field(description="weight of dispersion against compactness")] = 0.5
     temperature: Positive = 0.1
@@ -135,7 +120,45 @@ class Cider(Settings):
     dimensions: Annotated[Count, Field(description="of the projection")] = 128
 
 
-Contrastive = Annotated[SupCon | Cider, Field(discriminator="kind")]
+class Cider(Prototypes):
+    """Samples near their class's prototype, prototypes apart (arXiv 2203.04450)."""
+
+    kind: Literal["cider"]
+
+
+class Npos(Prototypes):
+    """CIDER's losses, and outliers drawn around the outermost points of each class (NPOS, arXiv 2303.02966)."""
+
+    kind: Literal["npos"]
+    outlier_weight: Weight = 0.1
+    start: Annotated[Fraction, Field(description="share of the steps without outliers")] = 0.4
+    queue: Annotated[int, Field(ge=2, description="points kept of each class")] = 1000
+    k: Annotated[Count, Field(description="neighbours; distances are to the k-th of the class")] = 300
+    boundary_points: Annotated[Count, Field(description="of each class, those with the farthest k-th neighbour")] = 200
+    picked: Annotated[Count, Field(description="boundary points of a step and class")] = 2
+    candidates: Annotated[int, Field(ge=2, description="drawn around each picked point")] = 600
+    kept: Annotated[Count, Field(description="candidates of each picked point, the farthest")] = 200
+    noise: Annotated[Positive, Field(description="standard deviation of a candidate's coordinates")] = 0.1
+    variant: Annotated[
+        Literal["correct", "released"],
+        Field(description="released: the shuffled choice of the papers' code, off the sphere"),
+    ] = "correct"
+
+    @model_validator(mode="after")
+    def _enough_of_each(self) -> "Npos":
+        for less, more, why in (
+            ("k", "queue", "a point has so many neighbours at most, itself left out"),
+            ("boundary_points", "queue", "they are taken from it"),
+            ("picked", "boundary_points", "they are picked from them"),
+            ("kept", "candidates", "they are kept of them"),
+        ):
+            one, other = getattr(self, less), getattr(self, more)
+            if one > other or (less == "k" and one == other):
+                raise ValueError(f"{less} {one} against {more} {other}: {why}; lower {less} or raise {more}")
+        return self
+
+
+Contrastive = Annotated[SupCon | Cider | Npos, Field(discriminator="kind")]
 
 
 class VirtualOutliers(Settings):
@@ -147,6 +170,10 @@ class VirtualOutliers(Settings):
     candidates: Count = 10000
     per_class: Annotated[Count, Field(description="candidates taken, the least likely")] = 1
     shrinkage: Annotated[float, Field(gt=0, le=1, description="of the covariance towards its mean variance")] = 0.01
+    variant: Annotated[
+        Literal["correct", "released"],
+        Field(description="released: energies of the benchmark's code, without gradient into the network"),
+    ] = "correct"
 
     @model_validator(mode="after")
     def _enough_candidates(self) -> "VirtualOutliers":

@@ -13,27 +13,31 @@ from synthood.training.pixel_augmentation import numpy_generator
 def mixed(
     inputs: Tensor, labels: Tensor, classes: int, settings: CutMix | Mixup, random: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Inputs float32 [N,3,H,W] and targets [N,C], each image with a random partner and a share of its own.
+    """Inputs float32 [N,3,H,W] and targets [N,C], each image with a random partner and a share of its own."""
+    partner = torch.randperm(len(inputs), generator=random).to(inputs.device)
+    images, share = blended(inputs, inputs[partner], settings, random)
+    hot = F.one_hot(labels, classes).float()
+    return images, share[:, None] * hot + (1 - share)[:, None] * hot[partner]
+
+
+def blended(
+    inputs: Tensor, partners: Tensor, settings: CutMix | Mixup, random: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Images float32 [N,3,H,W] with their partners, and the shares [N] that are their own.
 
     mixup (arXiv 1710.09412, eq. 1): x = s x_i + (1 - s) x_j, s ~ Beta(beta, beta). CutMix (arXiv 1905.04899, eq. 1
     and 2): a box of area 1 - s at a random centre comes from x_j, and s becomes the share that the box left over.
     """
-    count = len(inputs)
-    partner = torch.randperm(count, generator=random).to(inputs.device)
-    numbers = numpy_generator(random)
+    count, numbers = len(inputs), numpy_generator(random)
     share = torch.from_numpy(numbers.beta(settings.beta, settings.beta, count)).float()
     share[torch.rand(count, generator=random) >= settings.probability] = 1
     share = share.to(inputs.device)
     if isinstance(settings, CutMix):
         centres = torch.rand((count, 2), generator=random).to(inputs.device)
         inside = boxes(share, centres, inputs.shape[2], inputs.shape[3])
-        images = torch.where(inside[:, None], inputs[partner], inputs)
-        share = 1 - inside.float().mean((1, 2))
-    else:
-        own = share[:, None, None, None]
-        images = own * inputs + (1 - own) * inputs[partner]
-    hot = F.one_hot(labels, classes).float()
-    return images, share[:, None] * hot + (1 - share)[:, None] * hot[partner]
+        return torch.where(inside[:, None], partners, inputs), 1 - inside.float().mean((1, 2))
+    own = share[:, None, None, None]
+    return own * inputs + (1 - own) * partners, share
 
 
 def boxes(share: Tensor, centres: Tensor, height: int, width: int) -> Tensor:

@@ -1,5 +1,7 @@
 """RandAugment, AugMix and PixMix of whole batches, before images are normalised."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -7,6 +9,7 @@ from torch import Tensor
 from synthood.common.seeds import derived_seed
 from synthood.training.fractals import fractals
 from synthood.training.method_settings import AugMix, PixMix, RandAugment
+from synthood.training.mixing_set import pictures_of
 from synthood.training.pixels import OPERATIONS, PLAIN, applied
 from synthood.training.settings import Augmentation
 
@@ -17,7 +20,9 @@ class PixelAugmentation:
     def __init__(self, settings: Augmentation, height: int, width: int, seed: int, device: torch.device) -> None:
         self.settings = settings
         self.mixing_set = torch.empty(0)
-        if settings.pixmix:
+        if settings.pixmix and settings.pixmix.pictures:
+            self.mixing_set = pictures_of(Path(settings.pixmix.pictures), height, width).to(device)
+        elif settings.pixmix:
             made = fractals(settings.pixmix.fractals, max(height, width), derived_seed(seed, "fractals"))
             self.mixing_set = made[:, :, :height, :width].to(device)
 
@@ -71,7 +76,7 @@ def augmixed(images: Tensor, settings: AugMix, random: torch.Generator) -> Tenso
 
 def pixmixed(images: Tensor, mixing_set: Tensor, settings: PixMix, random: torch.Generator) -> Tensor:
     """PixMix (arXiv 2112.05135, section 3): from the image or a variation of it, rounds of adding or multiplying
-    a picture of the mixing set float32 [M,3,H,W] or another variation."""
+    a picture of the mixing set, float32 [M,3,H,W] in [0,1] or uint8, or another variation."""
     numbers, count, device = numpy_generator(random), len(images), images.device
 
     def coin() -> Tensor:
@@ -81,6 +86,7 @@ def pixmixed(images: Tensor, mixing_set: Tensor, settings: PixMix, random: torch
     mixed = where(coin(), varied(images, settings.severity, random), images)
     for done in range(settings.rounds):
         picture = mixing_set[torch.randint(len(mixing_set), (count,), generator=random).to(device)]
+        picture = picture.float() / 255 if picture.dtype == torch.uint8 else picture
         other = where(coin(), varied(images, settings.severity, random), picture)
         mine, its = (column(weights, images) for weights in exponents(numbers, count, settings.beta))
         joined = where(coin(), added(mixed, other, mine, its), multiplied(mixed, other, mine, its))

@@ -6,7 +6,10 @@ import torch
 
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
+from synthood.training.boundary_synthesis import BoundarySynthesis
+from synthood.training.deconfidence import DividedConfidence
 from synthood.training.heads import Term
+from synthood.training.method_settings import Npos
 from synthood.training.rotation import RotationPrediction
 from synthood.training.settings import HeadSettings, RecipeSettings
 from synthood.training.supervised_contrast import SupervisedContrast
@@ -18,7 +21,11 @@ def reading_terms(settings: RecipeSettings | HeadSettings, features: int, classe
     terms: dict[str, Term] = {}
     if settings.rotation:
         terms["rotation"] = RotationPrediction(settings.rotation, features)
-    if settings.contrastive:
+    if settings.godin:
+        terms["godin"] = DividedConfidence(settings.godin, features)
+    if isinstance(settings.contrastive, Npos):
+        terms["contrastive"] = BoundarySynthesis(settings.contrastive, features, classes)
+    elif settings.contrastive:
         terms["contrastive"] = SupervisedContrast(settings.contrastive, features, classes)
     if settings.virtual_outliers:
         terms["virtual_outliers"] = VirtualOutlierSynthesis(settings.virtual_outliers, features, classes)

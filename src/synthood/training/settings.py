@@ -7,10 +7,12 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from synthood.common.precision import Precision
 from synthood.common.settings import Count, Fraction, Name, Positive, Seed, Settings
+from synthood.training.exposure_settings import Exposure
 from synthood.training.method_settings import (
     AugMix,
+    Consistency,
     Contrastive,
-    Exposure,
+    Godin,
     Mixing,
     Normalisation,
     PixMix,
@@ -74,6 +76,9 @@ class OutlierTerms(Settings):
     from_: Annotated[Name, Field(alias="from", description="a section of `outliers`")]
     boundary_weight: Annotated[float, Field(ge=0, description="of boundary embeddings; 0 leaves them out")] = 0.1
     latent_weight: Annotated[float, Field(ge=0, description="of latents; 0 leaves them out")] = 0.2
+    energy_weight: Annotated[
+        float, Field(ge=0, description="of the logistic loss of energies of the batch and of adapted latents")
+    ] = 0.0
     estimator: Annotated[
         Literal["infonce", "club", "club-released"],
         Field(description="infonce: a lower bound raised; club: an upper bound lowered; club-released: as published"),
@@ -93,6 +98,11 @@ class OutlierTerms(Settings):
             raise ValueError("boundary_weight and latent_weight are both 0; raise one, or take `outliers` away")
         if self.latent_form == "row-mean" and self.estimator == "infonce":
             raise ValueError("latent_form row-mean goes with the estimators club and club-released alone")
+        if self.energy_weight and not (self.latent_weight and self.estimator == "infonce" and self.take == "outliers"):
+            raise ValueError(
+                "energy_weight needs the adapter of outlier latents: latent_weight above 0, estimator infonce, "
+                "take outliers"
+            )
         return self
 
     @property
@@ -100,6 +110,10 @@ class OutlierTerms(Settings):
         """Whether training fits heads that bring outliers of both kinds into one space."""
         weights = self.boundary_weight and self.latent_weight
         return bool(weights) and self.estimator == "infonce" and self.take == "outliers"
+
+
+OF_WHOLE_LABELS = ("mixed", "discrepancy")
+"""Kinds of exposure that have a use for the labels of the batch."""
 
 
 class RecipeSettings(Settings):
@@ -115,6 +129,7 @@ class RecipeSettings(Settings):
     ] = None
     final_learning_rate: Annotated[float, Field(ge=0)] = 1e-6
     warmup: Annotated[Fraction, Field(description="share of the steps with rising learning rate")] = 0.0
+    restarts: Annotated[int, Field(ge=0, description="of the cosine, at equal distances")] = 0
     optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: Annotated[Fraction, Field(description="of SGD, after Nesterov; AdamW's first beta")] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
@@ -129,6 +144,7 @@ class RecipeSettings(Settings):
     outliers: OutlierTerms | None = None
     exposure: Annotated[Exposure | None, Field(description="outlier images beside the batch")] = None
     rotation: Rotation | None = None
+    consistency: Annotated[Consistency | None, Field(description="of an image with two of AugMix's mixes")] = None
     contrastive: Annotated[Contrastive | None, Field(description="of ID samples with each other")] = None
     virtual_outliers: VirtualOutliers | None = None
     weight_average: Annotated[
@@ -155,8 +171,9 @@ class RecipeSettings(Settings):
     @model_validator(mode="after")
     def _terms_that_go_together(self) -> "RecipeSettings":
         of_pairs = [key for key in ("outliers", "contrastive", "virtual_outliers") if getattr(self, key)]
-        if self.mixing and self.mixing.kind != "regmixup" and of_pairs:
-            raise ValueError(f"mixing.kind {self.mixing.kind} blends labels, which `{of_pairs[0]}` needs whole")
+        of_whole = of_pairs + [f"exposure.kind {e.kind}" for e in [self.exposure] if e and e.kind in OF_WHOLE_LABELS]
+        if self.mixing and self.mixing.kind != "regmixup" and of_whole:
+            raise ValueError(f"mixing.kind {self.mixing.kind} blends labels, which `{of_whole[0]}` needs whole")
         released = ["teacher"] if self.teacher and self.teacher.feature_form == "released" else []
         if self.weighted and (kept := [*of_pairs, *(["mixing"] if self.mixing else []), *released]):
             raise ValueError(
@@ -164,7 +181,16 @@ class RecipeSettings(Settings):
             )
         if self.virtual_outliers and self.normalisation and self.normalisation.kind == "t2fnorm":
             raise ValueError("virtual_outliers are drawn among features as they are, which t2fnorm does not train on")
+        if self.dropout and self.normalisation and self.normalisation.kind == "godin":
+            raise ValueError("dropout acts on what the last layer sees, which godin divides as it is; take one of them")
+        if self.exposure and self.exposure.kind == "discrepancy" and self.normalisation:
+            raise ValueError("exposure.kind discrepancy needs two last layers alike, and `normalisation` changes one")
         return self
+
+    @property
+    def godin(self) -> Godin | None:
+        """G-ODIN's division, where the recipe has it."""
+        return self.normalisation if isinstance(self.normalisation, Godin) else None
 
     @property
     def real_per_batch(self) -> int:
@@ -251,6 +277,7 @@ class HeadSettings(Settings):
     rotation: Rotation | None = None
     contrastive: Contrastive | None = None
     virtual_outliers: VirtualOutliers | None = None
+    godin: Godin | None = None
 
     @classmethod
     def of(cls, recipe: RecipeSettings | CheckpointRecipe) -> "HeadSettings":

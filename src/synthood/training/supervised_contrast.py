@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthood.training.heads import Batch, Seen, Term
-from synthood.training.method_settings import Cider, Contrastive
+from synthood.training.method_settings import Contrastive, Prototypes
 
 
 class SupervisedContrast(Term):
@@ -22,13 +22,20 @@ class SupervisedContrast(Term):
         self.projection = nn.Sequential(
             nn.Linear(features, features), nn.ReLU(), nn.Linear(features, settings.dimensions)
         )
-        if isinstance(settings, Cider):
+        if isinstance(settings, Prototypes):
             self.register_buffer("prototypes", torch.zeros(classes, settings.dimensions))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        settings, labels = self.settings, batch.labels
-        points = F.normalize(self.projection(batch.features))
-        if not isinstance(settings, Cider):
+        return self.losses(self.points(batch.features), batch.labels)
+
+    def points(self, features: Tensor) -> Tensor:
+        """Features [N,D] on the sphere, float32 [N,E]."""
+        return F.normalize(self.projection(features))
+
+    def losses(self, points: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Weighted losses of points [N,E] with labels int64 [N]."""
+        settings = self.settings
+        if not isinstance(settings, Prototypes):
             return {"supcon": settings.weight * supcon(points, labels, settings.temperature)}
         held = self.get_buffer("prototypes")
         prototypes = followed(held, points, labels, settings.momentum)
@@ -43,7 +50,7 @@ class SupervisedContrast(Term):
 
     def output(self, seen: Seen) -> Tensor:
         """Points on the sphere [N,E]."""
-        return F.normalize(self.projection(seen.features))
+        return self.points(seen.features)
 
 
 def supcon(points: Tensor, labels: Tensor, temperature: float) -> Tensor:

@@ -2,13 +2,18 @@
 
 from pathlib import Path
 
+import numpy as np
 from torch import nn
 
+from synthood.training.consistency import AugMixConsistency
 from synthood.training.contrast import contrasts
+from synthood.training.discrepancy import ClassifierDiscrepancy
 from synthood.training.distillation import Distillation, load_teacher
-from synthood.training.exposure import OutlierExposure
+from synthood.training.exposure import OutlierExposure, OutlierImages, Prepared
+from synthood.training.exposure_settings import DiscrepancyExposure, Exposure, MixedExposure
 from synthood.training.heads import Term, initialised
 from synthood.training.method_settings import RegMixup
+from synthood.training.mixed_exposure import OutlierMixing
 from synthood.training.mixing import MixedBeside
 from synthood.training.model import Classifier
 from synthood.training.outlier_set import OutlierSet
@@ -22,7 +27,7 @@ def terms_of(
     teacher: Path | None,
     outliers: OutlierSet | None,
     seed: int,
-    exposure: OutlierExposure | None = None,
+    exposure: OutlierImages | None = None,
 ) -> nn.ModuleDict:
     """The parts of the loss beside cross-entropy, by name, initialised from the seed."""
     network = classifier.network
@@ -39,5 +44,18 @@ def terms_of(
         terms["regmixup"] = MixedBeside(recipe.mixing, classes, recipe.label_smoothing)
     if exposure is not None:
         terms["exposure"] = exposure
+    if recipe.consistency:
+        terms["consistency"] = AugMixConsistency(recipe.consistency, classifier.mean, classifier.deviation)
     terms |= reading_terms(recipe, features, classes)
     return nn.ModuleDict({name: initialised(term, seed, name) for name, term in terms.items()})
+
+
+def exposure_of(
+    settings: Exposure, images: np.ndarray, prepared: Prepared, features: int, classes: int, smoothing: float
+) -> OutlierImages:
+    """What a recipe learns from outlier images uint8 [M,H,W,3]."""
+    if isinstance(settings, MixedExposure):
+        return OutlierMixing(settings, images, prepared, classes)
+    if isinstance(settings, DiscrepancyExposure):
+        return ClassifierDiscrepancy(settings, images, prepared, features, classes, smoothing)
+    return OutlierExposure(settings, images, prepared)

@@ -38,6 +38,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
                 "device": str(device),
                 "precision": str(resolved_precision(settings.recipe.precision or settings.precision, device)),
                 "effective_alpha": settings.recipe.effective_alpha,
+                "raw": arguments.raw,
             }
             if digest := pretrained_digest(settings.recipe.network):
                 job.facts |= {"weights_sha256": digest, "raw": settings.pretrained_state}
@@ -82,6 +83,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         "--outliers", type=Path, nargs="*", default=[], help="what embed, boundary, latents and gate wrote"
     )
     parser.add_argument("--exposure", type=Path, nargs="*", default=[], help="what gate wrote, for its images")
+    parser.add_argument("--raw", nargs="?", const="", default="", help="state of the folder of pictures as planned")
     stage.run(parser, work, command_line)
 
 

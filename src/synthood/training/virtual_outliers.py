@@ -15,6 +15,7 @@ class VirtualOutlierSynthesis(Term):
     Features of each class wait in a queue; once all queues are full and `start` of the steps are done, a Gaussian
     per class with one covariance gives the outliers. The network learns through the batch's own energies, its last
     layer through both. The weights of the energy and the logistic layer play no part in the logits; `vos` reads them.
+    `variant: released` trains the logistic layer alone, as OpenOOD's code does.
     """
 
     passing = ("queue", "seen")
@@ -35,6 +36,10 @@ class VirtualOutlierSynthesis(Term):
             return {"virtual_outliers": 0 * batch.logits.sum()}
         virtual = unlikely(queue, settings.candidates, settings.per_class, settings.shrinkage, batch.random)
         outliers = F.linear(virtual, batch.head.weight, batch.head.bias)
+        if settings.variant == "released":
+            drawn = [released_energies(logits, batch.random)[:, None] for logits in (batch.logits, outliers)]
+            loss = binary(self.logistic(drawn[0]), self.logistic(drawn[1]))
+            return {"virtual_outliers": settings.weight * loss}
         loss = uncertainty(batch.logits, outliers, self.log_weights, self.logistic.weight[0, 0], self.logistic.bias[0])
         return {"virtual_outliers": settings.weight * loss}
 
@@ -82,6 +87,20 @@ def unlikely(queue: Tensor, candidates: int, per_class: int, shrinkage: float, r
 def uncertainty(known: Tensor, outliers: Tensor, log_weights: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
     """Mean logistic loss, of s log sum_k w_k exp(z_k) + b, of logits [N,C] against [M,C] (arXiv
     2202.01197, eq. 4 to 6)."""
-    energies = (torch.cat([known, outliers]) + log_weights).logsumexp(1)
-    is_known = torch.cat([torch.ones_like(known[:, 0]), torch.zeros_like(outliers[:, 0])])
-    return F.binary_cross_entropy_with_logits(scale * energies + offset, is_known)
+    energies = [scale * (logits + log_weights).logsumexp(1) + offset for logits in (known, outliers)]
+    return binary(*energies)
+
+
+def binary(known: Tensor, outliers: Tensor) -> Tensor:
+    """Mean logistic loss of scores of ID samples against those of outliers."""
+    labels = torch.cat([torch.ones_like(known), torch.zeros_like(outliers)])
+    return F.binary_cross_entropy_with_logits(torch.cat([known, outliers]), labels)
+
+
+@torch.no_grad()
+def released_energies(logits: Tensor, random: torch.Generator) -> Tensor:
+    """Energies [N] of logits [N,C] as OpenOOD's code has them: weights drawn anew, at least -1, without gradient."""
+    classes = logits.shape[1]
+    weights = ((2 * torch.rand(classes, generator=random) - 1) / classes**0.5).relu().to(logits.device)
+    largest = logits.amax(1)
+    return (largest + (weights * (logits - largest[:, None]).exp()).sum(1).log()).clamp(min=-1)

@@ -50,6 +50,14 @@ class TrainingPlan(Paths):
             state = raw.state_of_file(Path(network.pretrained), made)
         return TrainSettings(recipe=recipe, precision=self.config.precision, pretrained_state=state)
 
+    def pictures_state(self, wildcards: Wildcards) -> str:
+        """A digest of the folder that PixMix mixes with, so that a change of it is noticed; empty without one."""
+        pixmix = self.train_settings(wildcards).recipe.augmentation.pixmix
+        if pixmix is None or pixmix.pictures is None:
+            return ""
+        made = Path(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed))
+        return raw.state_of_folder(Path(pixmix.pictures), made)
+
     def checkpoint_settings(self, wildcards: Wildcards) -> CheckpointRecipe:
         """The checkpoint of one seed."""
         recipe = self.config.recipes[wildcards.recipe]
