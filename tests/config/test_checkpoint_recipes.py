@@ -105,6 +105,23 @@ def test_the_plan_fills_in_the_seed_and_notices_the_file(with_checkpoint, tmp_pa
         plan.checkpoint_settings(wild(recipe="ce"))
 
 
+def test_the_plan_notices_pictures_that_are_mixed_with(with_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with_checkpoint["recipes"]["outside"] = {"like": "ce", "augmentation": {"pixmix": {"pictures": "fractals"}}}
+    plan = Plan(load(with_checkpoint))
+    assert plan.pictures_state(wild(recipe="ce")) == ""
+    assert plan.pictures_state(wild()) == ""
+    assert "fractals (recipes.outside)" in plan.missing_raw()
+    Path("fractals/below").mkdir(parents=True)
+    states = [plan.pictures_state(wild())]
+    assert "fractals (recipes.outside)" not in plan.missing_raw()
+    for name in ("a.png", "below/b.png"):
+        Path("fractals", name).write_bytes(b"a")
+        states.append(plan.pictures_state(wild()))
+    Path("fractals/a.png").write_bytes(b"longer")
+    assert len({*states, plan.pictures_state(wild()), ""}) == 5
+
+
 def test_it_may_be_a_teacher_but_does_not_learn(with_checkpoint):
     with_checkpoint["recipes"]["kd"]["teacher"]["recipe"] = "outside"
     load(with_checkpoint)

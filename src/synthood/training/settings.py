@@ -217,6 +217,11 @@ class RecipeSettings(Settings):
         return self.real_per_batch / self.batch_size
 
 
+    def outside(self, seed: int | str) -> str | None:
+        """What the user gives for a run besides images: a folder of pictures."""
+        return self.augmentation.pixmix.pictures if self.augmentation.pixmix else None
+
+
 class CheckpointRecipe(Settings):
     """A model trained elsewhere: the file of its state dict, and what its inputs were normalised by, in [0,1]."""
 
@@ -252,6 +257,10 @@ class CheckpointRecipe(Settings):
     def of_seed(self, seed: int | str) -> "CheckpointRecipe":
         """The same with the seed in the path."""
         return self.model_copy(update={"path": self.path.replace("{seed}", str(seed))})
+
+    def outside(self, seed: int | str) -> str | None:
+        """What the user gives for a run besides images: the file."""
+        return self.of_seed(seed).path
 
 
 def _kind(value: Any) -> Any:

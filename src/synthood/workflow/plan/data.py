@@ -7,7 +7,6 @@ from synthood.data import raw
 from synthood.data.file_settings import Files
 from synthood.data.leak_settings import LeakSettings
 from synthood.data.settings import HeldOutClasses, PartSettings, ShuffledQuadrants
-from synthood.training.settings import CheckpointRecipe
 from synthood.workflow.plan.paths import Paths, Wildcards
 
 
@@ -75,10 +74,9 @@ class DataPlan(Paths):
         for table in self.config.build:
             runs = self.config.tables[table]
             for recipe, on, seed in product(runs.recipes, runs.datasets, runs.seeds):
-                checkpoint = self.config.recipes[recipe]
-                if isinstance(checkpoint, CheckpointRecipe) and not Path(self.model(on, recipe, seed)).exists():
-                    path = checkpoint.of_seed(seed).path
-                    found += [] if Path(path).exists() else [f"{path} (recipes.{recipe})"]
+                path = self.config.recipes[recipe].outside(seed)
+                if path and not Path(path).exists() and not Path(self.model(on, recipe, seed)).exists():
+                    found.append(f"{path} (recipes.{recipe})")
         return list({text.partition(" (")[0]: text for text in found}.values())
 
     def leak_settings(self, wildcards: Wildcards) -> LeakSettings:

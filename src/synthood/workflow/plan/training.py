@@ -52,11 +52,9 @@ class TrainingPlan(Paths):
 
     def pictures_state(self, wildcards: Wildcards) -> str:
         """A digest of the folder that PixMix mixes with, so that a change of it is noticed; empty without one."""
-        pixmix = self.train_settings(wildcards).recipe.augmentation.pixmix
-        if pixmix is None or pixmix.pictures is None:
-            return ""
+        folder = self.config.recipes[wildcards.recipe].outside(wildcards.seed)
         made = Path(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed))
-        return raw.state_of_folder(Path(pixmix.pictures), made)
+        return raw.state_of_folder(Path(folder), made) if folder else ""
 
     def checkpoint_settings(self, wildcards: Wildcards) -> CheckpointRecipe:
         """The checkpoint of one seed."""
