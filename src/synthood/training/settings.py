@@ -216,7 +216,6 @@ class RecipeSettings(Settings):
             return self.synthetic.alpha
         return self.real_per_batch / self.batch_size
 
-
     def outside(self, seed: int | str) -> str | None:
         """What the user gives for a run besides images: a folder of pictures."""
         return self.augmentation.pixmix.pictures if self.augmentation.pixmix else None
