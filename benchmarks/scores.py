@@ -65,7 +65,7 @@ CLOSED: tuple[str, ...] = (
     "fdbd",
 )
 NEIGHBOURS = ("knn", "nnguide", "relation", "cfood")
-OTHERWISE = ("temperature", "vra")
+OTHERWISE = ("temperature", "vra", "gmm")
 """Where pytorch-ood does something else, as docs/detectors.md says."""
 SETS = 9
 """OOD sets of the size of the ID test set, roughly."""

@@ -159,7 +159,7 @@ class FeatureFolder:
     """
 
     def __init__(self, folder: Path) -> None:
-        verify(folder)
+        self.digest = verify(folder)
         self.folder = folder
 
     def part(self, part: str) -> Features:

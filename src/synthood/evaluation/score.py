@@ -1,5 +1,6 @@
 """Stage `score`: confidence of every detector on every sample of a model, and the metrics."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +13,13 @@ from synthood.common.devices import set_threads
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors import Score, together
 from synthood.evaluation.features import FeatureFolder
+from synthood.evaluation.kept import Kept, KeptScores
 from synthood.evaluation.metrics import Ranking, aurc, ece, id_accuracy, ood_metrics
-from synthood.evaluation.search import Validation, fitted
+from synthood.evaluation.search import COLUMNS, Validation, fitted
 from synthood.evaluation.settings import FACTS, ScoreSettings
+
+KEPT = ".scores"
+"""Folder beside the outputs: what a next run need not score again."""
 
 
 def fitted_on(folder: FeatureFolder, settings: ScoreSettings) -> tuple[dict[str, Score], pd.DataFrame]:
@@ -30,7 +35,7 @@ def fitted_on(folder: FeatureFolder, settings: ScoreSettings) -> tuple[dict[str,
 def confidences(folder: FeatureFolder, settings: ScoreSettings, scores: dict[str, Score]) -> pd.DataFrame:
     """A row per sample of test, OOD and shifted sets: the columns of `FACTS`, and a float32 confidence per detector."""
     tables = []
-    for part in ["test", *settings.near, *settings.far, *settings.shifted]:
+    for part in settings.parts:
         features = folder.part(part)
         columns: dict[str, object] = {
             "part": part,
@@ -45,6 +50,28 @@ def confidences(folder: FeatureFolder, settings: ScoreSettings, scores: dict[str
             columns[name] = confidence.numpy().astype(np.float32)
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True).astype({"part": "str"})
+
+
+def scored(folder: FeatureFolder, settings: ScoreSettings, store: KeptScores) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Confidences and the search's candidates; of detectors whose scores are kept, as they are."""
+    kept = store.read()
+    left = {name: detector for name, detector in settings.detectors.items() if name not in kept}
+    asked = settings.model_copy(update={"detectors": left})
+    fitted_scores, candidates = fitted_on(folder, asked) if left else ({}, pd.DataFrame(columns=list(COLUMNS)))
+    table = confidences(folder, asked, fitted_scores)
+    for name, one in kept.items():
+        table[name] = np.concatenate([one.confidences[part] for part in settings.parts])
+    for name in left:
+        values = {part: table.loc[table["part"] == part, name].to_numpy() for part in settings.parts}
+        kept[name] = Kept(
+            values,
+            json.loads(candidates[candidates["detector"] == name].to_json(orient="records", double_precision=15)),
+        )
+    store.write(kept)
+    if len(left) < len(settings.detectors):
+        print(f"kept from an earlier run: {', '.join(name for name in settings.detectors if name not in left)}")
+    ordered = [row for name in settings.detectors for row in kept[name].search]
+    return table[[*FACTS, *settings.detectors]], pd.DataFrame(ordered, columns=list(COLUMNS))
 
 
 def metrics(scores: pd.DataFrame, settings: ScoreSettings) -> pd.DataFrame:
@@ -87,9 +114,8 @@ def main(command_line: Sequence[str] | None = None) -> None:
         set_threads(job.arguments.threads)
         settings = ScoreSettings.parse(job.arguments.settings)
         folder = FeatureFolder(job.arguments.features)
-        fitted_scores, candidates = fitted_on(folder, settings)
-        scores = confidences(folder, settings, fitted_scores)
         table, summary, searched = job.arguments.output
+        scores, candidates = scored(folder, settings, KeptScores(table.parent / KEPT, folder.digest, settings))
         with job.writing(table) as path:
             scores.to_parquet(path, index=False)
         with job.writing(summary) as path:

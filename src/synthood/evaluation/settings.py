@@ -305,3 +305,8 @@ class ScoreSettings(Settings):
     far: list[Name]
     shifted: Annotated[list[Name], Field(description="ID classes in other circumstances")] = []
     code: Annotated[dict[str, str], Field(description="digests of files that `custom` detectors are in")] = {}
+
+    @property
+    def parts(self) -> list[str]:
+        """What is scored."""
+        return ["test", *self.near, *self.far, *self.shifted]

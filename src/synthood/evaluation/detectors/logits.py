@@ -46,9 +46,15 @@ def gen(reference: Reference, gamma: float = 0.1, top: int | None = None) -> Sco
         at_most("gen: top", top, classes, "the number of classes")
 
     def score(logits: Tensor) -> Tensor:
-        # Double precision, since 1 - p loses all its digits for a sure prediction
-        largest = logits.double().log_softmax(1).topk(top or classes).values
-        return -(largest.exp() * -largest.expm1()).clamp(min=0).pow(gamma).sum(1).float()
+        log_p = logits.log_softmax(1)
+        # 1 - p loses all its digits for a sure prediction, which the sum of the others keeps
+        likeliest = log_p.argmax(1, keepdim=True)
+        others = log_p.scatter(1, likeliest, -torch.inf).logsumexp(1, keepdim=True)
+        log_rest = torch.log1p(-log_p.exp()).scatter_(1, likeliest, others)
+        products = (gamma * (log_p + log_rest)).exp()
+        if top is not None and top < classes:
+            products = products.gather(1, log_p.topk(top).indices)
+        return -products.sum(1)
 
     return lambda x: score(x.logits)
 
