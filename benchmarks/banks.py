@@ -1,10 +1,11 @@
 """Seconds and memory of detectors on a bank that is larger than memory: python benchmarks/banks.py
 
 ImageNet's size: 1,000 classes and 2,048 features of 1,281,167 images, read from a file as `score` reads it. Measured on
-a twentieth and on a tenth of the bank; from the line through both what the whole would take. Each detector runs in a
-process of its own, `together` those that share a pass over the bank. Memory is what belongs to no file, sampled while
-the detector runs: a mapped bank's pages are the system's to drop. CFOOD, which compares its bank with itself, takes
-5,000 samples; WeiPer, with a product per perturbation, two perturbations.
+a twentieth and on a tenth of the bank; from the line through both what the whole would take.
+One process for each size, detectors one after the other: the first makes the moments that others share, and `together`
+are those that share a pass over the bank. Memory is what belongs to no file, sampled while a detector runs: a mapped
+bank's pages are the system's to drop. CFOOD, which compares its bank with itself, takes 5,000 samples; WeiPer, with a
+product per perturbation, two perturbations.
 
 Bar: 8 GiB. Exit code 1 where it is not met. `--check` takes 2,000 and 4,000 samples of 256 features and 100 classes.
 """
@@ -15,7 +16,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -49,11 +49,15 @@ class Watch:
         self.over.set()
         self.thread.join()
 
+    def now(self) -> float:
+        text = Path("/proc/self/status").read_text()
+        kilobytes = next(int(line.split()[1]) for line in text.splitlines() if line.startswith("RssAnon"))
+        self.most = max(self.most, kilobytes / 2**20)
+        return self.most
+
     def _watch(self) -> None:
         while not self.over.wait(EVERY_SECONDS):
-            text = Path("/proc/self/status").read_text()
-            kilobytes = next(int(line.split()[1]) for line in text.splitlines() if line.startswith("RssAnon"))
-            self.most = max(self.most, kilobytes / 2**20)
+            self.now()
 
 
 def write(folder: Path, bank: int, test: int, width: int, classes: int) -> None:
@@ -77,22 +81,23 @@ def settings(name: str, width: int, bank: int) -> Any:
     return KINDS[name].model_validate({"kind": name, **values})
 
 
-def measured(folder: Path, names: tuple[str, ...], threads: int) -> tuple[float, float]:
-    """Seconds of fit and scores of some detectors together, and the most memory meanwhile."""
+def measured(folder: Path, groups: dict[str, tuple[str, ...]], threads: int) -> dict[str, tuple[float, float]]:
+    """Seconds of fit and scores of each group of detectors, one after the other, and the most memory meanwhile."""
     torch.set_num_threads(threads)
     opened = FeatureFolder(folder)
-    with Watch() as watch:
-        reference, test = opened.reference(), opened.part("test")
-        began = time.perf_counter()
-        shape = (reference.weight.shape[1], len(reference.train))
-        together({name: fit(settings(name, *shape), reference) for name in names}, test)
-        took = time.perf_counter() - began
-    return took, watch.most
+    reference, test = opened.reference(), opened.part("test")
+    shape, found = (reference.weight.shape[1], len(reference.train)), {}
+    for label, names in groups.items():
+        with Watch() as watch:
+            began = time.perf_counter()
+            together({name: fit(settings(name, *shape), reference) for name in names}, test)
+            found[label] = time.perf_counter() - began, watch.now()
+    return found
 
 
-def in_its_own_process(work: Callable[..., tuple[float, float]], *arguments: Any) -> tuple[float, float]:
+def in_its_own_process(*arguments: Any) -> dict[str, tuple[float, float]]:
     with get_context("spawn").Pool(1) as pool:
-        return pool.apply(work, arguments)
+        return pool.apply(measured, arguments)
 
 
 def main() -> None:
@@ -111,8 +116,8 @@ def main() -> None:
     for bank in (large // 2, large):
         with tempfile.TemporaryDirectory() as place:
             write(Path(place), bank, arguments.test, width, classes)
-            for name, members in groups.items():
-                found[name].append(in_its_own_process(measured, Path(place), members, arguments.threads))
+            for name, figures in in_its_own_process(Path(place), groups, arguments.threads).items():
+                found[name].append(figures)
     print(f"{'':<12}{'half: s':>10}{'GiB':>7}{'s':>10}{'GiB':>7}{'whole: s':>12}{'GiB':>7}")
     most = 0.0
     for name, ((half_time, half_memory), (time_taken, memory)) in found.items():
