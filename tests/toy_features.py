@@ -47,6 +47,8 @@ READING: list[kinds.Hyperparameters] = [
     kinds.RotPred(kind="rotpred"),
     kinds.Vos(kind="vos"),
     kinds.Cider(kind="cider", k=5),
+    kinds.Godin(kind="godin"),
+    kinds.Mcd(kind="mcd"),
 ]
 """Detectors of trained heads' outputs, which the toy does not have."""
 

@@ -1,5 +1,6 @@
 """Outputs of trained heads beside logits and features, from the model and heads that `train` wrote."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,21 @@ from synthood.common.tensors import write_tensors
 from synthood.errors import SynthoodError
 from synthood.evaluation.extract import extracted
 from synthood.evaluation.features import FeatureFolder, write_head, write_part
+from synthood.training.discrepancy import ClassifierDiscrepancy
+from synthood.training.exposure_settings import DiscrepancyExposure
 from synthood.training.heads import learned
-from synthood.training.method_settings import Cider, Rotation, VirtualOutliers
+from synthood.training.method_settings import Cider, Godin, Rotation, VirtualOutliers
 from synthood.training.model import Classifier, logits_and_features
 from synthood.training.networks import build
 from synthood.training.reading import read_terms, reading_terms
 from synthood.training.settings import HeadSettings, Network
 
 SETTINGS = HeadSettings(
-    rotation=Rotation(), contrastive=Cider(kind="cider", dimensions=5), virtual_outliers=VirtualOutliers(queue=4)
+    rotation=Rotation(),
+    contrastive=Cider(kind="cider", dimensions=5),
+    virtual_outliers=VirtualOutliers(queue=4),
+    godin=Godin(kind="godin", form="inner"),
+    discrepancy=DiscrepancyExposure.model_validate({"kind": "discrepancy", "from": "o"}),
 )
 NETWORK = Network(name="resnet8", width=8)
 
@@ -33,6 +40,8 @@ def classifier() -> Classifier:
 def heads(tmp_path: Path) -> Path:
     """What train writes, with parameters that are not those of a new term."""
     terms = torch.nn.ModuleDict(dict(reading_terms(SETTINGS, 32, 3)))
+    assert SETTINGS.discrepancy
+    terms["discrepancy"] = ClassifierDiscrepancy(SETTINGS.discrepancy, 32, 3)
     with torch.no_grad():
         for parameter in terms.parameters():
             parameter.add_(0.1)
@@ -55,6 +64,8 @@ def test_outputs_are_those_of_the_trained_heads(classifier: Classifier, heads: P
         "rotation": (7, 4),
         "contrastive": (7, 5),
         "virtual_outliers": (7,),
+        "godin": (7, 2),
+        "discrepancy": (7, 3),
     }
     for turns in range(4):
         turned = np.ascontiguousarray(np.rot90(IMAGES, turns, (1, 2)))
@@ -65,6 +76,12 @@ def test_outputs_are_those_of_the_trained_heads(classifier: Classifier, heads: P
     energy = (logits + vos.log_weights).exp().sum(1).log()
     odds = vos.logistic.weight[0, 0] * energy + vos.logistic.bias[0]
     torch.testing.assert_close(found.outputs["virtual_outliers"], odds.detach(), rtol=1e-4, atol=1e-5)
+    second = terms["discrepancy"].second
+    torch.testing.assert_close(found.outputs["discrepancy"], (features @ second.weight.T + second.bias).detach())
+    layer, norm = terms["godin"].layer, terms["godin"].norm
+    raw = (features @ layer.weight[0] + layer.bias) / math.sqrt(1 + 1e-5) * norm.weight + norm.bias
+    expected = torch.stack([logits.amax(1), raw.sigmoid()], 1).detach()
+    torch.testing.assert_close(found.outputs["godin"], expected, rtol=1e-4, atol=1e-5)
     assert found.outputs["contrastive"].norm(dim=1).numpy() == pytest.approx(1, abs=1e-5)
 
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthood.training.deconfidence import DividedConfidence, numerators
+from synthood.training.heads import Seen
 from synthood.training.method_settings import Godin
 from synthood.training.networks import build
 from synthood.training.settings import Network
@@ -98,6 +99,10 @@ def test_a_settled_layer_gives_the_numerators_up_to_what_classes_share(form: str
     expected = {"inner": before, "euclid": before + length**2, "cosine": length * before}[form]
     torch.testing.assert_close(head(features), expected)
     torch.testing.assert_close(numerators(features, head, form), before)
+    term = term_of(form).eval()
+    output = term.output(Seen(features, features, head(features), lambda inputs: inputs))
+    torch.testing.assert_close(output[:, 0], before.amax(1))
+    torch.testing.assert_close(output[:, 1:], term.confidence(features))
 
 
 def test_a_batch_of_one_takes_the_running_statistics() -> None:

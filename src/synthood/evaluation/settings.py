@@ -273,6 +273,23 @@ class Cider(Hyperparameters):
     k: Annotated[Count, GRID] = 50
 
 
+class Godin(Hyperparameters):
+    """The largest logit, or the confidence that divides logits in training (G-ODIN, arXiv 2002.11297)."""
+
+    reads: ClassVar[str | None] = "godin"
+
+    kind: Literal["godin"]
+    score: Annotated[Literal["h", "g"], Field(description="h: the logit; g: the confidence")] = "h"
+
+
+class Mcd(Hyperparameters):
+    """Agreement of two last layers that are trained to differ on outliers (arXiv 1908.04951)."""
+
+    reads: ClassVar[str | None] = "discrepancy"
+
+    kind: Literal["mcd"]
+
+
 class Custom(Hyperparameters):
     """A function of yours: `fit(reference, **values)` gives a score of features, larger for ID."""
 
@@ -292,7 +309,7 @@ Detector = Annotated[
     Msp | Mls | Energy | Temperature | Entropy | Gen | Klm | OpenMax | GradNorm
     | React | Vra | Ash | Scale | Lts | Dice
     | She | Nci | Fdbd | Mds | Rmds | Gmm | Residual | Vim | Pnml
-    | Knn | NnGuide | Relation | Cfood | WeiPer | Nac | McDropout | RotPred | Vos | Cider | Custom,
+    | Knn | NnGuide | Relation | Cfood | WeiPer | Nac | McDropout | RotPred | Vos | Cider | Godin | Mcd | Custom,
     Field(discriminator="kind"),
 ]  # fmt: skip
 

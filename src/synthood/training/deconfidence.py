@@ -4,8 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthood.training.heads import Batch, Term
+from synthood.training.heads import Batch, Seen, Term
 from synthood.training.method_settings import Godin
+
+EPS = 1e-12
 
 
 class DividedConfidence(Term):
@@ -15,6 +17,8 @@ class DividedConfidence(Term):
     logits are h up to what all classes of an image share: h itself, h + |f|^2 with 2 w_i as its weights, or |f| h.
     """
 
+    passing = ("norm.num_batches_tracked",)
+
     def __init__(self, settings: Godin, features: int) -> None:
         super().__init__()
         self.settings = settings
@@ -23,6 +27,16 @@ class DividedConfidence(Term):
 
     def compared(self, logits: Tensor, batch: Batch) -> Tensor:
         return numerators(batch.features, batch.head, self.settings.form) / self.confidence(batch.features)
+
+    def output(self, seen: Seen) -> Tensor:
+        """The largest h and g, float32 [N,2]."""
+        length = seen.features.norm(dim=1, keepdim=True)
+        shared = {
+            "inner": seen.logits,
+            "euclid": seen.logits - length**2,
+            "cosine": seen.logits / length.clamp(min=EPS),
+        }
+        return torch.cat([shared[self.settings.form].amax(1, keepdim=True), self.confidence(seen.features)], 1)
 
     def confidence(self, features: Tensor) -> Tensor:
         """g [N,1] in (0,1); a batch of one is normalised by the running statistics."""

@@ -4,9 +4,9 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthood.training.exposure import OutlierImages, Prepared
+from synthood.training.exposure import NO_IMAGES, OutlierImages, Prepared, as_they_are
 from synthood.training.exposure_settings import DiscrepancyExposure
-from synthood.training.heads import Batch
+from synthood.training.heads import Batch, Seen
 from synthood.training.losses import cross_entropy
 
 
@@ -17,27 +17,34 @@ class ClassifierDiscrepancy(OutlierImages):
     Outliers pass through the network from the first step on, the discrepancy counts once `start` of the steps are done.
     """
 
+    name = "discrepancy"
+
     def __init__(
         self,
         settings: DiscrepancyExposure,
-        images: np.ndarray,
-        prepared: Prepared,
         features: int,
         classes: int,
         smoothing: float = 0.0,
+        images: np.ndarray = NO_IMAGES,
+        prepared: Prepared = as_they_are,
     ) -> None:
         super().__init__(images, prepared, settings.per_image)
         self.settings, self.smoothing = settings, smoothing
         self.second = nn.Linear(features, classes)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        settings, beside = self.settings, batch.beside["exposure"]
+        settings, beside = self.settings, batch.beside["discrepancy"]
         own = cross_entropy(self.second(batch.features), batch.labels, self.smoothing, batch.weights)
         losses = {"second_cross_entropy": own}
         if batch.progress < settings.start:
-            return losses | {"exposure": 0 * beside.logits.sum()}
+            return losses | {"discrepancy": 0 * beside.logits.sum()}
         apart = discrepancy(beside.logits, self.second(beside.features))
-        return losses | {"exposure": settings.weight * F.relu(settings.margin - apart)}
+        return losses | {"discrepancy": settings.weight * F.relu(settings.margin - apart)}
+
+    def output(self, seen: Seen) -> Tensor:
+        """Logits [N,C] of the second layer."""
+        logits: Tensor = self.second(seen.features)
+        return logits
 
 
 def discrepancy(first: Tensor, second: Tensor) -> Tensor:

@@ -16,10 +16,21 @@ from synthood.training.losses import mean
 
 Prepared = Callable[[Tensor, torch.Generator], Tensor]
 """Images uint8 [N,H,W,3] augmented and normalised, float32 [N,3,H,W]."""
+NO_IMAGES = np.empty((0, 1, 1, 3), np.uint8)
+
+
+def as_they_are(images: Tensor, random: torch.Generator) -> Tensor:
+    """Images float32 [N,3,H,W] without augmentation, from 0 to 255."""
+    return images.permute(0, 3, 1, 2).float()
 
 
 class OutlierImages(Term):
-    """Outlier images uint8 [M,H,W,3] and how many of them go beside each ID image of a batch."""
+    """Outlier images uint8 [M,H,W,3] and how many of them go beside each ID image of a batch.
+
+    `name` is the term's.
+    """
+
+    name = "exposure"
 
     def __init__(self, images: np.ndarray, prepared: Prepared, per_image: float = 1.0) -> None:
         super().__init__()

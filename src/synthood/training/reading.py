@@ -8,6 +8,7 @@ from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
 from synthood.training.boundary_synthesis import BoundarySynthesis
 from synthood.training.deconfidence import DividedConfidence
+from synthood.training.discrepancy import ClassifierDiscrepancy
 from synthood.training.heads import Term
 from synthood.training.method_settings import Npos
 from synthood.training.rotation import RotationPrediction
@@ -33,8 +34,10 @@ def reading_terms(settings: RecipeSettings | HeadSettings, features: int, classe
 
 
 def read_terms(path: Path, settings: HeadSettings, features: int, classes: int) -> dict[str, Term]:
-    """The same as `train` left them in heads.safetensors."""
+    """The same as `train` left them in heads.safetensors, and MCD's second layer, which is trained beside images."""
     terms = reading_terms(settings, features, classes)
+    if settings.discrepancy:
+        terms["discrepancy"] = ClassifierDiscrepancy(settings.discrepancy, features, classes)
     arrays, _ = read_tensors(path)
     for name, term in terms.items():
         own = {k.removeprefix(f"{name}."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith(f"{name}.")}

@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from synthood.common.precision import Precision
 from synthood.common.settings import Count, Fraction, Name, Positive, Seed, Settings
-from synthood.training.exposure_settings import Exposure
+from synthood.training.exposure_settings import DiscrepancyExposure, Exposure
 from synthood.training.method_settings import (
     AugMix,
     Consistency,
@@ -193,6 +193,11 @@ class RecipeSettings(Settings):
         return self.normalisation if isinstance(self.normalisation, Godin) else None
 
     @property
+    def discrepancy(self) -> DiscrepancyExposure | None:
+        """MCD's second layer, where the recipe has it."""
+        return self.exposure if isinstance(self.exposure, DiscrepancyExposure) else None
+
+    @property
     def real_per_batch(self) -> int:
         """n_real = floor(B * alpha), robust against rounding of the product."""
         return math.floor(self.batch_size * self.real_share + 1e-9)
@@ -286,6 +291,7 @@ class HeadSettings(Settings):
     contrastive: Contrastive | None = None
     virtual_outliers: VirtualOutliers | None = None
     godin: Godin | None = None
+    discrepancy: DiscrepancyExposure | None = None
 
     @classmethod
     def of(cls, recipe: RecipeSettings | CheckpointRecipe) -> "HeadSettings":

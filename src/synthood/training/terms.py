@@ -43,7 +43,7 @@ def terms_of(
     if isinstance(recipe.mixing, RegMixup):
         terms["regmixup"] = MixedBeside(recipe.mixing, classes, recipe.label_smoothing)
     if exposure is not None:
-        terms["exposure"] = exposure
+        terms[exposure.name] = exposure
     if recipe.consistency:
         terms["consistency"] = AugMixConsistency(recipe.consistency, classifier.mean, classifier.deviation)
     terms |= reading_terms(recipe, features, classes)
@@ -57,5 +57,5 @@ def exposure_of(
     if isinstance(settings, MixedExposure):
         return OutlierMixing(settings, images, prepared, classes)
     if isinstance(settings, DiscrepancyExposure):
-        return ClassifierDiscrepancy(settings, images, prepared, features, classes, smoothing)
+        return ClassifierDiscrepancy(settings, features, classes, smoothing, images, prepared)
     return OutlierExposure(settings, images, prepared)

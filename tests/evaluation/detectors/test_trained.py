@@ -11,7 +11,7 @@ from synthood import detectors as interface
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors import fit, together
 from synthood.evaluation.features import Features, Reference
-from synthood.evaluation.settings import Cider, Knn, McDropout, RotPred, Vos
+from synthood.evaluation.settings import Cider, Godin, Knn, Mcd, McDropout, RotPred, Vos
 from toy_features import READING, chosen, name_of
 
 
@@ -25,6 +25,8 @@ def with_outputs(x: Features, seed: int) -> Features:
         "rotation": drawn(n, 4, seed=seed).abs(),
         "virtual_outliers": drawn(n, seed=seed + 1),
         "contrastive": F.normalize(drawn(n, 6, seed=seed + 2)),
+        "godin": drawn(n, 2, seed=seed + 3),
+        "discrepancy": drawn(n, x.logits.shape[1], seed=seed + 4),
     }
     return Features(x.logits, x.features, x.labels, outputs)
 
@@ -121,3 +123,16 @@ def test_one_sample_is_chosen_alone(reading: Reference, near: Features) -> None:
     score = fit(McDropout(kind="mc-dropout", probability=0.5), reading)
     index = torch.tensor([5])
     torch.testing.assert_close(score(chosen(near, index)), score(near)[index])
+
+
+def test_godin_is_one_of_what_its_head_gives(reading: Reference, near: Features) -> None:
+    x = with_outputs(near, 30)
+    largest, confidence = x.outputs["godin"].T
+    assert torch.equal(fit(Godin(kind="godin"), reading)(x), largest)
+    assert torch.equal(fit(Godin(kind="godin", score="g"), reading)(x), confidence)
+
+
+def test_mcd_is_minus_the_distance_of_two_posteriors(reading: Reference) -> None:
+    first, second = torch.tensor([[0.7, 0.1, 0.1, 0.1]]), torch.tensor([[0.2, 0.6, 0.1, 0.1]])
+    x = Features(first.log(), torch.zeros(1, 12), torch.zeros(1).long(), {"discrepancy": second.log()})
+    assert fit(Mcd(kind="mcd"), reading)(x).tolist() == pytest.approx([-1.0])

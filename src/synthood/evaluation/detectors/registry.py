@@ -78,4 +78,6 @@ METHODS: dict[type[Hyperparameters], Method] = {
     kinds.RotPred: Method(trained.rotpred, (LOGITS, OUTPUTS), paper="arXiv 1906.12340"),
     kinds.Vos: Method(trained.vos, (OUTPUTS,), paper="arXiv 2202.01197"),
     kinds.Cider: Method(trained.cider, (OUTPUTS,), (TRAIN,), {"k": NEAREST}, paper="arXiv 2203.04450"),
+    kinds.Godin: Method(trained.godin, (OUTPUTS,), paper="arXiv 2002.11297"),
+    kinds.Mcd: Method(trained.mcd, (LOGITS, OUTPUTS), paper="arXiv 1908.04951"),
 }

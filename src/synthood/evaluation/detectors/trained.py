@@ -53,6 +53,18 @@ def cider(reference: Reference, k: int = 50) -> Score:
     return lambda x: nearest(projected(x))
 
 
+def godin(reference: Reference, score: str = "h") -> Score:
+    """max_i h_i(x), or g(x) (arXiv 2002.11297, section 3.1); without the paper's perturbation of inputs."""
+    del reference
+    return lambda x: output(x, "godin")[:, 0 if score == "h" else 1]
+
+
+def mcd(reference: Reference) -> Score:
+    """-|p_1 - p_2|_1 of the posteriors of both last layers (arXiv 1908.04951, section 3.4)."""
+    del reference
+    return lambda x: -(x.logits.softmax(1) - output(x, "discrepancy").softmax(1)).abs().sum(1)
+
+
 def mc_dropout(reference: Reference, probability: float | None = None, passes: int = 5) -> Score:
     """max_c of the mean softmax over passes of the last layer, features dropped (Gal and Ghahramani, ICML 2016).
 
