@@ -13,6 +13,7 @@ rule fit_encoder:
         "../envs/diffusion.yaml"
     threads: 1
     resources:
+        gpu=GPU,
         mem_mb=8000,
         runtime=240,
     params:
@@ -22,30 +23,38 @@ rule fit_encoder:
         "fit the text-aligned encoder of {wildcards.outliers} on {wildcards.dataset}"
     shell:
         stage("synthood.outliers.fit_encoder")
-        + "--resume {params.resume:q} --train {input.train} --generator {input.generator} > {log} 2>&1"
+        + "--gpus {resources.gpu} --resume {params.resume:q} --train {input.train} --generator {input.generator} > {log} 2>&1"
 
 
 rule embed:
     input:
         train="results/{dataset}/images/train.safetensors",
-        encoder="results/{dataset}/outliers/{outliers}/encoder.safetensors",
+        encoder=plan.fitted_encoder,
+        generator=plan.ready_made_generator,
+        model=plan.encoder_model,
     output:
         "results/{dataset}/outliers/{outliers}/embeddings.safetensors",
     log:
         "results/logs/embed/{dataset}-{outliers}.log",
+    benchmark:
+        "results/benchmarks/embed/{dataset}-{outliers}.tsv"
     priority: 80
     conda:
-        "../envs/torch.yaml"
+        "../envs/diffusion.yaml"
     threads: 1
     resources:
+        gpu=GPU,
         mem_mb=8000,
         runtime=240,
     params:
-        settings=lambda wildcards: "{}",
+        settings=plan.embed_settings,
+        raw=plan.encoder_state,
     message:
         "embed {wildcards.dataset} for {wildcards.outliers}"
     shell:
-        stage("synthood.outliers.embed") + "--train {input.train} --encoder {input.encoder} > {log} 2>&1"
+        stage("synthood.outliers.embed")
+        + "--gpus {resources.gpu} --train {input.train} --encoder {input.encoder} --generator {input.generator} "
+        "--model {input.model} > {log} 2>&1"
 
 
 rule boundary:
@@ -74,7 +83,7 @@ rule latents:
     input:
         generator=plan.outlier_generator,
         boundary="results/{dataset}/outliers/{outliers}/boundary.safetensors",
-        train="results/{dataset}/images/train.safetensors",
+        train=plan.encoded_images,
     output:
         "results/{dataset}/outliers/{outliers}/latents.safetensors",
     log:
@@ -110,11 +119,14 @@ rule gate:
         "results/{dataset}/outliers/{outliers}/gate.safetensors",
     log:
         "results/logs/gate/{dataset}-{outliers}.log",
+    benchmark:
+        "results/benchmarks/gate/{dataset}-{outliers}.tsv"
     priority: 80
     conda:
         "../envs/diffusion.yaml"
     threads: 1
     resources:
+        gpu=GPU,
         mem_mb=8000,
         runtime=240,
     params:
@@ -123,13 +135,14 @@ rule gate:
         "gate the outliers of {wildcards.outliers} for {wildcards.dataset}"
     shell:
         stage("synthood.outliers.gate")
-        + "--generator {input.generator} --latents {input.latents} --classifier {input.classifier} "
+        + "--gpus {resources.gpu} --generator {input.generator} --latents {input.latents} --classifier {input.classifier} "
         "--train {input.train} --val {input.val} > {log} 2>&1"
 
 
 rule assess_outliers:
     input:
         train="results/{dataset}/images/train.safetensors",
+        val="results/{dataset}/images/val.safetensors",
         boundary="results/{dataset}/outliers/{outliers}/boundary.safetensors",
         gate="results/{dataset}/outliers/{outliers}/gate.safetensors",
         judge=plan.judge,
@@ -155,8 +168,8 @@ rule assess_outliers:
         "assess the outliers of {wildcards.outliers} for {wildcards.dataset}"
     shell:
         stage("synthood.outliers.assess_outliers")
-        + "--title {wildcards.outliers} --train {input.train} --boundary {input.boundary} --gate {input.gate} "
-        "--judge {input.judge} > {log} 2>&1"
+        + "--title {wildcards.outliers} --train {input.train} --val {input.val} --boundary {input.boundary} "
+        "--gate {input.gate} --judge {input.judge} > {log} 2>&1"
 
 
 rule scale_curve:

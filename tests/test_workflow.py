@@ -14,7 +14,7 @@ pytestmark = pytest.mark.workflow
 
 CONFIGS = [PROJECT / "config.yaml", *sorted((PROJECT / "configs").glob("*.yaml"))]
 RULES = sorted((PROJECT / "rules").glob("*.smk"))
-HEAVY = ("fit_generator", "synthesise", "latents", "scale_curve", "train", "extract")
+HEAVY = ("fit_generator", "synthesise", "fit_encoder", "embed", "latents", "gate", "scale_curve", "train", "extract")
 
 
 def test_the_same_bytes_on_one_core_as_on_two(finished: Workflow, tmp_path: Path) -> None:

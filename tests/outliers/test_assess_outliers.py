@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from synthood.common.images import ImageSet
 from synthood.common.tensors import Arrays, write_tensors
 from synthood.outliers import assess_outliers
 from synthood.outliers.assess_outliers import assessed, heading, rounded
@@ -29,6 +30,8 @@ def verdict() -> Arrays:
         "labels": np.array([0, 0, 0, 1, 1]),
         "accepted": np.array([True, False, True, False, True]),
         "kept": np.array([0, 4]),
+        "distance": np.array([0.9, 0.1, 0.5, 0.3, 0.7], np.float32),
+        "id_distance": np.linspace(0, 0.4, 21, dtype=np.float32),
         "images": np.random.default_rng(1).integers(0, 256, (5, 16, 16, 3), np.uint8),
     }
 
@@ -36,7 +39,8 @@ def verdict() -> Arrays:
 def test_figures_by_hand(verdict: Arrays) -> None:
     """The judge: a dog surely, a cat, a cat, a dog, a cat unsurely."""
     posteriors = np.array([[0.05, 0.95], [0.99, 0.01], [0.6, 0.4], [0.2, 0.8], [0.7, 0.3]])
-    assert assessed(verdict, BOUNDARY, posteriors, CLASSES) == {
+    validation = np.array([[0.97, 0.03]] * 19 + [[0.5, 0.5]])  # 95 % of them are at least 0.97 sure
+    assert assessed(verdict, BOUNDARY, posteriors, validation, CLASSES) == {
         "boundary_embeddings": 4,
         "percentile_among_candidates": 0.9981,
         "percentile_among_id": 0.8125,
@@ -44,14 +48,29 @@ def test_figures_by_hand(verdict: Arrays) -> None:
         "latents": 5,
         "kept": 2,
         "rejected_share": {"cat": 0.3333, "dog": 0.5},
-        "before_gate": {"intended_share": 0.6, "other_class_share": 0.4, "surely_other_class_share": 0.2},
-        "after_gate": {"intended_share": 0.3333, "other_class_share": 0.6667, "surely_other_class_share": 0.3333},
+        "distance": {
+            "id": {"p5": 0.02, "p50": 0.2, "p95": 0.38},
+            "rejected": {"p5": 0.11, "p50": 0.2, "p95": 0.29},
+            "accepted": {"p5": 0.52, "p50": 0.7, "p95": 0.88},
+        },
+        "before_gate": {
+            "intended_share": 0.6,
+            "other_class_share": 0.4,
+            "surely_other_class_share": 0.2,
+            "called_id_share": 0.2,
+        },
+        "after_gate": {
+            "intended_share": 0.3333,
+            "other_class_share": 0.6667,
+            "surely_other_class_share": 0.3333,
+            "called_id_share": 0.0,
+        },
     }
 
 
 def test_nothing_accepted_is_no_number(verdict: Arrays) -> None:
     verdict |= {"accepted": np.zeros(5, bool), "kept": np.zeros(0, np.int64)}
-    figures = assessed(verdict, BOUNDARY, np.full((5, 2), 0.5), CLASSES)
+    figures = assessed(verdict, BOUNDARY, np.full((5, 2), 0.5), np.full((3, 2), 0.5), CLASSES)
     assert figures["rejected_share"] == {"cat": 1.0, "dog": 1.0}
     after = figures["after_gate"]
     assert isinstance(after, dict)
@@ -68,16 +87,17 @@ def test_rounded_reaches_every_depth_and_leaves_counts_alone() -> None:
 
 def test_heading_tells_the_shares_before_and_after_the_gate() -> None:
     figures = {
-        "before_gate": {"intended_share": 0.6, "surely_other_class_share": 0.25},
-        "after_gate": {"intended_share": 0.012, "surely_other_class_share": 0.0},
+        "before_gate": {"intended_share": 0.6, "surely_other_class_share": 0.25, "called_id_share": 0.5},
+        "after_gate": {"intended_share": 0.012, "surely_other_class_share": 0.0, "called_id_share": 0.125},
     }
     assert heading("oal", figures) == (
-        "oal: intended class 60.0% before the gate, 1.2% after; surely another ID class 25.0%, 0.0%"
+        "oal: intended class 60.0% before the gate, 1.2% after; surely another ID class 25.0%, 0.0%; "
+        "called ID 50.0%, 12.5%"
     )
 
 
 def test_the_stage_writes_figures_and_gallery(
-    verdict: Arrays, judge: Classifier, judge_file: Path, train_file: Path, tmp_path: Path
+    verdict: Arrays, judge: Classifier, judge_file: Path, train_images: ImageSet, train_file: Path, tmp_path: Path
 ) -> None:
     write_tensors(tmp_path / "gate", verdict, {"classes": CLASSES})
     write_tensors(tmp_path / "boundary", BOUNDARY, {"classes": CLASSES})
@@ -86,13 +106,15 @@ def test_the_stage_writes_figures_and_gallery(
         "gate": tmp_path / "gate",
         "boundary": tmp_path / "boundary",
         "train": train_file,
+        "val": train_file,
         "judge": judge_file,
         "title": "oal",
     }
     line = [part for key, value in arguments.items() for part in (f"--{key}", str(value))]
     assess_outliers.main([*line, "--output", *map(str, outputs)])
     logits, _ = logits_and_features(judge, verdict["images"], torch.device("cpu"))
-    expected = assessed(verdict, BOUNDARY, logits.softmax(1).numpy(), CLASSES)
+    known, _ = logits_and_features(judge, train_images.images, torch.device("cpu"))
+    expected = assessed(verdict, BOUNDARY, logits.softmax(1).numpy(), known.softmax(1).numpy(), CLASSES)
     assert json.loads(outputs[0].read_text()) == expected
     with Image.open(outputs[1]) as picture:
         assert picture.format == "PNG"

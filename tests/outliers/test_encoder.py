@@ -10,7 +10,8 @@ from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
 from synthood.outliers.encoder import Encoder, fit_encoder
-from synthood.outliers.settings import EncoderSettings
+from synthood.outliers.encoder_settings import EncoderSettings
+from synthood.outliers.spaces import EmbeddingSpace
 
 ANCHORS = torch.tensor([[3.0, 0.0, 0.0, 0.0], [0.0, 0.2, 0.0, 0.0]])
 
@@ -31,7 +32,7 @@ def settings(**changes: object) -> EncoderSettings:
 
 def test_embeddings_are_unit_and_nearest_to_their_class_word(tmp_path: Path) -> None:
     images = bright_and_dark(32)
-    encoder = fit_encoder(images, ANCHORS, settings(), ResumeFile(None, ""))
+    encoder = fit_encoder(images, ANCHORS, settings(), ResumeFile(None, ""), "f00d")
     embeddings = encoder.embed(images.images)
     assert embeddings.shape == (32, 4)
     torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(32))
@@ -40,23 +41,26 @@ def test_embeddings_are_unit_and_nearest_to_their_class_word(tmp_path: Path) -> 
 
 def test_the_length_of_a_word_does_not_count() -> None:
     images = bright_and_dark(16)
-    one, two = (fit_encoder(images, a, settings(epochs=1), ResumeFile(None, "")) for a in (ANCHORS, 5 * ANCHORS))
+    one, two = (
+        fit_encoder(images, a, settings(epochs=1), ResumeFile(None, ""), "f00d") for a in (ANCHORS, 5 * ANCHORS)
+    )
     torch.testing.assert_close(one.embed(images.images), two.embed(images.images))
 
 
 def test_saved_and_loaded_it_embeds_the_same(tmp_path: Path) -> None:
     images = bright_and_dark(16)
-    encoder = fit_encoder(images, ANCHORS, settings(epochs=1), ResumeFile(None, ""))
+    encoder = fit_encoder(images, ANCHORS, settings(epochs=1), ResumeFile(None, ""), "f00d")
     encoder.save(tmp_path / "encoder.safetensors")
     loaded = Encoder.load(tmp_path / "encoder.safetensors")
     assert torch.equal(loaded.embed(images.images), encoder.embed(images.images))
     assert loaded.classes == ["cat", "dog"]
+    assert loaded.space == encoder.space == EmbeddingSpace("text-aligned", "token", "f00d")
 
 
 def test_same_seed_same_weights() -> None:
     images = bright_and_dark(16)
     one, two, other = (
-        fit_encoder(images, ANCHORS, settings(epochs=1, seed=seed), ResumeFile(None, "")) for seed in (1, 1, 2)
+        fit_encoder(images, ANCHORS, settings(epochs=1, seed=seed), ResumeFile(None, ""), "f00d") for seed in (1, 1, 2)
     )
     assert torch.equal(one.embed(images.images), two.embed(images.images))
     assert not torch.equal(one.embed(images.images), other.embed(images.images))
@@ -64,4 +68,4 @@ def test_same_seed_same_weights() -> None:
 
 def test_anchors_and_classes_must_fit() -> None:
     with pytest.raises(SynthoodError, match="3 class words have embeddings, but"):
-        fit_encoder(bright_and_dark(16), torch.eye(3), settings(), ResumeFile(None, ""))
+        fit_encoder(bright_and_dark(16), torch.eye(3), settings(), ResumeFile(None, ""), "f00d")

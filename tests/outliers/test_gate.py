@@ -10,12 +10,12 @@ from diffusers import StableDiffusionPipeline
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
 from synthood.generators import diffusion_sampling
-from synthood.outliers.gate import Verdict, gate, main, shares
+from synthood.outliers.gate import Verdict, gate, mahalanobis, main, shares
 from synthood.outliers.settings import GateSettings
 from synthood.training.model import Classifier, logits_and_features
 
 SETTINGS = GateSettings(classifier="ce", wanted_per_class=2, k=1, percentile=90.0)
-DIRECTIONS = torch.eye(4)
+DIRECTIONS, KNOWN = torch.eye(4), torch.arange(2)
 
 
 def test_each_reason_by_hand() -> None:
@@ -30,7 +30,7 @@ def test_each_reason_by_hand() -> None:
     ]
     logits, features = (torch.stack([case[i] for case in cases]) for i in (0, 1))
     labels = torch.zeros(4, dtype=torch.int64)
-    verdict = gate(logits, features, labels, train, validation, SETTINGS)
+    verdict = gate(logits, features, labels, train, KNOWN.repeat(5), validation, SETTINGS)
     assert verdict.accepted.tolist() == [case[2] for case in cases]
     assert verdict.kept.tolist() == [0, 3]
     torch.testing.assert_close(verdict.posterior, logits.softmax(1)[:, 0])
@@ -53,7 +53,7 @@ def test_what_is_surely_any_class_is_rejected(bound: dict[str, float], accepted:
     labels = torch.zeros(4, dtype=torch.int64)
     settings = GateSettings.model_validate(SETTINGS.model_dump() | bound)
     bank = DIRECTIONS[:2]
-    verdict = gate(posteriors.log(), DIRECTIONS[2].expand(4, 4), labels, bank, bank, settings)
+    verdict = gate(posteriors.log(), DIRECTIONS[2].expand(4, 4), labels, bank, KNOWN, bank, settings)
     assert verdict.accepted.tolist() == accepted
     torch.testing.assert_close(verdict.confidence, torch.tensor([0.6, 0.98, 1.0, 0.9]))
 
@@ -65,7 +65,7 @@ def test_accept_all_lets_everything_through() -> None:
     settings = GateSettings.model_validate(SETTINGS.model_dump() | {"accept": "all", "confidence_below": 0.6})
     strict = settings.model_copy(update={"accept": "outliers"})
     found, refused = (
-        gate(logits, DIRECTIONS[:1].expand(4, 4), labels, DIRECTIONS[:2], DIRECTIONS[:2], each)
+        gate(logits, DIRECTIONS[:1].expand(4, 4), labels, DIRECTIONS[:2], KNOWN, DIRECTIONS[:2], each)
         for each in (settings, strict)
     )
     assert not refused.accepted.any()
@@ -83,7 +83,7 @@ def test_the_stage_writes_its_verdict_and_the_images(
     train_file: Path,
     tmp_path: Path,
 ) -> None:
-    latents = torch.randn((6, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+    latents = torch.randn((6, 4, 8, 8), generator=torch.Generator().manual_seed(0)).half()
     labels = torch.tensor([0, 0, 0, 1, 1, 1])
     write_tensors(tmp_path / "latents", {"latents": latents.numpy(), "labels": labels.numpy()}, {})
     settings = SETTINGS.model_copy(update={"accept": "all"})
@@ -98,11 +98,12 @@ def test_the_stage_writes_its_verdict_and_the_images(
     }
     main([part for key, value in arguments.items() for part in (f"--{key}", str(value))])
     arrays, header = read_tensors(tmp_path / "gate.safetensors")
-    images = diffusion_sampling.decoded(pipeline, latents).numpy()
+    images = diffusion_sampling.decoded(pipeline, latents.float()).numpy()
     logits, _ = logits_and_features(judge, images, torch.device("cpu"))
     assert np.array_equal(arrays["images"], images)
     np.testing.assert_allclose(arrays["confidence"], logits.softmax(1).max(1).values, atol=1e-6)
     assert arrays["kept"].tolist() == [0, 1, 3, 4]
+    assert arrays["id_distance"].shape == (14,)
     assert arrays["labels"].tolist() == labels.tolist()
     assert header == {"classes": ["cat", "dog"], "accepted": {"cat": 1.0, "dog": 1.0}}
 
@@ -110,14 +111,52 @@ def test_the_stage_writes_its_verdict_and_the_images(
 def test_only_the_wanted_number_of_a_class_is_kept() -> None:
     labels = torch.tensor([0, 1, 0, 1, 0, 1])
     logits = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).repeat(3, 1)
-    verdict = gate(logits, DIRECTIONS[2].expand(6, 4), labels, DIRECTIONS[:2], DIRECTIONS[:2], SETTINGS)
+    verdict = gate(logits, DIRECTIONS[2].expand(6, 4), labels, DIRECTIONS[:2], KNOWN, DIRECTIONS[:2], SETTINGS)
     assert verdict.kept.tolist() == [0, 2, 1, 3]
 
 
 def test_a_class_without_any_is_named_with_all_shares() -> None:
     accepted = torch.tensor([True, False, False, False])
     nothing = torch.zeros(4)
-    verdict = Verdict(nothing, nothing, nothing, nothing, accepted, torch.tensor([0]))
+    verdict = Verdict(nothing, nothing, nothing, nothing, accepted, torch.tensor([0]), nothing)
     with pytest.raises(SynthoodError, match=r"no outlier of class dog \(accepted: cat 50\.0%, dog 0\.0%\)"):
         shares(verdict, torch.tensor([0, 0, 1, 1]), ["cat", "dog"])
     assert shares(verdict, torch.tensor([0, 1, 1, 1]), ["cat"]) == {"cat": 1.0}
+
+
+def test_mahalanobis_distance_by_hand() -> None:
+    """Two classes around (0,0) and (10,0), whose shared covariance is diag(4,1) but for the shrinkage."""
+    around = torch.tensor([[2.0, 1.0], [2.0, -1.0], [-2.0, 1.0], [-2.0, -1.0]])
+    train = torch.cat([around, around + torch.tensor([10.0, 0.0])])
+    queries = torch.tensor([[0.0, 3.0], [10.0, 0.0], [14.0, 0.0], [4.0, 0.0]])
+    along, across = 0.99 * 4 + 0.01 * 2.5, 0.99 * 1 + 0.01 * 2.5
+    expected = torch.tensor([3 / across**0.5, 0.0, 4 / along**0.5, 4 / along**0.5])
+    labels = torch.tensor([3] * 4 + [7] * 4)  # any labels, in order of the classes
+    torch.testing.assert_close(mahalanobis(queries, train, labels), expected, atol=1e-5, rtol=0)
+
+
+def test_the_density_of_features_can_decide_in_the_neighbours_place() -> None:
+    """Far along the classes' own direction of spread is near by density, and far by neighbours."""
+    random = torch.Generator().manual_seed(0)
+    train = torch.randn((200, 2), generator=random) * torch.tensor([1.0, 0.01]) + torch.tensor([3.0, 3.0])
+    labels = torch.zeros(200, dtype=torch.int64)
+    queries = torch.tensor([[3.0, 3.2], [3.5, 3.0]])
+    logits = torch.tensor([[0.0, 1.0]]).repeat(2, 1)
+    settings = SETTINGS.model_copy(update={"distance": "density", "posterior_below": 0.9})
+    verdict = gate(logits, queries, torch.zeros(2, dtype=torch.int64), train, labels, train, settings)
+    assert verdict.accepted.tolist() == [True, False]
+    assert torch.equal(verdict.id_distance, mahalanobis(train, train, labels))
+
+
+def test_more_neighbours_than_training_images_are_told() -> None:
+    settings = SETTINGS.model_copy(update={"k": 3})
+    with pytest.raises(SynthoodError, match=r"gate\.k is 3, but there are only 2 training images"):
+        gate(
+            torch.zeros(1, 2),
+            DIRECTIONS[:1],
+            torch.zeros(1, dtype=torch.int64),
+            DIRECTIONS[:2],
+            KNOWN,
+            DIRECTIONS[:2],
+            settings,
+        )

@@ -10,17 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthood.common.images import ImageSet
-from synthood.common.tensors import read_tensors, write_tensors
+from synthood.common.tensors import Arrays, read_tensors, write_tensors
 from synthood.errors import SynthoodError
 from synthood.generators import diffusion_sampling, prompt_tokens
 from synthood.generators.diffusion_settings import StableDiffusionSample
 from synthood.generators.folder import Description
 from synthood.outliers import latents
+from synthood.outliers.class_words import text_encoder_digest
 from synthood.outliers.latents import moved, outlier_latents
 from synthood.outliers.settings import LatentsSettings
+from synthood.outliers.spaces import EmbeddingSpace
 
 SAMPLE = StableDiffusionSample(steps=2, batch_size=4)
 SETTINGS = LatentsSettings(scale=2.0, attempts_per_class=3, sample=SAMPLE)
+
+
+def space_of(pipeline: StableDiffusionPipeline) -> dict[str, dict[str, str]]:
+    """The header of outliers near this pipeline's words."""
+    return {"space": {"encoder": "text-aligned", "anchors": "token", "text_encoder": text_encoder_digest(pipeline)}}
 
 
 def test_a_word_moves_by_its_own_length_times_the_scale() -> None:
@@ -99,7 +106,8 @@ def test_the_stage_writes_what_the_functions_give(
 ) -> None:
     settings = LatentsSettings.model_validate(SETTINGS.model_dump() | {"scale": scale})
     outliers = torch.nn.functional.normalize(torch.randn(2, 16, generator=torch.Generator().manual_seed(0)))
-    write_tensors(tmp_path / "boundary", {"embeddings": outliers.numpy(), "labels": torch.tensor([0, 1]).numpy()}, {})
+    arrays: Arrays = {"embeddings": outliers.numpy(), "labels": np.array([0, 1])}
+    write_tensors(tmp_path / "boundary", arrays, space_of(pipeline))
     output = tmp_path / "latents.safetensors"
     arguments = {
         "settings": settings.canonical(),
@@ -112,20 +120,51 @@ def test_the_stage_writes_what_the_functions_give(
     arrays, header = read_tensors(output)
     made, classes, parents, seeds = outlier_latents(pipeline, description, outliers, torch.tensor([0, 1]), settings)
     assert arrays.keys() == {"latents", "labels", "parents", "seeds", "id_latents"}
-    np.testing.assert_allclose(arrays["latents"], made, atol=1e-5)
+    assert arrays["latents"].dtype == np.float16
+    np.testing.assert_allclose(arrays["latents"], made, atol=1e-5, rtol=1e-3)
     for name, values in (("labels", classes), ("parents", parents), ("seeds", torch.tensor(seeds))):
         assert arrays[name].tolist() == values.tolist()
     id_latents = diffusion_sampling.image_latents(pipeline, train_images.images)
-    np.testing.assert_allclose(arrays["id_latents"], id_latents, atol=1e-5)
-    assert header == {"classes": ["cat", "dog"], "scale": scale}
+    assert arrays["id_latents"].dtype == np.float16
+    np.testing.assert_allclose(arrays["id_latents"], id_latents, atol=1e-5, rtol=1e-3)
+    assert header == {"classes": ["cat", "dog"], "scale": scale, **space_of(pipeline)}
 
 
-def test_wrong_words_and_widths_are_told(pipeline: StableDiffusionPipeline) -> None:
+def test_wrong_words_and_widths_are_told(pipeline: StableDiffusionPipeline, description: Description) -> None:
     with pytest.raises(SynthoodError, match="class word 'dog' does not stand in the prompt 'a photo of a'"):
         prompt_tokens.encoded_with(pipeline, "a photo of a", "dog", torch.zeros(1, 16))
     with pytest.raises(
         SynthoodError, match=r"embeddings of width 7 cannot stand for tokens of the text encoder.* 16 wide"
     ):
         prompt_tokens.encoded_with(pipeline, "a photo of a {word}", "dog", torch.zeros(1, 7))
-    with pytest.raises(SynthoodError, match=r"class word 'catfish' is \d+ tokens"):
+    with pytest.raises(SynthoodError, match=r"class word 'catfish' has letters that the tokenizer does not know"):
         prompt_tokens.word_embeddings(pipeline, ["catfish"])
+    with pytest.raises(SynthoodError, match="outlier embeddings are 7 wide, the text encoder's tokens 16"):
+        outlier_latents(pipeline, description, torch.eye(7)[:2], torch.tensor([0, 1]), SETTINGS)
+    with pytest.raises(SynthoodError, match="no outlier embedding is of class 'dog'"):
+        outlier_latents(pipeline, description, torch.eye(16)[:2], torch.tensor([0, 0]), SETTINGS)
+
+
+def test_outliers_of_another_text_encoder_are_refused(
+    folder: Path, pipeline: StableDiffusionPipeline, train_file: Path, tmp_path: Path
+) -> None:
+    header = space_of(pipeline)
+    header["space"]["text_encoder"] = "another"
+    arrays: Arrays = {"embeddings": np.eye(16, dtype=np.float32)[:2], "labels": np.array([0, 1])}
+    write_tensors(tmp_path / "boundary", arrays, header)
+    places = ["--generator", str(folder), "--boundary", str(tmp_path / "boundary"), "--train", str(train_file)]
+    with pytest.raises(SystemExit):
+        latents.main(["--settings", SETTINGS.canonical(), "--output", str(tmp_path / "latents"), *places])
+    assert not (tmp_path / "latents").exists()
+    with pytest.raises(SynthoodError, match=r"boundary: its outliers lie near the words of another text encoder"):
+        EmbeddingSpace.of(header, tmp_path / "boundary").check(text_encoder_digest(pipeline), tmp_path / "boundary")
+    with pytest.raises(SynthoodError, match=r"boundary: does not say which space it is of"):
+        EmbeddingSpace.of({"classes": []}, tmp_path / "boundary")
+
+
+def test_images_alone_need_no_id_images(folder: Path, pipeline: StableDiffusionPipeline, tmp_path: Path) -> None:
+    arrays: Arrays = {"embeddings": np.eye(16, dtype=np.float32)[:2], "labels": np.array([0, 1])}
+    write_tensors(tmp_path / "boundary", arrays, space_of(pipeline))
+    places = ["--generator", str(folder), "--boundary", str(tmp_path / "boundary")]
+    latents.main(["--settings", SETTINGS.canonical(), "--output", str(tmp_path / "latents"), *places])
+    assert read_tensors(tmp_path / "latents")[0].keys() == {"latents", "labels", "parents", "seeds"}

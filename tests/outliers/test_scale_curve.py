@@ -14,6 +14,7 @@ from synthood.generators import diffusion_sampling
 from synthood.generators.diffusion_settings import StableDiffusionSample
 from synthood.generators.folder import Description
 from synthood.outliers import scale_curve
+from synthood.outliers.class_words import text_encoder_digest
 from synthood.outliers.latents import outlier_latents
 from synthood.outliers.scale_curve import draw_curve
 from synthood.outliers.settings import CurveSettings, LatentsSettings, ScaleCurveSettings
@@ -60,7 +61,9 @@ def test_the_stage_writes_a_row_for_each_scale_and_a_picture(
     tmp_path: Path,
 ) -> None:
     judge, judge_file = divided
-    write_tensors(tmp_path / "boundary", {"embeddings": OUTLIERS.numpy(), "labels": LABELS.numpy()}, {})
+    space = {"encoder": "text-aligned", "anchors": "token", "text_encoder": text_encoder_digest(pipeline)}
+    header = {"classes": description.classes, "space": space}
+    write_tensors(tmp_path / "boundary", {"embeddings": OUTLIERS.numpy(), "labels": LABELS.numpy()}, header)
     outputs = [tmp_path / "curve.csv", tmp_path / "curve.png"]
     arguments = {
         "settings": SETTINGS.canonical(),

@@ -104,6 +104,11 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
             yield from unknown(
                 f"recipes.{name}.outliers.from", recipe.outliers.from_, config.outliers, "section of outliers"
             )
+            if (found := config.outliers.get(recipe.outliers.from_)) and found.kind == "pixel":
+                yield MistakeError(
+                    f"recipes.{name}.outliers.from",
+                    f"{recipe.outliers.from_!r} is of kind 'pixel', whose images are for `exposure`; take kind latent",
+                )
         if recipe.exposure:
             named = recipe.exposure.from_
             yield from unknown(f"recipes.{name}.exposure.from", named, config.outliers, "section of outliers")
@@ -136,6 +141,11 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
     for name, outliers in config.outliers.items():
         path = f"outliers.{name}"
         yield from too_many_neighbours(config, name)
+        if outliers.encoder.kind == "recipe":
+            named = outliers.encoder.recipe
+            yield from unknown(f"{path}.encoder.recipe", named, config.recipes, "recipe")
+            if (seen := config.recipes.get(named)) and (seen.outliers or seen.exposure):
+                yield MistakeError(f"{path}.encoder.recipe", f"recipe {named!r} must learn without outliers")
         yield from unknown(f"{path}.generator", outliers.generator, config.generators, "generator")
         source = config.generators.get(outliers.generator)
         if source and source.kind != "stable-diffusion":
@@ -202,7 +212,10 @@ def trained_before(config: Config, recipe: str) -> list[tuple[str, str]]:
     found += [("teacher.recipe", settings.teacher.recipe)] if settings.teacher else []
     for key, terms in (("outliers", settings.outliers), ("exposure", settings.exposure)):
         if terms and terms.from_ in config.outliers:
-            found.append((f"{key}.from", config.outliers[terms.from_].gate.classifier))
+            section = config.outliers[terms.from_]
+            found.append((f"{key}.from", section.gate.classifier))
+            if section.encoder.kind == "recipe":
+                found.append((f"{key}.from", section.encoder.recipe))
     return found
 
 

@@ -14,24 +14,62 @@ def token_ids(pipeline: StableDiffusionPipeline, prompts: list[str]) -> Tensor:
     return ids
 
 
+def word_tokens(pipeline: StableDiffusionPipeline, words: list[str]) -> list[list[int]]:
+    """The tokens of each class word, one or several; raises SynthoodError where a word has none or unknown letters."""
+    found: list[list[int]] = pipeline.tokenizer(words, add_special_tokens=False).input_ids
+    for word, tokens in zip(words, found, strict=True):
+        if not tokens or pipeline.tokenizer.unk_token_id in tokens:
+            raise SynthoodError(
+                f"the class word {word!r} has letters that the tokenizer does not know; take a word that the generator "
+                f"was fitted with"
+            )
+    return found
+
+
 def word_embeddings(pipeline: StableDiffusionPipeline, words: list[str]) -> Tensor:
-    """Rows float32 [C,D] of the text encoder's token table for words that are one token each."""
-    ids = pipeline.tokenizer(words, add_special_tokens=False).input_ids
-    for word, tokens in zip(words, ids, strict=True):
-        if len(tokens) != 1:
-            raise SynthoodError(f"the class word {word!r} is {len(tokens)} tokens; outliers need words of one token")
-    table = pipeline.text_encoder.get_input_embeddings().weight
-    return table.detach().cpu()[torch.tensor(ids).flatten()].float().clone()
+    """Rows float32 [C,D] of the text encoder's token table, the mean of a word's where it is several tokens."""
+    table = pipeline.text_encoder.get_input_embeddings().weight.detach().cpu().float()
+    return torch.stack([table[tokens].mean(0) for tokens in word_tokens(pipeline, words)])
+
+
+def with_the_word_as_one(ids: list[int], word: list[int], padding: int) -> tuple[list[int], list[int]]:
+    """Token ids, as many as before, in which each occurrence of `word` is its first token; and where these stand."""
+    kept: list[int] = []
+    places = []
+    position = 0
+    while position < len(ids):
+        if ids[position : position + len(word)] == word:
+            places.append(len(kept))
+            kept.append(word[0])
+            position += len(word)
+        else:
+            kept.append(ids[position])
+            position += 1
+    return kept + [padding] * (len(ids) - len(kept)), places
 
 
 @torch.no_grad()
-def encoded_with(pipeline: StableDiffusionPipeline, prompt: str, word: str, embeddings: Tensor) -> Tensor:
-    """The prompt's encoding [N,L,W], once for each of `embeddings` [N,D] in the place of the word's own."""
-    ids = token_ids(pipeline, [prompt.format(word=word)])[0].to(pipeline.device)
-    (token,) = pipeline.tokenizer(word, add_special_tokens=False).input_ids
-    places = (ids == token).nonzero().flatten()
-    if len(places) == 0:
-        raise SynthoodError(f"the class word {word!r} does not stand in the prompt {prompt.format(word=word)!r}")
+def encoded_with(
+    pipeline: StableDiffusionPipeline, prompt: str, word: str, embeddings: Tensor, first_token: bool = False
+) -> Tensor:
+    """The prompt's encoding [N,L,W], once for each of `embeddings` [N,D] in the place of the word's own.
+
+    A word of several tokens becomes a single new one; `first_token` leaves the others where they are, as the papers'
+    code does. Raises SynthoodError where the word does not stand in the prompt, or widths differ.
+    """
+    text = prompt.format(word=word)
+    ids = token_ids(pipeline, [text])
+    if ids.shape[1] > pipeline.tokenizer.model_max_length:
+        raise SynthoodError(
+            f"the prompt {text!r} is {ids.shape[1]} tokens, more than the {pipeline.tokenizer.model_max_length} that "
+            f"the text encoder takes"
+        )
+    (tokens,) = word_tokens(pipeline, [word])
+    chosen, places = with_the_word_as_one(ids[0].tolist(), tokens, pipeline.tokenizer.pad_token_id)
+    if not places:
+        raise SynthoodError(f"the class word {word!r} does not stand in the prompt {text!r}")
+    if first_token:
+        chosen, places = ids[0].tolist(), [place + i * (len(tokens) - 1) for i, place in enumerate(places)]
     if embeddings.shape[1] != pipeline.text_encoder.config.hidden_size:
         raise SynthoodError(
             f"embeddings of width {embeddings.shape[1]} cannot stand for tokens of the text encoder, "
@@ -39,13 +77,14 @@ def encoded_with(pipeline: StableDiffusionPipeline, prompt: str, word: str, embe
         )
 
     def replace(module: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        replaced = output.clone()
-        replaced[:, places] = embeddings[:, None].to(output)
-        return replaced
+        moved = output.clone()
+        moved[:, places] = embeddings[:, None].to(output)
+        return moved
 
     hook = pipeline.text_encoder.get_input_embeddings().register_forward_hook(replace)
     try:
-        encoded: Tensor = pipeline.text_encoder(ids.expand(len(embeddings), -1)).last_hidden_state
+        given = torch.tensor([chosen], device=pipeline.device).expand(len(embeddings), -1)
+        encoded: Tensor = pipeline.text_encoder(given).last_hidden_state
     finally:
         hook.remove()
     return encoded

@@ -1,6 +1,7 @@
 """Stage `assess_outliers`: what a judge without part in the gate makes of the outliers, as figures and a gallery."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,17 +10,40 @@ import torch
 
 from synthood.common import stage
 from synthood.common.devices import set_threads
-from synthood.common.images import ImageSet, read_images
+from synthood.common.images import ImageSet, open_images, read_images
 from synthood.common.tensors import Arrays, read_tensors
 from synthood.generators.quality import judged_shares, nearest_training_image
 from synthood.reporting.gallery import draw_gallery
 from synthood.training.model import Classifier, logits_and_features
 
 SHIFT = 3
+PERCENTILES = (5, 50, 95)
+CALLED_ID = 0.95
+"""Share of ID validation images that the judge must call ID, which sets how sure it has to be."""
 
 
-def assessed(verdict: Arrays, boundary: Arrays, posteriors: np.ndarray, classes: list[str]) -> dict[str, object]:
-    """Figures of the selection, of the gate, and of the judge before and after it."""
+def spread(values: np.ndarray) -> dict[str, float]:
+    """Percentiles of values; nan where there are none."""
+    found = np.percentile(values, PERCENTILES) if len(values) else np.full(len(PERCENTILES), np.nan)
+    return {f"p{percent}": float(value) for percent, value in zip(PERCENTILES, found, strict=True)}
+
+
+def called_id(posteriors: np.ndarray, validation: np.ndarray) -> float:
+    """Share of posteriors [N,C] as sure as those [V,C] of at least 95 % of the ID validation images."""
+    if len(posteriors) == 0:
+        return float("nan")
+    surest = np.sort(validation.max(1))
+    bound = surest[math.floor((1 - CALLED_ID) * len(surest) + 1e-9)]
+    return float((posteriors.max(1) >= bound).mean())
+
+
+def assessed(
+    verdict: Arrays, boundary: Arrays, posteriors: np.ndarray, validation: np.ndarray, classes: list[str]
+) -> dict[str, object]:
+    """Figures of the selection, of the gate, and of the judge before and after it.
+
+    posteriors [N,C] of the judge on the decoded outliers, `validation` [V,C] on ID validation images.
+    """
     labels, accepted = verdict["labels"], verdict["accepted"]
     rejected = {name: 1 - float(accepted[labels == index].mean()) for index, name in enumerate(classes)}
     figures: dict[str, object] = {
@@ -30,9 +54,15 @@ def assessed(verdict: Arrays, boundary: Arrays, posteriors: np.ndarray, classes:
         "latents": len(labels),
         "kept": len(verdict["kept"]),
         "rejected_share": rejected,
-        "before_gate": judged_shares(posteriors, labels),
-        "after_gate": judged_shares(posteriors[accepted], labels[accepted]),
+        "distance": {
+            "id": spread(verdict["id_distance"]),
+            "rejected": spread(verdict["distance"][~accepted]),
+            "accepted": spread(verdict["distance"][accepted]),
+        },
     }
+    for name, chosen in (("before_gate", np.ones_like(accepted)), ("after_gate", accepted)):
+        shares = judged_shares(posteriors[chosen], labels[chosen])
+        figures[name] = {**shares, "called_id_share": called_id(posteriors[chosen], validation)}
     return rounded(figures)
 
 
@@ -51,7 +81,8 @@ def heading(name: str, figures: Mapping[str, object]) -> str:
     assert isinstance(after, dict)
     return (
         f"{name}: intended class {before['intended_share']:.1%} before the gate, {after['intended_share']:.1%} after; "
-        f"surely another ID class {before['surely_other_class_share']:.1%}, {after['surely_other_class_share']:.1%}"
+        f"surely another ID class {before['surely_other_class_share']:.1%}, {after['surely_other_class_share']:.1%}; "
+        f"called ID {before['called_id_share']:.1%}, {after['called_id_share']:.1%}"
     )
 
 
@@ -59,12 +90,17 @@ def main(command_line: Sequence[str] | None = None) -> None:
     def work(job: stage.Job) -> None:
         arguments = job.arguments
         set_threads(arguments.threads)
-        verdict, header = read_tensors(arguments.gate, "images", "labels", "accepted", "kept")
+        verdict, header = read_tensors(
+            arguments.gate, "images", "labels", "accepted", "kept", "distance", "id_distance"
+        )
         boundary, _ = read_tensors(arguments.boundary, "labels", "among_candidates", "among_id")
         train, classes = read_images(arguments.train), header["classes"]
         judge = Classifier.load(arguments.judge)
-        logits, _ = logits_and_features(judge, verdict["images"], torch.device("cpu"))
-        figures = assessed(verdict, boundary, logits.softmax(1).numpy(), classes)
+        posteriors, validation = (
+            logits_and_features(judge, images, torch.device("cpu"))[0].softmax(1).numpy()
+            for images in (verdict["images"], open_images(arguments.val)[0])
+        )
+        figures = assessed(verdict, boundary, posteriors, validation, classes)
         kept = ImageSet(verdict["images"][verdict["kept"]], verdict["labels"][verdict["kept"]], classes)
         _, nearest = nearest_training_image(kept.images, train.images, SHIFT)
         table, picture = arguments.output
@@ -79,6 +115,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
     parser.add_argument("--gate", type=Path, required=True, help="what gate wrote")
     parser.add_argument("--boundary", type=Path, required=True, help="what boundary wrote")
     parser.add_argument("--train", type=Path, required=True, help="ID training images")
+    parser.add_argument("--val", type=Path, required=True, help="ID validation images")
     parser.add_argument("--judge", type=Path, required=True, help="model trained on real images alone")
     parser.add_argument("--title", default="outliers")
     stage.run(parser, work, command_line)

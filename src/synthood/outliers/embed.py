@@ -1,35 +1,110 @@
-"""Stage `embed`: unit embeddings of the ID training images by the text-aligned encoder."""
+"""Stage `embed`: unit embeddings of the ID training images, and the vectors of the class words."""
 
+import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from synthood.common import stage
-from synthood.common.devices import set_threads
-from synthood.common.images import read_images
+from synthood.common.devices import device_for, set_threads
+from synthood.common.encoded import EncodedImages
+from synthood.common.images import open_images
 from synthood.common.tensors import write_tensors
+from synthood.errors import SynthoodError
 from synthood.outliers.encoder import Encoder
+from synthood.outliers.encoder_settings import EmbedSettings
+from synthood.outliers.image_encoders import Features, features_of
+from synthood.outliers.spaces import EmbeddingSpace
+from synthood.training.model import EVALUATION_BATCH
+
+READY_MADE_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """An encoder with the vectors float32 [C,E] of the class words, its space, and how many images it takes at once."""
+
+    features: Features
+    anchors: Tensor
+    space: EmbeddingSpace
+    classes: list[str]
+    at_once: int
+
+
+def fitted(path: Path, device: torch.device) -> Encoding:
+    """The text-aligned encoder that fit_encoder wrote."""
+    encoder = Encoder.load(path)
+    encoder.module.to(device)
+    anchors = encoder.module.get_buffer("anchors").cpu()
+    return Encoding(encoder.features, anchors, encoder.space, encoder.classes, EVALUATION_BATCH)
+
+
+def ready_made(arguments: argparse.Namespace, device: torch.device) -> Encoding:
+    """An encoder from elsewhere; the words are those of the generator, whose widths must agree."""
+    # A fitted encoder brings the words' vectors, and does without the libraries of diffusion models.
+    from synthood.generators import stable_diffusion
+    from synthood.generators.folder import Description
+    from synthood.outliers.class_words import anchors_of, text_encoder_digest
+
+    settings = EmbedSettings.parse(arguments.settings).encoder
+    classes = Description.read(arguments.generator[0]).classes
+    pipeline = stable_diffusion.load(arguments.generator[0])
+    anchors = anchors_of(pipeline, classes, settings.anchors)
+    space = EmbeddingSpace(settings.kind, settings.anchors, text_encoder_digest(pipeline))
+    features = features_of(settings, next(iter(arguments.model), None), device)
+    return Encoding(features, anchors, space, classes, READY_MADE_BATCH)
+
+
+@torch.no_grad()
+def embedded(encoding: Encoding, images: np.ndarray | EncodedImages) -> Tensor:
+    """Unit embeddings float32 [N,D] of images uint8 [N,H,W,3].
+
+    Raises SynthoodError where one is not finite or zero, or not as wide as the class words' vectors.
+    """
+    parts, width = [], encoding.anchors.shape[1]
+    for first in range(0, len(images), encoding.at_once):
+        found = encoding.features(torch.from_numpy(images[first : first + encoding.at_once])).cpu()
+        if found.shape[1] != width:
+            raise SynthoodError(
+                f"the encoder's embeddings are {found.shape[1]} wide, the text encoder's tokens {width}; an outlier "
+                f"can stand for a token only where both agree"
+            )
+        lengths = found.norm(dim=1)
+        for bad in (~lengths.isfinite() | (lengths == 0)).nonzero().flatten().tolist():
+            what = "zero" if lengths[bad] == 0 else "not finite"
+            raise SynthoodError(f"the features of training image {first + bad} are {what}; the encoder is broken")
+        parts.append(F.normalize(found))
+    return torch.cat(parts)
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
     def work(job: stage.Job) -> None:
-        set_threads(job.arguments.threads)
-        encoder, train = Encoder.load(job.arguments.encoder), read_images(job.arguments.train)
-        embeddings = encoder.embed(train.images)
-        right = encoder.module.cosines(embeddings).argmax(1).numpy() == train.labels
-        anchors = encoder.module.get_buffer("anchors").numpy()
-        with job.writing(job.arguments.output[0]) as path:
-            arrays = {"embeddings": embeddings.numpy(), "labels": train.labels, "anchors": anchors}
-            write_tensors(path, arrays, {"classes": train.classes})
-        norm = np.linalg.norm(anchors, axis=1).mean()
+        arguments = job.arguments
+        set_threads(arguments.threads)
+        images, labels = open_images(arguments.train)
+        with device_for(arguments.gpus) as device:
+            encoding = fitted(arguments.encoder[0], device) if arguments.encoder else ready_made(arguments, device)
+            embeddings = embedded(encoding, images)
+        anchors, space = encoding.anchors, encoding.space
+        with job.writing(arguments.output[0]) as path:
+            arrays = {"embeddings": embeddings.numpy(), "labels": labels, "anchors": anchors.numpy()}
+            write_tensors(path, arrays, {"classes": encoding.classes, "space": space.header()})
+        right = ((embeddings @ F.normalize(anchors).T).argmax(1).numpy() == labels).mean()
         print(
-            f"{len(train)} embeddings, {right.mean():.1%} nearest to their class word; mean norm of a word {norm:.3f}"
+            f"{len(labels)} embeddings by {space.encoder}, {right:.1%} nearest to their class word ({space.anchors}); "
+            f"mean norm of a word {float(anchors.norm(dim=1).mean()):.3f}"
         )
 
-    parser = stage.parser(__doc__)
-    parser.add_argument("--encoder", type=Path, required=True)
+    parser = stage.with_gpus(stage.parser(__doc__))
     parser.add_argument("--train", type=Path, required=True, help="ID training images")
+    parser.add_argument("--encoder", type=Path, nargs="*", default=[], help="what fit_encoder wrote")
+    parser.add_argument("--generator", type=Path, nargs="*", default=[], help="folder of a Stable Diffusion")
+    parser.add_argument("--model", type=Path, nargs="*", default=[], help="classifier whose features are taken")
     stage.run(parser, work, command_line)
 
 

@@ -13,7 +13,8 @@ from synthood.common.iterate import Iteration, ResumeFile
 from synthood.common.seeds import derived_seed, generator
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
-from synthood.outliers.settings import EncoderSettings
+from synthood.outliers.encoder_settings import EncoderSettings
+from synthood.outliers.spaces import EmbeddingSpace
 from synthood.training.augment import augmented
 from synthood.training.batches import Composition
 from synthood.training.image_network import ImageNetwork
@@ -22,6 +23,7 @@ from synthood.training.network_settings import network_described
 from synthood.training.networks import build
 from synthood.training.pretrained import initial
 
+CPU = torch.device("cpu")
 FINAL_SHARE = 0.01
 """Learning rate at the end of the cosine, as a share of the first."""
 
@@ -48,17 +50,21 @@ class Encoder(ImageModel):
     """A fitted encoder."""
 
     module: TextAligned
+    space: EmbeddingSpace
+
+    def features(self, images: Tensor) -> Tensor:
+        """Unit embeddings float32 [N,D] of images uint8 [N,H,W,3], on the module's device."""
+        self.module.eval()
+        unit: Tensor = self.module(self.normalised(images.to(self.module.get_buffer("anchors").device)))
+        return unit
 
     @torch.no_grad()
     def embed(self, images: np.ndarray) -> Tensor:
-        """Unit embeddings float32 [N,D] of images uint8 [N,H,W,3]."""
-        self.module.eval()
-        return torch.cat(
-            [self.module(self.normalised(batch)) for batch in torch.from_numpy(images).split(EVALUATION_BATCH)]
-        )
+        """The same of many images, batch by batch."""
+        return torch.cat([self.features(batch) for batch in torch.from_numpy(images).split(EVALUATION_BATCH)])
 
     def save(self, path: Path) -> None:
-        self.write(path, self.module)
+        self.write(path, self.module, space=self.space.header())
 
     @classmethod
     def load(cls, path: Path) -> "Encoder":
@@ -67,13 +73,22 @@ class Encoder(ImageModel):
         anchors = torch.from_numpy(arrays["anchors"])
         module = TextAligned(build(settings, anchors.shape[1], seed=0), anchors)
         module.load_state_dict({key: torch.from_numpy(array) for key, array in arrays.items()})
-        return cls(settings, header["classes"], header["mean"], header["deviation"], module.eval())
+        space = EmbeddingSpace.of(header, path)
+        return cls(settings, header["classes"], header["mean"], header["deviation"], module.eval(), space)
 
 
-def fit_encoder(images: ImageSet, anchors: Tensor, settings: EncoderSettings, resume: ResumeFile) -> Encoder:
+def fit_encoder(
+    images: ImageSet,
+    anchors: Tensor,
+    settings: EncoderSettings,
+    resume: ResumeFile,
+    text_encoder: str,
+    device: torch.device = CPU,
+) -> Encoder:
     """Cross-entropy over cosines to the anchors [C,D], divided by the temperature.
 
-    Raises SynthoodError where anchors and classes differ in number, or a loss is not finite.
+    `text_encoder` is the digest of whose anchors they are. Raises SynthoodError where anchors and classes differ in
+    number, or a loss is not finite.
     """
     if len(anchors) != len(images.classes):
         raise SynthoodError(
@@ -81,7 +96,9 @@ def fit_encoder(images: ImageSet, anchors: Tensor, settings: EncoderSettings, re
         )
     mean, deviation = channel_statistics(images.images)
     network = initial(settings.network, anchors.shape[1], derived_seed(settings.seed, "encoder"))
-    encoder = Encoder(settings.network.architecture, images.classes, mean, deviation, TextAligned(network, anchors))
+    module = TextAligned(network, anchors).to(device)
+    space = EmbeddingSpace(settings.kind, settings.anchors, text_encoder)
+    encoder = Encoder(settings.network.architecture, images.classes, mean, deviation, module, space)
     pixels, labels = torch.from_numpy(images.images), torch.from_numpy(images.labels)
     composition = Composition(len(images), 0, settings.batch_size, settings.batch_size, settings.seed)
     total = settings.epochs * composition.steps_per_epoch
@@ -99,9 +116,9 @@ def fit_encoder(images: ImageSet, anchors: Tensor, settings: EncoderSettings, re
         optimizer.param_groups[0]["lr"] = rate
         chosen = batches[position]
         random = generator(settings.seed, "encoder", step)
-        inputs = augmented(encoder.normalised(pixels[chosen]), settings.augmentation, random)
+        inputs = augmented(encoder.normalised(pixels[chosen].to(device)), settings.augmentation, random)
         embeddings = encoder.module(inputs.contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(encoder.module.cosines(embeddings) / settings.temperature, labels[chosen])
+        loss = F.cross_entropy(encoder.module.cosines(embeddings) / settings.temperature, labels[chosen].to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from synthood.common import stage
-from synthood.common.devices import set_threads
+from synthood.common.devices import device_for, set_threads
 from synthood.common.images import read_images
 from synthood.common.iterate import ResumeFile
-from synthood.generators import prompt_tokens, stable_diffusion
+from synthood.generators import stable_diffusion
 from synthood.generators.folder import Description
+from synthood.outliers.class_words import anchors_of, text_encoder_digest
 from synthood.outliers.encoder import fit_encoder
-from synthood.outliers.settings import EncoderSettings
+from synthood.outliers.encoder_settings import EncoderSettings
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
@@ -18,10 +19,13 @@ def main(command_line: Sequence[str] | None = None) -> None:
         arguments = job.arguments
         set_threads(arguments.threads)
         description = Description.read(arguments.generator)
-        anchors = prompt_tokens.word_embeddings(stable_diffusion.load(arguments.generator), description.classes)
+        pipeline = stable_diffusion.load(arguments.generator)
         resume = ResumeFile(arguments.resume, job.fingerprint, arguments.save_seconds)
         settings = EncoderSettings.parse(arguments.settings)
-        encoder = fit_encoder(read_images(arguments.train), anchors, settings, resume)
+        anchors = anchors_of(pipeline, description.classes, settings.anchors)
+        train, text_encoder = read_images(arguments.train), text_encoder_digest(pipeline)
+        with device_for(arguments.gpus) as device:
+            encoder = fit_encoder(train, anchors, settings, resume, text_encoder, device)
         with job.writing(arguments.output[0]) as path:
             encoder.save(path)
         resume.clear()

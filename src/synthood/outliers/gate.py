@@ -9,15 +9,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.common import stage
-from synthood.common.devices import set_threads
-from synthood.common.images import read_images
+from synthood.common.devices import device_for, set_threads
+from synthood.common.images import open_images
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
-from synthood.generators import diffusion_sampling, stable_diffusion
+from synthood.generators import stable_diffusion
 from synthood.generators.folder import Description
 from synthood.outliers.boundary import kth_distance
+from synthood.outliers.latent_images import images_of
 from synthood.outliers.settings import GateSettings
 from synthood.training.model import Classifier, logits_and_features
+
+SHRINKAGE = 0.01
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,8 @@ class Verdict:
     """What the gate found of N latents.
 
     posterior float32 [N] of the intended class and confidence float32 [N] of the likeliest, prediction int64 [N],
-    distance float32 [N] to the k-th nearest ID training feature, accepted bool [N], and `kept` int64 [K]: the first
-    accepted ones of each class.
+    distance float32 [N] to the ID training features, accepted bool [N], `kept` int64 [K]: the first accepted ones of
+    each class, and the distance float32 [V] of ID validation images.
     """
 
     posterior: Tensor
@@ -35,19 +38,30 @@ class Verdict:
     distance: Tensor
     accepted: Tensor
     kept: Tensor
+    id_distance: Tensor
 
 
 def gate(
-    logits: Tensor, features: Tensor, labels: Tensor, train: Tensor, validation: Tensor, settings: GateSettings
+    logits: Tensor,
+    features: Tensor,
+    labels: Tensor,
+    train: Tensor,
+    train_labels: Tensor,
+    validation: Tensor,
+    settings: GateSettings,
 ) -> Verdict:
     """Accepts what is neither its intended class, nor surely another, nor near any ID image.
 
-    logits [N,C] and features [N,D] of decoded outliers with intended labels [N]; features of ID training and
-    validation images.
+    logits [N,C] and features [N,D] of decoded outliers with intended labels [N]; features of ID training
+    images with their labels, and of validation images.
     """
-    bank = F.normalize(train)
-    distance = kth_distance(F.normalize(features), bank, settings.k)
-    usual = kth_distance(F.normalize(validation), bank, settings.k)
+    if settings.distance == "density":
+        distance, usual = (mahalanobis(queries, train, train_labels) for queries in (features, validation))
+    else:
+        if settings.k > len(train):
+            raise SynthoodError(f"gate.k is {settings.k}, but there are only {len(train)} training images")
+        bank = F.normalize(train)
+        distance, usual = (kth_distance(F.normalize(queries), bank, settings.k) for queries in (features, validation))
     posteriors = logits.softmax(1)
     posterior, confidence = posteriors[torch.arange(len(labels)), labels], posteriors.amax(1)
     far = distance > torch.quantile(usual, settings.percentile / 100)
@@ -57,7 +71,25 @@ def gate(
     kept = [
         (accepted & (labels == label)).nonzero().flatten()[: settings.wanted_per_class] for label in labels.unique()
     ]
-    return Verdict(posterior, confidence, logits.argmax(1), distance, accepted, torch.cat(kept))
+    return Verdict(posterior, confidence, logits.argmax(1), distance, accepted, torch.cat(kept), usual)
+
+
+def mahalanobis(queries: Tensor, train: Tensor, labels: Tensor) -> Tensor:
+    """Distance float32 [Q] of features [Q,D] to the nearest class mean, by one covariance of the training features.
+
+    The covariance is shrunk by 1 % towards its mean variance, so that it has an inverse.
+    """
+    classes = labels.unique()
+    means = torch.stack([train[labels == label].double().mean(0) for label in classes])
+    centred = train.double() - means[torch.searchsorted(classes, labels)]
+    covariance = centred.T @ centred / len(train)
+    variance = covariance.diagonal().mean().clamp(min=1e-12)
+    shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * variance * torch.eye(len(covariance), dtype=torch.float64)
+    factor = torch.linalg.cholesky(shrunk)
+    white, whitened_means = (
+        torch.linalg.solve_triangular(factor, x.T, upper=False).T for x in (queries.double(), means)
+    )
+    return torch.cdist(white, whitened_means).amin(1).float()
 
 
 def shares(verdict: Verdict, labels: Tensor, classes: list[str]) -> dict[str, float]:
@@ -81,12 +113,16 @@ def main(command_line: Sequence[str] | None = None) -> None:
         description = Description.read(arguments.generator)
         arrays, _ = read_tensors(arguments.latents, "latents", "labels")
         latents, labels = (torch.from_numpy(arrays[name]) for name in ("latents", "labels"))
-        images = diffusion_sampling.decoded(stable_diffusion.load(arguments.generator), latents)
-        classifier, cpu = Classifier.load(arguments.classifier), torch.device("cpu")
-        logits, features = logits_and_features(classifier, images.numpy(), cpu)
-        _, train = logits_and_features(classifier, read_images(arguments.train).images, cpu)
-        _, validation = logits_and_features(classifier, read_images(arguments.val).images, cpu)
-        verdict = gate(logits, features, labels, train, validation, settings)
+        classifier = Classifier.load(arguments.classifier)
+        train_images, train_labels = open_images(arguments.train)
+        with device_for(arguments.gpus) as device:
+            pipeline = stable_diffusion.load(arguments.generator).to(device)
+            images = images_of(pipeline, latents.float(), *train_images.shape[1:3])
+            classifier.network.to(device)
+            logits, features = logits_and_features(classifier, images.numpy(), device)
+            _, train = logits_and_features(classifier, train_images, device)
+            _, validation = logits_and_features(classifier, open_images(arguments.val)[0], device)
+        verdict = gate(logits, features, labels, train, torch.from_numpy(train_labels), validation, settings)
         accepted = shares(verdict, labels, description.classes)
         with job.writing(arguments.output[0]) as path:
             made = {name: value.numpy() for name, value in vars(verdict).items()}
@@ -95,7 +131,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         elsewhere = float(((verdict.prediction != labels) & ~verdict.accepted).float().mean())
         print(f"accepted {accepted}; {elsewhere:.1%} of all rejected as another ID class")
 
-    parser = stage.parser(__doc__)
+    parser = stage.with_gpus(stage.parser(__doc__))
     parser.add_argument("--generator", type=Path, required=True, help="folder of a Stable Diffusion")
     parser.add_argument("--latents", type=Path, required=True, help="what latents wrote")
     parser.add_argument("--classifier", type=Path, required=True, help="model that learned from real images alone")

@@ -11,12 +11,17 @@ from torch import Tensor
 
 from synthood.common import stage
 from synthood.common.devices import device_for, set_threads
-from synthood.common.images import read_images
+from synthood.common.images import open_images
 from synthood.common.seeds import derived_seed
 from synthood.common.tensors import read_tensors, write_tensors
+from synthood.errors import SynthoodError
 from synthood.generators import diffusion_sampling, prompt_tokens, stable_diffusion
 from synthood.generators.folder import Description
+from synthood.outliers.class_words import anchors_of, text_encoder_digest
+from synthood.outliers.encoder_settings import Anchors
+from synthood.outliers.latent_images import id_latents
 from synthood.outliers.settings import LatentsSettings
+from synthood.outliers.spaces import EmbeddingSpace
 
 
 def moved(anchor: Tensor, outliers: Tensor, scale: float | Literal["released"]) -> Tensor:
@@ -36,18 +41,32 @@ def outlier_latents(
     outliers: Tensor,
     labels: Tensor,
     settings: LatentsSettings,
+    kind: Anchors = "token",
 ) -> tuple[Tensor, Tensor, Tensor, list[int]]:
     """Latents z_0 float32 [C*A,4,h,w], their intended classes, the outlier [C*A] each came from, and seeds.
 
-    Raises SynthoodError where a class word is missing from the prompt or widths differ.
+    Raises SynthoodError where a class has no outliers, its word is missing from the prompt, or widths differ.
     """
-    anchors = prompt_tokens.word_embeddings(pipeline, description.classes)
+    anchors = anchors_of(pipeline, description.classes, kind)
+    if outliers.shape[1] != anchors.shape[1]:
+        raise SynthoodError(
+            f"outlier embeddings are {outliers.shape[1]} wide, the text encoder's tokens {anchors.shape[1]}; an "
+            f"outlier can stand for a token only where both agree"
+        )
     encoded, parents = [], []
     for label, word in enumerate(description.classes):
         members = (labels == label).nonzero().flatten()
+        if len(members) == 0:
+            raise SynthoodError(
+                f"no outlier embedding is of class {word!r}; run boundary with this generator's classes"
+            )
         taken = members[torch.arange(settings.attempts_per_class) % len(members)]
         embeddings = moved(anchors[label], outliers[taken], settings.scale)
-        encoded.append(prompt_tokens.encoded_with(pipeline, description.prompt, word, embeddings))
+        encoded.append(
+            prompt_tokens.encoded_with(
+                pipeline, description.prompt, word, embeddings, settings.replaces == "first-token"
+            )
+        )
         parents.append(taken)
     classes = torch.arange(len(anchors)).repeat_interleave(settings.attempts_per_class)
     seeds = [
@@ -64,24 +83,27 @@ def main(command_line: Sequence[str] | None = None) -> None:
         arguments = job.arguments
         set_threads(arguments.threads)
         description = Description.read(arguments.generator)
-        arrays, _ = read_tensors(arguments.boundary, "embeddings", "labels")
+        arrays, header = read_tensors(arguments.boundary, "embeddings", "labels")
+        space = EmbeddingSpace.of(header, arguments.boundary)
         outliers, labels = (torch.from_numpy(arrays[name]) for name in ("embeddings", "labels"))
         settings = LatentsSettings.parse(arguments.settings)
-        train = read_images(arguments.train)
         with device_for(arguments.gpus) as device:
             pipeline = stable_diffusion.load(arguments.generator).to(device)
-            latents, classes, parents, seeds = outlier_latents(pipeline, description, outliers, labels, settings)
-            id_latents = diffusion_sampling.image_latents(pipeline, train.images)
+            space.check(text_encoder_digest(pipeline), arguments.boundary)
+            latents, classes, parents, seeds = outlier_latents(
+                pipeline, description, outliers, labels, settings, space.anchors
+            )
+            made = {"latents": latents.half(), "labels": classes, "parents": parents, "seeds": torch.tensor(seeds)}
+            for train in arguments.train:
+                made["id_latents"] = id_latents(pipeline, open_images(train)[0]).half()
         with job.writing(arguments.output[0]) as path:
-            made = {"latents": latents, "labels": classes, "parents": parents, "seeds": torch.tensor(seeds)}
-            made["id_latents"] = id_latents
-            header = {"classes": description.classes, "scale": settings.scale}
+            header = {"classes": description.classes, "scale": settings.scale, "space": space.header()}
             write_tensors(path, {name: value.numpy() for name, value in made.items()}, header)
 
     parser = stage.with_gpus(stage.parser(__doc__))
     parser.add_argument("--generator", type=Path, required=True, help="folder of a Stable Diffusion")
     parser.add_argument("--boundary", type=Path, required=True, help="what boundary wrote")
-    parser.add_argument("--train", type=Path, required=True, help="ID training images, encoded as well")
+    parser.add_argument("--train", type=Path, nargs="*", default=[], help="ID training images, encoded as well")
     stage.run(parser, work, command_line)
 
 

@@ -14,8 +14,10 @@ from synthood.common.tensors import read_tensors
 from synthood.generators import diffusion_sampling, stable_diffusion
 from synthood.generators.folder import Description
 from synthood.generators.quality import judged_shares
+from synthood.outliers.class_words import text_encoder_digest
 from synthood.outliers.latents import outlier_latents
 from synthood.outliers.settings import ScaleCurveSettings
+from synthood.outliers.spaces import EmbeddingSpace
 from synthood.training.model import Classifier, logits_and_features
 
 matplotlib.use("Agg")
@@ -49,11 +51,13 @@ def main(command_line: Sequence[str] | None = None) -> None:
         set_threads(arguments.threads)
         settings = ScaleCurveSettings.parse(arguments.settings)
         description = Description.read(arguments.generator)
-        arrays, _ = read_tensors(arguments.boundary, "embeddings", "labels")
+        arrays, header = read_tensors(arguments.boundary, "embeddings", "labels")
+        space = EmbeddingSpace.of(header, arguments.boundary)
         outliers, labels = (torch.from_numpy(arrays[name]) for name in ("embeddings", "labels"))
         judge, rows = Classifier.load(arguments.judge), []
         with device_for(arguments.gpus) as device:
             pipeline = stable_diffusion.load(arguments.generator).to(device)
+            space.check(text_encoder_digest(pipeline), arguments.boundary)
             for scale in settings.curve.scales:
                 moved = settings.latents.model_copy(update={"scale": scale})
                 latents, intended, _, _ = outlier_latents(pipeline, description, outliers, labels, moved)

@@ -86,7 +86,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         test = folder.part("test")
         kinds = {
             "outlier embeddings": boundary["embeddings"],
-            "outlier latents": projected(heads, adapted(heads, torch.from_numpy(latents["latents"][kept]))),
+            "outlier latents": projected(heads, adapted(heads, torch.from_numpy(latents["latents"][kept]).float())),
         }
         kinds |= {part: projected(heads, folder.part(part).features) for part in [*settings.near, *settings.far]}
         with job.writing(arguments.output[0]) as path:

@@ -33,13 +33,14 @@ class ImageModel:
         deviation = torch.tensor(self.deviation, device=images.device)
         return ((images.float() / 255 - mean) / deviation).permute(0, 3, 1, 2)
 
-    def write(self, path: Path, module: nn.Module) -> None:
-        """Writes the module's weights with what is needed to use them."""
+    def write(self, path: Path, module: nn.Module, **more: object) -> None:
+        """Writes the module's weights with what is needed to use them, and `more` of it."""
         header = {
             "network": self.settings.described(),
             "classes": self.classes,
             "mean": self.mean,
             "deviation": self.deviation,
+            **more,
         }
         state = module.state_dict()
         write_tensors(path, {key: value.cpu().contiguous().numpy() for key, value in state.items()}, header)

@@ -56,9 +56,9 @@ class OutlierSet:
         return cls(
             Space(*(torch.from_numpy(a) for a in (own["embeddings"], labels, found["embeddings"], found["labels"]))),
             Space(
-                torch.from_numpy(sampled["id_latents"]),
+                torch.from_numpy(sampled["id_latents"]).float(),
                 ids,
-                torch.from_numpy(sampled["latents"][kept]),
+                torch.from_numpy(sampled["latents"][kept]).float(),
                 torch.from_numpy(sampled["labels"][kept]),
             ),
         )

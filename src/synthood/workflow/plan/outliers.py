@@ -1,8 +1,11 @@
 """What the stages of outliers read."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Literal
 
+from synthood.data import raw
+from synthood.outliers.encoder_settings import ClipEncoder, EmbedSettings, RecipeEncoder, TimmEncoder
 from synthood.outliers.settings import ScaleCurveSettings
 from synthood.reporting.settings import MapSettings
 from synthood.workflow.plan.paths import Paths, Wildcards
@@ -28,8 +31,10 @@ class OutlierPlan(Paths):
     def table_outliers(self, table: str) -> list[str]:
         """Pictures of the outliers behind a table, and the map of its first recipe that contrasts both kinds."""
         settings = self.config.tables[table]
-        terms = {name: t for name in settings.recipes if (t := self.config.recipes[name].outliers)}
-        used = dict.fromkeys((d, t.from_) for d in settings.datasets for t in terms.values())
+        recipes = {name: self.config.recipes[name] for name in settings.recipes}
+        terms = {name: recipe.outliers for name, recipe in recipes.items() if recipe.outliers}
+        named = [t.from_ for recipe in recipes.values() for t in (recipe.outliers, recipe.exposure) if t]
+        used = dict.fromkeys((dataset, outliers) for dataset in settings.datasets for outliers in named)
         mapped = [name for name, t in terms.items() if t.maps_both_kinds]
         maps = [f"{self.run(d, n, settings.seeds[0])}/map.png" for d in settings.datasets for n in mapped[:1]]
         return [*self.outlier_pictures(used), *maps]
@@ -37,6 +42,43 @@ class OutlierPlan(Paths):
     def outlier_generator(self, wildcards: Wildcards) -> str:
         """The Stable Diffusion in whose latent space the outliers lie."""
         return f"results/{wildcards.dataset}/generators/{self.config.outliers[wildcards.outliers].generator}"
+
+    def fitted_encoder(self, wildcards: Wildcards) -> list[str]:
+        """The text-aligned encoder; none for an encoder from elsewhere."""
+        fitted = self.config.outliers[wildcards.outliers].encoder.kind == "text-aligned"
+        return [f"results/{wildcards.dataset}/outliers/{wildcards.outliers}/encoder.safetensors"] if fitted else []
+
+    def ready_made_generator(self, wildcards: Wildcards) -> list[str]:
+        """Whose words an encoder from elsewhere is put beside; a fitted one holds them."""
+        return [] if self.fitted_encoder(wildcards) else [self.outlier_generator(wildcards)]
+
+    def encoder_model(self, wildcards: Wildcards) -> list[str]:
+        """The classifier whose features are embeddings."""
+        encoder = self.config.outliers[wildcards.outliers].encoder
+        return (
+            [self.model(wildcards.dataset, encoder.recipe, encoder.seed)] if isinstance(encoder, RecipeEncoder) else []
+        )
+
+    def embed_settings(self, wildcards: Wildcards) -> str:
+        """Nothing for a fitted encoder, whose file says all."""
+        encoder = self.config.outliers[wildcards.outliers].encoder
+        return "{}" if self.fitted_encoder(wildcards) else EmbedSettings(encoder=encoder).canonical()
+
+    def encoder_state(self, wildcards: Wildcards) -> str:
+        """A digest of an encoder's own files, so that a change of them is noticed."""
+        encoder = self.config.outliers[wildcards.outliers].encoder
+        made = Path(f"results/{wildcards.dataset}/outliers/{wildcards.outliers}/embeddings.safetensors")
+        if isinstance(encoder, TimmEncoder) and encoder.checkpoint:
+            return raw.state_of_file(Path(encoder.checkpoint), made)
+        if isinstance(encoder, ClipEncoder):
+            weights = sorted(Path(encoder.path).glob("*.safetensors"))
+            return raw.state_of_file(weights[0] if weights else Path(encoder.path), made)
+        return ""
+
+    def encoded_images(self, wildcards: Wildcards) -> list[str]:
+        """ID images whose latents stand beside the outliers'; none where outliers are images alone."""
+        latent = self.config.outliers[wildcards.outliers].kind == "latent"
+        return [self.images(wildcards.dataset, "train")] if latent else []
 
     def gate_classifier(self, wildcards: Wildcards) -> str:
         gate = self.config.outliers[wildcards.outliers].gate

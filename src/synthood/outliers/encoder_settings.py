@@ -1,0 +1,80 @@
+"""Settings of the encoders in whose spaces outliers are sought."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from synthood.common.settings import Count, Name, Positive, Seed, Settings
+from synthood.training.network_settings import AnyNetwork
+from synthood.training.settings import Augmentation
+
+Anchors = Literal["token", "contextual"]
+
+
+class Anchored(Settings):
+    """What every encoder has: a vector for each class word, whose length outliers take."""
+
+    anchors: Annotated[
+        Anchors,
+        Field(
+            description="token: the word's row of the text encoder's input table, the mean of several; contextual: the "
+            "mean over positions of its output, as OAL's code does on CIFAR-10"
+        ),
+    ] = "token"
+
+
+class EncoderSettings(Anchored):
+    """The text-aligned encoder: images to the space of the class words' embeddings (arXiv 2309.13415)."""
+
+    kind: Literal["text-aligned"] = "text-aligned"
+    network: AnyNetwork
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: Positive = 0.1
+    temperature: Annotated[Positive, Field(description="of the cosines to the class words")] = 0.1
+    augmentation: Augmentation = Augmentation()
+    seed: Seed = 0
+
+
+class TimmEncoder(Anchored):
+    """Pre-logits of a network of timm; OAL's code takes ViT-B/16's."""
+
+    kind: Literal["timm"]
+    model: Annotated[str, Field(min_length=1, description="timm's name of it")]
+    checkpoint: Annotated[
+        str | None, Field(min_length=1, description="file of its weights; without, those that timm downloads")
+    ] = None
+
+
+class RecipeEncoder(Anchored):
+    """Penultimate features of a classifier of this configuration."""
+
+    kind: Literal["recipe"]
+    recipe: Annotated[Name, Field(description="a recipe that learns without outliers")]
+    seed: Seed = 0
+
+
+class ClipEncoder(Anchored):
+    """CLIP's image tower with its projection."""
+
+    kind: Literal["clip"]
+    path: Annotated[str, Field(min_length=1, description="folder in the format of transformers")]
+
+
+def _kind(value: Any) -> Any:
+    return value.get("kind", "text-aligned") if isinstance(value, dict) else getattr(value, "kind", "text-aligned")
+
+
+Encoder = Annotated[
+    Annotated[EncoderSettings, Tag("text-aligned")]
+    | Annotated[TimmEncoder, Tag("timm")]
+    | Annotated[RecipeEncoder, Tag("recipe")]
+    | Annotated[ClipEncoder, Tag("clip")],
+    Discriminator(_kind),
+]
+
+
+class EmbedSettings(Settings):
+    """One job of `embed` by an encoder that is not fitted here."""
+
+    encoder: Encoder

@@ -1,0 +1,123 @@
+"""Encoders that are not fitted to the class words: networks of timm, this configuration's classifiers, CLIP."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from synthood.errors import SynthoodError
+from synthood.outliers.encoder_settings import ClipEncoder, Encoder, RecipeEncoder, TimmEncoder
+from synthood.training.checkpoint import check, first_line, read_state
+from synthood.training.model import Classifier
+
+Features = Callable[[Tensor], Tensor]
+"""Images uint8 [N,H,W,3] to features float32 [N,D]."""
+
+CLIP_MEAN, CLIP_DEVIATION = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
+"""Of the published CLIP's inputs (arXiv 2103.00020), where a folder does not say."""
+
+
+def features_of(settings: Encoder, model: Path | None, device: torch.device) -> Features:
+    """The encoder of a configuration; `model` is the classifier's file for `kind: recipe`."""
+    if isinstance(settings, TimmEncoder):
+        return of_timm(settings, device)
+    if isinstance(settings, ClipEncoder):
+        return of_clip(Path(settings.path), device)
+    if isinstance(settings, RecipeEncoder) and model is not None:
+        return of_classifier(model, device)
+    raise ValueError(f"an encoder of kind {settings.kind} is fitted, or lacks its model")
+
+
+def of_classifier(path: Path, device: torch.device) -> Features:
+    """Penultimate features of a classifier that this pipeline wrote."""
+    classifier = Classifier.load(path)
+    network = classifier.network.to(device).eval()
+
+    def features(images: Tensor) -> Tensor:
+        inputs = classifier.normalised(images.to(device)).contiguous(memory_format=torch.channels_last)
+        return network.features(inputs).float()
+
+    return features
+
+
+def of_timm(settings: TimmEncoder, device: torch.device) -> Features:
+    """Pre-logits of a network of timm, whose inputs are resized and normalised as timm says of it.
+
+    Raises SynthoodError where timm is missing, does not know the name, or the checkpoint does not fit.
+    """
+    try:
+        import timm
+    except ImportError as error:
+        raise SynthoodError("an encoder of kind timm needs timm; pip install 'synthood[timm]'") from error
+    if not timm.is_model(settings.model):
+        close = ", ".join(timm.list_models(f"*{settings.model.partition('_')[0]}*")[:5]) or "see timm.list_models()"
+        raise SynthoodError(f"timm knows no model {settings.model!r}; it has {close}")
+    own = settings.checkpoint is not None
+    try:
+        network = timm.create_model(settings.model, pretrained=not own, num_classes=0)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SynthoodError(
+            f"timm has no weights of {settings.model!r} here ({first_line(error)}); name a file as encoder.checkpoint"
+        ) from error
+    if settings.checkpoint is not None:
+        head = network.pretrained_cfg.get("classifier") or ()
+        heads = tuple(f"{name}." for name in ([head] if isinstance(head, str) else head))
+        state = read_state(Path(settings.checkpoint))
+        state = {key: value for key, value in state.items() if not key.startswith(heads)}
+        check(state, network.state_dict(), settings.checkpoint)
+        network.load_state_dict(state)
+    given = timm.data.resolve_model_data_config(network)
+    network.to(device).eval()
+
+    def features(images: Tensor) -> Tensor:
+        inputs = resized(images.to(device), given["input_size"][1:], given["interpolation"])
+        out: Tensor = network(normalised(inputs, given["mean"], given["std"]))
+        return out.float()
+
+    return features
+
+
+def of_clip(folder: Path, device: torch.device) -> Features:
+    """CLIP's image tower and projection from a folder in the format of transformers, safetensors alone."""
+    from transformers import CLIPVisionModelWithProjection
+
+    if not (folder / "config.json").is_file():
+        raise SynthoodError(f"{folder}: no config.json; encoder.path is a CLIP's folder in the format of transformers")
+    try:
+        network, found = CLIPVisionModelWithProjection.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError, json.JSONDecodeError) as error:
+        raise SynthoodError(f"{folder}: not a readable CLIP ({first_line(error)})") from error
+    if found["missing_keys"]:
+        raise SynthoodError(f"{folder}: not a CLIP with an image tower (it lacks {sorted(found['missing_keys'])[0]})")
+    network.to(device).eval()
+    file = folder / "preprocessor_config.json"
+    given = json.loads(file.read_text()) if file.is_file() else {}
+    mean, deviation = given.get("image_mean", CLIP_MEAN), given.get("image_std", CLIP_DEVIATION)
+    side = network.config.image_size
+
+    def features(images: Tensor) -> Tensor:
+        inputs = normalised(resized(images.to(device), (side, side), "bicubic"), mean, deviation)
+        out: Tensor = network(pixel_values=inputs).image_embeds
+        return out.float()
+
+    return features
+
+
+def resized(images: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
+    """Images uint8 [N,H,W,3] as float32 [N,3,*size] in [0,1]."""
+    pixels = images.permute(0, 3, 1, 2).float() / 255
+    if pixels.shape[2:] == tuple(size):
+        return pixels
+    mode = interpolation if interpolation in ("bilinear", "bicubic") else "bicubic"
+    return F.interpolate(pixels, size=size, mode=mode, antialias=True, align_corners=False).clamp(0, 1)
+
+
+def normalised(pixels: Tensor, mean: list[float], deviation: list[float]) -> Tensor:
+    """Pixels float32 [N,3,H,W] less the channels' mean, by their deviation."""
+    shape = (1, 3, 1, 1)
+    return (pixels - pixels.new_tensor(mean).view(shape)) / pixels.new_tensor(deviation).view(shape)

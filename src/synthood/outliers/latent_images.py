@@ -1,0 +1,42 @@
+"""Between images of the data set's size and latents of the generator's."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import StableDiffusionPipeline
+from torch import Tensor
+
+from synthood.common.encoded import EncodedImages
+from synthood.generators import diffusion_sampling
+
+PIXELS_AT_ONCE = 1 << 20
+
+
+def id_latents(pipeline: StableDiffusionPipeline, images: np.ndarray | EncodedImages) -> Tensor:
+    """Scaled latents float32 [N,4,h,w] of images uint8 [N,H,W,3], enlarged to what the generator draws."""
+    side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
+    parts = []
+    for first in range(0, len(images), at_once(side)):
+        part = torch.from_numpy(images[first : first + at_once(side)])
+        parts.append(diffusion_sampling.image_latents(pipeline, resized(part, side, side).numpy()))
+    return torch.cat(parts)
+
+
+def images_of(pipeline: StableDiffusionPipeline, latents: Tensor, height: int, width: int) -> Tensor:
+    """Images uint8 [N,height,width,3] of scaled latents float32 [N,4,h,w]."""
+    each = at_once(latents.shape[-1] * pipeline.vae_scale_factor)
+    parts = (diffusion_sampling.decoded(pipeline, part) for part in latents.split(each))
+    return torch.cat([resized(part, height, width) for part in parts])
+
+
+def at_once(side: int) -> int:
+    return max(1, PIXELS_AT_ONCE // side**2)
+
+
+def resized(images: Tensor, height: int, width: int) -> Tensor:
+    """Images uint8 [N,H,W,3] in another size, by cubic interpolation."""
+    if images.shape[1:3] == (height, width):
+        return images
+    pixels = images.permute(0, 3, 1, 2).float()
+    found = F.interpolate(pixels, (height, width), mode="bicubic", antialias=True, align_corners=False)
+    return found.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
