@@ -1,5 +1,6 @@
 """Encoders that are not fitted to the class words: networks of timm, this configuration's classifiers, CLIP."""
 
+import difflib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -53,7 +54,7 @@ def of_timm(settings: TimmEncoder, device: torch.device) -> Features:
     except ImportError as error:
         raise SynthoodError("an encoder of kind timm needs timm; pip install 'synthood[timm]'") from error
     if not timm.is_model(settings.model):
-        close = ", ".join(timm.list_models(f"*{settings.model.partition('_')[0]}*")[:5]) or "see timm.list_models()"
+        close = ", ".join(difflib.get_close_matches(settings.model, timm.list_models())) or "none of a like name"
         raise SynthoodError(f"timm knows no model {settings.model!r}; it has {close}")
     own = settings.checkpoint is not None
     try:
@@ -82,27 +83,29 @@ def of_timm(settings: TimmEncoder, device: torch.device) -> Features:
 
 def of_clip(folder: Path, device: torch.device) -> Features:
     """CLIP's image tower and projection from a folder in the format of transformers, safetensors alone."""
-    from transformers import CLIPVisionModelWithProjection
+    from transformers import CLIPModel
 
     if not (folder / "config.json").is_file():
         raise SynthoodError(f"{folder}: no config.json; encoder.path is a CLIP's folder in the format of transformers")
     try:
-        network, found = CLIPVisionModelWithProjection.from_pretrained(
+        network, found = CLIPModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
     except (OSError, ValueError, RuntimeError, json.JSONDecodeError) as error:
         raise SynthoodError(f"{folder}: not a readable CLIP ({first_line(error)})") from error
-    if found["missing_keys"]:
-        raise SynthoodError(f"{folder}: not a CLIP with an image tower (it lacks {sorted(found['missing_keys'])[0]})")
+    # The library fills such weights with noise and goes on.
+    wrong = sorted(str(key) for kind in ("missing_keys", "mismatched_keys") for key in found[kind])
+    if wrong:
+        raise SynthoodError(f"{folder}: not a whole CLIP (missing or of another shape: {wrong[0]})")
     network.to(device).eval()
     file = folder / "preprocessor_config.json"
     given = json.loads(file.read_text()) if file.is_file() else {}
     mean, deviation = given.get("image_mean", CLIP_MEAN), given.get("image_std", CLIP_DEVIATION)
-    side = network.config.image_size
+    side = network.config.vision_config.image_size
 
     def features(images: Tensor) -> Tensor:
         inputs = normalised(resized(images.to(device), (side, side), "bicubic"), mean, deviation)
-        out: Tensor = network(pixel_values=inputs).image_embeds
+        out: Tensor = network.visual_projection(network.vision_model(pixel_values=inputs).pooler_output)
         return out.float()
 
     return features
