@@ -203,7 +203,19 @@ WRONG_VALUE = {
     ),
     "unknown kind of outliers": (
         {"outliers/oal/kind": "latnt"},
-        "outliers.oal.kind: expected 'latent', got 'latnt'",
+        "outliers.oal: unknown kind 'latnt'; did you mean 'latent'? (known: latent, pixel)",
+    ),
+    "unknown kind of encoder": (
+        {"outliers/oal/encoder/kind": "tim"},
+        "outliers.oal.encoder: unknown kind 'tim'; did you mean 'timm'? (known: clip, recipe, text-aligned, timm)",
+    ),
+    "contextual anchors moved": (
+        {"outliers/oal/encoder/anchors": "contextual"},
+        "outliers.oal: encoder.anchors contextual are no tokens that could be moved; take latents.scale: released, no",
+    ),
+    "more kept than candidates": (
+        {"outliers/oal/boundary/kept": 401},
+        "outliers.oal.boundary: kept 401 must not be above candidates 400",
     ),
     "percentile above 100": (
         {"outliers/oal/gate/percentile": 101},
@@ -328,6 +340,34 @@ def test_a_wrong_scale_is_told_once_with_both_that_it_may_be(edited, scale):
     assert given == repr(scale)
     assert "number" in expected or "greater than 0" in expected
     assert "'released'" in expected
+
+
+def test_images_of_kind_pixel_are_for_exposure_alone(edited, demo):
+    demo["outliers"]["images"] = demo["outliers"]["oal"] | {"kind": "pixel"}
+    exposed = {"like": "ce", "exposure": {"kind": "uniform", "from": "images"}}
+    changes = {"outliers": demo["outliers"], "recipes/exposed": exposed}
+    assert load(edited(changes)).outliers["images"].kind == "pixel"
+    (line,) = lines_of(
+        edited(
+            changes
+            | {
+                "recipes/oal/outliers/from": "images",
+                "recipes/oal-random-outliers": None,
+                "tables/demo-oal/recipes": ["ce-continued", "kd", "oal"],
+            }
+        )
+    )
+    assert line.startswith("recipes.oal.outliers.from: 'images' is of kind 'pixel', whose images are for `exposure`")
+
+
+def test_the_encoder_s_recipe_is_known_and_comes_first(edited):
+    encoder = {"kind": "recipe", "recipe": "teacher"}
+    config = load(edited({"outliers/oal/encoder": encoder}))
+    assert trained_before(config, "oal")[-1] == ("outliers.from", "teacher")
+    (line,) = lines_of(edited({"outliers/oal/encoder": encoder | {"recipe": "teachr"}}))
+    assert line.startswith("outliers.oal.encoder.recipe: no recipe is named 'teachr'; did you mean 'teacher'?")
+    told = "outliers.oal.encoder.recipe: recipe 'oal' must learn without outliers"
+    assert told in lines_of(edited({"outliers/oal/encoder": encoder | {"recipe": "oal"}}))
 
 
 def test_outliers_lie_in_the_latent_space_of_a_stable_diffusion(edited):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from synthood.common.tensors import write_tensors
 from synthood.evaluation.features import Features, write_head, write_part
 from synthood.reporting import map as module
-from synthood.reporting.map import SHOWN, Points, adapted, draw_map, projected
+from synthood.reporting.map import SHOWN, Points, adapted, draw_map, flattened, projected
 from synthood.reporting.settings import MapSettings
 from synthood.training.contrast import contrasts
 from synthood.training.heads import LatentAdapter
@@ -159,6 +159,23 @@ def test_no_more_than_so_many_points_of_a_kind_are_drawn(left_open: Callable[[Po
     shown = [len(np.asarray(drawing.get_offsets())) for drawing in drawings]
     assert shown[:2] == [60, 15]
     assert min(count, SHOWN // 2) <= shown[2] <= min(count, SHOWN)
+
+
+def test_t_sne_keeps_neighbours_together_and_every_kind_in_its_place() -> None:
+    """Two far clusters: each point's nearest in the plane is of its own cluster, whatever kind it is."""
+    random = np.random.default_rng(0)
+    centres = np.eye(8)[:2] * 20
+    clusters = np.arange(24) % 2
+    points = (centres[clusters] + random.normal(size=(24, 8))).astype(np.float32)
+    kinds = {"outlier latents": points[12:18], "noise": points[18:]}
+    own, others, told = flattened(points[:12], kinds, "t-sne")
+    assert {name: flat.shape for name, flat in others.items()} == {"outlier latents": (6, 2), "noise": (6, 2)}
+    flat = np.concatenate([own, *others.values()])
+    distances = np.linalg.norm(flat[:, None] - flat[None], axis=2) + np.diag(np.full(24, np.inf))
+    assert (clusters[distances.argmin(1)] == clusters).all()
+    assert told.startswith("t-SNE")
+    again, _, _ = flattened(points[:12], kinds, "t-sne")
+    np.testing.assert_array_equal(own, again)
 
 
 def test_a_map_is_a_picture_with_the_same_bytes_each_time(tmp_path: Path) -> None:

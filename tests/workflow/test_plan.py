@@ -13,6 +13,7 @@ from synthood.evaluation.settings import ScoreSettings
 from synthood.generators.biggan_settings import BigGANFitting
 from synthood.generators.diffusion_settings import StableDiffusionSampling
 from synthood.generators.settings import BlockSettings, FitSettings
+from synthood.outliers.encoder_settings import EmbedSettings
 from synthood.outliers.settings import ScaleCurveSettings
 from synthood.reporting.settings import MapSettings, PlotSettings, TabulateSettings
 from synthood.training.settings import TrainSettings
@@ -292,6 +293,60 @@ def test_without_a_judge_there_are_no_pictures_of_outliers(raw):
 def test_a_table_shows_its_outliers_and_one_map(plan):
     assert plan.table_outliers(OAL) == [*PICTURES, map_of("oal")]
     assert plan.table_outliers(TABLE) == []
+
+
+def test_a_table_shows_the_outliers_that_its_recipes_are_exposed_to(raw):
+    raw["outliers"]["images"] = raw["outliers"]["oal"] | {"kind": "pixel", "curve": None}
+    raw["recipes"] |= {
+        "exposed": {"like": "ce", "exposure": {"kind": "uniform", "from": "images"}},
+        "both": {"like": "oal", "exposure": {"kind": "uniform", "from": "oal"}},
+    }
+    raw["tables"][OAL] |= {"recipes": ["kd", "exposed"], "bases": ["kd"]}
+    gallery = "results/digits/outliers/images/gallery.png"
+    assert Plan(load(raw)).table_outliers(OAL) == [gallery]
+    raw["tables"][OAL]["recipes"] = ["kd", "exposed", "both"]
+    assert Plan(load(raw)).table_outliers(OAL) == [gallery, *PICTURES, map_of("both")]
+
+
+ENCODERS = [
+    ({"kind": "recipe", "recipe": "teacher", "seed": 4}, ["results/digits/models/teacher/seed4/model.safetensors"]),
+    ({"kind": "timm", "model": "test_vit", "checkpoint": "vit.safetensors"}, []),
+    ({"kind": "clip", "path": "clip"}, []),
+]
+
+
+@pytest.mark.parametrize(("encoder", "model"), ENCODERS, ids=[settings["kind"] for settings, _ in ENCODERS])
+def test_an_encoder_from_elsewhere_is_not_fitted(raw, plan, encoder, model):
+    assert plan.fitted_encoder(wild()) == ["results/digits/outliers/oal/encoder.safetensors"]
+    assert (plan.ready_made_generator(wild()), plan.encoder_model(wild())) == ([], [])
+    assert (plan.embed_settings(wild()), plan.encoder_state(wild())) == ("{}", "")
+    raw["outliers"]["oal"]["encoder"] = encoder
+    other = Plan(load(raw))
+    assert other.fitted_encoder(wild()) == []
+    assert other.ready_made_generator(wild()) == ["results/digits/generators/sd"]
+    assert other.encoder_model(wild()) == model
+    assert json.loads(other.embed_settings(wild())) == {"encoder": encoder}
+    assert EmbedSettings.parse(other.embed_settings(wild())).encoder == other.config.outliers["oal"].encoder
+
+
+def test_a_changed_file_of_an_encoder_is_noticed(raw, tmp_path):
+    weights = tmp_path / "model.safetensors"
+    for encoder in (
+        {"kind": "timm", "model": "test_vit", "checkpoint": str(weights)},
+        {"kind": "clip", "path": str(tmp_path)},
+    ):
+        raw["outliers"]["oal"]["encoder"] = encoder
+        weights.write_bytes(b"one")
+        before = Plan(load(raw)).encoder_state(wild())
+        assert before == Plan(load(raw)).encoder_state(wild()) != ""
+        weights.write_bytes(b"another")
+        assert Plan(load(raw)).encoder_state(wild()) != before
+
+
+def test_id_images_are_encoded_for_latents_alone(raw, plan):
+    assert plan.encoded_images(wild()) == ["results/digits/images/train.safetensors"]
+    raw["outliers"]["images"] = raw["outliers"]["oal"] | {"kind": "pixel"}
+    assert Plan(load(raw)).encoded_images(wild(outliers="images")) == []
 
 
 UNMAPPED = [

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
 from torch import Tensor
 
 from synthood.common import stage
@@ -15,13 +16,14 @@ from synthood.common.devices import set_threads
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
 from synthood.evaluation.features import FeatureFolder
-from synthood.reporting.settings import MapSettings
+from synthood.reporting.settings import MapSettings, Plane
 from synthood.training.heads import LatentAdapter
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 Points = dict[str, np.ndarray]
+PERPLEXITY = 30
 SHOWN = 300
 """Points of a kind that are drawn; the plane is that of all ID points."""
 
@@ -45,25 +47,49 @@ def adapted(heads: dict[str, Tensor], latents: Tensor) -> Tensor:
     return result
 
 
-def draw_map(path: Path, id_points: np.ndarray, id_labels: np.ndarray, classes: list[str], kinds: Points) -> None:
-    """The two principal components of the ID points [N,E]; one panel with outliers, one with OOD sets."""
-    plane = PCA(2, svd_solver="full").fit(id_points)
+def flattened(id_points: np.ndarray, kinds: Points, plane: Plane) -> tuple[np.ndarray, Points, str]:
+    """ID points [N,E] and the others in two dimensions, and what these are.
+
+    PCA's plane is that of the ID points alone; t-SNE (van der Maaten & Hinton, 2008) has none, and takes all points
+    together.
+    """
+    if plane == "pca":
+        pca = PCA(2, svd_solver="full").fit(id_points)
+        share = pca.explained_variance_ratio_.sum()
+        told = f"first two principal components of ID test features ({share:.0%} of their variance)"
+        return pca.transform(id_points), {name: pca.transform(points) for name, points in kinds.items()}, told
+    together = np.concatenate([id_points, *kinds.values()])
+    perplexity = min(PERPLEXITY, (len(together) - 1) / 3)
+    flat = TSNE(2, init="pca", perplexity=perplexity, random_state=0).fit_transform(together)
+    own, *others = np.split(flat, np.cumsum([len(id_points), *map(len, kinds.values())])[:-1])
+    told = "t-SNE of all points shown: distances between groups mean nothing"
+    return own, dict(zip(kinds, others, strict=True)), told
+
+
+def draw_map(
+    path: Path,
+    id_points: np.ndarray,
+    id_labels: np.ndarray,
+    classes: list[str],
+    kinds: Points,
+    plane: Plane = "pca",
+) -> None:
+    """ID points [N,E] in two dimensions; one panel with outliers, one with OOD sets."""
+    shown = {name: points[:: max(1, -(-len(points) // SHOWN))] for name, points in kinds.items()}
+    flat, kinds, told = flattened(id_points, shown, plane)
     outliers = [name for name in kinds if name.startswith("outlier")]
     panels = (outliers, [name for name in kinds if name not in outliers])
     figure, axes = plt.subplots(1, 2, figsize=(10.5, 4.8), dpi=110, sharex=True, sharey=True, layout="constrained")
     for axis, names in zip(axes, panels, strict=True):
-        flat = plane.transform(id_points)
         axis.scatter(*flat.T, c=id_labels % 10, cmap="tab10", vmin=0, vmax=9, s=6, alpha=0.5, linewidths=0)
         for label, name in enumerate(classes):
             axis.annotate(name, flat[id_labels == label].mean(0), fontsize=8, ha="center")
         for index, name in enumerate(names):
             marker, colour = "x+^vs"[index % 5], ("black", "crimson", "0.45", "darkgreen")[index % 4]
-            points = plane.transform(kinds[name][:: max(1, -(-len(kinds[name]) // SHOWN))])
-            axis.scatter(*points.T, marker=marker, c=colour, s=14, linewidths=0.8, alpha=0.7, label=name)
+            axis.scatter(*kinds[name].T, marker=marker, c=colour, s=14, linewidths=0.8, alpha=0.7, label=name)
         axis.legend(fontsize=8, loc="best")
         axis.tick_params(labelsize=7)
-    share = plane.explained_variance_ratio_.sum()
-    figure.supxlabel(f"first two principal components of ID test features ({share:.0%} of their variance)", fontsize=9)
+    figure.supxlabel(told, fontsize=9)
     figure.savefig(path, format="png", metadata={"Software": None})
     plt.close(figure)
 
@@ -90,7 +116,14 @@ def main(command_line: Sequence[str] | None = None) -> None:
         }
         kinds |= {part: projected(heads, folder.part(part).features) for part in [*settings.near, *settings.far]}
         with job.writing(arguments.output[0]) as path:
-            draw_map(path, projected(heads, test.features), test.labels.numpy(), latent_header["classes"], kinds)
+            draw_map(
+                path,
+                projected(heads, test.features),
+                test.labels.numpy(),
+                latent_header["classes"],
+                kinds,
+                settings.plane,
+            )
 
     parser = stage.parser(__doc__)
     parser.add_argument("--heads", type=Path, required=True, help="what train wrote beside the model")

@@ -33,6 +33,9 @@ class PublishedFigure(Settings):
     sd: float | None = None
 
 
+Plane = Literal["pca", "t-sne"]
+
+
 class TableSettings(Settings):
     """Which runs stand in a table and what is said of them."""
 
@@ -83,6 +86,9 @@ class Figures(FigureSettings):
     """The section `figures`."""
 
     contact_sheets: Annotated[bool, Field(description="draw images of every part of the datasets")] = False
+    map: Annotated[
+        Plane, Field(description="how the map of outliers gets its two dimensions: pca keeps distances, t-sne nearness")
+    ] = "pca"
 
 
 class TabulateSettings(Settings):
@@ -111,7 +117,8 @@ class PlotSettings(Settings):
 
 
 class MapSettings(Settings):
-    """One job of `map`: the OOD sets that are drawn."""
+    """One job of `map`: the OOD sets that are drawn, and how they get into two dimensions."""
 
     near: list[Name]
     far: list[Name]
+    plane: Plane = "pca"

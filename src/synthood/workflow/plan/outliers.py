@@ -97,4 +97,4 @@ class OutlierPlan(Paths):
 
     def map_settings(self, wildcards: Wildcards) -> MapSettings:
         dataset = self.config.datasets[wildcards.dataset]
-        return MapSettings(near=list(dataset.near), far=list(dataset.far))
+        return MapSettings(near=list(dataset.near), far=list(dataset.far), plane=self.config.figures.map)
