@@ -176,6 +176,7 @@ rule scale_curve:
     input:
         generator=plan.outlier_generator,
         boundary="results/{dataset}/outliers/{outliers}/boundary.safetensors",
+        train="results/{dataset}/images/train.safetensors",
         judge=plan.judge,
     output:
         table="results/{dataset}/outliers/{outliers}/curve.csv",
@@ -202,5 +203,5 @@ rule scale_curve:
         "draw the curve over the scale of {wildcards.outliers} for {wildcards.dataset}"
     shell:
         stage("synthood.outliers.scale_curve")
-        + "--gpus {resources.gpu} --generator {input.generator} --boundary {input.boundary} --judge {input.judge} "
-        "> {log} 2>&1"
+        + "--gpus {resources.gpu} --generator {input.generator} --boundary {input.boundary} --train {input.train} "
+        "--judge {input.judge} > {log} 2>&1"

@@ -58,6 +58,7 @@ def test_the_stage_writes_a_row_for_each_scale_and_a_picture(
     pipeline: StableDiffusionPipeline,
     description: Description,
     divided: tuple[Classifier, Path],
+    train_file: Path,
     tmp_path: Path,
 ) -> None:
     judge, judge_file = divided
@@ -69,6 +70,7 @@ def test_the_stage_writes_a_row_for_each_scale_and_a_picture(
         "settings": SETTINGS.canonical(),
         "generator": folder,
         "boundary": tmp_path / "boundary",
+        "train": train_file,
         "judge": judge_file,
     }
     line = [part for key, value in arguments.items() for part in (f"--{key}", str(value))]

@@ -10,11 +10,13 @@ import torch
 
 from synthood.common import stage
 from synthood.common.devices import device_for, set_threads
+from synthood.common.images import open_images
 from synthood.common.tensors import read_tensors
-from synthood.generators import diffusion_sampling, stable_diffusion
+from synthood.generators import stable_diffusion
 from synthood.generators.folder import Description
 from synthood.generators.quality import judged_shares
 from synthood.outliers.class_words import text_encoder_digest
+from synthood.outliers.latent_images import images_of
 from synthood.outliers.latents import outlier_latents
 from synthood.outliers.settings import ScaleCurveSettings
 from synthood.outliers.spaces import EmbeddingSpace
@@ -54,6 +56,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         arrays, header = read_tensors(arguments.boundary, "embeddings", "labels")
         space = EmbeddingSpace.of(header, arguments.boundary)
         outliers, labels = (torch.from_numpy(arrays[name]) for name in ("embeddings", "labels"))
+        size = open_images(arguments.train)[0].shape[1:3]
         judge, rows = Classifier.load(arguments.judge), []
         with device_for(arguments.gpus) as device:
             pipeline = stable_diffusion.load(arguments.generator).to(device)
@@ -61,7 +64,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
             for scale in settings.curve.scales:
                 moved = settings.latents.model_copy(update={"scale": scale})
                 latents, intended, _, _ = outlier_latents(pipeline, description, outliers, labels, moved)
-                images = diffusion_sampling.decoded(pipeline, latents).numpy()
+                images = images_of(pipeline, latents, *size).numpy()
                 logits, _ = logits_and_features(judge, images, torch.device("cpu"))
                 shares = judged_shares(logits.softmax(1).numpy(), intended.numpy())
                 rows.append({"scale": scale, "latents": len(intended), **shares})
@@ -76,6 +79,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
     parser = stage.with_gpus(stage.parser(__doc__))
     parser.add_argument("--generator", type=Path, required=True, help="folder of a Stable Diffusion")
     parser.add_argument("--boundary", type=Path, required=True, help="what boundary wrote")
+    parser.add_argument("--train", type=Path, required=True, help="ID training images, for their size")
     parser.add_argument("--judge", type=Path, required=True, help="model trained on real images alone")
     stage.run(parser, work, command_line)
 
