@@ -29,7 +29,7 @@ class Moments:
     @cached_property
     def means(self) -> Tensor:
         """Of each class that has a sample [K,D]."""
-        sums = torch.zeros((len(self.classes), self.features.shape[1]), dtype=torch.float64)
+        sums = self.features.new_zeros((len(self.classes), self.features.shape[1]), dtype=torch.float64)
         for place, rows in pieces(self.features):
             sums.index_add_(0, self.position[place], rows.double())
         return sums / self.counts[:, None]

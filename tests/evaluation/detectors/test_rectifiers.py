@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from synthood.evaluation.detectors import rectifiers
+from synthood.evaluation.detectors import METHODS, rectifiers
 from synthood.evaluation.detectors.base import at_percentile
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.settings import Logits
@@ -94,3 +94,25 @@ def test_every_score_of_logits_goes_with_a_rectifier(score: str, reference: Refe
     other = Reference(clipped(reference.train), clipped(reference.val), reference.weight, reference.bias)
     expected = rectifiers.LOGIT_SCORES[score](other)(clipped(near))
     torch.testing.assert_close(rectifiers.react(reference, 80.0, score)(near), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_every_detector_of_logits_alone_is_such_a_score() -> None:
+    alone = {
+        get_args(kind.model_fields["kind"].annotation)[0]
+        for kind, method in METHODS.items()
+        if method.inputs == ("logits",)
+    }
+    assert alone == set(get_args(Logits)) == set(rectifiers.LOGIT_SCORES)
+
+
+@pytest.mark.parametrize("score", get_args(Logits))
+@pytest.mark.parametrize("method", ["vra", "ash", "scale", "lts", "dice"])
+def test_every_rectifier_goes_with_every_score_of_logits(
+    method: str, score: str, reference: Reference, near: Features
+) -> None:
+    """A finite confidence per sample, and not the one of the logits as they are."""
+    found = getattr(rectifiers, method)(reference, score=score)(near)
+    plain = rectifiers.LOGIT_SCORES[score](reference)(near)
+    assert found.shape == plain.shape
+    assert found.isfinite().all()
+    assert not torch.allclose(found, plain)

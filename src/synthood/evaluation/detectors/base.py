@@ -43,7 +43,7 @@ def at_percentile(values: Tensor, percent: float) -> Tensor:
     """Of all entries, linear between two of them; torch.quantile refuses more than 2^24."""
     position = percent / 100 * (values.numel() - 1)
     places = int(position), min(int(position) + 1, values.numel() - 1)
-    ordered = torch.from_numpy(np.partition(values.flatten().numpy(), places))
+    ordered = torch.from_numpy(np.partition(values.flatten().cpu().numpy(), places)).to(values.device)
     low, high = ordered[places[0]], ordered[places[1]]
     return low + (high - low) * (position - int(position))
 

@@ -109,7 +109,9 @@ class Density:
         covariance = centred.T @ centred / len(samples)
         covariance.diagonal().add_(ridge)
         factor = torch.linalg.cholesky(covariance)
-        inverse = torch.linalg.solve_triangular(factor, torch.eye(len(factor), dtype=factor.dtype), upper=False)
+        inverse = torch.linalg.solve_triangular(
+            factor, torch.eye(len(factor), dtype=factor.dtype, device=factor.device), upper=False
+        )
         volume = float(factor.diagonal().log().sum()) + len(factor) / 2 * math.log(2 * math.pi)
         return cls(mean, inverse, math.log(share) - volume)
 

@@ -29,7 +29,7 @@ def weiper(
     adds to each class's weights a random direction of `distance` times their length; directions come from a fixed seed.
     """
     classes, width = reference.weight.shape
-    noise = torch.randn((repeats, classes, width), generator=generator("weiper", repeats))
+    noise = torch.randn((repeats, classes, width), generator=generator("weiper", repeats)).to(reference.weight.device)
     noise = F.normalize(noise, dim=2) * distance * reference.weight.norm(dim=1, keepdim=True)
     weights, bias = (reference.weight + noise).flatten(0, 1), reference.bias.repeat(repeats)
     rows = max(1, VALUES // len(weights))
@@ -64,7 +64,7 @@ def nac(reference: Reference, bins: int = 50, steepness: float = 100.0, enough: 
     pass is needed for the penultimate layer, the only one that features hold.
     """
     classes, width = reference.weight.shape
-    offsets = torch.arange(width) * bins
+    offsets = torch.arange(width, device=reference.weight.device) * bins
 
     def cells(x: Features) -> Tensor:
         gradient = (x.logits.softmax(1) - 1 / classes) @ reference.weight

@@ -117,8 +117,8 @@ def openmax(reference: Reference, alpha: int = 3, tail: int = 20) -> Score:
     for label in range(classes):
         chosen = own[(train.labels == label) & right]
         fitted.append(gumbel((chosen if len(chosen) else own[train.labels == label]).double().sort().values[-tail:]))
-    place, spread = (torch.tensor(values, dtype=torch.float32) for values in zip(*fitted, strict=True))
-    weights = (alpha - torch.arange(alpha)) / alpha
+    place, spread = (means.new_tensor(values) for values in zip(*fitted, strict=True))
+    weights = (alpha - torch.arange(alpha, device=means.device)) / alpha
 
     def score(logits: Tensor) -> Tensor:
         ranked = logits.topk(alpha).indices

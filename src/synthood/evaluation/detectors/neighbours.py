@@ -142,11 +142,11 @@ def cfood(reference: Reference, share: float = 0.1, fraction: float = 0.01) -> S
     def gather(found: Tensor | None, cosines: Tensor, x: Features, place: slice) -> Tensor:
         own, _ = chosen.of(cosines, place)
         first = torch.searchsorted(reach[chosen.within(place)], -own.T.contiguous())
-        counts = torch.zeros((len(shares), len(x)), dtype=torch.int32) if found is None else found
-        return counts.scatter_add_(0, first, torch.ones((), dtype=torch.int32).expand_as(first))
+        counts = first.new_zeros((len(shares), len(x)), dtype=torch.int32) if found is None else found
+        return counts.scatter_add_(0, first, counts.new_ones(()).expand_as(first))
 
     def confidence(counts: Tensor, x: Features) -> Tensor:
-        return -shares[(counts.cumsum(0) < needed).sum(0)]
+        return -shares.to(counts.device)[(counts.cumsum(0) < needed).sum(0)]
 
     return BankScore(reference.bank, gather, confidence)
 
@@ -171,7 +171,7 @@ class Chosen:
         """The chosen columns of a piece's cosines, and their places in the bank; all, uncopied, where all are."""
         if self.all:
             return cosines, place
-        index = self.index[self.within(place)]
+        index = self.index[self.within(place)].to(cosines.device)
         return cosines[:, index - place.start], index
 
 

@@ -53,9 +53,9 @@ def pnml(reference: Reference) -> Score:
 
     g = k / (1 + k), k = z^T (Z^T Z)^+ z with z = h / ||h||, Z the training features' z, and p the head's softmax of z.
     """
-    width = reference.train.features.shape[1]
-    sums = torch.zeros((width, width), dtype=torch.float64)
-    for _, rows in pieces(reference.train.features):
+    features, width = reference.train.features, reference.train.features.shape[1]
+    sums = features.new_zeros((width, width), dtype=torch.float64)
+    for _, rows in pieces(features):
         add_products(sums, F.normalize(rows.double()))
     whitened = Whitened(sums.new_zeros(width), pseudo_whitening(*torch.linalg.eigh(mirrored(sums))))
     classes = torch.tensor(float(reference.weight.shape[0]), dtype=torch.float64)
