@@ -7,8 +7,8 @@ are those that share a pass over the bank. Memory is what belongs to no file, sa
 bank's pages are the system's to drop. CFOOD, which compares its bank with itself, takes 5,000 samples; WeiPer, with a
 product per perturbation, two perturbations.
 
-Bar: 8 GiB. Exit code 1 where it is not met. `--check` takes 2,000 and 4,000 samples of
-40,000, 256 features and 100 classes.
+Bar: 8 GiB. Exit code 1 where it is not met. `--check` takes 2,000 and 4,000 samples of 40,000, 256
+features and 100 classes.
 """
 
 import argparse

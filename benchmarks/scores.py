@@ -263,6 +263,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=512, help="features D")
     parser.add_argument("--classes", type=int, default=10, help="classes C")
     parser.add_argument("--alone", action="store_true", help="the whole job alone, beside nothing")
+    parser.add_argument("--no-banks", action="store_true", help="without benchmarks/banks.py")
     parser.add_argument("--processor", action="store_true", help="the processor's seconds, for a busy machine")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
@@ -289,6 +290,7 @@ def main() -> None:
         drawing, resampled = resampling(1000 // share, 9_000, 70_000)
         print(f"{1000 // share} resamples of 9000 + 70000: drawn in {drawing:.2f} s, all metrics in {resampled:.2f} s")
         bars |= {"a pass per detector 20 x": factor >= 20, "resamples in 3 s": drawing + resampled <= 3}
+    if not (arguments.alone or arguments.no_banks):
         command = [sys.executable, str(Path(__file__).with_name("banks.py")), f"--threads={arguments.threads}"]
         done = subprocess.run([*command, *["--check"] * arguments.check], check=False)
         bars["a bank larger than memory"] = done.returncode == 0
