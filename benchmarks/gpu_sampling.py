@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from diffusers import (
     AutoencoderKL,
-    DPMSolverMultistepScheduler,
     PNDMScheduler,
     StableDiffusionPipeline,
     UNet2DConditionModel,
@@ -20,8 +19,8 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from synthood.common.arithmetic import resolved_precision
 from synthood.generators.diffusion_sampling import sample
-from synthood.generators.diffusion_settings import StableDiffusionSample
 from synthood.generators.miniature import NOISE_SCHEDULE, word_tokenizer
+from synthood.generators.sampler_settings import StableDiffusionSample
 
 
 def stable_diffusion(sizes: Sizes, device: torch.device) -> Any:
@@ -115,14 +114,13 @@ def sampling(run: Run) -> Iterator[Row]:
 
     count, batch, steps = sizes.ours
     dtype = resolved_precision("auto", device)
-    pipeline.to(dtype=dtype)
-    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
     inside = Inside(device)
     pipeline.unet.forward = inside.wrapped(pipeline.unet.forward)
     pipeline.vae.decode = inside.wrapped(pipeline.vae.decode)
 
     def ours(steps: int, count: int) -> None:
-        settings = StableDiffusionSample(steps=steps, guidance=7.5, batch_size=batch)
+        chosen = {"steps": steps, "guidance": 7.5, "batch_size": batch, "precision": str(dtype).removeprefix("torch.")}
+        settings = StableDiffusionSample.model_validate(chosen)
         with contextlib.redirect_stdout(io.StringIO()):
             sample(pipeline, ["a photo of the dog"] * count, list(range(count)), settings)
 

@@ -19,11 +19,13 @@ rule fit_generator:
     params:
         settings=as_parameter(plan.fit_settings),
         resume=".resume/{dataset}/generators/{generator}",
+        raw=plan.pretrained_state,
     message:
         "fit generator {wildcards.generator} on {wildcards.dataset}"
     shell:
         stage("synthood.generators.fit_generator")
-        + "--gpus {resources.gpu} --resume {params.resume:q} --train {input.train} --also {input.also} > {log} 2>&1"
+        + "--gpus {resources.gpu} --resume {params.resume:q} --raw {params.raw:q} --train {input.train} "
+        "--also {input.also} > {log} 2>&1"
 
 
 rule synthesise:

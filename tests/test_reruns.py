@@ -112,6 +112,10 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
         | {"synthesise block 2 of digits with biggan"}
         | evaluated("sio-biggan"),
     ),
+    "more images of a diffusion model": (
+        put("generators.sd.images_per_class", 10),
+        {"synthesise block 1 of digits with sd", "assess the images of sd for digits"} | evaluated("sio-sd"),
+    ),
     "a generator's fit": (
         put("generators.biggan.fit.steps", 7),
         {"fit generator biggan on digits"} | SYNTHESISED_BIGGAN | evaluated("sio-biggan"),

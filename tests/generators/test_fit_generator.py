@@ -7,13 +7,19 @@ import numpy as np
 import pytest
 import torch
 
+from synthood.common.encoded import write_encoded
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
+from synthood.errors import SynthoodError
 from synthood.generators import biggan, latent_diffusion
 from synthood.generators.biggan_settings import BigGANFit
-from synthood.generators.diffusion_settings import StableDiffusionFit
-from synthood.generators.fit_generator import fit_biggan, fit_stable_diffusion, network_inputs
+from synthood.generators.diffusion_settings import StableDiffusionFit, StableDiffusionFitting
+from synthood.generators.fit_diffusion import fit_stable_diffusion
+from synthood.generators.fit_generator import fit_biggan
 from synthood.generators.folder import Description
+from synthood.generators.inputs import glimpse, network_inputs
+from synthood.generators.settings import BlockSettings
+from synthood.generators.synthesise import synthesise
 
 NO_RESUME = ResumeFile(None, "")
 
@@ -39,6 +45,39 @@ def test_biggan_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert biggan.load(tmp_path / "model").config.num_classes == 2
 
 
+@pytest.mark.parametrize("side", [32, 64])
+def test_a_miniature_of_any_set(side: int, diffusion_settings: StableDiffusionFit, tmp_path: Path) -> None:
+    """RGB images of 32 or 64 px, class names of several words or of capitals with a word of their own."""
+    train = image_set(["aquarium_fish", "ice cream", "N02"], side)
+    fit = diffusion_settings.model_copy(update={"autoencoder_steps": 1, "denoiser_steps": 1})
+    fitting = StableDiffusionFitting(kind="stable-diffusion", fit=fit, words={"N02": "tench"})
+    fit_stable_diffusion(train, [], fitting, torch.float32, torch.device("cpu"), NO_RESUME, tmp_path / "model")
+    description = Description.read(tmp_path / "model")
+    assert description.classes == train.classes
+    assert description.class_words == ["aquarium fish", "ice cream", "tench"]
+    block = {"generator": {"kind": "stable-diffusion", "sample": {"steps": 1, "batch_size": 3}}, "block": 0}
+    made = synthesise(tmp_path / "model", BlockSettings.model_validate(block | {"block_size": 3, "count": 3}))
+    assert made.check("block").images.shape == (3, side, side, 3)
+
+
+def test_a_side_that_a_miniature_cannot_halve_is_told(diffusion_settings: StableDiffusionFit, tmp_path: Path) -> None:
+    fitting = StableDiffusionFitting(kind="stable-diffusion", fit=diffusion_settings)
+    with pytest.raises(SynthoodError, match=r"images of 30 px: .* a multiple of 4; set `size`"):
+        fit_stable_diffusion(
+            image_set(["cat"], 30), [], fitting, torch.float32, torch.device("cpu"), NO_RESUME, tmp_path / "model"
+        )
+
+
+def test_a_glimpse_of_large_images(tmp_path: Path) -> None:
+    """Stored encoded, only the first is decoded."""
+    large = image_set(["cat", "dog"], 80)
+    rest = large.labels, {"classes": large.classes}
+    write_encoded(tmp_path / "large", large.images, 1, lambda: rest)
+    seen = glimpse(tmp_path / "large")
+    assert seen.classes == large.classes
+    assert np.array_equal(seen.images, large.images[:1])
+
+
 def test_extra_sets_are_described_by_their_own_words(
     tmp_path: Path, diffusion_settings: StableDiffusionFit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,7 +90,8 @@ def test_extra_sets_are_described_by_their_own_words(
     monkeypatch.setattr(latent_diffusion, "fit_denoiser", spy)
     train, also = image_set(["cat", "dog"], 16), image_set(["owl", "dog", "fox"], 16)
     settings = diffusion_settings.model_copy(update={"prompt": "a {word}", "autoencoder_steps": 1})
-    fit_stable_diffusion(train, [also], settings, torch.float32, torch.device("cpu"), NO_RESUME, tmp_path / "model")
+    fitting = StableDiffusionFitting(kind="stable-diffusion", fit=settings)
+    fit_stable_diffusion(train, [also], fitting, torch.float32, torch.device("cpu"), NO_RESUME, tmp_path / "model")
     assert seen["prompts"] == ["a cat", "a dog", "a owl", "a fox"]
     words = [seen["prompts"][i].removeprefix("a ") for i in seen["index"]]
     assert words == ["cat", "dog"] * 3 + ["owl", "dog", "fox"] * 2

@@ -1,17 +1,13 @@
-"""The miniature Stable Diffusion: tokenizer, building, files, sampling."""
+"""Stable Diffusion as a folder."""
 
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
-from torch import Tensor
 
-from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
-from synthood.generators import diffusion_sampling, latent_diffusion, miniature, prompt_tokens, stable_diffusion
+from synthood.generators import diffusion_sampling, miniature, prompt_tokens, stable_diffusion
 from synthood.generators.diffusion_settings import StableDiffusionFit, StableDiffusionSample
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -25,42 +21,6 @@ def pipeline(diffusion_settings: StableDiffusionFit) -> StableDiffusionPipeline:
     return miniature.build(PROMPTS, 16, diffusion_settings)
 
 
-@pytest.mark.parametrize(("words", "prompt"), [(DIGITS, "a photo of the digit {}"), (CIFAR10, "a photo of a {}")])
-def test_one_token_per_word(words: list[str], prompt: str) -> None:
-    prompts = [prompt.format(word) for word in words]
-    known = list(dict.fromkeys(word for one in prompts for word in one.split()))
-    tokenizer = miniature.word_tokenizer(known)
-    ids = {word: tokenizer.convert_tokens_to_ids(f"{word}</w>") for word in known}
-    assert len(set(ids.values())) == len(known)
-    for one in prompts:
-        expected = [tokenizer.bos_token_id, *(ids[word] for word in one.split()), tokenizer.eos_token_id]
-        assert tokenizer(one).input_ids == expected
-
-
-def test_words_that_split_are_named() -> None:
-    with pytest.raises(SynthoodError, match="the word 'Cat' splits into"):
-        miniature.word_tokenizer(["dog", "Cat"])
-
-
-def test_token_ids_are_padded_to_the_longest_prompt(pipeline: StableDiffusionPipeline) -> None:
-    ids = prompt_tokens.token_ids(pipeline, [*PROMPTS, ""])
-    assert ids.shape == (3, 8)
-    end = pipeline.tokenizer.eos_token_id
-    assert ids[0, -1] == end
-    assert ids[2].tolist() == [pipeline.tokenizer.bos_token_id] + [end] * 7
-    assert (ids[0] != ids[1]).sum() == 1
-
-
-def test_built_from_the_seed_alone(diffusion_settings: StableDiffusionFit, pipeline: StableDiffusionPipeline) -> None:
-    torch.manual_seed(5)
-    again = miniature.build(PROMPTS, 16, diffusion_settings)
-    other = miniature.build(PROMPTS, 16, diffusion_settings.model_copy(update={"seed": 1}))
-    for part in ("vae", "unet", "text_encoder"):
-        first, second, third = (getattr(one, part).state_dict() for one in (pipeline, again, other))
-        assert all(torch.equal(first[key], second[key]) for key in first)
-        assert not all(torch.equal(first[key], third[key]) for key in first)
-
-
 def test_saved_and_loaded_gives_the_same_images(pipeline: StableDiffusionPipeline, tmp_path: Path) -> None:
     stable_diffusion.save(pipeline, tmp_path / "model")
     other = stable_diffusion.load(tmp_path / "model")
@@ -70,82 +30,6 @@ def test_saved_and_loaded_gives_the_same_images(pipeline: StableDiffusionPipelin
     assert first.dtype == torch.uint8
     assert first.float().std() > 5
     assert torch.equal(first, second)
-
-
-def test_each_image_comes_from_its_seed_and_prompt(pipeline: StableDiffusionPipeline) -> None:
-    """Batches of two: the cut last batch is filled up, and order does not show."""
-    prompts, seeds = [PROMPTS[0], PROMPTS[1], PROMPTS[0]], [3, 4, 5]
-    every = diffusion_sampling.sample(pipeline, prompts, seeds, QUICK)
-    assert len(every) == 3
-    assert torch.equal(diffusion_sampling.sample(pipeline, prompts[:2], seeds[:2], QUICK), every[:2])
-    alone = diffusion_sampling.sample(pipeline, prompts[2:], seeds[2:], QUICK).int()
-    assert (alone[0] - every[2].int()).abs().max() <= 1
-    assert (every[0].int() - every[2].int()).abs().max() > 20  # one prompt, two seeds
-    reseeded = diffusion_sampling.sample(pipeline, prompts, [3, 9, 5], QUICK)
-    assert torch.equal(reseeded[[0, 2]], every[[0, 2]])
-    assert (reseeded[1].int() - every[1].int()).abs().max() > 20
-
-
-def test_prompt_and_guidance_count(pipeline: StableDiffusionPipeline) -> None:
-    """The denoiser is untrained, yet its text conditions it."""
-    strong = StableDiffusionSample(steps=2, batch_size=2, guidance=50.0)
-    same, other = diffusion_sampling.sample(pipeline, PROMPTS, [1, 1], strong).int()
-    assert (same - other).abs().max() > 1
-    weak = diffusion_sampling.sample(pipeline, PROMPTS, [1, 1], QUICK).int()
-    assert (weak[0] - same).abs().max() > 1
-
-
-def test_image_latents_are_the_scaled_means_of_the_autoencoder(
-    diffusion_settings: StableDiffusionFit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Against the pipeline's own preprocessing, image by image, whatever is encoded at once."""
-    pipeline = miniature.build(PROMPTS, 16, diffusion_settings)
-    pipeline.vae.register_to_config(scaling_factor=2.5)
-    images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
-    expected = []
-    for image in images:
-        point = pipeline.image_processor.preprocess(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)
-        with torch.no_grad():
-            expected.append(2.5 * pipeline.vae.encode(point).latent_dist.mode())
-    found = diffusion_sampling.image_latents(pipeline, images)
-    assert found.shape == (5, 4, 8, 8)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, torch.cat(expected), rtol=1e-4, atol=1e-5)
-    monkeypatch.setattr(diffusion_sampling, "DECODED_AT_ONCE", 2)
-    torch.testing.assert_close(diffusion_sampling.image_latents(pipeline, images), found, rtol=1e-4, atol=1e-5)
-    assert torch.equal(
-        diffusion_sampling.image_latents(pipeline, images), diffusion_sampling.image_latents(pipeline, images)
-    )
-
-
-def test_decoded_does_not_depend_on_what_is_decoded_at_once(
-    pipeline: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    latents = torch.randn((5, 4, 8, 8), generator=torch.Generator().manual_seed(0))
-    whole = diffusion_sampling.decoded(pipeline, latents)
-    assert whole.shape == (5, 16, 16, 3)
-    assert whole.dtype == torch.uint8
-    monkeypatch.setattr(diffusion_sampling, "DECODED_AT_ONCE", 2)
-    parts = diffusion_sampling.decoded(pipeline, latents)
-    assert (whole.int() - parts.int()).abs().max() <= 1
-    assert (whole[0].int() - whole[4].int()).abs().max() > 5
-
-
-def test_image_latents_decode_back_near_their_images(
-    diffusion_settings: StableDiffusionFit, pictures: Callable[[int, int], Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Through a fitted autoencoder, each comes nearest to its own of four images, and within a fraction of the rest."""
-    monkeypatch.setattr(latent_diffusion, "AUTOENCODER_BATCH", 4)
-    points = pictures(4, 16)
-    longer = diffusion_settings.model_copy(update={"autoencoder_steps": 120, "learning_rate": 5e-3})
-    pipeline = miniature.build(PROMPTS, 16, longer)
-    latent_diffusion.fit_autoencoder(pipeline.vae, points, longer, ResumeFile(None, ""))
-    images = ((points.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-    back = diffusion_sampling.decoded(pipeline, diffusion_sampling.image_latents(pipeline, images.numpy()))
-    distances = torch.cdist(back.flatten(1).float(), images.flatten(1).float())
-    assert distances.argmin(1).tolist() == [0, 1, 2, 3]
-    others = distances[~torch.eye(4, dtype=torch.bool)]
-    assert distances.diagonal().max() < 0.4 * others.min()
 
 
 def test_a_folder_without_a_pipeline_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Blocks of synthetic images, and settings that say how many there are."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,13 @@ from torch import Tensor
 
 from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
-from synthood.generators import biggan, miniature, stable_diffusion
+from synthood.generators import biggan, diffusion_sampling, miniature, stable_diffusion
 from synthood.generators.amount import Amount
 from synthood.generators.biggan_settings import BigGANSample, BigGANSampling
 from synthood.generators.diffusion_settings import StableDiffusionFit, StableDiffusionSample, StableDiffusionSampling
 from synthood.generators.folder import DESCRIPTION, Description
 from synthood.generators.settings import BlockSettings
-from synthood.generators.synthesise import synthesise
+from synthood.generators.synthesise import main, synthesise
 
 CLASSES = ["one", "two", "six"]
 BIGGAN = BigGANSampling(kind="biggan", sample=BigGANSample(truncation=0.75, seed=4))
@@ -90,6 +91,31 @@ def test_a_cut_block_is_computed_whole(biggan_folder: Path, monkeypatch: pytest.
     monkeypatch.setattr(biggan, "sample", spy)
     assert len(synthesise(biggan_folder, block(BIGGAN, 1, 6, 2))) == 2
     assert sizes == [(6, 6)]
+
+
+def test_an_interrupted_block_is_made_anew(
+    diffusion_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken off after a batch it leaves nothing; the same command then writes what an undisturbed one does."""
+    output = tmp_path / "block.safetensors"
+    settings = block(DIFFUSION, 0, 6, 6).canonical()
+    command = ["--settings", settings, "--generator", str(diffusion_folder), "--output"]
+    real, batches = diffusion_sampling.one_batch, []
+
+    def broken(*arguments: Any) -> Tensor:
+        batches.append(arguments)
+        if len(batches) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(diffusion_sampling, "one_batch", broken)
+        with pytest.raises(SystemExit):
+            main([*command, str(output)])
+    assert [file for file in tmp_path.iterdir() if not file.name.endswith(".lock")] == []
+    main([*command, str(output)])
+    main([*command, str(tmp_path / "undisturbed.safetensors")])
+    assert output.read_bytes() == (tmp_path / "undisturbed.safetensors").read_bytes()
 
 
 def test_sampling_seed_and_truncation_count(biggan_folder: Path) -> None:

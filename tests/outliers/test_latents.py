@@ -13,8 +13,8 @@ from synthood.common.images import ImageSet
 from synthood.common.tensors import Arrays, read_tensors, write_tensors
 from synthood.errors import SynthoodError
 from synthood.generators import diffusion_sampling, prompt_tokens
-from synthood.generators.diffusion_settings import StableDiffusionSample
 from synthood.generators.folder import Description
+from synthood.generators.sampler_settings import StableDiffusionSample
 from synthood.outliers import latents
 from synthood.outliers.class_words import text_encoder_digest
 from synthood.outliers.latents import moved, outlier_latents

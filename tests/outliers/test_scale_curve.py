@@ -11,8 +11,8 @@ from PIL import Image
 
 from synthood.common.tensors import write_tensors
 from synthood.generators import diffusion_sampling
-from synthood.generators.diffusion_settings import StableDiffusionSample
 from synthood.generators.folder import Description
+from synthood.generators.sampler_settings import StableDiffusionSample
 from synthood.outliers import scale_curve
 from synthood.outliers.class_words import text_encoder_digest
 from synthood.outliers.latents import outlier_latents

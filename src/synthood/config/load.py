@@ -131,7 +131,7 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
                 path = f"tables.{name}.datasets.{index}"
                 yield MistakeError(path, f"{on!r} has no `shifted` sets, which full_spectrum needs")
     for name, generator in config.generators.items():
-        if generator.kind == "stable-diffusion":
+        if generator.kind == "stable-diffusion" and generator.fit is not None:
             for index, part in enumerate(generator.fit.also):
                 for dataset in config.datasets.values():
                     yield from unknown(f"generators.{name}.fit.also.{index}", part, dataset.extra, "extra set")

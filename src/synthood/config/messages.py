@@ -10,6 +10,8 @@ from pydantic import BaseModel, ValidationError
 from synthood.errors import SynthoodError
 
 SHOWN = 8
+TAG_KEYS = ("kind", "sampler")
+"""Keys that say which model a section is of."""
 
 
 class MistakeError(SynthoodError):
@@ -101,10 +103,8 @@ def _tags(option: Any) -> tuple[Any, ...]:
         return ()
     if tag := getattr(option, "union_tag", None):
         return (tag,)
-    if "kind" not in option.model_fields:
-        return ()
-    annotation = option.model_fields["kind"].annotation
-    return get_args(annotation) if get_origin(annotation) is Literal else ()
+    annotations = [option.model_fields[key].annotation for key in TAG_KEYS if key in option.model_fields]
+    return tuple(tag for one in annotations if get_origin(one) is Literal for tag in get_args(one))
 
 
 def _inside(options: list[Any], step: Any, last: bool) -> tuple[type[BaseModel] | None, Any]:

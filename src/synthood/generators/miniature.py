@@ -41,6 +41,11 @@ def build(prompts: list[str], image_size: int, settings: StableDiffusionFit) -> 
     tokenizer = word_tokenizer(words)
     tokenizer.model_max_length = max(len(prompt.split()) for prompt in prompts) + 2
     channels, depth = settings.autoencoder_channels, len(settings.autoencoder_channels)
+    if image_size % 2**depth:
+        raise SynthoodError(
+            f"images of {image_size} px: a miniature with {depth} autoencoder_channels needs a side that is a multiple "
+            f"of {2**depth}; set `size` of the images, or take fewer channels"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(settings.seed, "stable-diffusion"))
         autoencoder = AutoencoderKL(

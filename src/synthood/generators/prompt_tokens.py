@@ -26,6 +26,19 @@ def word_tokens(pipeline: StableDiffusionPipeline, words: list[str]) -> list[lis
     return found
 
 
+def refuse_wordless(pipeline: StableDiffusionPipeline, classes: list[str], words: list[str]) -> None:
+    """Raises SynthoodError at a class word that the tokenizer has no token for."""
+    unknown = {pipeline.tokenizer.unk_token_id, pipeline.tokenizer.eos_token_id}
+    for name, word, ids in zip(
+        classes, words, pipeline.tokenizer(words, add_special_tokens=False).input_ids, strict=True
+    ):
+        if not ids or unknown & set(ids):
+            raise SynthoodError(
+                f"class {name!r}: the checkpoint's vocabulary has no token for the word {word!r}; "
+                f"give the class another word under `words:`"
+            )
+
+
 def word_embeddings(pipeline: StableDiffusionPipeline, words: list[str]) -> Tensor:
     """Rows float32 [C,D] of the text encoder's token table, the mean of a word's where it is several tokens."""
     table = pipeline.text_encoder.get_input_embeddings().weight.detach().cpu().float()

@@ -33,10 +33,12 @@ def synthesise(folder: Path, settings: BlockSettings, device: torch.device = CPU
         images = biggan.sample(biggan.load(folder).to(device), labels, seeds, settings.generator.sample.truncation)
     else:
         from synthood.generators import diffusion_sampling, stable_diffusion
+        from synthood.generators.prompts import prompts_of
 
-        prompts = [description.prompt.format(word=description.classes[label]) for label in labels]
+        prompts = prompts_of(description, settings.generator.prompts, labels.tolist(), seeds)
         pipeline = stable_diffusion.load(folder).to(device)
-        images = diffusion_sampling.sample(pipeline, prompts, seeds, settings.generator.sample)
+        size = description.image_size or None
+        images = diffusion_sampling.sample(pipeline, prompts, seeds, settings.generator.sample, size)
     kept = slice(settings.count)
     columns = {"seed": np.array(seeds[kept], np.int64)}
     return ImageSet(images.numpy()[kept], labels.numpy()[kept], description.classes, columns)

@@ -22,7 +22,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         pipeline = stable_diffusion.load(arguments.generator)
         resume = ResumeFile(arguments.resume, job.fingerprint, arguments.save_seconds)
         settings = EncoderSettings.parse(arguments.settings)
-        anchors = anchors_of(pipeline, description.classes, settings.anchors)
+        anchors = anchors_of(pipeline, description.class_words, settings.anchors)
         train, text_encoder = read_images(arguments.train), text_encoder_digest(pipeline)
         with device_for(arguments.gpus) as device:
             encoder = fit_encoder(train, anchors, settings, resume, text_encoder, device)

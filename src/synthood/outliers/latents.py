@@ -47,14 +47,14 @@ def outlier_latents(
 
     Raises SynthoodError where a class has no outliers, its word is missing from the prompt, or widths differ.
     """
-    anchors = anchors_of(pipeline, description.classes, kind)
+    anchors = anchors_of(pipeline, description.class_words, kind)
     if outliers.shape[1] != anchors.shape[1]:
         raise SynthoodError(
             f"outlier embeddings are {outliers.shape[1]} wide, the text encoder's tokens {anchors.shape[1]}; an "
             f"outlier can stand for a token only where both agree"
         )
     encoded, parents = [], []
-    for label, word in enumerate(description.classes):
+    for label, word in enumerate(description.class_words):
         members = (labels == label).nonzero().flatten()
         if len(members) == 0:
             raise SynthoodError(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from synthood.common.settings import Count, Name, Positive, Seed, Settings
-from synthood.generators.diffusion_settings import StableDiffusionSample
+from synthood.generators.sampler_settings import Sample, StableDiffusionSample
 from synthood.outliers.encoder_settings import Encoder
 
 
@@ -70,7 +70,7 @@ class LatentsSettings(Settings):
         Field(description="word: one new token for it; first-token: its others stay, as the papers' code does"),
     ] = "word"
     attempts_per_class: Annotated[int, Field(ge=1, description="latents sampled of each class; what the gate sees")]
-    sample: StableDiffusionSample = StableDiffusionSample()
+    sample: Sample = StableDiffusionSample()
 
 
 class GateSettings(Settings):
