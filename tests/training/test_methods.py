@@ -33,6 +33,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "dropout": {"dropout": 0.3},
     "exposure": {"exposure": {"kind": "uniform", "from": "o"}},
     "energy": {"exposure": {"kind": "energy", "from": "o", "id_at_most": -3.0, "outliers_at_least": -1.0}},
+    "logistic": {"exposure": {"kind": "logistic", "from": "o", "weight": 0.5}},
     "rotation": {"rotation": {}},
     "supcon": {"contrastive": {"kind": "supcon", "dimensions": 8}},
     "cider": {"contrastive": {"kind": "cider", "dimensions": 8}},

@@ -40,6 +40,15 @@ class EnergyExposure(Settings):
         return self
 
 
+class LogisticExposure(Settings):
+    """Energies of ID and outlier images told apart by a logistic layer (Dream-OOD, arXiv 2309.13415)."""
+
+    kind: Literal["logistic"]
+    from_: OutlierSection
+    weight: Weight = 2.5
+    per_image: PerImage = 1.0
+
+
 class MixedExposure(Settings):
     """ID images mixed with outliers, labels with the uniform distribution (MixOE, arXiv 2111.02358)."""
 
@@ -62,5 +71,6 @@ class DiscrepancyExposure(Settings):
 
 
 Exposure = Annotated[
-    UniformExposure | EnergyExposure | MixedExposure | DiscrepancyExposure, Field(discriminator="kind")
+    UniformExposure | EnergyExposure | LogisticExposure | MixedExposure | DiscrepancyExposure,
+    Field(discriminator="kind"),
 ]

@@ -10,8 +10,9 @@ from synthood.training.contrast import contrasts
 from synthood.training.discrepancy import ClassifierDiscrepancy
 from synthood.training.distillation import Distillation, load_teacher
 from synthood.training.exposure import OutlierExposure, OutlierImages, Prepared
-from synthood.training.exposure_settings import DiscrepancyExposure, Exposure, MixedExposure
+from synthood.training.exposure_settings import DiscrepancyExposure, Exposure, LogisticExposure, MixedExposure
 from synthood.training.heads import Term, initialised
+from synthood.training.logistic_exposure import LogisticEnergies
 from synthood.training.method_settings import RegMixup
 from synthood.training.mixed_exposure import OutlierMixing
 from synthood.training.mixing import MixedBeside
@@ -58,4 +59,6 @@ def exposure_of(
         return OutlierMixing(settings, images, prepared, classes)
     if isinstance(settings, DiscrepancyExposure):
         return ClassifierDiscrepancy(settings, features, classes, smoothing, images, prepared)
+    if isinstance(settings, LogisticExposure):
+        return LogisticEnergies(settings, images, prepared)
     return OutlierExposure(settings, images, prepared)
