@@ -329,6 +329,18 @@ def test_an_encoder_from_elsewhere_is_not_fitted(raw, plan, encoder, model):
     assert EmbedSettings.parse(other.embed_settings(wild())).encoder == other.config.outliers["oal"].encoder
 
 
+def test_an_encoder_s_weights_that_are_missing_are_told_before_any_job(raw, tmp_path):
+    raw["outliers"]["oal"]["encoder"] = {"kind": "clip", "path": str(tmp_path / "clip")}
+    told = f"{tmp_path / 'clip'} (outliers.oal)"
+    assert told in Plan(load(raw)).missing_raw()
+    (tmp_path / "clip").mkdir()
+    assert told not in Plan(load(raw)).missing_raw()
+    raw["outliers"]["oal"]["encoder"] = {"kind": "timm", "model": "test_vit", "checkpoint": "gone.pt"}
+    assert "gone.pt (outliers.oal)" in Plan(load(raw)).missing_raw()
+    raw["build"] = [TABLE]
+    assert Plan(load(raw)).missing_raw() == []
+
+
 def test_a_changed_file_of_an_encoder_is_noticed(raw, tmp_path):
     weights = tmp_path / "model.safetensors"
     for encoder in (

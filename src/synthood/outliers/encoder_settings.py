@@ -22,6 +22,11 @@ class Anchored(Settings):
         ),
     ] = "token"
 
+    @property
+    def outside(self) -> str | None:
+        """The file or folder of weights that is not made here."""
+        return None
+
 
 class EncoderSettings(Anchored):
     """The text-aligned encoder: images to the space of the class words' embeddings (arXiv 2309.13415)."""
@@ -45,6 +50,10 @@ class TimmEncoder(Anchored):
         str | None, Field(min_length=1, description="file of its weights; without, those that timm downloads")
     ] = None
 
+    @property
+    def outside(self) -> str | None:
+        return self.checkpoint
+
 
 class RecipeEncoder(Anchored):
     """Penultimate features of a classifier of this configuration."""
@@ -59,6 +68,10 @@ class ClipEncoder(Anchored):
 
     kind: Literal["clip"]
     path: Annotated[str, Field(min_length=1, description="folder in the format of transformers")]
+
+    @property
+    def outside(self) -> str | None:
+        return self.path
 
 
 def _kind(value: Any) -> Any:

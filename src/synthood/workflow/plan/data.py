@@ -77,6 +77,10 @@ class DataPlan(Paths):
                 path = self.config.recipes[recipe].outside(seed)
                 if path and not Path(path).exists() and not Path(self.model(on, recipe, seed)).exists():
                     found.append(f"{path} (recipes.{recipe})")
+            for outliers, on in product(self.outliers_behind(table), runs.datasets):
+                path = self.config.outliers[outliers].encoder.outside
+                if path and not Path(path).exists() and not Path(self.outlier_files(on, outliers)[0]).exists():
+                    found.append(f"{path} (outliers.{outliers})")
         return list({text.partition(" (")[0]: text for text in found}.values())
 
     def leak_settings(self, wildcards: Wildcards) -> LeakSettings:

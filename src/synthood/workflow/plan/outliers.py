@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from synthood.data import raw
-from synthood.outliers.encoder_settings import ClipEncoder, EmbedSettings, RecipeEncoder, TimmEncoder
+from synthood.outliers.encoder_settings import EmbedSettings, RecipeEncoder
 from synthood.outliers.settings import ScaleCurveSettings
 from synthood.reporting.settings import MapSettings
 from synthood.workflow.plan.paths import Paths, Wildcards
@@ -31,10 +31,8 @@ class OutlierPlan(Paths):
     def table_outliers(self, table: str) -> list[str]:
         """Pictures of the outliers behind a table, and the map of its first recipe that contrasts both kinds."""
         settings = self.config.tables[table]
-        recipes = {name: self.config.recipes[name] for name in settings.recipes}
-        terms = {name: recipe.outliers for name, recipe in recipes.items() if recipe.outliers}
-        named = [t.from_ for recipe in recipes.values() for t in (recipe.outliers, recipe.exposure) if t]
-        used = dict.fromkeys((dataset, outliers) for dataset in settings.datasets for outliers in named)
+        terms = {name: t for name in settings.recipes if (t := self.config.recipes[name].outliers)}
+        used = [(dataset, outliers) for dataset in settings.datasets for outliers in self.outliers_behind(table)]
         mapped = [name for name, t in terms.items() if t.maps_both_kinds]
         maps = [f"{self.run(d, n, settings.seeds[0])}/map.png" for d in settings.datasets for n in mapped[:1]]
         return [*self.outlier_pictures(used), *maps]
@@ -67,13 +65,12 @@ class OutlierPlan(Paths):
     def encoder_state(self, wildcards: Wildcards) -> str:
         """A digest of an encoder's own files, so that a change of them is noticed."""
         encoder = self.config.outliers[wildcards.outliers].encoder
-        made = Path(f"results/{wildcards.dataset}/outliers/{wildcards.outliers}/embeddings.safetensors")
-        if isinstance(encoder, TimmEncoder) and encoder.checkpoint:
-            return raw.state_of_file(Path(encoder.checkpoint), made)
-        if isinstance(encoder, ClipEncoder):
-            weights = sorted(Path(encoder.path).glob("*.safetensors"))
-            return raw.state_of_file(weights[0] if weights else Path(encoder.path), made)
-        return ""
+        if encoder.outside is None:
+            return ""
+        path = Path(encoder.outside)
+        weights = sorted(path.glob("*.safetensors"))
+        made = Path(self.outlier_files(wildcards.dataset, wildcards.outliers)[0])
+        return raw.state_of_file(weights[0] if weights else path, made)
 
     def encoded_images(self, wildcards: Wildcards) -> list[str]:
         """ID images whose latents stand beside the outliers'; none where outliers are images alone."""

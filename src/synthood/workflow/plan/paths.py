@@ -53,6 +53,11 @@ class Paths:
         folder = f"results/{dataset}/outliers/{outliers}"
         return [f"{folder}/{name}.safetensors" for name in ("embeddings", "boundary", "latents", "gate")]
 
+    def outliers_behind(self, table: str) -> list[str]:
+        """Sections of outliers that a table's recipes learn from, in their order."""
+        recipes = [self.config.recipes[name] for name in self.config.tables[table].recipes]
+        return list(dict.fromkeys(t.from_ for recipe in recipes for t in (recipe.outliers, recipe.exposure) if t))
+
     def recipes(self, kind: Literal["train", "checkpoint"]) -> list[str]:
         """Recipes that are trained, or those that are checkpoints."""
         return [name for name, recipe in self.config.recipes.items() if recipe.kind == kind]
