@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from synthood.errors import SynthoodError
 from synthood.training.contrast import ClubContrast, Contrast, LatentContrast, TokenContrast, contrasts
+from synthood.training.exposure_settings import OutlierTerms
 from synthood.training.heads import Batch, initialised
 from synthood.training.mutual_information import gaussian_log_likelihood
 from synthood.training.networks import ResNet, build
 from synthood.training.outlier_set import OutlierSet, Space
-from synthood.training.settings import Network, OutlierTerms
+from synthood.training.settings import Network
 
 CLASSES, FEATURES, COUNT = 3, 32, 24
 HEAD = nn.Linear(FEATURES, CLASSES)

@@ -18,11 +18,12 @@ from synthood.errors import SynthoodError
 from synthood.training import fit, model
 from synthood.training.augment import augmented
 from synthood.training.batches import Composition
+from synthood.training.exposure_settings import OutlierTerms
 from synthood.training.fit import History, accuracy, learning_rate, per_epoch_history, train
 from synthood.training.model import Classifier, logits_and_features
 from synthood.training.networks import build
 from synthood.training.outlier_set import OutlierSet, Space
-from synthood.training.settings import Network, OutlierTerms, RecipeSettings, Synthetic, Teacher, TrainSettings
+from synthood.training.settings import Network, RecipeSettings, Synthetic, Teacher, TrainSettings
 from synthood.training.terms import terms_of
 
 CPU = torch.device("cpu")

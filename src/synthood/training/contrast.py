@@ -5,11 +5,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthood.errors import SynthoodError
+from synthood.training.exposure_settings import OutlierTerms
 from synthood.training.heads import Batch, LatentAdapter, Term
 from synthood.training.losses import cosine_distance
 from synthood.training.mutual_information import ConditionalGaussian, club, cosines, infonce
 from synthood.training.outlier_set import OutlierSet, Space
-from synthood.training.settings import OutlierTerms
 from synthood.training.virtual_outliers import uncertainty
 
 PROTOTYPE_MOMENTUM = 0.9

@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from synthood.common.precision import Precision
 from synthood.common.settings import Count, Fraction, Name, Positive, Seed, Settings
-from synthood.training.exposure_settings import DiscrepancyExposure, Exposure
+from synthood.training.exposure_settings import DiscrepancyExposure, Exposure, OutlierTerms
 from synthood.training.method_settings import (
     AugMix,
     Consistency,
@@ -68,48 +68,6 @@ class Teacher(Settings):
         Literal["cosine", "released"],
         Field(description="cosine: a projection of the student's features; released: the papers' code"),
     ] = "cosine"
-
-
-class OutlierTerms(Settings):
-    """Contrast of features against synthetic outliers (OAL, arXiv 2406.16525), beside the recipe's other losses."""
-
-    from_: Annotated[Name, Field(alias="from", description="a section of `outliers`")]
-    boundary_weight: Annotated[float, Field(ge=0, description="of boundary embeddings; 0 leaves them out")] = 0.1
-    latent_weight: Annotated[float, Field(ge=0, description="of latents; 0 leaves them out")] = 0.2
-    energy_weight: Annotated[
-        float, Field(ge=0, description="of the logistic loss of energies of the batch and of adapted latents")
-    ] = 0.0
-    estimator: Annotated[
-        Literal["infonce", "club", "club-released"],
-        Field(description="infonce: a lower bound raised; club: an upper bound lowered; club-released: as published"),
-    ] = "infonce"
-    temperature: Annotated[Positive, Field(description="of the cosines under infonce")] = 0.1
-    take: Annotated[
-        Literal["outliers", "other-classes"],
-        Field(description="other-classes: ID samples of other classes in the outliers' place, a control"),
-    ] = "outliers"
-    latent_form: Annotated[
-        Literal["whole", "row-mean"], Field(description="of latents under club; row-mean as published")
-    ] = "whole"
-
-    @model_validator(mode="after")
-    def _something_to_contrast(self) -> "OutlierTerms":
-        if not self.boundary_weight and not self.latent_weight:
-            raise ValueError("boundary_weight and latent_weight are both 0; raise one, or take `outliers` away")
-        if self.latent_form == "row-mean" and self.estimator == "infonce":
-            raise ValueError("latent_form row-mean goes with the estimators club and club-released alone")
-        if self.energy_weight and not (self.latent_weight and self.estimator == "infonce" and self.take == "outliers"):
-            raise ValueError(
-                "energy_weight needs the adapter of outlier latents: latent_weight above 0, estimator infonce, "
-                "take outliers"
-            )
-        return self
-
-    @property
-    def maps_both_kinds(self) -> bool:
-        """Whether training fits heads that bring outliers of both kinds into one space."""
-        weights = self.boundary_weight and self.latent_weight
-        return bool(weights) and self.estimator == "infonce" and self.take == "outliers"
 
 
 OF_WHOLE_LABELS = ("mixed", "discrepancy")
