@@ -19,7 +19,7 @@ from synthood.training.fit import train
 from synthood.training.model import Classifier, logits_and_features
 from synthood.training.network_settings import Network, TimmNetwork, network_described
 from synthood.training.networks import build
-from synthood.training.settings import CheckpointRecipe, RecipeSettings
+from synthood.training.settings import CheckpointRecipe, RecipeSettings, Teacher
 
 VIT = TimmNetwork(
     name="timm/vit_tiny_patch16_224",
@@ -169,3 +169,20 @@ def test_a_checkpoint_has_its_weights_in_one_place() -> None:
     more = {"network": {"name": "resnet8"}, "path": "{seed}.pt", "sha256": "0" * 64}
     with pytest.raises(ValidationError, match=r"sha256 is of one file, but path has \{seed\}"):
         CheckpointRecipe.model_validate(recipe | more)
+
+
+def test_a_teacher_of_timm_of_another_size_and_normalisation(
+    make_images: Any, make_settings: Any, tmp_path: Path
+) -> None:
+    """A student of small images learns from it in the loop itself, and what it distils is the teacher's own view."""
+    real, path = make_images(20, 0), tmp_path / "teacher.safetensors"
+    Classifier(VIT, real.classes, [0.5] * 3, [0.5] * 3, build(VIT, 3, seed=4)).save(path)
+    settings = make_settings(teacher=Teacher(recipe="t", feature_weight=8.0), epochs=1)
+    arguments = (settings, 0, real, make_images(10, 1), None, torch.device("cpu"), ResumeFile(None, "", 60))
+    _, terms, history = train(*arguments, teacher_model=path)
+    assert history[0]["logit_distillation"] > 0
+    assert 0 < history[0]["feature_distillation"] <= 16
+    assert terms["distillation"].projection.weight.shape == (VIT.options["embed_dim"], 32)
+    Classifier(VIT, real.classes, [0.5] * 3, [0.25] * 3, build(VIT, 3, seed=4)).save(path)
+    _, _, other = train(*arguments, teacher_model=path)
+    assert other[0]["logit_distillation"] != history[0]["logit_distillation"]
