@@ -1,6 +1,7 @@
 rule tabulate:
     input:
-        lambda wildcards: plan.table_runs(wildcards.table, "scores.parquet"),
+        scores=lambda wildcards: plan.table_runs(wildcards.table, "scores.parquet"),
+        beside=lambda wildcards: plan.scores_beside(wildcards.table),
     output:
         csv=report(
             "results/tables/{table}.csv",
@@ -28,12 +29,13 @@ rule tabulate:
     message:
         "tabulate {wildcards.table}"
     shell:
-        stage("synthood.reporting.tabulate") + "--scores {input} > {log} 2>&1"
+        stage("synthood.reporting.tabulate") + "--scores {input.scores} --beside {input.beside} > {log} 2>&1"
 
 
 rule plot:
     input:
         scores=lambda wildcards: plan.table_runs(wildcards.table, "scores.parquet"),
+        beside=lambda wildcards: plan.scores_beside(wildcards.table),
         histories=lambda wildcards: plan.table_runs(wildcards.table, "history.csv"),
     output:
         roc=report(
@@ -68,7 +70,7 @@ rule plot:
         "plot the figures of {wildcards.table}"
     shell:
         stage("synthood.reporting.plot")
-        + "--scores {input.scores} --histories {input.histories} > {log} 2>&1"
+        + "--scores {input.scores} --beside {input.beside} --histories {input.histories} > {log} 2>&1"
 
 
 rule map:

@@ -13,9 +13,10 @@ from synthood.errors import SynthoodError
 from synthood.evaluation.metrics import OOD_METRICS, Ranking, ood_metrics
 from synthood.reporting import tabulate as module
 from synthood.reporting.comparisons import holm, p_value
+from synthood.reporting.runs import read_scores
 from synthood.reporting.settings import TableSettings, TabulateSettings
 from synthood.reporting.statistics import Resamples
-from synthood.reporting.tabulate import Scores, all_runs, read_scores, tabulate
+from synthood.reporting.tabulate import Scores, all_runs, tabulate
 
 SIZES = {"test": 14, "close": 6, "closer": 9, "away": 5}
 RESAMPLES = 25

@@ -1,13 +1,15 @@
 """Hyperparameters of a detector: each one value, or a list of values that is a grid to search."""
 
 from itertools import product
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from synthood.common.settings import Settings
 
+Access = Literal["features", "maps", "gradients", "ensemble"]
+"""One model's features, a pass that sees the maps between its layers, gradients in images, or several models."""
 Scalar = bool | int | float | str
 Values = dict[str, Any]
 """Hyperparameters by name, none of them a grid."""
@@ -39,6 +41,11 @@ class Hyperparameters(Settings):
     """One detector; `reads` is the key of a recipe without which it cannot score its models."""
 
     reads: ClassVar[str | None] = None
+
+    @property
+    def access(self) -> Access:
+        """What the detector is scored from, and so in which job."""
+        return "features"
 
     def candidates(self) -> list[Values]:
         """Every combination of the grids' values, the last grid varying fastest."""

@@ -6,17 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from synthood.common import stage
 from synthood.common.devices import set_threads
-from synthood.errors import SynthoodError
 from synthood.evaluation.detectors import Score, together
 from synthood.evaluation.features import FeatureFolder
 from synthood.evaluation.kept import Kept, KeptScores
-from synthood.evaluation.metrics import Ranking, aurc, ece, id_accuracy, ood_metrics
-from synthood.evaluation.search import COLUMNS, Validation, fitted
+from synthood.evaluation.search import Validation, fitted
+from synthood.evaluation.selection import COLUMNS
 from synthood.evaluation.settings import FACTS, ScoreSettings
+from synthood.evaluation.summary import check_names, facts, finite, write
 
 KEPT = ".scores"
 """Folder beside the outputs: what a next run need not score again."""
@@ -24,9 +23,7 @@ KEPT = ".scores"
 
 def fitted_on(folder: FeatureFolder, settings: ScoreSettings) -> tuple[dict[str, Score], pd.DataFrame]:
     """Every detector, and the search's candidates; reads the parts that a choice may depend on and no others."""
-    for name in settings.detectors:
-        if name in FACTS:
-            raise SynthoodError(f"detectors.{name}: a column of the scores has this name; rename the detector")
+    check_names(settings.detectors)
     grids = any(len(detector.candidates()) > 1 for detector in settings.detectors.values())
     ood = folder.part("ood_validation") if grids else None
     return fitted(settings.detectors, Validation(folder.reference(), ood, str(folder.folder)))
@@ -37,17 +34,9 @@ def confidences(folder: FeatureFolder, settings: ScoreSettings, scores: dict[str
     tables = []
     for part in settings.parts:
         features = folder.part(part)
-        columns: dict[str, object] = {
-            "part": part,
-            "index": np.arange(len(features)),
-            "label": features.labels.numpy(),
-            "prediction": features.logits.argmax(1).numpy(),
-            "probability": features.logits.softmax(1).amax(1).numpy(),
-        }
+        columns = facts(part, features.logits, features.labels)
         for name, confidence in together(scores, features).items():
-            if not torch.isfinite(confidence).all():
-                raise SynthoodError(f"{folder.folder}: detector {name} gives a score on {part} that is not finite")
-            columns[name] = confidence.numpy().astype(np.float32)
+            columns[name] = finite(confidence, name, part, folder.folder)
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True).astype({"part": "str"})
 
@@ -74,56 +63,14 @@ def scored(folder: FeatureFolder, settings: ScoreSettings, store: KeptScores) ->
     return table[[*FACTS, *settings.detectors]], pd.DataFrame(ordered, columns=list(COLUMNS))
 
 
-def metrics(scores: pd.DataFrame, settings: ScoreSettings) -> pd.DataFrame:
-    """A row per detector, set and metric; `near` and `far` are unweighted means over their sets."""
-    parts = dict(list(scores.groupby("part", sort=False)))
-    test = {name: column.to_numpy() for name, column in parts["test"].items()}
-    right = test["label"] == test["prediction"]
-    rows: list[dict[str, str | float]] = [
-        {
-            "detector": "",
-            "set": "test",
-            "metric": "id_accuracy",
-            "value": id_accuracy(test["label"], test["prediction"]),
-        },
-        {"detector": "", "set": "test", "metric": "ece", "value": ece(test["probability"], right)},
-    ]
-    for part in settings.shifted:
-        shifted = parts[part]
-        accuracy = id_accuracy(shifted["label"].to_numpy(), shifted["prediction"].to_numpy())
-        rows.append({"detector": "", "set": part, "metric": "id_accuracy", "value": accuracy})
-    for detector in settings.detectors:
-        values: dict[str, dict[str, float]] = {"test": {"aurc": aurc(test[detector], right)}}
-        for part in [*settings.near, *settings.far]:
-            ranking = Ranking(test[detector], parts[part][detector].to_numpy())
-            values[part] = {name: float(value[0]) for name, value in ood_metrics(ranking.sweep()).items()}
-        for role, members in (("near", settings.near), ("far", settings.far)):
-            values[role] = {
-                name: float(np.mean([values[part][name] for part in members])) for name in values[members[0]]
-            }
-        rows += [
-            {"detector": detector, "set": part, "metric": name, "value": value}
-            for part, named in values.items()
-            for name, value in named.items()
-        ]
-    return pd.DataFrame(rows)
-
-
 def main(command_line: Sequence[str] | None = None) -> None:
     def work(job: stage.Job) -> None:
         set_threads(job.arguments.threads)
         settings = ScoreSettings.parse(job.arguments.settings)
         folder = FeatureFolder(job.arguments.features)
-        table, summary, searched = job.arguments.output
+        table = job.arguments.output[0]
         scores, candidates = scored(folder, settings, KeptScores(table.parent / KEPT, folder.digest, settings))
-        with job.writing(table) as path:
-            scores.to_parquet(path, index=False)
-        with job.writing(summary) as path:
-            metrics(scores, settings).to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
-        with job.writing(searched) as path:
-            candidates.to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
-        for line in candidates.loc[candidates["note"] != "", ["detector", "candidate", "note"]].itertuples(index=False):
-            print(f"{line.detector} {line.candidate}: {line.note}")
+        write(job, scores, candidates, settings)
         print(f"{table}: {len(scores)} samples, {len(settings.detectors)} detectors")
 
     parser = stage.parser(__doc__)

@@ -1,19 +1,15 @@
 """Hyperparameters by validation: every candidate of a grid, fitted on ID data, scored on ID and OOD validation data."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
-import torch
 
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors import Method, OutOfRangeError, Score, method_of, together
 from synthood.evaluation.features import Features, Reference, check_head
 from synthood.evaluation.hyperparameters import Hyperparameters, Values
-from synthood.evaluation.metrics import Ranking, auroc
-
-COLUMNS = ("detector", "candidate", "auroc", "chosen", "note")
+from synthood.evaluation.selection import COLUMNS, area, selected, text_of
 
 
 @dataclass(frozen=True)
@@ -55,36 +51,11 @@ def search(
     possible: dict[str, Score] = {}
     notes: dict[str, str] = {}
     for values in candidates:
-        text = json.dumps(values, sort_keys=True)
         try:
-            possible[text] = method.fit(validation.reference, **values)
+            possible[text_of(values)] = method.fit(validation.reference, **values)
         except OutOfRangeError as error:
-            notes[text] = f"left out: {error}"
-    if not possible:
-        raise SynthoodError(f"detectors.{name}: no value of the grid fits these data; the last: {error_of(notes)}")
-    inside, outside = (together(possible, x) for x in (validation.reference.val, validation.ood))
+            notes[text_of(values)] = f"left out: {error}"
+    inside, outside = (together(possible, x) if possible else {} for x in (validation.reference.val, validation.ood))
     areas = {text: area(inside[text], outside[text], name) for text in possible}
-    best = max(areas, key=areas.__getitem__)
-    rows: list[dict[str, object]] = [
-        {
-            "detector": name,
-            "candidate": text,
-            "auroc": areas.get(text),
-            "chosen": text == best,
-            "note": notes.get(text, ""),
-        }
-        for text in dict.fromkeys(json.dumps(values, sort_keys=True) for values in candidates)
-    ]
+    best, rows = selected(name, candidates, areas, notes)
     return possible[best], rows
-
-
-def area(inside: torch.Tensor, outside: torch.Tensor, name: str) -> float:
-    """AUROC of ID against OOD validation data."""
-    if not (inside.isfinite().all() and outside.isfinite().all()):
-        raise SynthoodError(f"detector {name} gives a score on validation data that is not finite")
-    return float(auroc(Ranking(inside.numpy(), outside.numpy()).sweep())[0])
-
-
-def error_of(notes: Mapping[str, str]) -> str:
-    """The last note, without its prefix."""
-    return list(notes.values())[-1].removeprefix("left out: ")

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from synthood.common.settings import Count, Fraction, Name, Positive, Settings
+from synthood.evaluation.access.settings import AdaScale, Ensemble, Gram, Iodin, MdsEnsemble, Odin, RankFeat
 from synthood.evaluation.hyperparameters import GRID, Hyperparameters, Scalar, Values, combinations
 
 FACTS = ("part", "index", "label", "prediction", "probability")
@@ -309,7 +310,8 @@ Detector = Annotated[
     Msp | Mls | Energy | Temperature | Entropy | Gen | Klm | OpenMax | GradNorm
     | React | Vra | Ash | Scale | Lts | Dice
     | She | Nci | Fdbd | Mds | Rmds | Gmm | Residual | Vim | Pnml
-    | Knn | NnGuide | Relation | Cfood | WeiPer | Nac | McDropout | RotPred | Vos | Cider | Godin | Mcd | Custom,
+    | Knn | NnGuide | Relation | Cfood | WeiPer | Nac | McDropout | RotPred | Vos | Cider | Godin | Mcd | Custom
+    | Gram | RankFeat | MdsEnsemble | Odin | Iodin | AdaScale | Ensemble,
     Field(discriminator="kind"),
 ]  # fmt: skip
 

@@ -10,6 +10,7 @@ import pandas as pd
 from synthood.common import stage
 from synthood.common.artefact import verify
 from synthood.evaluation.metrics import Ranking
+from synthood.reporting.runs import Run, read_runs
 from synthood.reporting.settings import PlotSettings
 
 matplotlib.use("Agg")
@@ -17,7 +18,6 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-Run = tuple[str, str, int]
 GRID = np.linspace(0, 1, 201)
 PANEL = 2.3
 
@@ -121,9 +121,9 @@ def main(command_line: Sequence[str] | None = None) -> None:
     def work(job: stage.Job) -> None:
         settings = PlotSettings.parse(job.arguments.settings)
         runs = [(d, r, s) for d in settings.datasets for r in settings.recipes for s in settings.seeds]
-        for path in [*job.arguments.scores, *job.arguments.histories]:
+        for path in job.arguments.histories:
             verify(path)
-        scores = {run: pd.read_parquet(path) for run, path in zip(runs, job.arguments.scores, strict=True)}
+        scores = read_runs(runs, job.arguments.scores, job.arguments.beside)
         histories = {run: pd.read_csv(path) for run, path in zip(runs, job.arguments.histories, strict=True)}
         figures = [
             roc_figure(scores, settings),
@@ -137,6 +137,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
 
     parser = stage.parser(__doc__)
     parser.add_argument("--scores", type=Path, nargs="+", required=True, help="per dataset, recipe, seed")
+    parser.add_argument("--beside", type=Path, nargs="*", default=[], help="scores of other jobs, in the same order")
     parser.add_argument("--histories", type=Path, nargs="+", required=True, help="in the same order")
     stage.run(parser, work, command_line)
 

@@ -7,26 +7,15 @@ import numpy as np
 import pandas as pd
 
 from synthood.common import stage
-from synthood.common.artefact import verify
-from synthood.errors import SynthoodError
 from synthood.evaluation.metrics import Ranking, ood_metrics
 from synthood.reporting.comparisons import compare
 from synthood.reporting.render import html_page, markdown
 from synthood.reporting.resampling import Resampling
+from synthood.reporting.runs import Run, read_runs
 from synthood.reporting.settings import PublishedFigure, TableSettings, TabulateSettings
 from synthood.reporting.statistics import Resamples, Runs, crossed, crossed_gain
 
-Run = tuple[str, str, int]
 Scores = dict[Run, pd.DataFrame]
-
-
-def read_scores(path: Path) -> pd.DataFrame:
-    """Scores of one model; an error names a file that is not one."""
-    verify(path)
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise SynthoodError(f"{path}: not a readable table of scores ({error}); delete it and run again") from error
 
 
 def ood_runs(
@@ -148,7 +137,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         settings = TabulateSettings.parse(job.arguments.settings)
         table = settings.table
         runs = [(d, r, s) for d in table.datasets for r in table.recipes for s in table.seeds]
-        scores = {run: read_scores(path) for run, path in zip(runs, job.arguments.scores, strict=True)}
+        scores = read_runs(runs, job.arguments.scores, job.arguments.beside)
         rows = tabulate(scores, settings)
         notes = dict(settings.evidence)
         if settings.published:
@@ -166,6 +155,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--scores", type=Path, nargs="+", required=True, help="one per dataset, recipe and seed, in this order"
     )
+    parser.add_argument("--beside", type=Path, nargs="*", default=[], help="scores of other jobs, in the same order")
     stage.run(parser, work, command_line)
 
 

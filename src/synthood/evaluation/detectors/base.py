@@ -12,14 +12,11 @@ from torch import Tensor
 from synthood.errors import SynthoodError
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.moments import pieces
+from synthood.evaluation.selection import OutOfRangeError as OutOfRangeError
 
 Score = Callable[[Features], Tensor]
 """Features of N samples to confidence float32 [N], larger for ID."""
 TINY = 1e-12
-
-
-class OutOfRangeError(SynthoodError):
-    """A hyperparameter that these data cannot have; in a grid such a candidate is left out."""
 
 
 @dataclass(frozen=True)

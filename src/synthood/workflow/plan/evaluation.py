@@ -1,8 +1,8 @@
 """What the stages of evaluation and reporting read."""
 
-from synthood.config.detection import detectors_for
+from synthood.config.detection import accesses, asked_of, detectors_for
 from synthood.data.evidence import evidence
-from synthood.evaluation.settings import ScoreSettings
+from synthood.evaluation.settings import Detector, ScoreSettings
 from synthood.reporting.published import figures, read
 from synthood.reporting.settings import FigureSettings, PlotSettings, TabulateSettings
 from synthood.training.settings import HeadSettings
@@ -22,14 +22,44 @@ class EvaluationPlan(Paths):
         return [f"{run}/heads.safetensors"] if self.head_settings(wildcards) != HeadSettings() else []
 
     def score_settings(self, wildcards: Wildcards) -> ScoreSettings:
-        dataset = self.config.datasets[wildcards.dataset]
-        return ScoreSettings(
-            detectors=detectors_for(self.config, wildcards.recipe),
-            near=list(dataset.near),
-            far=list(dataset.far),
-            shifted=list(dataset.shifted),
-            code=self.detector_code,
-        )
+        settings = self._scoring(wildcards.dataset, detectors_for(self.config, wildcards.recipe))
+        return settings.model_copy(update={"code": self.detector_code})
+
+    def score_model_settings(self, wildcards: Wildcards) -> ScoreSettings:
+        """The detectors of maps, or those of gradients, that tables ask this model for."""
+        run = (wildcards.dataset, wildcards.recipe, wildcards.seed)
+        return self._scoring(wildcards.dataset, asked_of(self.config, *run, wildcards.access))
+
+    def score_ensemble_settings(self, wildcards: Wildcards) -> ScoreSettings:
+        """The ensembles among a table's detectors, under all their names."""
+        named = {name: self.config.detectors[name] for name in self.config.tables[wildcards.table].detectors}
+        return self._scoring(wildcards.dataset, {n: d for n, d in named.items() if d.access == "ensemble"})
+
+    def ensemble_members(self, wildcards: Wildcards) -> list[str]:
+        """Features of one recipe's models, of a table's seeds."""
+        seeds = self.config.tables[wildcards.table].seeds
+        return [f"{self.run(wildcards.dataset, wildcards.recipe, seed)}/features" for seed in seeds]
+
+    def scores_beside(self, table: str) -> list[str]:
+        """Scores that a table's detectors need beside those of features: for each access, of every run in order.
+
+        An ensemble serves the runs of all seeds, and stands here once for each of them.
+        """
+        needed = accesses(self.config, table)
+        found = [path for a in needed if a != "ensemble" for path in self.table_runs(table, f"{a}/scores.parquet")]
+        settings = self.config.tables[table]
+        if "ensemble" in needed:
+            found += [
+                f"results/{dataset}/models/{recipe}/ensembles/{table}/scores.parquet"
+                for dataset in settings.datasets
+                for recipe in settings.recipes
+                for _ in settings.seeds
+            ]
+        return found
+
+    def _scoring(self, dataset: str, detectors: dict[str, Detector]) -> ScoreSettings:
+        sets = self.config.datasets[dataset]
+        return ScoreSettings(detectors=detectors, near=list(sets.near), far=list(sets.far), shifted=list(sets.shifted))
 
     def tabulate_settings(self, wildcards: Wildcards) -> TabulateSettings:
         table = self.config.tables[wildcards.table]

@@ -20,6 +20,7 @@ class Wildcards(Protocol):
     part: str
     block: str
     table: str
+    access: str
 
 
 class Paths:

@@ -1,0 +1,144 @@
+"""Detectors of the model, fitted on ID images, their hyperparameters chosen on ID and OOD validation images."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from synthood.common.encoded import EncodedImages
+from synthood.errors import SynthoodError
+from synthood.evaluation.access.method import ModelMethod, Rule
+from synthood.evaluation.access.registry import MODEL_METHODS
+from synthood.evaluation.access.view import Look, View
+from synthood.evaluation.hyperparameters import Hyperparameters, Values
+from synthood.evaluation.selection import COLUMNS, OutOfRangeError, area, selected, text_of
+from synthood.training.model import Classifier, inputs_of
+
+SMALL_SIDE, SMALL_BATCH, LARGE_BATCH = 64, 128, 16
+"""Images up to this side, and how many go at once, of them and of larger ones: their activations stay for gradients."""
+Evidence = dict[tuple[str, str], Tensor]
+"""By detector, and by the values that a pass depends on."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images uint8 [N,H,W,3] with labels int64 [N]."""
+
+    images: np.ndarray | EncodedImages
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class ImageValidation:
+    """All that detectors may be fitted and chosen on. Test sets have no place in it."""
+
+    train: Images
+    val: Images
+    ood: Images | None = None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One detector with its hyperparameters."""
+
+    method: ModelMethod
+    values: Values
+    rule: Rule
+
+    def __call__(self, look: Look) -> Tensor:
+        """Confidence float32 [N] of a batch, on the CPU."""
+        return self.rule(self.method.evidence(look, self.values)).float()
+
+
+def looks(view: View, classifier: Classifier, images: Images) -> Iterator[tuple[Look, Tensor]]:
+    """The images batch by batch, with their labels."""
+    batch = SMALL_BATCH if max(images.images.shape[1:3]) <= SMALL_SIDE else LARGE_BATCH
+    labels = torch.from_numpy(images.labels).split(batch)
+    device = view.deviation.device
+    for inputs, own in zip(inputs_of(classifier, images.images, device, batch), labels, strict=True):
+        yield Look(view, inputs), own
+
+
+def fitted(
+    view: View, classifier: Classifier, detectors: Mapping[str, Hyperparameters], validation: ImageValidation
+) -> tuple[dict[str, Fitted], pd.DataFrame]:
+    """Each detector with its best hyperparameters, and a row per candidate of the grids, as `search.fitted` has it.
+
+    One pass over the training images for those that learn from them, one over validation images for all.
+    """
+    grids = {name: detector.candidates() for name, detector in detectors.items()}
+    methods = {name: MODEL_METHODS[type(d)].method(view, grids[name]) for name, d in detectors.items()}
+    for name, method in methods.items():
+        if validation.ood is None and (len(grids[name]) > 1 or method.contrasts):
+            what = "a grid" if len(grids[name]) > 1 else "it"
+            raise SynthoodError(f"detectors.{name}: {what} needs the dataset's ood_validation; name one")
+    learning = [method for method in methods.values() if method.learns]
+    for look, labels in looks(view, classifier, validation.train) if learning else ():
+        for method in learning:
+            method.observe(look, labels)
+    for method in learning:
+        method.observed()
+    asked = {name: m for name, m in methods.items() if m.calibrates or len(grids[name]) > 1}
+    contrasted = {name: m for name, m in asked.items() if m.contrasts or len(grids[name]) > 1}
+    inside = evidence(view, classifier, asked, validation.val)
+    outside = {} if validation.ood is None else evidence(view, classifier, contrasted, validation.ood)
+    found: dict[str, Fitted] = {}
+    rows: list[dict[str, object]] = []
+    for name, method in methods.items():
+        found[name], own = chosen(name, method, grids[name], inside, outside)
+        rows += own
+    return found, pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def evidence(view: View, classifier: Classifier, methods: Mapping[str, ModelMethod], images: Images) -> Evidence:
+    """What the images show to every candidate of the methods, in one pass over them."""
+    pieces: dict[tuple[str, str], list[Tensor]] = {}
+    wanted = {
+        (name, key_of(method, values)): (method, values)
+        for name, method in methods.items()
+        for values in method.candidates
+    }
+    for look, _ in looks(view, classifier, images) if wanted else ():
+        for key, (method, values) in wanted.items():
+            pieces.setdefault(key, []).append(method.evidence(look, values))
+    return {key: torch.cat(each) for key, each in pieces.items()}
+
+
+def chosen(
+    name: str, method: ModelMethod, candidates: list[Values], inside: Evidence, outside: Evidence
+) -> tuple[Fitted, list[dict[str, object]]]:
+    """The best candidate, and a row of `COLUMNS` for each; none where there is but one."""
+
+    def made(values: Values) -> tuple[Rule, Tensor | None, Tensor | None]:
+        key = (name, key_of(method, values))
+        return method.rule(values, inside.get(key), outside.get(key)), inside.get(key), outside.get(key)
+
+    if len(candidates) == 1:
+        return Fitted(method, candidates[0], made(candidates[0])[0]), []
+    possible: dict[str, Fitted] = {}
+    areas: dict[str, float] = {}
+    notes: dict[str, str] = {}
+    for values in candidates:
+        text = text_of(values)
+        try:
+            rule, id_evidence, ood_evidence = made(values)
+        except OutOfRangeError as error:
+            notes[text] = f"left out: {error}"
+            continue
+        assert id_evidence is not None
+        assert ood_evidence is not None
+        possible[text] = Fitted(method, values, rule)
+        areas[text] = area(rule(id_evidence).float(), rule(ood_evidence).float(), name)
+    best, rows = selected(name, candidates, areas, notes)
+    return possible[best], rows
+
+
+def key_of(method: ModelMethod, values: Values) -> str:
+    """Candidates of one key share their evidence."""
+    return text_of({name: values[name] for name in method.passed})

@@ -1,0 +1,137 @@
+"""A trained network as detectors of the model see it, and one batch with all that they ask of it, computed once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from synthood.errors import SynthoodError
+from synthood.training.model import Classifier
+
+
+@dataclass(frozen=True)
+class Run:
+    """One forward pass: inputs [N,3,H,W], features [N,D] and logits [N,C]; maps [N,c,h,w] of the blocks in order, and
+    what the convolutions gave."""
+
+    inputs: Tensor
+    features: Tensor
+    logits: Tensor
+    maps: list[Tensor]
+    convolved: list[Tensor]
+
+
+class View:
+    """A classifier's network on its device, in evaluation mode and without gradients in its weights."""
+
+    def __init__(self, classifier: Classifier, device: torch.device) -> None:
+        self.network: nn.Module = classifier.network.to(device).eval().requires_grad_(False)
+        self.head: nn.Linear = classifier.network.head
+        self.features = classifier.network.features
+        self.classes = len(classifier.classes)
+        self.deviation = torch.tensor(classifier.deviation, device=device).view(1, 3, 1, 1)
+
+    @cached_property
+    def blocks(self) -> list[nn.Module]:
+        """The modules whose outputs are the maps, in their order; raises where the network has none."""
+        stages, inner = getattr(self.network, "stages", None), getattr(self.network, "model", None)
+        if isinstance(stages, nn.Sequential):
+            return [self.network.get_submodule("stem"), *stages]
+        names = [info.get("module") for info in getattr(inner, "feature_info", None) or []]
+        if not names or not isinstance(inner, nn.Module):
+            raise SynthoodError(
+                "this network has no convolutional maps, which gram, rankfeat and mds-ensemble look at; "
+                "leave them out of its tables"
+            )
+        return [inner.get_submodule(name) for name in names]
+
+    def run(self, inputs: Tensor, mapped: bool = False) -> Run:
+        """A forward pass; `mapped` keeps maps. Gradients flow where the inputs ask for them."""
+        maps: dict[int, Tensor] = {}
+        convolved: list[Tensor] = []
+
+        def keep(index: int) -> Callable[..., None]:
+            def hook(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+                maps[index] = output
+
+            return hook
+
+        hooks = []
+        if mapped:
+            hooks = [block.register_forward_hook(keep(index)) for index, block in enumerate(self.blocks)]
+            convolutions = (module for module in self.network.modules() if isinstance(module, nn.Conv2d))
+            hooks += [c.register_forward_hook(lambda m, i, output: convolved.append(output)) for c in convolutions]
+        try:
+            features = self.features(inputs)
+        finally:
+            for each in hooks:
+                each.remove()
+        if mapped and any(each.ndim != 4 for each in maps.values()):
+            raise SynthoodError(
+                "this network's blocks give no maps [channels, height, width], which gram, rankfeat and mds-ensemble "
+                "look at; leave them out of its tables"
+            )
+        return Run(inputs, features, self.head(features), [maps[i] for i in sorted(maps)], convolved)
+
+    def stages(self, maps: list[Tensor]) -> list[int]:
+        """Indices of the last map of each size, in order."""
+        sizes = [each.shape[2:] for each in maps]
+        return [i for i, size in enumerate(sizes) if i + 1 == len(sizes) or sizes[i + 1] != size]
+
+    @torch.no_grad()
+    def with_map(self, inputs: Tensor, index: int, changed: Tensor) -> Tensor:
+        """Logits [N,C] of the inputs where the map of block `index` is another."""
+        if isinstance(getattr(self.network, "stages", None), nn.Sequential):
+            for block in self.blocks[index + 1 :]:
+                changed = block(changed)
+            logits: Tensor = self.head(changed.mean((2, 3)))
+            return logits
+        hook = self.blocks[index].register_forward_hook(lambda module, given, output: changed)
+        try:
+            return self.run(inputs).logits
+        finally:
+            hook.remove()
+
+
+class Look:
+    """One batch: each pass and each gradient is computed when first asked for, and once for all detectors."""
+
+    def __init__(self, view: View, inputs: Tensor) -> None:
+        self.view, self.inputs = view, inputs
+        self._gradients: dict[tuple[object, ...], Tensor] = {}
+
+    @cached_property
+    def mapped(self) -> Run:
+        """A pass that keeps maps."""
+        with torch.no_grad():
+            return self.view.run(self.inputs, mapped=True)
+
+    @cached_property
+    def plain(self) -> Run:
+        """A pass that need not keep maps."""
+        if "mapped" in vars(self):
+            return self.mapped
+        with torch.no_grad():
+            return self.view.run(self.inputs)
+
+    @cached_property
+    def attached(self) -> Run:
+        """A pass whose graph is kept for gradients in its inputs."""
+        with torch.enable_grad():
+            return self.view.run(self.inputs.detach().clone().requires_grad_())
+
+    @cached_property
+    def attached_maps(self) -> Run:
+        """The same with maps."""
+        with torch.enable_grad():
+            return self.view.run(self.inputs.detach().clone().requires_grad_(), mapped=True)
+
+    def gradient(self, run: Run, name: tuple[object, ...], objective: Callable[[Run], Tensor]) -> Tensor:
+        """Gradient [N,3,H,W] of an objective [N] of a pass in its inputs; `name` says which, for who asks again."""
+        if name not in self._gradients:
+            with torch.enable_grad():
+                total = objective(run).sum()
+            (self._gradients[name],) = torch.autograd.grad(total, run.inputs, retain_graph=True)
+        return self._gradients[name]

@@ -1,0 +1,86 @@
+"""The table of confidences that a model's scores make, its metrics, and the files of both."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from synthood.common import stage
+from synthood.errors import SynthoodError
+from synthood.evaluation.metrics import Ranking, aurc, ece, id_accuracy, ood_metrics
+from synthood.evaluation.settings import FACTS, ScoreSettings
+
+
+def check_names(detectors: Iterable[str]) -> None:
+    """Raises where a detector bears the name of a column of facts."""
+    for name in detectors:
+        if name in FACTS:
+            raise SynthoodError(f"detectors.{name}: a column of the scores has this name; rename the detector")
+
+
+def facts(part: str, logits: Tensor, labels: Tensor) -> dict[str, object]:
+    """The columns of `FACTS` for a part's samples, of logits [N,C] and labels [N]."""
+    return {
+        "part": part,
+        "index": np.arange(len(labels)),
+        "label": labels.numpy(),
+        "prediction": logits.argmax(1).numpy(),
+        "probability": logits.softmax(1).amax(1).numpy(),
+    }
+
+
+def finite(confidence: Tensor, name: str, part: str, where: Path | str) -> np.ndarray:
+    """A detector's column, float32; raises where a score is not finite."""
+    if not confidence.isfinite().all():
+        raise SynthoodError(f"{where}: detector {name} gives a score on {part} that is not finite")
+    return confidence.numpy().astype(np.float32)
+
+
+def metrics(scores: pd.DataFrame, settings: ScoreSettings) -> pd.DataFrame:
+    """A row per detector, set and metric; `near` and `far` are unweighted means over their sets."""
+    parts = dict(list(scores.groupby("part", sort=False)))
+    test = {name: column.to_numpy() for name, column in parts["test"].items()}
+    right = test["label"] == test["prediction"]
+    rows: list[dict[str, str | float]] = [
+        {
+            "detector": "",
+            "set": "test",
+            "metric": "id_accuracy",
+            "value": id_accuracy(test["label"], test["prediction"]),
+        },
+        {"detector": "", "set": "test", "metric": "ece", "value": ece(test["probability"], right)},
+    ]
+    for part in settings.shifted:
+        shifted = parts[part]
+        accuracy = id_accuracy(shifted["label"].to_numpy(), shifted["prediction"].to_numpy())
+        rows.append({"detector": "", "set": part, "metric": "id_accuracy", "value": accuracy})
+    for detector in settings.detectors:
+        values: dict[str, dict[str, float]] = {"test": {"aurc": aurc(test[detector], right)}}
+        for part in [*settings.near, *settings.far]:
+            ranking = Ranking(test[detector], parts[part][detector].to_numpy())
+            values[part] = {name: float(value[0]) for name, value in ood_metrics(ranking.sweep()).items()}
+        for role, members in (("near", settings.near), ("far", settings.far)):
+            values[role] = {
+                name: float(np.mean([values[part][name] for part in members])) for name in values[members[0]]
+            }
+        rows += [
+            {"detector": detector, "set": part, "metric": name, "value": value}
+            for part, named in values.items()
+            for name, value in named.items()
+        ]
+    return pd.DataFrame(rows)
+
+
+def write(job: stage.Job, scores: pd.DataFrame, candidates: pd.DataFrame, settings: ScoreSettings) -> None:
+    """Writes a job's three outputs: scores, metrics, and the log of candidates, whose notes are printed."""
+    table, summary, searched = job.arguments.output
+    with job.writing(table) as path:
+        scores.to_parquet(path, index=False)
+    with job.writing(summary) as path:
+        metrics(scores, settings).to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
+    with job.writing(searched) as path:
+        candidates.to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
+    for line in candidates.loc[candidates["note"] != "", ["detector", "candidate", "note"]].itertuples(index=False):
+        print(f"{line.detector} {line.candidate}: {line.note}")

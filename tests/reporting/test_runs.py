@@ -1,0 +1,36 @@
+"""Scores of runs from several jobs, put together by sample."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from synthood.errors import SynthoodError
+from synthood.reporting.runs import read_runs
+
+RUNS = [("digits", "ce", 0), ("digits", "ce", 1)]
+
+
+def written(file: Path, name: str, values: list[float], parts: list[str]) -> Path:
+    frame = pd.DataFrame({"part": parts, "index": range(len(parts)), "prediction": 0, name: values})
+    frame.to_parquet(file, index=False)
+    return file
+
+
+def test_every_run_has_the_columns_of_its_own_files(tmp_path: Path) -> None:
+    parts = ["test", "close"]
+    scores = [written(tmp_path / f"s{i}", "msp", [i, i], parts) for i in (0, 1)]
+    maps = [written(tmp_path / f"m{i}", "gram", [10 + i, 10 + i], parts) for i in (0, 1)]
+    both = written(tmp_path / "e", "mean", [7, 7], parts)
+    found = read_runs(RUNS, scores, [*maps, both, both])
+    assert list(found) == RUNS
+    for i, run in enumerate(RUNS):
+        assert list(found[run]) == ["part", "index", "prediction", "msp", "gram", "mean"]
+        assert found[run].iloc[0].tolist() == ["test", 0, 0, i, 10 + i, 7]
+
+
+def test_scores_of_other_samples_are_told(tmp_path: Path) -> None:
+    scores = [written(tmp_path / "s", "msp", [1, 2], ["test", "close"])]
+    other = written(tmp_path / "m", "gram", [1, 2], ["test", "away"])
+    with pytest.raises(SynthoodError, match="m: not of the same samples as the scores beside it"):
+        read_runs(RUNS[:1], scores, [other])
