@@ -44,3 +44,13 @@ def test_the_recipe_s_dropout_is_filled_in_and_a_probability_stands_for_itself(r
     assert detectors_for(asked(raw, "mc-dropout", {"dropout": 0.3}), "own")["it"].probability == 0.3
     config = asked(raw, "mc-dropout", {}, probability=0.4)
     assert detectors_for(config, "own")["it"].probability == detectors_for(config, "ce")["it"].probability == 0.4
+
+
+def test_an_ensemble_needs_two_seeds_of_its_table(raw) -> None:
+    raw["detectors"]["mean"] = {"kind": "ensemble"}
+    table = raw["tables"]["small"] | {"recipes": ["ce"], "bases": ["ce"], "detectors": ["mean"]}
+    raw["tables"]["many"] = table | {"seeds": [0, 1]}
+    assert "mean" not in detectors_for(load(raw), "ce")
+    raw["tables"]["many"] = table
+    with pytest.raises(SynthoodError, match=r"tables.many.seeds: 'mean' is the mean over them; name two or more"):
+        load(raw)

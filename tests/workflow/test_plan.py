@@ -467,6 +467,55 @@ def test_heads_are_read_where_a_recipe_trains_some(raw, plan):
     assert other.score_settings(wild()) == plan.score_settings(wild())
 
 
+def model_table(raw):
+    raw["detectors"] |= {
+        "odin": {"kind": "odin"}, "gram": {"kind": "gram"}, "mean": {"kind": "ensemble"},
+        "still": {"kind": "mds-ensemble", "noise": 0.0},
+    }  # fmt: skip
+    table = raw["tables"]["demo-sio"]
+    raw["tables"]["model"] = table | {"recipes": ["ce", "cutout"], "detectors": ["msp", "odin", "gram", "mean"]}
+    return Plan(load(raw))
+
+
+def test_detectors_of_the_model_are_scored_where_a_table_asks_for_them(raw, plan):
+    other = model_table(raw)
+
+    def asked(access, **more):
+        return list(other.score_model_settings(wild(access=access, **more)).detectors)
+
+    assert (asked("gradients"), asked("maps")) == (["odin"], ["gram"])
+    assert asked("gradients", recipe="cutout", seed="2") == ["odin"]
+    assert asked("gradients", recipe="sio-sd") == asked("gradients", seed="7") == asked("maps", recipe="kd") == []
+    assert other.score_settings(wild()) == plan.score_settings(wild())
+    settings = other.score_ensemble_settings(wild(table="model"))
+    assert list(settings.detectors) == ["mean"]
+    assert (settings.near, settings.far) == (plan.score_settings(wild()).near, plan.score_settings(wild()).far)
+    assert other.ensemble_members(wild(table="model", recipe="cutout")) == [
+        f"results/digits/models/cutout/seed{seed}/features" for seed in (0, 1, 2)
+    ]
+
+
+def test_a_table_takes_the_scores_that_its_detectors_need_from_their_jobs(raw, plan):
+    other = model_table(raw)
+    assert plan.scores_beside(TABLE) == other.scores_beside(TABLE) == []
+    runs = [f"results/digits/models/{recipe}" for recipe in ("ce", "cutout")]
+    assert other.scores_beside("model") == [
+        *(f"{run}/seed{seed}/maps/scores.parquet" for run in runs for seed in (0, 1, 2)),
+        *(f"{run}/seed{seed}/gradients/scores.parquet" for run in runs for seed in (0, 1, 2)),
+        *(f"{run}/ensembles/model/scores.parquet" for run in runs for _ in (0, 1, 2)),
+    ]
+
+
+def test_a_detector_of_gradients_changes_nothing_of_maps_or_features(raw):
+    before = model_table(raw)
+    raw["detectors"]["odin"]["temperature"] = 10
+    after = Plan(load(raw))
+    assert before.score_settings(wild()) == after.score_settings(wild())
+    assert before.score_model_settings(wild(access="maps")) == after.score_model_settings(wild(access="maps"))
+    gradients = [p.score_model_settings(wild(access="gradients")).canonical() for p in (before, after)]
+    assert gradients[0] != gradients[1]
+
+
 def test_models_are_run_over_every_part_but_the_extra_ones(plan):
     parts = ["train", "val", "test", "ood_validation", "digits-8-9", "photos", "textures", "noise"]
     assert plan.evaluated(wild()) == [plan.images("digits", part) for part in parts]

@@ -9,10 +9,11 @@ import pytest
 from torch import nn
 
 from checkouts import PROJECT
+from synthood.evaluation.access.registry import MODEL_METHODS
 from synthood.evaluation.detectors import METHODS, fit
 from synthood.evaluation.detectors.neighbours import knn
 from synthood.evaluation.features import Reference
-from synthood.evaluation.settings import Custom
+from synthood.evaluation.settings import Custom, Ensemble
 from toy_features import part
 
 TEXT = (PROJECT / "docs" / "detectors.md").read_text()
@@ -30,7 +31,8 @@ def shown(values: list[object]) -> str:
 
 
 def test_every_detector_has_a_row_and_no_other() -> None:
-    assert set(ROWS) == {get_args(kind.model_fields["kind"].annotation)[0] for kind in METHODS}
+    kinds = [*METHODS, *MODEL_METHODS, Ensemble]
+    assert set(ROWS) == {get_args(kind.model_fields["kind"].annotation)[0] for kind in kinds}
 
 
 @pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.__name__)
@@ -42,6 +44,18 @@ def test_a_row_has_the_paper_hyperparameters_and_grid(kind: type) -> None:
     for name, values in METHODS[kind].grid.items():
         written = row[4].replace("1e-4, 1e-3, 1e-2, 1e-1", "0.0001, 0.001, 0.01, 0.1")
         assert f"[{shown(values)}]" in written, name
+
+
+@pytest.mark.parametrize("kind", MODEL_METHODS, ids=lambda kind: kind.__name__)
+def test_a_row_of_the_model_s_detectors_says_the_same(kind: type) -> None:
+    row, entry = ROWS[get_args(kind.model_fields["kind"].annotation)[0]], MODEL_METHODS[kind]
+    assert row[5].strip() == entry.paper
+    for name, field in kind.model_fields.items():
+        if name != "kind":
+            default = field.default if isinstance(field.default, str) else f"{field.default:g}"
+            assert f"{name} {default}" in row[4]
+    for values in entry.grid.values():
+        assert f"[{', '.join(f'{value:g}' for value in values)}]" in row[4]
 
 
 def test_the_python_example_runs(reference: Reference) -> None:

@@ -21,7 +21,7 @@ def confidences(folders: Sequence[FeatureFolder], settings: ScoreSettings) -> pd
     Raises where the models have not seen the same samples.
     """
     tables = []
-    for part in ["test", *settings.near, *settings.far, *settings.shifted]:
+    for part in settings.parts:
         members = [folder.part(part) for folder in folders]
         for folder, member in zip(folders, members, strict=True):
             same = member.logits.shape == members[0].logits.shape and member.labels.equal(members[0].labels)

@@ -61,8 +61,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         with device_for(arguments.gpus) as device:
             view = View(classifier, device)
             found, candidates = fitted(view, classifier, settings.detectors, validation(files))
-            parts = ["test", *settings.near, *settings.far, *settings.shifted]
-            scores = confidences(view, classifier, found, files, parts)
+            scores = confidences(view, classifier, found, files, settings.parts)
         write(job, scores, candidates, settings)
         print(f"{arguments.output[0]}: {len(scores)} samples, {len(settings.detectors)} detectors")
 
