@@ -302,7 +302,7 @@ def test_classes_and_sizes_that_do_not_fit_are_told(checkpoint: Path, train: Ima
 
 
 def test_places_without_a_checkpoint_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     (tmp_path / "empty").mkdir()
     (tmp_path / "sd.ckpt").touch()
     with pytest.raises(SynthoodError, match=r"no model_index\.json in it"):
@@ -316,6 +316,8 @@ def test_places_without_a_checkpoint_are_told(tmp_path: Path, monkeypatch: pytes
         weights.located(Pretrained.model_validate({"from": "nobody/nothing"}))
     with pytest.raises(SynthoodError, match=r"`download: true` would fetch it .*; or name a folder"):
         weights.located(Pretrained.model_validate(hub))
+    with pytest.raises(SynthoodError, match=r"and the hub could not be reached .*; or name a folder"):
+        weights.located(Pretrained.model_validate(hub | {"download": True}))
 
 
 def test_what_is_fetched_of_the_hub() -> None:

@@ -88,10 +88,14 @@ def set_up(
             f"take a checkpoint of a higher resolution or a smaller `size` of the images"
         )
     refuse_wordless(pipeline, train.classes, words)
+    told = settings.model_dump(  # without what later jobs have no part in
+        mode="json",
+        by_alias=True,
+        exclude_defaults=True,
+        exclude={"adapt": True, "download": True, "lora": {"download"}},
+    )
     source = {
-        "pretrained": settings.model_dump(
-            mode="json", by_alias=True, exclude_defaults=True, exclude={"adapt", "download"}
-        ),
+        "pretrained": told,
         "files": weights.digests(place, weights.checkpoint_files(place, settings.variant)),
     }
     if settings.lora:
