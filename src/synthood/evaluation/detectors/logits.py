@@ -11,6 +11,7 @@ from synthood.evaluation.moments import pieces
 
 STEPS = 60
 """Halvings of a bracket that double precision can tell apart."""
+SMALLEST = torch.finfo(torch.float32).tiny
 TEMPERATURES = (0.25, 20.0)
 
 
@@ -46,14 +47,15 @@ def gen(reference: Reference, gamma: float = 0.1, top: int | None = None) -> Sco
         at_most("gen: top", top, classes, "the number of classes")
 
     def score(logits: Tensor) -> Tensor:
-        log_p = logits.log_softmax(1)
-        # 1 - p loses all its digits for a sure prediction, which the sum of the others keeps
-        likeliest = log_p.argmax(1, keepdim=True)
-        others = log_p.scatter(1, likeliest, -torch.inf).logsumexp(1, keepdim=True)
-        log_rest = torch.log1p(-log_p.exp()).scatter_(1, likeliest, others)
-        products = (gamma * (log_p + log_rest)).exp()
+        # Of sure predictions 1 - p loses all its digits, which the sum of the others' odds keeps
+        log_odds = logits - logits.amax(1, keepdim=True)
+        odds, likeliest = log_odds.exp(), log_odds.argmax(1, keepdim=True)
+        others = odds.scatter(1, likeliest, 0.0).sum(1, keepdim=True)
+        log_rest = torch.log1p(-odds / (1 + others))
+        log_rest.scatter_(1, likeliest, (others / (1 + others)).clamp(min=SMALLEST).log())
+        products = (log_odds - others.log1p() + log_rest).mul_(gamma).exp_()
         if top is not None and top < classes:
-            products = products.gather(1, log_p.topk(top).indices)
+            products = products.gather(1, log_odds.topk(top).indices)
         return -products.sum(1)
 
     return lambda x: score(x.logits)
