@@ -69,7 +69,7 @@ def ash(reference: Reference, variant: str = "b", percentile: float = 90.0, scor
 
     def change(x: Features) -> Tensor:
         h = non_negative(x.features, "ash")
-        largest = h.topk(keep)
+        largest = h.topk(keep, sorted=False)
         values = largest.values
         if variant == "b":
             values = (h.sum(1, keepdim=True) / keep).expand_as(values)
@@ -88,7 +88,7 @@ def scale(reference: Reference, percentile: float = 85.0, score: str = "energy")
 
     def change(x: Features) -> Tensor:
         h = non_negative(x.features, "scale")
-        return head_logits(h * ratio(h, h.topk(keep).values).exp(), reference)
+        return head_logits(h * ratio(h, h.topk(keep, sorted=False).values).exp(), reference)
 
     return rectified(change, score, reference)
 
@@ -99,7 +99,7 @@ def lts(reference: Reference, share: float = 0.05, score: str = "energy") -> Sco
 
     def change(x: Features) -> Tensor:
         h = x.features.relu()
-        return x.logits * ratio(h, h.topk(keep).values).square()
+        return x.logits * ratio(h, h.topk(keep, sorted=False).values).square()
 
     return rectified(change, score, reference)
 
