@@ -2,6 +2,7 @@ rule fit_generator:
     input:
         train="results/{dataset}/images/train.safetensors",
         also=plan.also,
+        classifier=plan.watching,
     output:
         directory("results/{dataset}/generators/{generator}"),
     log:
@@ -19,13 +20,13 @@ rule fit_generator:
     params:
         settings=as_parameter(plan.fit_settings),
         resume=".resume/{dataset}/generators/{generator}",
-        raw=plan.pretrained_state,
+        raw=plan.generator_state,
     message:
         "fit generator {wildcards.generator} on {wildcards.dataset}"
     shell:
         stage("synthood.generators.fit_generator")
         + "--gpus {resources.gpu} --resume {params.resume:q} --raw {params.raw:q} --train {input.train} "
-        "--also {input.also} > {log} 2>&1"
+        "--also {input.also} --classifier {input.classifier} > {log} 2>&1"
 
 
 rule synthesise:
@@ -51,6 +52,37 @@ rule synthesise:
         "synthesise block {wildcards.block} of {wildcards.dataset} with {wildcards.generator}"
     shell:
         stage("synthood.generators.synthesise") + "--gpus {resources.gpu} --generator {input} > {log} 2>&1"
+
+
+rule filter:
+    input:
+        synthetic=lambda wildcards: plan.sampled_blocks(wildcards.dataset, wildcards.generator),
+        train="results/{dataset}/images/train.safetensors",
+        val="results/{dataset}/images/val.safetensors",
+        classifier=plan.filter_classifier,
+    output:
+        images="results/{dataset}/synthetic/{generator}/kept.safetensors",
+        counts="results/{dataset}/synthetic/{generator}/kept.json",
+    log:
+        "results/logs/filter/{dataset}-{generator}.log",
+    wildcard_constraints:
+        generator=one_of(plan.filtered_generators()),
+    priority: 90
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=240,
+    params:
+        settings=as_parameter(plan.filter_settings),
+    message:
+        "filter the images of {wildcards.generator} for {wildcards.dataset}"
+    shell:
+        stage("synthood.generators.filter")
+        + "--gpus {resources.gpu} --synthetic {input.synthetic} --train {input.train} --val {input.val} "
+        "--classifier {input.classifier} > {log} 2>&1"
 
 
 rule assess:

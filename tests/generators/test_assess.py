@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from synthood.common.images import ImageSet
-from synthood.generators.assess import assess, heading
+from synthood.generators.assess import assess, first_real, heading, plain
 from synthood.generators.assess_settings import AssessSettings
 from synthood.training.model import Classifier
 from synthood.training.networks import build
@@ -44,6 +44,37 @@ def test_held_out_images_are_no_copies(judge: Classifier) -> None:
     assert figures["agreement"] == figures["judge_accuracy"]
 
 
-def test_heading_names_three_figures() -> None:
-    told = heading("biggan", {"agreement": 0.9432, "diversity": 0.876, "copy_share": 0.0125, "images": 10})
-    assert told == "biggan: agreement 94.3%, diversity 0.88 of real, copies 1.2%"
+def test_heading_names_the_figures_that_matter() -> None:
+    figures = {"agreement": 0.9432, "diversity": 0.876, "copy_share": 0.0125, "images": 10}
+    features = {"n": 241, "fid": {"value": 0.7989}, "floor": {"fid": {"value": 0.3933}}}
+    told = heading("biggan", figures | {"features": {"classifier": features}})
+    assert told == (
+        "biggan: agreement 94.3%, diversity 0.88 of real, copies 1.2%, classifier FID 0.799 (real images 0.393, N 241)"
+    )
+
+
+def test_figures_of_each_class_and_a_class_without_images(judge: Classifier) -> None:
+    """All images of class 0: half of them one picture twice, so less diverse; none of class 1."""
+    train, made = image_set(12, 0), image_set(4, 1)
+    made.labels[:] = 0
+    made.images[1] = made.images[0]
+    figures, _ = assess(made, train, image_set(12, 2), judge, AssessSettings(judge="plain", shift=0))
+    zero, one = figures["by_class"]["cat"], figures["by_class"]["dog"]
+    assert (zero["images"], one["images"]) == (4, 0)
+    assert zero["diversity"] == pytest.approx(5 / 6, abs=0.05)
+    assert zero["agreement"] == pytest.approx(figures["agreement"], abs=1e-4)
+    assert np.isnan([one["diversity"], one["agreement"]]).all()
+    assert plain(figures)["by_class"]["dog"] == {"images": 0, "agreement": None, "diversity": None}
+
+
+def test_plain_figures_are_json() -> None:
+    assert plain({"a": [1], "b": {"c": float("nan"), "d": 1 / 3, "n": 4}}) == {
+        "a": [1],
+        "b": {"c": None, "d": 0.333333, "n": 4},
+    }
+
+
+def test_first_real_images_of_each_class() -> None:
+    real = first_real(image_set(10, 0), 2)
+    assert real.labels.tolist() == [0, 0, 1, 1]
+    assert np.array_equal(real.images, image_set(10, 0).images[[0, 2, 1, 3]])

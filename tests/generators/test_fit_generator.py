@@ -12,10 +12,10 @@ from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
 from synthood.generators import biggan, latent_diffusion
+from synthood.generators.biggan_fitting import fit_biggan
 from synthood.generators.biggan_settings import BigGANFit
 from synthood.generators.diffusion_settings import StableDiffusionFit, StableDiffusionFitting
 from synthood.generators.fit_diffusion import fit_stable_diffusion
-from synthood.generators.fit_generator import fit_biggan
 from synthood.generators.folder import Description
 from synthood.generators.inputs import glimpse, network_inputs
 from synthood.generators.settings import BlockSettings
@@ -40,7 +40,8 @@ def test_network_inputs_by_hand() -> None:
 def test_biggan_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(biggan, "STATISTICS_BATCH", 4)
     settings = BigGANFit(steps=1, batch_size=4, latent_size=4, channel_width=8)
-    fit_biggan(image_set(["cat", "dog"], 32), settings, torch.device("cpu"), NO_RESUME, tmp_path / "model")
+    train, folder = image_set(["cat", "dog"], 32), tmp_path / "model"
+    fit_biggan(train, settings, None, torch.float32, torch.device("cpu"), NO_RESUME, folder)
     assert Description.read(tmp_path / "model") == Description("biggan", ["cat", "dog"])
     assert biggan.load(tmp_path / "model").config.num_classes == 2
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from synthood.generators import quality
+from synthood.generators import diversity, quality
+from synthood.generators.diversity import as_points
 
 
 def images(count: int, seed: int, side: int = 5) -> np.ndarray:
@@ -25,7 +26,7 @@ def test_agreement_by_hand() -> None:
 def test_points_run_from_minus_1_to_1_and_keep_their_place() -> None:
     one = np.zeros((1, 2, 2, 3), np.uint8)
     one[0, 1, 0, 2] = 255
-    points = quality.as_points(one)
+    points = as_points(one)
     assert points.shape == (1, 3, 2, 2)
     assert points[0, 2, 1, 0] == 1.0
     assert points.sum() == 1.0 - 11.0
@@ -41,30 +42,14 @@ def test_within_class_distance_by_brute_force() -> None:
     assert quality.within_class_distance(made, labels) == pytest.approx(np.mean(means), rel=1e-5)
 
 
-@pytest.mark.parametrize("shift", [0, 1])
-def test_nearest_training_image_by_brute_force(shift: int) -> None:
-    made, training = images(4, 1), images(6, 2)
-    padded = np.pad(training, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
-    best, index = quality.nearest_training_image(made, training, shift)
-    for position, image in enumerate(made):
-        every = {
-            (number, top, left): distance(image, bank[top : top + 5, left : left + 5])
-            for number, bank in enumerate(padded)
-            for top in range(2 * shift + 1)
-            for left in range(2 * shift + 1)
-        }
-        nearest = min(every, key=lambda key: every[key])
-        assert best[position].item() == pytest.approx(every[nearest], rel=1e-4)
-        assert index[position].item() == nearest[0]
-
-
-def test_a_moved_copy_is_found_within_the_shift_alone() -> None:
-    training = images(6, 3, side=8)
-    moved = np.pad(training, ((0, 0), (2, 0), (0, 2), (0, 0)), mode="edge")[:, :8, 2:]
-    found, index = quality.nearest_training_image(moved, training, 2)
-    assert found.max() < 0.05
-    assert index.tolist() == list(range(6))
-    assert quality.nearest_training_image(moved, training, 1)[0].min() > 1.0
+def test_the_first_images_of_a_class_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, labels = images(9, 4), np.array([0, 1, 0, 0, 1, 0, 1, 1, 0])
+    monkeypatch.setattr(diversity, "COMPARED", 3)
+    expected = [
+        np.mean([distance(a, b) for a, b in itertools.combinations(made[labels == label][:3], 2)]) for label in (0, 1)
+    ]
+    assert diversity.class_distances(made, labels, 3)[:2] == pytest.approx(expected, rel=1e-5)
+    assert np.isnan(diversity.class_distances(made, labels, 3)[2])
 
 
 def test_copy_share_by_hand() -> None:

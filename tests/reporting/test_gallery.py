@@ -54,3 +54,22 @@ def test_gallery_shows_its_title_and_the_heading_of_its_left_side(tmp_path: Path
     drawn = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert drawn["spelt"] == drawn["default"]
     assert len(set(drawn.values())) == 3
+
+
+def test_gallery_of_a_class_without_images_has_an_empty_row(tmp_path: Path) -> None:
+    """Its name is shown; with real images beside, their row is not empty."""
+    images = np.random.default_rng(2).integers(0, 256, (3, 8, 8, 3), np.uint8)
+    some = ImageSet(images, np.zeros(3, np.int64), ["cat", "dog"])
+    real = ImageSet(images, np.array([0, 1, 1]), ["cat", "dog"])
+    sizes = {}
+    for name, classes, beside in (
+        ("one", ["cat"], None),
+        ("two", ["cat", "dog"], None),
+        ("real", ["cat", "dog"], real),
+    ):
+        draw_gallery(tmp_path / name, ImageSet(images, some.labels, classes), images, "toy", real=beside)
+        with Image.open(tmp_path / name) as picture:
+            sizes[name] = picture.size
+    assert sizes["two"][1] > sizes["one"][1]
+    assert sizes["real"] == sizes["two"]
+    assert (tmp_path / "real").read_bytes() != (tmp_path / "two").read_bytes()

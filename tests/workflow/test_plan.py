@@ -639,3 +639,65 @@ def test_a_file_that_training_starts_from_is_watched(raw, tmp_path):
     assert states[0] == ""
     assert len(set(states)) == 3
     assert changed.train_settings(wild(recipe="ce")).canonical().find("pretrained") == -1
+
+
+FILTER = {"classifier": "ce", "attempts_per_class": 150, "least_posterior": 0.7}
+
+
+def test_a_filter_reads_more_blocks_and_stands_before_every_reader(raw):
+    """150 attempts of six classes in blocks of 600 are two blocks; the first is the same job as without a filter."""
+    plain, filtered = Plan(load(raw)), at("generators/biggan/filter", FILTER, raw)
+    folder = "results/digits/synthetic/biggan"
+    assert plain.blocks("digits", "biggan") == [f"{folder}/block0.safetensors"]
+    assert filtered.blocks("digits", "biggan") == [f"{folder}/kept.safetensors"]
+    assert filtered.sampled_blocks("digits", "biggan") == [f"{folder}/block{k}.safetensors" for k in (0, 1)]
+    assert filtered.synthetic(wild(recipe="sio-biggan")) == [f"{folder}/kept.safetensors"]
+    assert filtered.block_settings(wild()) == plain.block_settings(wild())
+    assert filtered.block_settings(wild(block="1")).count == 300
+    assert filtered.filtered_generators() == ["biggan"]
+    assert plain.filtered_generators() == []
+    assert filtered.filter_classifier(wild()) == "results/digits/models/ce/seed1001/model.safetensors"
+    settings = filtered.filter_settings(wild())
+    assert (settings.images_per_class, settings.filter.least_posterior) == (100, 0.7)
+    assert filtered.fit_settings(wild()) == plain.fit_settings(wild())
+
+
+def test_the_variant_of_the_paper_has_no_filter(raw):
+    raw["generators"]["biggan"]["filter"] = FILTER
+    published, plain = at("generators/biggan/variant", "paper", raw), Plan(load(raw))
+    assert published.filtered_generators() == []
+    assert published.blocks("digits", "biggan") == ["results/digits/synthetic/biggan/block0.safetensors"]
+    assert plain.filtered_generators() == ["biggan"]
+
+
+def test_a_fit_by_the_hinge_loss_reads_the_classifier_that_watches_it(raw):
+    assert Plan(load(raw)).watching(wild()) == []
+    hinge = {"objective": "hinge", "steps": 5, "watch": {"classifier": "ce", "classifier_seed": 7}}
+    plan = at("generators/biggan/fit", hinge, raw)
+    assert plan.watching(wild()) == ["results/digits/models/ce/seed7/model.safetensors"]
+    text = as_parameter(plan.fit_settings)(wild())
+    assert FitSettings.parse(text) == plan.fit_settings(wild())
+
+
+def test_a_change_of_the_files_of_a_generator_is_noticed(raw, tmp_path):
+    """Of a ready-made set and of published weights."""
+    (tmp_path / "set.npz").write_bytes(b"1")
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "pytorch_model.bin").write_bytes(b"1")
+    source = {"kind": "arrays", "path": str(tmp_path / "set.npz")}
+    raw["generators"]["ready"] = {"kind": "ready-made", "source": source, "images_per_class": 7, "block_size": 20}
+    raw["generators"]["published"] = {
+        "kind": "biggan", "pretrained": {"from": str(tmp_path / "weights")}, "images_per_class": 1, "block_size": 6,
+    }  # fmt: skip
+    plan = Plan(load(raw))
+    names = ("ready", "published")
+    before = [plan.generator_state(wild(generator=name)) for name in names]
+    assert all(before)
+    (tmp_path / "set.npz").write_bytes(b"22")
+    (tmp_path / "weights" / "pytorch_model.bin").write_bytes(b"22")
+    after = [plan.generator_state(wild(generator=name)) for name in names]
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+    assert plan.generator_state(wild()) == ""
+    assert len(plan.blocks("digits", "ready")) == 3
+    assert BlockSettings.parse(as_parameter(plan.block_settings)(wild(generator="ready"))).count == 20

@@ -14,6 +14,8 @@ from synthood.config.like import resolved
 from synthood.config.messages import SHOWN, MistakeError, nearest, told
 from synthood.config.models import Config
 from synthood.errors import SynthoodError
+from synthood.generators.biggan_settings import BigGAN
+from synthood.generators.settings import Generator
 from synthood.reporting.published import figures
 from synthood.reporting.settings import Published, TableSettings
 
@@ -131,6 +133,7 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
                 path = f"tables.{name}.datasets.{index}"
                 yield MistakeError(path, f"{on!r} has no `shifted` sets, which full_spectrum needs")
     for name, generator in config.generators.items():
+        yield from wrong_classifiers(config, name)
         if generator.kind == "stable-diffusion" and generator.fit is not None:
             for index, part in enumerate(generator.fit.also):
                 for dataset in config.datasets.values():
@@ -181,6 +184,26 @@ def wrong_published(path: str, published: Published, table: TableSettings) -> It
         yield MistakeError(path, str(error))
 
 
+def classifiers_of(generator: Generator) -> list[tuple[str, str]]:
+    """Key and name of the recipes that a generator's fit or filter uses."""
+    found = [("filter.classifier", generator.filtering.classifier)] if generator.filtering else []
+    watch = generator.watched if isinstance(generator, BigGAN) else None
+    return found + ([("fit.watch.classifier", watch.classifier)] if watch and watch.classifier else [])
+
+
+def wrong_classifiers(config: Config, name: str) -> Iterable[MistakeError]:
+    """Classifiers of a generator that are unknown, the judge, or taught by synthetic images themselves."""
+    for key, used in classifiers_of(config.generators[name]):
+        path = f"generators.{name}.{key}"
+        recipe = config.recipes.get(used)
+        if recipe is None:
+            yield MistakeError(path, f"no recipe is named {used!r}{nearest(used, config.recipes)}")
+        elif config.assess and config.assess.judge == used:
+            yield MistakeError(path, "is the judge, which must have no part in what it judges")
+        elif recipe.synthetic or recipe.outliers or recipe.exposure:
+            yield MistakeError(path, f"recipe {used!r} must learn from real images alone")
+
+
 def too_many_neighbours(config: Config, name: str) -> Iterable[MistakeError]:
     """Numbers of an outliers' section that the classes of a dataset cannot meet."""
     outliers = config.outliers[name]
@@ -210,6 +233,9 @@ def trained_before(config: Config, recipe: str) -> list[tuple[str, str]]:
     settings = config.recipes[recipe]
     found = [("warm_start", settings.warm_start)] if settings.warm_start else []
     found += [("teacher.recipe", settings.teacher.recipe)] if settings.teacher else []
+    if settings.synthetic and settings.synthetic.from_ in config.generators:
+        used = [recipe for _, recipe in classifiers_of(config.generators[settings.synthetic.from_])]
+        found += [("synthetic.from", recipe) for recipe in used if recipe in config.recipes]
     for key, terms in (("outliers", settings.outliers), ("exposure", settings.exposure)):
         if terms and terms.from_ in config.outliers:
             section = config.outliers[terms.from_]

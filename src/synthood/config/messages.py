@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from synthood.errors import SynthoodError
 
 SHOWN = 8
-TAG_KEYS = ("kind", "sampler")
+TAG_KEYS = ("kind", "sampler", "objective")
 """Keys that say which model a section is of."""
 
 

@@ -1,21 +1,28 @@
 """Stage `assess`: how good the synthetic images are, as figures and as a gallery."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from synthood.common import stage
 from synthood.common.devices import set_threads
 from synthood.common.images import ImageSet, concatenate, read_images
 from synthood.generators import quality
 from synthood.generators.assess_settings import AssessSettings
-from synthood.reporting.gallery import draw_gallery
+from synthood.generators.comparison import compared, copying_in
+from synthood.generators.diversity import class_distances
+from synthood.generators.memorisation import copying
+from synthood.generators.nearest import nearest_training_image
+from synthood.reporting.gallery import PER_CLASS, draw_gallery
 from synthood.training.model import Classifier, logits_and_features
 
-Figures = dict[str, float | int]
+Figures = dict[str, Any]
 
 
 def assess(
@@ -23,14 +30,16 @@ def assess(
 ) -> tuple[Figures, np.ndarray]:
     """Figures of the synthetic images, and for each the index of its nearest training image.
 
-    Diversity is measured against real training images, closeness against held-out real images.
+    Diversity is measured against real training images; closeness, and distances of features, against held-out ones.
     """
-    logits, _ = logits_and_features(judge, synthetic.images, torch.device("cpu"))
-    real_logits, _ = logits_and_features(judge, test.images, torch.device("cpu"))
-    distances, nearest = quality.nearest_training_image(synthetic.images, train.images, settings.shift)
-    held_out, _ = quality.nearest_training_image(test.images, train.images, settings.shift)
+    (logits, made), (real_logits, held_out), (_, taught) = (
+        logits_and_features(judge, one.images, torch.device("cpu")) for one in (synthetic, test, train)
+    )
+    distances, nearest = nearest_training_image(synthetic.images, train.images, settings.shift)
+    held_out_distances, _ = nearest_training_image(test.images, train.images, settings.shift)
     diversity = quality.within_class_distance(synthetic.images, synthetic.labels)
     real_diversity = quality.within_class_distance(train.images, train.labels)
+    labels = synthetic.labels, test.labels
     figures: Figures = {
         "images": len(synthetic),
         "judge_accuracy": quality.agreement(real_logits, torch.from_numpy(test.labels)),
@@ -39,17 +48,61 @@ def assess(
         "within_class_distance_real": real_diversity,
         "diversity": diversity / real_diversity,
         "nearest_training_median": float(distances.median()),
-        "nearest_training_median_held_out": float(held_out.median()),
-        "copy_share": quality.copy_share(distances, held_out),
+        "nearest_training_median_held_out": float(held_out_distances.median()),
+        "copy_share": quality.copy_share(distances, held_out_distances),
     }
-    return {key: round(value, 4) for key, value in figures.items()}, nearest.numpy()
+    figures = {key: round(value, 4) for key, value in figures.items()}
+    figures["by_class"] = by_class(synthetic, train, logits)
+    figures["copying"] = {
+        "pixels": copying(distances.numpy(), labels[0], held_out_distances.numpy(), labels[1]),
+        "classifier": copying_in(made.numpy(), labels[0], held_out.numpy(), labels[1], taught.numpy()),
+    }
+    figures["features"] = {"classifier": compared(made.numpy(), held_out.numpy(), settings.resamples)}
+    if settings.inception is not None:
+        from synthood.generators import inception
+
+        name, network = inception.load(Path(settings.inception))
+        seen, seen_held_out = (inception.features(network, one.images) for one in (synthetic, test))
+        figures["features"][name] = compared(seen, seen_held_out, settings.resamples)
+    return figures, nearest.numpy()
+
+
+def by_class(synthetic: ImageSet, train: ImageSet, logits: Tensor) -> dict[str, Figures]:
+    """Of each class: images, the judge's agreement, and diversity as a share of the real images'."""
+    classes = len(synthetic.classes)
+    made, real = (class_distances(x.images, x.labels, classes) for x in (synthetic, train))
+    agrees = (logits.argmax(1).numpy() == synthetic.labels).astype(np.float64)
+    return {
+        name: {
+            "images": int(own.sum()),
+            "agreement": round(float(agrees[own].mean()), 4) if own.any() else math.nan,
+            "diversity": round(float(made[label] / real[label]), 4),
+        }
+        for label, name in enumerate(synthetic.classes)
+        for own in [synthetic.labels == label]
+    }
+
+
+def first_real(train: ImageSet, count: int) -> ImageSet:
+    """The first training images of each class."""
+    chosen = np.concatenate([np.flatnonzero(train.labels == label)[:count] for label in range(len(train.classes))])
+    return ImageSet(train.images[chosen], train.labels[chosen], train.classes)
+
+
+def plain(value: Any) -> Any:
+    """Figures as JSON has them: null for what is no number, six digits."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    return (float(f"{value:.6g}") if math.isfinite(value) else None) if isinstance(value, float) else value
 
 
 def heading(name: str, figures: Figures) -> str:
     """The figures that matter most, in one line."""
+    own = figures["features"]["classifier"]
     return (
         f"{name}: agreement {figures['agreement']:.1%}, diversity {figures['diversity']:.2f} of real, "
-        f"copies {figures['copy_share']:.1%}"
+        f"copies {figures['copy_share']:.1%}, classifier FID {own['fid']['value']:.3g} "
+        f"(real images {own['floor']['fid']['value']:.3g}, N {own['n']})"
     )
 
 
@@ -66,10 +119,14 @@ def main(command_line: Sequence[str] | None = None) -> None:
         figures, nearest = assess(synthetic, train, read_images(arguments.test), judge, settings)
         table, picture = arguments.output
         with job.writing(table) as path:
-            path.write_text(json.dumps(figures, indent=1) + "\n")
+            path.write_text(json.dumps(plain(figures), indent=1) + "\n")
         with job.writing(picture) as path:
-            draw_gallery(path, synthetic, train.images[nearest], heading(arguments.title, figures))
-        print(json.dumps(figures))
+            real = first_real(train, PER_CLASS)
+            draw_gallery(path, synthetic, train.images[nearest], heading(arguments.title, figures), real=real)
+        print(json.dumps(plain(figures)))
+        for name, own in figures["by_class"].items():
+            if not own["images"]:
+                print(f"note: no image of {name} among those assessed; raise assess.images or look at the generator")
 
     parser = stage.parser(__doc__)
     parser.add_argument("--synthetic", type=Path, nargs="+", required=True, help="blocks of synthetic images")

@@ -1,20 +1,19 @@
-"""Settings of BigGAN: how it is fitted and how it is sampled."""
+"""Settings of BigGAN: how it is fitted or taken from elsewhere, and how it is sampled."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from synthood.common.settings import Count, Fraction, Positive, Seed, Settings
+from synthood.common.settings import Count, Fraction, Name, Positive, Seed, Settings
 from synthood.generators.amount import Amount
+
+Policy = Literal["colour", "translation", "cutout"]
 
 
 class BigGANFit(Settings):
-    """A small BigGAN generator and how it learns."""
+    """A small BigGAN generator for small sets: the decoder of a conditional VAE with a discriminator."""
 
-    objective: Annotated[
-        Literal["vae-gan", "hinge"],
-        Field(description="vae-gan: decoder of a conditional VAE plus discriminator; hinge: for large sets only"),
-    ] = "vae-gan"
+    objective: Literal["vae-gan"] = "vae-gan"
     steps: Count
     batch_size: Annotated[int, Field(ge=2)] = 32
     learning_rate: Positive = 2e-3
@@ -27,18 +26,102 @@ class BigGANFit(Settings):
     seed: Seed = 0
 
 
+class Watch(Settings):
+    """What is measured during a fit, and what counts as failure."""
+
+    every: Annotated[int, Field(ge=1, description="steps between two measurements; the end is always measured")] = 1000
+    images: Annotated[int, Field(ge=2, description="images made for each, in equal numbers per class")] = 2000
+    classifier: Annotated[
+        Name | None, Field(description="a recipe on real images alone: FID on its features chooses what is kept")
+    ] = None
+    classifier_seed: Seed = 1001
+    least_diversity: Annotated[
+        Fraction, Field(description="a class is collapsed below this share of its real images' mean distance")
+    ] = 0.5
+    on_collapse: Annotated[
+        Literal["error", "tell"], Field(description="where no measurement was free of collapsed classes")
+    ] = "error"
+
+
+class HingeFit(Settings):
+    """A BigGAN generator against a residual projection discriminator by the hinge loss, for 32, 64 or 128 pixels."""
+
+    objective: Literal["hinge"]
+    steps: Annotated[int, Field(ge=1, description="of the generator")]
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    accumulate: Annotated[int, Field(ge=1, description="parts of a batch, one after the other, for less memory")] = 1
+    learning_rate: Annotated[Positive, Field(description="of the generator")] = 2e-4
+    discriminator_learning_rate: Positive = 2e-4
+    discriminator_steps: Annotated[int, Field(ge=1, description="for each step of the generator")] = 4
+    latent_size: Count = 64
+    channel_width: Annotated[int, Field(ge=8)] = 32
+    discriminator_width: Annotated[int, Field(ge=8, description="channels of its first block")] = 32
+    augmentation: Annotated[list[Policy], Field(description="differentiable, of real and made images")] = [
+        "colour",
+        "translation",
+        "cutout",
+    ]
+    flip: Annotated[bool, Field(description="mirror real images with probability one half")] = False
+    average_decay: Annotated[float, Field(ge=0, lt=1, description="of the averaged weights, which are kept")] = 0.999
+    watch: Watch = Watch()
+    seed: Seed = 0
+
+
+def _objective(value: Any) -> Any:
+    return value.get("objective", "vae-gan") if isinstance(value, dict) else getattr(value, "objective", None)
+
+
+Fit = Annotated[Annotated[BigGANFit, Tag("vae-gan")] | Annotated[HingeFit, Tag("hinge")], Discriminator(_objective)]
+
+
+WordNetId = Annotated[str, Field(pattern=r"^n\d{8}$")]
+ImageNetClass = WordNetId | Annotated[int, Field(ge=0, le=999)]
+
+
+class Pretrained(Settings):
+    """A BigGAN of ImageNet's classes, and which of them an ID class consists of."""
+
+    source: Annotated[
+        str,
+        Field(
+            alias="from",
+            min_length=1,
+            description="folder of config.json and pytorch_model.bin; or biggan-deep-128, -256, -512, then downloaded",
+        ),
+    ]
+    sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", description="of pytorch_model.bin")] = None
+    class_ids: Annotated[
+        dict[str, Annotated[list[ImageNetClass], Field(min_length=1)]],
+        Field(description="WordNet ids or numbers by ID class; default: the ID classes' names are WordNet ids"),
+    ] = {}
+
+
 class BigGANSample(Settings):
     """How images are drawn from a BigGAN."""
 
-    truncation: Annotated[float, Field(gt=0, le=1, multiple_of=1 / 16, description="statistics exist per 1/16")] = 1.0
+    truncation: Annotated[float, Field(gt=0, le=1, description="statistics between those stored are interpolated")] = (
+        1.0
+    )
     seed: Seed = 0
 
 
 class BigGANFitting(Settings):
-    """What `fit_generator` needs of a BigGAN."""
+    """What `fit_generator` needs of a BigGAN: how it is fitted, or where it is taken from."""
 
     kind: Literal["biggan"]
-    fit: BigGANFit
+    fit: Fit | None = None
+    pretrained: Pretrained | None = None
+
+    @model_validator(mode="after")
+    def _fitted_or_pretrained(self) -> "BigGANFitting":
+        if (self.fit is None) == (self.pretrained is None):
+            raise ValueError("a BigGAN has either `fit` or `pretrained`; give one of them")
+        return self
+
+    @property
+    def learns(self) -> bool:
+        """Whether it needs the training images' pixels."""
+        return self.fit is not None
 
 
 class BigGANSampling(Settings):
@@ -49,4 +132,9 @@ class BigGANSampling(Settings):
 
 
 class BigGAN(BigGANFitting, BigGANSampling, Amount):
-    """BigGAN-deep (arXiv 1809.11096) by pytorch-pretrained-biggan, fitted on the ID training images."""
+    """BigGAN-deep (arXiv 1809.11096) by pytorch-pretrained-biggan, fitted here or taken from elsewhere."""
+
+    @property
+    def watched(self) -> Watch | None:
+        """How a fit by the hinge loss is watched."""
+        return self.fit.watch if isinstance(self.fit, HingeFit) else None

@@ -1,30 +1,17 @@
-"""Stage `fit_generator`: learns a generator from the ID training images, or sets up a pretrained one."""
+"""Stage `fit_generator`: learns a generator from the ID training images, or takes one from elsewhere."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from synthood.common import stage
 from synthood.common.arithmetic import resolved_precision
 from synthood.common.devices import device_for, set_threads
-from synthood.common.images import ImageSet, read_images
+from synthood.common.images import read_images
 from synthood.common.iterate import ResumeFile
-from synthood.generators.biggan_settings import BigGANFit, BigGANFitting
-from synthood.generators.folder import Description
-from synthood.generators.inputs import glimpse, network_inputs
+from synthood.generators.biggan_settings import BigGANFitting
+from synthood.generators.inputs import glimpse
+from synthood.generators.ready_made_settings import ReadyMadeReading
 from synthood.generators.settings import FitSettings
-
-
-def fit_biggan(train: ImageSet, settings: BigGANFit, device: torch.device, resume: ResumeFile, folder: Path) -> None:
-    """Fits and saves a BigGAN."""
-    from synthood.generators import biggan, vae_gan
-
-    images, labels = network_inputs(train).to(device), torch.from_numpy(train.labels).to(device)
-    network = vae_gan.fit(images, labels, len(train.classes), settings, resume)
-    folder.mkdir()
-    biggan.save(network, folder)
-    Description("biggan", train.classes).write(folder)
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
@@ -33,17 +20,26 @@ def main(command_line: Sequence[str] | None = None) -> None:
         settings = FitSettings.parse(arguments.settings)
         set_threads(arguments.threads)
         resume = ResumeFile(arguments.resume, job.fingerprint, arguments.save_seconds)
-        learns = getattr(settings.generator, "learns", True)
+        learns = settings.generator.learns
         train = read_images(arguments.train) if learns else glimpse(arguments.train)
         with device_for(arguments.gpus) as device, job.writing(arguments.output[0]) as folder:
             job.facts |= {"device": str(device), "raw": arguments.raw}
+            dtype = resolved_precision(settings.precision, device)
             if isinstance(settings.generator, BigGANFitting):
-                fit_biggan(train, settings.generator.fit, device, resume, folder)
+                from synthood.generators import biggan_fitting
+
+                biggan_fitting.make(settings.generator, train, arguments.classifier, dtype, device, resume, folder)
+            elif isinstance(settings.generator, ReadyMadeReading):
+                from synthood.generators import ready_made
+
+                side = train.images.shape[1]
+                job.facts["per_class"] = ready_made.adopt(
+                    settings.generator, train.classes, side, arguments.threads, folder
+                )
             else:
                 from synthood.generators.fit_diffusion import fit_stable_diffusion
 
                 also = [read_images(path) for path in arguments.also]
-                dtype = resolved_precision(settings.precision, device)
                 job.facts["precision"] = str(dtype)
                 fit_stable_diffusion(train, also, settings.generator, dtype, device, resume, folder)
         resume.clear()
@@ -51,7 +47,8 @@ def main(command_line: Sequence[str] | None = None) -> None:
     parser = stage.resumable(stage.parser(__doc__))
     parser.add_argument("--train", type=Path, required=True, help="ID training images")
     parser.add_argument("--also", type=Path, nargs="*", default=[], help="extra images that the generator learns")
-    parser.add_argument("--raw", nargs="?", const="", default="", help="state of pretrained files when planned")
+    parser.add_argument("--raw", nargs="?", const="", default="", help="state of files from elsewhere, to be recorded")
+    parser.add_argument("--classifier", type=Path, nargs="*", default=[], help="model that the fit is watched with")
     stage.run(parser, work, command_line)
 
 

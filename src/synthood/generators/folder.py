@@ -17,7 +17,7 @@ class Description:
 
     `words` and `glosses` stand for the classes in prompts, the classes themselves where there are none. Of a
     pretrained generator also the height and width that the dataset wants, and `source`: where its weights lie, with
-    their SHA-256.
+    their SHA-256; of a BigGAN `class_ids`, the classes of its own that each ID class consists of.
     """
 
     kind: str
@@ -27,6 +27,7 @@ class Description:
     glosses: list[str] = field(default_factory=list)
     image_size: list[int] = field(default_factory=list)
     source: dict[str, Any] = field(default_factory=dict)
+    class_ids: list[list[int]] = field(default_factory=list)
 
     @property
     def class_words(self) -> list[str]:

@@ -8,10 +8,11 @@ from synthood.common.precision import Precision
 from synthood.common.settings import Count, Settings
 from synthood.generators.biggan_settings import BigGAN, BigGANFitting, BigGANSampling
 from synthood.generators.diffusion_settings import StableDiffusion, StableDiffusionFitting, StableDiffusionSampling
+from synthood.generators.ready_made_settings import ReadyMade, ReadyMadeReading, ReadyMadeSampling
 
-Generator = Annotated[BigGAN | StableDiffusion, Field(discriminator="kind")]
-Fitting = Annotated[BigGANFitting | StableDiffusionFitting, Field(discriminator="kind")]
-Sampling = Annotated[BigGANSampling | StableDiffusionSampling, Field(discriminator="kind")]
+Generator = Annotated[BigGAN | StableDiffusion | ReadyMade, Field(discriminator="kind")]
+Fitting = Annotated[BigGANFitting | StableDiffusionFitting | ReadyMadeReading, Field(discriminator="kind")]
+Sampling = Annotated[BigGANSampling | StableDiffusionSampling | ReadyMadeSampling, Field(discriminator="kind")]
 
 
 class FitSettings(Settings):

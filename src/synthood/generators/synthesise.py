@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from synthood.common import stage
 from synthood.common.devices import device_for, set_threads
@@ -13,6 +14,7 @@ from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
 from synthood.generators.biggan_settings import BigGANSampling
 from synthood.generators.folder import Description
+from synthood.generators.ready_made_settings import ReadyMadeSampling
 from synthood.generators.settings import BlockSettings
 
 CPU = torch.device("cpu")
@@ -24,13 +26,20 @@ def synthesise(folder: Path, settings: BlockSettings, device: torch.device = CPU
     if description.kind != settings.generator.kind:
         raise SynthoodError(f"{folder}: holds a {description.kind}, the settings ask for {settings.generator.kind}")
     first = settings.block * settings.block_size
+    if isinstance(settings.generator, ReadyMadeSampling):
+        from synthood.generators import ready_made
+
+        return ready_made.block(folder, description, first, settings.count)
     indices = range(first, first + settings.block_size)
     labels = torch.tensor([index % len(description.classes) for index in indices])
     seeds = [derived_seed(settings.generator.sample.seed, "image", index) for index in indices]
     if isinstance(settings.generator, BigGANSampling):
         from synthood.generators import biggan
 
-        images = biggan.sample(biggan.load(folder).to(device), labels, seeds, settings.generator.sample.truncation)
+        own = own_classes(description, labels, seeds)
+        truncation = settings.generator.sample.truncation
+        wanted = description.image_size
+        images = biggan.sample(biggan.load(folder).to(device), own, seeds, truncation, wanted)
     else:
         from synthood.generators import diffusion_sampling, stable_diffusion
         from synthood.generators.prompts import prompts_of
@@ -42,6 +51,14 @@ def synthesise(folder: Path, settings: BlockSettings, device: torch.device = CPU
     kept = slice(settings.count)
     columns = {"seed": np.array(seeds[kept], np.int64)}
     return ImageSet(images.numpy()[kept], labels.numpy()[kept], description.classes, columns)
+
+
+def own_classes(description: Description, labels: Tensor, seeds: list[int]) -> Tensor:
+    """The generator's classes [N] of ID labels [N]; where an ID class has several, the image's seed chooses."""
+    if not description.class_ids:
+        return labels
+    each = [description.class_ids[label] for label in labels]
+    return torch.tensor([ids[seed % len(ids)] for ids, seed in zip(each, seeds, strict=True)])
 
 
 def main(command_line: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Fitting a BigGAN: as the decoder of a conditional VAE with a discriminator, or by the hinge loss alone."""
+"""Fitting a BigGAN as the decoder of a conditional VAE with a discriminator."""
 
 from dataclasses import dataclass
 
@@ -111,21 +111,13 @@ def one_step(
 ) -> dict[str, float]:
     """One update of the discriminator (once it takes part), then one of generator and encoder."""
     one_hot = F.one_hot(labels, parts.network.config.num_classes).float()
-    encodes = settings.objective == "vae-gan"
-    adversarial = not encodes or step >= settings.adversarial_from * settings.steps
     noise = torch.randn((len(real), settings.latent_size), generator=random).to(real.device)
-    losses: dict[str, float] = {}
-    total = torch.zeros((), device=real.device)
-    if encodes:
-        mean, log_variance = parts.encoder(real, one_hot)
-        made = parts.network(mean + (0.5 * log_variance).exp() * noise, one_hot, 1.0)
-        total = negative_elbo(real, made, mean, log_variance, settings.reconstruction_variance)
-        losses["elbo"] = -float(total.detach())
-    if adversarial:
-        if encodes:
-            made = parts.network(torch.randn(noise.shape, generator=random).to(real.device), one_hot, 1.0)
-        else:
-            made = parts.network(noise, one_hot, 1.0)
+    mean, log_variance = parts.encoder(real, one_hot)
+    made = parts.network(mean + (0.5 * log_variance).exp() * noise, one_hot, 1.0)
+    total = negative_elbo(real, made, mean, log_variance, settings.reconstruction_variance)
+    losses = {"elbo": -float(total.detach())}
+    if step >= settings.adversarial_from * settings.steps:
+        made = parts.network(torch.randn(noise.shape, generator=random).to(real.device), one_hot, 1.0)
         # Apart, since the discriminator compares the images of a batch with one another.
         on_real = parts.discriminator(augmented(real, random), labels)
         on_made = parts.discriminator(augmented(made.detach(), random), labels)
@@ -133,8 +125,7 @@ def one_step(
         parts.critic.zero_grad()
         critic_loss.backward()
         parts.critic.step()
-        weight = settings.adversarial_weight if encodes else 1.0
-        total = total - weight * parts.discriminator(augmented(made, random), labels).mean()
+        total = total - settings.adversarial_weight * parts.discriminator(augmented(made, random), labels).mean()
         losses["hinge"] = float(critic_loss.detach())
     parts.maker.zero_grad()
     total.backward()

@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from synthood.common.states import first_line, read_state
 from synthood.errors import SynthoodError
 from synthood.outliers.encoder_settings import ClipEncoder, Encoder, RecipeEncoder, TimmEncoder
-from synthood.training.checkpoint import check, first_line, read_state
+from synthood.training.checkpoint import check
 from synthood.training.model import Classifier
 
 Features = Callable[[Tensor], Tensor]

@@ -21,23 +21,36 @@ def row_of(images: np.ndarray) -> np.ndarray:
     return np.concatenate(list(padded), axis=1)
 
 
-def draw_gallery(path: Path, synthetic: ImageSet, nearest: np.ndarray, title: str, left: str = "synthetic") -> None:
-    """Left: the first images of each class; right: the training image nearest to each; above: the title."""
-    rows: list[list[np.ndarray]] = []
-    names = []
-    for label, name in enumerate(synthetic.classes):
-        shown = np.flatnonzero(synthetic.labels == label)[:PER_CLASS]
-        if len(shown):
-            names.append(name)
-            rows.append([row_of(synthetic.images[shown]), row_of(nearest[shown])])
-    height = 0.42 * len(rows) + 0.9
-    figure, axes = plt.subplots(1, 2, figsize=(11, height), dpi=DPI, layout="constrained")
-    for axis, side, heading in zip(axes, zip(*rows, strict=True), (left, "nearest training image"), strict=True):
+def draw_gallery(
+    path: Path,
+    synthetic: ImageSet,
+    nearest: np.ndarray,
+    title: str,
+    left: str = "synthetic",
+    real: ImageSet | None = None,
+) -> None:
+    """Left: the first images of each class; right: the training image nearest to each; above: the title.
+
+    Before both, real images of each class where some are given. A class without images has an empty row that says so.
+    """
+    panels = [(left, synthetic, synthetic.images), ("nearest training image", synthetic, nearest)]
+    if real is not None:
+        panels.insert(0, ("real", real, real.images))
+    shown = 2 * PER_CLASS // len(panels)
+    classes = synthetic.classes
+    names = [name if (synthetic.labels == label).any() else f"{name}: none" for label, name in enumerate(classes)]
+    figure, axes = plt.subplots(1, len(panels), figsize=(11, 0.42 * len(names) + 0.9), dpi=DPI, layout="constrained")
+    for axis, (heading, source, pictures) in zip(axes, panels, strict=True):
+        side = tuple(
+            row_of(pictures[own]) if len(own) else row_of(np.full_like(synthetic.images[:1], 255))
+            for label in range(len(classes))
+            for own in [np.flatnonzero(source.labels == label)[:shown]]
+        )
         axis.imshow(np.concatenate([pad_to(picture, side) for picture in side]))
         axis.set_title(heading, fontsize=9)
         axis.set_xticks([])
         each = side[0].shape[0]
-        axis.set_yticks([each * (index + 0.5) for index in range(len(rows))], names)
+        axis.set_yticks([each * (index + 0.5) for index in range(len(names))], names if axis is axes[0] else [])
         axis.tick_params(length=0, labelsize=8)
     figure.suptitle(title, fontsize=10)
     figure.savefig(path, format="png", metadata={"Software": None})

@@ -5,7 +5,8 @@ from pathlib import Path
 from torch import Tensor
 
 from synthood.common.artefact import sha256
-from synthood.training.checkpoint import State, load_state, read_state, renamed
+from synthood.common.states import State, read_state
+from synthood.training.checkpoint import load_state, renamed
 from synthood.training.image_network import ImageNetwork
 from synthood.training.network_settings import AnyNetwork, TimmNetwork
 from synthood.training.networks import build

@@ -5,11 +5,25 @@ from typing import Any
 
 from synthood.common.settings import Settings
 from synthood.data import raw
+from synthood.data.settings import PartSettings
 from synthood.generators.assess_settings import AssessSettings
 from synthood.generators.biggan_settings import BigGAN, BigGANFitting, BigGANSampling
 from synthood.generators.diffusion_settings import StableDiffusion, StableDiffusionFitting, StableDiffusionSampling
+from synthood.generators.filter_settings import Filter, FilterSettings
+from synthood.generators.ready_made_settings import ReadyMade, ReadyMadeReading, ReadyMadeSampling
 from synthood.generators.settings import BlockSettings, FitSettings
 from synthood.workflow.plan.paths import Paths, Wildcards
+
+FITTING: dict[str, type[BigGANFitting | StableDiffusionFitting | ReadyMadeReading]] = {
+    "biggan": BigGANFitting,
+    "stable-diffusion": StableDiffusionFitting,
+    "ready-made": ReadyMadeReading,
+}
+SAMPLING: dict[str, type[BigGANSampling | StableDiffusionSampling | ReadyMadeSampling]] = {
+    "biggan": BigGANSampling,
+    "stable-diffusion": StableDiffusionSampling,
+    "ready-made": ReadyMadeSampling,
+}
 
 
 def _part(generator: Settings, model: type[Settings]) -> Any:
@@ -38,15 +52,23 @@ class GeneratorPlan(Paths):
         names = generator.fit.also if isinstance(generator, StableDiffusion) and generator.fit else []
         return [self.images(wildcards.dataset, part) for part in names]
 
+    def watching(self, wildcards: Wildcards) -> list[str]:
+        """The classifier that a generator's fit is watched with."""
+        generator = self.config.generators[wildcards.generator]
+        if not isinstance(generator, BigGAN) or (watch := generator.watched) is None:
+            return []
+        return [self.model(wildcards.dataset, recipe, watch.classifier_seed) for recipe in [watch.classifier] if recipe]
+
     def fit_settings(self, wildcards: Wildcards) -> FitSettings:
         generator = self.config.generators[wildcards.generator]
-        model = BigGANFitting if isinstance(generator, BigGAN) else StableDiffusionFitting
-        return FitSettings(generator=_part(generator, model), precision=self.config.precision)
+        return FitSettings(generator=_part(generator, FITTING[generator.kind]), precision=self.config.precision)
 
-    def pretrained_state(self, wildcards: Wildcards) -> str:
-        """A digest of a pretrained generator's files on disk, so that a change of them is noticed."""
+    def generator_state(self, wildcards: Wildcards) -> str:
+        """A digest of the files that a generator is taken from, so that a change of them is noticed."""
         generator = self.config.generators[wildcards.generator]
         made = Path(f"results/{wildcards.dataset}/generators/{wildcards.generator}")
+        if isinstance(generator, ReadyMade):
+            return raw.state(PartSettings(part="ready-made", source=generator.source), made)
         pretrained = getattr(generator, "pretrained", None)
         places = [Path(weights.source) for weights in (pretrained, getattr(pretrained, "lora", None)) if weights]
         gone = [place for place in places if not place.exists()]
@@ -54,13 +76,30 @@ class GeneratorPlan(Paths):
 
     def block_settings(self, wildcards: Wildcards) -> BlockSettings:
         generator = self.config.generators[wildcards.generator]
-        model = BigGANSampling if isinstance(generator, BigGAN) else StableDiffusionSampling
         return BlockSettings(
-            generator=_part(generator, model),
+            generator=_part(generator, SAMPLING[generator.kind]),
             block=int(wildcards.block),
             block_size=generator.block_size,
             count=self.block_counts(wildcards.dataset, wildcards.generator)[int(wildcards.block)],
         )
+
+    def filtered_generators(self) -> list[str]:
+        """Generators whose images are filtered."""
+        return [name for name, generator in self.config.generators.items() if generator.filtering is not None]
+
+    def filter_settings(self, wildcards: Wildcards) -> FilterSettings:
+        generator = self.config.generators[wildcards.generator]
+        return FilterSettings(filter=self._filter(wildcards), images_per_class=generator.images_per_class)
+
+    def filter_classifier(self, wildcards: Wildcards) -> str:
+        settings = self._filter(wildcards)
+        return self.model(wildcards.dataset, settings.classifier, settings.classifier_seed)
+
+    def _filter(self, wildcards: Wildcards) -> Filter:
+        settings = self.config.generators[wildcards.generator].filtering
+        if settings is None:
+            raise ValueError(f"generators.{wildcards.generator} has no filter")
+        return settings
 
     def assess_settings(self, wildcards: Wildcards) -> Settings:
         return self._assess()

@@ -75,7 +75,13 @@ class Paths:
         return {name: list(getattr(self.config.datasets[name], role)) for name in datasets}
 
     def blocks(self, dataset: str, generator: str) -> list[str]:
-        """Every block of synthetic images of a generator."""
+        """The files of a generator's synthetic images: its blocks, or what the filter kept of them."""
+        if self.config.generators[generator].filtering is not None:
+            return [f"results/{dataset}/synthetic/{generator}/kept.safetensors"]
+        return self.sampled_blocks(dataset, generator)
+
+    def sampled_blocks(self, dataset: str, generator: str) -> list[str]:
+        """Every block of synthetic images of a generator, before any filter."""
         return [
             f"results/{dataset}/synthetic/{generator}/block{block}.safetensors"
             for block in range(len(self.block_counts(dataset, generator)))
