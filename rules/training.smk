@@ -35,7 +35,7 @@ rule train:
         + "--gpus {resources.gpu} --resume {params.resume:q} --seed {wildcards.seed} --train {input.train} "
         "--val {input.val} --synthetic {input.synthetic} --warm-start {input.warm_start} "
         "--teacher {input.teacher} --outliers {input.outliers} "
-        "--exposure {input.exposure} --raw {params.raw:q} > {log} 2>&1"
+        "--exposure {input.exposure} --raw {params.raw:q} --memory {resources.mem_mb} > {log} 2>&1"
 
 
 rule import_checkpoint:

@@ -207,5 +207,7 @@ def test_a_loss_that_is_not_finite(finished: Workflow, tmp_path: Path) -> None:
     config = workflow.config
     config["recipes"]["ce"]["learning_rate"] = 1e30
     workflow.config = config
-    told_once(workflow, r"error: training: loss became \S+ at epoch 0, step \d+ with learning rate \S+; lower", MODEL)
+    told_once(
+        workflow, r"error: training: cross_entropy became \S+ at epoch 0, step \d+ with learning rate \S+; lower", MODEL
+    )
     assert not (workflow.place / MODEL).exists()

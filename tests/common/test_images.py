@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from synthood.common.images import ImageSet, concatenate, pixel_sha256, read_images, write_images
+from synthood.common.images import ImageSet, concatenate, open_set, pixel_sha256, read_images, write_images
 from synthood.common.tensors import write_tensors
 from synthood.errors import SynthoodError
 
@@ -185,3 +185,28 @@ def check_flips(flips):
         assert found.images.size == PIXELS.size
         assert found.labels.shape == (len(found),)
         assert -1 <= found.labels.min() <= found.labels.max() < max(len(found.classes), 1)
+
+
+def test_an_open_set_is_the_same_without_being_read(tmp_path):
+    path = tmp_path / "a.safetensors"
+    write_images(path, a_set(columns={"block": np.array([0, 4])}))
+    opened = open_set(path)
+    assert isinstance(opened.images, np.memmap)
+    assert opened.images.tobytes() == PIXELS.tobytes()
+    assert (opened.labels.tolist(), opened.classes, len(opened)) == ([1, 0], CLASSES, 2)
+    opened.images[0] = 7  # in memory alone
+    assert read_images(path).images.tobytes() == PIXELS.tobytes()
+
+
+def test_an_open_set_is_checked(tmp_path):
+    path = tmp_path / "a.safetensors"
+    for arrays, header, message in (
+        ({"images": PIXELS, "labels": np.array([1, 2])}, {"classes": CLASSES}, "labels run from 1 to 2"),
+        ({"images": PIXELS, "labels": LABELS}, {}, "it names no classes"),
+        ({"images": PIXELS.astype(np.float32), "labels": LABELS}, {"classes": CLASSES}, "images holds F32, not bytes"),
+        ({"labels": LABELS}, {"classes": CLASSES}, "images holds nothing, not bytes"),
+        ({"images": PIXELS}, {"classes": CLASSES}, "not a file that this stage reads"),
+    ):
+        write_tensors(path, arrays, header)
+        with pytest.raises(SynthoodError, match=message):
+            open_set(path)

@@ -15,11 +15,11 @@ from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.common.seeds import derived_seed, generator
 from synthood.errors import SynthoodError
-from synthood.training import fit, model
+from synthood.training import model
 from synthood.training.augment import augmented
 from synthood.training.batches import Composition
 from synthood.training.exposure_settings import OutlierTerms
-from synthood.training.fit import History, accuracy, learning_rate, per_epoch_history, train
+from synthood.training.fit import History, accuracy, learning_rate, train
 from synthood.training.model import Classifier, logits_and_features
 from synthood.training.networks import build
 from synthood.training.outlier_set import OutlierSet, Space
@@ -149,7 +149,9 @@ def test_state_of_another_job_is_left(trainer: Trainer, tmp_path: Path, capsys: 
 def test_a_loss_that_is_not_finite_is_named(trainer: Trainer) -> None:
     with pytest.raises(SynthoodError) as caught:
         trainer(learning_rate=1e30)
-    found = re.search(r"loss became (nan|inf) at epoch (\d), step (\d) with learning rate (\S+);", str(caught.value))
+    found = re.search(
+        r"cross_entropy became (nan|inf) at epoch (\d), step (\d) with learning rate (\S+);", str(caught.value)
+    )
     assert found is not None
     epoch, step = int(found[2]), int(found[3])
     assert epoch == step // 3
@@ -166,22 +168,45 @@ def test_history_has_a_row_per_epoch(trainer: Trainer) -> None:
     assert not classifier.network.training
 
 
+def test_who_wants_to_know_is_told_after_each_epoch(trainer: Trainer, capsys: pytest.CaptureFixture[str]) -> None:
+    told: list[History] = []
+    _, _, history = train(
+        trainer.make_settings(),
+        0,
+        trainer.real,
+        trainer.validation,
+        None,
+        CPU,
+        ResumeFile(None, ""),
+        told=lambda so_far: told.append(list(so_far)),
+    )
+    assert told == [history[:1], history]
+    lines = [line for line in capsys.readouterr().out.splitlines() if "end of epoch" in line]
+    assert lines[1] == "training: end of epoch 1: " + ", ".join(
+        f"{key} {history[1][key]:.4g}" for key in ("loss", "accuracy", "val_accuracy")
+    )
+
+
+@pytest.mark.parametrize("choice", ["on", "off", "auto"])
+def test_the_network_is_compiled_on_demand(trainer: Trainer, monkeypatch: pytest.MonkeyPatch, choice: str) -> None:
+    """By a compiler that leaves the arithmetic alone; `auto` compiles on GPUs."""
+    compiled: list[object] = []
+
+    def compile_eagerly(function: Any, dynamic: bool) -> Any:
+        compiled.append(function)
+        return original(function, backend="eager", dynamic=dynamic)
+
+    original = torch.compile
+    monkeypatch.setattr(torch, "compile", compile_eagerly)
+    classifier, _ = trainer(compile=choice)
+    assert len(compiled) == (choice == "on")
+    assert state_bytes(classifier) == state_bytes(trainer(compile="off")[0])
+
+
 def test_training_learns_the_toy(trainer: Trainer) -> None:
     _, history = trainer(epochs=12, learning_rate=0.1)
     assert history[-1]["loss"] < 0.7 * history[0]["loss"]
     assert history[-1]["val_accuracy"] > 0.6
-
-
-def test_per_epoch_history_by_hand() -> None:
-    steps = [
-        {"epoch": 0, "learning_rate": 0.3, "loss": 4.0, "accuracy": 0.0},
-        {"epoch": 0, "learning_rate": 0.2, "loss": 2.0, "accuracy": 0.5, "val_accuracy": 0.25},
-        {"epoch": 1, "learning_rate": 0.1, "loss": 1.0, "accuracy": 1.0, "val_accuracy": 0.75},
-    ]
-    assert per_epoch_history(steps) == [
-        {"epoch": 0, "loss": 3.0, "accuracy": 0.25, "learning_rate": 0.2, "val_accuracy": 0.25},
-        {"epoch": 1, "loss": 1.0, "accuracy": 1.0, "learning_rate": 0.1, "val_accuracy": 0.75},
-    ]
 
 
 def schedule(total: int, **changes: Any) -> list[float]:
@@ -454,6 +479,13 @@ def test_missing_synthetic_images_are_an_error(trainer: Trainer) -> None:
         trainer(None, synthetic=HALF)
 
 
+def test_a_class_that_the_synthetic_images_lack_is_an_error(trainer: Trainer) -> None:
+    without = ImageSet(trainer.synthetic.images, trainer.synthetic.labels % 2, trainer.real.classes)
+    with pytest.raises(SynthoodError, match=r"the synthetic images have none of 1 of the 3 classes \(owl\); make more"):
+        trainer(without, synthetic=HALF)
+    assert len(trainer(without, synthetic=WHOLE)[1]) == 2  # of which none are used
+
+
 def test_logits_and_features_do_not_depend_on_batches(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier, _ = trainer(epochs=1)
     classifier.network.train()
@@ -476,12 +508,3 @@ def test_accuracy_by_hand(trainer: Trainer) -> None:
         classifier.network.head.weight.zero_()
         classifier.network.head.bias.copy_(torch.tensor([0.0, 1.0, 0.0]))
     assert accuracy(classifier, trainer.validation) == pytest.approx(np.mean(trainer.validation.labels == 1))
-
-
-def test_pooled_puts_the_real_images_first(trainer: Trainer) -> None:
-    images, labels = fit.pooled(trainer.real, trainer.synthetic, CPU)
-    assert np.array_equal(images[:20], trainer.real.images)
-    assert np.array_equal(images[20:], trainer.synthetic.images)
-    assert labels.tolist() == [*trainer.real.labels, *trainer.synthetic.labels]
-    alone, _ = fit.pooled(trainer.real, None, CPU)
-    assert np.array_equal(alone, trainer.real.images)

@@ -1,5 +1,6 @@
 """Which device and how many threads a job computes with."""
 
+import ctypes
 import os
 import tempfile
 import time
@@ -13,6 +14,7 @@ from filelock import FileLock, Timeout
 from synthood.errors import SynthoodError
 
 POLL_SECONDS = 0.2
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 @contextmanager
@@ -31,6 +33,15 @@ def device_for(gpus: int, locks: Path | None = None) -> Iterator[torch.device]:
         lock.release()
 
 
+def check_gpus(gpus: int) -> None:
+    """Raises where a job asks for more GPUs than this machine has."""
+    count = torch.cuda.device_count()
+    if gpus > count:
+        raise SynthoodError(
+            f"{gpus} GPUs were asked for but torch finds {count or 'none'}; run with --resources gpu={count}"
+        )
+
+
 def free_slot(count: int, folder: Path) -> FileLock:
     """A held lock on one of `count` slots; where all are held, waits for whichever comes free."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -43,6 +54,16 @@ def free_slot(count: int, folder: Path) -> FileLock:
             except Timeout:
                 continue
         time.sleep(POLL_SECONDS)
+
+
+def keep_freed_memory() -> None:
+    """Lets glibc hand freed memory out again instead of giving it back to the system page by page at every step."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):  # another C library
+        return
+    mallopt(M_TRIM_THRESHOLD, 1 << 30)
+    mallopt(M_MMAP_THRESHOLD, 1 << 25)
 
 
 def set_threads(threads: int) -> None:

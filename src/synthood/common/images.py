@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from synthood.common.encoded import EncodedImages, is_encoded, open_encoded
-from synthood.common.tensors import Arrays, read_tensors, write_tensors
+from synthood.common.tensors import Arrays, mapped, read_tensors, write_tensors
 from synthood.errors import SynthoodError
 
 OOD_LABEL = -1
@@ -91,6 +91,32 @@ def open_images(path: Path) -> tuple[np.ndarray | EncodedImages, np.ndarray]:
     images, arrays, header = open_encoded(path)
     check_labels(arrays["labels"], header["classes"], path)
     return images, arrays["labels"]
+
+
+@dataclass(frozen=True)
+class OpenSet:
+    """Images that stay on disk until they are asked for, labels int64 [N] and class names."""
+
+    images: np.ndarray | EncodedImages
+    labels: np.ndarray
+    classes: list[str]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def open_set(path: Path) -> OpenSet:
+    """An image set of any size: encoded images are decoded one by one, others mapped from the file."""
+    if is_encoded(path):
+        images, arrays, header = open_encoded(path)
+        check_labels(arrays["labels"], header["classes"], path)
+        return OpenSet(images, arrays["labels"], header["classes"])
+    arrays, header = read_tensors(path, "labels")
+    classes = header.get("classes") if isinstance(header, dict) else None
+    if not isinstance(classes, list):
+        raise SynthoodError(f"{path}: not an image set (it names no classes)")
+    whole = ImageSet(mapped(path, "images"), arrays["labels"], classes).check(path)
+    return OpenSet(whole.images, whole.labels, classes)
 
 
 def _decoded(path: Path) -> tuple[Arrays, dict[str, Any]]:

@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ import torch
 
 from synthood.common.artefact import replacing
 from synthood.common.progress import Progress
+from synthood.common.ranks import ALONE, Ranks
 from synthood.errors import SynthoodError
 
 
@@ -25,8 +26,8 @@ class Stateful(Protocol):
 class ResumeFile:
     """Where a job keeps the state of its fits; not an output, so that Snakemake leaves it alone."""
 
-    def __init__(self, path: Path | None, fingerprint: str, save_seconds: float = 60.0) -> None:
-        self.path, self.fingerprint, self.save_seconds = path, fingerprint, save_seconds
+    def __init__(self, path: Path | None, fingerprint: str, save_seconds: float = 60.0, ranks: Ranks = ALONE) -> None:
+        self.path, self.fingerprint, self.save_seconds, self.ranks = path, fingerprint, save_seconds, ranks
 
     def load(self, name: str) -> dict[str, Any] | None:
         """The state saved under `name` by the same job; None where there is none or it was another job's."""
@@ -47,14 +48,20 @@ class ResumeFile:
         return dict(state)
 
     def save(self, name: str, state: dict[str, Any]) -> None:
-        """Replaces the state of `name`."""
-        if (file := self._file(name)) is not None:
+        """Replaces the state of `name`; of several processes the first one does."""
+        if (file := self._file(name)) is not None and self.ranks.leads:
             with replacing(file) as temporary:
                 torch.save({"fingerprint": self.fingerprint, **state}, temporary)
 
+    def note(self, name: str, write: Callable[[Path], None]) -> None:
+        """A file for who looks at a job that runs, such as its curves so far."""
+        if self.path is not None and self.ranks.leads:
+            with replacing(self.path / name) as temporary:
+                write(temporary)
+
     def clear(self) -> None:
         """Removes every state of the job, once its output stands."""
-        if self.path is not None and self.path.is_dir():
+        if self.path is not None and self.path.is_dir() and self.ranks.leads:
             for file in self.path.iterdir():
                 file.unlink()
             self.path.rmdir()
@@ -71,24 +78,30 @@ class Iteration:
     """Steps `0..total` of one fit; goes on where a killed run of the same job left off.
 
     The random numbers of a step must come from the step's number (`common.seeds`), so that no generator's
-    state needs saving and a resumed run equals an undisturbed one.
+    state needs saving and a resumed run equals an undisturbed one. Nothing is saved while the body says that steps
+    are not `settled`, such as those whose losses nobody has looked at.
     """
 
     def __init__(self, name: str, total: int, resume: ResumeFile, state: Mapping[str, Stateful]) -> None:
         self.name, self.total, self.resume, self.state = name, total, resume, state
         self.history: list[dict[str, float]] = []
         self.figures: dict[str, float] = {}
+        self.progress: Progress | None = None
+        self.settled = True
         self._terminated = False
 
     def __iter__(self) -> Iterator[int]:
         start = self._restore()
-        progress = Progress(self.name, self.total, start)
+        progress = self.progress = Progress(self.name, self.total, start)
         previous = signal.signal(signal.SIGTERM, self._terminate)
         saved = time.monotonic()
         try:
             for step in range(start, self.total):
                 yield step
-                progress.update(step + 1, self.figures)
+                if self.resume.ranks.leads:
+                    progress.update(step + 1, self.figures)
+                if not self.settled:
+                    continue
                 if self._terminated or time.monotonic() - saved >= self.resume.save_seconds:
                     self._save(step + 1)
                     saved = time.monotonic()
@@ -99,6 +112,11 @@ class Iteration:
         finally:
             progress.close()
             signal.signal(signal.SIGTERM, previous)
+
+    def say(self, text: str) -> None:
+        """A line of its own, beside the progress."""
+        if self.progress is not None and self.resume.ranks.leads:
+            self.progress.say(f"{self.name}: {text}")
 
     def check(self, step: int, learning_rate: float, epoch: int | None = None, **losses: float) -> None:
         """Shows the step's losses; raises where one is not finite."""
@@ -112,7 +130,8 @@ class Iteration:
                 )
 
     def _terminate(self, *_: object) -> None:
-        self._terminated = True
+        # Of several processes the first one saves and stops; the others end with it.
+        self._terminated = self.resume.ranks.leads
 
     def _restore(self) -> int:
         saved = self.resume.load(self.name)

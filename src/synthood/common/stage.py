@@ -11,10 +11,10 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
@@ -23,8 +23,11 @@ from synthood import __version__
 from synthood.common import artefact
 from synthood.errors import SynthoodError
 
-NOT_IN_FINGERPRINT = ("output", "resume", "save_seconds")
+NOT_IN_FINGERPRINT = ("output", "resume", "save_seconds", "memory")
 RECORDED_PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scikit-learn", "pandas")
+
+_held: list[int] = []
+"""File descriptors of the locks that this process holds."""
 
 
 class Job:
@@ -107,7 +110,8 @@ def run(
     os.environ["OMP_NUM_THREADS"] = str(parsed.threads)
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
-        with _locked(parsed.output[0]) as waited:
+        # Processes of torchrun work under the lock of the one that started it.
+        with nullcontext(False) if under_torchrun() else _locked(parsed.output[0]) as waited:
             job = Job(stage, parsed)
             if waited and job.made_meanwhile():
                 print(f"{parsed.output[0]}: made meanwhile by another process with the same inputs; kept")
@@ -131,6 +135,20 @@ def run(
         sys.exit(128 + signal.SIGINT)
 
 
+def under_torchrun() -> bool:
+    """Whether this is one of several processes that work on one job."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def start_again_under_torchrun(module: str, processes: int, command_line: Sequence[str]) -> NoReturn:
+    """Puts so many processes of a stage in this one's place; the lock on its output stays held."""
+    for number in _held:
+        os.set_inheritable(number, True)
+    sys.stdout.flush()
+    command = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", module, *command_line]
+    os.execv(sys.executable, [sys.executable, "-m", *command])
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[bool]:
     """Holds the lock of an output; yields whether another process held it first."""
@@ -143,9 +161,11 @@ def _locked(path: Path) -> Iterator[bool]:
         waited = True
         print(f"{path}: another process is writing it; waiting for it to end", flush=True)
         lock.acquire()
+    _held.extend(number for number in [lock._context.lock_file_fd] if number is not None)
     try:
         yield waited
     finally:
+        _held.clear()
         lock.release()
 
 

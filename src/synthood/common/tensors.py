@@ -44,3 +44,13 @@ def _opened(path: Path, names: tuple[str, ...], framework: str) -> tuple[dict[st
             return {name: file.get_tensor(name) for name in names or sorted(keys)}, json.loads(metadata["synthood"])
     except (SafetensorError, json.JSONDecodeError, TypeError, OSError) as error:
         raise SynthoodError(f"{path}: not a readable safetensors file ({error}); delete it and run again") from error
+
+
+def mapped(path: Path, name: str) -> np.ndarray:
+    """A uint8 array of a verified file, read from disk page by page as it is used; writing to it stays in memory."""
+    with path.open("rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        entry = json.loads(stream.read(size)).get(name, {"dtype": "nothing"})
+    if entry["dtype"] != "U8":
+        raise SynthoodError(f"{path}: {name} holds {entry['dtype']}, not bytes; delete it and run again")
+    return np.memmap(path, np.uint8, "c", 8 + size + entry["data_offsets"][0], tuple(entry["shape"]))

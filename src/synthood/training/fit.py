@@ -1,7 +1,9 @@
 """The training loop of a classifier."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -9,27 +11,27 @@ import torch
 from torch import Tensor, nn
 
 from synthood.common.arithmetic import resolved_precision
-from synthood.common.images import ImageSet
 from synthood.common.iterate import Iteration, ResumeFile, Stateful
-from synthood.common.seeds import derived_seed, generator
+from synthood.common.ranks import ALONE, Ranks, with_whole_statistics
+from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
 from synthood.training.augment import augmented
-from synthood.training.batches import Composition, sample_weights
-from synthood.training.forward import companions, forward
-from synthood.training.heads import Batch, Term
-from synthood.training.losses import cross_entropy
-from synthood.training.method_settings import CutMix, Mixup
-from synthood.training.mixing import mixed
+from synthood.training.batches import Composition
+from synthood.training.checks import check_inputs
+from synthood.training.feed import JoinedSet, Labelled, feed
+from synthood.training.forward import Pass
+from synthood.training.image_network import ImageNetwork
 from synthood.training.model import Classifier, channel_statistics, logits_and_features
-from synthood.training.normalisation import compared
 from synthood.training.outlier_set import OutlierSet
 from synthood.training.pixel_augmentation import PixelAugmentation
 from synthood.training.pretrained import initial
+from synthood.training.record import History, Record, losses
 from synthood.training.settings import RecipeSettings, TrainSettings
-from synthood.training.stability import WayBack, WeightAverage, finite, optimizer_of, set_rate
+from synthood.training.stability import WayBack, WeightAverage, optimizer_of
+from synthood.training.step import Step
 from synthood.training.terms import exposure_of, terms_of
 
-History = list[dict[str, float]]
+SHOWN = ("loss", "accuracy", "val_accuracy")
 
 
 def learning_rate(recipe: RecipeSettings, step: int, total: int) -> float:
@@ -45,25 +47,33 @@ def learning_rate(recipe: RecipeSettings, step: int, total: int) -> float:
 def train(
     settings: TrainSettings,
     seed: int,
-    real: ImageSet,
-    validation: ImageSet,
-    synthetic: ImageSet | None,
+    real: Labelled,
+    validation: Labelled,
+    synthetic: Labelled | JoinedSet | None,
     device: torch.device,
     resume: ResumeFile,
     warm_start: Path | None = None,
     teacher_model: Path | None = None,
     outliers: OutlierSet | None = None,
     exposed: np.ndarray | None = None,
+    *,
+    threads: int = 1,
+    memory: int | None = None,
+    ranks: Ranks = ALONE,
+    told: Callable[[History], None] = lambda history: None,
 ) -> tuple[Classifier, nn.ModuleDict, History]:
     """Trains one classifier; gives it, the terms with what they learned beside it, and a row per epoch.
 
-    `exposed` are outlier images uint8 [M,H,W,3] that a recipe's `exposure` shows to the network.
+    `exposed` are outlier images uint8 [M,H,W,3] that a recipe's `exposure` shows to the network. Images that neither
+    the device nor `memory` bytes hold are decoded by `threads` while it trains, to the same batches. `told` gets the
+    history after each epoch.
     Raises SynthoodError where labels, classes or shapes do not fit, or a loss is not finite.
     """
     recipe = settings.recipe
-    check_inputs(recipe, real, validation, synthetic, warm_start, teacher_model, outliers, exposed)
+    check_inputs(recipe, real, validation, synthetic, warm_start, teacher_model, outliers, exposed, ranks)
     mean, deviation = channel_statistics(real.images)
     network = initial(recipe.network, len(real.classes), derived_seed(seed, "network")).to(device)
+    network = with_whole_statistics(network, ranks, device)
     classifier = Classifier(recipe.network.architecture, real.classes, mean, deviation, network)
     if warm_start is not None:
         load_weights(classifier, warm_start)
@@ -78,10 +88,18 @@ def train(
         sizes = network.head.in_features, len(real.classes)
         exposure = exposure_of(recipe.exposure, exposed, prepared, *sizes, recipe.label_smoothing)
     terms = terms_of(recipe, classifier, teacher_model, outliers, seed, exposure).to(device)
-    own_terms = [term for term in terms.values() if isinstance(term, Term)]
 
-    images, labels = pooled(real, synthetic if recipe.real_per_batch < recipe.batch_size else None, device)
-    composition = Composition(len(real), len(images) - len(real), recipe.batch_size, recipe.real_per_batch, seed)
+    sets = [real] if synthetic is None or recipe.real_per_batch == recipe.batch_size else [real, synthetic]
+    labels = torch.from_numpy(np.concatenate([each.labels for each in sets])).to(device)
+    composition = Composition(len(real), len(labels) - len(real), recipe.batch_size, recipe.real_per_batch, seed)
+    per_epoch = composition.steps_per_epoch
+    total = recipe.epochs * per_epoch
+    batches = lru_cache(2)(composition.epoch)
+
+    def rows(step: int) -> Tensor:
+        return batches(step // per_epoch)[step % per_epoch]
+
+    images = feed([each.images for each in sets], rows, total, device, threads, memory, ranks)
     optimizer = optimizer_of(
         network,
         recipe.optimizer,
@@ -90,12 +108,17 @@ def train(
         recipe.weight_decay,
         recipe.last_layer_learning_rate,
     )
-    state: dict[str, Stateful] = {"network": network, "optimizer": optimizer}
     optimizers: list[torch.optim.Optimizer] = [optimizer]
-    if terms.state_dict():
-        state["terms"] = terms
     if parameters := list(terms.parameters()):
         optimizers.append(torch.optim.Adam(parameters, recipe.head_learning_rate))
+    dtype = resolved_precision(recipe.precision or settings.precision, device)
+    through = Pass(network, features_of(network, recipe, device, ranks), dtype, ranks=ranks)
+    take = Step(recipe, through, terms, optimizers, prepared, len(real.classes), len(real), seed, total)
+
+    state: dict[str, Stateful] = {"network": network, "optimizer": optimizer}
+    if terms.state_dict():
+        state["terms"] = terms
+    if parameters:
         state["head_optimizer"] = optimizers[1]
     average = WeightAverage(network, recipe.weight_average) if recipe.weight_average else None
     if average is not None:
@@ -103,140 +126,61 @@ def train(
     way_back = WayBack(state) if recipe.on_nan == "rollback" else None
     if way_back is not None:
         state["way_back"] = way_back
+    record = Record(device)
+    state |= {"step": take, "record": record}
     found = classifier if average is None else replace(classifier, network=average.average)
-    per_epoch = composition.steps_per_epoch
-    total = recipe.epochs * per_epoch
-    dtype = resolved_precision(recipe.precision or settings.precision, device)
-
-    def learned(step: int, chosen: Tensor, rate: float) -> tuple[dict[str, float], float]:
-        """One step on the chosen rows: the losses by name, and the batch's accuracy."""
-        set_rate(optimizer, rate)
-        inputs = prepared(images[chosen], generator(seed, "augmentation", step))
-        targets = labels[chosen]
-        if isinstance(recipe.mixing, CutMix | Mixup):
-            partners = generator(seed, "partners", step)
-            inputs, targets = mixed(inputs, targets, len(real.classes), recipe.mixing, partners)
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-        network.train()
-        terms.train()
-        beside = companions(terms, inputs, labels[chosen], generator(seed, "companions", step))
-        dropping = generator(seed, "dropout", step)
-        features, logits, beside = forward(network, inputs, beside, recipe, dtype, dropping)
-        weights = sample_weights(chosen < len(real), recipe.effective_alpha) if recipe.weighted else None
-        batch = Batch(
-            inputs,
-            labels[chosen],
-            chosen,
-            logits.float(),
-            features.float(),
-            network.head,
-            generator(seed, "terms", step),
-            dtype,
-            beside,
-            weights,
-            step / total,
-        )
-        seen = compared(batch.logits, recipe.normalisation)
-        for term in own_terms:
-            seen = term.compared(seen, batch)
-        losses = {"cross_entropy": cross_entropy(seen, targets, recipe.label_smoothing, weights)}
-        for term in own_terms:
-            losses |= term(batch)
-        loss = torch.stack(list(losses.values())).sum()
-        for each in optimizers:
-            each.zero_grad()
-        loss.backward()
-        for each in optimizers:
-            each.step()
-        for term in own_terms:
-            term.settle(network.head)
-        values = {"loss": float(loss.detach())} | {name: float(value.detach()) for name, value in losses.items()}
-        return values, float((logits.argmax(1) == labels[chosen]).float().mean())
-
     loop = Iteration("training", total, resume, state)
-    batches: list[Tensor] = []
-    for step in loop:
-        epoch, position = divmod(step, per_epoch)
-        batches = composition.epoch(epoch) if position == 0 or not batches else batches
-        if way_back is not None and position == 0:
-            way_back.keep()
-        chosen = batches[position].to(device)
+
+    def learn(step: int) -> None:
         rate = learning_rate(recipe, step, total) * (way_back.factor if way_back else 1.0)
-        values, share = learned(step, chosen, rate)
-        if way_back is not None and not way_back.taken and not finite(values):
-            print(f"training: a loss is not finite at step {step}; on from epoch {epoch}'s start at half the rate")
-            way_back.take()
-            rate *= way_back.factor
-            values, share = learned(step, chosen, rate)
-        loop.check(step, rate, epoch=epoch, **values)
+        chosen = rows(step)
+        on_device = chosen.to(device, non_blocking=True)
+        figures = take(step, chosen, images(step, on_device), labels[on_device], rate)
+        parts = {"micro_batches": float(through.parts)} if through.parts > 1 else {}
+        record.add(step, {"epoch": step // per_epoch, "learning_rate": rate, **parts}, figures)
         if average is not None:
             average.update(step)
-            for term in own_terms:
+            for term in take.own_terms:
                 term.settle(average.average.head)
-        row = {"epoch": epoch, "learning_rate": rate, **values, "accuracy": share}
+
+    def settle(last: int) -> None:
+        """Looks at the losses up to the step `last`, and goes the way back where one is not finite."""
+        wrong = record.read()
+        if wrong is not None and way_back is not None and not way_back.taken:
+            first, row = wrong
+            loop.say(f"a loss is not finite at step {first}; on from epoch {row['epoch']}'s start at half the rate")
+            way_back.take()
+            for step in range(first, last + 1):
+                learn(step)
+            wrong = record.read()
+        step, row = wrong or (last, record.rows[-1])
+        loop.check(step, row["learning_rate"], int(row["epoch"]), **losses(row))
+        loop.figures |= {"accuracy": row["accuracy"]}
+
+    for step in loop:
+        epoch, position = divmod(step, per_epoch)
+        if way_back is not None and position == 0:
+            way_back.keep()
+        learn(step)
+        loop.settled = record.due() or position == per_epoch - 1
+        if loop.settled:
+            settle(step)
         if position == per_epoch - 1:
-            row["val_accuracy"] = accuracy(found, validation)
-        loop.history.append(row)
+            row = record.epoch(accuracy(found, validation) if ranks.leads else math.nan)
+            loop.history.append(row)
+            told(loop.history)
+            loop.say(f"end of epoch {epoch}: " + ", ".join(f"{key} {row[key]:.4g}" for key in SHOWN))
     found.network.eval()
-    return found, terms.eval(), per_epoch_history(loop.history)
+    return found, terms.eval(), loop.history
 
 
-def per_epoch_history(steps: History) -> History:
-    """One row per epoch: means over its steps, the last learning rate, validation accuracy."""
-    rows: History = []
-    for epoch in dict.fromkeys(row["epoch"] for row in steps):
-        own = [row for row in steps if row["epoch"] == epoch]
-        averaged = [key for key in own[0] if key not in ("epoch", "learning_rate", "val_accuracy")]
-        means = {key: sum(row[key] for row in own) / len(own) for key in averaged}
-        last = {key: own[-1][key] for key in ("learning_rate", "val_accuracy")}
-        rows.append({"epoch": epoch, **means, **last})
-    return rows
-
-
-def check_inputs(
-    recipe: RecipeSettings,
-    real: ImageSet,
-    validation: ImageSet,
-    synthetic: ImageSet | None,
-    warm_start: Path | None,
-    teacher: Path | None,
-    outliers: OutlierSet | None,
-    exposed: np.ndarray | None = None,
-) -> None:
-    """Raises where the sets cannot be trained on together, or a model that the recipe names is not given."""
-    if recipe.batch_size > len(real):
-        raise SynthoodError(f"batch_size {recipe.batch_size} is larger than the {len(real)} training images")
-    for name, other in (("validation", validation), ("synthetic", synthetic)):
-        if other is None:
-            continue
-        if other.classes != real.classes:
-            raise SynthoodError(f"the {name} images have classes {other.classes}, the training images {real.classes}")
-        if other.images.shape[1:] != real.images.shape[1:]:
-            raise SynthoodError(
-                f"the {name} images are {other.images.shape[1:]}, the training images {real.images.shape[1:]}"
-            )
-    for what, named, given in (
-        ("a teacher", recipe.teacher, teacher),
-        ("a warm start", recipe.warm_start, warm_start),
-        ("outliers", recipe.outliers, outliers),
-        ("outlier images", recipe.exposure, exposed),
-    ):
-        if named is not None and given is None:
-            raise SynthoodError(f"the recipe names {what}, and none is given")
-    if recipe.rotation and real.images.shape[1] != real.images.shape[2]:
-        raise SynthoodError(
-            f"images of {real.images.shape[1]} x {real.images.shape[2]} pixels cannot be turned by 90 degrees; "
-            f"take `rotation` out of the recipe"
-        )
-    if recipe.real_per_batch < recipe.batch_size and synthetic is None:
-        raise SynthoodError(f"alpha {recipe.effective_alpha:.3g} asks for synthetic images, and none are given")
-
-
-def pooled(real: ImageSet, synthetic: ImageSet | None, device: torch.device) -> tuple[Tensor, Tensor]:
-    """All images uint8 and labels on the device, the real ones first."""
-    sets = [real] if synthetic is None else [real, synthetic]
-    images = torch.from_numpy(np.concatenate([s.images for s in sets])).to(device)
-    return images, torch.from_numpy(np.concatenate([s.labels for s in sets])).to(device)
+def features_of(
+    network: ImageNetwork, recipe: RecipeSettings, device: torch.device, ranks: Ranks
+) -> Callable[[Tensor], Tensor]:
+    """The network's features, compiled where that pays: on one GPU."""
+    if recipe.compile == "on" or (recipe.compile == "auto" and device.type == "cuda" and ranks.count == 1):
+        return torch.compile(network.features, dynamic=False)
+    return network.features
 
 
 def load_weights(classifier: Classifier, path: Path) -> None:
@@ -250,7 +194,7 @@ def load_weights(classifier: Classifier, path: Path) -> None:
     classifier.network.load_state_dict(other.network.state_dict())
 
 
-def accuracy(classifier: Classifier, images: ImageSet) -> float:
+def accuracy(classifier: Classifier, images: Labelled) -> float:
     """Share of images whose largest logit is their label's."""
     device = next(classifier.network.parameters()).device
     logits, _ = logits_and_features(classifier, images.images, device)

@@ -1,16 +1,22 @@
 """One pass of the network over a batch and what its terms want to see beside it."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
 
 from synthood.common.arithmetic import autocast
+from synthood.common.ranks import ALONE, Ranks, Whole
 from synthood.training.heads import Companions, Term
 from synthood.training.image_network import ImageNetwork
 from synthood.training.normalisation import training_logits
 from synthood.training.settings import RecipeSettings
+
+Features = Callable[[Tensor], Tensor]
 
 
 def companions(terms: nn.ModuleDict, inputs: Tensor, labels: Tensor, random: torch.Generator) -> dict[str, Companions]:
@@ -19,19 +25,74 @@ def companions(terms: nn.ModuleDict, inputs: Tensor, labels: Tensor, random: tor
     return {name: found for name, found in asked.items() if found is not None}
 
 
+@dataclass
+class Pass:
+    """How a batch goes through the network: in how many parts, one after the other, and on which of the processes."""
+
+    network: ImageNetwork
+    features: Features
+    dtype: torch.dtype
+    parts: int = 1
+    ranks: Ranks = ALONE
+    count: int = 0
+    """Images of the latest batch, those beside it included."""
+
+    def __call__(self, inputs: Tensor, is_real: Tensor, others: list[Tensor]) -> Tensor:
+        """Features [N,D] of the inputs [n,3,H,W], of which some are real, bool [n] on the CPU, and of others behind."""
+        joined = torch.cat([inputs, *others]) if others else inputs
+        self.count = len(joined)
+        if self.ranks.count == 1:
+            return self._in_parts(joined.contiguous(memory_format=torch.channels_last))
+        first, rows = len(inputs), [self.ranks.share(is_real)]
+        for each in others:
+            rows.append(self.ranks.dealt(torch.arange(first, first + len(each))))
+            first += len(each)
+        own = torch.cat(rows).to(joined.device, non_blocking=True)
+        part = self._in_parts(joined[own].contiguous(memory_format=torch.channels_last))
+        found: Tensor = Whole.apply(part.float(), own, len(joined), False)
+        return found
+
+    def _in_parts(self, inputs: Tensor) -> Tensor:
+        """In one go, or part by part: each is computed again when its gradient is asked for, so that no more than one
+        part's layers are in memory."""
+        if self.parts == 1:
+            return self.features(inputs)
+
+        def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+            return nullcontext(), still(self.network)
+
+        pieces = inputs.split(-(-len(inputs) // self.parts))
+        return torch.cat(
+            [checkpoint(self.network.features, piece, use_reentrant=False, context_fn=contexts) for piece in pieces]
+        )
+
+
+@contextmanager
+def still(network: nn.Module) -> Iterator[None]:
+    """Batch normalisation computes as in training and remembers nothing."""
+    modules = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    before = [(module.momentum, module.num_batches_tracked) for module in modules]
+    for module in modules:
+        module.momentum, module.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for module, (momentum, counter) in zip(modules, before, strict=True):
+            module.momentum, module.num_batches_tracked = momentum, counter
+
+
 def forward(
-    network: ImageNetwork,
+    through: Pass,
     inputs: Tensor,
+    is_real: Tensor,
     beside: Mapping[str, Companions],
     recipe: RecipeSettings,
-    dtype: torch.dtype,
     random: torch.Generator,
 ) -> tuple[Tensor, Tensor, dict[str, Companions]]:
     """Features [N,D] and logits [N,C] of the inputs, and the companions with theirs, in one pass."""
-    joined = torch.cat([inputs, *(each.inputs for each in beside.values())]) if beside else inputs
-    with autocast(dtype, inputs.device):
-        features = network.features(joined.contiguous(memory_format=torch.channels_last))
-        logits = training_logits(network.head, features, recipe.normalisation, recipe.dropout, random)
+    with autocast(through.dtype, inputs.device):
+        features = through(inputs, is_real, [each.inputs for each in beside.values()])
+        logits = training_logits(through.network.head, features, recipe.normalisation, recipe.dropout, random)
     if not beside:
         return features, logits, {}
     counts = [len(inputs), *(len(each.inputs) for each in beside.values())]

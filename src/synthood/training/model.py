@@ -16,6 +16,7 @@ from synthood.training.network_settings import AnyNetwork, network_described
 from synthood.training.networks import build
 
 EVALUATION_BATCH = 512
+MOST_PIXELS = 1 << 28
 
 
 @dataclass
@@ -69,10 +70,22 @@ class Classifier(ImageModel):
         return cls(settings, header["classes"], header["mean"], header["deviation"], network.eval())
 
 
-def channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel of images uint8 [N,H,W,3], in [0,1]."""
-    pixels = images.reshape(-1, 3).astype(np.float64) / 255
-    return [round(float(v), 6) for v in pixels.mean(0)], [round(max(float(v), 1e-3), 6) for v in pixels.std(0)]
+def channel_statistics(images: np.ndarray | EncodedImages) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel of images uint8 [N,H,W,3], in [0,1].
+
+    Where they have more than 2^28 pixels, of images of so many in all, at equal distances.
+    """
+    count = min(len(images), max(1, MOST_PIXELS // (images.shape[1] * images.shape[2])))
+    rows = np.linspace(0, len(images) - 1, count).round().astype(np.int64)
+    sums, squares, pixels = np.zeros(3, np.int64), np.zeros(3, np.int64), 0
+    for first in range(0, count, EVALUATION_BATCH):
+        some = images[rows[first : first + EVALUATION_BATCH]].reshape(-1, 3)
+        sums += some.sum(0, dtype=np.int64)
+        squares += np.square(some, dtype=np.uint16).sum(0, dtype=np.int64)
+        pixels += len(some)
+    mean = sums / pixels / 255
+    variance = np.maximum(squares / pixels - (sums / pixels) ** 2, 0) / 255**2
+    return [round(float(v), 6) for v in mean], [round(max(float(v), 1e-3), 6) for v in np.sqrt(variance)]
 
 
 def inputs_of(

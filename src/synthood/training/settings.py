@@ -114,6 +114,9 @@ class RecipeSettings(Settings):
     ] = "stop"
     head_learning_rate: Annotated[Positive, Field(description="of what learns beside the network, by Adam")] = 1e-3
     precision: Annotated[Precision | None, Field(description="instead of the top level's")] = None
+    compile: Annotated[
+        Literal["auto", "on", "off"], Field(description="the network by torch.compile; auto: on a GPU")
+    ] = "auto"
 
     @model_validator(mode="after")
     def _both_kinds_of_images(self) -> "RecipeSettings":

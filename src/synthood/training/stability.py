@@ -70,11 +70,6 @@ class WayBack:
         self.kept, self.taken = state["kept"], state["taken"]
 
 
-def finite(values: Mapping[str, float]) -> bool:
-    """Whether no loss is infinite or not a number."""
-    return all(abs(value) < float("inf") for value in values.values())
-
-
 def optimizer_of(
     network: ImageNetwork, kind: str, rate: float, momentum: float, weight_decay: float, last_layer: float | None = None
 ) -> torch.optim.Optimizer:

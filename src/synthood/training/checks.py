@@ -1,0 +1,68 @@
+"""Whether sets of images, models and a recipe go together."""
+
+from pathlib import Path
+
+import numpy as np
+
+from synthood.common.ranks import ALONE, Ranks
+from synthood.errors import SynthoodError
+from synthood.training.feed import JoinedSet, Labelled
+from synthood.training.outlier_set import OutlierSet
+from synthood.training.settings import RecipeSettings
+
+SHOWN = 5
+
+
+def check_inputs(
+    recipe: RecipeSettings,
+    real: Labelled,
+    validation: Labelled,
+    synthetic: Labelled | JoinedSet | None,
+    warm_start: Path | None,
+    teacher: Path | None,
+    outliers: OutlierSet | None,
+    exposed: np.ndarray | None = None,
+    ranks: Ranks = ALONE,
+) -> None:
+    """Raises where the sets cannot be trained on together, or a model that the recipe names is not given."""
+    if recipe.batch_size > len(real):
+        raise SynthoodError(f"batch_size {recipe.batch_size} is larger than the {len(real)} training images")
+    others: dict[str, Labelled | JoinedSet | None] = {"validation": validation, "synthetic": synthetic}
+    for name, other in others.items():
+        if other is None:
+            continue
+        if other.classes != real.classes:
+            raise SynthoodError(f"the {name} images have classes {other.classes}, the training images {real.classes}")
+        if other.images.shape[1:] != real.images.shape[1:]:
+            raise SynthoodError(
+                f"the {name} images are {other.images.shape[1:]}, the training images {real.images.shape[1:]}"
+            )
+    for what, named, given in (
+        ("a teacher", recipe.teacher, teacher),
+        ("a warm start", recipe.warm_start, warm_start),
+        ("outliers", recipe.outliers, outliers),
+        ("outlier images", recipe.exposure, exposed),
+    ):
+        if named is not None and given is None:
+            raise SynthoodError(f"the recipe names {what}, and none is given")
+    if recipe.rotation and real.images.shape[1] != real.images.shape[2]:
+        raise SynthoodError(
+            f"images of {real.images.shape[1]} x {real.images.shape[2]} pixels cannot be turned by 90 degrees; "
+            f"take `rotation` out of the recipe"
+        )
+    if recipe.real_per_batch < recipe.batch_size and synthetic is None:
+        raise SynthoodError(f"alpha {recipe.effective_alpha:.3g} asks for synthetic images, and none are given")
+    if recipe.real_per_batch < recipe.batch_size and synthetic is not None:
+        missing = sorted(set(real.labels.tolist()) - set(synthetic.labels.tolist()))
+        if missing:
+            names = ", ".join(real.classes[label] for label in missing[:SHOWN])
+            raise SynthoodError(
+                f"the synthetic images have none of {len(missing)} of the {len(real.classes)} classes ({names}"
+                f"{', ...' if len(missing) > SHOWN else ''}); make more of them, or take classes away"
+            )
+    last = recipe.batch_size if recipe.real_per_batch < recipe.batch_size else len(real) % recipe.batch_size
+    smallest = min(last or recipe.batch_size, recipe.batch_size)
+    if smallest < ranks.count:
+        raise SynthoodError(
+            f"a batch of {smallest} images cannot be shared by {ranks.count} devices; take another batch_size, or fewer"
+        )

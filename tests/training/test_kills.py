@@ -1,0 +1,101 @@
+"""Killed at any moment, the same command goes on, to the bytes of a job that nobody disturbed."""
+
+import random
+import shutil
+import time
+from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from processes import PATIENCE, started
+from synthood.common.images import write_images
+
+NAMES = ["model.safetensors", "history.csv", "heads.safetensors"]
+KILLS = 20
+
+
+@pytest.fixture
+def line(make_images: Any, make_settings: Any, tmp_path: Path) -> Callable[..., list[str]]:
+    """The command of a job of forty steps that saves after each of them, in a folder."""
+    for name, count in (("train", 20), ("val", 9)):
+        write_images(tmp_path / name, make_images(count, count))
+
+    def command(folder: Path, **changes: Any) -> list[str]:
+        settings = make_settings(**({"epochs": 14, "weight_average": 0.9, "dropout": 0.2} | changes)).canonical()
+        inputs = ["--train", str(tmp_path / "train"), "--val", str(tmp_path / "val")]
+        outputs = ["--output", *(str(folder / name) for name in NAMES), "--resume", str(folder / "state")]
+        return ["--settings", settings, "--seed", "0", "--save-seconds", "0", *inputs, *outputs]
+
+    return command
+
+
+def finish(command: list[str], log: Path) -> None:
+    process = started(command, log)
+    process.join(PATIENCE)
+    assert process.exitcode == 0, log.read_text()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+def saved_at(state: Path) -> int:
+    """When a state was written; 0 where there is none."""
+    try:
+        return state.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def until_saved(process: ForkServerProcess, state: Path, before: int) -> None:
+    """Waits for another state than that of before, or for the end."""
+    until(lambda: not process.is_alive() or saved_at(state) not in (0, before))
+
+
+def results(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in NAMES]
+
+
+def test_kills_at_random_moments_leave_the_bytes(line: Callable[..., list[str]], tmp_path: Path) -> None:
+    """Every second kill comes shortly after a new state, the others at any time from the start on."""
+    finish(line(tmp_path / "whole"), tmp_path / "whole.log")
+    expected = results(tmp_path / "whole")
+    moments, place = random.Random(0), tmp_path / "killed"
+    state, log = place / "state" / "training.pt", tmp_path / "killed.log"
+    for kill in range(KILLS):
+        before = saved_at(state)
+        process = started(line(place), log)
+        if kill % 2:
+            until_saved(process, state, before)
+            time.sleep(moments.uniform(0, 0.02))
+        else:
+            time.sleep(moments.uniform(0, 0.3))
+        process.kill()
+        process.join()
+        if process.exitcode == 0:
+            assert results(place) == expected
+            shutil.rmtree(place)
+    finish(line(place), log)
+    assert results(place) == expected
+    assert not (place / "state").exists()
+    assert log.read_text().count("resumed at step") >= 5
+
+
+def test_sigterm_saves_and_other_settings_start_over(line: Callable[..., list[str]], tmp_path: Path) -> None:
+    place, log = tmp_path / "ended", tmp_path / "ended.log"
+    process = started(line(place), log)
+    until((place / "state" / "training.pt").exists)
+    process.terminate()
+    process.join(PATIENCE)
+    assert process.exitcode == 143
+    assert "training: stopped by SIGTERM, saved at step" in log.read_text()
+    finish(line(place, dropout=0.0), log)
+    assert "training.pt: resume state of other settings, inputs or code; starting over" in log.read_text()
+    finish(line(tmp_path / "fresh", dropout=0.0), tmp_path / "fresh.log")
+    assert results(place) == results(tmp_path / "fresh")
