@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from synthood.training.heads import learned
+from synthood.training.heads import Seen, initialised, learned
 from synthood.training.method_settings import VirtualOutliers
 from synthood.training.networks import build
 from synthood.training.settings import Network
@@ -125,3 +125,11 @@ def test_released_trains_the_logistic_layer_alone() -> None:
     assert all(p.grad is None for p in network.parameters())
     assert term.log_weights.grad is None
     assert term.logistic.weight.grad is not None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_log_odds_rise_with_the_energy_from_the_start(seed: int) -> None:
+    term = initialised(VirtualOutlierSynthesis(VirtualOutliers(), 5, 3), seed, "vos")
+    logits = torch.tensor([[0.0, 0, 0], [9, 0, 0]])
+    low, high = term.output(Seen(torch.zeros(2, 3, 8, 8), torch.zeros(2, 5), logits, lambda inputs: inputs)).tolist()
+    assert high - low == pytest.approx(math.log(math.exp(9) + 2) - math.log(3), rel=1e-5)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from synthood.errors import SynthoodError
 from synthood.training.exposure_settings import OutlierTerms
-from synthood.training.heads import Batch, LatentAdapter, Term
+from synthood.training.heads import Batch, EnergyLogOdds, LatentAdapter, Term
 from synthood.training.losses import cosine_distance
 from synthood.training.mutual_information import ConditionalGaussian, club, cosines, infonce
 from synthood.training.outlier_set import OutlierSet, Space
@@ -93,7 +93,7 @@ class LatentContrast(Contrast):
         self.register_buffer("prototypes", torch.zeros(classes, features))
         if settings.energy_weight:
             self.log_weights = nn.Parameter(torch.zeros(classes))
-            self.logistic = nn.Linear(1, 1)
+            self.logistic = EnergyLogOdds()
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         real = batch.rows < len(self.get_buffer("id"))

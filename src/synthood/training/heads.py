@@ -104,6 +104,20 @@ def learned(terms: nn.ModuleDict) -> dict[str, Tensor]:
     return {f"{n}.{key}": v for n, t in parts for key, v in t.state_dict().items() if key not in t.passing}
 
 
+class EnergyLogOdds(nn.Linear):
+    """Log odds [N,1] that a sample of energy [N,1] is ID; they rise with it at first.
+
+    From a random sign a short training goes on in its direction, and half of the seeds would rank OOD above ID.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1, 1)
+
+    def reset_parameters(self) -> None:
+        nn.init.ones_(self.weight)
+        nn.init.zeros_(self.bias)
+
+
 class LatentAdapter(nn.Sequential):
     """Latents float32 [N,c,h,w] to the student's feature space [N,D]."""
 

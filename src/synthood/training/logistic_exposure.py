@@ -2,11 +2,11 @@
 
 import numpy as np
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from synthood.training.exposure import NO_IMAGES, OutlierImages, Prepared, as_they_are
 from synthood.training.exposure_settings import LogisticExposure
-from synthood.training.heads import Batch
+from synthood.training.heads import Batch, EnergyLogOdds
 from synthood.training.losses import mean
 
 
@@ -21,7 +21,7 @@ class LogisticEnergies(OutlierImages):
     ) -> None:
         super().__init__(images, prepared, settings.per_image)
         self.settings = settings
-        self.logistic = nn.Linear(1, 1)
+        self.logistic = EnergyLogOdds()
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         scale, offset = self.logistic.weight[0, 0], self.logistic.bias[0]

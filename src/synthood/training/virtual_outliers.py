@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthood.training.heads import Batch, Seen, Term
+from synthood.training.heads import Batch, EnergyLogOdds, Seen, Term
 from synthood.training.method_settings import VirtualOutliers
 from synthood.training.pixel_augmentation import numpy_generator
 
@@ -24,7 +24,7 @@ class VirtualOutlierSynthesis(Term):
         super().__init__()
         self.settings = settings
         self.log_weights = nn.Parameter(torch.zeros(classes))
-        self.logistic = nn.Linear(1, 1)
+        self.logistic = EnergyLogOdds()
         self.register_buffer("queue", torch.zeros(classes, settings.queue, features))
         self.register_buffer("seen", torch.zeros(classes, dtype=torch.long))
 
