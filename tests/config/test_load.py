@@ -315,9 +315,21 @@ def test_exposure_names_a_section_of_outliers_whose_gate_comes_first(edited, dem
     exposed = {"like": "ce", "exposure": {"kind": "uniform", "from": "oal-relased"}}
     raw = edited({"outliers": demo["outliers"], "recipes/exposed": exposed})
     (line,) = lines_of(raw)
-    assert line.startswith("recipes.exposed.exposure.from: no section of outliers is named 'oal-relased'")
+    assert line.startswith("recipes.exposed.exposure.from: no section of outliers or extra set is named 'oal-relased'")
     raw["recipes"]["exposed"]["exposure"]["from"] = "oal"
     assert trained_before(load(raw), "exposed") == [("exposure.from", "ce")]
+
+
+def test_every_dataset_of_a_table_has_the_set_that_a_recipe_is_exposed_to(edited, demo):
+    exposed = {"like": "ce", "exposure": {"kind": "uniform", "from": "digits-6-7"}}
+    bare = {key: value for key, value in demo["datasets"]["digits"].items() if key != "extra"}
+    tables = demo["tables"] | {
+        "t": demo["tables"]["demo-sio"] | {"datasets": ["digits", "bare"], "recipes": ["ce", "exposed"]}
+    }
+    raw = edited({"datasets/bare": bare, "recipes/exposed": exposed, "tables": tables})
+    assert "tables.t.datasets: 'bare' has no extra set 'digits-6-7', which 'exposed' is shown" in "\n".join(
+        lines_of(raw)
+    )
 
 
 def test_recipes_cannot_contrast_outliers_without_the_section_that_makes_them(edited):

@@ -10,9 +10,12 @@ from synthood.config.benchmarks import benchmark_names
 from synthood.config.load import load
 from synthood.data.fetch import registry
 from synthood.data.settings import FileSource, HeldOutClasses, Noise, PhotoPatches, ShuffledQuadrants, Textures
+from synthood.reporting.published import figures
+from synthood.reporting.settings import Published
 
 TEXT = (PROJECT / "docs" / "data.md").read_text()
-EXAMPLES = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)]
+BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)]
+EXAMPLES = [block for block in BLOCKS if "datasets" in block]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: next(iter(example["datasets"])))
@@ -23,6 +26,11 @@ def test_every_example_loads(demo, example):
     demo["recipes"] = {"ce": demo["recipes"]["ce"]}
     demo |= example | {"build": ["t"], "tables": {"t": table | {"datasets": list(example["datasets"])}}}
     assert set(load(demo).datasets) == set(example["datasets"])
+
+
+def test_the_published_figures_of_the_example_are_there():
+    (example,) = [Published.model_validate(block["published"]) for block in BLOCKS if "published" in block]
+    assert {figure.set for figure in figures(example, ["cifar10"])} == {"near", "far", "test"}
 
 
 def test_every_kind_and_benchmark_is_named():

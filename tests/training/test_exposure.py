@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from synthood.common.images import ImageSet, write_images
 from synthood.common.tensors import write_tensors
 from synthood.errors import SynthoodError
 from synthood.training.exposure import OutlierExposure, bounded_energy, exposed_images, uniformity
@@ -76,7 +77,17 @@ def test_the_loss_reaches_the_network(settings: UniformExposure | EnergyExposure
 
 
 def test_only_kept_images_of_the_right_shape_are_exposed(tmp_path: Path) -> None:
-    write_tensors(tmp_path / "gate", {"images": levels(5), "kept": np.array([1, 4])}, {})
-    assert exposed_images(tmp_path / "gate", (8, 8, 3))[:, 0, 0, 0].tolist() == [1, 4]
-    with pytest.raises(SynthoodError, match=r"gate: outliers are \(8, 8, 3\), the training images \(16, 16, 3\)"):
-        exposed_images(tmp_path / "gate", (16, 16, 3))
+    write_tensors(tmp_path / "gate.safetensors", {"images": levels(5), "kept": np.array([1, 4])}, {})
+    assert exposed_images(tmp_path / "gate.safetensors", (8, 8, 3))[:, 0, 0, 0].tolist() == [1, 4]
+    with pytest.raises(
+        SynthoodError, match=r"gate\.safetensors: outliers are \(8, 8, 3\), the training images \(16, 16, 3\)"
+    ):
+        exposed_images(tmp_path / "gate.safetensors", (16, 16, 3))
+
+
+def test_an_image_set_is_shown_whole(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
+    write_images(tmp_path / "tin.safetensors", ImageSet.out_of_distribution(images))
+    assert np.array_equal(exposed_images(tmp_path / "tin.safetensors", (8, 8, 3)), images)
+    with pytest.raises(SynthoodError, match=r"tin\.safetensors: outliers are \(8, 8, 3\), the training images"):
+        exposed_images(tmp_path / "tin.safetensors", (16, 16, 3))

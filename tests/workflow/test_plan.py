@@ -283,6 +283,14 @@ def test_pictures_of_outliers_are_their_gallery_and_the_curve_where_one_is_asked
     assert Plan(load(raw)).outlier_pictures([]) == []
 
 
+def test_recipes_can_be_exposed_to_a_set_of_images(raw):
+    raw["recipes"]["exposed"] = {"like": "ce", "exposure": {"kind": "uniform", "from": "digits-6-7"}}
+    raw["tables"][TABLE]["recipes"].append("exposed")
+    plan = Plan(load(raw))
+    assert plan.exposure(wild(recipe="exposed")) == ["results/digits/images/digits-6-7.safetensors"]
+    assert plan.table_outliers(TABLE) == []
+
+
 def test_without_a_judge_there_are_no_pictures_of_outliers(raw):
     del raw["assess"]
     gated = "results/digits/outliers/oal/gate.safetensors"

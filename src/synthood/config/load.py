@@ -113,7 +113,8 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
                 )
         if recipe.exposure:
             named = recipe.exposure.from_
-            yield from unknown(f"recipes.{name}.exposure.from", named, config.outliers, "section of outliers")
+            known = [*config.outliers, *(extra for dataset in config.datasets.values() for extra in dataset.extra)]
+            yield from unknown(f"recipes.{name}.exposure.from", named, known, "section of outliers or extra set")
         for key, other in trained_before(config, name):
             yield from unknown(f"recipes.{name}.{key}", other, config.recipes, "recipe")
     for name in config.recipes:
@@ -126,6 +127,7 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
         ):
             for index, item in enumerate(getattr(table, key)):
                 yield from unknown(f"tables.{name}.{key}.{index}", item, known, what)
+        yield from missing_exposures(config, name)
         if table.published:
             yield from wrong_published(f"tables.{name}.published", table.published, table)
         for index, on in enumerate(table.datasets if table.full_spectrum else []):
@@ -170,6 +172,17 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
         for name, table in config.tables.items():
             if config.assess.judge_seed in table.seeds and config.assess.judge in table.recipes:
                 yield MistakeError("assess.judge_seed", f"{config.assess.judge_seed} is also a seed of table {name!r}")
+
+
+def missing_exposures(config: Config, table: str) -> Iterable[MistakeError]:
+    """Sets of outlier images that a table's recipes are shown and one of its datasets does not have."""
+    for on in filter(config.datasets.__contains__, config.tables[table].datasets):
+        known = [*config.outliers, *config.datasets[on].extra]
+        for name in filter(config.recipes.__contains__, config.tables[table].recipes):
+            shown = config.recipes[name].exposure
+            if shown and shown.from_ not in known:
+                what = f"{on!r} has no extra set {shown.from_!r}, which {name!r} is shown"
+                yield MistakeError(f"tables.{table}.datasets", what)
 
 
 def wrong_published(path: str, published: Published, table: TableSettings) -> Iterable[MistakeError]:

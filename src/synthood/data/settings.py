@@ -160,7 +160,9 @@ class DatasetSettings(Settings):
     """An ID benchmark: ID images, near and far OOD test sets, and one OOD validation set apart from them."""
 
     id: Annotated[IdSource, Field(description="the images the classifier is taught")]
-    extra: Annotated[OodSets, Field(description="sets that only generators may learn from; never tested on")] = {}
+    extra: Annotated[
+        OodSets, Field(description="sets that only generators and `exposure` may learn from; never tested on")
+    ] = {}
     near: Annotated[OodSets, Field(min_length=1)]
     far: Annotated[OodSets, Field(min_length=1)]
     shifted: Annotated[OodSets, Field(description="ID classes in other circumstances, for the full spectrum")] = {}

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from synthood.common.images import read_images
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
 from synthood.training.exposure_settings import EnergyExposure, UniformExposure
@@ -79,10 +80,16 @@ def bounded_energy(
     return mean(above**2, weights) + (below**2).mean()
 
 
-def exposed_images(gate: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """The images uint8 [M,H,W,3] that the gate kept; raises SynthoodError unless they are of `shape` [H,W,3]."""
-    arrays, _ = read_tensors(gate, "images", "kept")
-    images = arrays["images"][arrays["kept"]]
+def exposed_images(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """The images uint8 [M,H,W,3] that a gate kept, or all of an image set.
+
+    Raises SynthoodError unless they are of `shape` [H,W,3].
+    """
+    if path.stem == "gate":
+        arrays, _ = read_tensors(path, "images", "kept")
+        images = arrays["images"][arrays["kept"]]
+    else:
+        images = read_images(path).images
     if images.shape[1:] != shape:
-        raise SynthoodError(f"{gate}: outliers are {images.shape[1:]}, the training images {shape}")
+        raise SynthoodError(f"{path}: outliers are {images.shape[1:]}, the training images {shape}")
     return np.ascontiguousarray(images)

@@ -7,7 +7,10 @@ from pydantic import Field, model_validator
 from synthood.common.settings import Fraction, Name, Positive, Settings
 from synthood.training.method_settings import Weight
 
-OutlierSection = Annotated[Name, Field(alias="from", description="a section of `outliers`, of which the gate's images")]
+OutlierSection = Annotated[
+    Name,
+    Field(alias="from", description="a section of `outliers`, of which the gate's images, or an `extra` set of images"),
+]
 PerImage = Annotated[Positive, Field(description="outliers per ID image of a batch")]
 
 

@@ -104,7 +104,9 @@ def main(command_line: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--outliers", type=Path, nargs="*", default=[], help="what embed, boundary, latents and gate wrote"
     )
-    parser.add_argument("--exposure", type=Path, nargs="*", default=[], help="what gate wrote, for its images")
+    parser.add_argument(
+        "--exposure", type=Path, nargs="*", default=[], help="what gate wrote, or a set of outlier images"
+    )
     parser.add_argument("--raw", nargs="?", const="", default="", help="state of the folder of pictures as planned")
     parser.add_argument("--memory", type=int, default=0, help="MiB of the job; images take half of it, or are streamed")
     stage.run(parser, work, given)

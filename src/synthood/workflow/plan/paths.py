@@ -57,7 +57,8 @@ class Paths:
     def outliers_behind(self, table: str) -> list[str]:
         """Sections of outliers that a table's recipes learn from, in their order."""
         recipes = [self.config.recipes[name] for name in self.config.tables[table].recipes]
-        return list(dict.fromkeys(t.from_ for recipe in recipes for t in (recipe.outliers, recipe.exposure) if t))
+        named = dict.fromkeys(t.from_ for recipe in recipes for t in (recipe.outliers, recipe.exposure) if t)
+        return [name for name in named if name in self.config.outliers]
 
     def recipes(self, kind: Literal["train", "checkpoint"]) -> list[str]:
         """Recipes that are trained, or those that are checkpoints."""

@@ -35,9 +35,13 @@ class TrainingPlan(Paths):
         return self.outlier_files(wildcards.dataset, terms.from_) if terms else []
 
     def exposure(self, wildcards: Wildcards) -> list[str]:
-        """The gate whose images a recipe shows to its network."""
+        """The gate whose images a recipe shows to its network, or the extra set of images."""
         exposure = self.config.recipes[wildcards.recipe].exposure
-        return self.outlier_files(wildcards.dataset, exposure.from_)[-1:] if exposure else []
+        if exposure is None:
+            return []
+        if exposure.from_ in self.config.outliers:
+            return self.outlier_files(wildcards.dataset, exposure.from_)[-1:]
+        return [self.images(wildcards.dataset, exposure.from_)]
 
     def train_settings(self, wildcards: Wildcards) -> TrainSettings:
         """The resolved recipe."""
