@@ -113,8 +113,8 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
                 )
         if recipe.exposure:
             named = recipe.exposure.from_
-            known = [*config.outliers, *(extra for dataset in config.datasets.values() for extra in dataset.extra)]
-            yield from unknown(f"recipes.{name}.exposure.from", named, known, "section of outliers or extra set")
+            sets = [*config.outliers, *(extra for dataset in config.datasets.values() for extra in dataset.extra)]
+            yield from unknown(f"recipes.{name}.exposure.from", named, sets, "section of outliers or extra set")
         for key, other in trained_before(config, name):
             yield from unknown(f"recipes.{name}.{key}", other, config.recipes, "recipe")
     for name in config.recipes:
