@@ -55,6 +55,7 @@ def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
+        dist.barrier()  # none leaves, or clears what another still has to read
     finally:
         dist.destroy_process_group()
 
