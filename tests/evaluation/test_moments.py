@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthood.evaluation import moments
-from synthood.evaluation.moments import Moments, add_products, mirrored, pieces, pseudo_whitening
+from synthood.evaluation.moments import Moments, add_products, by_pieces, mirrored, pieces, pseudo_whitening
 
 
 def drawn(count: int, width: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,6 +40,15 @@ def test_pieces_change_rounding_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moments, "ROWS", 7)
     assert len(list(pieces(features))) == 8
     torch.testing.assert_close(Moments(features, labels).total, whole, rtol=1e-12, atol=1e-12)
+
+
+def test_results_by_pieces_stand_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moments, "ROWS", 3)
+    values = torch.arange(14.0).view(7, 2)
+    assert torch.equal(
+        by_pieces(lambda place, rows: rows.sum(1) + place.start, values), torch.tensor([1.0, 5, 9, 16, 20, 24, 31])
+    )
+    assert torch.equal(by_pieces(lambda _, rows: rows.double() * 2, values), values.double() * 2)
 
 
 @pytest.mark.parametrize("width", [1, 7, 8, 21])

@@ -19,7 +19,7 @@ OUTPUT = "output."
 """Before the names of trained heads' outputs in a part's file."""
 BANK_ROWS = 1 << 14
 """Of the bank that are compared at once."""
-KEPT = 1 << 30
+KEPT = 1 << 28
 """Bytes up to which a bank's directions are kept in memory."""
 TOLERANCE = 0.02
 """Of the largest logit: how far a head may be from the logits, for features or logits kept in half precision."""

@@ -1,6 +1,6 @@
 """Means and covariances of a bank of features, in pieces, so that a memory-mapped bank is never copied."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import torch
@@ -79,6 +79,21 @@ def pieces(values: Tensor, rows: int | None = None) -> Iterator[tuple[slice, Ten
     for start in range(0, len(values), step):
         place = slice(start, min(start + step, len(values)))
         yield place, values[place]
+
+
+def by_pieces(of: Callable[[slice, Tensor], Tensor], values: Tensor) -> Tensor:
+    """What `of` gives for each piece, one after the other in one tensor made beforehand.
+
+    Small results between large temporaries would keep the allocator from using their memory again.
+    """
+    found: Tensor | None = None
+    for place, rows in pieces(values):
+        part = of(place, rows)
+        if found is None:
+            found = part.new_empty((len(values), *part.shape[1:]))
+        found[place] = part
+    assert found is not None, "features are never empty"
+    return found
 
 
 def add_products(sums: Tensor, rows: Tensor) -> None:

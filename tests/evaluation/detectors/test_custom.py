@@ -87,7 +87,7 @@ def test_a_missing_file_is_named(tmp_path: Path, reference: Reference) -> None:
 
 def planned(demo: dict[str, Any], file: Path) -> str:
     demo["detectors"]["mine"] = {"kind": "custom", "file": str(file), "values": {"power": [1, 2.5]}}
-    return Plan(load(demo)).score_settings(SimpleNamespace(dataset="digits")).canonical()
+    return Plan(load(demo)).score_settings(SimpleNamespace(dataset="digits", recipe="ce")).canonical()
 
 
 def test_an_edit_of_the_file_changes_the_jobs_settings_and_a_comment_does_not(
@@ -111,5 +111,5 @@ def test_a_file_that_cannot_be_read_stops_before_any_job(demo: dict[str, Any], t
 
 
 def test_without_own_detectors_the_settings_are_as_before(demo: dict[str, Any]) -> None:
-    text = Plan(load(demo)).score_settings(SimpleNamespace(dataset="digits")).canonical()
+    text = Plan(load(demo)).score_settings(SimpleNamespace(dataset="digits", recipe="ce")).canonical()
     assert '"code"' not in text

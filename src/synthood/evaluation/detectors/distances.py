@@ -8,7 +8,7 @@ from torch import Tensor
 
 from synthood.evaluation.detectors.base import Score, at_most
 from synthood.evaluation.features import Features, Reference
-from synthood.evaluation.moments import Moments, pieces, pseudo_whitening
+from synthood.evaluation.moments import Moments, by_pieces, pseudo_whitening
 
 COMPONENTS = 50
 EVEN = 1e4
@@ -79,7 +79,7 @@ def gmm(reference: Reference, dimension: int | None = None, ridge: float = 1e-3)
     kept = dimension or min(COMPONENTS, width)
     axes = vectors[:, width - kept :]
     project = Whitened(moments.mean, axes)
-    components = torch.cat([project(rows) for _, rows in pieces(reference.train.features)])
+    components = by_pieces(lambda _, rows: project(rows), reference.train.features)
     floor = ridge * max(float(variances[width - kept :].mean()), torch.finfo(torch.float32).tiny)
     order = moments.position.argsort(stable=True)
     densities = [

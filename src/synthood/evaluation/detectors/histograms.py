@@ -71,8 +71,9 @@ def nac(reference: Reference, bins: int = 50, steepness: float = 100.0, enough: 
         states = (steepness * x.features * gradient).sigmoid()
         return (states * bins).long().clamp(max=bins - 1) + offsets
 
-    pieces = (cells(rows).flatten() for rows in parts(reference.train))
-    counts = torch.stack([torch.bincount(piece, minlength=width * bins) for piece in pieces]).sum(0)
+    counts = offsets.new_zeros(width * bins)
+    for rows in parts(reference.train):
+        counts += torch.bincount(cells(rows).flatten(), minlength=width * bins)
     coverage = (counts / enough).clamp(max=1.0)
     return lambda x: coverage[cells(x)].mean(1)
 

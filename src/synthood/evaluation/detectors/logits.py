@@ -7,7 +7,7 @@ from torch import Tensor
 
 from synthood.evaluation.detectors.base import TINY, Score, at_most, class_means
 from synthood.evaluation.features import Reference
-from synthood.evaluation.moments import pieces
+from synthood.evaluation.moments import by_pieces
 
 STEPS = 60
 """Halvings of a bracket that double precision can tell apart."""
@@ -113,7 +113,7 @@ def openmax(reference: Reference, alpha: int = 3, tail: int = 20) -> Score:
     train = reference.train
     predictions = train.logits.argmax(1)
     means = class_means(train.logits, train.labels, predictions, classes).float()
-    own = torch.cat([(rows - means[train.labels[place]]).norm(dim=1) for place, rows in pieces(train.logits)])
+    own = by_pieces(lambda place, rows: (rows - means[train.labels[place]]).norm(dim=1), train.logits)
     right = train.labels == predictions
     fitted = []
     for label in range(classes):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from synthood.evaluation.detectors.base import Score, at_most
 from synthood.evaluation.features import Bank, Features, Reference, parts
-from synthood.evaluation.moments import ROWS, pieces
+from synthood.evaluation.moments import ROWS, by_pieces, pieces
 
 CHUNK = 1 << 24
 """Similarities that are held at once."""
@@ -99,7 +99,7 @@ def nnguide(reference: Reference, k: int = 10, share: float = 1.0) -> Score:
     """
     chosen = Chosen(len(reference.bank), share)
     at_most("nnguide: k", k, len(chosen), "the bank's number of training features")
-    energies = torch.cat([rows.logsumexp(1) for _, rows in pieces(reference.train.logits)])
+    energies = by_pieces(lambda _, rows: rows.logsumexp(1), reference.train.logits)
 
     def gather(found: Tensor | None, cosines: Tensor, x: Features, place: slice) -> Tensor:
         own, index = chosen.of(cosines, place)
