@@ -87,7 +87,7 @@ def test_sets_that_do_not_tell_their_classes_are_refused(tmp_path):
 
 def test_shifted_sets_are_scored_and_tables_of_the_full_spectrum_count_them_as_id(demo, pictures, tmp_path):
     made = plan(demo, dataset(tmp_path, "folders"), full_spectrum=True)
-    wildcards = type("Wildcards", (), {"dataset": "own", "table": "t"})
+    wildcards = type("Wildcards", (), {"dataset": "own", "table": "t", "recipe": "ce"})
     assert "results/own/images/dusk.safetensors" in made.evaluated(wildcards)
     assert made.score_settings(wildcards).shifted == ["dusk"]
     assert made.tabulate_settings(wildcards).shifted == made.plot_settings(wildcards).shifted == {"own": ["dusk"]}
@@ -95,7 +95,7 @@ def test_shifted_sets_are_scored_and_tables_of_the_full_spectrum_count_them_as_i
 
 def test_a_table_without_the_full_spectrum_does_not_depend_on_shifted_sets(demo, pictures, tmp_path):
     made = plan(demo, dataset(tmp_path, "folders"))
-    wildcards = type("Wildcards", (), {"dataset": "own", "table": "t"})
+    wildcards = type("Wildcards", (), {"dataset": "own", "table": "t", "recipe": "ce"})
     assert made.tabulate_settings(wildcards).shifted == made.plot_settings(wildcards).shifted == {}
 
 

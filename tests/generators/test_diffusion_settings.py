@@ -81,9 +81,9 @@ def test_a_changed_checkpoint_is_set_up_again(tmp_path: Path) -> None:
     weights = tmp_path / "unet" / "model.safetensors"
     weights.write_bytes(b"1")
     plan = plan_of(pretrained={"from": str(tmp_path)})
-    before = plan.pretrained_state(wild)
-    assert before == plan.pretrained_state(wild) != ""
+    before = plan.generator_state(wild)
+    assert before == plan.generator_state(wild) != ""
     weights.write_bytes(b"22")
-    assert plan.pretrained_state(wild) != before
-    assert plan_of(pretrained={"from": "owner/name", "revision": "1"}).pretrained_state(wild) == ""
-    assert plan_of(fit=FIT).pretrained_state(wild) == ""
+    assert plan.generator_state(wild) != before
+    assert plan_of(pretrained={"from": "owner/name", "revision": "1"}).generator_state(wild) == ""
+    assert plan_of(fit=FIT).generator_state(wild) == ""
