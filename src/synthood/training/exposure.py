@@ -85,11 +85,8 @@ def exposed_images(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
     Raises SynthoodError unless they are of `shape` [H,W,3].
     """
-    if path.stem == "gate":
-        arrays, _ = read_tensors(path, "images", "kept")
-        images = arrays["images"][arrays["kept"]]
-    else:
-        images = read_images(path).images
+    arrays, _ = read_tensors(path)
+    images = arrays["images"][arrays["kept"]] if "kept" in arrays else read_images(path).images
     if images.shape[1:] != shape:
         raise SynthoodError(f"{path}: outliers are {images.shape[1:]}, the training images {shape}")
     return np.ascontiguousarray(images)
