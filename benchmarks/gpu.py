@@ -52,7 +52,7 @@ def measured(device: torch.device, sizes: Sizes, data: Path | None, minutes: flo
                 yield from section(Run(device, sizes, time.monotonic() + allotted, data))
         except OutOfTimeError:
             yield Row(name, f"stopped after {allotted:.0f} s, its share of the time", "", met=False)
-        except Exception as error:
+        except Exception as error:  # a section that fails is a row of the table, and the others go on
             traceback.print_exc()
             yield Row(name, f"stopped by {type(error).__name__}: {str(error).partition(chr(10))[0]}", "", met=False)
 

@@ -77,6 +77,7 @@ class Whole(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, part: Tensor, rows: Tensor, total: int, summed: bool) -> Tensor:
         ctx.save_for_backward(rows)
+        # torch's types know nothing of what a context is given to keep
         ctx.summed = summed  # type: ignore[attr-defined]
         return gathered(part.detach(), rows, total)
 

@@ -41,6 +41,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         if arguments.gpus > 1 and ranks.count == 1:
             stage.start_again_under_torchrun("synthood.training.train", arguments.gpus, given)
         if not ranks.leads:
+            # Stays open until the process ends
             sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
         threads = max(1, arguments.threads // ranks.count)
         set_threads(threads)
