@@ -151,6 +151,10 @@ class IdImglist(Files):
     test: Annotated[Text, Field(description="text file of the test images")]
     classes: Annotated[Words | Count | None, Field(description="names of labels 0, 1, ..., or their number")] = None
     labels: Annotated[Labels | None, Field(description="these labels alone, numbered anew in ascending order")] = None
+    train_per_class: Annotated[
+        int | None, Field(ge=1, description="so many training images of each class, drawn with the seed; default: all")
+    ] = None
+    seed: Seed = 0
     count: Annotated[ListCounts | None, Field(description="lines that the lists must have")] = None
     reported_count: Annotated[ListCounts | None, Field(description="other numbers are told, not refused")] = None
 

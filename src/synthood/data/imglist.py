@@ -7,7 +7,7 @@ import numpy as np
 
 from synthood.common.images import OOD_LABEL
 from synthood.data.file_settings import IdImglist, Imglist
-from synthood.data.listing import Listing
+from synthood.data.listing import Listing, limited
 from synthood.errors import SynthoodError
 
 
@@ -92,7 +92,8 @@ def id_list(settings: IdImglist, part: Literal["train", "val", "test"]) -> tuple
     classes = id_classes(settings)
     if part != "train":
         _apart(settings, part, set(_lines(settings.of_part("train"))[0]))
-    return list_set(settings.of_part(part), classes)
+    listing, notes = list_set(settings.of_part(part), classes)
+    return (limited(listing, settings.train_per_class, settings.seed) if part == "train" else listing), notes
 
 
 def id_classes(settings: IdImglist) -> list[str]:

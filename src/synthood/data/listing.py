@@ -127,10 +127,10 @@ def _shared(splits: Splits, part: str, shares: Shares) -> Listing:
         return everything.chosen(_undivided(everything, shares)[part])
     listing = splits[part]() if part in splits else splits["test"]()
     if part == "train":
-        return _limited(listing, shares.train_per_class, shares.seed)
+        return limited(listing, shares.train_per_class, shares.seed)
     if "val" not in splits:
         return listing.chosen(_held_out(listing, shares)[part])
-    return listing if part == "test" else _limited(listing, shares.val_per_class, shares.seed)
+    return listing if part == "test" else limited(listing, shares.val_per_class, shares.seed)
 
 
 def _undivided(listing: Listing, shares: Shares) -> dict[str, np.ndarray]:
@@ -153,7 +153,8 @@ def _held_out(listing: Listing, shares: Shares) -> dict[str, np.ndarray]:
     return dict(zip(("val", "test"), share_out(listing.labels, takes, shares.seed), strict=True))
 
 
-def _limited(listing: Listing, wanted: int | None, seed: int) -> Listing:
+def limited(listing: Listing, wanted: int | None, seed: int) -> Listing:
+    """So many images of each class, drawn with the seed; all of them where `wanted` is None."""
     if wanted is None:
         return listing
 
