@@ -63,6 +63,10 @@ CLOSED: tuple[str, ...] = (
     "she",
     "nci",
     "fdbd",
+    "mds",
+    "rmds",
+    "vim",
+    "pnml",
 )
 NEIGHBOURS = ("knn", "nnguide", "relation", "cfood")
 OTHERWISE = ("temperature", "vra", "gmm")

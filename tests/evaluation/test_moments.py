@@ -30,8 +30,19 @@ def test_means_and_covariances_are_numpys(count: int, width: int, seed: int) -> 
     centred = values - np.stack([means[int(c)] for c in labels])
     assert found.within.numpy() == pytest.approx(centred.T @ centred / count, abs=1e-9)
     assert found.total.numpy() == pytest.approx(np.cov(values.T, ddof=0).reshape(width, width), abs=1e-9)
-    origin = torch.full((width,), 3.0, dtype=torch.float64)
-    assert found.around(origin).numpy() == pytest.approx((values - 3).T @ (values - 3) / count, rel=1e-9)
+
+
+def test_principal_axes_are_the_eigenvectors_of_the_second_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moments, "ROWS", 64)
+    random = torch.Generator().manual_seed(0)
+    scales = torch.tensor([30.0, 10.0, 1.0, 0.1, 0.0])
+    turned = torch.linalg.qr(torch.randn((5, 5), generator=random)).Q
+    features = (100 + torch.randn((200, 5), generator=random) * scales) @ turned
+    origin = torch.arange(5.0, dtype=torch.float64)
+    found = moments.principal_axes(features, origin)
+    away = features.double() - origin
+    expected = torch.linalg.eigh(away.T @ away / 200).eigenvectors
+    torch.testing.assert_close((found.T @ expected).abs(), torch.eye(5, dtype=torch.float64), atol=1e-4, rtol=0)
 
 
 def test_pieces_change_rounding_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from synthood.common.artefact import verify
 from synthood.common.tensors import map_tensors, read_tensors, write_tensors
 from synthood.errors import SynthoodError
-from synthood.evaluation.moments import Moments, pieces
+from synthood.evaluation.moments import Moments, pieces, principal_axes
 
 HEAD = "head.safetensors"
 OUTPUT = "output."
@@ -55,6 +55,12 @@ class Reference:
     def moments(self) -> Moments:
         """Means and covariances of the training features, shared by all detectors that are fitted on them."""
         return Moments(self.train.features, self.train.labels)
+
+    @cached_property
+    def axes(self) -> tuple[Tensor, Tensor]:
+        """u = -W^+ b [D], where all logits are zero, and the training features' principal axes about it [D,D]."""
+        origin = -torch.linalg.pinv(self.weight.double()) @ self.bias.double()
+        return origin, principal_axes(self.train.features, origin)
 
     @cached_property
     def bank(self) -> "Bank":

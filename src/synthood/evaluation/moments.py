@@ -55,11 +55,7 @@ class Moments:
     @cached_property
     def total(self) -> Tensor:
         """Covariance around the mean of all [D,D]; a sum of what is never negative, so nothing cancels."""
-        return self.around(self.mean)
-
-    def around(self, origin: Tensor) -> Tensor:
-        """Second moment about any point [D,D]."""
-        away = (self.means - origin) * self.shares.sqrt()[:, None]
+        away = (self.means - self.mean) * self.shares.sqrt()[:, None]
         return self.within + away.T @ away
 
     @cached_property
@@ -71,6 +67,21 @@ class Moments:
         """Variances [D], ascending, and principal directions [D,D] of all samples."""
         values, vectors = torch.linalg.eigh(self.total)
         return values, vectors
+
+
+def principal_axes(features: Tensor, origin: Tensor) -> Tensor:
+    """Eigenvectors float64 [D,D], least first, of the second moment of features float32 [N,D] about a point [D].
+
+    Products of single precision: they blur only which of the directions that hardly vary is which, and these are taken
+    together. Where distances along them count, `Moments` is exact.
+    """
+    mean = torch.stack([rows.sum(0, dtype=torch.float64) for _, rows in pieces(features)]).sum(0) / len(features)
+    away, sums = mean - origin, mean.new_zeros((len(mean), len(mean)))
+    for _, rows in pieces(features):
+        products = rows.new_zeros(sums.shape)
+        add_products(products, rows - mean.to(rows))
+        sums += products
+    return torch.linalg.eigh(mirrored(sums) / len(features) + away.outer(away)).eigenvectors
 
 
 def pieces(values: Tensor, rows: int | None = None) -> Iterator[tuple[slice, Tensor]]:

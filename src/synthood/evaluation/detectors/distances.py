@@ -49,7 +49,15 @@ class Whitened:
         self.mean = mean.to(self.whitening.dtype)
 
     def __call__(self, features: Tensor) -> Tensor:
-        return ((features - self.mean) @ self.whitening).double()
+        return self._whitened(features).double()
+
+    def length(self, features: Tensor) -> Tensor:
+        """Its square [N], summed in the product's precision."""
+        whitened = self._whitened(features)
+        return torch.linalg.vecdot(whitened, whitened).double()
+
+    def _whitened(self, features: Tensor) -> Tensor:
+        return (features - self.mean) @ self.whitening
 
 
 class ClassDistance:

@@ -23,8 +23,7 @@ class Outside:
             raise OutOfRangeError(
                 f"{name}: dimension {dimension} must be below the features' {width}; set it in detectors"
             )
-        origin = -torch.linalg.pinv(reference.weight.double()) @ reference.bias.double()
-        _, vectors = torch.linalg.eigh(reference.moments.around(origin))
+        origin, vectors = reference.axes
         self.origin, self.minor = origin.float(), vectors[:, : width - dimension].float()
 
     def __call__(self, features: Tensor) -> Tensor:
@@ -56,13 +55,13 @@ def pnml(reference: Reference) -> Score:
     features, width = reference.train.features, reference.train.features.shape[1]
     sums = features.new_zeros((width, width), dtype=torch.float64)
     for _, rows in pieces(features):
-        add_products(sums, F.normalize(rows.double()))
+        add_products(sums, F.normalize(rows).double())
     whitened = Whitened(sums.new_zeros(width), pseudo_whitening(*torch.linalg.eigh(mirrored(sums))))
     classes = torch.tensor(float(reference.weight.shape[0]), dtype=torch.float64)
 
     def score(x: Features) -> Tensor:
         z = F.normalize(x.features)
-        outside = whitened(z).square().sum(1, keepdim=True)
+        outside = whitened.length(z)[:, None]
         p = head_logits(z, reference).double().softmax(1).clamp(SMALLEST, 1 - SMALLEST)
         regret = p / (p + (1 - p) * p.pow(outside / (1 + outside)))
         return -(regret.sum(1).log() / classes.log()).float()
