@@ -185,6 +185,30 @@ def test_leaks_are_dropped_from_what_is_evaluated_alone(raw, plan):
     assert Plan(load(raw)).evaluated(wild()) == plan.evaluated(wild())
 
 
+def test_tables_say_which_recipes_have_a_generative_prior(raw, plan):
+    assert plan.tabulate_settings(wild(table=OAL)).priors == ""
+    raw["generators"]["sd"]["prior"] = "six more digits"
+    raw["recipes"]["later"] = {"like": "ce", "warm_start": "sio-sd"}
+    raw["tables"][TABLE]["recipes"] += ["later"]
+    asked = Plan(load(raw))
+    assert asked.tabulate_settings(wild()).priors == "sio-sd, later: six more digits."
+    assert asked.generators_behind("later") == {"sd"}
+    # Warm-started by cross-entropy, distilled from a teacher, contrasted with outliers of the generator.
+    assert asked.generators_behind("oal") == {"sd"}
+    assert asked.tabulate_settings(wild(table=OAL)).priors == "oal, oal-random-outliers: six more digits."
+    raw["generators"]["biggan"] = {"kind": "biggan", "pretrained": {"from": "biggan-deep-128"}, "images_per_class": 2}
+    raw["generators"]["biggan"] |= {"block_size": 2}
+    assert (
+        Plan(load(raw))
+        .tabulate_settings(wild())
+        .priors.startswith("sio-biggan: the checkpoint biggan-deep-128; sio-sd")
+    )
+    raw["generators"]["biggan"] = plan.config.generators["biggan"].model_dump(mode="json", exclude_defaults=True)
+    del raw["recipes"]["later"]
+    raw["tables"][TABLE]["recipes"].remove("later")
+    assert changed_jobs(plan, Plan(load(raw))) == {("tabulate", TABLE), ("tabulate", OAL)}
+
+
 def test_contact_sheets_are_drawn_where_the_configuration_asks(raw, plan):
     raw["figures"]["contact_sheets"] = True
     asked = Plan(load(raw))

@@ -19,6 +19,10 @@ class Amount(Settings):
         Literal["default", "paper"], Field(description="paper: as published, without a filter whatever `filter` says")
     ] = "default"
 
+    prior: Annotated[
+        str | None, Field(min_length=1, description="what has seen more than the ID images, said under tables")
+    ] = None
+
     @model_validator(mode="after")
     def _enough_attempts(self) -> "Amount":
         if self.filter is not None and self.filter.attempts_per_class < self.images_per_class:

@@ -140,6 +140,8 @@ def main(command_line: Sequence[str] | None = None) -> None:
         scores = read_runs(runs, job.arguments.scores, job.arguments.beside)
         rows = tabulate(scores, settings)
         notes = dict(settings.evidence)
+        if settings.priors:
+            notes["Generative prior, so not without outside data"] = settings.priors
         if settings.published:
             notes["Published"] = settings.published_source
         csv_file, markdown_file, html_file = job.arguments.output

@@ -3,10 +3,17 @@
 from synthood.config.detection import accesses, asked_of, detectors_for
 from synthood.data.evidence import evidence
 from synthood.evaluation.settings import Detector, ScoreSettings
+from synthood.generators.settings import Generator
 from synthood.reporting.published import figures, read
 from synthood.reporting.settings import FigureSettings, PlotSettings, TabulateSettings
 from synthood.training.settings import HeadSettings
 from synthood.workflow.plan.paths import Paths, Wildcards
+
+
+def prior_of(generator: Generator) -> str | None:
+    """What a generator has seen beside the ID images, as the configuration says or by the checkpoint's name."""
+    pretrained = getattr(generator, "pretrained", None)
+    return generator.prior or (f"the checkpoint {pretrained.source}" if pretrained else None)
 
 
 class EvaluationPlan(Paths):
@@ -72,6 +79,7 @@ class EvaluationPlan(Paths):
             far=self.sets(table.datasets, "far"),
             shifted=self.sets(table.datasets, "shifted") if table.full_spectrum else {},
             evidence={name: self._evidence(name) for name in table.datasets},
+            priors=self._priors(table.recipes),
         )
 
     def plot_settings(self, wildcards: Wildcards) -> PlotSettings:
@@ -86,6 +94,15 @@ class EvaluationPlan(Paths):
             far=self.sets(table.datasets, "far"),
             shifted=self.sets(table.datasets, "shifted") if table.full_spectrum else {},
         )
+
+    def _priors(self, recipes: list[str]) -> str:
+        """Which recipes learn, by a generator, from more than the ID images, and from what."""
+        told: dict[str, list[str]] = {}
+        for recipe in recipes:
+            behind = [self.config.generators[name] for name in self.generators_behind(recipe)]
+            for prior in sorted({prior for generator in behind if (prior := prior_of(generator))}):
+                told.setdefault(prior, []).append(recipe)
+        return "; ".join(f"{', '.join(names)}: {prior}" for prior, names in told.items()) + "." * bool(told)
 
     def _evidence(self, dataset: str) -> str:
         dropped = self.config.leaks is not None and self.config.leaks.drop

@@ -60,6 +60,18 @@ class Paths:
         named = dict.fromkeys(t.from_ for recipe in recipes for t in (recipe.outliers, recipe.exposure) if t)
         return [name for name in named if name in self.config.outliers]
 
+    def generators_behind(self, recipe: str) -> set[str]:
+        """Generators that a recipe learns from, also by a teacher or a warm start."""
+        settings = self.config.recipes[recipe]
+        found = {settings.synthetic.from_} if settings.synthetic else set()
+        for terms in (settings.outliers, settings.exposure):
+            if terms and (outliers := self.config.outliers.get(terms.from_)):
+                found |= {outliers.generator} if outliers.generator else set()
+        others = [settings.teacher.recipe] if settings.teacher else []
+        for other in [*others, *([settings.warm_start] if settings.warm_start else [])]:
+            found |= self.generators_behind(other)
+        return found
+
     def recipes(self, kind: Literal["train", "checkpoint"]) -> list[str]:
         """Recipes that are trained, or those that are checkpoints."""
         return [name for name, recipe in self.config.recipes.items() if recipe.kind == kind]

@@ -1,0 +1,72 @@
+"""Prints the tables of docs/reproduction.md anew from the results kept beside it: python docs/tables.py
+
+A table stands between `<!-- table: FILE SET METRIC [gain over BASE] -->` and `<!-- end -->`: a row per detector, a
+column per recipe, of docs/reproduction/FILE.csv, which `tabulate` made. Cells are in percent or points: mean and SD
+over seeds, or the gain over another recipe with its interval.
+"""
+
+import argparse
+import math
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+DOCUMENT = Path(__file__).with_name("reproduction.md")
+BLOCK = re.compile(r"(<!-- table: (\S+) (\S+) (\S+?)(?: gain over (\S+))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def value(line: pd.Series) -> str:
+    """Mean and, of several seeds, SD."""
+    spread = "" if math.isnan(line["sd"]) else f" ± {100 * line['sd']:.2f}"
+    return f"{100 * line['mean']:.2f}{spread}"
+
+
+def gain(line: pd.Series) -> str:
+    """Gain and interval, in points; bold where the interval leaves out zero."""
+    low, high = line["gain_low"], line["gain_high"]
+    told = f"{100 * line['gain']:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]"
+    return f"**{told}**" if low > 0 or high < 0 else told
+
+
+def table(rows: pd.DataFrame, part: str, metric: str, base: str | None) -> str:
+    """One table in Markdown; ValueError where the rows do not hold it."""
+    chosen = rows[(rows["set"] == part) & (rows["metric"] == metric)]
+    chosen = chosen[chosen["base"] == (base or rows["base"].iloc[0])]
+    if base is not None:
+        chosen = chosen[chosen["recipe"] != base]
+    if chosen.empty:
+        raise ValueError(f"no row of set {part}, metric {metric}, base {base}")
+    recipes = list(dict.fromkeys(chosen["recipe"]))
+    lines = [["", *recipes], ["---", *["---:"] * len(recipes)]]
+    for detector in dict.fromkeys(chosen["detector"].fillna("")):
+        own = chosen[chosen["detector"].fillna("") == detector].set_index("recipe")
+        cells = [(gain if base else value)(own.loc[recipe]) for recipe in recipes]
+        lines.append([str(detector) or metric.replace("_", " "), *cells])
+    return "".join(f"| {' | '.join(line)} |\n".replace("|  |", "| |") for line in lines)
+
+
+def rewritten(text: str, folder: Path) -> str:
+    """The document with every table made from its file."""
+
+    def made(found: re.Match[str]) -> str:
+        head, name, part, metric, base, _, end = found.groups()
+        return head + table(pd.read_csv(folder / f"{name}.csv"), part, metric, base) + end
+
+    return BLOCK.sub(made, text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="exit code 1 where the document is not as its files say")
+    check = parser.parse_args().check
+    text = DOCUMENT.read_text()
+    new = rewritten(text, DOCUMENT.with_suffix(""))
+    if check:
+        sys.exit(f"{DOCUMENT}: its tables are not those of its files; run python docs/tables.py" * (new != text))
+    DOCUMENT.write_text(new)
+
+
+if __name__ == "__main__":
+    main()

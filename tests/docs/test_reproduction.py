@@ -1,0 +1,63 @@
+"""The tables of docs/reproduction.md are those of the results kept beside it."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+DOCUMENT = PROJECT / "docs" / "reproduction.md"
+
+
+@pytest.fixture(scope="module")
+def tables() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("tables", PROJECT / "docs" / "tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_table_is_what_its_file_says(tables: ModuleType) -> None:
+    text = DOCUMENT.read_text()
+    assert tables.rewritten(text, DOCUMENT.with_suffix("")) == text
+    assert len(tables.BLOCK.findall(text)) == text.count("<!-- table:")
+
+
+def test_every_file_stands_in_the_document(tables: ModuleType) -> None:
+    named = {found[1] for found in tables.BLOCK.findall(DOCUMENT.read_text())}
+    kept = {path.stem for path in DOCUMENT.with_suffix("").glob("*.csv")}
+    assert {name for name in kept if f"{name}.csv" not in DOCUMENT.read_text()} <= named
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    line = {"set": "near", "metric": "auroc", "detector": "msp", "base": "ce", "sd": 0.01}
+    rows = [
+        line | {"recipe": "ce", "mean": 0.8, "gain": 0.0, "gain_low": 0.0, "gain_high": 0.0},
+        line | {"recipe": "sio", "mean": 0.8125, "gain": 0.0125, "gain_low": 0.001, "gain_high": 0.024},
+        line | {"recipe": "cutout", "mean": 0.79, "sd": None, "gain": -0.01, "gain_low": -0.03, "gain_high": 0.01},
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "some.csv", index=False)
+    return tmp_path
+
+
+def test_values_and_gains_by_hand(tables: ModuleType, results: Path) -> None:
+    text = (
+        "before\n<!-- table: some near auroc -->\nold\n<!-- end -->\n"
+        "<!-- table: some near auroc gain over ce -->\n<!-- end -->"
+    )
+    assert tables.rewritten(text, results) == (
+        "before\n<!-- table: some near auroc -->\n| | ce | sio | cutout |\n| --- | ---: | ---: | ---: |\n"
+        "| msp | 80.00 ± 1.00 | 81.25 ± 1.00 | 79.00 |\n<!-- end -->\n"
+        "<!-- table: some near auroc gain over ce -->\n| | sio | cutout |\n| --- | ---: | ---: |\n"
+        "| msp | **+1.25 [+0.10, +2.40]** | -1.00 [-3.00, +1.00] |\n<!-- end -->"
+    )
+
+
+def test_what_a_file_does_not_hold_is_an_error(tables: ModuleType, results: Path) -> None:
+    with pytest.raises(ValueError, match="no row of set far, metric auroc"):
+        tables.rewritten("<!-- table: some far auroc -->\n<!-- end -->", results)
