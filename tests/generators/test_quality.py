@@ -1,5 +1,6 @@
 """Figures of synthetic images against brute force."""
 
+import io
 import itertools
 
 import numpy as np
@@ -72,3 +73,37 @@ def test_judged_shares_of_no_images_are_no_numbers() -> None:
     found = quality.judged_shares(np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
     assert found.keys() == {"intended_share", "other_class_share", "surely_other_class_share"}
     assert all(np.isnan(value) for value in found.values())
+
+
+def test_block_traces_by_hand() -> None:
+    """Steps of 2 to the right and 1 down, four times as large across the borders of blocks."""
+    right, down = np.full(23, 2), np.full(15, 1)
+    right[[7, 15]] *= 4
+    down[7] *= 4
+    rows, columns = np.cumsum([0, *down]), np.cumsum([0, *right])
+    one = (rows[:, None] + columns[None, :])[None, :, :, None].repeat(3, 3).astype(np.uint8)
+    across, inside = np.mean([4, 8]), np.mean([1, 2])
+    assert quality.block_traces(one) == pytest.approx(across / inside)
+    assert quality.block_traces(255 - one) == pytest.approx(across / inside)
+
+
+def test_block_traces_are_those_of_jpeg() -> None:
+    from PIL import Image
+
+    smooth = np.random.default_rng(0).normal(size=(20, 5, 5, 3)).cumsum(1).cumsum(2) * 40 + 128
+    plain = [
+        Image.fromarray(one).resize((32, 32), Image.Resampling.BICUBIC) for one in smooth.clip(0, 255).astype(np.uint8)
+    ]
+    compressed = []
+    for one in plain:
+        stream = io.BytesIO()
+        one.save(stream, "JPEG", quality=30)
+        compressed.append(np.asarray(Image.open(stream)))
+    before = quality.block_traces(np.stack([np.asarray(one) for one in plain]))
+    assert before == pytest.approx(1, abs=0.15)
+    assert quality.block_traces(np.stack(compressed)) > before + 0.3
+
+
+def test_block_traces_of_one_block_or_one_colour_are_no_numbers() -> None:
+    assert np.isnan(quality.block_traces(images(2, 0, side=8)))
+    assert np.isnan(quality.block_traces(np.zeros((2, 16, 16, 3), np.uint8)))

@@ -50,6 +50,8 @@ def assess(
         "nearest_training_median": float(distances.median()),
         "nearest_training_median_held_out": float(held_out_distances.median()),
         "copy_share": quality.copy_share(distances, held_out_distances),
+        "block_traces": quality.block_traces(synthetic.images),
+        "block_traces_real": quality.block_traces(test.images),
     }
     figures = {key: round(value, 4) for key, value in figures.items()}
     figures["by_class"] = by_class(synthetic, train, logits)
