@@ -141,3 +141,10 @@ def test_an_ensemble_is_the_mean_softmax_of_its_members(tmp_path: Path) -> None:
     write_part(tmp_path / "2", "close", Features(torch.zeros(7, 3), torch.ones(7, 2), torch.zeros(7).long()))
     with pytest.raises(SynthoodError, match="2: close is not of the samples and classes of the other models"):
         score_ensemble.confidences(folders, settings)
+
+
+def test_progress_is_told_of_images_with_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(list(looks(VIEW, MODEL, VALIDATION.train, "training images"))) == 1
+    assert "training images: step 1/1, " in capsys.readouterr().out
+    list(looks(VIEW, MODEL, VALIDATION.train))
+    assert capsys.readouterr().out == ""

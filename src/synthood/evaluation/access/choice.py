@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from synthood.common.encoded import EncodedImages
+from synthood.common.progress import Progress
 from synthood.errors import SynthoodError
 from synthood.evaluation.access.method import ModelMethod, Rule
 from synthood.evaluation.access.registry import MODEL_METHODS
@@ -56,13 +57,20 @@ class Fitted:
         return self.rule(self.method.evidence(look, self.values)).float()
 
 
-def looks(view: View, classifier: Classifier, images: Images) -> Iterator[tuple[Look, Tensor]]:
-    """The images batch by batch, with their labels."""
+def looks(view: View, classifier: Classifier, images: Images, name: str = "") -> Iterator[tuple[Look, Tensor]]:
+    """The images batch by batch, with their labels; progress is told of those that have a `name`."""
     batch = SMALL_BATCH if max(images.images.shape[1:3]) <= SMALL_SIDE else LARGE_BATCH
     labels = torch.from_numpy(images.labels).split(batch)
     device = view.deviation.device
-    for inputs, own in zip(inputs_of(classifier, images.images, device, batch), labels, strict=True):
+    progress = Progress(name, len(labels)) if name else None
+    for step, (inputs, own) in enumerate(
+        zip(inputs_of(classifier, images.images, device, batch), labels, strict=True), 1
+    ):
         yield Look(view, inputs), own
+        if progress is not None:
+            progress.update(step, {})
+    if progress is not None:
+        progress.close()
 
 
 def fitted(
@@ -79,7 +87,7 @@ def fitted(
             what = "a grid" if len(grids[name]) > 1 else "it"
             raise SynthoodError(f"detectors.{name}: {what} needs the dataset's ood_validation; name one")
     learning = [method for method in methods.values() if method.learns]
-    for look, labels in looks(view, classifier, validation.train) if learning else ():
+    for look, labels in looks(view, classifier, validation.train, "training images") if learning else ():
         for method in learning:
             method.observe(look, labels)
     for method in learning:
@@ -104,7 +112,7 @@ def evidence(view: View, classifier: Classifier, methods: Mapping[str, ModelMeth
         for name, method in methods.items()
         for values in method.candidates
     }
-    for look, _ in looks(view, classifier, images) if wanted else ():
+    for look, _ in looks(view, classifier, images, "validation images") if wanted else ():
         for key, (method, values) in wanted.items():
             pieces.setdefault(key, []).append(method.evidence(look, values))
     return {key: torch.cat(each) for key, each in pieces.items()}

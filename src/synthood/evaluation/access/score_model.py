@@ -39,7 +39,7 @@ def confidences(
         images = read(files, part)
         logits: list[torch.Tensor] = []
         columns: dict[str, list[torch.Tensor]] = {name: [] for name in found}
-        for look, _ in looks(view, classifier, images):
+        for look, _ in looks(view, classifier, images, part):
             for name, detector in found.items():
                 columns[name].append(detector(look))
             logits.append(look.plain.logits.float().cpu())
