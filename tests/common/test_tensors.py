@@ -1,5 +1,6 @@
 """Tensors in safetensors files."""
 
+import itertools
 import re
 
 import numpy as np
@@ -9,7 +10,7 @@ from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch
 
 from synthood.common.artefact import write_provenance
-from synthood.common.tensors import read_tensors, write_tensors
+from synthood.common.tensors import read_tensors, write_rows, write_tensors
 from synthood.errors import SynthoodError
 
 ARRAYS = {
@@ -111,3 +112,46 @@ def test_a_type_that_numpy_lacks_is_named(tmp_path):
 def test_a_folder_is_named(tmp_path):
     with pytest.raises(SynthoodError, match=re.escape(str(tmp_path))):
         read_tensors(tmp_path)
+
+
+ROWS = {
+    "a": np.arange(6, dtype=np.float32).reshape(3, 2),
+    "n": np.array([3, -1, 7], np.int64),
+    "u": np.arange(12, dtype=np.uint8).reshape(3, 2, 2)[:, :, 1],
+    "h": np.array([0.5, 1.5, 2.5], np.float16),
+}
+
+
+def pieces(*sizes):
+    ends = np.cumsum([0, *sizes])
+    return [{name: array[a:b] for name, array in ROWS.items()} for a, b in itertools.pairwise(ends)]
+
+
+@pytest.mark.parametrize("sizes", [(3,), (1, 2), (1, 1, 1), (2, 0, 1)])
+def test_rows_come_back_in_whatever_pieces_they_came(tmp_path, sizes):
+    path, other = tmp_path / "t.safetensors", tmp_path / "other.safetensors"
+    write_rows(path, 3, pieces(*sizes), HEADER)
+    arrays, header = read_tensors(path)
+    assert header == HEADER
+    assert arrays.keys() == ROWS.keys()
+    for name, array in ROWS.items():
+        assert arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(arrays[name], array)
+    write_rows(other, 3, iter(pieces(3)), HEADER)
+    assert other.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_rows_that_do_not_add_up_are_told(tmp_path, count):
+    with pytest.raises(ValueError, match=f"3 rows came, {count} were announced"):
+        write_rows(tmp_path / "t", count, pieces(1, 2), HEADER)
+
+
+def test_pieces_of_other_arrays_are_told(tmp_path):
+    first, second = pieces(1, 2)
+    del second["u"]
+    with pytest.raises(ValueError, match=r"rows of \['a', 'h', 'n'\] after those of \['a', 'h', 'n', 'u'\]"):
+        write_rows(tmp_path / "t", 3, [first, second], HEADER)
+    uneven = first | {"n": ROWS["n"]}
+    with pytest.raises(ValueError, match="rows of"):
+        write_rows(tmp_path / "t", 3, [uneven], HEADER)

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from synthood.common.tensors import write_tensors
 from synthood.errors import SynthoodError
 from synthood.evaluation.extract import extracted
-from synthood.evaluation.features import FeatureFolder, write_head, write_part
+from synthood.evaluation.features import FeatureFolder, write_batches, write_head, write_part
+from synthood.training import model
 from synthood.training.discrepancy import ClassifierDiscrepancy
 from synthood.training.exposure_settings import DiscrepancyExposure
 from synthood.training.heads import learned
@@ -56,7 +57,7 @@ LABELS = np.arange(7) % 3
 
 def test_outputs_are_those_of_the_trained_heads(classifier: Classifier, heads: Path) -> None:
     terms = read_terms(heads, SETTINGS, 32, 3)
-    found = extracted(classifier, terms, IMAGES, LABELS, torch.device("cpu"))
+    (found,) = extracted(classifier, terms, IMAGES, LABELS, torch.device("cpu"))
     logits, features = logits_and_features(classifier, IMAGES, torch.device("cpu"))
     torch.testing.assert_close(found.logits, logits)
     torch.testing.assert_close(found.features, features)
@@ -86,7 +87,7 @@ def test_outputs_are_those_of_the_trained_heads(classifier: Classifier, heads: P
 
 
 def test_outputs_come_back_from_the_folder(classifier: Classifier, heads: Path, tmp_path: Path) -> None:
-    found = extracted(classifier, read_terms(heads, SETTINGS, 32, 3), IMAGES, LABELS, torch.device("cpu"))
+    (found,) = extracted(classifier, read_terms(heads, SETTINGS, 32, 3), IMAGES, LABELS, torch.device("cpu"))
     folder = tmp_path / "features"
     folder.mkdir()
     write_part(folder, "val", found)
@@ -97,7 +98,23 @@ def test_outputs_come_back_from_the_folder(classifier: Classifier, heads: Path, 
 
 
 def test_without_heads_there_are_no_outputs(classifier: Classifier) -> None:
-    assert extracted(classifier, {}, IMAGES, LABELS, torch.device("cpu")).outputs == {}
+    (found,) = extracted(classifier, {}, IMAGES, LABELS, torch.device("cpu"))
+    assert found.outputs == {}
+
+
+def test_batches_never_meet(classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part larger than a batch is written as it comes, to the same bytes up to rounding."""
+    device = torch.device("cpu")
+    (whole,) = extracted(classifier, {}, IMAGES, LABELS, device)
+    monkeypatch.setattr(model, "EVALUATION_BATCH", 3)
+    monkeypatch.setattr(model.inputs_of, "__defaults__", (3,))
+    batches = extracted(classifier, {}, IMAGES, LABELS, device)
+    write_batches(tmp_path, "val", 7, batches)
+    write_head(tmp_path, classifier.network.head.weight.detach(), classifier.network.head.bias.detach())
+    back = FeatureFolder(tmp_path).part("val")
+    torch.testing.assert_close(back.features, whole.features)
+    torch.testing.assert_close(back.logits, whole.logits)
+    assert back.labels.tolist() == LABELS.tolist()
 
 
 def test_heads_of_another_recipe_are_told(heads: Path, tmp_path: Path) -> None:

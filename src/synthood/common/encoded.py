@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from synthood.common.artefact import verify
+from synthood.common.tensors import head_of_file
 from synthood.errors import SynthoodError
 
 LARGEST_RAW = 64
@@ -81,24 +82,12 @@ def write_encoded(path: Path, images: Iterable[np.ndarray], threads: int, rest: 
         arrays = {"labels": labels, "offsets": np.array(offsets, np.int64), "pixel_sha256": sums}
         blob.seek(0)
         with path.open("wb") as stream:
-            stream.write(_top(arrays, offsets[-1], {**header, "side": list(*sides)}))
+            shapes = {name: (array.dtype, array.shape) for name, array in arrays.items()}
+            shapes["encoded"] = np.dtype(np.uint8), (offsets[-1],)
+            stream.write(head_of_file(shapes, {**header, "side": list(*sides)}))
             for array in arrays.values():
                 stream.write(array.tobytes())
             shutil.copyfileobj(blob, stream, CHUNK)
-
-
-def _top(arrays: dict[str, np.ndarray], size: int, header: dict[str, Any]) -> bytes:
-    """The head of a safetensors file with these arrays, and `size` bytes after them."""
-    entries: dict[str, Any] = {"__metadata__": {"synthood": json.dumps(header, sort_keys=True)}}
-    end = 0
-    for name, array in arrays.items():
-        kind = {"int64": "I64", "uint8": "U8"}[str(array.dtype)]
-        entries[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [end, end + array.nbytes]}
-        end += array.nbytes
-    entries["encoded"] = {"dtype": "U8", "shape": [size], "data_offsets": [end, end + size]}
-    text = json.dumps(entries, sort_keys=True).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
 
 
 def _mapped(pool: ThreadPoolExecutor, images: Iterable[np.ndarray], step: int) -> Iterator[Encoded]:

@@ -1,6 +1,8 @@
 """Tensors in safetensors files, as numpy arrays, with one JSON header."""
 
 import json
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +17,54 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Arrays = dict[str, np.ndarray]
+KINDS = {"int64": "I64", "int32": "I32", "float32": "F32", "float16": "F16", "uint8": "U8"}
+"""The format's names of types that are written piece by piece."""
 
 
 def write_tensors(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
     """Writes arrays and a header; a single metadata key keeps the bytes the same on every run."""
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     save_file(contiguous, path, metadata={"synthood": json.dumps(header, sort_keys=True)})
+
+
+def head_of_file(arrays: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]], header: dict[str, Any]) -> bytes:
+    """The head of a safetensors file of arrays with these types and shapes, whose bytes follow in this order."""
+    entries: dict[str, Any] = {"__metadata__": {"synthood": json.dumps(header, sort_keys=True)}}
+    end = 0
+    for name, (dtype, shape) in arrays.items():
+        begin, end = end, end + dtype.itemsize * math.prod(shape)
+        entries[name] = {"dtype": KINDS[str(dtype)], "shape": list(shape), "data_offsets": [begin, end]}
+    text = json.dumps(entries, sort_keys=True).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def write_rows(path: Path, count: int, pieces: Iterable[Arrays], header: dict[str, Any]) -> None:
+    """Writes arrays of `count` rows that come some rows at a time, of which no more than one piece is in memory.
+
+    The bytes do not depend on how many rows a piece has. Raises ValueError where the pieces do not add up to `count`.
+    """
+    done, places = 0, dict[str, int]()
+    with path.open("wb") as stream:
+        for piece in pieces:
+            if not places:
+                # Wider types first, so that all are aligned
+                names = sorted(piece, key=lambda name: (-piece[name].itemsize, name))
+                shapes = {name: (piece[name].dtype, (count, *piece[name].shape[1:])) for name in names}
+                stream.write(head_of_file(shapes, header))
+                place = stream.tell()
+                for name, (dtype, shape) in shapes.items():
+                    places[name] = place
+                    place += dtype.itemsize * math.prod(shape)
+            rows = {len(array) for array in piece.values()}
+            if piece.keys() != places.keys() or len(rows) != 1:
+                raise ValueError(f"{path}: rows of {sorted(piece)} after those of {sorted(places)}")
+            for name, array in piece.items():
+                stream.seek(places[name] + done * (array.nbytes // max(len(array), 1)))
+                stream.write(np.ascontiguousarray(array).tobytes())
+            done += rows.pop()
+    if done != count:
+        raise ValueError(f"{path}: {done} rows came, {count} were announced")
 
 
 def read_tensors(path: Path, *names: str) -> tuple[Arrays, dict[str, Any]]:

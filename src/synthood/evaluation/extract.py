@@ -1,6 +1,6 @@
 """Stage `extract`: logits, penultimate features and trained heads' outputs of every part, from one pass."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from synthood.common import stage
 from synthood.common.devices import device_for, set_threads
 from synthood.common.encoded import EncodedImages
 from synthood.common.images import open_images
-from synthood.evaluation.features import Features, write_head, write_part
+from synthood.evaluation.features import Features, write_batches, write_head
 from synthood.training.heads import Seen, Term
 from synthood.training.model import Classifier, inputs_of
 from synthood.training.reading import read_terms
@@ -24,22 +24,19 @@ def extracted(
     images: np.ndarray | EncodedImages,
     labels: np.ndarray,
     device: torch.device,
-) -> Features:
+) -> Iterator[Features]:
     """Features of images uint8 [N,H,W,3] on the CPU, with the output of every head, batch by batch."""
     network = classifier.network.eval()
-    logits, features = [], []
-    outputs: dict[str, list[torch.Tensor]] = {}
+    done = 0
     for inputs in inputs_of(classifier, images, device):
-        penultimate = network.features(inputs)
-        scores = network.head(penultimate)
-        features.append(penultimate.float().cpu())
-        logits.append(scores.float().cpu())
-        seen = Seen(inputs, penultimate, scores, network.features)
-        for name, head in heads.items():
-            if (output := head.output(seen)) is not None:
-                outputs.setdefault(name, []).append(output.float().cpu())
-    joined = {name: torch.cat(rows) for name, rows in outputs.items()}
-    return Features(torch.cat(logits), torch.cat(features), torch.from_numpy(labels), joined)
+        features = network.features(inputs)
+        logits = network.head(features)
+        seen = Seen(inputs, features, logits, network.features)
+        given = {name: head.output(seen) for name, head in heads.items()}
+        outputs = {name: output.float().cpu() for name, output in given.items() if output is not None}
+        own = torch.from_numpy(labels[done : done + len(inputs)])
+        done += len(inputs)
+        yield Features(logits.float().cpu(), features.float().cpu(), own, outputs)
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
@@ -61,7 +58,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
             heads = {name: term.to(device) for name, term in terms.items()}
             for path in arguments.images:
                 images, labels = open_images(path)
-                write_part(folder, path.stem, extracted(classifier, heads, images, labels, device))
+                write_batches(folder, path.stem, len(images), extracted(classifier, heads, images, labels, device))
                 print(f"{path.stem}: {len(images)} images", flush=True)
 
     parser = stage.with_gpus(stage.parser(__doc__))

@@ -1,16 +1,17 @@
 """Features of one model on all parts of a dataset: what detectors score, on disk and in memory."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.common.artefact import verify
-from synthood.common.tensors import map_tensors, read_tensors, write_tensors
+from synthood.common.tensors import map_tensors, read_tensors, write_rows, write_tensors
 from synthood.errors import SynthoodError
 from synthood.evaluation.moments import Moments, pieces, principal_axes
 
@@ -145,13 +146,22 @@ def check_head(reference: Reference, where: Path | str) -> None:
 
 def write_part(folder: Path, part: str, features: Features) -> None:
     """Writes the features of a part; row i is sample `part/i`."""
-    arrays = {
+    write_batches(folder, part, len(features), [features])
+
+
+def write_batches(folder: Path, part: str, count: int, batches: Iterable[Features]) -> None:
+    """The same of `count` samples that come batch by batch, and are never held together."""
+    write_rows(folder / f"{part}.safetensors", count, map(arrays_of, batches), {"part": part})
+
+
+def arrays_of(features: Features) -> dict[str, np.ndarray]:
+    """What a part's file holds, by name."""
+    return {
         "logits": features.logits.numpy(),
         "features": features.features.numpy(),
         "labels": features.labels.numpy(),
         **{f"{OUTPUT}{name}": output.numpy() for name, output in features.outputs.items()},
     }
-    write_tensors(folder / f"{part}.safetensors", arrays, {"part": part})
 
 
 def write_head(folder: Path, weight: Tensor, bias: Tensor) -> None:
