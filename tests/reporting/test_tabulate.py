@@ -13,10 +13,11 @@ from synthood.errors import SynthoodError
 from synthood.evaluation.metrics import OOD_METRICS, Ranking, ood_metrics
 from synthood.reporting import tabulate as module
 from synthood.reporting.comparisons import holm, p_value
+from synthood.reporting.render import note
 from synthood.reporting.runs import read_scores
 from synthood.reporting.settings import TableSettings, TabulateSettings
 from synthood.reporting.statistics import Resamples
-from synthood.reporting.tabulate import Scores, all_runs, tabulate
+from synthood.reporting.tabulate import Scores, all_runs, notes_of, tabulate
 
 SIZES = {"test": 14, "close": 6, "closer": 9, "away": 5}
 RESAMPLES = 25
@@ -208,6 +209,17 @@ def test_another_base_leaves_the_rows_of_the_first_as_they_are(more_scores: Scor
     alone = SEVERAL.model_copy(update={"bases": ["plain"]})
     rows = tabulate(more_scores, SETTINGS.model_copy(update={"table": alone}))
     pd.testing.assert_frame_equal(rows, several[several["base"] == "plain"].reset_index(drop=True))
+
+
+def test_notes_say_what_rows_rest_on() -> None:
+    assert notes_of(SETTINGS) == {}
+    told = SETTINGS.model_copy(update={"evidence": {"digits": "Sets."}, "ensembles": ["mean"], "priors": "sio: more."})
+    assert notes_of(told) == {
+        "digits": "Sets.",
+        "One model of all seeds, its interval for new images alone": "mean.",
+        "Generative prior, so not without outside data": "sio: more.",
+    }
+    assert "Generative prior, so not without outside data: sio: more." in note(TABLE, notes_of(told))
 
 
 def test_nothing_is_tested_with_three_seeds(several: pd.DataFrame) -> None:

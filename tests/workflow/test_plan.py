@@ -519,6 +519,7 @@ def test_detectors_of_the_model_are_scored_where_a_table_asks_for_them(raw, plan
     assert asked("gradients", recipe="cutout", seed="2") == ["odin"]
     assert asked("gradients", recipe="sio-sd") == asked("gradients", seed="7") == asked("maps", recipe="kd") == []
     assert other.score_settings(wild()) == plan.score_settings(wild())
+    assert other.tabulate_settings(wild(table="model")).ensembles == ["mean"]
     settings = other.score_ensemble_settings(wild(table="model"))
     assert list(settings.detectors) == ["mean"]
     assert (settings.near, settings.far) == (plan.score_settings(wild()).near, plan.score_settings(wild()).far)

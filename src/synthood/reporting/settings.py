@@ -101,6 +101,7 @@ class TabulateSettings(Settings):
     published: Annotated[list[PublishedFigure], Field(description="what was published for the table's rows")] = []
     published_source: str = ""
     evidence: Annotated[dict[Name, str], Field(description="what each dataset's OOD sets are, in words")] = {}
+    ensembles: Annotated[list[Name], Field(description="detectors that are one model of all seeds")] = []
     priors: Annotated[str, Field(description="which recipes learn from a generator that has seen more images")] = ""
 
 

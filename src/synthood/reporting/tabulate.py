@@ -132,6 +132,18 @@ def with_published(rows: pd.DataFrame, figures: Sequence[PublishedFigure]) -> pd
     return rows.merge(known.astype({"published_sd": float}), how="left", on=keys)
 
 
+def notes_of(settings: TabulateSettings) -> dict[str, str]:
+    """What must be known of a table's rows, by its heading."""
+    notes: dict[str, str] = dict(settings.evidence)
+    if settings.ensembles:
+        notes["One model of all seeds, its interval for new images alone"] = f"{', '.join(settings.ensembles)}."
+    if settings.priors:
+        notes["Generative prior, so not without outside data"] = settings.priors
+    if settings.published:
+        notes["Published"] = settings.published_source
+    return notes
+
+
 def main(command_line: Sequence[str] | None = None) -> None:
     def work(job: stage.Job) -> None:
         settings = TabulateSettings.parse(job.arguments.settings)
@@ -139,11 +151,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         runs = [(d, r, s) for d in table.datasets for r in table.recipes for s in table.seeds]
         scores = read_runs(runs, job.arguments.scores, job.arguments.beside)
         rows = tabulate(scores, settings)
-        notes = dict(settings.evidence)
-        if settings.priors:
-            notes["Generative prior, so not without outside data"] = settings.priors
-        if settings.published:
-            notes["Published"] = settings.published_source
+        notes = notes_of(settings)
         csv_file, markdown_file, html_file = job.arguments.output
         with job.writing(csv_file) as path:
             rows.to_csv(path, index=False, float_format="%.6f", lineterminator="\n")

@@ -79,6 +79,7 @@ class EvaluationPlan(Paths):
             far=self.sets(table.datasets, "far"),
             shifted=self.sets(table.datasets, "shifted") if table.full_spectrum else {},
             evidence={name: self._evidence(name) for name in table.datasets},
+            ensembles=[name for name in table.detectors if self.config.detectors[name].access == "ensemble"],
             priors=self._priors(table.recipes),
         )
 
