@@ -1,5 +1,6 @@
 """Embeddings by fitted and by ready-made encoders, with the class words beside them."""
 
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
-from synthood.generators import prompt_tokens
+from synthood.generators import prompt_tokens, stable_diffusion
+from synthood.generators.folder import Description
 from synthood.outliers import embed, fit_encoder
 from synthood.outliers.class_words import anchors_of, text_encoder_digest
 from synthood.outliers.embed import Encoding, embedded
@@ -88,6 +90,22 @@ def test_a_classifier_as_the_encoder(
     assert not output.exists()
 
 
+def test_an_encoder_from_elsewhere_stands_beside_the_words_of_the_classes(
+    pipeline: StableDiffusionPipeline, tmp_path: Path
+) -> None:
+    """Not beside their names, which a tokenizer need not know."""
+    names, words = ["n02123045", "n02106662"], ["cat", "dog"]
+    stable_diffusion.save(pipeline, tmp_path)
+    Description("stable-diffusion", names, "a photo of a {word}", words=words).write(tmp_path)
+    network, model = Network(name="resnet8", width=8), tmp_path / "model"
+    Classifier(network, names, [0.5] * 3, [0.25] * 3, build(network, 2, seed=0)).save(model)
+    settings = EmbedSettings(encoder=RecipeEncoder(kind="recipe", recipe="ce"))
+    arguments = Namespace(settings=settings.canonical(), generator=[tmp_path], model=[model])
+    found = embed.ready_made(arguments, torch.device("cpu"))
+    torch.testing.assert_close(found.anchors, prompt_tokens.word_embeddings(pipeline, words))
+    assert found.classes == names
+
+
 def test_the_mean_norm_tells_both_kinds_of_anchors_apart(pipeline: StableDiffusionPipeline) -> None:
     """Rows of the table as they are drawn; the output is normalised, so its mean has another length."""
     table = pipeline.text_encoder.get_input_embeddings().weight.detach()
@@ -109,8 +127,6 @@ def test_two_text_encoders_are_refused(pipeline: StableDiffusionPipeline) -> Non
 
 
 def test_the_digest_follows_every_weight(pipeline: StableDiffusionPipeline, folder: Path) -> None:
-    from synthood.generators import stable_diffusion
-
     loaded = stable_diffusion.load(folder)
     assert text_encoder_digest(loaded) == text_encoder_digest(pipeline)
     with torch.no_grad():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from synthood.common.images import ImageSet
+from synthood.common.encoded import EncodedImages, write_encoded
+from synthood.common.images import ImageSet, open_set
 from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
 from synthood.outliers.encoder import Encoder, fit_encoder
@@ -64,6 +65,16 @@ def test_same_seed_same_weights() -> None:
     )
     assert torch.equal(one.embed(images.images), two.embed(images.images))
     assert not torch.equal(one.embed(images.images), other.embed(images.images))
+
+
+def test_images_stored_encoded_give_the_same_weights(tmp_path: Path) -> None:
+    images = bright_and_dark(16)
+    path = tmp_path / "train.safetensors"
+    write_encoded(path, iter(images.images), 1, lambda: (images.labels, {"classes": images.classes}))
+    opened = open_set(path)
+    assert isinstance(opened.images, EncodedImages)
+    one, two = (fit_encoder(each, ANCHORS, settings(), ResumeFile(None, ""), "f00d") for each in (images, opened))
+    assert torch.equal(one.embed(images.images), two.embed(images.images))
 
 
 def test_anchors_and_classes_must_fit() -> None:

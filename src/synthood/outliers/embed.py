@@ -52,12 +52,12 @@ def ready_made(arguments: argparse.Namespace, device: torch.device) -> Encoding:
     from synthood.outliers.class_words import anchors_of, text_encoder_digest
 
     settings = EmbedSettings.parse(arguments.settings).encoder
-    classes = Description.read(arguments.generator[0]).classes
+    description = Description.read(arguments.generator[0])
     pipeline = stable_diffusion.load(arguments.generator[0])
-    anchors = anchors_of(pipeline, classes, settings.anchors)
+    anchors = anchors_of(pipeline, description.class_words, settings.anchors)
     space = EmbeddingSpace(settings.kind, settings.anchors, text_encoder_digest(pipeline))
     features = features_of(settings, next(iter(arguments.model), None), device)
-    return Encoding(features, anchors, space, classes, READY_MADE_BATCH)
+    return Encoding(features, anchors, space, description.classes, READY_MADE_BATCH)
 
 
 @torch.no_grad()

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthood.common.images import ImageSet
 from synthood.common.iterate import Iteration, ResumeFile
 from synthood.common.seeds import derived_seed, generator
 from synthood.common.tensors import read_tensors
@@ -17,6 +16,7 @@ from synthood.outliers.encoder_settings import EncoderSettings
 from synthood.outliers.spaces import EmbeddingSpace
 from synthood.training.augment import augmented
 from synthood.training.batches import Composition
+from synthood.training.feed import Labelled
 from synthood.training.image_network import ImageNetwork
 from synthood.training.model import EVALUATION_BATCH, ImageModel, channel_statistics
 from synthood.training.network_settings import network_described
@@ -78,7 +78,7 @@ class Encoder(ImageModel):
 
 
 def fit_encoder(
-    images: ImageSet,
+    images: Labelled,
     anchors: Tensor,
     settings: EncoderSettings,
     resume: ResumeFile,
@@ -87,6 +87,7 @@ def fit_encoder(
 ) -> Encoder:
     """Cross-entropy over cosines to the anchors [C,D], divided by the temperature.
 
+    Images that are stored encoded are decoded batch by batch, so that there may be more than memory holds.
     `text_encoder` is the digest of whose anchors they are. Raises SynthoodError where anchors and classes differ in
     number, or a loss is not finite.
     """
@@ -99,7 +100,7 @@ def fit_encoder(
     module = TextAligned(network, anchors).to(device)
     space = EmbeddingSpace(settings.kind, settings.anchors, text_encoder)
     encoder = Encoder(settings.network.architecture, images.classes, mean, deviation, module, space)
-    pixels, labels = torch.from_numpy(images.images), torch.from_numpy(images.labels)
+    labels = torch.from_numpy(images.labels)
     composition = Composition(len(images), 0, settings.batch_size, settings.batch_size, settings.seed)
     total = settings.epochs * composition.steps_per_epoch
     optimizer = torch.optim.SGD(
@@ -116,7 +117,8 @@ def fit_encoder(
         optimizer.param_groups[0]["lr"] = rate
         chosen = batches[position]
         random = generator(settings.seed, "encoder", step)
-        inputs = augmented(encoder.normalised(pixels[chosen].to(device)), settings.augmentation, random)
+        pixels = torch.from_numpy(images.images[chosen.numpy()]).to(device)
+        inputs = augmented(encoder.normalised(pixels), settings.augmentation, random)
         embeddings = encoder.module(inputs.contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(encoder.module.cosines(embeddings) / settings.temperature, labels[chosen].to(device))
         optimizer.zero_grad()

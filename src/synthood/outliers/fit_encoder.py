@@ -5,7 +5,7 @@ from pathlib import Path
 
 from synthood.common import stage
 from synthood.common.devices import device_for, set_threads
-from synthood.common.images import read_images
+from synthood.common.images import open_set
 from synthood.common.iterate import ResumeFile
 from synthood.generators import stable_diffusion
 from synthood.generators.folder import Description
@@ -23,7 +23,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         resume = ResumeFile(arguments.resume, job.fingerprint, arguments.save_seconds)
         settings = EncoderSettings.parse(arguments.settings)
         anchors = anchors_of(pipeline, description.class_words, settings.anchors)
-        train, text_encoder = read_images(arguments.train), text_encoder_digest(pipeline)
+        train, text_encoder = open_set(arguments.train), text_encoder_digest(pipeline)
         with device_for(arguments.gpus) as device:
             encoder = fit_encoder(train, anchors, settings, resume, text_encoder, device)
         with job.writing(arguments.output[0]) as path:
