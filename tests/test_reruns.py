@@ -197,7 +197,7 @@ CODE = {
     "evaluation/detectors/neighbours.py": scored(*RECIPES),
     "reporting/render.py": {"tabulate small"},
     "reporting/plot.py": {"plot the figures of small"},
-    "generators/quality.py": {
+    "generators/quality/measures.py": {
         "assess the images of biggan for digits",
         "assess the images of sd for digits",
         ASSESSED,

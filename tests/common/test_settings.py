@@ -11,7 +11,7 @@ from synthood.common.settings import canonical_json
 from synthood.config.load import load
 from synthood.data.settings import IdDigits, Nuisance
 from synthood.evaluation.settings import ScoreSettings
-from synthood.generators.biggan_settings import BigGANFit, BigGANSampling
+from synthood.generators.biggan.settings import BigGANFit, BigGANSampling
 from synthood.outliers.settings import LatentsSettings
 from synthood.training.exposure_settings import OutlierTerms
 from synthood.training.settings import RecipeSettings, Synthetic, Teacher, TrainSettings

@@ -12,7 +12,7 @@ from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
-from synthood.generators import prompt_tokens
+from synthood.generators.diffusion import prompt_tokens
 from synthood.outliers import embed, fit_encoder
 from synthood.outliers.class_words import anchors_of, text_encoder_digest
 from synthood.outliers.embed import Encoding, embedded
@@ -109,9 +109,9 @@ def test_two_text_encoders_are_refused(pipeline: StableDiffusionPipeline) -> Non
 
 
 def test_the_digest_follows_every_weight(pipeline: StableDiffusionPipeline, folder: Path) -> None:
-    from synthood.generators import stable_diffusion
+    from synthood.generators.diffusion import pipelines
 
-    loaded = stable_diffusion.load(folder)
+    loaded = pipelines.load(folder)
     assert text_encoder_digest(loaded) == text_encoder_digest(pipeline)
     with torch.no_grad():
         next(iter(loaded.text_encoder.parameters())).view(-1)[0] += 1e-3
