@@ -27,7 +27,7 @@ from synthood.generators.diffusion import pipelines, sampling
 from synthood.generators.diffusion.prompts import prompts_of
 from synthood.generators.diffusion.sampler_settings import FastSample
 from synthood.generators.folder import Description
-from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks.model import Classifier, logits_and_features
 
 SPEED, OUTSIDE, LEVEL, RESAMPLES = 3.0, 0.10, 0.95, 1000
 CPU = torch.device("cpu")

@@ -192,7 +192,7 @@ def source(finished: Workflow) -> Iterator[Callable[[str, str], None]]:
 
 CODE = {
     "training/fit.py": JUDGED | GATED | evaluated(*RECIPES),
-    "training/contrast.py": JUDGED | GATED | evaluated(*RECIPES),
+    "training/terms/contrast.py": JUDGED | GATED | evaluated(*RECIPES),
     "outliers/assess_outliers.py": {ASSESSED},
     "evaluation/detectors/neighbours.py": scored(*RECIPES),
     "reporting/render.py": {"tabulate small"},

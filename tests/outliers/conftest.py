@@ -10,8 +10,8 @@ from synthood.common.images import ImageSet, write_images
 from synthood.generators.diffusion import miniature, pipelines
 from synthood.generators.diffusion.settings import StableDiffusionFit
 from synthood.generators.folder import Description
-from synthood.training.model import Classifier
-from synthood.training.networks import build
+from synthood.training.networks.model import Classifier
+from synthood.training.networks.residual import build
 from synthood.training.settings import Network
 
 WORDS = ["cat", "dog"]

@@ -18,8 +18,8 @@ from synthood.outliers.class_words import anchors_of, text_encoder_digest
 from synthood.outliers.embed import Encoding, embedded
 from synthood.outliers.encoder_settings import EmbedSettings, EncoderSettings, RecipeEncoder
 from synthood.outliers.spaces import EmbeddingSpace
-from synthood.training.model import Classifier
-from synthood.training.networks import build
+from synthood.training.networks.model import Classifier
+from synthood.training.networks.residual import build
 from synthood.training.settings import Network
 
 SPACE = EmbeddingSpace("recipe", "token", "f00d")

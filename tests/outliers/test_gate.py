@@ -12,7 +12,7 @@ from synthood.errors import SynthoodError
 from synthood.generators.diffusion import sampling
 from synthood.outliers.gate import Verdict, gate, mahalanobis, main, shares
 from synthood.outliers.settings import GateSettings
-from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks.model import Classifier, logits_and_features
 
 SETTINGS = GateSettings(classifier="ce", wanted_per_class=2, k=1, percentile=90.0)
 DIRECTIONS, KNOWN = torch.eye(4), torch.arange(2)

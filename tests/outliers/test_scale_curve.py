@@ -18,7 +18,7 @@ from synthood.outliers.class_words import text_encoder_digest
 from synthood.outliers.latents import outlier_latents
 from synthood.outliers.scale_curve import draw_curve
 from synthood.outliers.settings import CurveSettings, LatentsSettings, ScaleCurveSettings
-from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks.model import Classifier, logits_and_features
 
 SCALES = [0.5, 8.0]
 LATENTS = LatentsSettings(

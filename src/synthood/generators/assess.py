@@ -20,7 +20,7 @@ from synthood.generators.quality.diversity import class_distances
 from synthood.generators.quality.memorisation import copying
 from synthood.generators.quality.nearest import nearest_training_image
 from synthood.reporting.gallery import PER_CLASS, draw_gallery
-from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks.model import Classifier, logits_and_features
 
 Figures = dict[str, Any]
 

@@ -15,7 +15,7 @@ from synthood.common.tensors import Arrays, read_tensors
 from synthood.generators.quality.measures import judged_shares
 from synthood.generators.quality.nearest import nearest_training_image
 from synthood.reporting.gallery import draw_gallery
-from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks.model import Classifier, logits_and_features
 
 SHIFT = 3
 PERCENTILES = (5, 50, 95)

@@ -20,7 +20,7 @@ from synthood.outliers.encoder import Encoder
 from synthood.outliers.encoder_settings import EmbedSettings
 from synthood.outliers.image_encoders import Features, features_of
 from synthood.outliers.spaces import EmbeddingSpace
-from synthood.training.model import EVALUATION_BATCH
+from synthood.training.networks.model import EVALUATION_BATCH
 
 READY_MADE_BATCH = 64
 

@@ -18,7 +18,7 @@ from synthood.generators.folder import Description
 from synthood.outliers.boundary import kth_distance
 from synthood.outliers.latent_images import images_of
 from synthood.outliers.settings import GateSettings
-from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks.model import Classifier, logits_and_features
 
 SHRINKAGE = 0.01
 

@@ -20,7 +20,7 @@ from synthood.outliers.latent_images import images_of
 from synthood.outliers.latents import outlier_latents
 from synthood.outliers.settings import ScaleCurveSettings
 from synthood.outliers.spaces import EmbeddingSpace
-from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks.model import Classifier, logits_and_features
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -17,8 +17,8 @@ from synthood.generators.biggan import network as biggan
 from synthood.generators.biggan.hinge import Steps, build_parts
 from synthood.generators.biggan.settings import HingeFit, Watch
 from synthood.generators.biggan.watching import Best, Watcher
-from synthood.training.model import Classifier
-from synthood.training.networks import build
+from synthood.training.networks.model import Classifier
+from synthood.training.networks.residual import build
 from synthood.training.settings import Network
 
 NO_RESUME = ResumeFile(None, "")

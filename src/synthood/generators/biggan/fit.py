@@ -15,7 +15,7 @@ from synthood.generators.biggan.settings import BigGANFit, BigGANFitting, HingeF
 from synthood.generators.biggan.watching import Watcher
 from synthood.generators.folder import Description
 from synthood.generators.inputs import network_inputs
-from synthood.training.model import Classifier
+from synthood.training.networks.model import Classifier
 
 MEASURED = "watch.csv"
 """What was measured during a fit by the hinge loss, row by row."""

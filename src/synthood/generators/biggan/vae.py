@@ -13,7 +13,7 @@ from synthood.common.seeds import derived_seed, generator
 from synthood.generators.biggan import network as biggan
 from synthood.generators.biggan.discriminator import Discriminator, augmented
 from synthood.generators.biggan.settings import BigGANFit
-from synthood.training.augment import shifted
+from synthood.training.augmentation.geometry import shifted
 
 DISCRIMINATOR_RATE = 1e-3
 AVERAGE_DECAY = 0.998

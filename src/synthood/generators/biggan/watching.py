@@ -12,7 +12,7 @@ from synthood.errors import SynthoodError
 from synthood.generators.biggan.settings import Watch
 from synthood.generators.quality.diversity import class_distances
 from synthood.generators.quality.frechet import frechet, moments
-from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks.model import Classifier, logits_and_features
 
 REFERENCE = 10_000
 """Real images whose features the made ones are compared with."""

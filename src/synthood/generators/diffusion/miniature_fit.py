@@ -15,7 +15,7 @@ from synthood.common.seeds import generator
 from synthood.generators.diffusion.miniature import NOISE_SCHEDULE
 from synthood.generators.diffusion.prompt_tokens import token_ids
 from synthood.generators.diffusion.settings import StableDiffusionFit
-from synthood.training.augment import shifted
+from synthood.training.augmentation.geometry import shifted
 
 AUTOENCODER_BATCH = 32
 DIVERGENCE_WEIGHT, ABSOLUTE_WEIGHT = 1e-3, 0.1
