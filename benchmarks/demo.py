@@ -53,7 +53,7 @@ def quality(place: Path) -> list[Row]:
     from synthood.config.load import load_file
     from synthood.data.digits import id_split
     from synthood.data.settings import IdDigits, Nuisance
-    from synthood.training.model import Classifier, logits_and_features
+    from synthood.training.networks.model import Classifier, logits_and_features
 
     source = load_file(place / "config.yaml").datasets["digits"].id
     assert isinstance(source, IdDigits)

@@ -18,9 +18,9 @@ from gpu_figures import Row, Run, Sizes, of_speed, seconds
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from synthood.common.arithmetic import resolved_precision
-from synthood.generators.diffusion_sampling import sample
-from synthood.generators.miniature import NOISE_SCHEDULE, word_tokenizer
-from synthood.generators.sampler_settings import StableDiffusionSample
+from synthood.generators.diffusion.miniature import NOISE_SCHEDULE, word_tokenizer
+from synthood.generators.diffusion.sampler_settings import StableDiffusionSample
+from synthood.generators.diffusion.sampling import sample
 
 
 def stable_diffusion(sizes: Sizes, device: torch.device) -> Any:

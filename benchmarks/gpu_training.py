@@ -16,10 +16,10 @@ from synthood.common.arithmetic import autocast, resolved_precision
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.training.fit import train
-from synthood.training.losses import cosine_distance, cross_entropy, logit_distillation
-from synthood.training.network_settings import Network
-from synthood.training.networks import build
+from synthood.training.networks.residual import build
+from synthood.training.networks.settings import Network
 from synthood.training.settings import TrainSettings
+from synthood.training.terms.losses import cosine_distance, cross_entropy, logit_distillation
 
 PEAKS = {"B200": 2250, "H200": 989, "H100": 989, "A100": 312, "L40S": 362, "A10G": 70, "L4": 121, "RTX 4090": 165}
 """Dense bfloat16 TFLOP/s by the vendor's data sheets."""

@@ -23,11 +23,11 @@ from torch import Tensor
 from synthood.common.devices import set_threads
 from synthood.common.images import read_images
 from synthood.common.seeds import derived_seed
-from synthood.generators import diffusion_sampling, stable_diffusion
+from synthood.generators.diffusion import pipelines, sampling
+from synthood.generators.diffusion.prompts import prompts_of
+from synthood.generators.diffusion.sampler_settings import FastSample
 from synthood.generators.folder import Description
-from synthood.generators.prompts import prompts_of
-from synthood.generators.sampler_settings import FastSample
-from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks.model import Classifier, logits_and_features
 
 SPEED, OUTSIDE, LEVEL, RESAMPLES = 3.0, 0.10, 0.95, 1000
 CPU = torch.device("cpu")
@@ -111,7 +111,7 @@ def main() -> None:
     seeds = [derived_seed(0, "image", index) for index in range(options.images)]
     prompts = prompts_of(description, [], labels.tolist(), seeds)
 
-    peer = stable_diffusion.load(folder).to(device)
+    peer = pipelines.load(folder).to(device)
     peer.scheduler = PNDMScheduler.from_config(peer.scheduler.config, skip_prk_steps=True)
 
     def plain() -> Tensor:
@@ -129,12 +129,12 @@ def main() -> None:
             )
         return (torch.cat(made).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
 
-    pipeline = stable_diffusion.load(folder).to(device)
+    pipeline = pipelines.load(folder).to(device)
     inside = Inside(pipeline, device)
     settings = FastSample(sampler="fast", steps=options.steps, guidance=options.guidance, batch_size=options.batch)
-    diffusion_sampling.sample(pipeline, prompts[:1], seeds[:1], settings.model_copy(update={"steps": 1}))
+    sampling.sample(pipeline, prompts[:1], seeds[:1], settings.model_copy(update={"steps": 1}))
     inside.total = 0.0
-    ours, fast = timed(lambda: diffusion_sampling.sample(pipeline, prompts, seeds, settings), device)
+    ours, fast = timed(lambda: sampling.sample(pipeline, prompts, seeds, settings), device)
     outside = 1 - inside.total / fast
     theirs, slow = timed(plain, device)
 

@@ -41,8 +41,8 @@ from synthood.evaluation.metrics import OOD_METRICS, Ranking, ood_metrics
 from synthood.evaluation.search import Validation, fitted
 from synthood.reporting.resampling import Resampling
 from synthood.reporting.statistics import Resamples
-from synthood.training.model import Classifier, logits_and_features
-from synthood.training.networks import build
+from synthood.training.networks.model import Classifier, logits_and_features
+from synthood.training.networks.residual import build
 from synthood.training.settings import Network
 
 MINUTES, GIBIBYTES = 10.0, 6.0

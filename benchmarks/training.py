@@ -25,12 +25,12 @@ from torchvision import transforms
 
 from synthood.common.arithmetic import autocast, resolved_precision
 from synthood.common.seeds import generator
-from synthood.training.augment import augmented
+from synthood.training.augmentation.geometry import augmented
 from synthood.training.batches import Composition
-from synthood.training.losses import cross_entropy
-from synthood.training.model import Classifier
-from synthood.training.networks import build
+from synthood.training.networks.model import Classifier
+from synthood.training.networks.residual import build
 from synthood.training.settings import Augmentation, Network
+from synthood.training.terms.losses import cross_entropy
 
 CLASSES, SIDE, IMAGES = 10, 32, 5000
 AUGMENTATION = Augmentation(shift=4, flip=True, padding="zero")

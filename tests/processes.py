@@ -10,7 +10,7 @@ from pathlib import Path
 from synthood.training import train
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["synthood.training.train", "synthood.training.virtual_outliers", "processes"])
+CONTEXT.set_forkserver_preload(["synthood.training.train", "synthood.training.terms.virtual_outliers", "processes"])
 PATIENCE = 120.0
 
 

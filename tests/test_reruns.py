@@ -192,12 +192,12 @@ def source(finished: Workflow) -> Iterator[Callable[[str, str], None]]:
 
 CODE = {
     "training/fit.py": JUDGED | GATED | evaluated(*RECIPES),
-    "training/contrast.py": JUDGED | GATED | evaluated(*RECIPES),
+    "training/terms/contrast.py": JUDGED | GATED | evaluated(*RECIPES),
     "outliers/assess_outliers.py": {ASSESSED},
     "evaluation/detectors/neighbours.py": scored(*RECIPES),
     "reporting/render.py": {"tabulate small"},
     "reporting/plot.py": {"plot the figures of small"},
-    "generators/quality.py": {
+    "generators/quality/measures.py": {
         "assess the images of biggan for digits",
         "assess the images of sd for digits",
         ASSESSED,

@@ -11,7 +11,7 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from synthood.generators.miniature import NOISE_SCHEDULE, word_tokenizer
+from synthood.generators.diffusion.miniature import NOISE_SCHEDULE, word_tokenizer
 
 WORDS = ["a", "photo", "of", "the", "cat", "dog", "ice", "cream", "blurry", "sketch", "animal", "that", "barks"]
 WIDTH, LENGTH, IMAGE = 16, 10, 16

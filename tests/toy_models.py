@@ -8,8 +8,8 @@ from synthood.evaluation.access import settings as kinds
 from synthood.evaluation.access.choice import Images
 from synthood.evaluation.access.view import View
 from synthood.evaluation.hyperparameters import Hyperparameters
-from synthood.training.model import Classifier
-from synthood.training.networks import build
+from synthood.training.networks.model import Classifier
+from synthood.training.networks.residual import build
 from synthood.training.settings import Network
 
 CLASSES = ["a", "b", "c"]

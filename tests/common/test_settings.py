@@ -11,10 +11,10 @@ from synthood.common.settings import canonical_json
 from synthood.config.load import load
 from synthood.data.settings import IdDigits, Nuisance
 from synthood.evaluation.settings import ScoreSettings
-from synthood.generators.biggan_settings import BigGANFit, BigGANSampling
+from synthood.generators.biggan.settings import BigGANFit, BigGANSampling
 from synthood.outliers.settings import LatentsSettings
-from synthood.training.exposure_settings import OutlierTerms
 from synthood.training.settings import RecipeSettings, Synthetic, Teacher, TrainSettings
+from synthood.training.terms.exposure_settings import OutlierTerms
 
 RECIPE = '"network":{"name":"resnet8"},"epochs":2,"batch_size":4,"learning_rate":0.1'
 FULL = "{" + RECIPE + "}"

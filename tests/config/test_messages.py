@@ -9,7 +9,7 @@ from synthood.common.settings import Settings
 from synthood.config.messages import MistakeError, locate, nearest, told
 from synthood.config.models import Config
 from synthood.data.settings import Digits, Nuisance
-from synthood.generators.biggan_settings import BigGANFit
+from synthood.generators.biggan.settings import BigGANFit
 from synthood.training.settings import Synthetic
 
 

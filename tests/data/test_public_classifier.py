@@ -10,8 +10,8 @@ from synthood.data.file_settings import IdTorchvision
 from synthood.data.prepare import prepare
 from synthood.data.settings import Arrays, PartSettings
 from synthood.evaluation.metrics import Ranking, auroc
-from synthood.training.checkpoint import imported
-from synthood.training.model import logits_and_features
+from synthood.training.networks.checkpoint import imported
+from synthood.training.networks.model import logits_and_features
 from synthood.training.settings import CheckpointRecipe
 
 

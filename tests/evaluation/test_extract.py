@@ -12,15 +12,15 @@ from synthood.common.tensors import write_tensors
 from synthood.errors import SynthoodError
 from synthood.evaluation.extract import extracted
 from synthood.evaluation.features import FeatureFolder, write_batches, write_head, write_part
-from synthood.training import model
-from synthood.training.discrepancy import ClassifierDiscrepancy
-from synthood.training.exposure_settings import DiscrepancyExposure
-from synthood.training.heads import learned
 from synthood.training.method_settings import Cider, Godin, Rotation, VirtualOutliers
-from synthood.training.model import Classifier, logits_and_features
-from synthood.training.networks import build
-from synthood.training.reading import read_terms, reading_terms
+from synthood.training.networks import model
+from synthood.training.networks.model import Classifier, logits_and_features
+from synthood.training.networks.residual import build
 from synthood.training.settings import HeadSettings, Network
+from synthood.training.terms.discrepancy import ClassifierDiscrepancy
+from synthood.training.terms.exposure_settings import DiscrepancyExposure
+from synthood.training.terms.heads import learned
+from synthood.training.terms.reading import read_terms, reading_terms
 
 SETTINGS = HeadSettings(
     rotation=Rotation(),

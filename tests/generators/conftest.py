@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from synthood.common.iterate import ResumeFile
-from synthood.generators.diffusion_settings import StableDiffusionFit
+from synthood.generators.diffusion.settings import StableDiffusionFit
 
 
 class Interrupted(ResumeFile):

@@ -6,8 +6,8 @@ import pytest
 from synthood.common.images import ImageSet
 from synthood.generators.assess import assess, first_real, heading, plain
 from synthood.generators.assess_settings import AssessSettings
-from synthood.training.model import Classifier
-from synthood.training.networks import build
+from synthood.training.networks.model import Classifier
+from synthood.training.networks.residual import build
 from synthood.training.settings import Network
 
 CLASSES = ["cat", "dog"]

@@ -13,8 +13,8 @@ from synthood.common.images import ImageSet, read_images, write_images
 from synthood.errors import SynthoodError
 from synthood.generators import filter as filtering
 from synthood.generators.filter_settings import Filter
-from synthood.training.model import Classifier
-from synthood.training.networks import build
+from synthood.training.networks.model import Classifier
+from synthood.training.networks.residual import build
 from synthood.training.settings import Network
 
 CLASSES = ["cat", "dog"]

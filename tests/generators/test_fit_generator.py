@@ -11,11 +11,12 @@ from synthood.common.encoded import write_encoded
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
-from synthood.generators import biggan, latent_diffusion
-from synthood.generators.biggan_fitting import fit_biggan
-from synthood.generators.biggan_settings import BigGANFit
-from synthood.generators.diffusion_settings import StableDiffusionFit, StableDiffusionFitting
-from synthood.generators.fit_diffusion import fit_stable_diffusion
+from synthood.generators.biggan import network as biggan
+from synthood.generators.biggan.fit import fit_biggan
+from synthood.generators.biggan.settings import BigGANFit
+from synthood.generators.diffusion import miniature_fit
+from synthood.generators.diffusion.fit import fit_stable_diffusion
+from synthood.generators.diffusion.settings import StableDiffusionFit, StableDiffusionFitting
 from synthood.generators.folder import Description
 from synthood.generators.inputs import glimpse, network_inputs
 from synthood.generators.settings import BlockSettings
@@ -88,7 +89,7 @@ def test_extra_sets_are_described_by_their_own_words(
     def spy(pipeline: Any, images: torch.Tensor, index: torch.Tensor, prompts: list[str], *_: Any) -> None:
         seen.update(images=images, index=index, prompts=prompts)
 
-    monkeypatch.setattr(latent_diffusion, "fit_denoiser", spy)
+    monkeypatch.setattr(miniature_fit, "fit_denoiser", spy)
     train, also = image_set(["cat", "dog"], 16), image_set(["owl", "dog", "fox"], 16)
     settings = diffusion_settings.model_copy(update={"prompt": "a {word}", "autoencoder_steps": 1})
     fitting = StableDiffusionFitting(kind="stable-diffusion", fit=settings)

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
-from synthood.generators import biggan, diffusion_sampling, miniature, stable_diffusion
 from synthood.generators.amount import Amount
-from synthood.generators.biggan_settings import BigGANSample, BigGANSampling
-from synthood.generators.diffusion_settings import StableDiffusionFit, StableDiffusionSample, StableDiffusionSampling
+from synthood.generators.biggan import network as biggan
+from synthood.generators.biggan.settings import BigGANSample, BigGANSampling
+from synthood.generators.diffusion import miniature, pipelines
+from synthood.generators.diffusion import sampling as diffusion_sampling
+from synthood.generators.diffusion.settings import StableDiffusionFit, StableDiffusionSample, StableDiffusionSampling
 from synthood.generators.folder import DESCRIPTION, Description
 from synthood.generators.settings import BlockSettings
 from synthood.generators.synthesise import main, synthesise
@@ -43,7 +45,7 @@ def biggan_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def diffusion_folder(tmp_path_factory: pytest.TempPathFactory, diffusion_settings: StableDiffusionFit) -> Path:
     folder = tmp_path_factory.mktemp("diffusion")
     prompts = [f"a photo of the digit {word}" for word in CLASSES]
-    stable_diffusion.save(miniature.build(prompts, 16, diffusion_settings), folder)
+    pipelines.save(miniature.build(prompts, 16, diffusion_settings), folder)
     Description("stable-diffusion", CLASSES, "a photo of the digit {word}").write(folder)
     return folder
 

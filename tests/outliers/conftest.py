@@ -7,11 +7,11 @@ import pytest
 from diffusers import StableDiffusionPipeline
 
 from synthood.common.images import ImageSet, write_images
-from synthood.generators import miniature, stable_diffusion
-from synthood.generators.diffusion_settings import StableDiffusionFit
+from synthood.generators.diffusion import miniature, pipelines
+from synthood.generators.diffusion.settings import StableDiffusionFit
 from synthood.generators.folder import Description
-from synthood.training.model import Classifier
-from synthood.training.networks import build
+from synthood.training.networks.model import Classifier
+from synthood.training.networks.residual import build
 from synthood.training.settings import Network
 
 WORDS = ["cat", "dog"]
@@ -37,7 +37,7 @@ def folder(
 ) -> Path:
     """The same as a folder, as `fit_generator` leaves it."""
     place = tmp_path_factory.mktemp("generator") / "sd"
-    stable_diffusion.save(pipeline, place)
+    pipelines.save(pipeline, place)
     description.write(place)
     return place
 

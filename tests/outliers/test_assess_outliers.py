@@ -13,7 +13,7 @@ from synthood.common.images import ImageSet
 from synthood.common.tensors import Arrays, write_tensors
 from synthood.outliers import assess_outliers
 from synthood.outliers.assess_outliers import assessed, heading, rounded
-from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks.model import Classifier, logits_and_features
 
 CLASSES = ["cat", "dog"]
 BOUNDARY: Arrays = {

@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from synthood.errors import SynthoodError
-from synthood.generators.miniature import END, START
-from synthood.generators.prompt_tokens import (
+from synthood.generators.diffusion.miniature import END, START
+from synthood.generators.diffusion.prompt_tokens import (
     encoded_with,
     token_ids,
     with_the_word_as_one,

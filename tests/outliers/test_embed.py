@@ -13,15 +13,15 @@ from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
-from synthood.generators import prompt_tokens, stable_diffusion
+from synthood.generators.diffusion import pipelines, prompt_tokens
 from synthood.generators.folder import Description
 from synthood.outliers import embed, fit_encoder
 from synthood.outliers.class_words import anchors_of, text_encoder_digest
 from synthood.outliers.embed import Encoding, embedded
 from synthood.outliers.encoder_settings import EmbedSettings, EncoderSettings, RecipeEncoder
 from synthood.outliers.spaces import EmbeddingSpace
-from synthood.training.model import Classifier
-from synthood.training.networks import build
+from synthood.training.networks.model import Classifier
+from synthood.training.networks.residual import build
 from synthood.training.settings import Network
 
 SPACE = EmbeddingSpace("recipe", "token", "f00d")
@@ -95,7 +95,7 @@ def test_an_encoder_from_elsewhere_stands_beside_the_words_of_the_classes(
 ) -> None:
     """Not beside their names, which a tokenizer need not know."""
     names, words = ["n02123045", "n02106662"], ["cat", "dog"]
-    stable_diffusion.save(pipeline, tmp_path)
+    pipelines.save(pipeline, tmp_path)
     Description("stable-diffusion", names, "a photo of a {word}", words=words).write(tmp_path)
     network, model = Network(name="resnet8", width=8), tmp_path / "model"
     Classifier(network, names, [0.5] * 3, [0.25] * 3, build(network, 2, seed=0)).save(model)
@@ -127,7 +127,7 @@ def test_two_text_encoders_are_refused(pipeline: StableDiffusionPipeline) -> Non
 
 
 def test_the_digest_follows_every_weight(pipeline: StableDiffusionPipeline, folder: Path) -> None:
-    loaded = stable_diffusion.load(folder)
+    loaded = pipelines.load(folder)
     assert text_encoder_digest(loaded) == text_encoder_digest(pipeline)
     with torch.no_grad():
         next(iter(loaded.text_encoder.parameters())).view(-1)[0] += 1e-3

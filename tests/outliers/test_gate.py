@@ -9,10 +9,10 @@ from diffusers import StableDiffusionPipeline
 
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
-from synthood.generators import diffusion_sampling
+from synthood.generators.diffusion import sampling
 from synthood.outliers.gate import Verdict, gate, mahalanobis, main, shares
 from synthood.outliers.settings import GateSettings
-from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks.model import Classifier, logits_and_features
 
 SETTINGS = GateSettings(classifier="ce", wanted_per_class=2, k=1, percentile=90.0)
 DIRECTIONS, KNOWN = torch.eye(4), torch.arange(2)
@@ -98,7 +98,7 @@ def test_the_stage_writes_its_verdict_and_the_images(
     }
     main([part for key, value in arguments.items() for part in (f"--{key}", str(value))])
     arrays, header = read_tensors(tmp_path / "gate.safetensors")
-    images = diffusion_sampling.decoded(pipeline, latents.float()).numpy()
+    images = sampling.decoded(pipeline, latents.float()).numpy()
     logits, _ = logits_and_features(judge, images, torch.device("cpu"))
     assert np.array_equal(arrays["images"], images)
     np.testing.assert_allclose(arrays["confidence"], logits.softmax(1).max(1).values, atol=1e-6)

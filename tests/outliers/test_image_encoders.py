@@ -22,7 +22,7 @@ from transformers import (
 from synthood.errors import SynthoodError
 from synthood.outliers.encoder_settings import ClipEncoder, RecipeEncoder, TimmEncoder
 from synthood.outliers.image_encoders import features_of, normalised, resized
-from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks.model import Classifier, logits_and_features
 
 CPU = torch.device("cpu")
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 20, 16, 3), np.uint8))

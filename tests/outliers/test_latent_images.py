@@ -5,16 +5,16 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
-from synthood.generators import diffusion_sampling
+from synthood.generators.diffusion import sampling
 from synthood.outliers import latent_images
 from synthood.outliers.latent_images import id_latents, images_of, resized
 
 
 def test_images_of_the_generator_s_size_pass_as_they_are(pipeline: StableDiffusionPipeline) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)
-    expected = diffusion_sampling.image_latents(pipeline, images)
+    expected = sampling.image_latents(pipeline, images)
     torch.testing.assert_close(id_latents(pipeline, images), expected)
-    assert torch.equal(images_of(pipeline, expected, 16, 16), diffusion_sampling.decoded(pipeline, expected))
+    assert torch.equal(images_of(pipeline, expected, 16, 16), sampling.decoded(pipeline, expected))
 
 
 def test_smaller_images_are_enlarged_and_decoded_ones_reduced(pipeline: StableDiffusionPipeline) -> None:
@@ -23,10 +23,10 @@ def test_smaller_images_are_enlarged_and_decoded_ones_reduced(pipeline: StableDi
     latents = id_latents(pipeline, images)
     assert latents.shape == (3, 4, 8, 8)
     enlarged = resized(torch.from_numpy(images), 16, 16).numpy()
-    torch.testing.assert_close(latents, diffusion_sampling.image_latents(pipeline, enlarged))
+    torch.testing.assert_close(latents, sampling.image_latents(pipeline, enlarged))
     decoded = images_of(pipeline, latents, 8, 8)
     assert decoded.shape == (3, 8, 8, 3)
-    assert torch.equal(decoded, resized(diffusion_sampling.decoded(pipeline, latents), 8, 8))
+    assert torch.equal(decoded, resized(sampling.decoded(pipeline, latents), 8, 8))
 
 
 def test_few_pixels_at_once(pipeline: StableDiffusionPipeline, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from synthood.common.images import ImageSet
 from synthood.common.tensors import Arrays, read_tensors, write_tensors
 from synthood.errors import SynthoodError
-from synthood.generators import diffusion_sampling, prompt_tokens
+from synthood.generators.diffusion import prompt_tokens, sampling
+from synthood.generators.diffusion.sampler_settings import StableDiffusionSample
 from synthood.generators.folder import Description
-from synthood.generators.sampler_settings import StableDiffusionSample
 from synthood.outliers import latents
 from synthood.outliers.class_words import text_encoder_digest
 from synthood.outliers.latents import moved, outlier_latents
@@ -88,9 +88,9 @@ def test_decoded_latents_are_the_pipelines_images(pipeline: StableDiffusionPipel
     ids = prompt_tokens.token_ids(pipeline, ["a photo of a cat"] * 4)
     with torch.no_grad():
         encoded = pipeline.text_encoder(ids).last_hidden_state
-    made = diffusion_sampling.sample_latents(pipeline, encoded, [1, 2, 3, 4], SAMPLE)
-    images = diffusion_sampling.sample(pipeline, ["a photo of a cat"] * 4, [1, 2, 3, 4], SAMPLE)
-    difference = diffusion_sampling.decoded(pipeline, made).int() - images.int()
+    made = sampling.sample_latents(pipeline, encoded, [1, 2, 3, 4], SAMPLE)
+    images = sampling.sample(pipeline, ["a photo of a cat"] * 4, [1, 2, 3, 4], SAMPLE)
+    difference = sampling.decoded(pipeline, made).int() - images.int()
     assert int(difference.abs().max()) <= 1
 
 
@@ -124,7 +124,7 @@ def test_the_stage_writes_what_the_functions_give(
     np.testing.assert_allclose(arrays["latents"], made, atol=1e-5, rtol=1e-3)
     for name, values in (("labels", classes), ("parents", parents), ("seeds", torch.tensor(seeds))):
         assert arrays[name].tolist() == values.tolist()
-    id_latents = diffusion_sampling.image_latents(pipeline, train_images.images)
+    id_latents = sampling.image_latents(pipeline, train_images.images)
     assert arrays["id_latents"].dtype == np.float16
     np.testing.assert_allclose(arrays["id_latents"], id_latents, atol=1e-5, rtol=1e-3)
     assert header == {"classes": ["cat", "dog"], "scale": scale, **space_of(pipeline)}

@@ -10,15 +10,15 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from synthood.common.tensors import write_tensors
-from synthood.generators import diffusion_sampling
+from synthood.generators.diffusion import sampling
+from synthood.generators.diffusion.sampler_settings import StableDiffusionSample
 from synthood.generators.folder import Description
-from synthood.generators.sampler_settings import StableDiffusionSample
 from synthood.outliers import scale_curve
 from synthood.outliers.class_words import text_encoder_digest
 from synthood.outliers.latents import outlier_latents
 from synthood.outliers.scale_curve import draw_curve
 from synthood.outliers.settings import CurveSettings, LatentsSettings, ScaleCurveSettings
-from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks.model import Classifier, logits_and_features
 
 SCALES = [0.5, 8.0]
 LATENTS = LatentsSettings(
@@ -49,7 +49,7 @@ def judged(
 ) -> torch.Tensor:
     settings = LATENTS.model_copy(update={"scale": scale})
     made, *_ = outlier_latents(pipeline, description, OUTLIERS, LABELS, settings)
-    images = diffusion_sampling.decoded(pipeline, made).numpy()
+    images = sampling.decoded(pipeline, made).numpy()
     return logits_and_features(judge, images, torch.device("cpu"))[0]
 
 

@@ -17,10 +17,10 @@ from synthood.evaluation.features import Features, write_head, write_part
 from synthood.reporting import map as module
 from synthood.reporting.map import SHOWN, Points, adapted, draw_map, flattened, projected
 from synthood.reporting.settings import MapSettings
-from synthood.training.contrast import contrasts
-from synthood.training.exposure_settings import OutlierTerms
-from synthood.training.heads import LatentAdapter
 from synthood.training.outlier_set import OutlierSet, Space
+from synthood.training.terms.contrast import contrasts
+from synthood.training.terms.exposure_settings import OutlierTerms
+from synthood.training.terms.heads import LatentAdapter
 
 CLASSES = ["cat", "dog", "owl"]
 FEATURES, WORDS, CHANNELS = 6, 5, 4

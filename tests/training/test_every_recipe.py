@@ -10,8 +10,8 @@ import torch
 from synthood.common.iterate import ResumeFile
 from synthood.config.load import load_file
 from synthood.training.fit import train
-from synthood.training.heads import learned
 from synthood.training.settings import RecipeSettings, TrainSettings
+from synthood.training.terms.heads import learned
 
 CONFIG = load_file(Path(__file__).parents[2] / "configs" / "digits-methods.yaml")
 RECIPES = {name: recipe for name, recipe in CONFIG.recipes.items() if isinstance(recipe, RecipeSettings)}

@@ -14,7 +14,7 @@ from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
 from synthood.training.feed import JoinedImages, Resident, Streamed, feed, joined_sets, room
 from synthood.training.fit import train
-from synthood.training.model import channel_statistics
+from synthood.training.networks.model import channel_statistics
 from synthood.training.settings import Synthetic, TrainSettings
 
 CPU = torch.device("cpu")
@@ -142,6 +142,6 @@ def test_statistics_of_images_by_hand(make_images: Any, tmp_path: Path, monkeypa
     assert deviation == pytest.approx(pixels.std(0), abs=1e-6)
     opened = encoded(tmp_path / "real", images).images
     assert channel_statistics(opened) == (mean, deviation)
-    monkeypatch.setattr("synthood.training.model.MOST_PIXELS", 64 * 3)
+    monkeypatch.setattr("synthood.training.networks.model.MOST_PIXELS", 64 * 3)
     assert channel_statistics(opened) == channel_statistics(images.images[[0, 10, 19]])
     assert channel_statistics(np.zeros((2, 4, 4, 3), np.uint8)) == ([0.0] * 3, [0.001] * 3)

@@ -15,16 +15,16 @@ from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.common.seeds import derived_seed, generator
 from synthood.errors import SynthoodError
-from synthood.training import model
-from synthood.training.augment import augmented
+from synthood.training.augmentation.geometry import augmented
 from synthood.training.batches import Composition
-from synthood.training.exposure_settings import OutlierTerms
 from synthood.training.fit import History, accuracy, learning_rate, train
-from synthood.training.model import Classifier, logits_and_features
-from synthood.training.networks import build
+from synthood.training.networks import model
+from synthood.training.networks.model import Classifier, logits_and_features
+from synthood.training.networks.residual import build
 from synthood.training.outlier_set import OutlierSet, Space
 from synthood.training.settings import Network, RecipeSettings, Synthetic, Teacher, TrainSettings
-from synthood.training.terms import terms_of
+from synthood.training.terms.exposure_settings import OutlierTerms
+from synthood.training.terms.registry import terms_of
 
 CPU = torch.device("cpu")
 OUTLIERS = OutlierTerms.model_validate({"from": "oal"})

@@ -16,7 +16,7 @@ from synthood.errors import SynthoodError
 from synthood.training.fit import train
 from synthood.training.forward import Pass, still
 from synthood.training.method_settings import Rotation, SupCon
-from synthood.training.networks import ResNet, build
+from synthood.training.networks.residual import ResNet, build
 from synthood.training.record import History
 from synthood.training.settings import Network
 from synthood.training.step import out_of_memory

@@ -13,9 +13,9 @@ from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
 from synthood.training.batches import sample_weights
 from synthood.training.fit import History, train
-from synthood.training.losses import cross_entropy
-from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks.model import Classifier, logits_and_features
 from synthood.training.settings import RecipeSettings, TrainSettings
+from synthood.training.terms.losses import cross_entropy
 from toy_training import random
 
 CPU = torch.device("cpu")

@@ -13,8 +13,8 @@ from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
 from synthood.training import fit
 from synthood.training.fit import History, learning_rate, train
-from synthood.training.model import Classifier
-from synthood.training.networks import build
+from synthood.training.networks.model import Classifier
+from synthood.training.networks.residual import build
 from synthood.training.record import Record
 from synthood.training.settings import Network, TrainSettings
 from synthood.training.stability import WayBack, WeightAverage, optimizer_of, set_rate

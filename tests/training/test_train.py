@@ -12,11 +12,11 @@ from synthood.common.images import ImageSet, write_images
 from synthood.common.iterate import ResumeFile
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.training import train as stage
-from synthood.training.exposure_settings import OutlierTerms, UniformExposure
 from synthood.training.fit import train
-from synthood.training.model import Classifier
+from synthood.training.networks.model import Classifier
 from synthood.training.outlier_set import OutlierSet
 from synthood.training.settings import Teacher
+from synthood.training.terms.exposure_settings import OutlierTerms, UniformExposure
 
 NAMES = ["model.safetensors", "history.csv", "heads.safetensors"]
 

@@ -10,8 +10,8 @@ import yaml
 
 from synthood.config.load import load
 from synthood.evaluation.settings import ScoreSettings
-from synthood.generators.biggan_settings import BigGANFitting
-from synthood.generators.diffusion_settings import StableDiffusionSampling
+from synthood.generators.biggan.settings import BigGANFitting
+from synthood.generators.diffusion.settings import StableDiffusionSampling
 from synthood.generators.settings import BlockSettings, FitSettings
 from synthood.outliers.encoder_settings import EmbedSettings
 from synthood.outliers.settings import ScaleCurveSettings

@@ -14,7 +14,7 @@ from synthood.config.like import resolved
 from synthood.config.messages import SHOWN, MistakeError, nearest, told
 from synthood.config.models import Config
 from synthood.errors import SynthoodError
-from synthood.generators.biggan_settings import BigGAN
+from synthood.generators.biggan.settings import BigGAN
 from synthood.generators.settings import Generator
 from synthood.reporting.published import figures
 from synthood.reporting.settings import Published, TableSettings

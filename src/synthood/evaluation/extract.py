@@ -11,10 +11,10 @@ from synthood.common.devices import device_for, set_threads
 from synthood.common.encoded import EncodedImages
 from synthood.common.images import open_images
 from synthood.evaluation.features import Features, write_batches, write_head
-from synthood.training.heads import Seen, Term
-from synthood.training.model import Classifier, inputs_of
-from synthood.training.reading import read_terms
+from synthood.training.networks.model import Classifier, inputs_of
 from synthood.training.settings import HeadSettings
+from synthood.training.terms.heads import Seen, Term
+from synthood.training.terms.reading import read_terms
 
 
 @torch.no_grad()

@@ -13,14 +13,14 @@ from torch import Tensor
 from synthood.common import stage
 from synthood.common.devices import set_threads
 from synthood.common.images import ImageSet, concatenate, read_images
-from synthood.generators import quality
 from synthood.generators.assess_settings import AssessSettings
-from synthood.generators.comparison import compared, copying_in
-from synthood.generators.diversity import class_distances
-from synthood.generators.memorisation import copying
-from synthood.generators.nearest import nearest_training_image
+from synthood.generators.quality import measures
+from synthood.generators.quality.comparison import compared, copying_in
+from synthood.generators.quality.diversity import class_distances
+from synthood.generators.quality.memorisation import copying
+from synthood.generators.quality.nearest import nearest_training_image
 from synthood.reporting.gallery import PER_CLASS, draw_gallery
-from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks.model import Classifier, logits_and_features
 
 Figures = dict[str, Any]
 
@@ -37,21 +37,21 @@ def assess(
     )
     distances, nearest = nearest_training_image(synthetic.images, train.images, settings.shift)
     held_out_distances, _ = nearest_training_image(test.images, train.images, settings.shift)
-    diversity = quality.within_class_distance(synthetic.images, synthetic.labels)
-    real_diversity = quality.within_class_distance(train.images, train.labels)
+    diversity = measures.within_class_distance(synthetic.images, synthetic.labels)
+    real_diversity = measures.within_class_distance(train.images, train.labels)
     labels = synthetic.labels, test.labels
     figures: Figures = {
         "images": len(synthetic),
-        "judge_accuracy": quality.agreement(real_logits, torch.from_numpy(test.labels)),
-        "agreement": quality.agreement(logits, torch.from_numpy(synthetic.labels)),
+        "judge_accuracy": measures.agreement(real_logits, torch.from_numpy(test.labels)),
+        "agreement": measures.agreement(logits, torch.from_numpy(synthetic.labels)),
         "within_class_distance": diversity,
         "within_class_distance_real": real_diversity,
         "diversity": diversity / real_diversity,
         "nearest_training_median": float(distances.median()),
         "nearest_training_median_held_out": float(held_out_distances.median()),
-        "copy_share": quality.copy_share(distances, held_out_distances),
-        "block_traces": quality.block_traces(synthetic.images),
-        "block_traces_real": quality.block_traces(test.images),
+        "copy_share": measures.copy_share(distances, held_out_distances),
+        "block_traces": measures.block_traces(synthetic.images),
+        "block_traces_real": measures.block_traces(test.images),
     }
     figures = {key: round(value, 4) for key, value in figures.items()}
     figures["by_class"] = by_class(synthetic, train, logits)
@@ -61,7 +61,7 @@ def assess(
     }
     figures["features"] = {"classifier": compared(made.numpy(), held_out.numpy(), settings.resamples)}
     if settings.inception is not None:
-        from synthood.generators import inception
+        from synthood.generators.quality import inception
 
         name, network = inception.load(Path(settings.inception))
         seen, seen_held_out = (inception.features(network, one.images) for one in (synthetic, test))

@@ -14,8 +14,8 @@ from synthood.common.devices import device_for, set_threads
 from synthood.common.images import ImageSet, concatenate, read_images, write_images
 from synthood.errors import SynthoodError
 from synthood.generators.filter_settings import Filter, FilterSettings
-from synthood.generators.nearest import nearest_of_class
-from synthood.training.model import Classifier, logits_and_features
+from synthood.generators.quality.nearest import nearest_of_class
+from synthood.training.networks.model import Classifier, logits_and_features
 
 SHOWN = 12
 

@@ -8,7 +8,7 @@ from synthood.common.arithmetic import resolved_precision
 from synthood.common.devices import device_for, set_threads
 from synthood.common.images import read_images
 from synthood.common.iterate import ResumeFile
-from synthood.generators.biggan_settings import BigGANFitting
+from synthood.generators.biggan.settings import BigGANFitting
 from synthood.generators.inputs import glimpse
 from synthood.generators.ready_made_settings import ReadyMadeReading
 from synthood.generators.settings import FitSettings
@@ -26,9 +26,9 @@ def main(command_line: Sequence[str] | None = None) -> None:
             job.facts |= {"device": str(device), "raw": arguments.raw}
             dtype = resolved_precision(settings.precision, device)
             if isinstance(settings.generator, BigGANFitting):
-                from synthood.generators import biggan_fitting
+                from synthood.generators.biggan import fit
 
-                biggan_fitting.make(settings.generator, train, arguments.classifier, dtype, device, resume, folder)
+                fit.make(settings.generator, train, arguments.classifier, dtype, device, resume, folder)
             elif isinstance(settings.generator, ReadyMadeReading):
                 from synthood.generators import ready_made
 
@@ -37,7 +37,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
                     settings.generator, train.classes, side, arguments.threads, folder
                 )
             else:
-                from synthood.generators.fit_diffusion import fit_stable_diffusion
+                from synthood.generators.diffusion.fit import fit_stable_diffusion
 
                 also = [read_images(path) for path in arguments.also]
                 job.facts["precision"] = str(dtype)

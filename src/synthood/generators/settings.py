@@ -6,8 +6,8 @@ from pydantic import Field
 
 from synthood.common.precision import Precision
 from synthood.common.settings import Count, Settings
-from synthood.generators.biggan_settings import BigGAN, BigGANFitting, BigGANSampling
-from synthood.generators.diffusion_settings import StableDiffusion, StableDiffusionFitting, StableDiffusionSampling
+from synthood.generators.biggan.settings import BigGAN, BigGANFitting, BigGANSampling
+from synthood.generators.diffusion.settings import StableDiffusion, StableDiffusionFitting, StableDiffusionSampling
 from synthood.generators.ready_made_settings import ReadyMade, ReadyMadeReading, ReadyMadeSampling
 
 Generator = Annotated[BigGAN | StableDiffusion | ReadyMade, Field(discriminator="kind")]

@@ -12,7 +12,7 @@ from synthood.common.devices import device_for, set_threads
 from synthood.common.images import ImageSet, write_images
 from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
-from synthood.generators.biggan_settings import BigGANSampling
+from synthood.generators.biggan.settings import BigGANSampling
 from synthood.generators.folder import Description
 from synthood.generators.ready_made_settings import ReadyMadeSampling
 from synthood.generators.settings import BlockSettings
@@ -34,20 +34,20 @@ def synthesise(folder: Path, settings: BlockSettings, device: torch.device = CPU
     labels = torch.tensor([index % len(description.classes) for index in indices])
     seeds = [derived_seed(settings.generator.sample.seed, "image", index) for index in indices]
     if isinstance(settings.generator, BigGANSampling):
-        from synthood.generators import biggan
+        from synthood.generators.biggan import network as biggan
 
         own = own_classes(description, labels, seeds)
         truncation = settings.generator.sample.truncation
         wanted = description.image_size
         images = biggan.sample(biggan.load(folder).to(device), own, seeds, truncation, wanted)
     else:
-        from synthood.generators import diffusion_sampling, stable_diffusion
-        from synthood.generators.prompts import prompts_of
+        from synthood.generators.diffusion import pipelines, sampling
+        from synthood.generators.diffusion.prompts import prompts_of
 
         prompts = prompts_of(description, settings.generator.prompts, labels.tolist(), seeds)
-        pipeline = stable_diffusion.load(folder).to(device)
+        pipeline = pipelines.load(folder).to(device)
         size = description.image_size or None
-        images = diffusion_sampling.sample(pipeline, prompts, seeds, settings.generator.sample, size)
+        images = sampling.sample(pipeline, prompts, seeds, settings.generator.sample, size)
     kept = slice(settings.count)
     columns = {"seed": np.array(seeds[kept], np.int64)}
     return ImageSet(images.numpy()[kept], labels.numpy()[kept], description.classes, columns)

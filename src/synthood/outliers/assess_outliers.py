@@ -12,10 +12,10 @@ from synthood.common import stage
 from synthood.common.devices import set_threads
 from synthood.common.images import ImageSet, open_images, read_images
 from synthood.common.tensors import Arrays, read_tensors
-from synthood.generators.nearest import nearest_training_image
-from synthood.generators.quality import judged_shares
+from synthood.generators.quality.measures import judged_shares
+from synthood.generators.quality.nearest import nearest_training_image
 from synthood.reporting.gallery import draw_gallery
-from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks.model import Classifier, logits_and_features
 
 SHIFT = 3
 PERCENTILES = (5, 50, 95)

@@ -7,7 +7,7 @@ from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
 from synthood.errors import SynthoodError
-from synthood.generators import prompt_tokens
+from synthood.generators.diffusion import prompt_tokens
 from synthood.outliers.encoder_settings import Anchors
 
 DIGITS = 16

@@ -20,7 +20,7 @@ from synthood.outliers.encoder import Encoder
 from synthood.outliers.encoder_settings import EmbedSettings
 from synthood.outliers.image_encoders import Features, features_of
 from synthood.outliers.spaces import EmbeddingSpace
-from synthood.training.model import EVALUATION_BATCH
+from synthood.training.networks.model import EVALUATION_BATCH
 
 READY_MADE_BATCH = 64
 
@@ -47,13 +47,13 @@ def fitted(path: Path, device: torch.device) -> Encoding:
 def ready_made(arguments: argparse.Namespace, device: torch.device) -> Encoding:
     """An encoder from elsewhere; the words are those of the generator, whose widths must agree."""
     # A fitted encoder brings the words' vectors, and does without the libraries of diffusion models.
-    from synthood.generators import stable_diffusion
+    from synthood.generators.diffusion import pipelines
     from synthood.generators.folder import Description
     from synthood.outliers.class_words import anchors_of, text_encoder_digest
 
     settings = EmbedSettings.parse(arguments.settings).encoder
     description = Description.read(arguments.generator[0])
-    pipeline = stable_diffusion.load(arguments.generator[0])
+    pipeline = pipelines.load(arguments.generator[0])
     anchors = anchors_of(pipeline, description.class_words, settings.anchors)
     space = EmbeddingSpace(settings.kind, settings.anchors, text_encoder_digest(pipeline))
     features = features_of(settings, next(iter(arguments.model), None), device)

@@ -14,14 +14,14 @@ from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
 from synthood.outliers.encoder_settings import EncoderSettings
 from synthood.outliers.spaces import EmbeddingSpace
-from synthood.training.augment import augmented
+from synthood.training.augmentation.geometry import augmented
 from synthood.training.batches import Composition
 from synthood.training.feed import Labelled
-from synthood.training.image_network import ImageNetwork
-from synthood.training.model import EVALUATION_BATCH, ImageModel, channel_statistics
-from synthood.training.network_settings import network_described
-from synthood.training.networks import build
-from synthood.training.pretrained import initial
+from synthood.training.networks.base import ImageNetwork
+from synthood.training.networks.model import EVALUATION_BATCH, ImageModel, channel_statistics
+from synthood.training.networks.pretrained import initial
+from synthood.training.networks.residual import build
+from synthood.training.networks.settings import network_described
 
 CPU = torch.device("cpu")
 FINAL_SHARE = 0.01

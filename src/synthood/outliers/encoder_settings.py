@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from synthood.common.settings import Count, Name, Positive, Seed, Settings
-from synthood.training.network_settings import AnyNetwork
+from synthood.training.networks.settings import AnyNetwork
 from synthood.training.settings import Augmentation
 
 Anchors = Literal["token", "contextual"]

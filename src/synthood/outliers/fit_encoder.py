@@ -7,7 +7,7 @@ from synthood.common import stage
 from synthood.common.devices import device_for, set_threads
 from synthood.common.images import open_set
 from synthood.common.iterate import ResumeFile
-from synthood.generators import stable_diffusion
+from synthood.generators.diffusion import pipelines
 from synthood.generators.folder import Description
 from synthood.outliers.class_words import anchors_of, text_encoder_digest
 from synthood.outliers.encoder import fit_encoder
@@ -19,7 +19,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         arguments = job.arguments
         set_threads(arguments.threads)
         description = Description.read(arguments.generator)
-        pipeline = stable_diffusion.load(arguments.generator)
+        pipeline = pipelines.load(arguments.generator)
         resume = ResumeFile(arguments.resume, job.fingerprint, arguments.save_seconds)
         settings = EncoderSettings.parse(arguments.settings)
         anchors = anchors_of(pipeline, description.class_words, settings.anchors)

@@ -13,12 +13,12 @@ from synthood.common.devices import device_for, set_threads
 from synthood.common.images import open_images
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
-from synthood.generators import stable_diffusion
+from synthood.generators.diffusion import pipelines
 from synthood.generators.folder import Description
 from synthood.outliers.boundary import kth_distance
 from synthood.outliers.latent_images import images_of
 from synthood.outliers.settings import GateSettings
-from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks.model import Classifier, logits_and_features
 
 SHRINKAGE = 0.01
 
@@ -116,7 +116,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         classifier = Classifier.load(arguments.classifier)
         train_images, train_labels = open_images(arguments.train)
         with device_for(arguments.gpus) as device:
-            pipeline = stable_diffusion.load(arguments.generator).to(device)
+            pipeline = pipelines.load(arguments.generator).to(device)
             images = images_of(pipeline, latents.float(), *train_images.shape[1:3])
             classifier.network.to(device)
             logits, features = logits_and_features(classifier, images.numpy(), device)

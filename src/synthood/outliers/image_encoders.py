@@ -12,8 +12,8 @@ from torch import Tensor
 from synthood.common.states import first_line, read_state
 from synthood.errors import SynthoodError
 from synthood.outliers.encoder_settings import ClipEncoder, Encoder, RecipeEncoder, TimmEncoder
-from synthood.training.checkpoint import check
-from synthood.training.model import Classifier
+from synthood.training.networks.checkpoint import check
+from synthood.training.networks.model import Classifier
 
 Features = Callable[[Tensor], Tensor]
 """Images uint8 [N,H,W,3] to features float32 [N,D]."""

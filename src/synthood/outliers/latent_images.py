@@ -7,7 +7,7 @@ from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
 from synthood.common.encoded import EncodedImages
-from synthood.generators import diffusion_sampling
+from synthood.generators.diffusion import sampling
 
 PIXELS_AT_ONCE = 1 << 20
 
@@ -18,14 +18,14 @@ def id_latents(pipeline: StableDiffusionPipeline, images: np.ndarray | EncodedIm
     parts = []
     for first in range(0, len(images), at_once(side)):
         part = torch.from_numpy(images[first : first + at_once(side)])
-        parts.append(diffusion_sampling.image_latents(pipeline, resized(part, side, side).numpy()))
+        parts.append(sampling.image_latents(pipeline, resized(part, side, side).numpy()))
     return torch.cat(parts)
 
 
 def images_of(pipeline: StableDiffusionPipeline, latents: Tensor, height: int, width: int) -> Tensor:
     """Images uint8 [N,height,width,3] of scaled latents float32 [N,4,h,w]."""
     each = at_once(latents.shape[-1] * pipeline.vae_scale_factor)
-    parts = (diffusion_sampling.decoded(pipeline, part) for part in latents.split(each))
+    parts = (sampling.decoded(pipeline, part) for part in latents.split(each))
     return torch.cat([resized(part, height, width) for part in parts])
 
 

@@ -15,7 +15,7 @@ from synthood.common.images import open_images
 from synthood.common.seeds import derived_seed
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
-from synthood.generators import diffusion_sampling, prompt_tokens, stable_diffusion
+from synthood.generators.diffusion import pipelines, prompt_tokens, sampling
 from synthood.generators.folder import Description
 from synthood.outliers.class_words import anchors_of, text_encoder_digest
 from synthood.outliers.encoder_settings import Anchors
@@ -74,7 +74,7 @@ def outlier_latents(
         for label in range(len(anchors))
         for attempt in range(settings.attempts_per_class)
     ]
-    latents = diffusion_sampling.sample_latents(pipeline, torch.cat(encoded), seeds, settings.sample)
+    latents = sampling.sample_latents(pipeline, torch.cat(encoded), seeds, settings.sample)
     return latents, classes, torch.cat(parents), seeds
 
 
@@ -88,7 +88,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         outliers, labels = (torch.from_numpy(arrays[name]) for name in ("embeddings", "labels"))
         settings = LatentsSettings.parse(arguments.settings)
         with device_for(arguments.gpus) as device:
-            pipeline = stable_diffusion.load(arguments.generator).to(device)
+            pipeline = pipelines.load(arguments.generator).to(device)
             space.check(text_encoder_digest(pipeline), arguments.boundary)
             latents, classes, parents, seeds = outlier_latents(
                 pipeline, description, outliers, labels, settings, space.anchors

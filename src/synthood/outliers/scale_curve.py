@@ -12,15 +12,15 @@ from synthood.common import stage
 from synthood.common.devices import device_for, set_threads
 from synthood.common.images import open_images
 from synthood.common.tensors import read_tensors
-from synthood.generators import stable_diffusion
+from synthood.generators.diffusion import pipelines
 from synthood.generators.folder import Description
-from synthood.generators.quality import judged_shares
+from synthood.generators.quality.measures import judged_shares
 from synthood.outliers.class_words import text_encoder_digest
 from synthood.outliers.latent_images import images_of
 from synthood.outliers.latents import outlier_latents
 from synthood.outliers.settings import ScaleCurveSettings
 from synthood.outliers.spaces import EmbeddingSpace
-from synthood.training.model import Classifier, logits_and_features
+from synthood.training.networks.model import Classifier, logits_and_features
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -59,7 +59,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         size = open_images(arguments.train)[0].shape[1:3]
         judge, rows = Classifier.load(arguments.judge), []
         with device_for(arguments.gpus) as device:
-            pipeline = stable_diffusion.load(arguments.generator).to(device)
+            pipeline = pipelines.load(arguments.generator).to(device)
             space.check(text_encoder_digest(pipeline), arguments.boundary)
             for scale in settings.curve.scales:
                 moved = settings.latents.model_copy(update={"scale": scale})

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from synthood.common.settings import Count, Name, Positive, Seed, Settings
-from synthood.generators.sampler_settings import Sample, StableDiffusionSample
+from synthood.generators.diffusion.sampler_settings import Sample, StableDiffusionSample
 from synthood.outliers.encoder_settings import Encoder
 
 

@@ -17,7 +17,7 @@ from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
 from synthood.evaluation.features import FeatureFolder
 from synthood.reporting.settings import MapSettings, Plane
-from synthood.training.heads import LatentAdapter
+from synthood.training.terms.heads import LatentAdapter
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

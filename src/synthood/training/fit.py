@@ -15,21 +15,21 @@ from synthood.common.iterate import Iteration, ResumeFile, Stateful
 from synthood.common.ranks import ALONE, Ranks, with_whole_statistics
 from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
-from synthood.training.augment import augmented
+from synthood.training.augmentation.geometry import augmented
+from synthood.training.augmentation.policies import PixelAugmentation
 from synthood.training.batches import Composition
 from synthood.training.checks import check_inputs
 from synthood.training.feed import JoinedSet, Labelled, feed
 from synthood.training.forward import Pass
-from synthood.training.image_network import ImageNetwork
-from synthood.training.model import Classifier, channel_statistics, logits_and_features
+from synthood.training.networks.base import ImageNetwork
+from synthood.training.networks.model import Classifier, channel_statistics, logits_and_features
+from synthood.training.networks.pretrained import initial
 from synthood.training.outlier_set import OutlierSet
-from synthood.training.pixel_augmentation import PixelAugmentation
-from synthood.training.pretrained import initial
 from synthood.training.record import History, Record, losses
 from synthood.training.settings import RecipeSettings, TrainSettings
 from synthood.training.stability import WayBack, WeightAverage, optimizer_of
 from synthood.training.step import Step
-from synthood.training.terms import exposure_of, terms_of
+from synthood.training.terms.registry import exposure_of, terms_of
 
 SHOWN = ("loss", "accuracy", "val_accuracy")
 

@@ -11,10 +11,10 @@ from torch.utils.checkpoint import checkpoint
 
 from synthood.common.arithmetic import autocast
 from synthood.common.ranks import ALONE, Ranks, Whole
-from synthood.training.heads import Companions, Term
-from synthood.training.image_network import ImageNetwork
-from synthood.training.normalisation import training_logits
+from synthood.training.networks.base import ImageNetwork
 from synthood.training.settings import RecipeSettings
+from synthood.training.terms.heads import Companions, Term
+from synthood.training.terms.normalisation import training_logits
 
 Features = Callable[[Tensor], Tensor]
 

@@ -10,8 +10,8 @@ from synthood.common.artefact import sha256
 from synthood.common.devices import set_threads
 from synthood.common.images import read_images
 from synthood.common.tensors import write_tensors
-from synthood.training.checkpoint import imported
-from synthood.training.model import logits_and_features
+from synthood.training.networks.checkpoint import imported
+from synthood.training.networks.model import logits_and_features
 from synthood.training.settings import CheckpointRecipe
 
 HISTORY = "epoch,learning_rate,loss,accuracy,val_accuracy\n"

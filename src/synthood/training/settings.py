@@ -7,7 +7,6 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from synthood.common.precision import Precision
 from synthood.common.settings import Count, Fraction, Name, Positive, Seed, Settings
-from synthood.training.exposure_settings import DiscrepancyExposure, Exposure, OutlierTerms
 from synthood.training.method_settings import (
     AugMix,
     Consistency,
@@ -20,8 +19,9 @@ from synthood.training.method_settings import (
     Rotation,
     VirtualOutliers,
 )
-from synthood.training.network_settings import AnyNetwork, Sha256, TimmNetwork
-from synthood.training.network_settings import Network as Network
+from synthood.training.networks.settings import AnyNetwork, Sha256, TimmNetwork
+from synthood.training.networks.settings import Network as Network
+from synthood.training.terms.exposure_settings import DiscrepancyExposure, Exposure, OutlierTerms
 
 
 class Augmentation(Settings):

@@ -8,7 +8,7 @@ import torch
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from synthood.common.iterate import Stateful
-from synthood.training.image_network import ImageNetwork
+from synthood.training.networks.base import ImageNetwork
 
 
 class WeightAverage:

@@ -11,13 +11,13 @@ from synthood.common.seeds import generator
 from synthood.errors import SynthoodError
 from synthood.training.batches import sample_weights
 from synthood.training.forward import Pass, companions, forward
-from synthood.training.heads import Batch, Term
-from synthood.training.losses import cross_entropy
 from synthood.training.method_settings import CutMix, Mixup
-from synthood.training.mixing import mixed
-from synthood.training.normalisation import compared
 from synthood.training.settings import RecipeSettings
 from synthood.training.stability import set_rate
+from synthood.training.terms.heads import Batch, Term
+from synthood.training.terms.losses import cross_entropy
+from synthood.training.terms.mixing import mixed
+from synthood.training.terms.normalisation import compared
 
 Prepared = Callable[[Tensor, torch.Generator], Tensor]
 """Images uint8 [N,H,W,3] augmented and normalised, float32 [N,3,H,W]."""

@@ -13,14 +13,14 @@ from synthood.common.images import open_set
 from synthood.common.iterate import ResumeFile
 from synthood.common.ranks import joined, ranks_of_torchrun
 from synthood.common.tensors import write_tensors
-from synthood.training.exposure import exposed_images
 from synthood.training.feed import joined_sets
 from synthood.training.fit import train
-from synthood.training.heads import learned
+from synthood.training.networks.pretrained import pretrained_digest
 from synthood.training.outlier_set import OutlierSet
-from synthood.training.pretrained import pretrained_digest
 from synthood.training.record import History
 from synthood.training.settings import TrainSettings
+from synthood.training.terms.exposure import exposed_images
+from synthood.training.terms.heads import learned
 
 
 def write_history(path: Path, history: History) -> None:

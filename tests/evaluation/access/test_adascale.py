@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from synthood.evaluation.access.adascale import AdaScale, ratio, shift
 from synthood.evaluation.access.view import Look
 from synthood.evaluation.selection import OutOfRangeError
-from synthood.training.model import inputs_of
+from synthood.training.networks.model import inputs_of
 from toy_models import Flat, classifier, pictures, view_of
 
 VALUES = {

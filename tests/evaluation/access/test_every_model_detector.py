@@ -13,7 +13,7 @@ from synthood.evaluation.access.registry import MODEL_METHODS
 from synthood.evaluation.access.view import Look
 from synthood.evaluation.detectors import METHODS
 from synthood.evaluation.hyperparameters import Hyperparameters
-from synthood.training.model import inputs_of
+from synthood.training.networks.model import inputs_of
 from toy_models import OF_MODEL, classifier, pictures, view_of
 
 MODEL = classifier()

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from synthood.evaluation.access.gram import Gram, row_sums
 from synthood.evaluation.access.view import Look
-from synthood.training.model import inputs_of
+from synthood.training.networks.model import inputs_of
 from toy_models import CLASSES, classifier, pictures, view_of
 
 MODEL = classifier()

@@ -11,7 +11,7 @@ from synthood.evaluation.access.view import Look
 from synthood.evaluation.detectors import fit
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.settings import Mds
-from synthood.training.model import inputs_of
+from synthood.training.networks.model import inputs_of
 from toy_models import classifier, pictures, view_of
 
 MODEL = classifier()

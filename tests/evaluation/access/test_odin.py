@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from synthood.evaluation.access.odin import Iodin, Odin, likeliest
 from synthood.evaluation.access.view import Look
-from synthood.training.model import inputs_of
+from synthood.training.networks.model import inputs_of
 from toy_models import Flat, classifier, pictures, view_of
 
 

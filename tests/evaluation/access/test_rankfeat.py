@@ -7,7 +7,7 @@ from torch import Tensor
 
 from synthood.evaluation.access.rankfeat import RankFeat, without_largest
 from synthood.evaluation.access.view import Look
-from synthood.training.model import inputs_of
+from synthood.training.networks.model import inputs_of
 from toy_models import classifier, pictures, view_of
 
 MODEL = classifier()

@@ -8,8 +8,8 @@ from synthood.errors import SynthoodError
 from synthood.evaluation.access.choice import ImageValidation, fitted
 from synthood.evaluation.access.settings import Gram, Odin
 from synthood.evaluation.access.view import Look
-from synthood.training.model import inputs_of
-from synthood.training.networks import build
+from synthood.training.networks.model import inputs_of
+from synthood.training.networks.residual import build
 from synthood.training.settings import Network
 from toy_models import Flat, classifier, pictures, view_of
 

@@ -16,7 +16,7 @@ from synthood.evaluation.access.registry import MODEL_METHODS
 from synthood.evaluation.access.view import Look, View
 from synthood.evaluation.hyperparameters import Hyperparameters, Values
 from synthood.evaluation.selection import COLUMNS, OutOfRangeError, area, selected, text_of
-from synthood.training.model import Classifier, inputs_of
+from synthood.training.networks.model import Classifier, inputs_of
 
 SMALL_SIDE, SMALL_BATCH, LARGE_BATCH = 64, 128, 16
 """Images up to this side, and how many go at once, of them and of larger ones: their activations stay for gradients."""

@@ -14,7 +14,7 @@ from synthood.evaluation.access.choice import Fitted, Images, ImageValidation, f
 from synthood.evaluation.access.view import View
 from synthood.evaluation.settings import ScoreSettings
 from synthood.evaluation.summary import check_names, facts, finite, write
-from synthood.training.model import Classifier
+from synthood.training.networks.model import Classifier
 
 
 def read(files: Mapping[str, Path], part: str) -> Images:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from synthood.errors import SynthoodError
-from synthood.training.model import Classifier
+from synthood.training.networks.model import Classifier
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from synthood.common.settings import Settings
 from synthood.data import raw
 from synthood.data.settings import PartSettings
 from synthood.generators.assess_settings import AssessSettings
-from synthood.generators.biggan_settings import BigGAN, BigGANFitting, BigGANSampling
-from synthood.generators.diffusion_settings import StableDiffusion, StableDiffusionFitting, StableDiffusionSampling
+from synthood.generators.biggan.settings import BigGAN, BigGANFitting, BigGANSampling
+from synthood.generators.diffusion.settings import StableDiffusion, StableDiffusionFitting, StableDiffusionSampling
 from synthood.generators.filter_settings import Filter, FilterSettings
 from synthood.generators.ready_made_settings import ReadyMade, ReadyMadeReading, ReadyMadeSampling
 from synthood.generators.settings import BlockSettings, FitSettings

@@ -1,0 +1,164 @@
+"""Sampling Stable Diffusion: images of prompts, latents of encoded prompts, and the way between them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+from torch import Tensor
+
+from synthood.errors import SynthoodError
+from synthood.generators.diffusion.conditions import Conditions, encoded_prompts
+from synthood.generators.diffusion.memory import filled_batches, halving
+from synthood.generators.diffusion.sampler_settings import Sample
+from synthood.generators.diffusion.samplers import scheduler_for
+
+DECODED_PIXELS = 256 * 32 * 32
+"""Pixels that the autoencoder decodes or encodes at once, in batches of its own."""
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def sample(
+    pipeline: StableDiffusionPipeline,
+    prompts: list[str],
+    seeds: list[int],
+    settings: Sample,
+    image_size: Sequence[int] | None = None,
+) -> Tensor:
+    """Images uint8 [N,H,W,3], one per prompt and seed; resized to the height and width `image_size` where given."""
+    prepare(pipeline, settings)
+    conditions = encoded_prompts(pipeline, prompts, settings.negative_prompt)
+    return decoded(pipeline, denoised(pipeline, conditions, seeds, settings), image_size)
+
+
+def sample_latents(pipeline: StableDiffusionPipeline, encoded: Tensor, seeds: list[int], settings: Sample) -> Tensor:
+    """Scaled latents z_0 float32 [N,4,h,w] of encoded prompts [N,L,W]."""
+    if isinstance(pipeline, StableDiffusionXLPipeline):
+        raise SynthoodError("outliers need a Stable Diffusion 1.x or 2.x; XL reads its prompts by two text encoders")
+    prepare(pipeline, settings)
+    plain = encoded_prompts(pipeline, [""], settings.negative_prompt)
+    return denoised(pipeline, plain.with_encoded(encoded), seeds, settings)
+
+
+def prepare(pipeline: StableDiffusionPipeline, settings: Sample) -> None:
+    """Brings the networks to the precision of sampling; XL's autoencoder overflows in float16 and stays float32."""
+    dtype = sampling_dtype(settings.precision, pipeline.device)
+    for name in ("unet", "text_encoder", "text_encoder_2", "vae"):
+        if (network := getattr(pipeline, name, None)) is not None:
+            delicate = name == "vae" and dtype == torch.float16 and isinstance(pipeline, StableDiffusionXLPipeline)
+            if network.dtype != (wanted := torch.float32 if delicate else dtype):
+                network.to(wanted)
+    if pipeline.device.type == "cuda":
+        pipeline.unet.to(memory_format=torch.channels_last)
+    if settings.compile and pipeline.unet._compiled_call_impl is None:
+        pipeline.unet.compile()
+
+
+def sampling_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """`auto` is float32 on a CPU, where 1 of 255 must not depend on the batch, and half as wide on a GPU."""
+    if precision != "auto":
+        return PRECISIONS[precision]
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
+@torch.no_grad()
+def denoised(pipeline: StableDiffusionPipeline, conditions: Conditions, seeds: list[int], settings: Sample) -> Tensor:
+    """Scaled latents z_0 float32 [N,4,h,w] on the CPU; all batches have one size, whatever N is."""
+    side = latent_side(pipeline, settings.size)
+
+    def every_batch(size: int) -> Tensor:
+        made = []
+        for batch in filled_batches(len(seeds), size):
+            chosen = [seeds[index] for index in batch]
+            made.append(one_batch(pipeline, conditions.rows(batch), chosen, side, settings).cpu())
+            print(f"sampled {min(len(made) * size, len(seeds))}/{len(seeds)} images", flush=True)
+        return torch.cat(made)[: len(seeds)]
+
+    return halving("sampling", settings.batch_size, every_batch)
+
+
+def latent_side(pipeline: StableDiffusionPipeline, size: int | None) -> int:
+    """Side of the latents; raises SynthoodError where the checkpoint cannot make images of `size` pixels."""
+    own: int = pipeline.unet.config.sample_size
+    factor: int = pipeline.vae_scale_factor
+    if size is None:
+        return own
+    step = factor * 2 ** (len(pipeline.unet.config.block_out_channels) - 1)
+    if size % step:
+        raise SynthoodError(f"sample.size {size}: this checkpoint makes images whose side is a multiple of {step}")
+    if size != own * factor:
+        print(f"sampling at {size} px with a checkpoint trained at {own * factor} px", flush=True)
+    return size // factor
+
+
+def one_batch(
+    pipeline: StableDiffusionPipeline, conditions: Conditions, seeds: list[int], side: int, settings: Sample
+) -> Tensor:
+    """Latents float32 [B,4,side,side] on the device, each from the noise of its own seed."""
+    unet, device = pipeline.unet, pipeline.device
+    random = [torch.Generator().manual_seed(seed) for seed in seeds]
+    scheduler = scheduler_for(pipeline, settings)
+    scheduler.set_timesteps(settings.steps, device=device)
+    shape = (1, unet.config.in_channels, side, side)
+    latents = torch.cat([torch.randn(shape, generator=one) for one in random]).to(device) * scheduler.init_noise_sigma
+    embedded = unet.config.time_cond_proj_dim is not None
+    guided = settings.guidance > 1 and not embedded
+    told = conditions.inputs(unet.dtype, guided, side * pipeline.vae_scale_factor)
+    if embedded:
+        strength = torch.full((len(seeds),), settings.guidance - 1.0)
+        width = unet.config.time_cond_proj_dim
+        told["timestep_cond"] = pipeline.get_guidance_scale_embedding(strength, width).to(device, unet.dtype)
+    pipeline.scheduler, own = scheduler, pipeline.scheduler
+    extra = pipeline.prepare_extra_step_kwargs(random, 0.0)
+    pipeline.scheduler = own
+    for time in scheduler.timesteps:
+        inputs = scheduler.scale_model_input(latents, time).to(unet.dtype)
+        predicted = unet(torch.cat([inputs, inputs]) if guided else inputs, time, **told).sample.float()
+        if guided:
+            without, towards = predicted.chunk(2)
+            predicted = without + settings.guidance * (towards - without)
+        latents = scheduler.step(predicted, time, latents, **extra).prev_sample
+    return latents
+
+
+@torch.no_grad()
+def decoded(pipeline: StableDiffusionPipeline, latents: Tensor, image_size: Sequence[int] | None = None) -> Tensor:
+    """Images uint8 [N,H,W,3] of scaled latents [N,4,h,w], on the device resized to `image_size` (height, width)."""
+    vae = pipeline.vae
+    side = latents.shape[-1] * pipeline.vae_scale_factor
+
+    def every_batch(size: int) -> Tensor:
+        made = []
+        for part in latents.split(size):
+            images = vae.decode((part.to(pipeline.device) / vae.config.scaling_factor).to(vae.dtype)).sample.float()
+            if image_size is not None:
+                images = resized(images, *image_size)
+            made.append(((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu())
+        return torch.cat(made)
+
+    return halving("decoding", max(1, DECODED_PIXELS // side**2), every_batch)
+
+
+def resized(images: Tensor, height: int, width: int) -> Tensor:
+    """The middle of images [N,3,H,W] with the wanted aspect, at the wanted size, without aliasing."""
+    if tuple(images.shape[2:]) == (height, width):
+        return images
+    scale = min(images.shape[2] / height, images.shape[3] / width)
+    kept = [min(full, round(wanted * scale)) for full, wanted in zip(images.shape[2:], (height, width), strict=True)]
+    top, left = ((full - part) // 2 for full, part in zip(images.shape[2:], kept, strict=True))
+    middle = images[:, :, top : top + kept[0], left : left + kept[1]]
+    return F.interpolate(middle, (height, width), mode="bicubic", antialias=True)
+
+
+@torch.no_grad()
+def image_latents(pipeline: StableDiffusionPipeline, images: np.ndarray) -> Tensor:
+    """Scaled latents float32 [N,4,h,w] of images uint8 [N,H,W,3]: the means of the autoencoder's posterior."""
+    vae = pipeline.vae
+    size = max(1, DECODED_PIXELS // (images.shape[1] * images.shape[2]))
+    parts = torch.from_numpy(images).split(size)
+    points = (part.to(pipeline.device).permute(0, 3, 1, 2).float() / 127.5 - 1 for part in parts)
+    means = torch.cat([vae.encode(part.to(vae.dtype)).latent_dist.mean.float().cpu() for part in points])
+    return means * vae.config.scaling_factor

@@ -1,0 +1,110 @@
+"""Settings of Stable Diffusion: fitted here in miniature, or a pretrained checkpoint that may be adapted."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from synthood.common.settings import Count, Name, Positive, Seed, Settings
+from synthood.generators.amount import Amount
+from synthood.generators.diffusion.sampler_settings import Sample, StableDiffusionSample
+
+Prompt = Annotated[str, Field(pattern=r"\{(word|gloss)\}", description="with {word} or {gloss} of the class in it")]
+WordPrompt = Annotated[str, Field(pattern=r"\{word\}", description="with the class's {word} in it")]
+Text = Annotated[str, Field(pattern=r"\S", max_length=300)]
+
+
+class StableDiffusionFit(Settings):
+    """A miniature latent diffusion model and how it learns: first the autoencoder, then U-Net and text encoder."""
+
+    prompt: WordPrompt = "a photo of the digit {word}"
+    also: Annotated[list[Name], Field(description="extra sets of the dataset that it learns as well")] = []
+    autoencoder_steps: Count
+    denoiser_steps: Count
+    batch_size: Count = 64
+    autoencoder_channels: Annotated[list[Count], Field(min_length=1)] = [8, 16, 32]
+    denoiser_channels: Annotated[list[Count], Field(min_length=2, max_length=2)] = [32, 64]
+    text_width: Count = 64
+    learning_rate: Positive = 2e-3
+    seed: Seed = 0
+
+
+class Weights(Settings):
+    """Where weights lie: a folder (or a LoRA's file) on disk, or a name on the hub with its revision."""
+
+    source: Annotated[Text, Field(alias="from", description="folder, or a name on the hub such as owner/model")]
+    revision: Annotated[str | None, Field(description="commit on the hub; needed for a name on the hub")] = None
+    download: Annotated[bool, Field(description="may be fetched from the hub")] = False
+
+
+class LoRA(Weights):
+    """Low-rank weights made elsewhere, e.g. LCM-LoRA, added to the checkpoint's (arXiv 2106.09685)."""
+
+    file: Annotated[str, Field(pattern=r"\.safetensors$")] = "pytorch_lora_weights.safetensors"
+    scale: Positive = 1.0
+
+
+class Adaptation(Settings):
+    """What the checkpoint learns of the ID training images, in steps of the noise prediction loss."""
+
+    kind: Annotated[
+        Literal["lora", "tokens"],
+        Field(description="lora: low-rank weights of the U-Net; tokens: a token for each class (arXiv 2208.01618)"),
+    ]
+    steps: Count
+    batch_size: Count = 4
+    rank: Annotated[int, Field(ge=1, description="of the low-rank weights")] = 8
+    learning_rate: Annotated[Positive | None, Field(description="null: 1e-4 for lora, 5e-3 for tokens")] = None
+    flip: Annotated[bool, Field(description="learn mirrored images as well")] = False
+    seed: Seed = 0
+
+
+class Pretrained(Weights):
+    """A Stable Diffusion 1.x, 2.x, XL or Turbo in diffusers' format, read from safetensors alone."""
+
+    variant: Annotated[str | None, Field(description="of the weight files, e.g. fp16")] = None
+    prompt: WordPrompt = "a photo of a {word}"
+    lora: LoRA | None = None
+    adapt: Adaptation | None = None
+
+
+class StableDiffusionFitting(Settings):
+    """What `fit_generator` needs of Stable Diffusion."""
+
+    kind: Literal["stable-diffusion"]
+    fit: Annotated[StableDiffusionFit | None, Field(description="a miniature, fitted from scratch")] = None
+    pretrained: Annotated[Pretrained | None, Field(description="a checkpoint made elsewhere")] = None
+    words: Annotated[dict[str, Text], Field(description="word by class name; else the name itself")] = {}
+    glosses: Annotated[dict[str, Text], Field(description="description by class name; else its word")] = {}
+
+    @model_validator(mode="after")
+    def fitted_or_pretrained(self) -> Self:
+        if (self.fit is None) == (self.pretrained is None):
+            raise ValueError("needs either `fit:` (a miniature) or `pretrained:` (a checkpoint), and not both")
+        return self
+
+    @property
+    def learns(self) -> bool:
+        """Whether it needs the pixels of the training images."""
+        return self.pretrained is None or self.pretrained.adapt is not None
+
+
+class StableDiffusionSampling(Settings):
+    """What `synthesise` needs of Stable Diffusion."""
+
+    kind: Literal["stable-diffusion"]
+    prompts: Annotated[
+        list[Prompt], Field(description="each image takes one, by its own seed; none: the generator's own prompt")
+    ] = []
+    sample: Sample = StableDiffusionSample()
+
+
+class StableDiffusion(StableDiffusionFitting, StableDiffusionSampling, Amount):
+    """A diffusers.StableDiffusionPipeline, fitted on the ID images and the sets in `fit.also`, or pretrained."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def pretrained_is_sampled_fast(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or value.get("pretrained") is None:
+            return value
+        sample = value.get("sample", {})
+        return value | {"sample": {"sampler": "fast", **sample}} if isinstance(sample, dict) else value

@@ -1,0 +1,112 @@
+"""Any network of timm as one of ours: its pooled features, and its classifier as the last Linear."""
+
+import difflib
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from synthood.errors import SynthoodError
+from synthood.training.networks.base import ImageNetwork, Resize
+from synthood.training.networks.settings import TIMM, TimmNetwork
+
+RATES = ("p", "prob", "drop_prob")
+"""Of layers that draw at random in training."""
+
+
+class TimmClassifier(ImageNetwork):
+    """timm's model without its classifier, which is `head`."""
+
+    def __init__(self, settings: TimmNetwork, classes: int) -> None:
+        super().__init__()
+        model = created(settings, num_classes=classes)
+        places = model.default_cfg.get("classifier")
+        if not isinstance(places, str) or not isinstance(model.get_submodule(places), nn.Linear):
+            raise SynthoodError(f"network {settings.name}: its classifier is not one Linear; take another network")
+        if model.get_submodule(places).bias is None:
+            raise SynthoodError(f"network {settings.name}: its last Linear has no bias; take another network")
+        self.name, self.classifier = settings.name, places
+        self.fixed = settings.image_size is None and bool(model.default_cfg.get("fixed_input_size"))
+        self.side = side_of(model, settings)
+        self.resize = nn.Identity() if settings.image_size is None else Resize(settings.image_size)
+        agrees(model.eval(), settings, self.side)
+        deterministic(model, settings)
+        self.head: nn.Linear = model.get_submodule(places)
+        parent, _, leaf = places.rpartition(".")
+        setattr(model.get_submodule(parent), leaf, nn.Identity())
+        self.model = model.train()
+
+    def features(self, images: Tensor) -> Tensor:
+        images = self.resize(images)
+        if self.fixed and images.shape[2:] != (self.side, self.side):
+            height, width = images.shape[2:]
+            raise SynthoodError(
+                f"network {self.name}: takes images of {self.side} x {self.side} pixels, got {height} x {width}; "
+                f"set network.image_size"
+            )
+        found: Tensor = self.model.forward_head(self.model.forward_features(images), pre_logits=True)
+        return found
+
+
+def timm_library(name: str) -> ModuleType:
+    """timm, or what to install."""
+    try:
+        import timm
+    except ImportError as error:
+        raise SynthoodError(f"network {name}: needs timm; pip install 'synthood[timm]'") from error
+    return timm
+
+
+def created(settings: TimmNetwork, **more: Any) -> Any:
+    """The model by timm's factory; raises SynthoodError where the name, its tag or an option is not timm's."""
+    timm, name = timm_library(settings.name), settings.name.removeprefix(TIMM)
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name.partition(".")[0], timm.list_models(), n=1, cutoff=0.5)
+        raise SynthoodError(f"network {settings.name}: timm has none of this name" + (f"; {near[0]}?" if near else ""))
+    options = dict(settings.options)
+    fixed = (timm.get_pretrained_cfg(name.partition(".")[0]) or object).__dict__.get("fixed_input_size")
+    if fixed and settings.image_size is not None:
+        options.setdefault("img_size", settings.image_size)
+    try:
+        return timm.create_model(name, **options, **more)
+    except OSError as error:
+        raise SynthoodError(
+            f"network {settings.name}: its weights cannot be downloaded; write a file of them as `pretrained`"
+        ) from error
+    except (TypeError, ValueError, RuntimeError, AssertionError, AttributeError) as error:
+        told = str(error).partition("\n")[0].rstrip(".")
+        raise SynthoodError(f"network {settings.name}: timm does not build it ({told})") from error
+
+
+def side_of(model: Any, settings: TimmNetwork) -> int:
+    """Side of the images that the model takes."""
+    size = settings.image_size or settings.options.get("img_size")
+    return size if isinstance(size, int) else int(model.default_cfg["input_size"][-1])
+
+
+@torch.no_grad()
+def agrees(model: Any, settings: TimmNetwork, side: int) -> None:
+    """Raises where the classifier of the pooled features is not what the model computes."""
+    images = torch.linspace(-1, 1, 3 * side * side).view(1, 3, side, side)
+    try:
+        pooled = model.forward_head(model.forward_features(images), pre_logits=True)
+        same = pooled.ndim == 2 and torch.allclose(model.get_classifier()(pooled), model(images), atol=1e-4, rtol=1e-3)
+    except (RuntimeError, ValueError, AssertionError, AttributeError, TypeError) as error:
+        told = str(error).partition("\n")[0].rstrip(".")
+        raise SynthoodError(f"network {settings.name}: takes no images of {side} x {side} pixels ({told})") from error
+    if not same:
+        raise SynthoodError(
+            f"network {settings.name}: its logits are not its last Linear of its pooled features; take another network"
+        )
+
+
+def deterministic(model: nn.Module, settings: TimmNetwork) -> None:
+    """Raises where layers draw from global random numbers, which no resumed run could repeat."""
+    for layer in model.modules():
+        rates = [getattr(layer, key, 0) for key in RATES if "rop" in type(layer).__name__]
+        if any(rate for rate in rates):
+            raise SynthoodError(
+                f"network {settings.name}: {type(layer).__name__} draws at random, and not from the seed; "
+                f"set drop_rate and drop_path_rate of network.options to 0"
+            )

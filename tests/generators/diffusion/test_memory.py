@@ -1,0 +1,77 @@
+"""Batches of one size, halved where memory runs out."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synthood.errors import SynthoodError
+from synthood.generators.diffusion import sampling
+from synthood.generators.diffusion.memory import filled_batches, halving, ran_out_of_memory
+from synthood.generators.diffusion.sampler_settings import FastSample
+from toy_checkpoints import stable_diffusion_1
+
+
+@given(st.integers(1, 40), st.integers(1, 12))
+def test_batches_are_full_and_hold_every_index_in_order(count: int, size: int) -> None:
+    batches = filled_batches(count, size)
+    assert {len(batch) for batch in batches} == {size}
+    indices = [index for batch in batches for index in batch]
+    assert indices[:count] == [*range(count)]
+    assert len(indices) - count < size
+    assert indices[count:] == [index % count for index in range(count, len(indices))]
+
+
+@given(st.integers(1, 64), st.integers(1, 64))
+def test_halved_until_it_fits(size: int, fits: int) -> None:
+    tried = []
+
+    def work(now: int) -> int:
+        tried.append(now)
+        if now > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return now
+
+    found = halving("sampling", size, work)
+    assert found <= fits
+    assert tried[0] == size
+    assert all(after == before // 2 for before, after in itertools.pairwise(tried))
+
+
+def test_what_counts_as_out_of_memory() -> None:
+    assert ran_out_of_memory(MemoryError())
+    assert ran_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."))
+    assert not ran_out_of_memory(RuntimeError("shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="shapes"):
+        halving("sampling", 4, lambda size: (_ for _ in ()).throw(RuntimeError("shapes cannot be multiplied")))
+
+
+def limited(monkeypatch: pytest.MonkeyPatch, pipeline: object, most: int) -> None:
+    """A U-Net on a device whose memory holds `most` inputs, two of an image with guidance."""
+    network = pipeline.unet  # type: ignore[attr-defined]
+    real = network.forward
+
+    def forward(inputs: torch.Tensor, *rest: object, **more: object) -> object:
+        if len(inputs) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return real(inputs, *rest, **more)
+
+    monkeypatch.setattr(network, "forward", forward)
+
+
+def test_sampling_halves_and_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """All images come from batches of the size that fits, as if it had been asked for."""
+    pipeline = stable_diffusion_1()
+    prompts, seeds = ["a photo of the cat"] * 5, [*range(5)]
+    settings = FastSample(sampler="fast", steps=2, batch_size=8)
+    wanted = sampling.sample(pipeline, prompts, seeds, settings.model_copy(update={"batch_size": 2}))
+    limited(monkeypatch, pipeline, 4)
+    assert torch.equal(sampling.sample(pipeline, prompts, seeds, settings), wanted)
+    told = capsys.readouterr().out
+    assert "sampling: out of memory; again with batches of 4" in told
+    assert "sampling: out of memory; again with batches of 2" in told
+    limited(monkeypatch, pipeline, 1)
+    with pytest.raises(SynthoodError, match="out of memory even one image at a time; take a smaller `size`"):
+        sampling.sample(pipeline, prompts, seeds, settings)
