@@ -30,8 +30,8 @@ TOLERANCE = 0.02
 class Features:
     """Logits float32 [N,C], penultimate features float32 [N,D] and labels int64 [N] of one part.
 
-    `outputs` float32 [N,...] are what heads trained beside the classifier give (`training.terms.heads.Term.output`), by the
-    recipe's key.
+    `outputs` float32 [N,...] are what heads trained beside the classifier give (`training.terms.heads.Term.output`), by
+    the recipe's key.
     """
 
     logits: Tensor
