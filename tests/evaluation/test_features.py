@@ -139,3 +139,11 @@ def test_a_sound_head_is_accepted_in_half_precision_too() -> None:
     check_head(changed(val=rough), "here")
     with pytest.raises(SynthoodError, match="here: the head's weights do not give the logits"):
         check_head(changed(weight=sound.weight.flip(1)), "here")
+
+
+def test_small_parts_lie_in_memory_as_tensors_do(tmp_path: Path) -> None:
+    """Aligned, so that products round as those of the same numbers that no file held."""
+    write_part(tmp_path, "val", features(9))
+    write_head(tmp_path, torch.ones(2, 3), torch.ones(2))
+    part = FeatureFolder(tmp_path).part("val")
+    assert all(tensor.data_ptr() % 64 == 0 for tensor in (part.logits, part.features, part.labels))

@@ -21,7 +21,7 @@ OUTPUT = "output."
 BANK_ROWS = 1 << 14
 """Of the bank that are compared at once."""
 KEPT = 1 << 28
-"""Bytes up to which a bank's directions are kept in memory."""
+"""Bytes up to which a bank's directions, and what a file holds, are kept in memory."""
 TOLERANCE = 0.02
 """Of the largest logit: how far a head may be from the logits, for features or logits kept in half precision."""
 
@@ -171,7 +171,7 @@ def write_head(folder: Path, weight: Tensor, bias: Tensor) -> None:
 class FeatureFolder:
     """The folder that `extract` writes; verified once, then read part by part.
 
-    Parts are mapped, not copied, so that a bank may be larger than memory; half precision is copied to single.
+    Large arrays are mapped, not copied, so that a bank may be larger than memory; half precision is copied to single.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -181,7 +181,8 @@ class FeatureFolder:
     def part(self, part: str) -> Features:
         """Raises where logits, features and labels do not belong together or are not finite."""
         path = self.folder / f"{part}.safetensors"
-        tensors = map_tensors(path)
+        # A product's rounding follows the place of its operands in memory, which a file aligns by chance
+        tensors = {name: x.clone() if x.nbytes <= KEPT else x for name, x in map_tensors(path).items()}
         if missing := {"logits", "features", "labels"} - set(tensors):
             raise SynthoodError(f"{path}: not a file that this stage reads ({', '.join(sorted(missing))} missing)")
         outputs = {name.removeprefix(OUTPUT): array for name, array in tensors.items() if name.startswith(OUTPUT)}

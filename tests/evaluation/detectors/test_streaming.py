@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from synthood.evaluation import detectors, moments
+from synthood.evaluation import detectors, features, moments
 from synthood.evaluation import settings as kinds
 from synthood.evaluation.detectors import histograms, neighbours
 from synthood.evaluation.features import Bank, FeatureFolder, Features, Reference, write_part
@@ -69,8 +69,9 @@ def resident() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory by kind is read from Linux's /proc")
-def test_a_part_is_mapped_and_not_read_into_memory(tmp_path: Path) -> None:
+def test_a_large_part_is_mapped_and_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """64 MiB of features, all of which are looked at."""
+    monkeypatch.setattr(features, "KEPT", 1 << 25)
     count = 1 << 15
     given = Features(torch.rand(count, 4), torch.rand(count, 512), torch.arange(count) % 4)
     write_part(tmp_path, "train", given)
