@@ -50,9 +50,9 @@ class HingeFit(Settings):
     steps: Annotated[int, Field(ge=1, description="of the generator")]
     batch_size: Annotated[int, Field(ge=2)] = 64
     accumulate: Annotated[int, Field(ge=1, description="parts of a batch, one after the other, for less memory")] = 1
-    learning_rate: Annotated[Positive, Field(description="of the generator")] = 2e-4
-    discriminator_learning_rate: Positive = 2e-4
-    discriminator_steps: Annotated[int, Field(ge=1, description="for each step of the generator")] = 4
+    learning_rate: Annotated[Positive, Field(description="of the generator")] = 1e-4
+    discriminator_learning_rate: Positive = 4e-4
+    discriminator_steps: Annotated[int, Field(ge=1, description="for each step of the generator")] = 1
     latent_size: Count = 64
     channel_width: Annotated[int, Field(ge=8)] = 32
     discriminator_width: Annotated[int, Field(ge=8, description="channels of its first block")] = 32
