@@ -1,8 +1,9 @@
 """Prints the tables of docs/reproduction.md anew from the results kept beside it: python docs/tables.py
 
 A table stands between `<!-- table: FILE SET METRIC [gain over BASE] -->` and `<!-- end -->`: a row per detector, a
-column per recipe, of docs/reproduction/FILE.csv, which `tabulate` made. Cells are in percent or points: mean and SD
-over seeds, or the gain over another recipe with its interval.
+column per recipe, of docs/reproduction/FILE.csv, which `tabulate` made; of one recipe, several sets with commas
+between are a column each. Cells are in percent or points: mean and SD over seeds, or of one seed the interval for new
+images; or the gain over another recipe with its interval.
 """
 
 import argparse
@@ -18,9 +19,10 @@ BLOCK = re.compile(r"(<!-- table: (\S+) (\S+) (\S+?)(?: gain over (\S+))? -->\n)
 
 
 def value(line: pd.Series) -> str:
-    """Mean and, of several seeds, SD."""
-    spread = "" if math.isnan(line["sd"]) else f" ± {100 * line['sd']:.2f}"
-    return f"{100 * line['mean']:.2f}{spread}"
+    """Mean and, of several seeds, SD; of one, the interval."""
+    if math.isnan(line["sd"]):
+        return f"{100 * line['mean']:.2f} [{100 * line['low']:.1f}, {100 * line['high']:.1f}]"
+    return f"{100 * line['mean']:.2f} ± {100 * line['sd']:.2f}"
 
 
 def gain(line: pd.Series) -> str:
@@ -32,18 +34,22 @@ def gain(line: pd.Series) -> str:
 
 def table(rows: pd.DataFrame, part: str, metric: str, base: str | None) -> str:
     """One table in Markdown; ValueError where the rows do not hold it."""
-    chosen = rows[(rows["set"] == part) & (rows["metric"] == metric)]
+    parts = part.split(",")
+    chosen = rows[rows["set"].isin(parts) & (rows["metric"] == metric)]
     chosen = chosen[chosen["base"] == (base or rows["base"].iloc[0])]
     if base is not None:
         chosen = chosen[chosen["recipe"] != base]
-    if chosen.empty:
-        raise ValueError(f"no row of set {part}, metric {metric}, base {base}")
-    recipes = list(dict.fromkeys(chosen["recipe"]))
-    lines = [["", *recipes], ["---", *["---:"] * len(recipes)]]
-    for detector in dict.fromkeys(chosen["detector"].fillna("")):
-        own = chosen[chosen["detector"].fillna("") == detector].set_index("recipe")
-        cells = [(gain if base else value)(own.loc[recipe]) for recipe in recipes]
-        lines.append([str(detector) or metric.replace("_", " "), *cells])
+    columns = "recipe" if len(parts) == 1 else "set"
+    names = list(dict.fromkeys(chosen["recipe"])) if len(parts) == 1 else parts
+    chosen = chosen.assign(detector=chosen["detector"].fillna(""))
+    found = {(line["detector"], line[columns]): line for _, line in chosen.iterrows()}
+    detectors = list(dict.fromkeys(chosen["detector"]))
+    if not found or len(found) != len(chosen) or len(found) != len(names) * len(detectors):
+        raise ValueError(f"not one row for each cell of set {part}, metric {metric}, base {base}")
+    lines = [["", *names], ["---", *["---:"] * len(names)]]
+    for detector in detectors:
+        cells = [(gain if base else value)(found[detector, name]) for name in names]
+        lines.append([detector or metric.replace("_", " "), *cells])
     return "".join(f"| {' | '.join(line)} |\n".replace("|  |", "| |") for line in lines)
 
 

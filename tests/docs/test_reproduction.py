@@ -35,7 +35,7 @@ def test_every_file_stands_in_the_document(tables: ModuleType) -> None:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    line = {"set": "near", "metric": "auroc", "detector": "msp", "base": "ce", "sd": 0.01}
+    line = {"set": "near", "metric": "auroc", "detector": "msp", "base": "ce", "sd": 0.01, "low": 0.7, "high": 0.95}
     rows = [
         line | {"recipe": "ce", "mean": 0.8, "gain": 0.0, "gain_low": 0.0, "gain_high": 0.0},
         line | {"recipe": "sio", "mean": 0.8125, "gain": 0.0125, "gain_low": 0.001, "gain_high": 0.024},
@@ -52,12 +52,20 @@ def test_values_and_gains_by_hand(tables: ModuleType, results: Path) -> None:
     )
     assert tables.rewritten(text, results) == (
         "before\n<!-- table: some near auroc -->\n| | ce | sio | cutout |\n| --- | ---: | ---: | ---: |\n"
-        "| msp | 80.00 ± 1.00 | 81.25 ± 1.00 | 79.00 |\n<!-- end -->\n"
+        "| msp | 80.00 ± 1.00 | 81.25 ± 1.00 | 79.00 [70.0, 95.0] |\n<!-- end -->\n"
         "<!-- table: some near auroc gain over ce -->\n| | sio | cutout |\n| --- | ---: | ---: |\n"
         "| msp | **+1.25 [+0.10, +2.40]** | -1.00 [-3.00, +1.00] |\n<!-- end -->"
     )
 
 
 def test_what_a_file_does_not_hold_is_an_error(tables: ModuleType, results: Path) -> None:
-    with pytest.raises(ValueError, match="no row of set far, metric auroc"):
-        tables.rewritten("<!-- table: some far auroc -->\n<!-- end -->", results)
+    for asked in ("far auroc", "near,far auroc", "near fpr95", "near auroc gain over cutout"):
+        with pytest.raises(ValueError, match="not one row for each cell of set"):
+            tables.rewritten(f"<!-- table: some {asked} -->\n<!-- end -->", results)
+
+
+def test_sets_of_one_recipe_stand_side_by_side(tables: ModuleType, tmp_path: Path) -> None:
+    line = {"recipe": "r", "metric": "auroc", "detector": "knn", "base": "r", "sd": None, "low": 0.5, "high": 1.0}
+    pd.DataFrame([line | {"set": "far", "mean": 0.9}, line | {"set": "near", "mean": 0.8}]).to_csv(tmp_path / "one.csv")
+    found = tables.rewritten("<!-- table: one near,far auroc -->\n<!-- end -->", tmp_path)
+    assert "| | near | far |\n| --- | ---: | ---: |\n| knn | 80.00 [50.0, 100.0] | 90.00 [50.0, 100.0] |\n" in found
