@@ -3,7 +3,8 @@
 A table stands between `<!-- table: FILE SET METRIC [gain over BASE] -->` and `<!-- end -->`: a row per detector, a
 column per recipe, of docs/reproduction/FILE.csv, which `tabulate` made; of one recipe, several sets with commas
 between are a column each. Cells are in percent or points: mean and SD over seeds, or of one seed the interval for new
-images; or the gain over another recipe with its interval.
+images; or the gain over another recipe with its interval. Between `<!-- csv: FILE COLUMN,COLUMN -->` and `<!-- end -->`
+stand columns of a file as they are.
 """
 
 import argparse
@@ -16,6 +17,9 @@ import pandas as pd
 
 DOCUMENT = Path(__file__).with_name("reproduction.md")
 BLOCK = re.compile(r"(<!-- table: (\S+) (\S+) (\S+?)(?: gain over (\S+))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+PLAIN = re.compile(r"(<!-- csv: (\S+) (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 def value(line: pd.Series) -> str:
@@ -60,7 +64,13 @@ def rewritten(text: str, folder: Path) -> str:
         head, name, part, metric, base, _, end = found.groups()
         return head + table(pd.read_csv(folder / f"{name}.csv"), part, metric, base) + end
 
-    return BLOCK.sub(made, text)
+    def plain(found: re.Match[str]) -> str:
+        head, name, columns, _, end = found.groups()
+        rows = pd.read_csv(folder / f"{name}.csv", dtype=str)[columns.split(",")]
+        lines = [[name.replace("_", " ") for name in rows], ["---:"] * len(rows.columns), *rows.to_numpy().tolist()]
+        return head + "".join(f"| {' | '.join(line)} |\n" for line in lines) + end
+
+    return PLAIN.sub(plain, BLOCK.sub(made, text))
 
 
 def main() -> None:

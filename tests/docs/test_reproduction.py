@@ -25,12 +25,13 @@ def test_every_table_is_what_its_file_says(tables: ModuleType) -> None:
     text = DOCUMENT.read_text()
     assert tables.rewritten(text, DOCUMENT.with_suffix("")) == text
     assert len(tables.BLOCK.findall(text)) == text.count("<!-- table:")
+    assert len(tables.PLAIN.findall(text)) == text.count("<!-- csv:")
 
 
 def test_every_file_stands_in_the_document(tables: ModuleType) -> None:
-    named = {found[1] for found in tables.BLOCK.findall(DOCUMENT.read_text())}
-    kept = {path.stem for path in DOCUMENT.with_suffix("").glob("*.csv")}
-    assert {name for name in kept if f"{name}.csv" not in DOCUMENT.read_text()} <= named
+    text = DOCUMENT.read_text()
+    named = {found[1] for blocks in (tables.BLOCK, tables.PLAIN) for found in blocks.findall(text)}
+    assert {path.stem for path in DOCUMENT.with_suffix("").glob("*.csv")} == named
 
 
 @pytest.fixture
@@ -69,3 +70,9 @@ def test_sets_of_one_recipe_stand_side_by_side(tables: ModuleType, tmp_path: Pat
     pd.DataFrame([line | {"set": "far", "mean": 0.9}, line | {"set": "near", "mean": 0.8}]).to_csv(tmp_path / "one.csv")
     found = tables.rewritten("<!-- table: one near,far auroc -->\n<!-- end -->", tmp_path)
     assert "| | near | far |\n| --- | ---: | ---: |\n| knn | 80.00 [50.0, 100.0] | 90.00 [50.0, 100.0] |\n" in found
+
+
+def test_columns_of_a_file_as_they_are(tables: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "curve.csv").write_text("step,a_b,c\n600,0.50,x\n1200,1,y\n")
+    found = tables.rewritten("<!-- csv: curve c,a_b -->\nold\n<!-- end -->", tmp_path)
+    assert found == "<!-- csv: curve c,a_b -->\n| c | a b |\n| ---: | ---: |\n| x | 0.50 |\n| y | 1 |\n<!-- end -->"
