@@ -67,7 +67,11 @@ def rewritten(text: str, folder: Path) -> str:
     def plain(found: re.Match[str]) -> str:
         head, name, columns, _, end = found.groups()
         rows = pd.read_csv(folder / f"{name}.csv", dtype=str)[columns.split(",")]
-        lines = [[name.replace("_", " ") for name in rows], ["---:"] * len(rows.columns), *rows.to_numpy().tolist()]
+        lines = [
+            [name.replace("_", " ") for name in rows],
+            ["---", *["---:"] * (len(rows.columns) - 1)],
+            *rows.to_numpy().tolist(),
+        ]
         return head + "".join(f"| {' | '.join(line)} |\n" for line in lines) + end
 
     return PLAIN.sub(plain, BLOCK.sub(made, text))

@@ -75,4 +75,4 @@ def test_sets_of_one_recipe_stand_side_by_side(tables: ModuleType, tmp_path: Pat
 def test_columns_of_a_file_as_they_are(tables: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "curve.csv").write_text("step,a_b,c\n600,0.50,x\n1200,1,y\n")
     found = tables.rewritten("<!-- csv: curve c,a_b -->\nold\n<!-- end -->", tmp_path)
-    assert found == "<!-- csv: curve c,a_b -->\n| c | a b |\n| ---: | ---: |\n| x | 0.50 |\n| y | 1 |\n<!-- end -->"
+    assert found == "<!-- csv: curve c,a_b -->\n| c | a b |\n| --- | ---: |\n| x | 0.50 |\n| y | 1 |\n<!-- end -->"
