@@ -174,3 +174,23 @@ def test_what_does_not_fit_is_named(benchmark):
         listed(id_settings(benchmark), "train")
     with pytest.raises(SynthoodError, match=r"absent.txt: not found"):
         listed(id_settings(benchmark, train=str(benchmark / "absent.txt")), "train")
+
+
+def test_so_many_training_images_of_each_class_are_drawn_with_the_seed(benchmark):
+    whole, _ = listed(id_settings(benchmark), "train")
+    least = int(np.bincount(whole.labels).min())
+    few, _ = listed(id_settings(benchmark, train_per_class=1), "train")
+    assert sorted(few.labels.tolist()) == [0, 1, 2]
+    assert set(few.images) <= set(whole.images)
+    assert listed(id_settings(benchmark, train_per_class=1), "train")[0].images == few.images
+    drawn = {
+        tuple(listed(id_settings(benchmark, train_per_class=1, seed=seed), "train")[0].images) for seed in range(9)
+    }
+    assert len(drawn) > 1
+    for part in ("val", "test"):
+        assert (
+            listed(id_settings(benchmark, train_per_class=1), part)[0].images
+            == listed(id_settings(benchmark), part)[0].images
+        )
+    with pytest.raises(SynthoodError, match=rf"at least {least + 1} are needed"):
+        listed(id_settings(benchmark, train_per_class=least + 1), "train")
