@@ -51,8 +51,8 @@ class Whitened:
     def __call__(self, features: Tensor) -> Tensor:
         return self._whitened(features).double()
 
-    def length(self, features: Tensor) -> Tensor:
-        """Its square [N], summed in the product's precision."""
+    def squared_length(self, features: Tensor) -> Tensor:
+        """Of each row [N], summed in the precision of the product."""
         whitened = self._whitened(features)
         return torch.linalg.vecdot(whitened, whitened).double()
 

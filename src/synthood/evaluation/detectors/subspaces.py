@@ -61,7 +61,7 @@ def pnml(reference: Reference) -> Score:
 
     def score(x: Features) -> Tensor:
         z = F.normalize(x.features)
-        outside = whitened.length(z)[:, None]
+        outside = whitened.squared_length(z)[:, None]
         p = head_logits(z, reference).double().softmax(1).clamp(SMALLEST, 1 - SMALLEST)
         regret = p / (p + (1 - p) * p.pow(outside / (1 + outside)))
         return -(regret.sum(1).log() / classes.log()).float()
