@@ -7,7 +7,7 @@ from pydantic import Field
 from synthood.common.settings import Seed, Settings
 from synthood.data.file_settings import FileSource, Words
 from synthood.data.settings import Arrays
-from synthood.generators.amount import Amount
+from synthood.generators.every_kind import EveryKind
 
 
 class ReadyMadeReading(Settings):
@@ -32,5 +32,5 @@ class ReadyMadeSampling(Settings):
     kind: Literal["ready-made"]
 
 
-class ReadyMade(ReadyMadeReading, Amount):
+class ReadyMade(ReadyMadeReading, EveryKind):
     """Synthetic images made elsewhere, such as SIO's released arrays, resized to the ID images' side."""

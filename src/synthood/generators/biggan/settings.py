@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from synthood.common.settings import Count, Fraction, Name, Positive, Seed, Settings
-from synthood.generators.amount import Amount
+from synthood.generators.every_kind import EveryKind
 
 Policy = Literal["colour", "translation", "cutout"]
 
@@ -131,7 +131,7 @@ class BigGANSampling(Settings):
     sample: BigGANSample = BigGANSample()
 
 
-class BigGAN(BigGANFitting, BigGANSampling, Amount):
+class BigGAN(BigGANFitting, BigGANSampling, EveryKind):
     """BigGAN-deep (arXiv 1809.11096) by pytorch-pretrained-biggan, fitted here or taken from elsewhere."""
 
     @property

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from synthood.common.settings import Count, Name, Positive, Seed, Settings
-from synthood.generators.amount import Amount
 from synthood.generators.diffusion.sampler_settings import Sample, StableDiffusionSample
+from synthood.generators.every_kind import EveryKind
 
 Prompt = Annotated[str, Field(pattern=r"\{(word|gloss)\}", description="with {word} or {gloss} of the class in it")]
 WordPrompt = Annotated[str, Field(pattern=r"\{word\}", description="with the class's {word} in it")]
@@ -98,7 +98,7 @@ class StableDiffusionSampling(Settings):
     sample: Sample = StableDiffusionSample()
 
 
-class StableDiffusion(StableDiffusionFitting, StableDiffusionSampling, Amount):
+class StableDiffusion(StableDiffusionFitting, StableDiffusionSampling, EveryKind):
     """A diffusers.StableDiffusionPipeline, fitted on the ID images and the sets in `fit.also`, or pretrained."""
 
     @model_validator(mode="before")

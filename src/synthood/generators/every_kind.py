@@ -1,4 +1,4 @@
-"""How many images a generator makes, and in which blocks."""
+"""What is asked of every generator, whatever its kind."""
 
 from typing import Annotated, Literal
 
@@ -8,8 +8,11 @@ from synthood.common.settings import Count, Settings
 from synthood.generators.filter_settings import Filter
 
 
-class Amount(Settings):
-    """How many images a generator makes; block k holds images k * block_size and on."""
+class EveryKind(Settings):
+    """How many images, in which blocks, kept by which filter, and what their maker has seen.
+
+    Block k holds images k * block_size and on.
+    """
 
     images_per_class: Count
     block_size: Annotated[int, Field(ge=1, description="images in one job and file")]
@@ -24,7 +27,7 @@ class Amount(Settings):
     ] = None
 
     @model_validator(mode="after")
-    def _enough_attempts(self) -> "Amount":
+    def _enough_attempts(self) -> "EveryKind":
         if self.filter is not None and self.filter.attempts_per_class < self.images_per_class:
             raise ValueError(
                 f"filter.attempts_per_class {self.filter.attempts_per_class} is below images_per_class "
