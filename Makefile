@@ -14,7 +14,7 @@ demo: $(VENV)/.demo-installed
 	@echo "Tables: results/tables/  Report: results/report.html"
 
 test: $(VENV)/.test-installed
-	pytest --numprocesses auto --dist loadgroup
+	pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.test-installed
 	ruff check .

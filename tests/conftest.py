@@ -18,14 +18,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 Raw = dict[str, Any]
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In parallel, tests that run Snakemake share one process and its finished checkout; others go by module."""
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            group = "workflow" if item.get_closest_marker("workflow") else item.location[0]
-            item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture
 def fresh(tmp_path: Path) -> Workflow:
     """A checkout in which nothing has run."""
