@@ -10,7 +10,7 @@ from synthood.detectors import fit, names, score
 from synthood.errors import SynthoodError
 from synthood.evaluation import detectors
 from synthood.evaluation.features import Features, Reference
-from synthood.evaluation.settings import Knn
+from synthood.evaluation.kinds import Knn
 from toy_features import EVERY, READING, part, toy_reference
 
 REFERENCE: Reference = toy_reference()

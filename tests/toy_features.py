@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synthood.evaluation import settings as kinds
+from synthood.evaluation import kinds, trained_kinds
 from synthood.evaluation.features import Features, Reference
 
 CLASSES, WIDTH, TEST = 4, 12, 200
@@ -41,14 +41,14 @@ EVERY: list[kinds.Hyperparameters] = [
     kinds.Cfood(kind="cfood", share=1.0, fraction=0.02),
     kinds.WeiPer(kind="weiper", repeats=8, bins=20, smoothing=4),
     kinds.Nac(kind="nac", enough=20.0),
-    kinds.McDropout(kind="mc-dropout", probability=0.2, passes=50),
+    trained_kinds.McDropout(kind="mc-dropout", probability=0.2, passes=50),
 ]
 READING: list[kinds.Hyperparameters] = [
-    kinds.RotPred(kind="rotpred"),
-    kinds.Vos(kind="vos"),
-    kinds.Cider(kind="cider", k=5),
-    kinds.Godin(kind="godin"),
-    kinds.Mcd(kind="mcd"),
+    trained_kinds.RotPred(kind="rotpred"),
+    trained_kinds.Vos(kind="vos"),
+    trained_kinds.Cider(kind="cider", k=5),
+    trained_kinds.Godin(kind="godin"),
+    trained_kinds.Mcd(kind="mcd"),
 ]
 """Detectors of trained heads' outputs, which the toy does not have."""
 

@@ -8,7 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 from synthood.config.load import load
 from synthood.config.schema import json_schema
 from synthood.errors import SynthoodError
-from synthood.evaluation.settings import Ash, Detector, Gen, Knn
+from synthood.evaluation.kinds import Ash, Gen, Knn
+from synthood.evaluation.settings import Detector
 
 
 def test_candidates_are_every_combination() -> None:

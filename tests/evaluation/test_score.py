@@ -11,9 +11,10 @@ from sklearn.metrics import roc_auc_score
 
 from synthood.errors import SynthoodError
 from synthood.evaluation.features import FeatureFolder, Features, write_head, write_part
+from synthood.evaluation.kinds import Energy, Knn, Msp
 from synthood.evaluation.metrics import OOD_METRICS, aurc, ece
 from synthood.evaluation.score import confidences, fitted_on
-from synthood.evaluation.settings import FACTS, Energy, Knn, Msp, ScoreSettings
+from synthood.evaluation.settings import FACTS, ScoreSettings
 from synthood.evaluation.summary import metrics
 
 SETTINGS = ScoreSettings(

@@ -11,9 +11,10 @@ from sklearn.metrics import roc_auc_score
 from synthood.errors import SynthoodError
 from synthood.evaluation import detectors, score
 from synthood.evaluation.features import FeatureFolder, Features, Reference, write_head, write_part
+from synthood.evaluation.kinds import Gen, Knn, Msp, Nci, Vim
 from synthood.evaluation.search import Validation, fitted
 from synthood.evaluation.selection import COLUMNS
-from synthood.evaluation.settings import Gen, Knn, Msp, Nci, ScoreSettings, Vim
+from synthood.evaluation.settings import ScoreSettings
 from toy_features import joined, part, toy_reference
 
 GRID = '{"kind":"knn","k":[1,5,50,300]}'

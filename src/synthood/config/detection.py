@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from synthood.config.messages import MistakeError
 from synthood.config.models import Config
 from synthood.evaluation.hyperparameters import Access
-from synthood.evaluation.settings import Detector, McDropout
+from synthood.evaluation.settings import Detector
+from synthood.evaluation.trained_kinds import McDropout
 from synthood.training.settings import Recipe
 
 

@@ -16,7 +16,8 @@ from synthood.common.settings import canonical_json
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
 from synthood.evaluation.hyperparameters import Hyperparameters
-from synthood.evaluation.settings import Custom, ScoreSettings
+from synthood.evaluation.kinds import Custom
+from synthood.evaluation.settings import ScoreSettings
 
 
 @dataclass(frozen=True)

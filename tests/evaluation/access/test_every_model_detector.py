@@ -7,12 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from synthood.evaluation import settings as kinds
+from synthood.evaluation import kinds
 from synthood.evaluation.access.choice import Fitted, Images, ImageValidation, fitted, looks
 from synthood.evaluation.access.registry import MODEL_METHODS
+from synthood.evaluation.access.settings import Ensemble, MdsEnsemble
 from synthood.evaluation.access.view import Look
 from synthood.evaluation.detectors import METHODS
 from synthood.evaluation.hyperparameters import Hyperparameters
+from synthood.evaluation.settings import Detector
 from synthood.training.networks.model import inputs_of
 from toy_models import OF_MODEL, classifier, pictures, view_of
 
@@ -33,9 +35,9 @@ def scored(detector: Fitted, images: Images, batch: int) -> Tensor:
 
 
 def test_every_kind_of_another_access_has_its_method() -> None:
-    union = set(get_args(get_args(kinds.Detector)[0]))
+    union = set(get_args(get_args(Detector)[0]))
     assert set(MODEL_METHODS) == {type(detector) for detector in OF_MODEL}
-    assert union == {*METHODS, *MODEL_METHODS, kinds.Custom, kinds.Ensemble}
+    assert union == {*METHODS, *MODEL_METHODS, kinds.Custom, Ensemble}
 
 
 @pytest.mark.parametrize("detector", OF_MODEL, ids=lambda d: d.kind)
@@ -48,8 +50,8 @@ def test_settings_name_what_the_pass_depends_on_and_the_grid_is_valid(detector: 
 
 def test_access_is_by_maps_or_by_gradients() -> None:
     assert [d.access for d in OF_MODEL] == ["maps", "maps", "gradients", "gradients", "gradients", "gradients"]
-    assert kinds.MdsEnsemble(kind="mds-ensemble", noise=0.0).access == "maps"
-    assert kinds.MdsEnsemble.parse('{"kind":"mds-ensemble","noise":[0.0,0.001]}').access == "gradients"
+    assert MdsEnsemble(kind="mds-ensemble", noise=0.0).access == "maps"
+    assert MdsEnsemble.parse('{"kind":"mds-ensemble","noise":[0.0,0.001]}').access == "gradients"
     assert kinds.Msp(kind="msp").access == "features"
 
 

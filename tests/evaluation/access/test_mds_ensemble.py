@@ -10,7 +10,7 @@ from synthood.evaluation.access.mds_ensemble import MdsEnsemble, Moments
 from synthood.evaluation.access.view import Look
 from synthood.evaluation.detectors import fit
 from synthood.evaluation.features import Features, Reference
-from synthood.evaluation.settings import Mds
+from synthood.evaluation.kinds import Mds
 from synthood.training.networks.model import inputs_of
 from toy_models import classifier, pictures, view_of
 

@@ -11,8 +11,8 @@ from synthood.config.load import load
 from synthood.errors import SynthoodError
 from synthood.evaluation import detectors
 from synthood.evaluation.features import Features, Reference
+from synthood.evaluation.kinds import Custom
 from synthood.evaluation.search import Validation, fitted
-from synthood.evaluation.settings import Custom
 from synthood.workflow.plan import Plan
 from toy_features import part
 

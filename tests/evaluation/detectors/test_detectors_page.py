@@ -10,10 +10,11 @@ from torch import nn
 
 from checkouts import PROJECT
 from synthood.evaluation.access.registry import MODEL_METHODS
+from synthood.evaluation.access.settings import Ensemble
 from synthood.evaluation.detectors import METHODS, fit
 from synthood.evaluation.detectors.neighbours import knn
 from synthood.evaluation.features import Reference
-from synthood.evaluation.settings import Custom, Ensemble
+from synthood.evaluation.kinds import Custom
 from toy_features import part
 
 TEXT = (PROJECT / "docs" / "detectors.md").read_text()

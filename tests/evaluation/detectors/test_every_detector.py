@@ -14,8 +14,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from synthood.errors import SynthoodError
-from synthood.evaluation import detectors
-from synthood.evaluation import settings as kinds
+from synthood.evaluation import detectors, kinds
 from synthood.evaluation.detectors import METHODS, neighbours
 from synthood.evaluation.features import Bank, Features, Reference
 from toy_features import CLASSES, EVERY, READING, WIDTH, chosen, name_of, with_features

@@ -10,8 +10,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from synthood.evaluation import detectors
-from synthood.evaluation import settings as kinds
+from synthood.evaluation import detectors, kinds
 from synthood.evaluation.features import Features, Reference
 from toy_features import TEST, chosen
 

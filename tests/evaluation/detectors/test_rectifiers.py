@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from synthood.evaluation.detectors import METHODS, rectifiers
 from synthood.evaluation.detectors.base import at_percentile
 from synthood.evaluation.features import Features, Reference
-from synthood.evaluation.settings import Logits
+from synthood.evaluation.kinds import Logits
 from toy_features import WIDTH, with_features
 
 

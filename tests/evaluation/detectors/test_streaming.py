@@ -9,8 +9,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from synthood.evaluation import detectors, features, moments
-from synthood.evaluation import settings as kinds
+from synthood.evaluation import detectors, features, kinds, moments
 from synthood.evaluation.detectors import histograms, neighbours
 from synthood.evaluation.features import Bank, FeatureFolder, Features, Reference, write_part
 from toy_features import EVERY, WIDTH, name_of, part, toy_reference

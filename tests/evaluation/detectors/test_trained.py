@@ -11,7 +11,8 @@ from synthood import detectors as interface
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors import fit, together
 from synthood.evaluation.features import Features, Reference
-from synthood.evaluation.settings import Cider, Godin, Knn, Mcd, McDropout, RotPred, Vos
+from synthood.evaluation.kinds import Knn
+from synthood.evaluation.trained_kinds import Cider, Godin, Mcd, McDropout, RotPred, Vos
 from toy_features import READING, chosen, name_of
 
 

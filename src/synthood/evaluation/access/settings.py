@@ -92,3 +92,6 @@ class Ensemble(Hyperparameters):
     @property
     def access(self) -> Access:
         return "ensemble"
+
+
+OfModels = Gram | RankFeat | MdsEnsemble | Odin | Iodin | AdaScale | Ensemble

@@ -7,7 +7,7 @@ from synthood.evaluation.detectors.neighbours import together
 from synthood.evaluation.detectors.registry import METHODS
 from synthood.evaluation.features import Reference
 from synthood.evaluation.hyperparameters import Hyperparameters
-from synthood.evaluation.settings import Custom
+from synthood.evaluation.kinds import Custom
 
 __all__ = ["METHODS", "Method", "OutOfRangeError", "Score", "fit", "method_of", "together"]
 

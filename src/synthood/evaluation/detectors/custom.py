@@ -11,7 +11,7 @@ from torch import Tensor
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors.base import Method, Score
 from synthood.evaluation.features import Features, Reference
-from synthood.evaluation.settings import Custom
+from synthood.evaluation.kinds import Custom
 
 
 def custom(settings: Custom) -> Method:

@@ -1,6 +1,6 @@
 """Every detector by its settings: how it is fitted, what it looks at, and the grid that OpenOOD searches."""
 
-from synthood.evaluation import settings as kinds
+from synthood.evaluation import kinds, trained_kinds
 from synthood.evaluation.detectors import (
     distances,
     heads,
@@ -74,10 +74,10 @@ METHODS: dict[type[Hyperparameters], Method] = {
     kinds.Cfood: Method(neighbours.cfood, (FEATURES,), (TRAIN,), paper="OpenOOD's CFOOD, 2025"),
     kinds.WeiPer: Method(histograms.weiper, (FEATURES, HEAD), (TRAIN,), paper="arXiv 2405.17164"),
     kinds.Nac: Method(histograms.nac, (LOGITS, FEATURES, HEAD), (TRAIN,), paper="arXiv 2306.02879"),
-    kinds.McDropout: Method(trained.mc_dropout, (FEATURES, HEAD), paper="Gal, Ghahramani, ICML 2016"),
-    kinds.RotPred: Method(trained.rotpred, (LOGITS, OUTPUTS), paper="arXiv 1906.12340"),
-    kinds.Vos: Method(trained.vos, (OUTPUTS,), paper="arXiv 2202.01197"),
-    kinds.Cider: Method(trained.cider, (OUTPUTS,), (TRAIN,), {"k": NEAREST}, paper="arXiv 2203.04450"),
-    kinds.Godin: Method(trained.godin, (OUTPUTS,), paper="arXiv 2002.11297"),
-    kinds.Mcd: Method(trained.mcd, (LOGITS, OUTPUTS), paper="arXiv 1908.04951"),
+    trained_kinds.McDropout: Method(trained.mc_dropout, (FEATURES, HEAD), paper="Gal, Ghahramani, ICML 2016"),
+    trained_kinds.RotPred: Method(trained.rotpred, (LOGITS, OUTPUTS), paper="arXiv 1906.12340"),
+    trained_kinds.Vos: Method(trained.vos, (OUTPUTS,), paper="arXiv 2202.01197"),
+    trained_kinds.Cider: Method(trained.cider, (OUTPUTS,), (TRAIN,), {"k": NEAREST}, paper="arXiv 2203.04450"),
+    trained_kinds.Godin: Method(trained.godin, (OUTPUTS,), paper="arXiv 2002.11297"),
+    trained_kinds.Mcd: Method(trained.mcd, (LOGITS, OUTPUTS), paper="arXiv 1908.04951"),
 }

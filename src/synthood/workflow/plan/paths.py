@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from synthood.config.models import Config
-from synthood.evaluation.settings import Custom
+from synthood.evaluation.kinds import Custom
 from synthood.workflow.code import code_of_file
 
 
