@@ -20,14 +20,15 @@ AT_ONCE = 1 << 20
 class Order:
     """One side's samples in falling order of confidence.
 
-    By sample in that order: `last` of its ties, and how many of the other side are `above` it and `not_below` it.
+    By sample in that order: `first` and `last` of its ties, and how many of the other side are `above` it and
+    `not_below` it.
     """
 
     def __init__(self, confidence: NDArray[np.floating], other: NDArray[np.floating]) -> None:
         ordered = np.sort(np.asarray(other, np.float64))
         self.order = np.argsort(-np.asarray(confidence, np.float64), kind="stable")
         own = np.asarray(confidence, np.float64)[self.order]
-        self.last = np.searchsorted(-own, -own, side="right") - 1
+        self.first, self.last = np.searchsorted(-own, -own), np.searchsorted(-own, -own, side="right") - 1
         self.above = len(ordered) - np.searchsorted(ordered, own, side="right")
         self.not_below = len(ordered) - np.searchsorted(ordered, own, side="left")
 
@@ -45,39 +46,54 @@ class Weighted:
         np.cumsum(self.here, axis=1, dtype=np.int32, out=self.first[:, 1:])
         self.total = self.first[:, -1].astype(np.float64)
 
-    def of_first(self, counts: NDArray[np.int64]) -> Array:
+    def of_first(self, counts: NDArray[np.int64]) -> Counts:
         """What the first k samples weigh, for each k of counts [K]; [B,K]."""
-        return np.take(self.first, counts, axis=1).astype(np.float64)
+        return np.take(self.first, counts, axis=1)
+
+    def of_others(self, counts: NDArray[np.int64]) -> Counts:
+        """What all but the first k samples weigh, for each k of counts [K]; [B,K]."""
+        return self.first[:, -1:] - self.of_first(counts)
+
+    def mean(self, values: Array) -> Array:
+        """Weighted mean [B] of a value per sample [B,n]."""
+        return np.einsum("bn,bn->b", self.here, values) / self.total
 
 
-def average_precision(own: Weighted, other: Weighted) -> Array:
-    """Mean over one side's samples of its share among all at or above them; [B]."""
-    at_or_above = own.of_first(own.order.last + 1)
-    precision = at_or_above / np.maximum(at_or_above + other.of_first(own.order.not_below), 1e-300)
-    return (own.here * precision).sum(1) / own.total
+def average_precision(own: Weighted, other: Weighted, rising: bool = False) -> Array:
+    """Mean over one side's samples of its share among all at or above them, or at or below where `rising`; [B]."""
+    if rising:
+        reached, also = own.of_others(own.order.first), other.of_others(own.order.above)
+    else:
+        reached, also = own.of_first(own.order.last + 1), other.of_first(own.order.not_below)
+    return own.mean(reached / np.maximum(reached + also, 1))
 
 
-def rate_at_recall(own: Weighted, other: Weighted) -> Array:
-    """Share of the other side at or above the highest threshold that keeps 95 % of the own; [B]."""
+def rate_at_recall(own: Weighted, other: Weighted, rising: bool = False) -> Array:
+    """Share of the other side on the own side of the threshold that just keeps 95 % of the own; [B].
+
+    At or above the highest such threshold, or at or below the lowest where `rising`.
+    """
     needed = np.ceil((RECALL - 1e-12) * own.total).astype(np.int32)
-    reached = [np.searchsorted(row[1:], least) for row, least in zip(own.first, needed, strict=True)]
-    kept = other.first[np.arange(len(needed)), own.order.not_below[reached]]
-    return kept / other.total
+    rows = np.arange(len(needed))
+    if rising:
+        left = own.first[:, -1] - needed
+        last = [np.searchsorted(row, most, side="right") - 1 for row, most in zip(own.first, left, strict=True)]
+        return 1 - other.first[rows, own.order.above[last]] / other.total
+    last = [np.searchsorted(row[1:], least) for row, least in zip(own.first, needed, strict=True)]
+    return other.first[rows, own.order.not_below[last]] / other.total
 
 
 def area(own: Weighted, other: Weighted) -> Array:
     """Probability that one of the own side scores above one of the other, ties half; [B]."""
     above = (other.of_first(own.order.above) + other.of_first(own.order.not_below)) / 2
-    return 1 - (own.here * above).sum(1) / (own.total * other.total)
+    return 1 - own.mean(above) / other.total
 
 
 class Resampling:
     """ID and OOD confidences, ordered once for any number of weightings."""
 
     def __init__(self, ids: NDArray[np.floating], oods: NDArray[np.floating]) -> None:
-        self.sides = {1: (Order(ids, oods), Order(oods, ids))}
-        # With OOD as the positive class the order turns round
-        self.sides[-1] = (Order(-ids, -oods), Order(-oods, -ids))
+        self.orders = Order(ids, oods), Order(oods, ids)
 
     def metrics(self, id_weights: Counts, ood_weights: Counts, names: Sequence[str]) -> dict[str, Array]:
         """The named metrics of `OOD_METRICS`, each [B], for weights [B,n] and [B,m]."""
@@ -90,16 +106,12 @@ class Resampling:
         return {name: np.concatenate(values) for name, values in found.items()}
 
     def _few(self, id_weights: Counts, ood_weights: Counts, names: Sequence[str]) -> dict[str, Array]:
-        falling = [Weighted(order, w) for order, w in zip(self.sides[1], (id_weights, ood_weights), strict=True)]
-        rising: list[Weighted] = []
-        if {"aupr_out", "fpr95_ood_positive"} & set(names):
-            rising = [Weighted(order, w) for order, w in zip(self.sides[-1], (id_weights, ood_weights), strict=True)]
-        ids, oods = falling
+        ids, oods = (Weighted(*pair) for pair in zip(self.orders, (id_weights, ood_weights), strict=True))
         by_name = {
             "auroc": lambda: area(ids, oods),
             "aupr_in": lambda: average_precision(ids, oods),
-            "aupr_out": lambda: average_precision(rising[1], rising[0]),
+            "aupr_out": lambda: average_precision(oods, ids, rising=True),
             "fpr95_id_positive": lambda: rate_at_recall(ids, oods),
-            "fpr95_ood_positive": lambda: rate_at_recall(rising[1], rising[0]),
+            "fpr95_ood_positive": lambda: rate_at_recall(oods, ids, rising=True),
         }
         return {name: by_name[name]() for name in names}
