@@ -48,12 +48,14 @@ def gen(reference: Reference, gamma: float = 0.1, top: int | None = None) -> Sco
 
     def score(logits: Tensor) -> Tensor:
         # Of sure predictions 1 - p loses all its digits, which the sum of the others' odds keeps
-        log_odds = logits - logits.amax(1, keepdim=True)
-        odds, likeliest = log_odds.exp(), log_odds.argmax(1, keepdim=True)
-        others = odds.scatter(1, likeliest, 0.0).sum(1, keepdim=True)
-        log_rest = torch.log1p(-odds / (1 + others))
-        log_rest.scatter_(1, likeliest, (others / (1 + others)).clamp(min=SMALLEST).log())
-        products = (log_odds - others.log1p() + log_rest).mul_(gamma).exp_()
+        largest, likeliest = logits.max(1, keepdim=True)
+        log_odds = logits - largest
+        odds = log_odds.exp().scatter_(1, likeliest, 0.0)
+        others = odds.sum(1, keepdim=True)
+        total = 1 + others
+        # The odds of all other classes than each, over whose total 1 - p is them
+        rest = torch.sub(total, odds, out=odds).scatter_(1, likeliest, others.clamp(min=SMALLEST))
+        products = rest.log_().add_(log_odds.sub_(2 * total.log())).mul_(gamma).exp_()
         if top is not None and top < classes:
             products = products.gather(1, log_odds.topk(top).indices)
         return -products.sum(1)
