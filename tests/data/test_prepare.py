@@ -136,7 +136,8 @@ def test_large_images_are_resized_once_and_stored_encoded(tmp_path, draw, capsys
     far = tmp_path / "out" / "far.safetensors"
     main(["--settings", json.dumps({"part": "far", "ood": True, "source": source}), "--output", str(far)])
     assert (read_images(far).labels.tolist(), read_images(far).classes) == ([-1] * 3, [])
+    strict, missing = {"part": "far", "source": source | {"on_bad_image": "error"}}, tmp_path / "missing"
     with pytest.raises(SystemExit):
-        main(["--settings", json.dumps({"part": "far", "source": source | {"on_bad_image": "error"}}), "--output", "x"])
-    assert not Path("x").exists()
+        main(["--settings", json.dumps(strict), "--output", str(missing)])
+    assert not missing.exists()
     assert "4.png: not an image file" in capsys.readouterr().err
