@@ -34,7 +34,7 @@ MINUTES = 9.5
 
 SECTIONS = {
     "correctness": ("gpu_training", 0.1),
-    "training": ("gpu_training", 0.45),
+    "training": ("gpu_training", 0.6),
     "scores": ("gpu_scores", 0.45),
     "sampling": ("gpu_sampling", 1.0),
 }

@@ -4,7 +4,8 @@ A table stands between `<!-- table: FILE SET METRIC [gain over BASE] -->` and `<
 column per recipe, of docs/reproduction/FILE.csv, which `tabulate` made; of one recipe, several sets with commas
 between are a column each. Cells are in percent or points: mean and SD over seeds, or of one seed the interval for new
 images; or the gain over another recipe with its interval. Between `<!-- csv: FILE COLUMN,COLUMN -->` and `<!-- end -->`
-stand columns of a file as they are.
+stand columns of a file as they are; between `<!-- seeds: FILE -->` and `<!-- end -->`, of a file with a row per recipe
+and seed, the mean and SD of every other column, and how many seeds had it.
 """
 
 import argparse
@@ -20,6 +21,9 @@ BLOCK = re.compile(r"(<!-- table: (\S+) (\S+) (\S+?)(?: gain over (\S+))? -->\n)
 
 
 PLAIN = re.compile(r"(<!-- csv: (\S+) (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+SEEDS = re.compile(r"(<!-- seeds: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 def value(line: pd.Series) -> str:
@@ -57,6 +61,18 @@ def table(rows: pd.DataFrame, part: str, metric: str, base: str | None) -> str:
     return "".join(f"| {' | '.join(line)} |\n".replace("|  |", "| |") for line in lines)
 
 
+def over_seeds(rows: pd.DataFrame) -> str:
+    """A row per figure, a column per recipe: mean, SD and number of the seeds that have it, in percent."""
+    figures, recipes = [name for name in rows if name not in ("recipe", "seed")], list(dict.fromkeys(rows["recipe"]))
+    lines = [["", *recipes], ["---", *["---:"] * len(recipes)]]
+    for figure in figures:
+        of = [100 * rows.loc[rows["recipe"] == name, figure].dropna() for name in recipes]
+        means = [f"{x.mean():.2f}" + (f" ± {x.std():.2f}" if len(x) > 1 else "") for x in of]
+        cells = [f"{mean} ({len(x)})" if len(x) else "" for mean, x in zip(means, of, strict=True)]
+        lines.append([figure.replace("_", " "), *cells])
+    return "".join(f"| {' | '.join(line)} |\n".replace("|  |", "| |") for line in lines)
+
+
 def rewritten(text: str, folder: Path) -> str:
     """The document with every table made from its file."""
 
@@ -66,15 +82,19 @@ def rewritten(text: str, folder: Path) -> str:
 
     def plain(found: re.Match[str]) -> str:
         head, name, columns, _, end = found.groups()
-        rows = pd.read_csv(folder / f"{name}.csv", dtype=str)[columns.split(",")]
+        rows = pd.read_csv(folder / f"{name}.csv", dtype=str).fillna("")[columns.split(",")]
         lines = [
             [name.replace("_", " ") for name in rows],
             ["---", *["---:"] * (len(rows.columns) - 1)],
             *rows.to_numpy().tolist(),
         ]
-        return head + "".join(f"| {' | '.join(line)} |\n" for line in lines) + end
+        return head + "".join(f"| {' | '.join(line)} |\n".replace("|  |", "| |") for line in lines) + end
 
-    return PLAIN.sub(plain, BLOCK.sub(made, text))
+    def of_seeds(found: re.Match[str]) -> str:
+        head, name, _, end = found.groups()
+        return head + over_seeds(pd.read_csv(folder / f"{name}.csv")) + end
+
+    return SEEDS.sub(of_seeds, PLAIN.sub(plain, BLOCK.sub(made, text)))
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Devices, precision, and one GPU per job."""
 
 import threading
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 
 import pytest
 import torch
@@ -95,6 +95,27 @@ def test_jobs_get_distinct_gpus_and_give_them_back(tmp_path, monkeypatch):
         failing()
     with device_for(1, tmp_path) as last:
         assert last == torch.device("cuda", 0)
+
+
+def test_as_many_jobs_share_a_gpu_as_the_environment_says(tmp_path, monkeypatch):
+    """GPUs take turns, and the job that finds every place taken waits."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("SYNTHOOD_JOBS_PER_GPU", "2")
+    with ExitStack() as stack:
+        held = [stack.enter_context(device_for(1, tmp_path)) for _ in range(4)]
+        assert held == [torch.device("cuda", number) for number in (0, 1, 0, 1)]
+        for slot in range(4):
+            with pytest.raises(TimeoutError):
+                FileLock(tmp_path / f"{slot}.lock").acquire(timeout=0)
+        assert not (tmp_path / "4.lock").exists()
+
+
+@pytest.mark.parametrize("said", ["0", "-1", "two", ""])
+def test_a_share_that_is_no_number_of_jobs_is_a_plain_error(tmp_path, monkeypatch, said):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("SYNTHOOD_JOBS_PER_GPU", said)
+    with pytest.raises(SynthoodError, match=rf"^SYNTHOOD_JOBS_PER_GPU={said}: not a number of jobs from 1 on"):
+        device_for(1, tmp_path).__enter__()
 
 
 def test_locks_are_kept_in_a_folder_of_the_user(tmp_path, monkeypatch):

@@ -26,11 +26,12 @@ def test_every_table_is_what_its_file_says(tables: ModuleType) -> None:
     assert tables.rewritten(text, DOCUMENT.with_suffix("")) == text
     assert len(tables.BLOCK.findall(text)) == text.count("<!-- table:")
     assert len(tables.PLAIN.findall(text)) == text.count("<!-- csv:")
+    assert len(tables.SEEDS.findall(text)) == text.count("<!-- seeds:")
 
 
 def test_every_file_stands_in_the_document(tables: ModuleType) -> None:
     text = DOCUMENT.read_text()
-    named = {found[1] for blocks in (tables.BLOCK, tables.PLAIN) for found in blocks.findall(text)}
+    named = {found[1] for blocks in (tables.BLOCK, tables.PLAIN, tables.SEEDS) for found in blocks.findall(text)}
     assert {path.stem for path in DOCUMENT.with_suffix("").glob("*.csv")} == named
 
 
@@ -72,7 +73,16 @@ def test_sets_of_one_recipe_stand_side_by_side(tables: ModuleType, tmp_path: Pat
     assert "| | near | far |\n| --- | ---: | ---: |\n| knn | 80.00 [50.0, 100.0] | 90.00 [50.0, 100.0] |\n" in found
 
 
+def test_seeds_by_hand(tables: ModuleType, tmp_path: Path) -> None:
+    """Of those that have a figure; none is no number."""
+    (tmp_path / "seeds.csv").write_text("recipe,seed,knn,test_accuracy\nce,0,0.70,0.5\nce,1,0.74,\nsio,3,0.8,\n")
+    assert tables.rewritten("<!-- seeds: seeds -->\nold\n<!-- end -->", tmp_path) == (
+        "<!-- seeds: seeds -->\n| | ce | sio |\n| --- | ---: | ---: |\n| knn | 72.00 ± 2.83 (2) | 80.00 (1) |\n"
+        "| test accuracy | 50.00 (1) | |\n<!-- end -->"
+    )
+
+
 def test_columns_of_a_file_as_they_are(tables: ModuleType, tmp_path: Path) -> None:
-    (tmp_path / "curve.csv").write_text("step,a_b,c\n600,0.50,x\n1200,1,y\n")
+    (tmp_path / "curve.csv").write_text("step,a_b,c\n600,0.50,x\n1200,,y\n")
     found = tables.rewritten("<!-- csv: curve c,a_b -->\nold\n<!-- end -->", tmp_path)
-    assert found == "<!-- csv: curve c,a_b -->\n| c | a b |\n| --- | ---: |\n| x | 0.50 |\n| y | 1 |\n<!-- end -->"
+    assert found == "<!-- csv: curve c,a_b -->\n| c | a b |\n| --- | ---: |\n| x | 0.50 |\n| y | |\n<!-- end -->"

@@ -13,11 +13,13 @@ from torch import nn
 
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
+from synthood.common.ranks import Ranks
 from synthood.common.seeds import derived_seed, generator
 from synthood.errors import SynthoodError
 from synthood.training.augmentation.geometry import augmented
 from synthood.training.batches import Composition
-from synthood.training.fit import History, accuracy, learning_rate, train
+from synthood.training.fit import History, accuracy, features_of, learning_rate, train
+from synthood.training.forward import Compiled
 from synthood.training.networks import model
 from synthood.training.networks.model import Classifier, logits_and_features
 from synthood.training.networks.residual import build
@@ -187,20 +189,39 @@ def test_who_wants_to_know_is_told_after_each_epoch(trainer: Trainer, capsys: py
     )
 
 
-@pytest.mark.parametrize("choice", ["on", "off", "auto"])
+@pytest.mark.parametrize("choice", ["on", "off", "auto", "graphs"])
 def test_the_network_is_compiled_on_demand(trainer: Trainer, monkeypatch: pytest.MonkeyPatch, choice: str) -> None:
-    """By a compiler that leaves the arithmetic alone; `auto` compiles on GPUs."""
+    """By a compiler that leaves the arithmetic alone; `auto` compiles on GPUs, which alone have graphs."""
     compiled: list[object] = []
 
-    def compile_eagerly(function: Any, dynamic: bool) -> Any:
-        compiled.append(function)
+    def compile_eagerly(function: Any, dynamic: bool, mode: str | None) -> Any:
+        compiled.append(mode)
         return original(function, backend="eager", dynamic=dynamic)
 
     original = torch.compile
     monkeypatch.setattr(torch, "compile", compile_eagerly)
     classifier, _ = trainer(compile=choice)
-    assert len(compiled) == (choice == "on")
+    assert compiled == [None] * (choice in ("on", "graphs"))
     assert state_bytes(classifier) == state_bytes(trainer(compile="off")[0])
+
+
+@pytest.mark.parametrize(
+    ("device", "ranks", "steps", "graphs"),
+    [
+        ("cuda", 1, 5000, True),
+        ("cuda", 1, 4999, None),
+        ("cuda", 2, 5000, None),
+        ("cpu", 1, 5000, None),
+    ],
+)
+def test_long_trainings_on_one_gpu_are_replayed_as_graphs(
+    monkeypatch: pytest.MonkeyPatch, device: str, ranks: int, steps: int, graphs: bool | None
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic, mode: function)
+    recipe = RecipeSettings(network=Network(name="resnet8"), epochs=1, batch_size=2, learning_rate=1.0)
+    network = build(recipe.network, 3, seed=0)
+    found = features_of(network, recipe, torch.device(device), Ranks(0, ranks), steps)
+    assert (found.graphs if isinstance(found, Compiled) else None) == graphs
 
 
 def test_training_learns_the_toy(trainer: Trainer) -> None:

@@ -14,7 +14,7 @@ from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
 from synthood.training.fit import train
-from synthood.training.forward import Pass, still
+from synthood.training.forward import Compiled, Pass, still
 from synthood.training.method_settings import Rotation, SupCon
 from synthood.training.networks.residual import ResNet, build
 from synthood.training.record import History
@@ -50,6 +50,32 @@ def test_parts_have_the_gradient_of_the_whole_loss() -> None:
             torch.testing.assert_close(one.grad, two.grad, msg=name)
     for (name, buffer), expected in zip(network.named_buffers(), plain.buffers(), strict=True):
         assert torch.equal(buffer, expected), name
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_batches_of_the_first_shape_are_compiled_and_others_are_not(
+    monkeypatch: pytest.MonkeyPatch, graphs: bool
+) -> None:
+    """With graphs the features are copied out of the memory that the next batch's are written to."""
+    modes: list[str | None] = []
+    memory = torch.zeros(3, 1)
+
+    def compiler(function: Any, dynamic: bool, mode: str | None) -> Any:
+        modes.append(mode)
+
+        def compiled(inputs: Tensor) -> Tensor:
+            return memory.copy_(inputs.sum((1, 2, 3))[:, None] + 1000)
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", compiler)
+    features = Compiled(lambda inputs: inputs.sum((1, 2, 3))[:, None], graphs)
+    assert modes == ["reduce-overhead" if graphs else None]
+    first, second = torch.ones(3, 1, 2, 2), torch.full((3, 1, 2, 2), 2.0)
+    seen = features(first)
+    assert features(first[:2]).tolist() == [[4.0], [4.0]]
+    assert features(second).tolist() == [[1008.0]] * 3
+    assert seen.tolist() == [[1004.0 if graphs else 1008.0]] * 3
 
 
 def test_still_normalisation_remembers_nothing() -> None:

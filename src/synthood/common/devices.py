@@ -19,18 +19,29 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 @contextmanager
 def device_for(gpus: int, locks: Path | None = None) -> Iterator[torch.device]:
-    """The CPU for `gpus` 0, else a GPU of this machine that no other job of ours holds."""
+    """The CPU for `gpus` 0, else a GPU of this machine that no other job of ours holds, or no more than allowed.
+
+    So many jobs may share a GPU as the environment's SYNTHOOD_JOBS_PER_GPU says, one where it says nothing.
+    """
     if gpus == 0:
         yield torch.device("cpu")
         return
     count = torch.cuda.device_count()
     if count == 0:
         raise SynthoodError("a GPU was asked for but torch finds none; run with --resources gpu=0, or install a driver")
-    lock = free_slot(count, locks or Path(tempfile.gettempdir()) / f"synthood-gpus-{os.getuid()}")
+    lock = free_slot(count * jobs_per_gpu(), locks or Path(tempfile.gettempdir()) / f"synthood-gpus-{os.getuid()}")
     try:
-        yield torch.device("cuda", int(Path(lock.lock_file).stem))
+        yield torch.device("cuda", int(Path(lock.lock_file).stem) % count)
     finally:
         lock.release()
+
+
+def jobs_per_gpu() -> int:
+    """How many jobs may share a GPU."""
+    said = os.environ.get("SYNTHOOD_JOBS_PER_GPU", "1")
+    if not said.isdecimal() or int(said) < 1:
+        raise SynthoodError(f"SYNTHOOD_JOBS_PER_GPU={said}: not a number of jobs from 1 on; mend or unset it")
+    return int(said)
 
 
 def check_gpus(gpus: int) -> None:

@@ -115,7 +115,8 @@ class RecipeSettings(Settings):
     head_learning_rate: Annotated[Positive, Field(description="of what learns beside the network, by Adam")] = 1e-3
     precision: Annotated[Precision | None, Field(description="instead of the top level's")] = None
     compile: Annotated[
-        Literal["auto", "on", "off"], Field(description="the network by torch.compile; auto: on a GPU")
+        Literal["auto", "on", "off", "graphs"],
+        Field(description="the network by torch.compile; graphs: as CUDA graphs; auto: that where it pays, on a GPU"),
     ] = "auto"
 
     @model_validator(mode="after")

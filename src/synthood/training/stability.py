@@ -82,9 +82,12 @@ def optimizer_of(
         own = {id(parameter) for parameter in network.head.parameters()}
         others = [parameter for parameter in network.parameters() if id(parameter) not in own]
         parameters = [{"params": others}, {"params": list(network.head.parameters()), "factor": last_layer / rate}]
+    fused = network.head.weight.is_cuda or None  # one kernel for all weights
     if kind == "adamw":
-        return torch.optim.AdamW(parameters, rate, (momentum, 0.999), weight_decay=weight_decay)
-    return torch.optim.SGD(parameters, rate, momentum=momentum, nesterov=momentum > 0, weight_decay=weight_decay)
+        return torch.optim.AdamW(parameters, rate, (momentum, 0.999), weight_decay=weight_decay, fused=fused)
+    return torch.optim.SGD(
+        parameters, rate, momentum=momentum, nesterov=momentum > 0, weight_decay=weight_decay, fused=fused
+    )
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -23,7 +23,7 @@ def augmented(images: Tensor, settings: Augmentation, random: torch.Generator) -
 def shifted(images: Tensor, pixels: int, padding: Literal["zero", "replicate"], random: torch.Generator) -> Tensor:
     """Moves each image by up to `pixels` in both directions."""
     count, _, height, width = images.shape
-    moves = torch.randint(0, 2 * pixels + 1, (count, 2), generator=random).to(images.device)
+    moves = torch.randint(0, 2 * pixels + 1, (count, 2), generator=random).to(images.device, non_blocking=True)
     padded = F.pad(images, (pixels,) * 4, mode="constant" if padding == "zero" else "replicate")
     rows = moves[:, :1] + torch.arange(height, device=images.device)
     columns = moves[:, 1:] + torch.arange(width, device=images.device)
@@ -33,14 +33,14 @@ def shifted(images: Tensor, pixels: int, padding: Literal["zero", "replicate"], 
 
 def flipped(images: Tensor, random: torch.Generator) -> Tensor:
     """Mirrors each image with probability one half."""
-    chosen = (torch.rand(len(images), generator=random) < 0.5).to(images.device)
+    chosen = (torch.rand(len(images), generator=random) < 0.5).to(images.device, non_blocking=True)
     return torch.where(chosen[:, None, None, None], images.flip(3), images)
 
 
 def cut_out(images: Tensor, side: int, random: torch.Generator) -> Tensor:
     """Cutout (arXiv 1708.04552): a square of `side` pixels around a random pixel set to 0, the mean."""
     count, _, height, width = images.shape
-    centre = torch.rand((count, 2), generator=random).to(images.device)
+    centre = torch.rand((count, 2), generator=random).to(images.device, non_blocking=True)
     row, column = (centre[:, :1] * height).floor(), (centre[:, 1:] * width).floor()
     y, x = torch.arange(height, device=images.device), torch.arange(width, device=images.device)
     in_row = (y >= row - side // 2) & (y < row - side // 2 + side)

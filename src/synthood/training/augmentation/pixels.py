@@ -61,7 +61,7 @@ def towards(images: Tensor, other: Tensor, strength: Tensor) -> Tensor:
 
 def grey(images: Tensor) -> Tensor:
     """The brightness [N,1,H,W] that the eye sees."""
-    return (images * images.new_tensor(GREY)[:, None, None]).sum(1, keepdim=True)
+    return (images * torch.tensor(GREY).to(images, non_blocking=True)[:, None, None]).sum(1, keepdim=True)
 
 
 def brightness(images: Tensor, strength: Tensor) -> Tensor:
@@ -162,9 +162,9 @@ PLAIN = (
 def applied(images: Tensor, names: tuple[str, ...], chosen: Tensor, strength: Tensor) -> Tensor:
     """The operation `names[chosen[i]]` on image i, all images of one operation at once; chosen on the CPU."""
     result = images.clone()
-    strength = strength.to(images.device)
+    strength = strength.to(images.device, non_blocking=True)
     for index, name in enumerate(names):
-        rows = (chosen == index).nonzero().flatten().to(images.device)
+        rows = (chosen == index).nonzero().flatten().to(images.device, non_blocking=True)
         if len(rows):
             result[rows] = OPERATIONS[name](images[rows], strength[rows])
     return result

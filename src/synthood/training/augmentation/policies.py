@@ -66,7 +66,7 @@ def augmixed(images: Tensor, settings: AugMix, random: torch.Generator) -> Tenso
     share = column(numbers.beta(1, 1, count), images)
     mixed = torch.zeros_like(images)
     for weight in weights:
-        depth = torch.randint(1, settings.depth + 1, (count,), generator=random).to(images.device)
+        depth = torch.randint(1, settings.depth + 1, (count,), generator=random).to(images.device, non_blocking=True)
         chain = images
         for done in range(settings.depth):
             chain = where(depth > done, varied(chain, settings.severity, random), chain)
@@ -80,12 +80,12 @@ def pixmixed(images: Tensor, mixing_set: Tensor, settings: PixMix, random: torch
     numbers, count, device = numpy_generator(random), len(images), images.device
 
     def coin() -> Tensor:
-        return (torch.rand(count, generator=random) < 0.5).to(device)
+        return (torch.rand(count, generator=random) < 0.5).to(device, non_blocking=True)
 
-    rounds = torch.randint(settings.rounds + 1, (count,), generator=random).to(device)
+    rounds = torch.randint(settings.rounds + 1, (count,), generator=random).to(device, non_blocking=True)
     mixed = where(coin(), varied(images, settings.severity, random), images)
     for done in range(settings.rounds):
-        picture = mixing_set[torch.randint(len(mixing_set), (count,), generator=random).to(device)]
+        picture = mixing_set[torch.randint(len(mixing_set), (count,), generator=random).to(device, non_blocking=True)]
         picture = picture.float() / 255 if picture.dtype == torch.uint8 else picture
         other = where(coin(), varied(images, settings.severity, random), picture)
         mine, its = (column(weights, images) for weights in exponents(numbers, count, settings.beta))
@@ -119,7 +119,7 @@ def numpy_generator(random: torch.Generator) -> np.random.Generator:
 
 def column(values: np.ndarray, images: Tensor) -> Tensor:
     """Numbers [...,N] to be multiplied with images [N,3,H,W]."""
-    return torch.from_numpy(np.asarray(values, np.float32)).to(images.device)[..., None, None, None]
+    return torch.from_numpy(np.asarray(values, np.float32)).to(images.device, non_blocking=True)[..., None, None, None]
 
 
 def where(chosen: Tensor, first: Tensor, second: Tensor) -> Tensor:

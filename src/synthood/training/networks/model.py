@@ -30,8 +30,9 @@ class ImageModel:
 
     def normalised(self, images: Tensor) -> Tensor:
         """Images uint8 [N,H,W,3] as the network's input, float32 [N,3,H,W] channels last."""
-        mean = torch.tensor(self.mean, device=images.device)
-        deviation = torch.tensor(self.deviation, device=images.device)
+        # Copies that do not wait for what the device still has to do.
+        mean = torch.tensor(self.mean).to(images.device, non_blocking=True)
+        deviation = torch.tensor(self.deviation).to(images.device, non_blocking=True)
         return ((images.float() / 255 - mean) / deviation).permute(0, 3, 1, 2)
 
     def write(self, path: Path, module: nn.Module, **more: object) -> None:

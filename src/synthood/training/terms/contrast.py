@@ -41,7 +41,7 @@ class Contrast(Term):
         """Indices of as many outliers as there are samples, of any class."""
         outliers = self.get_buffer("outliers")
         count = len(batch.labels)
-        return torch.randint(len(outliers), (count,), generator=batch.random).to(outliers.device)
+        return torch.randint(len(outliers), (count,), generator=batch.random).to(outliers.device, non_blocking=True)
 
     def drawn_alike(self, batch: Batch) -> Tensor:
         """Indices of outliers [N], each of its sample's class (of another for the control)."""
@@ -49,7 +49,7 @@ class Contrast(Term):
         if self.other_classes:
             shift = torch.randint(1, len(counts), (len(labels),), generator=batch.random).to(labels.device)
             labels = (labels + shift) % len(counts)
-        share = torch.rand(len(labels), generator=batch.random).to(labels.device)
+        share = torch.rand(len(labels), generator=batch.random).to(labels.device, non_blocking=True)
         return firsts[labels] + (share * counts[labels]).long().clamp(max=counts[labels] - 1)
 
     def contrast(self, batch: Batch, queries: Tensor, prototypes: Tensor, outliers: Tensor, chosen: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ class OutlierImages(Term):
         """Outliers for so many ID images, drawn with replacement, through the same augmentation."""
         images = self.get_buffer("images")
         count = max(1, round(self.per_image * beside))
-        chosen = torch.randint(len(images), (count,), generator=random).to(images.device)
+        chosen = torch.randint(len(images), (count,), generator=random).to(images.device, non_blocking=True)
         return self.prepared(images[chosen], random)
 
     def companions(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> Companions:

@@ -14,7 +14,7 @@ def mixed(
     inputs: Tensor, labels: Tensor, classes: int, settings: CutMix | Mixup, random: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Inputs float32 [N,3,H,W] and targets [N,C], each image with a random partner and a share of its own."""
-    partner = torch.randperm(len(inputs), generator=random).to(inputs.device)
+    partner = torch.randperm(len(inputs), generator=random).to(inputs.device, non_blocking=True)
     images, share = blended(inputs, inputs[partner], settings, random)
     hot = F.one_hot(labels, classes).float()
     return images, share[:, None] * hot + (1 - share)[:, None] * hot[partner]
@@ -31,9 +31,9 @@ def blended(
     count, numbers = len(inputs), numpy_generator(random)
     share = torch.from_numpy(numbers.beta(settings.beta, settings.beta, count)).float()
     share[torch.rand(count, generator=random) >= settings.probability] = 1
-    share = share.to(inputs.device)
+    share = share.to(inputs.device, non_blocking=True)
     if isinstance(settings, CutMix):
-        centres = torch.rand((count, 2), generator=random).to(inputs.device)
+        centres = torch.rand((count, 2), generator=random).to(inputs.device, non_blocking=True)
         inside = boxes(share, centres, inputs.shape[2], inputs.shape[3])
         return torch.where(inside[:, None], partners, inputs), 1 - inside.float().mean((1, 2))
     own = share[:, None, None, None]

@@ -18,7 +18,7 @@ def training_logits(
     before the last layer (arXiv 1506.02142) zeroes a share of the features and lets the others grow by as much.
     """
     if dropout:
-        kept = torch.rand(features.shape, generator=random).to(features.device) >= dropout
+        kept = torch.rand(features.shape, generator=random).to(features.device, non_blocking=True) >= dropout
         features = features * kept / (1 - dropout)
     if isinstance(normalisation, T2FNorm):
         features = F.normalize(features, eps=SMALLEST) / normalisation.temperature

@@ -80,7 +80,7 @@ def unlikely(queue: Tensor, candidates: int, per_class: int, shrinkage: float, r
     squares = torch.from_numpy(numpy_generator(random).chisquare(width, (classes, candidates)))
     lengths = squares.topk(per_class, 1).values.sqrt()
     directions = F.normalize(torch.randn((classes, per_class, width), generator=random, dtype=torch.float64), dim=2)
-    white = (lengths[:, :, None] * directions).to(queue.device)
+    white = (lengths[:, :, None] * directions).to(queue.device, non_blocking=True)
     return (means[:, None] + (white @ factor.T).to(queue.dtype)).flatten(0, 1)
 
 
