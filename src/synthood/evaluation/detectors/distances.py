@@ -46,7 +46,7 @@ class Whitened:
         kept = stretch > 0
         even = bool(kept.any()) and float(stretch.max() / stretch[kept].min()) <= EVEN
         self.whitening = whitening.to(torch.float32 if even else torch.float64)
-        self.mean = mean.to(self.whitening.dtype)
+        self.mean, self.away = mean.to(self.whitening.dtype), bool(mean.any())
 
     def __call__(self, features: Tensor) -> Tensor:
         return self._whitened(features).double()
@@ -57,7 +57,8 @@ class Whitened:
         return torch.linalg.vecdot(whitened, whitened).double()
 
     def _whitened(self, features: Tensor) -> Tensor:
-        return (features - self.mean) @ self.whitening
+        centred = features - self.mean if self.away else features.to(self.mean)
+        return centred @ self.whitening
 
 
 class ClassDistance:

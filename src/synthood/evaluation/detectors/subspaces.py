@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synthood.evaluation.detectors.base import OutOfRangeError, Score, head_logits
+from synthood.evaluation.detectors.base import OutOfRangeError, Score
 from synthood.evaluation.detectors.distances import Whitened
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.moments import add_products, mirrored, pieces, pseudo_whitening
@@ -60,9 +60,10 @@ def pnml(reference: Reference) -> Score:
     classes = torch.tensor(float(reference.weight.shape[0]), dtype=torch.float64)
 
     def score(x: Features) -> Tensor:
-        z = F.normalize(x.features)
-        outside = whitened.squared_length(z)[:, None]
-        p = head_logits(z, reference).double().softmax(1).clamp(SMALLEST, 1 - SMALLEST)
+        lengths = x.features.norm(dim=1, keepdim=True).clamp(min=SMALLEST)
+        outside = whitened.squared_length(x.features)[:, None] / lengths.double().square()
+        logits = F.linear(x.features, reference.weight) / lengths + reference.bias
+        p = logits.double().softmax(1).clamp(SMALLEST, 1 - SMALLEST)
         regret = p / (p + (1 - p) * p.pow(outside / (1 + outside)))
         return -(regret.sum(1).log() / classes.log()).float()
 
