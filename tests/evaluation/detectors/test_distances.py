@@ -107,3 +107,20 @@ def test_directions_that_hardly_vary_keep_the_order(least: float, single: bool) 
     found = distances.mds(reference)(x).double()
     torch.testing.assert_close(found, mahalanobis(train, x), rtol=2e-3, atol=1e-2)
     assert spearmanr(found, mahalanobis(train, x)).statistic >= 0.9999
+
+
+@pytest.mark.parametrize("away", [0.0, 3.0])
+@pytest.mark.parametrize("stretch", [1.0, 1e6], ids=["single", "double"])
+@pytest.mark.parametrize(("width", "rank"), [(5, 5), (300, 300), (300, 130)])
+def test_a_whitened_length_is_that_of_the_whole_product(width: int, rank: int, stretch: float, away: float) -> None:
+    """Though half of the product is left out; null directions count for nothing, in either precision."""
+    random = torch.Generator().manual_seed(0)
+    axes = torch.linalg.qr(torch.randn((width, width), generator=random, dtype=torch.float64)).Q
+    scales = torch.logspace(0, np.log10(stretch), rank, dtype=torch.float64) * 2
+    whitening = torch.cat([axes[:, :rank] * scales, axes.new_zeros((width, width - rank))], 1)
+    whitened = distances.Whitened(torch.full((width,), away, dtype=torch.float64), whitening)
+    features = torch.randn((7, width), generator=random)
+    right = ((features.double() - away) @ whitening).square().sum(1)
+    assert whitened.triangle.dtype == (torch.float32 if stretch == 1.0 else torch.float64)
+    assert torch.equal(whitened.triangle, whitened.triangle.tril())
+    torch.testing.assert_close(whitened.squared_length(features), right, rtol=1e-5 if stretch == 1.0 else 1e-12, atol=0)

@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from synthood.evaluation.detectors.base import Score, at_most
 from synthood.evaluation.features import Features, Reference
-from synthood.evaluation.moments import Moments, by_pieces, pseudo_whitening
+from synthood.evaluation.moments import STRIP, Moments, by_pieces, pseudo_whitening
 
 COMPONENTS = 50
 EVEN = 1e4
@@ -45,6 +46,7 @@ class Whitened:
         stretch = whitening.norm(dim=0)
         kept = stretch > 0
         even = bool(kept.any()) and float(stretch.max() / stretch[kept].min()) <= EVEN
+        self.exact = whitening
         self.whitening = whitening.to(torch.float32 if even else torch.float64)
         self.mean, self.away = mean.to(self.whitening.dtype), bool(mean.any())
 
@@ -53,12 +55,23 @@ class Whitened:
 
     def squared_length(self, features: Tensor) -> Tensor:
         """Of each row [N], summed in the precision of the product."""
-        whitened = self._whitened(features)
-        return torch.linalg.vecdot(whitened, whitened).double()
+        centred, triangle = self._centred(features), self.triangle
+        found = centred.new_zeros(len(centred))
+        for start in range(0, triangle.shape[1], STRIP):
+            part = centred[:, start:] @ triangle[start:, start : start + STRIP]
+            found += torch.linalg.vecdot(part, part)
+        return found.double()
+
+    @cached_property
+    def triangle(self) -> Tensor:
+        """T [D,R], nothing above its diagonal, with T T^T = A A^T: lengths need half of its product."""
+        return torch.linalg.qr(self.exact.T).R.T.to(self.whitening.dtype).contiguous()
 
     def _whitened(self, features: Tensor) -> Tensor:
-        centred = features - self.mean if self.away else features.to(self.mean)
-        return centred @ self.whitening
+        return self._centred(features) @ self.whitening
+
+    def _centred(self, features: Tensor) -> Tensor:
+        return features - self.mean if self.away else features.to(self.mean)
 
 
 class ClassDistance:
