@@ -109,11 +109,11 @@ def by_pieces(of: Callable[[slice, Tensor], Tensor], values: Tensor) -> Tensor:
 
 def add_products(sums: Tensor, rows: Tensor) -> None:
     """Adds rows^T rows [D,D] to the lower triangle of `sums`; above the diagonal some of it, too."""
-    width = rows.shape[1]
-    step = max(STRIP, -(-width // BLOCKS))
-    for start in range(0, width, step):
-        strip = slice(start, min(start + step, width))
-        sums[start:, strip].addmm_(rows[:, start:].T, rows[:, strip])
+    columns = rows.T.contiguous()  # strips of it lie together
+    step = max(STRIP, -(-len(columns) // BLOCKS))
+    for start in range(0, len(columns), step):
+        strip = slice(start, start + step)
+        sums[start:, strip].addmm_(columns[start:], columns[strip].T)
 
 
 def mirrored(sums: Tensor) -> Tensor:
