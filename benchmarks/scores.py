@@ -70,7 +70,7 @@ CLOSED: tuple[str, ...] = (
 NEIGHBOURS = ("knn", "nnguide", "relation", "cfood")
 OTHERWISE = ("temperature", "vra", "gmm")
 """Where pytorch-ood does something else, as docs/detectors.md says."""
-TURNS, ENOUGH = 9, 6.0
+TURNS, ENOUGH = 9, 12.0
 """Of a detector with its peer, and the seconds after which there are no more."""
 SETS = 9
 """OOD sets of the size of the ID test set, roughly."""

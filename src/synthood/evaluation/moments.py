@@ -75,7 +75,7 @@ def principal_axes(features: Tensor, origin: Tensor) -> Tensor:
     Products of single precision: they blur only which of the directions that hardly vary is which, and these are taken
     together. Where distances along them count, `Moments` is exact.
     """
-    mean = torch.stack([rows.sum(0, dtype=torch.float64) for _, rows in pieces(features)]).sum(0) / len(features)
+    mean = torch.stack([rows.sum(0) for _, rows in pieces(features)]).double().sum(0) / len(features)
     away, sums = mean - origin, mean.new_zeros((len(mean), len(mean)))
     for _, rows in pieces(features):
         products = rows.new_zeros(sums.shape)
@@ -109,7 +109,8 @@ def by_pieces(of: Callable[[slice, Tensor], Tensor], values: Tensor) -> Tensor:
 
 def add_products(sums: Tensor, rows: Tensor) -> None:
     """Adds rows^T rows [D,D] to the lower triangle of `sums`; above the diagonal some of it, too."""
-    columns = rows.T.contiguous()  # strips of it lie together
+    # Strips that lie together save a quarter of a product in double precision, and cost one in single.
+    columns = rows.T.contiguous() if rows.dtype == torch.float64 else rows.T
     step = max(STRIP, -(-len(columns) // BLOCKS))
     for start in range(0, len(columns), step):
         strip = slice(start, start + step)

@@ -24,10 +24,11 @@ class Outside:
                 f"{name}: dimension {dimension} must be below the features' {width}; set it in detectors"
             )
         origin, vectors = reference.axes
-        self.origin, self.minor = origin.float(), vectors[:, : width - dimension].float()
+        minor = vectors[:, : width - dimension]
+        self.minor, self.origin = minor.float(), (origin @ minor).float()
 
     def __call__(self, features: Tensor) -> Tensor:
-        return ((features - self.origin) @ self.minor).norm(dim=1)
+        return (features @ self.minor).sub_(self.origin).norm(dim=1)
 
 
 def residual(reference: Reference, dimension: int = 256) -> Score:
