@@ -27,6 +27,8 @@ def mls(reference: Reference) -> Score:
 
 def energy(reference: Reference, temperature: float = 1.0) -> Score:
     """T log sum_c exp(l_c / T) (arXiv 2010.03759, equation 4, negated)."""
+    if temperature == 1.0:
+        return lambda x: x.logits.logsumexp(1)
     return lambda x: temperature * (x.logits / temperature).logsumexp(1)
 
 
