@@ -103,9 +103,10 @@ def main() -> None:
     check = parser.parse_args().check
     text = DOCUMENT.read_text()
     new = rewritten(text, DOCUMENT.with_suffix(""))
-    if check:
-        sys.exit(f"{DOCUMENT}: its tables are not those of its files; run python docs/tables.py" * (new != text))
-    DOCUMENT.write_text(new)
+    if not check:
+        DOCUMENT.write_text(new)
+    elif new != text:
+        sys.exit(f"{DOCUMENT}: its tables are not those of its files; run python docs/tables.py")
 
 
 if __name__ == "__main__":

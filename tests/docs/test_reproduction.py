@@ -29,6 +29,23 @@ def test_every_table_is_what_its_file_says(tables: ModuleType) -> None:
     assert len(tables.SEEDS.findall(text)) == text.count("<!-- seeds:")
 
 
+def test_check_says_whether_the_document_is_up_to_date(
+    tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = tmp_path / "page.md"
+    document.with_suffix("").mkdir()
+    (document.with_suffix("") / "curve.csv").write_text("step\n600\n")
+    document.write_text("<!-- csv: curve step -->\n<!-- end -->\n")
+    monkeypatch.setattr(tables, "DOCUMENT", document)
+    monkeypatch.setattr("sys.argv", ["tables.py", "--check"])
+    with pytest.raises(SystemExit, match="its tables are not those of its files"):
+        tables.main()
+    monkeypatch.setattr("sys.argv", ["tables.py"])
+    tables.main()
+    monkeypatch.setattr("sys.argv", ["tables.py", "--check"])
+    tables.main()
+
+
 def test_every_file_stands_in_the_document(tables: ModuleType) -> None:
     text = DOCUMENT.read_text()
     named = {found[1] for blocks in (tables.BLOCK, tables.PLAIN, tables.SEEDS) for found in blocks.findall(text)}
