@@ -68,7 +68,7 @@ class Pass:
 
 
 class Compiled:
-    """Features by torch.compile for batches of one shape, the first; others, such as an epoch's last, as they are.
+    """Features by torch.compile for the largest batches so far; others, such as an epoch's last, as they are.
 
     With `graphs` they are replayed as CUDA graphs, which saves the time of starting kernels one by one.
     """
@@ -76,11 +76,11 @@ class Compiled:
     def __init__(self, features: Features, graphs: bool) -> None:
         self.features, self.graphs = features, graphs
         self.compiled = torch.compile(features, dynamic=False, mode="reduce-overhead" if graphs else None)
-        self.shape: torch.Size | None = None
+        self.largest = 0
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        self.shape = self.shape or inputs.shape
-        if inputs.shape != self.shape:
+        self.largest = max(self.largest, len(inputs))
+        if len(inputs) < self.largest:
             return self.features(inputs)
         found: Tensor = self.compiled(inputs)
         # The graph writes the next batch's features into the same memory.
