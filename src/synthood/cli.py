@@ -1,4 +1,4 @@
-"""The console script `synthood`: checks a configuration, writes its schema, shows and fetches data."""
+"""The console script `synthood`: checks a configuration, writes its schema, shows, exports and fetches data."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ from pathlib import Path
 from synthood import __version__
 from synthood.config.load import load_file
 from synthood.config.schema import json_schema
+from synthood.data.export import export
 from synthood.data.fetch import fetch, fetch_all, registry
 from synthood.data.show import show
 from synthood.data.wanted import wanted
@@ -27,13 +28,20 @@ def main(command_line: Sequence[str] | None = None) -> None:
     what.add_argument("--dataset", metavar="NAME", help=", ".join(registry()))
     what.add_argument("--config", type=Path, help="whatever this configuration names and is not there")
     fetched.add_argument("--to", type=Path, default=Path("data"), help="folder that it is put into (default: data)")
-    data = commands.add_parser("data", help="look at prepared images").add_subparsers(dest="action", required=True)
+    data = commands.add_parser("data", help="images of a run").add_subparsers(dest="action", required=True)
     shown = data.add_parser("show", help="table of a folder: parts, counts, classes, sizes, SHA-256")
     shown.add_argument("folder", type=Path, help="for example results/cifar10/images")
+    exported = data.add_parser("export", help="one .npz file of a part, or of all that a generator made")
+    exported.add_argument("source", type=Path, help="for example results/cifar10/synthetic/biggan")
+    exported.add_argument("target", type=Path, help="with images, labels and classes, as `kind: ready-made` reads them")
     arguments = parser.parse_args(command_line)
     try:
         if arguments.command == "schema":
             print(json_schema(), end="")
+            return
+        if arguments.command == "data" and arguments.action == "export":
+            made = export(arguments.source, arguments.target)
+            print(f"{arguments.target}: {len(made)} images of {len(made.classes)} classes")
             return
         if arguments.command == "data":
             print(show(arguments.folder))
