@@ -12,6 +12,7 @@ from torch import Tensor
 
 from synthood.common import stage
 from synthood.common.devices import set_threads
+from synthood.common.figures import plain
 from synthood.common.images import ImageSet, concatenate, read_images
 from synthood.generators.assess_settings import AssessSettings
 from synthood.generators.quality import measures
@@ -89,13 +90,6 @@ def first_real(train: ImageSet, count: int) -> ImageSet:
     """The first training images of each class."""
     chosen = np.concatenate([np.flatnonzero(train.labels == label)[:count] for label in range(len(train.classes))])
     return ImageSet(train.images[chosen], train.labels[chosen], train.classes)
-
-
-def plain(value: Any) -> Any:
-    """Figures as JSON has them: null for what is no number, six digits."""
-    if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in value.items()}
-    return (float(f"{value:.6g}") if math.isfinite(value) else None) if isinstance(value, float) else value
 
 
 def heading(name: str, figures: Figures) -> str:

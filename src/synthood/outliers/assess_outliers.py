@@ -10,6 +10,7 @@ import torch
 
 from synthood.common import stage
 from synthood.common.devices import set_threads
+from synthood.common.figures import plain
 from synthood.common.images import ImageSet, open_images, read_images
 from synthood.common.tensors import Arrays, read_tensors
 from synthood.generators.quality.measures import judged_shares
@@ -106,11 +107,11 @@ def main(command_line: Sequence[str] | None = None) -> None:
         _, nearest = nearest_training_image(kept.images, train.images, SHIFT)
         table, picture = arguments.output
         with job.writing(table) as path:
-            path.write_text(json.dumps(figures, indent=1) + "\n")
+            path.write_text(json.dumps(plain(figures), indent=1, allow_nan=False) + "\n")
         with job.writing(picture) as path:
             title = heading(arguments.title, figures)
             draw_gallery(path, kept, train.images[nearest.numpy()], title, "outliers kept, by intended class")
-        print(json.dumps(figures))
+        print(json.dumps(plain(figures)))
 
     parser = stage.parser(__doc__)
     parser.add_argument("--gate", type=Path, required=True, help="what gate wrote")
