@@ -99,6 +99,14 @@ def test_crossed_interval_of_one_seed_is_normal() -> None:
     assert math.isnan(found.deviation)
 
 
+def test_seeds_that_agree_by_accident_leave_the_interval_of_new_images() -> None:
+    """Two runs of the same value, whose noise of 0.03 and 0.04 is each their own: the mean's is 0.025."""
+    noise = np.random.default_rng(0).normal(size=(2, 4000)) * [[0.03], [0.04]]
+    found = crossed(Runs(np.array([0.5, 0.5]), 0.5 + noise), 0.95)
+    assert found.high - found.mean == pytest.approx(1.959964 * 0.025, rel=0.05)
+    assert found.mean - found.low == pytest.approx(found.high - found.mean)
+
+
 def test_crossed_interval_stays_where_the_quantity_can_be() -> None:
     found = crossed(runs([0.9, 1.0, 0.95], [[0.9] * 5, [1.0] * 5, [0.95] * 5]), 0.99)
     assert 0 <= found.low < found.mean < found.high == 1.0

@@ -63,11 +63,15 @@ class Runs:
 
 @dataclass(frozen=True)
 class Components:
-    """Variance of a mean over S seeds: what the seeds add, with S - 1 degrees of freedom, and what the images add."""
+    """Variance of a mean over S seeds: what the seeds add, with S - 1 degrees of freedom, and what the images add.
+
+    `drawn` is that of the mean of these very trainings, for new images alone.
+    """
 
     seeds: float
     images: float
     freedom: int
+    drawn: float
 
     @classmethod
     def of(cls, runs: Runs) -> "Components":
@@ -76,12 +80,12 @@ class Components:
         What the runs vary by on the same images, s^2 / S, holds the seeds' effect and the noise of each run alone; the
         mean covariance of two runs under the same resamples of images holds what the images do to all runs.
         """
-        count = len(runs.values)
+        count, drawn = len(runs.values), float(runs.resampled.mean(0).var(ddof=1))
         if count == 1:
-            return cls(0.0, float(runs.resampled.var(ddof=1)), 0)
+            return cls(0.0, drawn, 0, drawn)
         covariance = np.cov(runs.resampled)
         shared = (covariance.sum() - np.trace(covariance)) / (count * (count - 1))
-        return cls(float(runs.values.var(ddof=1)) / count, max(float(shared), 0.0), count - 1)
+        return cls(float(runs.values.var(ddof=1)) / count, max(float(shared), 0.0), count - 1, drawn)
 
     @property
     def error(self) -> float:
@@ -92,13 +96,12 @@ class Components:
         """Half of the interval: standard errors times the quantiles of t and normal, weighted by the variances.
 
         Cochran and Cox, Experimental Designs (1957), section 4.14; for normal effects never below the nominal
-        level from three seeds on.
+        level from three seeds on. At least that of new images alone, since few seeds may agree by accident.
         """
-        if self.error == 0:
-            return 0.0
         normal = float(ndtri(0.5 + confidence / 2))
         student = float(stdtrit(self.freedom, 0.5 + confidence / 2)) if self.freedom else normal
-        return (self.seeds * student + self.images * normal) / self.error
+        weighted = (self.seeds * student + self.images * normal) / self.error if self.error else 0.0
+        return max(weighted, math.sqrt(self.drawn) * normal)
 
 
 def crossed(runs: Runs, confidence: float, least: float = 0.0) -> Estimate:
