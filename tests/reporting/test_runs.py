@@ -22,7 +22,7 @@ def test_every_run_has_the_columns_of_its_own_files(tmp_path: Path) -> None:
     scores = [written(tmp_path / f"s{i}", "msp", [i, i], parts) for i in (0, 1)]
     maps = [written(tmp_path / f"m{i}", "gram", [10 + i, 10 + i], parts) for i in (0, 1)]
     both = written(tmp_path / "e", "mean", [7, 7], parts)
-    found = read_runs(RUNS, scores, [*maps, both, both])
+    found = read_runs(RUNS, scores, [*maps, both, both], ["mean", "msp", "gram"])
     assert list(found) == RUNS
     for i, run in enumerate(RUNS):
         assert list(found[run]) == ["part", "index", "prediction", "msp", "gram", "mean"]
@@ -33,4 +33,10 @@ def test_scores_of_other_samples_are_told(tmp_path: Path) -> None:
     scores = [written(tmp_path / "s", "msp", [1, 2], ["test", "close"])]
     other = written(tmp_path / "m", "gram", [1, 2], ["test", "away"])
     with pytest.raises(SynthoodError, match="m: not of the same samples as the scores beside it"):
-        read_runs(RUNS[:1], scores, [other])
+        read_runs(RUNS[:1], scores, [other], ["msp"])
+
+
+def test_scores_that_lack_a_detector_of_the_table_are_told(tmp_path: Path) -> None:
+    scores = [written(tmp_path / f"s{i}", name, [1, 2], ["test", "close"]) for i, name in enumerate(("msp", "knn"))]
+    with pytest.raises(SynthoodError, match="s1: no scores by msp; other settings made this file, delete it"):
+        read_runs(RUNS, scores, [], ["msp"])

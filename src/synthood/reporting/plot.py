@@ -123,7 +123,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         runs = [(d, r, s) for d in settings.datasets for r in settings.recipes for s in settings.seeds]
         for path in job.arguments.histories:
             verify(path)
-        scores = read_runs(runs, job.arguments.scores, job.arguments.beside)
+        scores = read_runs(runs, job.arguments.scores, job.arguments.beside, settings.detectors)
         histories = {run: pd.read_csv(path) for run, path in zip(runs, job.arguments.histories, strict=True)}
         figures = [
             roc_figure(scores, settings),

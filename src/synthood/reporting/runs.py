@@ -12,16 +12,23 @@ Run = tuple[str, str, int]
 """Dataset, recipe, seed."""
 
 
-def read_runs(runs: Sequence[Run], scores: Sequence[Path], beside: Sequence[Path]) -> dict[Run, pd.DataFrame]:
+def read_runs(
+    runs: Sequence[Run], scores: Sequence[Path], beside: Sequence[Path], detectors: Sequence[str]
+) -> dict[Run, pd.DataFrame]:
     """The scores of every run, one file each in their order, with the columns of files beside them.
 
-    `beside` are files of every run in their order, once or several times over.
+    `beside` are files of every run in their order, once or several times over. Raises SynthoodError where one of
+    `detectors` has no scores.
     """
     found = {}
     for index, (run, path) in enumerate(zip(runs, scores, strict=True)):
         frame = read_scores(path)
         for other in beside[index :: len(runs)]:
             frame = with_columns(frame, read_scores(other), other)
+        if missing := [name for name in detectors if name not in frame]:
+            raise SynthoodError(
+                f"{path}: no scores by {', '.join(missing)}; other settings made this file, delete it and run again"
+            )
         found[run] = frame
     return found
 
