@@ -19,8 +19,11 @@ os.environ.update(
 from synthood.config.load import load
 from synthood.errors import SynthoodError
 from synthood.workflow.code import code_of
-from synthood.workflow.machine import gpus_found
+from synthood.workflow.machine import ALLOCATION, gpus_found
 from synthood.workflow.plan import Plan, as_parameter
+
+for name, value in ALLOCATION.items():
+    os.environ.setdefault(name, value)
 
 if Path("results").exists() and not Path("results").is_dir():
     raise WorkflowError(

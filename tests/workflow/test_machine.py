@@ -1,11 +1,13 @@
-"""GPUs of this machine, found without torch."""
+"""GPUs of this machine, found without torch; memory that is kept from step to step."""
 
+import os
+import platform
 import subprocess
 import sys
 
 import pytest
 
-from synthood.workflow.machine import gpus_found
+from synthood.workflow.machine import ALLOCATION, gpus_found
 
 
 @pytest.mark.parametrize(
@@ -50,3 +52,24 @@ def test_without_a_driver_there_is_none(monkeypatch, tmp_path):
 def test_looking_does_not_import_torch():
     code = "import sys; from synthood.workflow.machine import gpus_found; gpus_found(); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+FAULTS = """
+import resource
+for turn in range(21):
+    if turn == 1:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    bytearray(b"1") * 2**25
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the settings are glibc's")
+def test_memory_that_was_freed_is_used_again_without_page_faults():
+    def faults(variables):
+        environment = {name: value for name, value in os.environ.items() if name not in ALLOCATION} | variables
+        run = [sys.executable, "-c", FAULTS]
+        return int(subprocess.run(run, env=environment, capture_output=True, text=True, check=True).stdout)
+
+    assert faults({}) > 300
+    assert faults(ALLOCATION) < 30

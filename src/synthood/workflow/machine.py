@@ -1,8 +1,18 @@
-"""What this machine has, found without importing torch."""
+"""What this machine has, and how its memory is best used, told without importing torch."""
 
 import os
 import shutil
 import subprocess
+
+ALLOCATION = {
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    "MALLOC_MMAP_THRESHOLD_": str(2**30),
+    "MALLOC_TRIM_THRESHOLD_": str(2**33),
+}
+"""For glibc, in a job's environment: pages of 2 MiB, and freed memory is kept for the next step instead of given back.
+
+Else the large tensors of each step are mapped anew, page by page; `benchmarks/training.py` measures what that costs.
+"""
 
 
 def gpus_found() -> int:
