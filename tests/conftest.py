@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from checkouts import PROJECT, Workflow, checkout
 
@@ -26,11 +27,16 @@ def fresh(tmp_path: Path) -> Workflow:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    """A checkout in which everything has run; tests must leave it as they found it."""
-    workflow = checkout(tmp_path_factory.mktemp("workflow") / "finished")
-    done = workflow.run()
-    assert done.returncode == 0, done.stdout
-    return workflow
+    """A checkout in which everything has run, once for all of pytest; tests leave it as they found it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with FileLock(shared / "finished.lock"):
+        if not (shared / "finished").exists():
+            workflow = checkout(shared / "unfinished")
+            done = workflow.run()
+            assert done.returncode == 0, done.stdout
+            workflow.place.rename(shared / "finished")
+    return Workflow(shared / "finished").copied(tmp_path_factory.mktemp("workflow") / "finished")
 
 
 @pytest.fixture(scope="session")
