@@ -70,6 +70,10 @@ def test_gain_is_marked_where_its_interval_leaves_out_zero(metric: str, low: flo
     assert cell.value == 0.0123
 
 
+def test_bounds_that_round_to_zero_have_no_minus() -> None:
+    assert gain_cell(LINE | {"gain_low": -0.0004, "gain_high": 0.0004}, "auroc").small == "[+0.0, +0.0]"
+
+
 def test_base_has_no_gain() -> None:
     assert gain_cell(LINE | {"recipe": "plain"}, "auroc") == Cell("–", value=0)
 

@@ -65,15 +65,7 @@ def assessed(
     for name, chosen in (("before_gate", np.ones_like(accepted)), ("after_gate", accepted)):
         shares = judged_shares(posteriors[chosen], labels[chosen])
         figures[name] = {**shares, "called_id_share": called_id(posteriors[chosen], validation)}
-    return rounded(figures)
-
-
-def rounded(figures: Mapping[str, object]) -> dict[str, object]:
-    """Four decimals, at every depth."""
-    return {
-        key: rounded(value) if isinstance(value, dict) else round(value, 4) if isinstance(value, float) else value
-        for key, value in figures.items()
-    }
+    return figures
 
 
 def heading(name: str, figures: Mapping[str, object]) -> str:

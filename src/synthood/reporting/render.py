@@ -202,7 +202,8 @@ def gain_cell(line: Line, metric: str) -> Cell:
     sign = -1 if metric in SMALLER_IS_BETTER else 1
     kind = "better" if min(sign * line["gain_low"], sign * line["gain_high"]) > 0 else ""
     kind = "worse" if max(sign * line["gain_low"], sign * line["gain_high"]) < 0 else kind
-    small = f"[{100 * line['gain_low']:+.1f}, {100 * line['gain_high']:+.1f}]"
+    low, high = (round(100 * float(line[bound]), 1) + 0.0 for bound in ("gain_low", "gain_high"))
+    small = f"[{low:+.1f}, {high:+.1f}]"
     return Cell(f"{round(100 * line['gain'], 2) + 0.0:+.2f}", small, kind, round(float(line["gain"]), 6))
 
 
