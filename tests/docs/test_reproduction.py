@@ -77,6 +77,29 @@ def test_values_and_gains_by_hand(tables: ModuleType, results: Path) -> None:
     )
 
 
+def test_each_recipe_over_the_base_it_is_listed_with(tables: ModuleType, tmp_path: Path) -> None:
+    """Rows of several tables in one file: a recipe is listed once for each of its bases."""
+    line = {"set": "near", "metric": "auroc", "detector": "msp", "sd": 0.01, "gain_low": -0.01, "gain_high": 0.05}
+    rows = [
+        line | {"recipe": recipe, "base": base, "mean": mean, "gain": gain}
+        for recipe, base, mean, gain in (
+            ("ce", "ce", 0.70, 0.0),
+            ("sio", "ce", 0.72, 0.02),
+            ("ce", "cutout", 0.70, -0.03),
+            ("sio", "cutout", 0.72, -0.01),
+            ("ce-100", "ce-100", 0.60, 0.0),
+            ("sio-100", "ce-100", 0.64, 0.04),
+        )
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "curve.csv", index=False)
+    values = tables.rewritten("<!-- table: curve near auroc -->\n<!-- end -->", tmp_path)
+    assert "| | ce | sio | ce-100 | sio-100 |\n" in values
+    assert "| msp | 70.00 ± 1.00 | 72.00 ± 1.00 | 60.00 ± 1.00 | 64.00 ± 1.00 |\n" in values
+    gains = tables.rewritten("<!-- table: curve near auroc gain over ce,ce-100 -->\n<!-- end -->", tmp_path)
+    assert "| | sio | sio-100 |\n" in gains
+    assert "| msp | +2.00 [-1.00, +5.00] | +4.00 [-1.00, +5.00] |\n" in gains
+
+
 def test_what_a_file_does_not_hold_is_an_error(tables: ModuleType, results: Path) -> None:
     for asked in ("far auroc", "near,far auroc", "near fpr95", "near auroc gain over cutout"):
         with pytest.raises(ValueError, match="not one row for each cell of set"):
