@@ -24,9 +24,9 @@ import numpy as np
 from PIL import Image
 
 from synthood.common.images import ImageSet, read_images, write_images
-from synthood.data.decode import Reading
-from synthood.data.file_settings import Folders
-from synthood.data.folders import folder_set
+from synthood.data.files.decode import Reading
+from synthood.data.files.folders import folder_set
+from synthood.data.files.settings import Folders
 from synthood.data.prepare import main as prepare
 
 Line = tuple[str, float, str, bool, float]

@@ -9,9 +9,9 @@ from synthood import __version__
 from synthood.config.load import load_file
 from synthood.config.schema import json_schema
 from synthood.data.export import export
-from synthood.data.fetch import fetch, fetch_all, registry
+from synthood.data.public.fetch import fetch, fetch_all, registry
+from synthood.data.public.wanted import wanted
 from synthood.data.show import show
-from synthood.data.wanted import wanted
 from synthood.errors import SynthoodError
 
 

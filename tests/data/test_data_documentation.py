@@ -8,7 +8,7 @@ import yaml
 from checkouts import PROJECT
 from synthood.config.benchmarks import benchmark_names
 from synthood.config.load import load
-from synthood.data.fetch import registry
+from synthood.data.public.fetch import registry
 from synthood.data.settings import FileSource, HeldOutClasses, Noise, PhotoPatches, ShuffledQuadrants, Textures
 from synthood.reporting.published import figures
 from synthood.reporting.settings import Published

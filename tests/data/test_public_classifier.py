@@ -6,7 +6,7 @@ import torch
 
 from synthood import detectors
 from synthood.common.images import ImageSet, read_images, write_images
-from synthood.data.file_settings import IdTorchvision
+from synthood.data.files.settings import IdTorchvision
 from synthood.data.prepare import prepare
 from synthood.data.settings import Arrays, PartSettings
 from synthood.evaluation.metrics import Ranking, auroc

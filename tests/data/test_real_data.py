@@ -7,11 +7,11 @@ import pytest
 import torchvision
 
 from synthood.common.images import ImageSet, pixel_sha256
-from synthood.data.file_settings import IdImglist, IdTorchvision, Imglist
-from synthood.data.files import from_files, listed
-from synthood.data.leak_settings import LeakSettings
-from synthood.data.leaks import Part, leaks
-from synthood.data.likeness import looks_of
+from synthood.data.files.image_set import from_files, listed
+from synthood.data.files.settings import IdImglist, IdTorchvision, Imglist
+from synthood.data.leaks.find_leaks import Part, leaks
+from synthood.data.leaks.likeness import looks_of
+from synthood.data.leaks.settings import LeakSettings
 from synthood.data.prepare import prepare
 from synthood.data.settings import IdArrays, PartSettings
 

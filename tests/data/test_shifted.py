@@ -105,7 +105,7 @@ def test_a_full_spectrum_without_shifted_sets_is_refused(demo, pictures, tmp_pat
 
 
 def test_labels_are_renumbered_by_name(tmp_path):
-    from synthood.data.listing import Listing
+    from synthood.data.files.listing import Listing
 
     listing = Listing(np.zeros((3, 1, 1, 3), np.uint8), np.array([0, 1, 0]), ["dog", "ant"], "x")
     assert listing.labelled_as(list(CLASSES)).labels.tolist() == [3, 0, 3]

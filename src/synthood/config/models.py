@@ -6,7 +6,7 @@ from pydantic import Field
 
 from synthood.common.precision import Precision
 from synthood.common.settings import Name, Settings
-from synthood.data.leak_settings import LeakSettings
+from synthood.data.leaks.settings import LeakSettings
 from synthood.data.settings import DatasetSettings
 from synthood.evaluation.settings import Detector
 from synthood.generators.assess_settings import AssessSettings

@@ -7,11 +7,11 @@ import numpy as np
 
 from synthood.common import stage
 from synthood.common.images import ImageSet, write_images
-from synthood.data.arrays import read_npz, split_arrays
 from synthood.data.digits import extra_digits, id_split, shuffled_quadrants
 from synthood.data.far import noise, photo_patches, textures
-from synthood.data.file_settings import Files
-from synthood.data.files import from_files, is_large, write_large
+from synthood.data.files.arrays import read_npz, split_arrays
+from synthood.data.files.image_set import from_files, is_large, write_large
+from synthood.data.files.settings import Files
 from synthood.data.settings import (
     Arrays,
     Digits,

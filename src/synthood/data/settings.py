@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, model_validator
 
 from synthood.common.settings import Count, Name, Positive, Seed, Settings
-from synthood.data.file_settings import (
+from synthood.data.files.settings import (
     ExceptClasses,
     Files,
     FileSource,

@@ -8,9 +8,9 @@ from safetensors import safe_open
 
 from synthood.common.images import ImageSet, write_images
 from synthood.common.seeds import derived_seed
-from synthood.data.arrays import read_npz
-from synthood.data.file_settings import Files
-from synthood.data.files import from_files
+from synthood.data.files.arrays import read_npz
+from synthood.data.files.image_set import from_files
+from synthood.data.files.settings import Files
 from synthood.data.settings import Arrays
 from synthood.errors import SynthoodError
 from synthood.generators.folder import Description

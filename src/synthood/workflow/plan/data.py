@@ -3,9 +3,9 @@
 from itertools import product
 from pathlib import Path
 
-from synthood.data import raw
-from synthood.data.file_settings import Files
-from synthood.data.leak_settings import LeakSettings
+from synthood.data.files import raw
+from synthood.data.files.settings import Files
+from synthood.data.leaks.settings import LeakSettings
 from synthood.data.settings import HeldOutClasses, PartSettings, ShuffledQuadrants
 from synthood.workflow.plan.paths import Paths, Wildcards
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synthood.common.encoded import LARGEST_RAW
-from synthood.data.file_settings import Files
-from synthood.data.listing import Listing
+from synthood.data.files.listing import Listing
+from synthood.data.files.settings import Files
 from synthood.errors import SynthoodError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from synthood.common.settings import Count, Settings
 from synthood.config.messages import nearest
-from synthood.data.unpack import unpack
+from synthood.data.public.unpack import unpack
 from synthood.errors import SynthoodError
 
 REGISTRY = Path(__file__).parent / "downloads.yaml"

@@ -14,8 +14,8 @@ import pandas as pd
 from synthood.common import stage
 from synthood.common.encoded import EncodedImages, is_encoded, open_encoded
 from synthood.common.images import pixel_sha256, read_images
-from synthood.data.leak_settings import LeakSettings
-from synthood.data.likeness import Looks, alike, joined, looks_of
+from synthood.data.leaks.likeness import Looks, alike, joined, looks_of
+from synthood.data.leaks.settings import LeakSettings
 
 STEP = 512
 """Images whose pixels are looked at together."""

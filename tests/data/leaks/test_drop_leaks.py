@@ -6,7 +6,7 @@ import pytest
 from pictures import as_jpeg, smooth
 from synthood.common.encoded import is_encoded, open_encoded, write_encoded
 from synthood.common.images import ImageSet, pixel_sha256, read_images, write_images
-from synthood.data.drop_leaks import main
+from synthood.data.leaks.drop_leaks import main
 
 TRAIN = smooth(20, seed=11)
 OWN = smooth(10, seed=12)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from synthood.common.images import OOD_LABEL
-from synthood.data.file_settings import IdManifest, Manifest
-from synthood.data.imglist import inside, read_text
-from synthood.data.listing import Listing, Splits
+from synthood.data.files.imglist import inside, read_text
+from synthood.data.files.listing import Listing, Splits
+from synthood.data.files.settings import IdManifest, Manifest
 from synthood.errors import SynthoodError
 
 

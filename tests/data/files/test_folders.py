@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from synthood.data.decode import Reading
-from synthood.data.file_settings import Folders, IdFolders
-from synthood.data.files import listed
+from synthood.data.files.decode import Reading
+from synthood.data.files.image_set import listed
+from synthood.data.files.settings import Folders, IdFolders
 from synthood.data.prepare import prepare
 from synthood.data.settings import PartSettings
 from synthood.errors import SynthoodError

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synthood.data.arrays import read_npz, split_arrays
+from synthood.data.files.arrays import read_npz, split_arrays
 from synthood.data.prepare import prepare
 from synthood.data.settings import Arrays, IdArrays, PartSettings
 from synthood.errors import SynthoodError

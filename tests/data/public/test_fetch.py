@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from synthood.cli import main
-from synthood.data.fetch import Download, fetch, registry
+from synthood.data.public.fetch import Download, fetch, registry
 from synthood.errors import SynthoodError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)

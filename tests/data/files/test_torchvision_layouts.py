@@ -10,9 +10,9 @@ import pytest
 import torchvision
 from scipy.io import savemat
 
-from synthood.data.file_settings import CLASS_COUNTS, IdTorchvision, Torchvision
-from synthood.data.files import from_files, listed
-from synthood.data.torchvision_layouts import read_idx, read_plain_pickle
+from synthood.data.files.image_set import from_files, listed
+from synthood.data.files.settings import CLASS_COUNTS, IdTorchvision, Torchvision
+from synthood.data.files.torchvision_layouts import read_idx, read_plain_pickle
 from synthood.errors import SynthoodError
 
 RANDOM = np.random.default_rng(0)

@@ -4,7 +4,7 @@ import pytest
 
 from synthood import cli
 from synthood.config.load import load
-from synthood.data.wanted import wanted
+from synthood.data.public.wanted import wanted
 
 CIFAR10 = {"kind": "cifar10", "path": "data", "val_per_class": 100}
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import v2
 
-from synthood.data.decode import BadImageError, Reading, decode, fitted
-from synthood.data.file_settings import Files
-from synthood.data.listing import Listing
+from synthood.data.files.decode import BadImageError, Reading, decode, fitted
+from synthood.data.files.listing import Listing
+from synthood.data.files.settings import Files
 from synthood.errors import SynthoodError
 
 PLAIN = Files(path=".")

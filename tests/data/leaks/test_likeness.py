@@ -6,8 +6,8 @@ from PIL import Image
 from scipy.fft import dctn
 
 from pictures import as_jpeg, smooth
-from synthood.data import likeness
-from synthood.data.likeness import alike, joined, looks_of, unit_pixels
+from synthood.data.leaks import likeness
+from synthood.data.leaks.likeness import alike, joined, looks_of, unit_pixels
 
 
 def test_the_hash_is_the_sign_of_low_frequencies_against_their_median():

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthood.data.file_settings import IdImglist, Imglist
-from synthood.data.files import listed
-from synthood.data.imglist import inside, parse_list
+from synthood.data.files.image_set import listed
+from synthood.data.files.imglist import inside, parse_list
+from synthood.data.files.settings import IdImglist, Imglist
 from synthood.data.prepare import prepare
 from synthood.data.settings import PartSettings
 from synthood.errors import SynthoodError

@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 
 from synthood.common.images import OOD_LABEL
-from synthood.data.file_settings import IdImglist, Imglist
-from synthood.data.listing import Listing, limited
+from synthood.data.files.listing import Listing, limited
+from synthood.data.files.settings import IdImglist, Imglist
 from synthood.errors import SynthoodError
 
 

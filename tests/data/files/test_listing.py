@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthood.data.file_settings import IdFolders
-from synthood.data.listing import Listing, id_listing, same_classes, share_out
+from synthood.data.files.listing import Listing, id_listing, same_classes, share_out
+from synthood.data.files.settings import IdFolders
 from synthood.errors import SynthoodError
 
 LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=60).map(lambda labels: np.array(labels, np.int64))

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from synthood.config.models import Config
-from synthood.data.file_settings import IdImglist, IdTorchvision, Imglist, Torchvision
-from synthood.data.layouts import PLACES, files_of
+from synthood.data.files.layouts import PLACES, files_of
+from synthood.data.files.settings import IdImglist, IdTorchvision, Imglist, Torchvision
 from synthood.data.settings import DatasetSettings
 
 LISTS = "benchmark_imglist"

@@ -9,11 +9,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from synthood.data.file_settings import IdTorchvision, Torchvision
-from synthood.data.folders import class_folders, class_names
-from synthood.data.imglist import read_text
-from synthood.data.layouts import PLACES, root_of
-from synthood.data.listing import Listing, Splits
+from synthood.data.files.folders import class_folders, class_names
+from synthood.data.files.imglist import read_text
+from synthood.data.files.layouts import PLACES, root_of
+from synthood.data.files.listing import Listing, Splits
+from synthood.data.files.settings import IdTorchvision, Torchvision
 from synthood.errors import SynthoodError
 
 FASHION = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]

@@ -7,8 +7,8 @@ import pytest
 from pictures import as_jpeg, smooth
 from synthood.common.encoded import write_encoded
 from synthood.common.images import ImageSet, write_images
-from synthood.data.leak_settings import LeakSettings
-from synthood.data.leaks import Part, examples, grouped, leaks, main, page
+from synthood.data.leaks.find_leaks import Part, examples, grouped, leaks, main, page
+from synthood.data.leaks.settings import LeakSettings
 
 ORIGINALS = smooth(30, seed=5)
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from stat import S_ISDIR
 
 from synthood.common.artefact import read_provenance
-from synthood.data.file_settings import (
+from synthood.data.files.layouts import files_of
+from synthood.data.files.settings import (
     Folders,
     IdFolders,
     IdImglist,
@@ -21,7 +22,6 @@ from synthood.data.file_settings import (
     Manifest,
     Torchvision,
 )
-from synthood.data.layouts import files_of
 from synthood.data.settings import Arrays, IdArrays, PartSettings
 
 LOOKED_AT = 200_000

@@ -9,7 +9,8 @@ import yaml
 
 from checkouts import Workflow
 from synthood.common.artefact import write_provenance
-from synthood.data.file_settings import (
+from synthood.data.files.raw import missing, raw_paths, state
+from synthood.data.files.settings import (
     CLASS_COUNTS,
     Folders,
     IdImglist,
@@ -18,7 +19,6 @@ from synthood.data.file_settings import (
     Imglist,
     Torchvision,
 )
-from synthood.data.raw import missing, raw_paths, state
 from synthood.data.settings import Arrays, IdArrays, IdDigits, Noise, PartSettings, ShuffledQuadrants
 
 ID = IdDigits(kind="digits", classes=[0], train_per_class=5, val_per_class=2)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthood.data.unpack import unpack
+from synthood.data.public.unpack import unpack
 from synthood.errors import SynthoodError
 
 GOOD = {"set/a/1.txt": b"one", "set/b c/ü.txt": b"two" * 50_000}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from synthood.common.images import ImageSet
-from synthood.data.listing import share_out
+from synthood.data.files.listing import share_out
 from synthood.data.settings import IdArrays
 from synthood.errors import SynthoodError
 

@@ -8,8 +8,8 @@ import numpy as np
 from synthood.common import stage
 from synthood.common.encoded import is_encoded, open_encoded, write_encoded
 from synthood.common.images import read_images, write_images
-from synthood.data.leak_settings import LeakSettings
-from synthood.data.leaks import Part, leaks
+from synthood.data.leaks.find_leaks import Part, leaks
+from synthood.data.leaks.settings import LeakSettings
 from synthood.errors import SynthoodError
 
 

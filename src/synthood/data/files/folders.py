@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from synthood.common.images import OOD_LABEL
-from synthood.data.file_settings import Folders, IdFolders
-from synthood.data.listing import Listing, Splits, same_classes
+from synthood.data.files.listing import Listing, Splits, same_classes
+from synthood.data.files.settings import Folders, IdFolders
 from synthood.errors import SynthoodError
 
 SUFFIXES = frozenset(

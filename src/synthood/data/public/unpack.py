@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
 
-from synthood.data.imglist import inside
+from synthood.data.files.imglist import inside
 from synthood.errors import SynthoodError
 
 CHUNK = 1 << 20

@@ -9,8 +9,12 @@ import numpy as np
 from synthood.common.encoded import LARGEST_RAW, write_encoded
 from synthood.common.images import OOD_LABEL, ImageSet, check_labels
 from synthood.common.settings import Settings
-from synthood.data.decode import Reading
-from synthood.data.file_settings import (
+from synthood.data.files.decode import Reading
+from synthood.data.files.folders import folder_set, folder_splits
+from synthood.data.files.imglist import id_classes, id_list, list_set
+from synthood.data.files.listing import Listing, id_listing
+from synthood.data.files.manifest import manifest_set, manifest_splits
+from synthood.data.files.settings import (
     Files,
     Folders,
     IdFolders,
@@ -21,11 +25,7 @@ from synthood.data.file_settings import (
     Manifest,
     Torchvision,
 )
-from synthood.data.folders import folder_set, folder_splits
-from synthood.data.imglist import id_classes, id_list, list_set
-from synthood.data.listing import Listing, id_listing
-from synthood.data.manifest import manifest_set, manifest_splits
-from synthood.data.torchvision_layouts import layout_set, layout_splits
+from synthood.data.files.torchvision_layouts import layout_set, layout_splits
 from synthood.errors import SynthoodError
 
 
