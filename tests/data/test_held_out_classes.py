@@ -5,8 +5,8 @@ import pytest
 
 from synthood.config.load import load
 from synthood.data.evidence import evidence
-from synthood.data.files.raw import raw_paths
 from synthood.data.prepare import prepare
+from synthood.data.raw import raw_paths
 from synthood.data.settings import DatasetSettings, PartSettings
 from synthood.errors import SynthoodError
 from synthood.workflow.plan import Plan

@@ -6,9 +6,9 @@ import torch
 
 from synthood import detectors
 from synthood.common.images import ImageSet, read_images, write_images
-from synthood.data.files.settings import IdTorchvision
+from synthood.data.files.settings import Arrays, IdTorchvision
 from synthood.data.prepare import prepare
-from synthood.data.settings import Arrays, PartSettings
+from synthood.data.settings import PartSettings
 from synthood.evaluation.metrics import Ranking, auroc
 from synthood.training.networks.checkpoint import imported
 from synthood.training.networks.model import logits_and_features

@@ -8,12 +8,12 @@ import torchvision
 
 from synthood.common.images import ImageSet, pixel_sha256
 from synthood.data.files.image_set import from_files, listed
-from synthood.data.files.settings import IdImglist, IdTorchvision, Imglist
+from synthood.data.files.settings import IdArrays, IdImglist, IdTorchvision, Imglist
 from synthood.data.leaks.find_leaks import Part, leaks
 from synthood.data.leaks.likeness import looks_of
 from synthood.data.leaks.settings import LeakSettings
 from synthood.data.prepare import prepare
-from synthood.data.settings import IdArrays, PartSettings
+from synthood.data.settings import PartSettings
 
 WORDS = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 

@@ -11,11 +11,9 @@ from synthood.data.digits import extra_digits, id_split, shuffled_quadrants
 from synthood.data.far import noise, photo_patches, textures
 from synthood.data.files.arrays import read_npz, split_arrays
 from synthood.data.files.image_set import from_files, is_large, write_large
-from synthood.data.files.settings import Files
+from synthood.data.files.settings import Arrays, Files, IdArrays
 from synthood.data.settings import (
-    Arrays,
     Digits,
-    IdArrays,
     IdDigits,
     Noise,
     PartSettings,

@@ -7,10 +7,12 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from synthood.common.settings import Count, Name, Positive, Seed, Settings
 from synthood.data.files.settings import (
+    Arrays,
     ExceptClasses,
     Files,
     FileSource,
     Folders,
+    IdArrays,
     IdFileSource,
     Imglist,
     Manifest,
@@ -115,31 +117,6 @@ class HeldOutClasses(Settings):
 
     kind: Literal["held-out-classes"]
     classes: Annotated[list[Text], Field(min_length=1, description="they leave the ID images")]
-
-
-class Arrays(Settings):
-    """Images of an `.npz` file: `images` uint8 [N,H,W,3]; its labels are not looked at."""
-
-    kind: Literal["arrays"]
-    path: Annotated[str, Field(min_length=1, description="the file, relative to where snakemake runs")]
-    size: Annotated[int | None, Field(ge=8, le=64, description="side in pixels to resize to, bilinear")] = None
-
-
-class IdArrays(ExceptClasses):
-    """ID images of two `.npz` files with `images` uint8 [N,H,W,3] and `labels`; val is taken out of the test file."""
-
-    kind: Literal["arrays"]
-    train: Annotated[str, Field(min_length=1, description="file of the training images")]
-    test: Annotated[str, Field(min_length=1, description="file of the validation and test images")]
-    classes: Annotated[list[str], Field(min_length=2, description="words of labels 0, 1, ...")]
-    val_per_class: Count
-    train_per_class: Annotated[int | None, Field(ge=1, description="so many of each class instead of all")] = None
-    size: Annotated[int | None, Field(ge=8, le=64, description="side in pixels to resize to, bilinear")] = None
-    seed: Seed = 0
-
-    @property
-    def class_count(self) -> int:
-        return len(self.classes) - len(set(self.except_classes))
 
 
 IdSource = Annotated[IdDigits | IdArrays | IdFileSource, Field(discriminator="kind")]

@@ -10,8 +10,7 @@ from synthood.common.images import ImageSet, write_images
 from synthood.common.seeds import derived_seed
 from synthood.data.files.arrays import read_npz
 from synthood.data.files.image_set import from_files
-from synthood.data.files.settings import Files
-from synthood.data.settings import Arrays
+from synthood.data.files.settings import Arrays, Files
 from synthood.errors import SynthoodError
 from synthood.generators.folder import Description
 from synthood.generators.ready_made_settings import ReadyMadeReading

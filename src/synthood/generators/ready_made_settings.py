@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from synthood.common.settings import Seed, Settings
-from synthood.data.files.settings import FileSource, Words
-from synthood.data.settings import Arrays
+from synthood.data.files.settings import Arrays, FileSource, Words
 from synthood.generators.every_kind import EveryKind
 
 

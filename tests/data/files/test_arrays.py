@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from synthood.data.files.arrays import read_npz, split_arrays
+from synthood.data.files.settings import Arrays, IdArrays
 from synthood.data.prepare import prepare
-from synthood.data.settings import Arrays, IdArrays, PartSettings
+from synthood.data.settings import PartSettings
 from synthood.errors import SynthoodError
 
 RANDOM = np.random.default_rng(0)

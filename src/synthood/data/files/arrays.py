@@ -8,7 +8,7 @@ import numpy as np
 
 from synthood.common.images import ImageSet
 from synthood.data.files.listing import share_out
-from synthood.data.settings import IdArrays
+from synthood.data.files.settings import IdArrays
 from synthood.errors import SynthoodError
 
 

@@ -3,7 +3,7 @@
 from itertools import product
 from pathlib import Path
 
-from synthood.data.files import raw
+from synthood.data import raw
 from synthood.data.files.settings import Files
 from synthood.data.leaks.settings import LeakSettings
 from synthood.data.settings import HeldOutClasses, PartSettings, ShuffledQuadrants

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from synthood.common.settings import Settings
-from synthood.data.files import raw
+from synthood.data import raw
 from synthood.data.settings import PartSettings
 from synthood.generators.assess_settings import AssessSettings
 from synthood.generators.biggan.settings import BigGAN, BigGANFitting, BigGANSampling

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
-from synthood.data.files import raw
+from synthood.data import raw
 from synthood.outliers.encoder_settings import EmbedSettings, RecipeEncoder
 from synthood.outliers.settings import ScaleCurveSettings
 from synthood.reporting.settings import MapSettings

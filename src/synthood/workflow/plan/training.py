@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from synthood.data.files import raw
+from synthood.data import raw
 from synthood.training.networks.settings import TimmNetwork
 from synthood.training.settings import CheckpointRecipe, TrainSettings
 from synthood.workflow.plan.paths import Paths, Wildcards

@@ -9,17 +9,19 @@ import yaml
 
 from checkouts import Workflow
 from synthood.common.artefact import write_provenance
-from synthood.data.files.raw import missing, raw_paths, state
 from synthood.data.files.settings import (
     CLASS_COUNTS,
+    Arrays,
     Folders,
+    IdArrays,
     IdImglist,
     IdManifest,
     IdTorchvision,
     Imglist,
     Torchvision,
 )
-from synthood.data.settings import Arrays, IdArrays, IdDigits, Noise, PartSettings, ShuffledQuadrants
+from synthood.data.raw import missing, raw_paths, state
+from synthood.data.settings import IdDigits, Noise, PartSettings, ShuffledQuadrants
 
 ID = IdDigits(kind="digits", classes=[0], train_per_class=5, val_per_class=2)
 

@@ -13,7 +13,9 @@ from stat import S_ISDIR
 from synthood.common.artefact import read_provenance
 from synthood.data.files.layouts import files_of
 from synthood.data.files.settings import (
+    Arrays,
     Folders,
+    IdArrays,
     IdFolders,
     IdImglist,
     IdManifest,
@@ -22,7 +24,7 @@ from synthood.data.files.settings import (
     Manifest,
     Torchvision,
 )
-from synthood.data.settings import Arrays, IdArrays, PartSettings
+from synthood.data.settings import PartSettings
 
 LOOKED_AT = 200_000
 """Files of one source whose size and time are compared; beyond, only those of their folders."""
