@@ -47,7 +47,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
             print(show(arguments.folder))
             return
         if arguments.command == "fetch" and arguments.config:
-            print(fetch_all(wanted(load_file(arguments.config)), registry()))
+            print(fetch_all(wanted(load_file(arguments.config).datasets.values()), registry()))
             return
         if arguments.command == "fetch":
             print(fetch(arguments.dataset, arguments.to, registry()))

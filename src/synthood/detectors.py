@@ -20,8 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
-from synthood.config.messages import nearest
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, nearest
 from synthood.evaluation.detectors import METHODS, Score, together
 from synthood.evaluation.features import Features, Reference, checked, checked_reference
 from synthood.evaluation.hyperparameters import Hyperparameters

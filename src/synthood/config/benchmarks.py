@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 from synthood.config.like import merged
-from synthood.config.messages import MistakeError, nearest
+from synthood.config.messages import MistakeError
+from synthood.errors import nearest
 
 FOLDER = Path(__file__).parents[1] / "data" / "benchmarks"
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from synthood.config.messages import MistakeError, nearest
+from synthood.config.messages import MistakeError
+from synthood.errors import nearest
 
 Raw = dict[str, Any]
 

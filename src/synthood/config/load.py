@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from synthood.config.benchmarks import expanded
 from synthood.config.detection import unreadable
 from synthood.config.like import resolved
-from synthood.config.messages import SHOWN, MistakeError, nearest, told
+from synthood.config.messages import SHOWN, MistakeError, told
 from synthood.config.models import Config
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, nearest
 from synthood.generators.biggan.settings import BigGAN
 from synthood.generators.settings import Generator
 from synthood.reporting.published import figures

@@ -1,13 +1,11 @@
 """Mistakes in a configuration, told with key path, what was expected and the nearest valid name."""
 
-import difflib
 import types
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, nearest
 
 SHOWN = 8
 TAG_KEYS = ("kind", "sampler", "objective")
@@ -20,14 +18,6 @@ class MistakeError(SynthoodError):
     def __init__(self, path: str, what: str) -> None:
         super().__init__(f"{path}: {what}" if path else what)
         self.path, self.what = path, what
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """'; did you mean ...?' or the list of what is known."""
-    names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    listed = f" (known: {', '.join(names) or 'none'})"
-    return f"; did you mean {close[0]!r}?{listed}" if close else listed
 
 
 def told(error: ValidationError, model: type[BaseModel]) -> list[MistakeError]:

@@ -6,8 +6,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from synthood.config.messages import nearest
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, nearest
 
 Batch = Tensor | Sequence[Tensor]
 """Inputs, or inputs and labels, as a DataLoader gives them."""

@@ -12,7 +12,7 @@ CIFAR10 = {"kind": "cifar10", "path": "data", "val_per_class": 100}
 def names(edited, dataset):
     raw = edited({"datasets/digits/extra": None, "datasets/digits/id": CIFAR10, "generators/sd/fit/also": []})
     raw["datasets"]["digits"] |= dataset
-    return [(name, path.as_posix()) for name, path in wanted(load(raw))]
+    return [(name, path.as_posix()) for name, path in wanted(load(raw).datasets.values())]
 
 
 def test_each_data_set_once_in_order(edited):
@@ -41,7 +41,7 @@ def test_openoods_lists_lead_to_its_bundle(edited, folder, name):
 
 
 def test_computed_images_need_nothing(demo):
-    assert wanted(load(demo)) == []
+    assert wanted(load(demo).datasets.values()) == []
 
 
 def test_what_must_be_had_by_hand_is_told_once_and_completely(tmp_path, capsys, monkeypatch):

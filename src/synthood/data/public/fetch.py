@@ -12,9 +12,8 @@ from filelock import FileLock
 from pydantic import Field, model_validator
 
 from synthood.common.settings import Count, Settings
-from synthood.config.messages import nearest
 from synthood.data.public.unpack import unpack
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, nearest
 
 REGISTRY = Path(__file__).parent / "downloads.yaml"
 CHUNK = 1 << 20

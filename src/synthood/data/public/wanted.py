@@ -1,8 +1,8 @@
 """Public data sets that a configuration names and that are not there."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from synthood.config.models import Config
 from synthood.data.files.layouts import PLACES, files_of
 from synthood.data.files.settings import IdImglist, IdTorchvision, Imglist, Torchvision
 from synthood.data.settings import DatasetSettings
@@ -11,9 +11,9 @@ LISTS = "benchmark_imglist"
 """The folder in which OpenOOD keeps its lists."""
 
 
-def wanted(config: Config) -> list[tuple[str, Path]]:
+def wanted(datasets: Iterable[DatasetSettings]) -> list[tuple[str, Path]]:
     """Names that `fetch` knows, and the folders they go below; each once, in the configuration's order."""
-    found = [one for dataset in config.datasets.values() for one in _of(dataset)]
+    found = [one for dataset in datasets for one in _of(dataset)]
     return list(dict.fromkeys(found))
 
 
