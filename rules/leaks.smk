@@ -24,7 +24,8 @@ rule leaks:
     message:
         "look for images of {wildcards.dataset} that stand in two parts"
     shell:
-        stage("synthood.data.leaks.find_leaks") + "--images {input.images} --synthetic {input.synthetic} > {log} 2>&1"
+        stage("synthood.data.leaks.find_leaks")
+        + "--images {input.images} --synthetic {input.synthetic} > {log} 2>&1"
 
 
 rule drop_leaks:
@@ -46,4 +47,5 @@ rule drop_leaks:
     message:
         "leave out images of {wildcards.part} of {wildcards.dataset} that stand in ID parts"
     shell:
-        stage("synthood.data.leaks.drop_leaks") + "--images {input.images} --against {input.against} > {log} 2>&1"
+        stage("synthood.data.leaks.drop_leaks")
+        + "--images {input.images} --against {input.against} > {log} 2>&1"
