@@ -4,6 +4,7 @@ import ast
 import functools
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def modules_behind(module: str, root: Path = PACKAGE_ROOT) -> dict[str, Path]:
     return found
 
 
+@functools.cache
 def _file_of(name: str, root: Path) -> Path | None:
     if not name:
         return None
@@ -60,16 +62,25 @@ def _file_of(name: str, root: Path) -> Path | None:
     return next((f for f in (base.with_suffix(".py"), base / "__init__.py") if f.is_file()), None)
 
 
-def _imports(file: Path, package: str) -> list[str]:
-    names = []
-    for node in ast.walk(_tree(file)):
+@functools.cache
+def _imports(file: Path, package: str) -> tuple[str, ...]:
+    names: list[str] = []
+    for node in _statements(_tree(file)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*parents, *([node.module] if node.module else [])])
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    return names
+    return tuple(names)
+
+
+def _statements(block: ast.AST) -> Iterator[ast.AST]:
+    """All statements in a block, however deep: expressions, most of a tree, hold none."""
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for inner in getattr(block, field, ()):
+            yield inner
+            yield from _statements(inner)
 
 
 @functools.cache
@@ -84,11 +95,14 @@ def _shape_of_file(file: Path) -> str:
 
 def _shape(node: Any) -> Any:
     """A syntax tree without positions, comments, docstrings and empty fields: the same on every Python."""
+    if isinstance(node, ast.AST):
+        fields = [(name, getattr(node, name, None)) for name in node._fields]
+        return [
+            type(node).__name__,
+            *([name, _shape(value)] for name, value in fields if value is not None and value != []),
+        ]
     if isinstance(node, list):
         return [_shape(item) for item in node if not _is_text(item)]
-    if isinstance(node, ast.AST):
-        fields = [(name, value) for name, value in ast.iter_fields(node) if value is not None and value != []]
-        return [type(node).__name__, *([name, _shape(value)] for name, value in fields)]
     return repr(node)
 
 
