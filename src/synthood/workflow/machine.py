@@ -11,7 +11,7 @@ ALLOCATION = {
 }
 """For glibc, in a job's environment: pages of 2 MiB, and freed memory is kept for the next step instead of given back.
 
-Else the large tensors of each step are mapped anew, page by page; `benchmarks/training.py` measures what that costs.
+Else the large tensors of each step are mapped anew, page by page; docs/training.md says what that costs.
 """
 
 
