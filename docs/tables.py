@@ -34,10 +34,15 @@ def value(line: pd.Series) -> str:
     return f"{100 * line['mean']:.2f} ± {100 * line['sd']:.2f}"
 
 
+def points(share: float) -> str:
+    """Hundredths of a point, with a sign, and no minus before zero."""
+    return f"{round(100 * share, 2) + 0.0:+.2f}"
+
+
 def gain(line: pd.Series) -> str:
     """Gain and interval, in points; bold where the interval leaves out zero."""
     low, high = line["gain_low"], line["gain_high"]
-    told = f"{100 * line['gain']:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]"
+    told = f"{points(line['gain'])} [{points(low)}, {points(high)}]"
     return f"**{told}**" if low > 0 or high < 0 else told
 
 

@@ -77,6 +77,11 @@ def test_values_and_gains_by_hand(tables: ModuleType, results: Path) -> None:
     )
 
 
+def test_no_minus_stands_before_zero(tables: ModuleType) -> None:
+    line = pd.Series({"gain": 0.0043, "gain_low": -0.00004, "gain_high": 0.0086})
+    assert tables.gain(line) == "+0.43 [+0.00, +0.86]"
+
+
 def test_each_recipe_over_the_base_it_is_listed_with(tables: ModuleType, tmp_path: Path) -> None:
     """Rows of several tables in one file: a recipe is listed once for each of its bases."""
     line = {"set": "near", "metric": "auroc", "detector": "msp", "sd": 0.01, "gain_low": -0.01, "gain_high": 0.05}
