@@ -3,10 +3,10 @@
 A table stands between `<!-- table: FILE SET METRIC [gain over BASE] -->` and `<!-- end -->`: a row per detector, a
 column per recipe, of docs/reproduction/FILE.csv, which `tabulate` made; of one recipe, several sets with commas
 between are a column each. Cells are in percent or points: mean and SD over seeds, or of one seed the interval for new
-images; or the gain over another recipe (or, with commas between, over the one that each is listed with) with its
-interval. Between `<!-- csv: FILE COLUMN,COLUMN -->` and `<!-- end -->` stand columns of a file as they are; between
-`<!-- seeds: FILE -->` and `<!-- end -->`, of a file with a row per recipe and seed, the mean and SD of every other
-column, and how many seeds had it.
+images; or the gain over another recipe (or, with commas between, over the one that each is listed with; RECIPE/BASE
+picks a pair) with its interval. Between `<!-- csv: FILE COLUMN,COLUMN -->` and `<!-- end -->` stand columns of a file
+as they are; between `<!-- seeds: FILE -->` and `<!-- end -->`, of a file with a row per recipe and seed, the mean and
+SD of every other column, and how many seeds had it.
 """
 
 import argparse
@@ -54,7 +54,8 @@ def table(rows: pd.DataFrame, part: str, metric: str, base: str | None) -> str:
         chosen = chosen.drop_duplicates(["recipe", "set", "detector"])
     else:
         bases = base.split(",")
-        chosen = chosen[chosen["base"].isin(bases) & ~chosen["recipe"].isin(bases)]
+        pairs = chosen["recipe"] + "/" + chosen["base"]
+        chosen = chosen[pairs.isin(bases) | (chosen["base"].isin(bases) & ~chosen["recipe"].isin(bases))]
     columns = "recipe" if len(parts) == 1 else "set"
     names = list(dict.fromkeys(chosen["recipe"])) if len(parts) == 1 else parts
     chosen = chosen.assign(detector=chosen["detector"].fillna(""))

@@ -103,6 +103,10 @@ def test_each_recipe_over_the_base_it_is_listed_with(tables: ModuleType, tmp_pat
     gains = tables.rewritten("<!-- table: curve near auroc gain over ce,ce-100 -->\n<!-- end -->", tmp_path)
     assert "| | sio | sio-100 |\n" in gains
     assert "| msp | +2.00 [-1.00, +5.00] | +4.00 [-1.00, +5.00] |\n" in gains
+    asked = "sio/cutout,sio-100/ce-100"
+    pairs = tables.rewritten(f"<!-- table: curve near auroc gain over {asked} -->\n<!-- end -->", tmp_path)
+    assert "| | sio | sio-100 |\n" in pairs
+    assert "| msp | -1.00 [-1.00, +5.00] | +4.00 [-1.00, +5.00] |\n" in pairs
 
 
 def test_what_a_file_does_not_hold_is_an_error(tables: ModuleType, results: Path) -> None:
