@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from synthood.reporting.comparisons import FEWEST
+
 DOCUMENT = Path(__file__).with_name("reproduction.md")
 BLOCK = re.compile(r"(<!-- table: (\S+) (\S+) (\S+?)(?: gain over (\S+))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -40,10 +42,10 @@ def points(share: float) -> str:
 
 
 def gain(line: pd.Series) -> str:
-    """Gain and interval, in points; bold where the interval leaves out zero."""
+    """Gain and interval, in points; from five seeds on bold where the interval leaves out zero."""
     low, high = line["gain_low"], line["gain_high"]
     told = f"{points(line['gain'])} [{points(low)}, {points(high)}]"
-    return f"**{told}**" if low > 0 or high < 0 else told
+    return f"**{told}**" if line["seeds"] >= FEWEST and (low > 0 or high < 0) else told
 
 
 def table(rows: pd.DataFrame, part: str, metric: str, base: str | None) -> str:

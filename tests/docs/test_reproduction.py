@@ -55,6 +55,7 @@ def test_every_file_stands_in_the_document(tables: ModuleType) -> None:
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     line = {"set": "near", "metric": "auroc", "detector": "msp", "base": "ce", "sd": 0.01, "low": 0.7, "high": 0.95}
+    line |= {"seeds": 5}
     rows = [
         line | {"recipe": "ce", "mean": 0.8, "gain": 0.0, "gain_low": 0.0, "gain_high": 0.0},
         line | {"recipe": "sio", "mean": 0.8125, "gain": 0.0125, "gain_low": 0.001, "gain_high": 0.024},
@@ -78,13 +79,20 @@ def test_values_and_gains_by_hand(tables: ModuleType, results: Path) -> None:
 
 
 def test_no_minus_stands_before_zero(tables: ModuleType) -> None:
-    line = pd.Series({"gain": 0.0043, "gain_low": -0.00004, "gain_high": 0.0086})
+    line = pd.Series({"gain": 0.0043, "gain_low": -0.00004, "gain_high": 0.0086, "seeds": 5})
     assert tables.gain(line) == "+0.43 [+0.00, +0.86]"
+
+
+@pytest.mark.parametrize(("seeds", "shown"), [(4, "+4.30 [+3.00, +5.60]"), (5, "**+4.30 [+3.00, +5.60]**")])
+def test_a_gain_is_bold_from_five_seeds_on(tables: ModuleType, seeds: int, shown: str) -> None:
+    line = pd.Series({"gain": 0.043, "gain_low": 0.03, "gain_high": 0.056, "seeds": seeds})
+    assert tables.gain(line) == shown
 
 
 def test_each_recipe_over_the_base_it_is_listed_with(tables: ModuleType, tmp_path: Path) -> None:
     """Rows of several tables in one file: a recipe is listed once for each of its bases."""
     line = {"set": "near", "metric": "auroc", "detector": "msp", "sd": 0.01, "gain_low": -0.01, "gain_high": 0.05}
+    line |= {"seeds": 2}
     rows = [
         line | {"recipe": recipe, "base": base, "mean": mean, "gain": gain}
         for recipe, base, mean, gain in (

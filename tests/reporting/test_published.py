@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ttest_ind
 
 from synthood.config.load import load
 from synthood.errors import SynthoodError
 from synthood.reporting.published import agreement, figures, read, shipped
 from synthood.reporting.render import markdown
 from synthood.reporting.settings import Published, PublishedFigure, TableSettings
-from synthood.reporting.tabulate import with_published
 
 LEADERBOARD = Published(
     source="openood-v1.5",
@@ -72,6 +72,7 @@ def test_what_the_source_does_not_have_is_told(change: dict[str, object], messag
 def test_a_file_of_ones_own_is_read_by_path(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text("# A thesis\ndataset,training,detector,near_auroc\ncifar10,CrossEntropy,MSP,88\n")
+    path.with_suffix(".yaml").write_text("sets: {cifar10: {test: 9, near: {cats: 3}}}")
     one = LEADERBOARD.model_copy(update={"source": str(path), "detectors": {"soft": "MSP"}})
     figure = PublishedFigure(dataset="digits", recipe="ce", detector="soft", set="near", metric="auroc", value=0.88)
     assert figures(one, ["digits"]) == [figure]
@@ -84,32 +85,53 @@ def test_a_table_without_a_source_is_refused(tmp_path: Path) -> None:
         read(str(path))
 
 
-def test_means_agree_within_two_standard_errors_of_their_difference() -> None:
-    # Three published values -1, 0, 1 have SD sqrt(2/3) with ddof 0 and 1 with ddof 1, ours 2 over four seeds
-    assert agreement(2.0, (2 / 3) ** 0.5, seeds=4) == pytest.approx(2 * (1 / 3 + 1) ** 0.5)
+def test_means_agree_within_welchs_interval_of_their_difference() -> None:
+    ours, theirs = np.array([1.0, 2.5, 4.0, 7.0, 3.0]), np.array([2.0, 6.0, 5.0])
+    low, high = ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
+    assert agreement(ours.std(ddof=1), theirs.std(), seeds=5) == pytest.approx((high - low) / 2)
+    assert agreement(0.0, 0.0, seeds=5) == 0.0
 
 
-@pytest.fixture
-def rows() -> pd.DataFrame:
+def rendered(seeds: int, **published: object) -> list[str]:
+    """Cells of near and its published figure, of a recipe whose mean is 90 with SD 0.1."""
     one = {"dataset": "digits", "recipe": "ce", "detector": "soft", "set": "near", "metric": "auroc", "base": "ce"}
     one |= {"mean": 0.9, "sd": 0.001, "low": 0.89, "high": 0.91, "gain": 0.0, "gain_low": 0.0, "gain_high": 0.0}
-    return pd.DataFrame([{**one, "set": part, "p": np.nan} for part in ("near", "far")])
-
-
-def test_the_rendered_table_shows_the_difference_and_whether_chance_allows_it(rows: pd.DataFrame) -> None:
+    one |= {"seeds": seeds, "p": np.nan, "published": 0.8803, "published_sd": 0.0025, "published_note": ""} | published
     table = TableSettings(
-        datasets=["digits"], recipes=["ce"], seeds=[0, 1, 2], detectors=["soft"], bases=["ce"], columns=["auroc"]
+        datasets=["digits"], recipes=["ce"], seeds=[*range(seeds)], detectors=["soft"], bases=["ce"], columns=["auroc"]
     )
-    shown = markdown(with_published(rows, figures(LEADERBOARD, ["digits"])), table)
-    header, values = [line.split(" | ") for line in shown.splitlines() if line.startswith("| ")][::2]
-    cells = dict(zip((h.strip("| ") for h in header[:6]), (v.strip("| ") for v in values), strict=False))
-    assert cells["published near"] == "88.03 ± 0.25"
-    assert values[5] == "+1.97 beyond ±0.4"
-    assert values[9].strip("| ") == "-0.73 beyond ±0.6"
+    shown = markdown(pd.DataFrame([one]), table).splitlines()
+    header, _, values = [line.strip("| ").split(" | ") for line in shown if line.startswith("| ")]
+    assert header[2:] == ["near", "gain near", "published near", "difference"]
+    return [*values[4:], *shown[-1:]]
 
 
-def test_without_published_figures_nothing_changes(rows: pd.DataFrame) -> None:
-    assert with_published(rows, []) is rows
+def test_whether_chance_allows_a_difference_is_said_from_five_seeds_on() -> None:
+    assert rendered(5)[:2] == ["88.03 ± 0.25", "+1.97 beyond ±0.7"]
+    assert rendered(5, published=0.895)[:2] == ["89.50 ± 0.25", "+0.50 within ±0.7"]
+    assert rendered(4)[:2] == ["88.03 ± 0.25", "+1.97"]
+
+
+def test_a_disputed_figure_has_a_mark_and_a_reason_and_no_verdict() -> None:
+    cells = rendered(5, published_note="a run was lower")
+    assert cells[:2] == ["88.03 ± 0.25 †", "+1.97"]
+    assert cells[2] == "† Published near figures of ce by soft, disputed: a run was lower."
+
+
+@pytest.mark.parametrize(("dataset", "value"), [("imagenet200", 0.9574), ("imagenet1k", 0.9522)])
+def test_comboods_near_figures_on_imagenet_are_disputed(dataset: str, value: float) -> None:
+    asked = LEADERBOARD.model_copy(
+        update={
+            "detectors": {"comb": "CombOOD"},
+            "datasets": {},
+            "network": "ResNet18" if "2" in dataset else "ResNet50",
+        }
+    )
+    found = {figure.set: figure for figure in figures(asked, [dataset])}
+    assert found["near"].value == value
+    assert "https://github.com/Jingkang50/OpenOOD/issues/307" in found["near"].disputed
+    assert found["far"].disputed == found["test"].disputed == ""
+    assert not any(figure.disputed for figure in figures(asked.model_copy(update={"network": None}), ["cifar10"]))
 
 
 def test_names_that_the_table_does_not_have_stop_before_any_job(demo: dict) -> None:

@@ -16,14 +16,14 @@ TABLE = TableSettings(
     title="Digits & <more>",
     datasets=["digits"],
     recipes=["plain", "sio"],
-    seeds=[0, 1],
+    seeds=[0, 1, 2, 3, 4],
     detectors=["msp"],
     bases=["plain"],
     columns=["auroc", "fpr95_id_positive", "id_accuracy"],
     resamples=10,
 )
 LINE = {"mean": 0.91234, "sd": 0.005, "low": 0.9, "high": 0.9251, "gain": 0.0123, "gain_low": 0.001, "gain_high": 0.02}
-LINE |= {"recipe": "sio", "base": "plain", "p": math.nan}
+LINE |= {"recipe": "sio", "base": "plain", "p": math.nan, "seeds": 5}
 
 
 def rows() -> pd.DataFrame:
@@ -70,6 +70,22 @@ def test_gain_is_marked_where_its_interval_leaves_out_zero(metric: str, low: flo
     assert cell.value == 0.0123
 
 
+@pytest.mark.parametrize("seeds", [1, 2, 4])
+def test_nothing_is_marked_below_five_seeds(seeds: int) -> None:
+    """Uniform noise as synthetic images gave a bold +15.90 [+12.8, +19.0] with one seed."""
+    line = LINE | {"gain": 0.159, "gain_low": 0.128, "gain_high": 0.19, "seeds": seeds}
+    assert gain_cell(line, "auroc") == Cell("+15.90", "[+12.8, +19.0]", value=0.159)
+    few = TABLE.model_copy(update={"seeds": [*range(seeds)]})
+    text, page = markdown(rows().assign(seeds=seeds), few), html_page(rows().assign(seeds=seeds), few)
+    assert "**" not in text
+    assert not re.search('class="(better|worse)"', page)
+    for words in (text, page):
+        assert "No gain is marked or tested: that takes 5 seeds." in words
+        assert "A gain is marked" not in words
+        assert ("1 seed (images alone)" in words) == ("interval for new images alone" in words) == (seeds == 1)
+    assert "A gain is marked where its interval leaves out zero" in note(TABLE)
+
+
 def test_bounds_that_round_to_zero_have_no_minus() -> None:
     assert gain_cell(LINE | {"gain_low": -0.0004, "gain_high": 0.0004}, "auroc").small == "[+0.0, +0.0]"
 
@@ -103,8 +119,8 @@ WITH_ONE_BASE = """\
 
 By msp:
 
-- sio - plain on near OOD: +1.2 points, 95 % interval 0.1 to 2.0, 2 seeds
-- sio - plain on far OOD: +1.2 points, 95 % interval 0.1 to 2.0, 2 seeds
+- sio - plain on near OOD: +1.2 points, 95 % interval 0.1 to 2.0, 5 seeds
+- sio - plain on far OOD: +1.2 points, 95 % interval 0.1 to 2.0, 5 seeds
 
 ## ID accuracy on digits, %
 
@@ -127,7 +143,7 @@ MEANS = {"plain": 0.5, "kd": 0.53, "oal": 0.57}
 SEVERAL = TableSettings(
     datasets=["digits"],
     recipes=["plain", "kd", "oal"],
-    seeds=[0, 1],
+    seeds=[0, 1, 2, 3, 4],
     detectors=["msp", "knn"],
     bases=["kd", "plain"],
     columns=["auroc", "fpr95_ood_positive", "id_accuracy"],
@@ -147,6 +163,7 @@ def lines_over(table: TableSettings) -> pd.DataFrame:
                 key = {"dataset": "digits", "recipe": recipe, "detector": detector, "set": name, "metric": metric}
                 own = {"mean": mean, "sd": 0.01, "low": mean - 0.02, "high": mean + 0.02}
                 over = {"base": base, "gain": gain, "gain_low": gain - 0.035, "gain_high": gain + 0.035, "p": math.nan}
+                over |= {"seeds": 5}
                 lines.append(key | own | over)
     return pd.DataFrame(lines)
 
@@ -240,8 +257,8 @@ def test_only_the_first_detectors_auroc_is_put_in_words() -> None:
     auroc, fpr95, accuracy = blocks(lines_over(SEVERAL), SEVERAL)
     assert [len(block.sentences) for block in (auroc, fpr95, accuracy)] == [2 * (1 + 1 + 2), 0, 0]
     assert auroc.lead == "By msp:"
-    assert "oal - kd on near OOD: +4.0 points, 95 % interval 0.5 to 7.5, 2 seeds" in auroc.sentences
-    assert "plain - kd on far OOD: -3.0 points, 95 % interval -6.5 to 0.5, 2 seeds" in auroc.sentences
+    assert "oal - kd on near OOD: +4.0 points, 95 % interval 0.5 to 7.5, 5 seeds" in auroc.sentences
+    assert "plain - kd on far OOD: -3.0 points, 95 % interval -6.5 to 0.5, 5 seeds" in auroc.sentences
     page = html_page(lines_over(SEVERAL), SEVERAL)
     assert page.count("<ul>") == 1
     assert all(f"<li>{sentence}</li>" in page for sentence in auroc.sentences)
@@ -251,8 +268,8 @@ def test_p_values_stand_in_the_sentences_where_there_are_any() -> None:
     tested = rows()
     tested.loc[(tested["recipe"] == "sio") & (tested["set"] == "near"), "p"] = 0.0321
     near, far = blocks(tested, TABLE)[0].sentences
-    assert near.endswith("2 seeds, p = 0.032 (Holm)")
-    assert far.endswith("2 seeds")
+    assert near.endswith("5 seeds, p = 0.032 (Holm)")
+    assert far.endswith("5 seeds")
 
 
 def test_markdown_without_a_title_starts_with_the_note() -> None:
@@ -266,7 +283,7 @@ def test_markdown_cell(kind: str, text: str) -> None:
 
 
 def test_note_names_seeds_confidence_resamples_and_base() -> None:
-    assert "over 2 seeds;" in note(TABLE)
+    assert "over 5 seeds;" in note(TABLE)
     assert "One seed;" in note(TABLE.model_copy(update={"seeds": [3]}))
     assert "95 % interval for new seeds and new images" in note(TABLE)
     assert "(10 bootstrap resamples of the images" in note(TABLE)

@@ -13,7 +13,7 @@ from synthood.errors import SynthoodError
 from synthood.evaluation.metrics import OOD_METRICS, Ranking, ood_metrics
 from synthood.reporting import tabulate as module
 from synthood.reporting.comparisons import holm, p_value
-from synthood.reporting.render import note
+from synthood.reporting.render import markdown, note
 from synthood.reporting.runs import read_scores
 from synthood.reporting.settings import TableSettings, TabulateSettings
 from synthood.reporting.statistics import Resamples
@@ -248,6 +248,47 @@ def test_p_values_of_five_seeds_are_corrected_together() -> None:
     ]
     assert tested["p"].to_numpy() == pytest.approx(holm(single))
     assert min(single) < tested["p"].min()
+
+
+FIVE = TABLE.model_copy(update={"seeds": [0, 1, 2, 3, 4], "columns": ["auroc", "id_accuracy"]})
+
+
+@pytest.mark.parametrize(
+    ("single", "marked"),
+    [
+        ({}, {"": 5, "msp": 5, "knn": 5}),
+        ({"ensembles": ["msp"]}, {"": 5, "msp": 1, "knn": 5}),
+        ({"fixed": ["sio", "plain"]}, {"": 1, "msp": 1, "knn": 1}),
+    ],
+)
+def test_one_model_for_all_seeds_is_one_run(single: dict[str, list[str]], marked: dict[str, int]) -> None:
+    """Else its seeds agree by nature, and five of them are tested."""
+    scores = {("digits", recipe, seed): frame(recipe, seed) for recipe in FIVE.recipes for seed in FIVE.seeds}
+    if "ensembles" in single:
+        for (_, recipe, _), one in scores.items():
+            one["msp"] = scores["digits", recipe, 0]["msp"]
+    rows = tabulate(scores, SETTINGS.model_copy(update={"table": FIVE, **single}))
+    assert rows.groupby("detector")["seeds"].unique().map(list).to_dict() == {k: [v] for k, v in marked.items()}
+    assert (rows["sd"].isna() == (rows["seeds"] == 1)).all()
+    assert set(rows.loc[rows["p"].notna(), "detector"]) == ({"msp"} if marked["msp"] == 5 else set())
+
+
+def test_a_gain_over_one_model_is_not_tested() -> None:
+    scores = {("digits", recipe, seed): frame(recipe, seed) for recipe in FIVE.recipes for seed in FIVE.seeds}
+    rows = tabulate(scores, SETTINGS.model_copy(update={"table": FIVE, "fixed": ["plain"]}))
+    sio = rows[rows["recipe"] == "sio"]
+    assert sio["sd"].notna().all()
+    assert (sio["seeds"] == 1).all()
+    assert sio["p"].isna().all()
+
+
+def test_a_dataset_may_have_near_sets_alone(scores: Scores) -> None:
+    settings = SETTINGS.model_copy(update={"far": {"digits": []}})
+    rows = tabulate(scores, settings)
+    assert list(dict.fromkeys(rows["set"])) == ["test", "close", "closer", "near"]
+    text = markdown(rows, TABLE)
+    assert "| detector | recipe | near | gain near | close | closer |" in text
+    assert "far OOD" not in text
 
 
 def test_only_asked_columns(scores: Scores) -> None:

@@ -16,7 +16,8 @@ from synthood.config.models import Config
 from synthood.errors import SynthoodError, nearest
 from synthood.generators.biggan.settings import BigGAN
 from synthood.generators.settings import Generator
-from synthood.reporting.published import figures
+from synthood.reporting.published import figures, sets_of
+from synthood.reporting.published_sets import contradiction, declared, names_in_source
 from synthood.reporting.settings import Published, TableSettings
 
 
@@ -129,7 +130,7 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
                 yield from unknown(f"tables.{name}.{key}.{index}", item, known, what)
         yield from missing_exposures(config, name)
         if table.published:
-            yield from wrong_published(f"tables.{name}.published", table.published, table)
+            yield from wrong_published(f"tables.{name}.published", table.published, table, config)
         for index, on in enumerate(table.datasets if table.full_spectrum else []):
             if on in config.datasets and not config.datasets[on].shifted:
                 path = f"tables.{name}.datasets.{index}"
@@ -185,14 +186,29 @@ def missing_exposures(config: Config, table: str) -> Iterable[MistakeError]:
                 yield MistakeError(f"tables.{table}.datasets", what)
 
 
-def wrong_published(path: str, published: Published, table: TableSettings) -> Iterable[MistakeError]:
-    """Names that the table or the published figures do not have."""
-    for key, known in (("trainings", table.recipes), ("detectors", table.detectors), ("datasets", table.datasets)):
+def wrong_published(path: str, published: Published, table: TableSettings, config: Config) -> Iterable[MistakeError]:
+    """Names that the table or the published figures do not have, and datasets that have other images than these."""
+    datasets = [config.datasets[name] for name in table.datasets if name in config.datasets]
+    sets = [name for dataset in datasets for name in (*dataset.ood_sets, *dataset.shifted)]
+    for key, known in (
+        ("trainings", table.recipes),
+        ("detectors", table.detectors),
+        ("datasets", table.datasets),
+        ("sets", sets),
+    ):
         for name in getattr(published, key):
             if name not in known:
                 yield MistakeError(f"{path}.{key}", f"{name!r} is not in the table{nearest(name, known)}")
     try:
         figures(published, table.datasets)
+        for name in filter(config.datasets.__contains__, table.datasets):
+            dataset, theirs = config.datasets[name], sets_of(published, name)
+            ours = declared(dataset, names_in_source(dataset, published), table.full_spectrum)
+            found = {role: contradiction(theirs, ours, role) for role in ("near", "far") if getattr(ours, role)}
+            if all(found.values()):
+                reasons = "; ".join(f"{role} {reason}" for role, reason in found.items())
+                other = published.datasets.get(name, name)
+                yield MistakeError(path, f"{name!r} is not {other!r} of {published.source}: {reasons}")
     except SynthoodError as error:
         yield MistakeError(path, str(error))
 

@@ -44,7 +44,7 @@ def compare(
     pairs: Sequence[tuple[str, str, str, Runs, Runs]], confidence: float = 0.95, fewest: int = FEWEST
 ) -> list[Comparison]:
     """From (name, base, where, runs, runs of the base); the p-values of all pairs are corrected together."""
-    values = [p_value(runs, base) if len(runs.values) >= fewest else None for _, _, _, runs, base in pairs]
+    values = [p_value(r, b) if min(len(r.values), len(b.values)) >= fewest else None for _, _, _, r, b in pairs]
     corrected = iter(holm([value for value in values if value is not None]))
     return [
         Comparison(
@@ -52,7 +52,7 @@ def compare(
             base_name,
             where,
             crossed_gain(runs, base, confidence),
-            len(runs.values),
+            min(len(runs.values), len(base.values)),
             confidence,
             None if value is None else float(next(corrected)),
         )

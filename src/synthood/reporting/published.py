@@ -1,4 +1,4 @@
-"""Published figures beside the measured ones: data files, each with its source, and what of them stands in a table."""
+"""Published figures next to the measured ones: data files, each with its source, and which of them a table asks for."""
 
 import csv
 import math
@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
+from scipy.special import stdtrit
+
 from synthood.errors import SynthoodError
-from synthood.reporting.settings import Metric, Published, PublishedFigure
+from synthood.reporting.published_sets import sidecar
+from synthood.reporting.settings import ImageSets, Metric, Published, PublishedFigure
 
 FOLDER = Path(__file__).with_name("published_figures")
 METRICS: dict[str, tuple[str, Metric]] = {
@@ -23,13 +26,18 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.csv"))
 
 
+def file_of(source: str) -> Path:
+    """The CSV file that a source names."""
+    return FOLDER / f"{source}.csv" if not source.endswith(".csv") else Path(source)
+
+
 @cache
 def read(source: str) -> tuple[str, list[Row]]:
     """The sentence of a data file's first line, and its rows: a shipped file by name, or one of yours by path.
 
     Columns: dataset, network, training, detector, near_auroc, far_auroc and id_accuracy in percent, and their `_sd`.
     """
-    path = FOLDER / f"{source}.csv" if not source.endswith(".csv") else Path(source)
+    path = file_of(source)
     if not path.is_file():
         raise SynthoodError(f"{path}: not found; published figures are {', '.join(shipped())}, or a CSV file of yours")
     head, *lines = path.read_text(encoding="utf-8").splitlines()
@@ -60,11 +68,35 @@ def figures(published: Published, datasets: Iterable[str]) -> list[PublishedFigu
                 known(published, "detector", name, here)
                 for row in here:
                     if (row["training"], row["detector"]) == (training, name):
-                        found += figures_of(row, dataset, recipe, detector)
+                        found += figures_of(published.source, row, dataset, recipe, detector)
     return list({(f.dataset, f.recipe, f.detector, f.set, f.metric): f for f in reversed(found)}.values())[::-1]
 
 
-def figures_of(row: Mapping[str, str], dataset: str, recipe: str, detector: str) -> Iterable[PublishedFigure]:
+def sets_of(published: Published, dataset: str) -> ImageSets:
+    """What the published figures of a table's dataset are means over."""
+    theirs = published.datasets.get(dataset, dataset)
+    known = sidecar(file_of(published.source)).sets
+    if theirs not in known:
+        raise SynthoodError(f"published: {published.source} does not say which sets its means on {theirs!r} are over")
+    return known[theirs]
+
+
+def dispute(source: str, row: Mapping[str, str], column: str) -> str:
+    """Why a figure of a row is disputed; empty where it is not."""
+    keys = ("dataset", "training", "detector")
+    return next(
+        (
+            one.reason
+            for one in sidecar(file_of(source)).disputed
+            if one.figure == column and all(getattr(one, key) == row[key] for key in keys)
+        ),
+        "",
+    )
+
+
+def figures_of(
+    source: str, row: Mapping[str, str], dataset: str, recipe: str, detector: str
+) -> Iterable[PublishedFigure]:
     """The figures of one published row, as shares."""
     for column, (part, metric) in METRICS.items():
         if row.get(column):
@@ -77,6 +109,7 @@ def figures_of(row: Mapping[str, str], dataset: str, recipe: str, detector: str)
                 metric=metric,
                 value=round(float(row[column]) / 100, 6),
                 sd=round(float(spread) / 100, 6) if spread else None,
+                disputed=dispute(source, row, column),
             )
 
 
@@ -88,9 +121,12 @@ def known(published: Published, column: str, name: str, rows: list[Row]) -> None
 
 
 def agreement(sd: float, published_sd: float, seeds: int, published_seeds: int = 3) -> float:
-    """How far two means may lie apart by chance: two standard errors of their difference.
+    """How far two means may differ by chance: half of Welch's 95 % interval for their difference.
 
     The published SD is over the number of its seeds (ddof 0), `sd` is ours (ddof 1).
     """
-    theirs = published_sd**2 * published_seeds / (published_seeds - 1)
-    return 2 * math.sqrt(theirs / published_seeds + sd**2 / seeds)
+    theirs, ours = published_sd**2 / (published_seeds - 1), sd**2 / seeds
+    if theirs + ours == 0:
+        return 0.0
+    freedom = (theirs + ours) ** 2 / (theirs**2 / (published_seeds - 1) + ours**2 / (seeds - 1))
+    return float(stdtrit(freedom, 0.975)) * math.sqrt(theirs + ours)

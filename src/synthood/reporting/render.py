@@ -7,7 +7,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from synthood.reporting.comparisons import Comparison
+from synthood.reporting.comparisons import FEWEST, Comparison
 from synthood.reporting.published import agreement
 from synthood.reporting.settings import TableSettings
 from synthood.reporting.statistics import Estimate
@@ -20,6 +20,7 @@ METRIC_NAMES = {
     "fpr95_ood_positive": "FPR95, OOD positive",
     "id_accuracy": "ID accuracy",
 }
+DISPUTED = "†"
 SMALLER_IS_BETTER = ("fpr95_id_positive", "fpr95_ood_positive")
 
 PAGE = """<!doctype html>
@@ -46,7 +47,8 @@ tr.base td{background:#fafbfc}
 {% if block.sentences %}<p>{{ block.lead }}</p><ul>
 {% for sentence in block.sentences %}<li>{{ sentence }}</li>
 {% endfor %}</ul>{% endif %}
-{% endfor %}
+{% for remark in block.remarks %}<p>{{ remark }}</p>
+{% endfor %}{% endfor %}
 <script>
 for (const head of document.querySelectorAll("th")) head.onclick = () => {
   const body = head.closest("table").tBodies[0], column = head.cellIndex, down = head.dataset.down !== "1";
@@ -80,7 +82,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Block:
-    """One rendered table: a dataset and a metric; the first `text` columns are names. `sentences` follow it."""
+    """One rendered table: a dataset and a metric; the first `text` columns are names, sentences and remarks follow."""
 
     heading: str
     header: list[str]
@@ -88,6 +90,7 @@ class Block:
     text: int
     lead: str = ""
     sentences: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def blocks(rows: pd.DataFrame, table: TableSettings) -> list[Block]:
@@ -106,7 +109,8 @@ def ood_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: 
     sets = [name for name in dict.fromkeys(chosen["set"]) if name not in ("near", "far")]
     header = ["detector", "recipe"]
     published = has_published(chosen)
-    for role in ("near", "far"):
+    roles = [role for role in ("near", "far") if role in set(chosen["set"])]
+    for role in roles:
         header += [role, *(gain_name(f"gain {role}", base, table) for base in table.bases)]
         header += [f"published {role}", "difference"] if published else []
     header += sets
@@ -116,13 +120,14 @@ def ood_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: 
     for detector in table.detectors:
         for recipe in table.recipes:
             cells = [Cell(detector, kind="text", value=detector), Cell(recipe, kind="text", value=recipe)]
-            for role in ("near", "far"):
+            for role in roles:
                 own = [found[detector, recipe, role, base] for base in table.bases]
                 cells += [value_cell(own[0]), *(gain_cell(line, metric) for line in own)]
                 cells += published_cells(own[0], len(table.seeds)) if published else []
             cells += [value_cell(found[detector, recipe, name, table.bases[0]], interval=False) for name in sets]
             lines.append(Row(cells, recipe in table.bases))
-    return Block(heading, header, lines, 2, f"By {table.detectors[0]}:", sentences(chosen, table))
+    lead = f"By {table.detectors[0]}:"
+    return Block(heading, header, lines, 2, lead, sentences(chosen, table), remarks(chosen))
 
 
 def sentences(chosen: pd.DataFrame, table: TableSettings) -> tuple[str, ...]:
@@ -138,7 +143,7 @@ def sentences(chosen: pd.DataFrame, table: TableSettings) -> tuple[str, ...]:
             line["base"],
             line["set"],
             Estimate(line["gain"], float("nan"), line["gain_low"], line["gain_high"]),
-            len(table.seeds),
+            line["seeds"],
             table.confidence,
             None if pd.isna(line["p"]) else line["p"],
         ).sentence()
@@ -158,25 +163,47 @@ def accuracy_block(chosen: pd.DataFrame, table: TableSettings, heading: str, met
         cells += published_cells(own[0], len(table.seeds)) if published else []
         lines.append(Row(cells, recipe in table.bases))
     header = ["recipe", "accuracy", *(gain_name("gain", base, table) for base in table.bases)]
-    return Block(heading, [*header, *(["published", "difference"] if published else [])], lines, 1)
+    header += ["published", "difference"] if published else []
+    return Block(heading, header, lines, 1, remarks=remarks(chosen))
 
 
 def has_published(chosen: pd.DataFrame) -> bool:
-    """Whether anything was published for some of the rows."""
+    """Whether anything that was published for some of the rows is about the same images."""
     return "published" in chosen and bool(chosen["published"].notna().any())
 
 
+def remarks(chosen: pd.DataFrame) -> tuple[str, ...]:
+    """Why published figures are left out or disputed, one sentence for all cells of a reason."""
+    if "published_note" not in chosen:
+        return ()
+    found: dict[str, None] = {}
+    for line in chosen.to_dict("records"):
+        if line["published_note"] and pd.notna(line["published_note"]):
+            of = "ID accuracy" if line["set"] == "test" else f"{line['set']} figures"
+            if pd.isna(line["published"]):
+                found[f"Published {of}: {line['published_note']}."] = None
+            else:
+                row = f"{line['recipe']} by {line['detector']}" if line["detector"] else line["recipe"]
+                found[f"{DISPUTED} Published {of} of {row}, disputed: {line['published_note']}."] = None
+    return tuple(found)
+
+
 def published_cells(line: Line, seeds: int) -> list[Cell]:
-    """The published mean ± SD, and ours minus it, within or beyond what chance allows where both SDs are known."""
+    """The published mean ± SD, and ours minus it.
+
+    From five seeds on also whether it is within or beyond what chance allows, where both SDs are known.
+    """
     if pd.isna(line["published"]):
         return [Cell("–", value=""), Cell("–", value="")]
     difference = line["mean"] - line["published"]
     text, small = f"{100 * line['published']:.2f}", ""
+    disputed = bool(line["published_note"])
     if pd.notna(line["published_sd"]):
         text += f" ± {100 * line['published_sd']:.2f}"
-        if pd.notna(line["sd"]):
+        if pd.notna(line["sd"]) and seeds >= FEWEST and not disputed:
             bound = agreement(line["sd"], line["published_sd"], seeds)
             small = f"{'within' if abs(difference) <= bound else 'beyond'} ±{100 * bound:.1f}"
+    text += f" {DISPUTED}" if disputed else ""
     shown = Cell(f"{round(100 * difference, 2) + 0.0:+.2f}", small, value=round(float(difference), 6))
     return [Cell(text, value=round(float(line["published"]), 6)), shown]
 
@@ -196,15 +223,23 @@ def value_cell(line: Line, interval: bool = True) -> Cell:
 
 
 def gain_cell(line: Line, metric: str) -> Cell:
-    """Difference to the base in points; marked where its interval leaves out zero."""
+    """Difference to the base in points; from five seeds on marked where its interval leaves out zero."""
     if line["recipe"] == line["base"]:
         return Cell("–", value=0)
-    sign = -1 if metric in SMALLER_IS_BETTER else 1
-    kind = "better" if min(sign * line["gain_low"], sign * line["gain_high"]) > 0 else ""
-    kind = "worse" if max(sign * line["gain_low"], sign * line["gain_high"]) < 0 else kind
+    sign, kind = -1 if metric in SMALLER_IS_BETTER else 1, ""
+    if line["seeds"] >= FEWEST:
+        kind = "better" if min(sign * line["gain_low"], sign * line["gain_high"]) > 0 else ""
+        kind = "worse" if max(sign * line["gain_low"], sign * line["gain_high"]) < 0 else kind
     low, high = (round(100 * float(line[bound]), 1) + 0.0 for bound in ("gain_low", "gain_high"))
     small = f"[{low:+.1f}, {high:+.1f}]"
     return Cell(f"{round(100 * line['gain'], 2) + 0.0:+.2f}", small, kind, round(float(line["gain"]), 6))
+
+
+def marking(seeds: int) -> str:
+    """What is marked, in words."""
+    if seeds < FEWEST:
+        return f"No gain is marked or tested: that takes {FEWEST} seeds."
+    return "A gain is marked where its interval leaves out zero, without a correction for the number of cells."
 
 
 def note(table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
@@ -218,7 +253,7 @@ def note(table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
     )
     return (
         f"{mean}; in brackets the {100 * table.confidence:.4g} % interval {scope} "
-        f"({table.resamples} bootstrap resamples of the images, shared by all sets and recipes). "
+        f"({table.resamples} bootstrap resamples of the images, shared by all sets and recipes). {marking(seeds)} "
         f"Gains are over {' and '.join(table.bases)}, in points; near and far are unweighted "
         f"means over their sets. FPR95 with ID positive: share of OOD accepted when 95 % of ID is; with OOD positive: "
         f"share of ID rejected when 95 % of OOD is."
@@ -228,7 +263,7 @@ def note(table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
 
 
 def markdown(rows: pd.DataFrame, table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
-    """The tables in Markdown; a gain whose interval leaves out zero is bold."""
+    """The tables in Markdown; a marked gain is bold."""
     parts = [f"# {table.title}" if table.title else "", note(table, evidence)]
     for block in blocks(rows, table):
         lines = [" | ".join(block.header), " | ".join(["---"] * len(block.header))]
@@ -237,6 +272,7 @@ def markdown(rows: pd.DataFrame, table: TableSettings, evidence: Mapping[str, st
         parts.append(f"## {block.heading}\n\n" + "\n".join(f"| {line} |" for line in lines))
         if block.sentences:
             parts.append(f"{block.lead}\n\n" + "\n".join(f"- {sentence}" for sentence in block.sentences))
+        parts += block.remarks
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -246,6 +282,6 @@ def markdown_cell(cell: Cell) -> str:
 
 
 def html_page(rows: pd.DataFrame, table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
-    """The tables as one page: sorted by a click on a column's name; gains green (better) or red (worse)."""
+    """The tables as one page: sorted by a click on a column's name; marked gains green (better) or red (worse)."""
     template = jinja2.Environment(autoescape=True).from_string(PAGE)
     return template.render(title=table.title or "Results", note=note(table, evidence), blocks=blocks(rows, table))

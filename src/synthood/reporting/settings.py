@@ -10,7 +10,7 @@ Metric = Literal["auroc", "aupr_in", "aupr_out", "fpr95_id_positive", "fpr95_ood
 
 
 class Published(Settings):
-    """Published figures that stand beside the measured ones."""
+    """Published figures next to the measured ones, where they are about the same images."""
 
     source: Annotated[
         str, Field(min_length=1, description="openood-v1.5, openood-2023-03, sio-table1, or a CSV file of yours")
@@ -18,7 +18,25 @@ class Published(Settings):
     trainings: Annotated[dict[Name, str], Field(min_length=1, description="the source's name of each recipe")]
     detectors: Annotated[dict[Name, str], Field(min_length=1, description="the source's name of each detector")]
     datasets: Annotated[dict[Name, str], Field(description="the source's name of a dataset, where it is another")] = {}
+    sets: Annotated[dict[Name, Name], Field(description="the source's name of an OOD set, where it is another")] = {}
     network: Annotated[str | None, Field(description="where the source has several")] = None
+
+
+class ImageSets(Settings):
+    """How many images a figure is about, by set; null where this is not known."""
+
+    train: Annotated[Count | None, Field(description="of the ID training set")] = None
+    test: Annotated[Count | None, Field(description="of the ID test set")]
+    near: dict[str, Count | None] = {}
+    far: dict[str, Count | None] = {}
+    shifted: Annotated[dict[str, Count | None], Field(description="sets that count as ID besides the test set")] = {}
+
+
+class PublishedOn(Settings):
+    """What the published figures of a dataset are means over, and the source's names of the dataset's sets."""
+
+    over: ImageSets
+    names: dict[Name, str]
 
 
 class PublishedFigure(Settings):
@@ -31,6 +49,7 @@ class PublishedFigure(Settings):
     metric: Metric
     value: float
     sd: float | None = None
+    disputed: Annotated[str, Field(description="why the figure is probably wrong")] = ""
 
 
 Plane = Literal["pca", "t-sne"]
@@ -100,8 +119,10 @@ class TabulateSettings(Settings):
     shifted: Annotated[dict[Name, list[Name]], Field(description="sets that count as ID beside the test set")] = {}
     published: Annotated[list[PublishedFigure], Field(description="what was published for the table's rows")] = []
     published_source: str = ""
+    published_on: Annotated[dict[Name, PublishedOn], Field(description="the images that these figures are about")] = {}
     evidence: Annotated[dict[Name, str], Field(description="what each dataset's OOD sets are, in words")] = {}
     ensembles: Annotated[list[Name], Field(description="detectors that are one model of all seeds")] = []
+    fixed: Annotated[list[Name], Field(description="recipes that are one model for all seeds")] = []
     priors: Annotated[str, Field(description="which recipes learn from a generator that has seen more images")] = ""
 
 

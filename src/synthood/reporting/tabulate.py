@@ -9,10 +9,11 @@ import pandas as pd
 from synthood.common import stage
 from synthood.evaluation.metrics import Ranking, ood_metrics
 from synthood.reporting.comparisons import compare
+from synthood.reporting.published_sets import contradiction, unsaid
 from synthood.reporting.render import html_page, markdown
 from synthood.reporting.resampling import Resampling
 from synthood.reporting.runs import Run, read_runs
-from synthood.reporting.settings import PublishedFigure, TableSettings, TabulateSettings
+from synthood.reporting.settings import ImageSets, PublishedOn, TableSettings, TabulateSettings
 from synthood.reporting.statistics import Resamples, Runs, crossed, crossed_gain
 
 Scores = dict[Run, pd.DataFrame]
@@ -63,23 +64,30 @@ def accuracy_runs(
 def all_runs(
     scores: Scores, settings: TabulateSettings, dataset: str, resamples: Resamples
 ) -> Iterator[tuple[tuple[str, str, str], dict[str, Runs]]]:
-    """(detector, set, metric) and the runs of each recipe; sets, then their near and far means."""
+    """(detector, set, metric) and the runs of each recipe; sets, then their near and far means.
+
+    A model that serves all seeds is one run: its seeds say nothing about another training.
+    """
     table = settings.table
-    frames = {recipe: [scores[dataset, recipe, seed] for seed in table.seeds] for recipe in table.recipes}
+    seeds = {recipe: table.seeds[:1] if recipe in settings.fixed else table.seeds for recipe in table.recipes}
+    frames = {recipe: [scores[dataset, recipe, seed] for seed in seeds[recipe]] for recipe in table.recipes}
     id_parts = ["test", *settings.shifted.get(dataset, [])]
     if "id_accuracy" in table.columns:
         accuracies = {r: accuracy_runs(f, dataset, resamples, id_parts) for r, f in frames.items()}
         yield ("", "test", "id_accuracy"), accuracies
     wanted = [metric for metric in table.columns if metric != "id_accuracy"]
-    roles = {"near": settings.near[dataset], "far": settings.far[dataset]}
+    roles = {"near": settings.near.get(dataset, []), "far": settings.far.get(dataset, [])}
+    roles = {role: members for role, members in roles.items() if members}
+    sets = [part for members in roles.values() for part in members]
     for detector in table.detectors:
+        runs = {recipe: own[:1] if detector in settings.ensembles else own for recipe, own in frames.items()}
         parts = {
-            (recipe, part): ood_runs(frames[recipe], detector, part, dataset, resamples, wanted, id_parts)
+            (recipe, part): ood_runs(runs[recipe], detector, part, dataset, resamples, wanted, id_parts)
             for recipe in table.recipes
-            for part in [*roles["near"], *roles["far"]]
+            for part in sets
         }
         for metric in wanted:
-            for part in [*roles["near"], *roles["far"]]:
+            for part in sets:
                 yield (detector, part, metric), {r: parts[r, part][metric] for r in table.recipes}
             for role, members in roles.items():
                 means = {r: Runs.average([parts[r, part][metric] for part in members]) for r in table.recipes}
@@ -112,24 +120,49 @@ def tabulate(scores: Scores, settings: TabulateSettings) -> pd.DataFrame:
                     if recipe != base and table.compared(detector, part, metric):
                         pairs[len(rows)] = (recipe, base, part, runs[recipe], runs[base])
                     over = crossed_gain(runs[recipe], runs[base], table.confidence)
+                    seeds = min(len(runs[recipe].values), len(runs[base].values))
                     rows.append(
                         line
                         | {"base": base, "gain": over.mean, "gain_low": over.low, "gain_high": over.high}
-                        | {"seeds": len(table.seeds), "p": np.nan}
+                        | {"seeds": seeds, "p": np.nan}
                     )
     for index, comparison in zip(pairs, compare(list(pairs.values())), strict=True):
         rows[index]["p"] = np.nan if comparison.p is None else comparison.p
-    return with_published(pd.DataFrame(rows), settings.published)
+    return with_published(pd.DataFrame(rows), scores, settings)
 
 
-def with_published(rows: pd.DataFrame, figures: Sequence[PublishedFigure]) -> pd.DataFrame:
-    """The rows with columns `published` and `published_sd`, empty where nothing was; as they are without figures."""
-    if not figures:
+def with_published(rows: pd.DataFrame, scores: Scores, settings: TabulateSettings) -> pd.DataFrame:
+    """The rows with columns `published`, `published_sd` and `published_note`; as they are without published figures.
+
+    A figure about other images is left out, and the note says why.
+    """
+    if not settings.published:
         return rows
     keys = ["dataset", "recipe", "detector", "set", "metric"]
-    known = pd.DataFrame([figure.model_dump() for figure in figures])
-    known = known.rename(columns={"value": "published", "sd": "published_sd"})
-    return rows.merge(known.astype({"published_sd": float}), how="left", on=keys)
+    known = pd.DataFrame([figure.model_dump() for figure in settings.published])
+    known = known.rename(columns={"value": "published", "sd": "published_sd", "disputed": "published_note"})
+    known = known.astype({"published": float, "published_sd": float})
+    for name, on in settings.published_on.items():
+        ours = measured(scores, settings, name, on)
+        for part in ("test", "near", "far"):
+            if reason := contradiction(on.over, ours, part) or unsaid(on.over, part):
+                there = (known["dataset"] == name) & (known["set"] == part)
+                known.loc[there, ["published", "published_sd"]] = np.nan
+                known.loc[there, "published_note"] = f"not comparable: {reason}"
+    return rows.merge(known, how="left", on=keys)
+
+
+def measured(scores: Scores, settings: TabulateSettings, dataset: str, on: PublishedOn) -> ImageSets:
+    """How many images of each set a dataset's runs have, by the source's names; the fewest of all runs."""
+    parts = pd.concat([frame["part"].value_counts() for run, frame in scores.items() if run[0] == dataset], axis=1)
+    fewest = {str(part): int(count) for part, count in parts.min(axis=1).items()}
+
+    def counts(sets: dict[str, list[str]]) -> dict[str, int | None]:
+        return {on.names[name]: fewest[name] for name in sets.get(dataset, [])}
+
+    return ImageSets(
+        test=fewest["test"], near=counts(settings.near), far=counts(settings.far), shifted=counts(settings.shifted)
+    )
 
 
 def notes_of(settings: TabulateSettings) -> dict[str, str]:
@@ -137,6 +170,8 @@ def notes_of(settings: TabulateSettings) -> dict[str, str]:
     notes: dict[str, str] = dict(settings.evidence)
     if settings.ensembles:
         notes["One model of all seeds, its interval for new images alone"] = f"{', '.join(settings.ensembles)}."
+    if settings.fixed and len(settings.table.seeds) > 1:
+        notes["One model for all seeds, its interval for new images alone"] = f"{', '.join(settings.fixed)}."
     if settings.priors:
         notes["Generative prior, so not without outside data"] = settings.priors
     if settings.published:

@@ -4,9 +4,10 @@ from synthood.config.detection import accesses, asked_of, detectors_for
 from synthood.data.evidence import evidence
 from synthood.evaluation.settings import Detector, ScoreSettings
 from synthood.generators.settings import Generator
-from synthood.reporting.published import figures, read
-from synthood.reporting.settings import FigureSettings, PlotSettings, TabulateSettings
-from synthood.training.settings import HeadSettings
+from synthood.reporting.published import figures, read, sets_of
+from synthood.reporting.published_sets import names_in_source
+from synthood.reporting.settings import FigureSettings, PlotSettings, Published, PublishedOn, TabulateSettings
+from synthood.training.settings import CheckpointRecipe, HeadSettings
 from synthood.workflow.plan.paths import Paths, Wildcards
 
 
@@ -75,11 +76,13 @@ class EvaluationPlan(Paths):
             table=table.model_copy(update={"published": None}),
             published=figures(published, table.datasets) if published else [],
             published_source=read(published.source)[0] if published else "",
+            published_on={name: self._published_on(published, name) for name in table.datasets} if published else {},
             near=self.sets(table.datasets, "near"),
             far=self.sets(table.datasets, "far"),
             shifted=self.sets(table.datasets, "shifted") if table.full_spectrum else {},
             evidence={name: self._evidence(name) for name in table.datasets},
             ensembles=[name for name in table.detectors if self.config.detectors[name].access == "ensemble"],
+            fixed=[name for name in table.recipes if self._one_model(name)],
             priors=self._priors(table.recipes),
         )
 
@@ -95,6 +98,16 @@ class EvaluationPlan(Paths):
             far=self.sets(table.datasets, "far"),
             shifted=self.sets(table.datasets, "shifted") if table.full_spectrum else {},
         )
+
+    def _published_on(self, published: Published, dataset: str) -> PublishedOn:
+        """What the published figures of a dataset are over, and the source's names of its sets."""
+        names = names_in_source(self.config.datasets[dataset], published)
+        return PublishedOn(over=sets_of(published, dataset), names=names)
+
+    def _one_model(self, recipe: str) -> bool:
+        """Whether a recipe is a checkpoint that serves all seeds."""
+        settings = self.config.recipes[recipe]
+        return isinstance(settings, CheckpointRecipe) and "{seed}" not in settings.path
 
     def _priors(self, recipes: list[str]) -> str:
         """Which recipes learn, by a generator, from more than the ID images, and from what."""
