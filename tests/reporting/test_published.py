@@ -115,7 +115,7 @@ def test_whether_chance_allows_a_difference_is_said_from_five_seeds_on() -> None
 def test_a_disputed_figure_has_a_mark_and_a_reason_and_no_verdict() -> None:
     cells = rendered(5, published_note="a run was lower")
     assert cells[:2] == ["88.03 ± 0.25 †", "+1.97"]
-    assert cells[2] == "† Published near figures of ce by soft, disputed: a run was lower."
+    assert cells[2] == "† Published near mean of ce by soft is disputed: a run was lower."
 
 
 @pytest.mark.parametrize(("dataset", "value"), [("imagenet200", 0.9574), ("imagenet1k", 0.9522)])

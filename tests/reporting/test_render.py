@@ -133,7 +133,7 @@ By msp:
 
 def test_one_base_goes_without_saying_in_the_headers() -> None:
     table = TABLE.model_copy(update={"columns": ["auroc", "id_accuracy"]})
-    assert markdown(rows(), table) == f"# Digits & <more>\n\n{note(table)}\n\n{WITH_ONE_BASE}"
+    assert markdown(rows(), table) == f"# Digits & \\<more>\n\n{note(table)}\n\n{WITH_ONE_BASE}"
     page = html_page(rows(), table)
     assert "over plain</th>" not in page
     assert page.count("<th>gain near</th>") == page.count("<th>gain far</th>") == page.count("<th>gain</th>") == 1
@@ -238,7 +238,7 @@ def test_a_dash_stands_where_a_base_meets_itself_alone(drawn: tuple[list[str], l
 
 def test_markdown_tables() -> None:
     lines = markdown(rows(), TABLE).splitlines()
-    assert lines[0] == "# Digits & <more>"
+    assert lines[0] == r"# Digits & \<more>"
     assert (
         "| msp | plain | 52.00 ± 0.50 [90.0, 92.5] | – | 53.00 ± 0.50 [90.0, 92.5] | – | 50.00 ± 0.50 |"
         in "\n".join(lines)
@@ -327,6 +327,15 @@ def test_html_page_is_well_formed_and_alone() -> None:
     classes = [cell.get("class") for cell in page.cells]
     assert (classes.count("better"), classes.count("worse")) == (2, 2)
     assert re.findall(r'data-value="(0\.\d+)">53\.00', text) == ["0.53"] * 4
+
+
+def test_text_of_a_configuration_is_one_line_of_markdown_without_tags() -> None:
+    title, words = "a | b <img src=x>", {"digits": "held-out classes <b>,\n# two"}
+    text = markdown(rows(), TABLE.model_copy(update={"title": title}), words)
+    assert text.startswith("# a | b \\<img src=x>\n\n")
+    assert "digits: held-out classes \\<b>, # two\n\n## AUROC" in text
+    with pytest.raises(ValueError, match="title"):
+        TableSettings.model_validate(TABLE.model_dump() | {"title": "a\n\n# b"})
 
 
 def test_untitled_page_has_a_title() -> None:

@@ -179,12 +179,12 @@ def remarks(chosen: pd.DataFrame) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for line in chosen.to_dict("records"):
         if line["published_note"] and pd.notna(line["published_note"]):
-            of = "ID accuracy" if line["set"] == "test" else f"{line['set']} figures"
+            of = "ID accuracy" if line["set"] == "test" else f"{line['set']} mean"
             if pd.isna(line["published"]):
-                found[f"Published {of}: {line['published_note']}."] = None
+                found[f"Published {of} is {line['published_note']}."] = None
             else:
                 row = f"{line['recipe']} by {line['detector']}" if line["detector"] else line["recipe"]
-                found[f"{DISPUTED} Published {of} of {row}, disputed: {line['published_note']}."] = None
+                found[f"{DISPUTED} Published {of} of {row} is disputed: {line['published_note']}."] = None
     return tuple(found)
 
 
@@ -264,7 +264,7 @@ def note(table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
 
 def markdown(rows: pd.DataFrame, table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
     """The tables in Markdown; a marked gain is bold."""
-    parts = [f"# {table.title}" if table.title else "", note(table, evidence)]
+    parts = [f"# {plain(table.title)}" if table.title else "", plain(note(table, evidence))]
     for block in blocks(rows, table):
         lines = [" | ".join(block.header), " | ".join(["---"] * len(block.header))]
         for row in block.rows:
@@ -272,8 +272,13 @@ def markdown(rows: pd.DataFrame, table: TableSettings, evidence: Mapping[str, st
         parts.append(f"## {block.heading}\n\n" + "\n".join(f"| {line} |" for line in lines))
         if block.sentences:
             parts.append(f"{block.lead}\n\n" + "\n".join(f"- {sentence}" for sentence in block.sentences))
-        parts += block.remarks
+        parts += map(plain, block.remarks)
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def plain(text: str) -> str:
+    """Text of a configuration on one line of Markdown, without tags."""
+    return " ".join(text.split()).replace("<", "\\<")
 
 
 def markdown_cell(cell: Cell) -> str:

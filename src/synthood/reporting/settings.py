@@ -58,7 +58,7 @@ Plane = Literal["pca", "t-sne"]
 class TableSettings(Settings):
     """Which runs stand in a table and what is said of them."""
 
-    title: str = ""
+    title: Annotated[str, Field(description="one line")] = ""
     datasets: Annotated[list[Name], Field(min_length=1)]
     recipes: Annotated[list[Name], Field(min_length=1)]
     seeds: Annotated[list[Seed], Field(min_length=1)]
@@ -77,6 +77,12 @@ class TableSettings(Settings):
     ] = False
 
     published: Published | None = None
+
+    @model_validator(mode="after")
+    def _one_line(self) -> "TableSettings":
+        if not self.title.isprintable():
+            raise ValueError("title: must be one line without control characters")
+        return self
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> "TableSettings":
