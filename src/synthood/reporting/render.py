@@ -106,7 +106,8 @@ def ood_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: 
     sets = [name for name in dict.fromkeys(chosen["set"]) if name not in ("near", "far")]
     header = ["detector", "recipe"]
     published = has_published(chosen)
-    for role in ("near", "far"):
+    roles = [role for role in ("near", "far") if role in set(chosen["set"])]
+    for role in roles:
         header += [role, *(gain_name(f"gain {role}", base, table) for base in table.bases)]
         header += [f"published {role}", "difference"] if published else []
     header += sets
@@ -116,7 +117,7 @@ def ood_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: 
     for detector in table.detectors:
         for recipe in table.recipes:
             cells = [Cell(detector, kind="text", value=detector), Cell(recipe, kind="text", value=recipe)]
-            for role in ("near", "far"):
+            for role in roles:
                 own = [found[detector, recipe, role, base] for base in table.bases]
                 cells += [value_cell(own[0]), *(gain_cell(line, metric) for line in own)]
                 cells += published_cells(own[0], len(table.seeds)) if published else []

@@ -71,15 +71,17 @@ def all_runs(
         accuracies = {r: accuracy_runs(f, dataset, resamples, id_parts) for r, f in frames.items()}
         yield ("", "test", "id_accuracy"), accuracies
     wanted = [metric for metric in table.columns if metric != "id_accuracy"]
-    roles = {"near": settings.near[dataset], "far": settings.far[dataset]}
+    both = {"near": settings.near[dataset], "far": settings.far[dataset]}
+    roles = {role: members for role, members in both.items() if members}
     for detector in table.detectors:
         parts = {
             (recipe, part): ood_runs(frames[recipe], detector, part, dataset, resamples, wanted, id_parts)
             for recipe in table.recipes
-            for part in [*roles["near"], *roles["far"]]
+            for members in roles.values()
+            for part in members
         }
         for metric in wanted:
-            for part in [*roles["near"], *roles["far"]]:
+            for part in [part for members in roles.values() for part in members]:
                 yield (detector, part, metric), {r: parts[r, part][metric] for r in table.recipes}
             for role, members in roles.items():
                 means = {r: Runs.average([parts[r, part][metric] for part in members]) for r in table.recipes}

@@ -1,14 +1,15 @@
 """Labelled images before they are decoded, and how they are shared out to train, val and test."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from synthood.common.seeds import derived_seed
+from synthood.data.files.names import shown, some, split_of
 from synthood.errors import SynthoodError
 
 
@@ -20,6 +21,8 @@ class Listing:
     labels: np.ndarray
     classes: list[str]
     origin: str
+    notes: list[str] = field(default_factory=list)
+    """What was not read, or read otherwise than its name says."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -57,8 +60,30 @@ class Shares(Protocol):
     def except_classes(self) -> list[str]: ...
 
 
+T = TypeVar("T")
 Splits = Mapping[str, Callable[[], Listing]]
 """What a source holds: `train`, `val` and `test`; `train` and `test`; or `all`."""
+
+
+def by_role(names: Iterable[str], where: str) -> dict[str, list[str]]:
+    """What is called train, val and test under any of their names; val stands for a missing test.
+
+    Raises at two names of one split, and where training or both other images are missing.
+    """
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        if (split := split_of(name)) is not None:
+            found.setdefault(split, []).append(name)
+    twice = next((same for same in found.values() if len(same) > 1), None)
+    if twice:
+        raise SynthoodError(f"{shown(where)}: {some(twice)} are names of one split; choose by `splits`")
+    there = some([name for same in found.values() for name in same])
+    if "train" not in found or len(found) == 1:
+        missing = "test" if "train" in found else "train"
+        raise SynthoodError(
+            f"{shown(where)}: {there} without {missing}; give both, or none of them, or name them by `splits`"
+        )
+    return found if "test" in found else {"train": found["train"], "test": found["val"]}
 
 
 def share_out(labels: np.ndarray, takes: Callable[[int, int], list[int]], seed: int) -> list[np.ndarray]:
@@ -77,20 +102,70 @@ def share_out(labels: np.ndarray, takes: Callable[[int, int], list[int]], seed: 
     return [np.sort(np.concatenate(share)) for share in shares]
 
 
-def id_listing(splits: Splits, part: str, shares: Shares, held_out: Sequence[str] = ()) -> Listing:
+def id_listing(
+    splits: Splits, part: str, shares: Shares, held_out: Sequence[str] = (), held_out_splits: Sequence[str] = ()
+) -> Listing:
     """The part train, val or test of an ID source, its labels over the classes that are taught.
 
-    With `held_out` the images of these classes: all of them, or those of the test images where there are such.
-    A class that is left out leaves the shares of the others as they were.
+    With `held_out` all images of these classes, or those of some splits. A class that is left out leaves the
+    shares of the others as they were.
     """
     if held_out:
-        everything = splits["all" if "all" in splits else "test"]()
-        chosen = np.flatnonzero(np.isin(everything.labels, _positions(everything, held_out)))
-        if not len(chosen):
-            raise SynthoodError(f"{everything.origin}: no image of the classes {', '.join(held_out)}")
+        everything = joined([made() for made in of_splits(splits, held_out_splits).values()])
+        positions = _positions(everything, held_out)
+        chosen = np.flatnonzero(np.isin(everything.labels, positions))
+        empty = [everything.classes[label] for label in np.setdiff1d(positions, everything.labels[chosen])]
+        if empty:
+            raise SynthoodError(f"{shown(everything.origin)}: no image of the held-out classes {some(empty)}")
         return everything.chosen(chosen)
     without = {name: partial(_without, made, shares.except_classes) for name, made in splits.items()}
-    return _renumbered(_shared(without, part, shares), shares.except_classes)
+    listing = _renumbered(_shared(without, part, shares), shares.except_classes)
+    if len(listing.classes) < 2:
+        raise SynthoodError(
+            f"{shown(listing.origin)}: one class alone, {some(listing.classes)}; a classifier needs two classes"
+        )
+    return _present(listing, part)
+
+
+def of_splits(splits: Mapping[str, T], names: Sequence[str]) -> dict[str, T]:
+    """The splits that held-out classes are taken from, by default all; raises where one is not there."""
+    missing = next((name for name in names if name not in splits), None)
+    if missing is not None:
+        known = "no splits" if "all" in splits else some(list(splits))
+        raise SynthoodError(
+            f"held-out-classes: no split {missing} there ({known}); take `splits` away to use all images"
+        )
+    return {name: splits[name] for name in names or splits}
+
+
+def _present(listing: Listing, part: str) -> Listing:
+    """The listing, with a note of classes without images; raises where training images lack one."""
+    empty = [listing.classes[label] for label in np.setdiff1d(np.arange(len(listing.classes)), listing.labels)]
+    if not empty:
+        return listing
+    if part == "train":
+        raise SynthoodError(
+            f"{shown(listing.origin)}: no training image of class {some(empty)}; add images, or leave the class out by "
+            f"`except_classes`"
+        )
+    return replace(listing, notes=[*listing.notes, f"{shown(listing.origin)}: no image of class {some(empty)}"])
+
+
+def joined(listings: Sequence[Listing]) -> Listing:
+    """One listing after the other; all share their classes."""
+    first = listings[0]
+    images: list[Path] | np.ndarray
+    if isinstance(first.images, np.ndarray):
+        images = np.concatenate([one.images for one in listings if isinstance(one.images, np.ndarray)])
+    else:
+        images = [image for one in listings for image in one.images]
+    return Listing(
+        images,
+        np.concatenate([one.labels for one in listings]),
+        first.classes,
+        " and ".join(dict.fromkeys(one.origin for one in listings)),
+        [note for one in listings for note in one.notes],
+    )
 
 
 def _positions(listing: Listing, names: Sequence[str]) -> list[int]:
