@@ -1,5 +1,6 @@
 """Images below a folder: one subfolder per class, or none."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -48,18 +49,28 @@ def class_folders(folders: Sequence[Path], settings: Files, classes: list[str] |
         files += images
         labels += [label] * len(images)
         everything += found
-        _refuse_splits_inside(places[name][0], images)
-    notes = [*_loose(folders), *notes_on(everything, folders[0])]
+        for one in found:
+            _refuse_splits_inside(one)
+    notes = [*_loose(folders), *notes_on(everything, folders[0]), *_all_deeper(everything)]
     listing = Listing(files, np.array(labels, np.int64), names, origin, notes)
     return same_classes(listing, classes, "the training images or the configuration") if classes else listing
 
 
-def _refuse_splits_inside(place: Path, images: list[Path]) -> None:
-    inner = sorted({image.relative_to(place).parts[0] for image in images if image.parent != place})
+def _refuse_splits_inside(found: Found) -> None:
+    inner = sorted({image.relative_to(found.folder).parts[0] for image in found.images if image.parent != found.folder})
     if len({split for name in inner if (split := split_of(name))}) > 1:
-        raise SynthoodError(
-            f"{shown(place)}: read as a class, but holds the splits {some(inner)}; is the path one level too high?"
-        )
+        where = f"{shown(found.folder)}: read as a class, but holds the splits {some(inner)}"
+        raise SynthoodError(f"{where}; is the path one level too high?")
+
+
+def _all_deeper(found: list[Found]) -> list[str]:
+    """A note where every image lies in a subfolder of its class's folder, of which there are several."""
+    inner = {image.relative_to(one.folder).parts[:-1][:1] for one in found for image in one.images}
+    if () in inner or len(inner) < 2:
+        return []
+    names = some(in_order(name for (name,) in inner))
+    root = shown(found[0].folder.parent)
+    return [f"{root}: all images lie in subfolders of their class ({names}); is the path one level too high?"]
 
 
 def _loose(folders: Sequence[Path]) -> list[str]:
@@ -98,7 +109,7 @@ def folder_splits(settings: IdFolders) -> Splits:
     roots = _named(path, settings) if settings.splits else _recognised(path, settings)
     if not roots:
         _two_classes(path, subfolders(path))
-        return {"all": partial(class_folders, [path], settings, settings.classes)}
+        return {"all": partial(_undivided, path, settings)}
     names = {name: place for root in roots["train"] for name, place in subfolders(root).items()}
     if names:
         _two_classes(roots["train"][0], names)
@@ -110,6 +121,21 @@ def folder_splits(settings: IdFolders) -> Splits:
         return replace(listing, notes=[*rest, *listing.notes])
 
     return {split: partial(made, split, folders) for split, folders in roots.items()}
+
+
+def _undivided(path: Path, settings: IdFolders) -> Listing:
+    """Class folders alone, with a note where the path is that of one split and others lie next to it."""
+    listing = class_folders([path], settings, settings.classes)
+    above = path.absolute().parent
+    if split_of(path.absolute().name) is None or not os.access(above, os.R_OK):
+        return listing
+    rest = [name for name, place in subfolders(above).items() if split_of(name) and not place.samefile(path)]
+    if not rest:
+        return listing
+    note = (
+        f"{shown(path)}: shared out to train, val and test; not read: {some(rest)} next to it (give the folder above)"
+    )
+    return replace(listing, notes=[note, *listing.notes])
 
 
 def _named(path: Path, settings: IdFolders) -> dict[str, list[Path]]:
@@ -153,9 +179,7 @@ def _two_classes(path: Path, inside: dict[str, Path]) -> None:
         return
     name, place = next(iter(inside.items()))
     deeper = in_order(subfolders(place))
-    hint = (
-        f"it holds the folders {some(deeper)}: is the path one level too high? Give {shown(place)}"
-        if deeper
-        else ("is the path one level too low? A classifier needs two classes")
-    )
+    hint = "is the path one level too low? A classifier needs two classes"
+    if deeper:
+        hint = f"it holds the folders {some(deeper)}: is the path one level too high? Give {shown(place)}"
     raise SynthoodError(f"{shown(path)}: one class alone, {shown(name)}; {hint}")

@@ -1,5 +1,6 @@
 """Which files are images: by Pillow's list of suffixes, else by their first bytes."""
 
+import struct
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -85,7 +86,7 @@ def foreign(start: bytes) -> str:
 def _begins_an_image(path: Path, start: bytes) -> bool:
     from PIL import Image
 
-    able = [name for name in readable() if (accept := Image.OPEN[name][1]) and accept(start[:16]) is True]
+    able = [name for name in readable() if _accepts(name, start)]
     if any(name in SIGNED for name in able):
         return True
     try:
@@ -94,3 +95,13 @@ def _begins_an_image(path: Path, start: bytes) -> bool:
     except Exception:  # whatever Pillow's readers raise at a text that begins like an image
         return False
     return bool(able)
+
+
+def _accepts(name: str, start: bytes) -> bool:
+    from PIL import Image
+
+    accept = Image.OPEN[name][1]
+    try:
+        return accept is not None and accept(start[:16]) is True
+    except (IndexError, ValueError, struct.error):  # a file of a few bytes
+        return False

@@ -36,9 +36,10 @@ class Listing:
         """The same images with labels over other classes, found by name; raises where one is not among them."""
         strange = [self.classes[label] for label in np.unique(self.labels) if self.classes[label] not in classes]
         if strange or (len(self) and self.labels.min() < 0):
+            name = shown(strange[0]) if strange else "no class"
             raise SynthoodError(
-                f"{self.origin}: images of {strange[0] if strange else 'no class'}, which is none of the classes that "
-                f"are taught ({', '.join(classes)}); take them out, or name the set under near or far"
+                f"{shown(self.origin)}: images of {name}, which is none of the classes that "
+                f"are taught ({some(classes, 12)}); take them out, or name the set under near or far"
             )
         numbers = np.array([classes.index(name) if name in classes else 0 for name in self.classes], np.int64)
         return replace(self, labels=numbers[self.labels], classes=classes)
@@ -171,8 +172,9 @@ def joined(listings: Sequence[Listing]) -> Listing:
 def _positions(listing: Listing, names: Sequence[str]) -> list[int]:
     unknown = [name for name in names if name not in listing.classes]
     if unknown:
-        known = ", ".join(listing.classes[:12])
-        raise SynthoodError(f"{listing.origin}: no class {unknown[0]!r} to be left out (classes: {known})")
+        raise SynthoodError(
+            f"{shown(listing.origin)}: no class {unknown[0]!r} to be left out (classes: {some(listing.classes, 12)})"
+        )
     return [listing.classes.index(name) for name in names]
 
 
@@ -182,7 +184,7 @@ def _without(made: Callable[[], Listing], names: Sequence[str]) -> Listing:
         return listing
     left = np.flatnonzero(~np.isin(listing.labels, _positions(listing, names)))
     if not len(left):
-        raise SynthoodError(f"{listing.origin}: no image is left but of {', '.join(names)}; hold out fewer classes")
+        raise SynthoodError(f"{shown(listing.origin)}: no image is left but of {some(names)}; hold out fewer classes")
     return listing.chosen(left)
 
 
@@ -191,7 +193,7 @@ def _renumbered(listing: Listing, names: Sequence[str]) -> Listing:
         return listing
     left = [name for name in listing.classes if name not in names]
     if len(left) < 2:
-        raise SynthoodError(f"{listing.origin}: two classes must remain, {', '.join(left) or 'none'} is left")
+        raise SynthoodError(f"{shown(listing.origin)}: two classes must remain, {some(left) or 'none'} is left")
     place = {listing.classes.index(name): label for label, name in enumerate(left)}
     return replace(listing, labels=np.array([place[y] for y in listing.labels.tolist()], np.int64), classes=left)
 
@@ -242,8 +244,9 @@ def limited(listing: Listing, wanted: int | None, seed: int) -> Listing:
 
 def _enough(listing: Listing, label: int, members: int, wanted: int) -> None:
     if members < wanted:
+        name = shown(listing.classes[label])
         raise SynthoodError(
-            f"{listing.origin}: {members} images of {listing.classes[label]}, at least {wanted} are needed; "
+            f"{shown(listing.origin)}: {members} images of {name}, at least {wanted} are needed; "
             f"ask for fewer per class or add images"
         )
 
@@ -252,6 +255,6 @@ def same_classes(listing: Listing, classes: list[str], where: str) -> Listing:
     """The listing with its labels numbered as in `classes`; raises where it holds a class that `where` does not."""
     unknown = [name for name in listing.classes if name not in classes]
     if unknown:
-        raise SynthoodError(f"{listing.origin}: class {unknown[0]!r} is not among the classes of {where}")
+        raise SynthoodError(f"{shown(listing.origin)}: class {unknown[0]!r} is not among the classes of {where}")
     position = np.array([classes.index(name) for name in listing.classes], np.int64)
     return replace(listing, labels=position[listing.labels], classes=classes)
