@@ -402,15 +402,14 @@ def test_a_name_like_no_other_is_told_with_all_that_are_known(edited):
 
 @pytest.mark.parametrize("section", ["datasets", "generators", "outliers", "recipes", "detectors", "tables"])
 def test_an_empty_section_is_told(edited, section):
-    assert f"{section}: must not be empty; fill it or take the key away" in lines_of(edited({section: {}}))
+    rest = " or take the key away" * (section in ("generators", "outliers"))
+    assert f"{section}: must not be empty; fill it{rest}" in lines_of(edited({section: {}}))
 
 
 @pytest.mark.parametrize(
     "path",
     [
         "build",
-        "datasets/digits/near",
-        "datasets/digits/far",
         "datasets/digits/id/classes",
         "tables/demo-sio/seeds",
         "tables/demo-oal/bases",
@@ -418,10 +417,13 @@ def test_an_empty_section_is_told(edited, section):
     ],
 )
 def test_an_empty_list_or_subsection_is_told(edited, path):
-    empty = {} if path.endswith(("near", "far")) else []
-    assert lines_of(edited({path: empty})) == [
-        f"{path.replace('/', '.')}: must not be empty; fill it or take the key away"
-    ]
+    assert lines_of(edited({path: []})) == [f"{path.replace('/', '.')}: must not be empty; fill it"]
+
+
+def test_near_or_far_must_be_there(edited):
+    message = "datasets.digits: no OOD test set; name one under `near` or `far`"
+    assert lines_of(edited({"datasets/digits/near": {}, "datasets/digits/far": {}})) == [message]
+    assert load(edited({"datasets/digits/near": {}})).datasets["digits"].near == {}
 
 
 def test_alpha_must_leave_both_kinds_of_images(edited, demo):

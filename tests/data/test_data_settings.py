@@ -90,8 +90,7 @@ def test_classes_are_digits(classes):
         ({"extra": {"f": NOISE}}, "may stand once and not be one of .*: f"),
         ({"near": {"test": NOISE}}, "may stand once and not be one of .*: test"),
         ({"near": {"a/b": NOISE}}, "near.a/b.\\[key\\]\n"),
-        ({"near": {}}, "near\n"),
-        ({"far": {}}, "far\n"),
+        ({"near": {}, "far": {}}, "no OOD test set; name one under `near` or `far`"),
     ],
 )
 def test_sets_are_apart_and_named_once(more, message):
@@ -147,3 +146,13 @@ def test_a_part_made_from_validation_images_is_read_back_from_its_text(demo):
     settings = PartSettings.parse(text)
     assert PartSettings.parse(settings.canonical()) == settings
     assert settings.validation.nuisance.scale == (0.85, 1.1)
+
+
+@pytest.mark.parametrize("role", ["near", "far"])
+def test_near_or_far_sets_alone_are_enough(role):
+    settings = dataset(**{role: {}})
+    assert settings.ood_sets == list(settings.near) + list(settings.far)
+    assert len(settings.ood_sets) == 1
+    values = json.loads(settings.canonical())
+    assert role not in values
+    assert DatasetSettings.parse(json.dumps(values)) == settings

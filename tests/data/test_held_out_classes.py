@@ -94,15 +94,68 @@ def test_the_other_classes_are_shared_out_as_without(demo, pictures, tmp_path, k
         np.testing.assert_array_equal(without.labels, whole.labels[left] // 2)
 
 
-def test_of_a_divided_source_the_test_images_are_held_out(draw, tmp_path):
+def test_of_a_divided_source_the_images_of_all_splits_are_held_out(draw, tmp_path):
     pixels = {part: {} for part in ("train", "val", "test")}
     for part in pixels:
         for name in CLASSES:
             pixels[part][name] = [draw(f"{part}/{name}/{i}.png") for i in range(4)]
     source = {"kind": "folders", "path": str(tmp_path)}
     held = PartSettings.model_validate({"part": "b", "ood": True, "held_out": ["bee", "dog"], "source": source})
-    np.testing.assert_array_equal(prepare(held).images, np.stack(pixels["test"]["bee"] + pixels["test"]["dog"]))
+    wanted = {image.tobytes() for split in pixels.values() for name in ("bee", "dog") for image in split[name]}
+    assert {image.tobytes() for image in prepare(held).images} == wanted
+    assert len(prepare(held)) == len(wanted) == 24
     assert raw_paths(held) == [tmp_path]
+    chosen = held.model_copy(update={"held_out_splits": ["test"]})
+    np.testing.assert_array_equal(prepare(chosen).images, np.stack(pixels["test"]["bee"] + pixels["test"]["dog"]))
+
+
+def test_of_arrays_both_files_are_held_out(tmp_path):
+    random = np.random.default_rng(0)
+    images = {name: random.integers(0, 256, (12, 8, 8, 3), np.uint8) for name in ("train", "test")}
+    labels = np.repeat(np.arange(4), 3)
+    for name, pixels in images.items():
+        np.savez(tmp_path / f"{name}.npz", images=pixels, labels=labels)
+    values = {"part": "b", "ood": True, "held_out": ["dog", "bee"], "source": source("arrays", tmp_path)}
+    held = PartSettings.model_validate(values)
+    chosen = np.isin(labels, [1, 3])
+    np.testing.assert_array_equal(
+        prepare(held).images, np.concatenate([images["train"][chosen], images["test"][chosen]])
+    )
+    assert raw_paths(held) == [tmp_path / "train.npz", tmp_path / "test.npz"]
+    only = held.model_copy(update={"held_out_splits": ["train"]})
+    np.testing.assert_array_equal(prepare(only).images, images["train"][chosen])
+    assert raw_paths(only) == [tmp_path / "train.npz"]
+    with pytest.raises(SynthoodError, match=r"no split val there \(train, test\); take `splits` away"):
+        prepare(held.model_copy(update={"held_out_splits": ["val"]}))
+
+
+def test_splits_of_held_out_classes_are_chosen_in_the_configuration(demo, draw, tmp_path):
+    for part in ("train", "test"):
+        for name in CLASSES:
+            for i in range(4):
+                draw(f"all/{part}/{name}/{i}.png")
+    held = {"kind": "held-out-classes", "classes": ["bee"]}
+    for splits, count in (([], 8), (["test"], 4), (["train", "test"], 8)):
+        near = {"bees": held | ({"splits": splits} if splits else {})}
+        plan = Plan(load(config(demo, "folders", tmp_path, near=near)))
+        assert len(made(plan, "bees")) == count
+        assert len(made(plan, "ood_validation")) == 8
+    near = {"bees": held | {"splits": ["test"]}}
+    undivided = Plan(
+        load(config(demo, "folders", tmp_path, near=near, id={"kind": "folders", "path": f"{tmp_path}/all/test"}))
+    )
+    with pytest.raises(SynthoodError, match=r"no split test there \(no splits\)"):
+        made(undivided, "bees")
+
+
+def test_names_are_equal_in_any_unicode_form(demo, draw, tmp_path):
+    for name in ("caf\u00e9", "b", "c", "dog"):
+        for i in range(4):
+            draw(f"all/{name}/{i}.png")
+    near = {"cafe": {"kind": "held-out-classes", "classes": ["cafe\u0301"]}}
+    plan = Plan(load(config(demo, "folders", tmp_path, near=near)))
+    assert len(made(plan, "cafe")) == 4
+    assert made(plan, "train").classes == ["b", "c"]
 
 
 def test_jobs_that_a_held_out_class_does_not_concern_stay(demo, tmp_path):
@@ -154,6 +207,17 @@ def test_what_only_the_data_tells_is_told_by_prepare(pictures, tmp_path, left_ou
     source = {"kind": "folders", "path": f"{tmp_path}/all", "except_classes": left_out}
     with pytest.raises(SynthoodError, match=message):
         prepare(PartSettings.model_validate({"part": "train", "source": source}))
+
+
+@pytest.mark.parametrize("role", ["near", "far"])
+def test_one_role_of_sets_is_enough_for_a_plan(demo, pictures, tmp_path, role):
+    sets = config(demo, "folders", tmp_path)["datasets"]["own"][role]
+    plan = Plan(load(config(demo, "folders", tmp_path, **{"near": {}, "far": {}, role: sets})))
+    settings = plan._scoring("own", {})
+    assert {"near": settings.near, "far": settings.far} == {"near": [], "far": [], role: list(sets)}
+    told = evidence(plan.config.datasets["own"])
+    assert told.startswith(f"OOD sets: {role} ")
+    assert ("near" if role == "far" else "far") not in told.split(".")[0]
 
 
 def test_the_evidence_is_named_for_what_it_is():

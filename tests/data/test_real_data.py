@@ -1,5 +1,7 @@
 """Real CIFAR-10, and OpenOOD v1.5's lists for it: the same images whatever the layout, the protocol's counts."""
 
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -8,7 +10,7 @@ import torchvision
 
 from synthood.common.images import ImageSet, pixel_sha256
 from synthood.data.files.image_set import from_files, listed
-from synthood.data.files.settings import IdArrays, IdImglist, IdTorchvision, Imglist
+from synthood.data.files.settings import IdArrays, IdFolders, IdImglist, IdTorchvision, Imglist
 from synthood.data.leaks.find_leaks import Part, leaks
 from synthood.data.leaks.likeness import looks_of
 from synthood.data.leaks.settings import LeakSettings
@@ -107,3 +109,26 @@ def test_the_image_that_cifar10_and_cifar100_share_is_found_and_near_duplicates_
     shared = pairs[(pairs["kind"] == "exact") & pairs["image"].str.startswith("cifar10_test")]
     one, other = (int(shared.iloc[0][column].rpartition("/")[2]) for column in ("image", "other"))
     np.testing.assert_array_equal(arrays["cifar10_test"][one], arrays["cifar100_test"][other])
+
+
+@pytest.fixture(scope="module")
+def clothing(shared_data, tmp_path_factory):
+    """Photographs of ten classes below train, validation and test."""
+    place = tmp_path_factory.mktemp("clothing")
+    command = [sys.executable, str(shared_data / "unpack.py"), str(place), "--only", "clothing"]
+    subprocess.run(command, check=True, capture_output=True)
+    return place / "clothing"
+
+
+def test_folders_that_are_called_validation_are_used_with_all_held_out_images(clothing):
+    source = IdFolders(kind="folders", path=str(clothing), size=64, except_classes=["hat", "shoes"])
+    parts = {part: listed(source, part) for part in ("train", "val", "test")}
+    assert {part: len(listing) for part, (listing, _) in parts.items()} == {"train": 2_747, "val": 301, "test": 287}
+    assert all(
+        {file.parents[1].name for file in listing.images} == {name}
+        for name, (listing, _) in (("train", parts["train"]), ("validation", parts["val"]), ("test", parts["test"]))
+    )
+    held, _ = listed(source.model_copy(update={"except_classes": []}), "near", held_out=["hat", "shoes"])
+    assert Counter(file.parents[1].name for file in held.images) == {"train": 321, "validation": 40, "test": 85}
+    assert not {file.parent.name for file in held.images} - {"hat", "shoes"}
+    assert [notes for _, notes in parts.values()] == [[], [], []]

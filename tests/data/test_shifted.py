@@ -109,3 +109,44 @@ def test_labels_are_renumbered_by_name(tmp_path):
 
     listing = Listing(np.zeros((3, 1, 1, 3), np.uint8), np.array([0, 1, 0]), ["dog", "ant"], "x")
     assert listing.labelled_as(list(CLASSES)).labels.tolist() == [3, 0, 3]
+
+
+@pytest.mark.parametrize("kind", ["folders", "imglist"])
+def test_numbers_of_a_list_count_the_held_out_classes_too(demo, pictures, tmp_path, kind):
+    shifted = {"dusk": {"kind": "imglist", "path": str(tmp_path), "list": f"{tmp_path}/shifted.txt"}}
+    if kind == "folders":
+        held = {"near": {"ants": {"kind": "held-out-classes", "classes": ["ant"]}}}
+        settings = dataset(tmp_path, kind, shifted=shifted, **held)
+    else:
+        settings = dataset(tmp_path, kind, shifted=shifted)
+    made = prepare(plan(demo, settings)._part_settings("own", "dusk"))
+    found = {name: {i.tobytes() for i in made.images[made.labels == made.classes.index(name)]} for name in pictures}
+    assert found == {name: {image.tobytes() for image in images} for name, images in pictures.items()}
+    held = {"bees": {"kind": "held-out-classes", "classes": ["bee"]}}
+    if kind == "folders":
+        with pytest.raises(SynthoodError, match="images of bee, which is none of the classes"):
+            prepare(plan(demo, dataset(tmp_path, kind, shifted=shifted, near=held))._part_settings("own", "dusk"))
+
+
+def test_a_list_with_names_is_matched_by_name(demo, pictures, tmp_path):
+    lines = [f"shifted/{name}/{n}.png {label}" for label, name in enumerate(("dog", "bee")) for n in range(2)]
+    (tmp_path / "shifted.txt").write_text("\n".join(lines))
+    source = {"kind": "imglist", "path": str(tmp_path), "list": f"{tmp_path}/shifted.txt", "classes": ["dog", "bee"]}
+    made = prepare(plan(demo, dataset(tmp_path, "folders", shifted={"dusk": source}))._part_settings("own", "dusk"))
+    assert [made.classes[label] for label in made.labels] == ["dog", "dog", "bee", "bee"]
+
+
+def test_labels_by_number_meet_folders_by_their_number(demo, draw, tmp_path):
+    pixels = {}
+    for number in range(12):
+        for i in range(4):
+            draw(f"id/{number}/{i}.png")
+        pixels[number] = draw(f"shifted/{number}.png")
+    (tmp_path / "shifted.txt").write_text("\n".join(f"shifted/{number}.png {number}" for number in (11, 2, 5)))
+    shifted = {"dusk": {"kind": "imglist", "path": str(tmp_path), "list": f"{tmp_path}/shifted.txt"}}
+    settings = dataset(tmp_path, "folders", shifted=shifted)
+    made = prepare(plan(demo, settings)._part_settings("own", "dusk"))
+    assert [made.classes[label] for label in made.labels] == ["11", "2", "5"]
+    (tmp_path / "id/0").rename(tmp_path / "id/12")
+    with pytest.raises(SynthoodError, match="labels by number are ambiguous, since the ID class 1 is number 0"):
+        prepare(plan(demo, settings)._part_settings("own", "dusk"))

@@ -80,6 +80,16 @@ def test_metrics_of_sets_and_roles(folder: Path) -> None:
             assert value[detector, "far", name] == value[detector, "away", name]
 
 
+@pytest.mark.parametrize(("role", "sets"), [("near", ["close", "closer"]), ("far", ["away"])])
+def test_metrics_of_one_role_alone(folder: Path, role: str, sets: list[str]) -> None:
+    scores = scored(folder, SETTINGS)
+    whole = metrics(scores, SETTINGS).set_index(["detector", "set", "metric"])["value"]
+    settings = SETTINGS.model_copy(update={"near": [], "far": [], role: sets})
+    alone = metrics(scored(folder, settings), settings).set_index(["detector", "set", "metric"])["value"]
+    assert set(alone.index.get_level_values("set")) == {"test", role, *sets}
+    pd.testing.assert_series_equal(alone, whole[alone.index])
+
+
 @pytest.mark.parametrize("name", FACTS)
 def test_a_detector_must_not_bear_the_name_of_a_column(folder: Path, name: str) -> None:
     settings = SETTINGS.model_copy(update={"detectors": {name: Msp(kind="msp")}})

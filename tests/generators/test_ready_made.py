@@ -170,3 +170,14 @@ def test_stages_from_file_to_block(tmp_path: Path) -> None:
     file.write_bytes(first[:100])
     main(command)
     assert file.read_bytes() == first
+
+
+def test_labels_by_number_are_those_of_classes_named_by_number(tmp_path: Path) -> None:
+    names = [str(number) for number in range(12)]
+    settings = of_npz(tmp_path, list(range(12)) * 2)
+    ready_made.adopt(settings, names, 8, 1, tmp_path / "made")
+    labels = block(tmp_path / "made", 0, 24, 24).labels
+    source = block(tmp_path / "made", 0, 24, 24).columns["source"]
+    assert [int(names[label]) for label in labels] == [index % 12 for index in source]
+    with pytest.raises(SynthoodError, match="labels by number are ambiguous, since the ID class 10 is number 2"):
+        ready_made.adopt(settings, sorted(names), 8, 1, tmp_path / "other")

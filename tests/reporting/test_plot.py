@@ -74,3 +74,13 @@ def test_a_checkpoint_has_no_training_curve(imported: list[str]) -> None:
     figure.canvas.draw()
     assert [len(axis.get_lines()) for axis in figure.axes] == [2 * (2 - len(imported))] * 3
     plt.close(figure)
+
+
+@pytest.mark.parametrize(("role", "name"), [("near", "close"), ("far", "away")])
+def test_figures_of_one_role_alone(role: str, name: str) -> None:
+    settings = SETTINGS.model_copy(update={"near": {"digits": []}, "far": {"digits": []}, role: {"digits": [name]}})
+    runs = [("digits", recipe, seed) for recipe in SETTINGS.recipes for seed in SETTINGS.seeds]
+    scores = {run: frame(index) for index, run in enumerate(runs)}
+    assert [axis.get_title() for axis in roc_figure(scores, settings).axes] == [name, ""]
+    assert all(len(axis.patches) == 2 for axis in histogram_figure(scores, settings).axes)
+    plt.close("all")

@@ -372,3 +372,15 @@ def test_resamples_of_the_full_spectrum_draw_each_id_set_by_itself(scores: Score
         ood = np.repeat(values["away"], weights["away"])
         area = roc_auc_score(np.repeat([1, 0], [len(ids), len(ood)]), np.concatenate([ids, ood]))
         assert found.resampled[0, row] == pytest.approx(area)
+
+
+@pytest.mark.parametrize(("role", "sets"), [("near", ["close", "closer"]), ("far", ["away"])])
+def test_a_table_of_one_role_alone(scores: Scores, table: pd.DataFrame, role: str, sets: list[str]) -> None:
+    roles = {"near": {"digits": []}, "far": {"digits": []}, role: {"digits": sets}}
+    settings = SETTINGS.model_copy(update=roles)
+    alone = tabulate(scores, settings).drop(columns="p")
+    expected = table[table["set"].isin(["test", role, *sets])].drop(columns="p").reset_index(drop=True)
+    pd.testing.assert_frame_equal(alone, expected)
+    text = markdown(tabulate(scores, settings), TABLE)
+    heads = [line.split(" | ") for line in text.splitlines() if line.startswith("| detector")]
+    assert [head[2:] for head in heads] == [[role, f"gain {role}", *sets[:-1], f"{sets[-1]} |"]] * 5

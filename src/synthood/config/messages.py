@@ -46,7 +46,9 @@ def _sentence(finding: Any, owner: type[BaseModel] | None) -> str:
     if kind == "literal_error":
         return f"expected {context['expected']}, got {given!r}"
     if kind == "too_short" and context["min_length"] == 1:
-        return "must not be empty; fill it or take the key away"
+        return "must not be empty; fill it" + (
+            "" if _is_required(finding["loc"][-1], owner) else " or take the key away"
+        )
     if kind in ("too_short", "too_long"):
         least, most = context.get("min_length"), context.get("max_length")
         wanted = f"at least {least}" if kind == "too_short" else f"at most {most}"
@@ -55,6 +57,11 @@ def _sentence(finding: Any, owner: type[BaseModel] | None) -> str:
         return str(context["error"])
     message = finding["msg"]
     return f"{message[0].lower()}{message[1:]}, got {given!r}"
+
+
+def _is_required(key: object, owner: type[BaseModel] | None) -> bool:
+    fields = owner.model_fields.items() if owner else ()
+    return any(field.is_required() for name, field in fields if key in (name, field.alias))
 
 
 def _keys(model: type[BaseModel]) -> list[str]:

@@ -24,5 +24,6 @@ def evidence(dataset: DatasetSettings) -> str:
     roles = [
         f"{role} {'; '.join(f'{name} ({nature(source)})' for name, source in sets.items())}"
         for role, sets in (("near", dataset.near), ("far", dataset.far))
+        if sets
     ]
     return f"OOD sets: {', '.join(roles)}. Hyperparameters are chosen on: {nature(dataset.ood_validation)}."

@@ -30,9 +30,10 @@ def prepare(settings: PartSettings, threads: int = 1) -> ImageSet:
         case IdDigits() as source:
             return id_split(source)[settings.part]
         case IdArrays() as source:
-            return split_arrays(source, settings.part, settings.held_out)
+            return split_arrays(source, settings.part, settings.held_out, settings.held_out_splits)
         case Files() as source:
-            return from_files(source, settings.part, settings.ood, threads, settings.held_out, settings.taught)
+            which = (settings.held_out, settings.taught, settings.held_out_splits)
+            return from_files(source, settings.part, settings.ood, threads, *which)
         case Digits() as source:
             digits = extra_digits(source)
             return ImageSet.out_of_distribution(digits.images) if settings.ood else digits
@@ -68,7 +69,14 @@ def main(command_line: Sequence[str] | None = None) -> None:
         if isinstance(source := settings.source, Files) and is_large(source):
             with job.writing(output) as path:
                 labels, classes, notes = write_large(
-                    path, source, settings.part, settings.ood, threads, settings.held_out, settings.taught
+                    path,
+                    source,
+                    settings.part,
+                    settings.ood,
+                    threads,
+                    settings.held_out,
+                    settings.taught,
+                    settings.held_out_splits,
                 )
         else:
             images = prepare(settings, threads)

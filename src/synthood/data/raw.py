@@ -12,6 +12,7 @@ from stat import S_ISDIR
 
 from synthood.common.artefact import read_provenance
 from synthood.data.files.layouts import files_of
+from synthood.data.files.names import on_disk
 from synthood.data.files.settings import (
     Arrays,
     Folders,
@@ -36,21 +37,29 @@ def raw_paths(settings: PartSettings) -> list[Path]:
     part = "val" if settings.validation else settings.part
     match source:
         case IdArrays():
-            return _with_labels(Path(source.train if part == "train" else source.test))
+            files = {"train": source.train, "test": source.test}
+            read = _splits_read(settings) or ["train" if part == "train" else "test"]
+            return [path for name, file in files.items() if name in read for path in _with_labels(Path(file))]
         case Folders() | IdFolders() | Manifest() | IdManifest():
-            return [Path(source.path)]
+            return [on_disk(Path(source.path))]
         case Arrays():
             return _with_labels(Path(source.path))
         case Imglist():
-            return [Path(source.list), Path(source.path)]
+            return [on_disk(Path(source.list)), on_disk(Path(source.path))]
         case IdImglist():
-            return [Path(source.train), Path(getattr(source, part)), Path(source.path)]
+            return [on_disk(Path(name)) for name in (source.train, getattr(source, part), source.path)]
         case IdTorchvision():
-            return files_of(source.kind, Path(source.path), part)
+            place, read = on_disk(Path(source.path)), _splits_read(settings) or [part]
+            return list(dict.fromkeys(path for name in read for path in files_of(source.kind, place, name)))
         case Torchvision():
-            return files_of(source.kind, Path(source.path), source.split)
+            return files_of(source.kind, on_disk(Path(source.path)), source.split)
         case _:
             return []
+
+
+def _splits_read(settings: PartSettings) -> list[str]:
+    """The splits that held-out classes are taken from; empty where none are held out."""
+    return (list(settings.held_out_splits) or ["train", "val", "test"]) if settings.held_out else []
 
 
 def _with_labels(path: Path) -> list[Path]:
@@ -111,7 +120,7 @@ def _files(settings: PartSettings, paths: list[Path]) -> Iterator[str]:
     source = settings.validation or settings.source
     if isinstance(source, Imglist | IdImglist):
         yield from map(str, paths[:-1])
-        yield from (f"{source.path}/{name}" for name in _named_in_list(paths[-2]))
+        yield from (f"{paths[-1]}/{name}" for name in _named_in_list(paths[-2]))
     elif isinstance(source, Manifest | IdManifest):
         yield str(paths[0])
         yield from (f"{paths[0].parent}/{name}" for name in _named_in_table(paths[0]))

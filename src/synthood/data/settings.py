@@ -8,6 +8,7 @@ from pydantic import Field, TypeAdapter, model_validator
 from synthood.common.settings import Count, Name, Positive, Seed, Settings
 from synthood.data.files.settings import (
     Arrays,
+    ClassName,
     ExceptClasses,
     Files,
     FileSource,
@@ -16,11 +17,11 @@ from synthood.data.files.settings import (
     IdFileSource,
     Imglist,
     Manifest,
-    Text,
     left_out,
 )
 
 ID_PARTS = ("train", "val", "test")
+Split = Literal["train", "val", "test"]
 RESERVED_PARTS = (*ID_PARTS, "ood_validation")
 
 
@@ -113,10 +114,11 @@ class ShuffledQuadrants(Settings):
 
 
 class HeldOutClasses(Settings):
-    """Classes of the ID images that nothing is taught: all their images, or of a divided source its test images."""
+    """Classes of the ID images that nothing is taught: all their images, of every split."""
 
     kind: Literal["held-out-classes"]
-    classes: Annotated[list[Text], Field(min_length=1, description="they leave the ID images")]
+    classes: Annotated[list[ClassName], Field(min_length=1, description="they leave the ID images")]
+    splits: Annotated[list[Split], Field(min_length=1, description="images of these splits alone; default: all")] = []
 
 
 IdSource = Annotated[IdDigits | IdArrays | IdFileSource, Field(discriminator="kind")]
@@ -140,10 +142,16 @@ class DatasetSettings(Settings):
     extra: Annotated[
         OodSets, Field(description="sets that only generators and `exposure` may learn from; never tested on")
     ] = {}
-    near: Annotated[OodSets, Field(min_length=1)]
-    far: Annotated[OodSets, Field(min_length=1)]
+    near: Annotated[OodSets, Field(description="OOD test sets like the ID images; near or far may be left out")] = {}
+    far: Annotated[OodSets, Field(description="OOD test sets unlike the ID images; near or far may be left out")] = {}
     shifted: Annotated[OodSets, Field(description="ID classes in other circumstances, for the full spectrum")] = {}
     ood_validation: Annotated[Source, Field(description="for hyperparameter search; disjoint from every test set")]
+
+    @model_validator(mode="after")
+    def _something_is_tested(self) -> "DatasetSettings":
+        if not self.ood_sets:
+            raise ValueError("no OOD test set; name one under `near` or `far`")
+        return self
 
     @model_validator(mode="after")
     def _part_names_are_unique(self) -> "DatasetSettings":
@@ -239,7 +247,8 @@ class PartSettings(Settings):
     ood: Annotated[bool, Field(description="labels are -1, whatever the source")] = False
     source: IdSource | Source
     validation: IdSource | None = None
-    held_out: Annotated[list[Text], Field(description="the images of these classes of an ID source alone")] = []
+    held_out: Annotated[list[ClassName], Field(description="the images of these classes of an ID source alone")] = []
+    held_out_splits: Annotated[list[Split], Field(description="of these splits; default: all")] = []
     taught: Annotated[IdSource | None, Field(description="whose classes a shifted set's labels are")] = None
 
     @model_validator(mode="before")

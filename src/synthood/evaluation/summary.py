@@ -39,7 +39,7 @@ def finite(confidence: Tensor, name: str, part: str, where: Path | str) -> np.nd
 
 
 def metrics(scores: pd.DataFrame, settings: ScoreSettings) -> pd.DataFrame:
-    """A row per detector, set and metric; `near` and `far` are unweighted means over their sets."""
+    """A row per detector, set and metric; `near` and `far` are unweighted means over their sets, if any."""
     parts = dict(list(scores.groupby("part", sort=False)))
     test = {name: column.to_numpy() for name, column in parts["test"].items()}
     right = test["label"] == test["prediction"]
@@ -62,9 +62,10 @@ def metrics(scores: pd.DataFrame, settings: ScoreSettings) -> pd.DataFrame:
             ranking = Ranking(test[detector], parts[part][detector].to_numpy())
             values[part] = {name: float(value[0]) for name, value in ood_metrics(ranking.sweep()).items()}
         for role, members in (("near", settings.near), ("far", settings.far)):
-            values[role] = {
-                name: float(np.mean([values[part][name] for part in members])) for name in values[members[0]]
-            }
+            if members:
+                values[role] = {
+                    name: float(np.mean([values[part][name] for part in members])) for name in values[members[0]]
+                }
         rows += [
             {"detector": detector, "set": part, "metric": name, "value": value}
             for part, named in values.items()

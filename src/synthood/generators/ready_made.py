@@ -10,6 +10,7 @@ from synthood.common.images import ImageSet, write_images
 from synthood.common.seeds import derived_seed
 from synthood.data.files.arrays import read_npz
 from synthood.data.files.image_set import from_files
+from synthood.data.files.names import misnumbered, normal
 from synthood.data.files.settings import Arrays, Files
 from synthood.errors import SynthoodError
 from synthood.generators.folder import Description
@@ -77,13 +78,18 @@ def stored_classes(path: Path) -> list[str] | None:
     if path.suffix == ".npy":
         return None
     with path.open("rb") as stream, np.lib.npyio.NpzFile(stream, allow_pickle=False) as file:
-        names = [str(name) for name in file["classes"]] if "classes" in file else []
+        names = [normal(str(name)) for name in file["classes"]] if "classes" in file else []
     return names or None
 
 
 def id_labels(found: Labelled, classes: list[str]) -> np.ndarray:
     """Labels int64 [N] as numbers of the ID classes; SynthoodError where the two sets of classes differ."""
     there = np.unique(found.labels).tolist()
+    if found.classes is None and (strange_name := misnumbered(classes)):
+        raise SynthoodError(
+            f"{found.origin}: labels by number are ambiguous, since the ID class {strange_name} is number "
+            f"{classes.index(strange_name)}; name `classes`"
+        )
     names = classes if found.classes is None else found.classes
     strange = [label for label in there if not 0 <= label < len(names)]
     if strange:

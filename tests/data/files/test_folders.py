@@ -56,10 +56,10 @@ def test_more_of_a_class_may_be_asked_for(divided):
 def test_a_val_folder_stays_val_and_a_missing_test_is_taken_from_it(draw, tmp_path):
     for name in ("train", "val"):
         for i in range(20):
-            draw(f"{name}/only/{i:02d}.png")
+            draw(f"{name}/{'ab'[i % 2]}/{i:02d}.png")
     made = parts(IdFolders(kind="folders", path=str(tmp_path)))
     assert [len(made[part]) for part in ("train", "val", "test")] == [20, 2, 18]
-    draw("test/only/new.png")
+    draw("test/a/new.png")
     made = parts(IdFolders(kind="folders", path=str(tmp_path)))
     assert [len(made[part]) for part in ("train", "val", "test")] == [20, 20, 1]
 

@@ -194,3 +194,29 @@ def test_so_many_training_images_of_each_class_are_drawn_with_the_seed(benchmark
         )
     with pytest.raises(SynthoodError, match=rf"at least {least + 1} are needed"):
         listed(id_settings(benchmark, train_per_class=least + 1), "train")
+
+
+def test_paths_are_found_in_any_unicode_form(draw, tmp_path):
+    for name in ("cafe\u0301", "b"):
+        draw(f"{name}/1.png")
+    (tmp_path / "l.txt").write_text("caf\u00e9/1.png 0\nb/1.png 1", encoding="utf-8")
+    source = Imglist(kind="imglist", path=str(tmp_path), list=str(tmp_path / "l.txt"))
+    listing, _ = listed(source, "far")
+    assert listing.classes == ["caf\u00e9", "b"]
+    assert listing.images == [tmp_path / "cafe\u0301/1.png", tmp_path / "b/1.png"]
+    (tmp_path / "l.txt").write_text("caf\u00e9/1.png 0\ncafe\u0301/1.png 1", encoding="utf-8")
+    with pytest.raises(SynthoodError, match="twice, in two Unicode forms"):
+        listed(source, "far")
+    (tmp_path / "m.txt").write_text("caf\u00e9/1.png 0", encoding="utf-8")
+    (tmp_path / "l.txt").write_text("cafe\u0301/1.png 0\nb/1.png 1", encoding="utf-8")
+    lists = {"train": str(tmp_path / "l.txt"), "val": str(tmp_path / "m.txt"), "test": str(tmp_path / "m.txt")}
+    with pytest.raises(SynthoodError, match="an image belongs to one part"):
+        listed(IdImglist(kind="imglist", path=str(tmp_path), **lists), "val")
+
+
+def test_one_class_is_no_task(draw, tmp_path):
+    draw("a/1.png")
+    (tmp_path / "l.txt").write_text("a/1.png 0")
+    lists = dict.fromkeys(("train", "val", "test"), str(tmp_path / "l.txt"))
+    with pytest.raises(SynthoodError, match="one class alone, a; a classifier needs two classes"):
+        listed(IdImglist(kind="imglist", path=str(tmp_path), **lists), "train")

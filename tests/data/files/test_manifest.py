@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from synthood.data.files.image_set import listed
 from synthood.data.files.manifest import read_manifest
-from synthood.data.files.settings import IdManifest, Manifest
+from synthood.data.files.settings import IdManifest, Manifest, SplitNames
 from synthood.data.prepare import prepare
 from synthood.data.settings import PartSettings
 from synthood.errors import SynthoodError
@@ -89,8 +89,9 @@ def test_a_set_may_be_one_split_and_needs_no_label(table):
         ('path,label\n"0.png,x', ": not CSV"),
         ("path,label\nnone.png,x", "none.png: not found, but named by"),
         ("path,split\n0.png,train", "own.csv: no column `label`"),
-        (divided(["train"] * 10), "own.csv: splits train; expected train and test"),
-        (divided(["train"] * 9 + ["TEST"]), "own.csv: splits TEST, train; expected train and test"),
+        (divided(["train"] * 10), "own.csv: train without test; give both"),
+        (divided(["train"] * 9 + ["exam"]), "own.csv: splits exam, train; expected train and test"),
+        (divided(["train"] * 8 + ["val", "Valid"]), "own.csv: Valid, val are names of one split"),
         (divided(["train"] * 9 + ["test"], "x" * 9 + "z"), "own.csv: class 'z' has no row of split train"),
     ],
 )
@@ -103,6 +104,34 @@ def test_a_label_outside_the_named_classes_is_told(table):
     source = IdManifest(kind="manifest", path=table(divided(["train", "test"] * 5)), classes=["x", "w"])
     with pytest.raises(SynthoodError, match="label 'y' is not one of the classes x, w"):
         listed(source, "train")
+
+
+def test_splits_are_known_by_their_synonyms_or_named(table):
+    parts = ("train", "val", "test")
+    path = table(divided(["Training"] * 4 + ["Testing"] * 4 + ["validation"] * 2))
+    made = [names(listed(IdManifest(kind="manifest", path=path), part)[0]) for part in parts]
+    assert made == [[f"{i}.png" for i in numbers] for numbers in (range(4), range(8, 10), range(4, 8))]
+    path = table(divided(["1"] * 2 + ["2"] * 2 + ["3"] * 3 + ["4"] * 3))
+    source = IdManifest(kind="manifest", path=path, splits={"train": ["1", "2"], "test": "4"})
+    listing, notes = listed(source, "train")
+    assert (names(listing), notes) == ([f"{i}.png" for i in range(4)], [f"{path}: 3 rows of split 3 not read"])
+    with pytest.raises(SynthoodError, match=r"no row has the split '5', which `splits` names \(1, 2, 3, 4\)"):
+        listed(source.model_copy(update={"splits": SplitNames(train="5", test="4")}), "train")
+
+
+def test_names_are_equal_in_any_unicode_form(draw, tmp_path):
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    for i in range(6):
+        draw(f"{decomposed}/{i}.png")
+    rows = [f"{composed}/{i}.png,{composed if i < 3 else decomposed}\n{composed}/{i}.png,b" for i in range(6)]
+    text = "\n".join(["path,label", *(row.split("\n")[i % 2] for i, row in enumerate(rows))])
+    (tmp_path / "own.csv").write_text(text, encoding="utf-8")
+    listing, _ = listed(Manifest(kind="manifest", path=str(tmp_path / "own.csv")), "far")
+    assert (listing.classes, listing.labels.tolist()) == (["b", composed], [1, 0, 1, 0, 1, 0])
+    assert [file.parent.name for file in listing.images] == [decomposed] * 6
+    (tmp_path / "own.csv").write_text(f"path\n{composed}/1.png\n{decomposed}/1.png", encoding="utf-8")
+    with pytest.raises(SynthoodError, match=r"line 3: .* stands on line 2 already"):
+        listed(Manifest(kind="manifest", path=str(tmp_path / "own.csv")), "far")
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

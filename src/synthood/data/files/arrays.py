@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from synthood.common.images import ImageSet
-from synthood.data.files.listing import share_out
+from synthood.data.files.listing import of_splits, share_out
 from synthood.data.files.settings import IdArrays
 from synthood.errors import SynthoodError
 
@@ -53,23 +53,20 @@ def resized(images: np.ndarray, size: int) -> np.ndarray:
     return np.stack([np.asarray(image) for image in each])
 
 
-def split_arrays(settings: IdArrays, part: str, held_out: Sequence[str] = ()) -> ImageSet:
+def split_arrays(
+    settings: IdArrays, part: str, held_out: Sequence[str] = (), held_out_splits: Sequence[str] = ()
+) -> ImageSet:
     """Part train (all, or `train_per_class`), or val and test, which share out the test file class by class.
 
-    With `held_out` the images of these classes of the test file, as OOD.
+    With `held_out` the images of these classes of both files, or of one by `held_out_splits`, as OOD.
     """
-    path = Path(settings.train if part == "train" else settings.test)
-    images, labels = read_npz(path, settings.size)
     out = {*settings.except_classes, *held_out}
     left = [label for label, name in enumerate(settings.classes) if name not in out]
-    if labels is None or not set(left) <= set(np.unique(labels)) <= set(range(len(settings.classes))):
-        found = "no labels" if labels is None else f"labels {np.unique(labels)[:12].tolist()}"
-        raise SynthoodError(f"{path}: {found}, but the configuration names {len(settings.classes)} classes")
     if held_out:
-        chosen = np.flatnonzero(~np.isin(labels, left))
-        if not len(chosen):
-            raise SynthoodError(f"{path}: no image of the classes {', '.join(held_out)}")
-        return ImageSet.out_of_distribution(images[chosen])
+        files = of_splits({"train": settings.train, "test": settings.test}, held_out_splits)
+        return _held_out([Path(file) for file in files.values()], settings, held_out)
+    path = Path(settings.train if part == "train" else settings.test)
+    images, labels = _known(path, settings, left)
     if settings.except_classes:
         taught = np.isin(labels, left)
         images, labels = images[taught], labels[taught]
@@ -83,3 +80,30 @@ def split_arrays(settings: IdArrays, part: str, held_out: Sequence[str] = ()) ->
     first, rest = share_out(labels, takes, settings.seed)
     chosen = rest if part == "test" else first
     return ImageSet(images[chosen], np.searchsorted(left, labels[chosen]), [settings.classes[label] for label in left])
+
+
+def _known(path: Path, settings: IdArrays, left: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of a file; raises where a label is none of the classes, or one of `left` has no image."""
+    images, labels = read_npz(path, settings.size)
+    if labels is None or not set(left) <= set(np.unique(labels)) <= set(range(len(settings.classes))):
+        found = "no labels" if labels is None else f"labels {np.unique(labels)[:12].tolist()}"
+        raise SynthoodError(f"{path}: {found}, but the configuration names {len(settings.classes)} classes")
+    return images, labels
+
+
+def _held_out(paths: Sequence[Path], settings: IdArrays, held_out: Sequence[str]) -> ImageSet:
+    """The images of some classes of the files, one after the other."""
+    wanted = [settings.classes.index(name) for name in held_out]
+    found: list[np.ndarray] = []
+    there: set[int] = set()
+    for path in paths:
+        images, labels = _known(path, settings, [])
+        if found and images.shape[1:] != found[0].shape[1:]:
+            raise SynthoodError(f"{path}: images of {images.shape[1:3]} px, {paths[0]} has others; set `size`")
+        chosen = np.isin(labels, wanted)
+        found.append(images[chosen])
+        there |= set(labels[chosen].tolist())
+    missing = [name for name, label in zip(held_out, wanted, strict=True) if label not in there]
+    if missing:
+        raise SynthoodError(f"{paths[0]}: no image of the held-out classes {', '.join(missing)}")
+    return ImageSet.out_of_distribution(np.concatenate(found))

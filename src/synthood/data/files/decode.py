@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synthood.common.encoded import LARGEST_RAW
+from synthood.data.files.formats import foreign, readable
 from synthood.data.files.listing import Listing
 from synthood.data.files.settings import Files
 from synthood.errors import SynthoodError
@@ -22,8 +23,6 @@ from synthood.errors import SynthoodError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000")
-"""What is read; Pillow would hand some others to outside programs."""
 SMALLEST = 8
 """Shorter images than this say nothing at any size."""
 GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -52,13 +51,15 @@ def decoded(content: bytes, name: object, settings: Files) -> tuple[np.ndarray, 
     if not content:
         raise BadImageError(f"{name}: an empty file")
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=readable()) as image:
             _refuse(image, name)
             mode = "RGBA" if image.mode == "P" and "transparency" in image.info else image.mode
             pixels = fitted(_rgb(_turned(image, settings.upright)), settings.size, settings.resize)
             return np.asarray(pixels), (mode, image.size)
     except UnidentifiedImageError as error:
-        raise BadImageError(f"{name}: not an image file") from error
+        kind = foreign(content)
+        why = f"a {kind} file, which Pillow cannot read; convert it to JPEG or PNG" if kind else "not an image file"
+        raise BadImageError(f"{name}: {why}") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise BadImageError(f"{name}: more than {LARGEST // 10**6} megapixels; shrink it") from error
     except BadImageError:

@@ -1,100 +1,185 @@
 """Images below a folder: one subfolder per class, or none."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from synthood.common.images import OOD_LABEL
-from synthood.data.files.listing import Listing, Splits, same_classes
-from synthood.data.files.settings import Folders, IdFolders
+from synthood.data.files.found import Found, look, look_at, notes_on, subfolders
+from synthood.data.files.listing import Listing, Splits, by_role, same_classes
+from synthood.data.files.names import in_order, normal, on_disk, shown, some, split_of
+from synthood.data.files.settings import Files, Folders, IdFolders
 from synthood.errors import SynthoodError
-
-SUFFIXES = frozenset(
-    (".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2")
-)
-
-
-def image_files(folder: Path) -> list[Path]:
-    """Images below a folder in a fixed order, by their suffix; links are followed, a circle of them is an error."""
-    return sorted(_walk(folder, []))
-
-
-def _walk(folder: Path, above: list[Path]) -> Iterator[Path]:
-    try:
-        real = folder.resolve(strict=True)
-        entries = list(folder.iterdir())
-    except FileNotFoundError as error:
-        raise SynthoodError(f"{folder}: not found; give the path of a folder of images") from error
-    except NotADirectoryError as error:
-        raise SynthoodError(f"{folder}: not a folder; give the path of a folder of images") from error
-    except (OSError, RuntimeError) as error:
-        raise SynthoodError(f"{folder}: a circle of links or not readable ({error}); take the link away") from error
-    if real in above:
-        raise SynthoodError(f"{folder}: a link to a folder above it, so it has no end; take the link away")
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _walk(entry, [*above, real])
-        elif entry.suffix.lower() in SUFFIXES:
-            yield entry
 
 
 def class_names(folder: Path) -> list[str]:
-    """Names of the subfolders, sorted."""
-    try:
-        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    except OSError as error:
-        raise SynthoodError(f"{folder}: not a readable folder ({error.strerror}); give one folder per class") from error
+    """Names of the subfolders, numbers first and by value."""
+    return in_order(subfolders(folder))
 
 
-def class_folders(folder: Path, classes: list[str] | None = None) -> Listing:
-    """Images of every subfolder with its place among `classes` (default: the sorted names) as label.
+def class_folders(folders: Sequence[Path], settings: Files, classes: list[str] | None = None) -> Listing:
+    """Images of every subfolder with its place among `classes` (default: their names in order) as label.
 
-    Raises where a class holds no image, or a subfolder is not among the classes.
+    Raises where a class holds no image, where a subfolder is not among the classes or holds splits of its own.
     """
-    names = class_names(folder)
+    places: dict[str, list[Path]] = {}
+    for folder in folders:
+        for name, place in subfolders(folder).items():
+            places.setdefault(name, []).append(place)
+    names, origin = in_order(places), " and ".join(map(str, folders))
     if not names:
-        raise SynthoodError(f"{folder}: no folder of a class in it; put the images of every class into one of its name")
-    files, labels = [], []
+        below = len(look_at(folders[0]).images)
+        loose = f" but {below} images; is the path one level too low?" if below else ";"
+        raise SynthoodError(
+            f"{shown(origin)}: no folder of a class in it{loose} put the images of every class into one of its name"
+        )
+    files, labels, everything = [], [], []
     for label, name in enumerate(names):
-        found = image_files(folder / name)
-        if not found:
-            raise SynthoodError(f"{folder / name}: no image in this class; fill the folder or take it away")
-        files += found
-        labels += [label] * len(found)
-    listing = Listing(files, np.array(labels, np.int64), names, str(folder))
+        found = [look(place).checked(settings.on_bad_image) for place in places[name]]
+        images = [image for one in found for image in one.images]
+        if not images:
+            raise SynthoodError(
+                f"{shown(places[name][0])}: no image in this class; fill the folder or take it away"
+                + "".join(f" ({note})" for note in notes_on(found, places[name][0])[:1])
+            )
+        files += images
+        labels += [label] * len(images)
+        everything += found
+        for one in found:
+            _refuse_splits_inside(one)
+    notes = [*_loose(folders), *notes_on(everything, folders[0]), *_all_deeper(everything)]
+    listing = Listing(files, np.array(labels, np.int64), names, origin, notes)
     return same_classes(listing, classes, "the training images or the configuration") if classes else listing
+
+
+def _refuse_splits_inside(found: Found) -> None:
+    inner = sorted({image.relative_to(found.folder).parts[0] for image in found.images if image.parent != found.folder})
+    if len({split for name in inner if (split := split_of(name))}) > 1:
+        where = f"{shown(found.folder)}: read as a class, but holds the splits {some(inner)}"
+        raise SynthoodError(f"{where}; is the path one level too high?")
+
+
+def _all_deeper(found: list[Found]) -> list[str]:
+    """A note where every image lies in a subfolder of its class's folder, of which there are several."""
+    inner = {image.relative_to(one.folder).parts[:-1][:1] for one in found for image in one.images}
+    if () in inner or len(inner) < 2:
+        return []
+    names = some(in_order(name for (name,) in inner))
+    root = shown(found[0].folder.parent)
+    return [f"{root}: all images lie in subfolders of their class ({names}); is the path one level too high?"]
+
+
+def _loose(folders: Sequence[Path]) -> list[str]:
+    """Files next to the folders of classes."""
+    found = [look_at(folder) for folder in folders]
+    loose = [image for one in found for image in (*one.images, *one.unreadable)]
+    other = [Found(one.folder, others=one.others, hidden=one.hidden) for one in found]
+    names = some([image.name for image in loose])
+    notes = [f"{shown(folders[0])}: {len(loose)} images not read, in no folder of a class: {names}"] if loose else []
+    return notes + notes_on(other, folders[0])
 
 
 def folder_set(settings: Folders) -> Listing:
     """All images below the path; labelled where every one lies in a subfolder."""
-    folder = Path(settings.path)
-    files = image_files(folder)
-    if not files:
-        raise SynthoodError(f"{folder}: no images below it (known endings: {' '.join(sorted(SUFFIXES))})")
-    above = [file.relative_to(folder).parts for file in files]
+    folder = on_disk(Path(settings.path))
+    found = look(folder).checked(settings.on_bad_image)
+    notes = notes_on([found], folder)
+    if not found.images:
+        raise SynthoodError(f"{shown(folder)}: no images below it" + "".join(f" ({note})" for note in notes[:1]))
+    listing = Listing(found.images, np.full(len(found.images), OOD_LABEL, np.int64), [], str(folder), notes)
+    above = [file.relative_to(folder).parts for file in found.images]
     if any(len(parts) == 1 for parts in above):
-        return Listing(files, np.full(len(files), OOD_LABEL, np.int64), [], str(folder))
-    classes = sorted({parts[0] for parts in above})
+        return listing
+    subfolders(folder)  # raises where two of them differ only in their Unicode form
+    tops = [normal(parts[0]) for parts in above]
+    classes = in_order(tops)
     place = {name: label for label, name in enumerate(classes)}
-    return Listing(files, np.array([place[parts[0]] for parts in above], np.int64), classes, str(folder))
+    return replace(listing, labels=np.array([place[name] for name in tops], np.int64), classes=classes)
 
 
 def folder_splits(settings: IdFolders) -> Splits:
-    """`train` and `test` (and `val`) below the path, `val` standing for a missing `test`, or class folders alone."""
-    path = Path(settings.path)
+    """The splits below the path under any of their names, `val` standing for a missing `test`, or class folders."""
+    path = on_disk(Path(settings.path))
     if not path.is_dir():
-        raise SynthoodError(f"{path}: not found; give the path of a folder with one folder per class")
-    there = {name for name in ("train", "val", "test") if (path / name).is_dir()}
-    if not there:
-        return {"all": partial(class_folders, path, settings.classes)}
-    if "train" not in there or len(there) == 1:
-        missing = "train" if "train" not in there else "test"
-        raise SynthoodError(f"{path}: {', '.join(sorted(there))} without {missing}; give both, or class folders alone")
-    classes = settings.classes or class_names(path / "train")
-    if "test" not in there:
-        return {name: partial(class_folders, path / of, classes) for name, of in (("train", "train"), ("test", "val"))}
-    return {name: partial(class_folders, path / name, classes) for name in there}
+        raise SynthoodError(f"{shown(path)}: not found; give the path of a folder with one folder per class")
+    roots = _named(path, settings) if settings.splits else _recognised(path, settings)
+    if not roots:
+        _two_classes(path, subfolders(path))
+        return {"all": partial(_undivided, path, settings)}
+    names = {name: place for root in roots["train"] for name, place in subfolders(root).items()}
+    if names:
+        _two_classes(roots["train"][0], names)
+    classes = settings.classes or in_order(names)
+
+    def made(split: str, folders: list[Path]) -> Listing:
+        listing = class_folders(folders, settings, classes)
+        rest = [*_unnamed(path, roots), *_loose([path])] if split == "train" else []
+        return replace(listing, notes=[*rest, *listing.notes])
+
+    return {split: partial(made, split, folders) for split, folders in roots.items()}
+
+
+def _undivided(path: Path, settings: IdFolders) -> Listing:
+    """Class folders alone, with a note where the path is that of one split and others lie next to it."""
+    listing = class_folders([path], settings, settings.classes)
+    above = path.absolute().parent
+    if split_of(path.absolute().name) is None or not os.access(above, os.R_OK):
+        return listing
+    rest = [name for name, place in subfolders(above).items() if split_of(name) and not place.samefile(path)]
+    if not rest:
+        return listing
+    note = (
+        f"{shown(path)}: shared out to train, val and test; not read: {some(rest)} next to it (give the folder above)"
+    )
+    return replace(listing, notes=[note, *listing.notes])
+
+
+def _named(path: Path, settings: IdFolders) -> dict[str, list[Path]]:
+    """The folders that `splits` names."""
+    assert settings.splits is not None
+    roots = {split: [on_disk(path / name) for name in names] for split, names in settings.splits.of_roles().items()}
+    missing = next((folder for folders in roots.values() for folder in folders if not folder.is_dir()), None)
+    if missing is not None:
+        known = some(in_order(subfolders(path))) or "no folder"
+        raise SynthoodError(f"{shown(missing)}: not found, but named by `splits`; {shown(path)} has {known}")
+    return roots
+
+
+def _recognised(path: Path, settings: IdFolders) -> dict[str, list[Path]]:
+    """The folders whose names are those of splits; empty where there are none, or all are named as classes."""
+    inside = subfolders(path)
+    if settings.classes and inside.keys() <= set(settings.classes):
+        return {}
+    strange = [name for name in inside if not split_of(name)]
+    if len(strange) == len(inside):
+        return {}
+    if strange:
+        raise SynthoodError(
+            f"{shown(path)}: folders {some(strange)} next to {some([n for n in inside if n not in strange])}; "
+            f"name the folders to read by `splits`, move the others away, or name all by `classes` if each is a class"
+        )
+    return {split: [inside[name]] for split, (name,) in by_role(inside, str(path)).items()}
+
+
+def _unnamed(path: Path, roots: dict[str, list[Path]]) -> list[str]:
+    """Folders that `splits` leaves out."""
+    used = [folder for folders in roots.values() for folder in folders]
+    inside = subfolders(path)
+    left = [name for name, place in inside.items() if not any(place == one or place in one.parents for one in used)]
+    return [f"{shown(path)}: folders not read, since `splits` does not name them: {some(left)}"] if left else []
+
+
+def _two_classes(path: Path, inside: dict[str, Path]) -> None:
+    """Raises where there is one folder alone, mostly since the path is that of the folder above or below."""
+    if len(inside) != 1:
+        return
+    name, place = next(iter(inside.items()))
+    deeper = in_order(subfolders(place))
+    hint = "is the path one level too low? A classifier needs two classes"
+    if deeper:
+        hint = f"it holds the folders {some(deeper)}: is the path one level too high? Give {shown(place)}"
+    raise SynthoodError(f"{shown(path)}: one class alone, {shown(name)}; {hint}")

@@ -12,9 +12,11 @@ from synthood.common.settings import Settings
 from synthood.data.files.decode import Reading
 from synthood.data.files.folders import folder_set, folder_splits
 from synthood.data.files.imglist import id_classes, id_list, list_set
-from synthood.data.files.listing import Listing, id_listing
+from synthood.data.files.listing import Listing, Splits, id_listing
 from synthood.data.files.manifest import manifest_set, manifest_splits
+from synthood.data.files.names import misnumbered, shown, some
 from synthood.data.files.settings import (
+    ExceptClasses,
     Files,
     Folders,
     IdFolders,
@@ -36,19 +38,32 @@ def from_files(
     threads: int = 1,
     held_out: Sequence[str] = (),
     taught: Settings | None = None,
+    held_out_splits: Sequence[str] = (),
 ) -> ImageSet:
     """The decoded images of one part; its notes list what was skipped or differs from what was reported."""
-    listing, notes = listed(settings, part, held_out, taught)
+    listing, notes = listed(settings, part, held_out, taught, held_out_splits)
     reading = Reading(listing, settings, threads)
     images = np.zeros((0, 0, 0, 3), np.uint8)
     for place, image in enumerate(reading):
         if not place:
             images = np.empty((len(listing), *image.shape), np.uint8)
         images[place] = image
+    if not ood or held_out:
+        _no_class_emptied(listing, reading)
     images = images[: len(reading.kept)]
     made = ImageSet.out_of_distribution(images) if ood else ImageSet(images, reading.labels, listing.classes)
     made.notes = notes + reading.notes
     return made
+
+
+def _no_class_emptied(listing: Listing, reading: Reading) -> None:
+    """Raises where a class had images and none of them was readable."""
+    empty = [listing.classes[label] for label in np.setdiff1d(listing.labels[listing.labels >= 0], reading.labels)]
+    if empty:
+        raise SynthoodError(
+            f"{shown(listing.origin)}: no readable image of class {some(empty)} is left; the first that was skipped: "
+            f"{reading.skipped[0]}"
+        )
 
 
 def is_large(settings: Settings) -> bool:
@@ -64,13 +79,16 @@ def write_large(
     threads: int,
     held_out: Sequence[str] = (),
     taught: Settings | None = None,
+    held_out_splits: Sequence[str] = (),
 ) -> tuple[np.ndarray, list[str], list[str]]:
     """Writes the images of one part encoded, without ever holding them all; gives labels, classes and notes."""
-    listing, notes = listed(settings, part, held_out, taught)
+    listing, notes = listed(settings, part, held_out, taught, held_out_splits)
     reading = Reading(listing, settings, threads)
     classes = [] if ood else listing.classes
 
     def rest() -> tuple[np.ndarray, dict[str, Any]]:
+        if not ood or held_out:
+            _no_class_emptied(listing, reading)
         labels = np.full(len(reading.kept), OOD_LABEL, np.int64) if ood else reading.labels
         check_labels(labels, classes, path)
         found = notes + reading.notes
@@ -82,44 +100,67 @@ def write_large(
 
 
 def listed(
-    settings: Files, part: str, held_out: Sequence[str] = (), taught: Settings | None = None
+    settings: Files,
+    part: str,
+    held_out: Sequence[str] = (),
+    taught: Settings | None = None,
+    held_out_splits: Sequence[str] = (),
 ) -> tuple[Listing, list[str]]:
     """What a part consists of, before anything is decoded, and what is worth telling about it.
 
-    With `taught`, an ID source, the labels are of its classes: those of a list by number, others by name.
+    With `taught`, an ID source, the labels are of its classes: those of a list without names by number, others by name.
     """
     if taught is not None:
-        classes = id_classes(taught) if isinstance(taught, IdImglist) else listed_classes(taught)
-        if isinstance(settings, Imglist):
-            return list_set(settings, classes)
-        listing, notes = listed(settings, part)
-        return listing.labelled_as(classes), notes
+        if isinstance(settings, Imglist) and settings.classes is None:
+            listing, notes = _numbered(settings, taught)
+        else:
+            listing, notes = listed(settings, part)
+        return listing.labelled_as(listed_classes(taught)), notes
     match settings:
-        case IdFolders():
-            return id_listing(folder_splits(settings), part, settings, held_out), []
-        case IdManifest():
-            return id_listing(manifest_splits(settings), part, settings, held_out), []
-        case IdTorchvision():
-            return id_listing(layout_splits(settings), part, settings, held_out), []
         case IdImglist():
             return id_list(settings, cast(Literal["train", "val", "test"], part))
         case Imglist():
             return list_set(settings)
+        case IdFolders() | IdManifest() | IdTorchvision():
+            listing = id_listing(_splits(settings), part, settings, held_out, held_out_splits)
         case Folders():
-            return _counted(folder_set(settings), settings.count), []
+            listing = _counted(folder_set(settings), settings.count)
         case Manifest():
-            return _counted(manifest_set(settings), settings.count), []
+            listing = _counted(manifest_set(settings), settings.count)
         case Torchvision():
-            return layout_set(settings), []
+            listing = layout_set(settings)
         case _:
             raise SynthoodError(f"part {part}: no adapter reads {settings}")
+    return listing, listing.notes
+
+
+def _splits(settings: IdFolders | IdManifest | IdTorchvision) -> Splits:
+    match settings:
+        case IdFolders():
+            return folder_splits(settings)
+        case IdManifest():
+            return manifest_splits(settings)
+        case _:
+            return layout_splits(settings)
+
+
+def _numbered(settings: Imglist, taught: Settings) -> tuple[Listing, list[str]]:
+    """A list whose labels are numbers of the ID classes, those counted that are left out of training."""
+    every = taught.model_copy(update={"except_classes": []}) if isinstance(taught, ExceptClasses) else taught
+    classes = listed_classes(every)
+    if strange := misnumbered(classes):
+        raise SynthoodError(
+            f"{shown(settings.list)}: labels by number are ambiguous, since the ID class {strange} is number "
+            f"{classes.index(strange)}; name the list's `classes`"
+        )
+    return list_set(settings, classes)
 
 
 def listed_classes(settings: Settings) -> list[str]:
     """The classes of an ID source in files, in the order of their labels."""
     if not isinstance(settings, Files):
         raise SynthoodError(f"the classes of a source of kind {getattr(settings, 'kind', '')} are not in files")
-    return listed(settings, "train")[0].classes
+    return id_classes(settings) if isinstance(settings, IdImglist) else listed(settings, "train")[0].classes
 
 
 def _counted(listing: Listing, count: int | None) -> Listing:

@@ -1,5 +1,6 @@
 """Image lists as OpenOOD writes them: one `path label` per line, paths below one folder."""
 
+from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from synthood.common.images import OOD_LABEL
 from synthood.data.files.listing import Listing, limited
+from synthood.data.files.names import normal, on_disk, shown, some
 from synthood.data.files.settings import IdImglist, Imglist
 from synthood.errors import SynthoodError
 
@@ -64,14 +66,18 @@ def list_set(settings: Imglist, classes: list[str] | None = None) -> tuple[Listi
     `classes` are those of the labels; without, the list's own labels are kept and its folders name them. Raises where
     the number of lines is not `count`, a label lies outside the classes, or a file is missing.
     """
-    name = Path(settings.list)
+    name = on_disk(Path(settings.list))
     paths, labels = _lines(settings)
     remarks = []
     if settings.count not in (None, len(paths)):
         raise SynthoodError(f"{name}: names {len(paths)} images, the protocol {settings.count}; take its list")
     if settings.reported_count not in (None, len(paths)):
         remarks.append(f"{name}: names {len(paths)} images, reported were {settings.reported_count}")
-    files = [Path(settings.path) / path for path in paths]
+    root, seen = on_disk(Path(settings.path)), dict[Path, dict[str, list[str]]]()
+    files = [on_disk(root / path, seen) for path in paths]
+    if seen and len(set(files)) < len(files):
+        twice = next(file for file, count in Counter(files).items() if count > 1)
+        raise SynthoodError(f"{shown(name)}: names {shown(twice)} twice, in two Unicode forms; name it once")
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
         raise SynthoodError(
@@ -91,7 +97,7 @@ def id_list(settings: IdImglist, part: Literal["train", "val", "test"]) -> tuple
     """One of the three lists of ID images; its labels must be among those of the training list."""
     classes = id_classes(settings)
     if part != "train":
-        _apart(settings, part, set(_lines(settings.of_part("train"))[0]))
+        _apart(settings, part, _names(settings, "train"))
     listing, notes = list_set(settings.of_part(part), classes)
     return (limited(listing, settings.train_per_class, settings.seed) if part == "train" else listing), notes
 
@@ -99,13 +105,15 @@ def id_list(settings: IdImglist, part: Literal["train", "val", "test"]) -> tuple
 def id_classes(settings: IdImglist) -> list[str]:
     """The classes of ID images, by the training list."""
     train = settings.of_part("train")
-    name = Path(train.list)
+    name = on_disk(Path(train.list))
     paths, labels = _lines(train)
     if labels.min() < 0:
         raise SynthoodError(f"{name}: {paths[int(labels.argmin())]} has label -1, but ID images need classes")
     classes = settings.classes if isinstance(settings.classes, list) else _folder_names(paths, labels, name)
     if isinstance(settings.classes, int) and len(classes) != settings.classes:
         raise SynthoodError(f"{name}: labels of {len(classes)} classes, the configuration says {settings.classes}")
+    if len(classes) < 2:
+        raise SynthoodError(f"{name}: one class alone, {some(classes)}; a classifier needs two classes")
     untaught = np.setdiff1d(np.arange(len(classes)), labels)
     if untaught.size:
         raise SynthoodError(f"{name}: no training image of class {classes[untaught[0]]!r}")
@@ -115,16 +123,21 @@ def id_classes(settings: IdImglist) -> list[str]:
 def _apart(settings: IdImglist, part: Literal["val", "test"], train: set[str]) -> None:
     """Raises where an image of a held-out list stands in another list as well."""
     other: Literal["val", "test"] = "test" if part == "val" else "val"
-    own, held_out = (set(_lines(settings.of_part(name))[0]) for name in (part, other))
+    own, held_out = (_names(settings, name) for name in (part, other))
     for name, paths in (("train", train), (other, held_out)):
         if shared := own & paths:
             where = f"{getattr(settings, part)}: {min(shared)} stands in {getattr(settings, name)} as well"
             raise SynthoodError(f"{where}; an image belongs to one part")
 
 
+def _names(settings: IdImglist, part: Literal["train", "val", "test"]) -> set[str]:
+    """The paths of a list in composed form."""
+    return set(map(normal, _lines(settings.of_part(part))[0]))
+
+
 def _lines(settings: Imglist) -> tuple[list[str], np.ndarray]:
     """Paths and labels of the lines that the settings choose."""
-    name = Path(settings.list)
+    name = on_disk(Path(settings.list))
     paths, labels = parse_list(read_text(name, "an image list"), name)
     if settings.labels is None and settings.except_labels is None:
         return paths, labels
@@ -158,11 +171,11 @@ def _folder_names(paths: list[str], labels: np.ndarray, name: Path) -> list[str]
         raise SynthoodError(f"{name}: labels up to {known[-1]}, but none is {gap}; number the classes 0, 1, ...")
     found: dict[int, str] = {}
     for path, label in zip(paths, labels.tolist(), strict=True):
-        folder = PurePosixPath(path).parent.name
+        folder = normal(PurePosixPath(path).parent.name)
         if found.setdefault(label, folder) != folder:
             break
     else:
         found.pop(OOD_LABEL, None)
-        if len(set(found.values())) == len(found):
+        if all(found.values()) and len(set(found.values())) == len(found):
             return [found[label] for label in range(len(found))]
     return [str(label) for label in range(known.size)]

@@ -1,14 +1,15 @@
 """Labelled images before they are decoded, and how they are shared out to train, val and test."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from synthood.common.seeds import derived_seed
+from synthood.data.files.names import shown, some, split_of
 from synthood.errors import SynthoodError
 
 
@@ -20,6 +21,8 @@ class Listing:
     labels: np.ndarray
     classes: list[str]
     origin: str
+    notes: list[str] = field(default_factory=list)
+    """What was not read, or read otherwise than its name says."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -33,9 +36,10 @@ class Listing:
         """The same images with labels over other classes, found by name; raises where one is not among them."""
         strange = [self.classes[label] for label in np.unique(self.labels) if self.classes[label] not in classes]
         if strange or (len(self) and self.labels.min() < 0):
+            name = shown(strange[0]) if strange else "no class"
             raise SynthoodError(
-                f"{self.origin}: images of {strange[0] if strange else 'no class'}, which is none of the classes that "
-                f"are taught ({', '.join(classes)}); take them out, or name the set under near or far"
+                f"{shown(self.origin)}: images of {name}, which is none of the classes that "
+                f"are taught ({some(classes, 12)}); take them out, or name the set under near or far"
             )
         numbers = np.array([classes.index(name) if name in classes else 0 for name in self.classes], np.int64)
         return replace(self, labels=numbers[self.labels], classes=classes)
@@ -57,8 +61,30 @@ class Shares(Protocol):
     def except_classes(self) -> list[str]: ...
 
 
+T = TypeVar("T")
 Splits = Mapping[str, Callable[[], Listing]]
 """What a source holds: `train`, `val` and `test`; `train` and `test`; or `all`."""
+
+
+def by_role(names: Iterable[str], where: str) -> dict[str, list[str]]:
+    """What is called train, val and test under any of their names; val stands for a missing test.
+
+    Raises at two names of one split, and where training or both other images are missing.
+    """
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        if (split := split_of(name)) is not None:
+            found.setdefault(split, []).append(name)
+    twice = next((same for same in found.values() if len(same) > 1), None)
+    if twice:
+        raise SynthoodError(f"{shown(where)}: {some(twice)} are names of one split; choose by `splits`")
+    there = some([name for same in found.values() for name in same])
+    if "train" not in found or len(found) == 1:
+        missing = "test" if "train" in found else "train"
+        raise SynthoodError(
+            f"{shown(where)}: {there} without {missing}; give both, or none of them, or name them by `splits`"
+        )
+    return found if "test" in found else {"train": found["train"], "test": found["val"]}
 
 
 def share_out(labels: np.ndarray, takes: Callable[[int, int], list[int]], seed: int) -> list[np.ndarray]:
@@ -77,27 +103,78 @@ def share_out(labels: np.ndarray, takes: Callable[[int, int], list[int]], seed: 
     return [np.sort(np.concatenate(share)) for share in shares]
 
 
-def id_listing(splits: Splits, part: str, shares: Shares, held_out: Sequence[str] = ()) -> Listing:
+def id_listing(
+    splits: Splits, part: str, shares: Shares, held_out: Sequence[str] = (), held_out_splits: Sequence[str] = ()
+) -> Listing:
     """The part train, val or test of an ID source, its labels over the classes that are taught.
 
-    With `held_out` the images of these classes: all of them, or those of the test images where there are such.
-    A class that is left out leaves the shares of the others as they were.
+    With `held_out` all images of these classes, or those of some splits. A class that is left out leaves the
+    shares of the others as they were.
     """
     if held_out:
-        everything = splits["all" if "all" in splits else "test"]()
-        chosen = np.flatnonzero(np.isin(everything.labels, _positions(everything, held_out)))
-        if not len(chosen):
-            raise SynthoodError(f"{everything.origin}: no image of the classes {', '.join(held_out)}")
+        everything = joined([made() for made in of_splits(splits, held_out_splits).values()])
+        positions = _positions(everything, held_out)
+        chosen = np.flatnonzero(np.isin(everything.labels, positions))
+        empty = [everything.classes[label] for label in np.setdiff1d(positions, everything.labels[chosen])]
+        if empty:
+            raise SynthoodError(f"{shown(everything.origin)}: no image of the held-out classes {some(empty)}")
         return everything.chosen(chosen)
     without = {name: partial(_without, made, shares.except_classes) for name, made in splits.items()}
-    return _renumbered(_shared(without, part, shares), shares.except_classes)
+    listing = _renumbered(_shared(without, part, shares), shares.except_classes)
+    if len(listing.classes) < 2:
+        raise SynthoodError(
+            f"{shown(listing.origin)}: one class alone, {some(listing.classes)}; a classifier needs two classes"
+        )
+    return _present(listing, part)
+
+
+def of_splits(splits: Mapping[str, T], names: Sequence[str]) -> dict[str, T]:
+    """The splits that held-out classes are taken from, by default all; raises where one is not there."""
+    missing = next((name for name in names if name not in splits), None)
+    if missing is not None:
+        known = "no splits" if "all" in splits else some(list(splits))
+        raise SynthoodError(
+            f"held-out-classes: no split {missing} there ({known}); take `splits` away to use all images"
+        )
+    return {name: splits[name] for name in names or splits}
+
+
+def _present(listing: Listing, part: str) -> Listing:
+    """The listing, with a note of classes without images; raises where training images lack one."""
+    empty = [listing.classes[label] for label in np.setdiff1d(np.arange(len(listing.classes)), listing.labels)]
+    if not empty:
+        return listing
+    if part == "train":
+        raise SynthoodError(
+            f"{shown(listing.origin)}: no training image of class {some(empty)}; add images, or leave the class out by "
+            f"`except_classes`"
+        )
+    return replace(listing, notes=[*listing.notes, f"{shown(listing.origin)}: no image of class {some(empty)}"])
+
+
+def joined(listings: Sequence[Listing]) -> Listing:
+    """One listing after the other; all share their classes."""
+    first = listings[0]
+    images: list[Path] | np.ndarray
+    if isinstance(first.images, np.ndarray):
+        images = np.concatenate([one.images for one in listings if isinstance(one.images, np.ndarray)])
+    else:
+        images = [image for one in listings for image in one.images]
+    return Listing(
+        images,
+        np.concatenate([one.labels for one in listings]),
+        first.classes,
+        " and ".join(dict.fromkeys(one.origin for one in listings)),
+        [note for one in listings for note in one.notes],
+    )
 
 
 def _positions(listing: Listing, names: Sequence[str]) -> list[int]:
     unknown = [name for name in names if name not in listing.classes]
     if unknown:
-        known = ", ".join(listing.classes[:12])
-        raise SynthoodError(f"{listing.origin}: no class {unknown[0]!r} to be left out (classes: {known})")
+        raise SynthoodError(
+            f"{shown(listing.origin)}: no class {unknown[0]!r} to be left out (classes: {some(listing.classes, 12)})"
+        )
     return [listing.classes.index(name) for name in names]
 
 
@@ -107,7 +184,7 @@ def _without(made: Callable[[], Listing], names: Sequence[str]) -> Listing:
         return listing
     left = np.flatnonzero(~np.isin(listing.labels, _positions(listing, names)))
     if not len(left):
-        raise SynthoodError(f"{listing.origin}: no image is left but of {', '.join(names)}; hold out fewer classes")
+        raise SynthoodError(f"{shown(listing.origin)}: no image is left but of {some(names)}; hold out fewer classes")
     return listing.chosen(left)
 
 
@@ -116,7 +193,7 @@ def _renumbered(listing: Listing, names: Sequence[str]) -> Listing:
         return listing
     left = [name for name in listing.classes if name not in names]
     if len(left) < 2:
-        raise SynthoodError(f"{listing.origin}: two classes must remain, {', '.join(left) or 'none'} is left")
+        raise SynthoodError(f"{shown(listing.origin)}: two classes must remain, {some(left) or 'none'} is left")
     place = {listing.classes.index(name): label for label, name in enumerate(left)}
     return replace(listing, labels=np.array([place[y] for y in listing.labels.tolist()], np.int64), classes=left)
 
@@ -167,8 +244,9 @@ def limited(listing: Listing, wanted: int | None, seed: int) -> Listing:
 
 def _enough(listing: Listing, label: int, members: int, wanted: int) -> None:
     if members < wanted:
+        name = shown(listing.classes[label])
         raise SynthoodError(
-            f"{listing.origin}: {members} images of {listing.classes[label]}, at least {wanted} are needed; "
+            f"{shown(listing.origin)}: {members} images of {name}, at least {wanted} are needed; "
             f"ask for fewer per class or add images"
         )
 
@@ -177,6 +255,6 @@ def same_classes(listing: Listing, classes: list[str], where: str) -> Listing:
     """The listing with its labels numbered as in `classes`; raises where it holds a class that `where` does not."""
     unknown = [name for name in listing.classes if name not in classes]
     if unknown:
-        raise SynthoodError(f"{listing.origin}: class {unknown[0]!r} is not among the classes of {where}")
+        raise SynthoodError(f"{shown(listing.origin)}: class {unknown[0]!r} is not among the classes of {where}")
     position = np.array([classes.index(name) for name in listing.classes], np.int64)
     return replace(listing, labels=position[listing.labels], classes=classes)

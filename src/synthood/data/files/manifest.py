@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,8 @@ import numpy as np
 
 from synthood.common.images import OOD_LABEL
 from synthood.data.files.imglist import inside, read_text
-from synthood.data.files.listing import Listing, Splits
+from synthood.data.files.listing import Listing, Splits, by_role
+from synthood.data.files.names import in_order, normal, on_disk, shown, some, split_of
 from synthood.data.files.settings import IdManifest, Manifest
 from synthood.errors import SynthoodError
 
@@ -37,22 +39,24 @@ def read_manifest(path: Path) -> Table:
             f"{path}: no column `path` (it has {', '.join(columns) or 'none'}); name the columns on line 1"
         )
     table = Table([], [], [])
-    first: dict[str, int] = {}
+    first: dict[Path, int] = {}
+    seen: dict[Path, dict[str, list[str]]] = {}
     for number, row in rows:
         if None in row or None in row.values():
             raise SynthoodError(f"{path}, line {number}: expected {len(columns)} columns")
         place = row["path"]
         if not place or not inside(place):
             raise SynthoodError(f"{path}, line {number}: {place!r} is no path below the table's folder")
-        if place in first:
-            raise SynthoodError(f"{path}, line {number}: {place!r} stands on line {first[place]} already")
-        first[place] = number
-        table.files.append(path.parent / place)
+        file = on_disk(path.parent / place, seen)
+        if file in first:
+            raise SynthoodError(f"{path}, line {number}: {place!r} stands on line {first[file]} already")
+        first[file] = number
+        table.files.append(file)
         for column, words in (("label", table.labels), ("split", table.splits)):
             if column in columns:
                 if not row[column].strip():
                     raise SynthoodError(f"{path}, line {number}: the {column} is empty")
-                words.append(row[column].strip())
+                words.append(normal(row[column].strip()))
     if not table.files:
         raise SynthoodError(f"{path}: names no image")
     missing = [str(file) for file in table.files if not file.is_file()]
@@ -63,47 +67,64 @@ def read_manifest(path: Path) -> Table:
 
 def manifest_set(settings: Manifest) -> Listing:
     """All images of a table, or those of one split; labelled where the table says so."""
-    path = Path(settings.path)
+    path = on_disk(Path(settings.path))
     table = read_manifest(path)
-    if settings.split is not None and settings.split not in table.splits:
-        known = ", ".join(sorted(set(table.splits))) or "none"
-        raise SynthoodError(f"{path}: no row has the split {settings.split!r} (splits: {known})")
-    classes = _classes(table)
-    chosen = [i for i in range(len(table.files)) if settings.split is None or table.splits[i] == settings.split]
-    labels = [classes.index(table.labels[i]) if classes else OOD_LABEL for i in chosen]
+    split = None if settings.split is None else normal(settings.split)
+    if split is not None and split not in table.splits:
+        known = some(sorted(set(table.splits))) or "none"
+        raise SynthoodError(f"{shown(path)}: no row has the split {split!r} (splits: {known})")
+    classes = in_order(table.labels)
+    place = {name: label for label, name in enumerate(classes)}
+    chosen = [i for i in range(len(table.files)) if split is None or table.splits[i] == split]
+    labels = [place[table.labels[i]] if classes else OOD_LABEL for i in chosen]
     return Listing([table.files[i] for i in chosen], np.array(labels, np.int64), classes, str(path))
 
 
 def manifest_splits(settings: IdManifest) -> Splits:
-    """The splits train, test (and val) of a table, or all its rows where it has no column `split`."""
-    path = Path(settings.path)
+    """The splits of a table under any of their names, or all its rows where it has no column `split`."""
+    path = on_disk(Path(settings.path))
     table = read_manifest(path)
     if not table.labels:
-        raise SynthoodError(f"{path}: no column `label`, which ID images need")
-    classes = settings.classes or _classes(table)
+        raise SynthoodError(f"{shown(path)}: no column `label`, which ID images need")
+    classes = settings.classes or in_order(table.labels)
     place = {name: label for label, name in enumerate(classes)}
-    strange = next((label for label in table.labels if label not in place), None)
+    roles = _roles(table, settings, path)
+    used = {word for words in roles.values() for word in words}
+    rest = Counter(word for word in table.splits if word not in used)
+    labels = [label for i, label in enumerate(table.labels) if not table.splits or table.splits[i] in used]
+    strange = next((label for label in labels if label not in place), None)
     if strange is not None:
-        raise SynthoodError(f"{path}: label {strange!r} is not one of the classes {', '.join(classes[:12])}")
+        raise SynthoodError(f"{shown(path)}: label {strange!r} is not one of the classes {some(classes, 12)}")
+    notes = [f"{shown(path)}: {count} rows of split {shown(word)} not read" for word, count in sorted(rest.items())]
 
-    def rows(split: str | None) -> Listing:
-        chosen = [i for i in range(len(table.files)) if split is None or table.splits[i] == split]
+    def rows(split: str, words: list[str] | None) -> Listing:
+        chosen = [i for i in range(len(table.files)) if words is None or table.splits[i] in words]
         labels = np.array([place[table.labels[i]] for i in chosen], np.int64)
-        return Listing([table.files[i] for i in chosen], labels, classes, f"{path}, split {split or 'all'}")
+        origin = f"{path}, split {split}"
+        return Listing([table.files[i] for i in chosen], labels, classes, origin, notes if split == "train" else [])
 
     if not table.splits:
-        return {"all": partial(rows, None)}
-    found = set(table.splits)
-    if not found <= {"train", "val", "test"} or not {"train", "test"} <= found:
-        raise SynthoodError(f"{path}: splits {', '.join(sorted(found))}; expected train and test, and val where wanted")
-    taught = {label for label, split in zip(table.labels, table.splits, strict=True) if split == "train"}
-    untaught = next((label for label in table.labels if label not in taught), None)
+        return {"all": partial(rows, "all", None)}
+    taught = {label for label, word in zip(table.labels, table.splits, strict=True) if word in roles["train"]}
+    untaught = next((label for label in labels if label not in taught), None)
     if untaught is not None:
-        raise SynthoodError(f"{path}: class {untaught!r} has no row of split train")
-    return {split: partial(rows, split) for split in found}
+        raise SynthoodError(f"{shown(path)}: class {untaught!r} has no row of split train")
+    return {split: partial(rows, split, words) for split, words in roles.items()}
 
 
-def _classes(table: Table) -> list[str]:
-    """Distinct labels, numbers in their order."""
-    words = set(table.labels)
-    return sorted(words, key=lambda word: (0, int(word), word) if word.isascii() and word.isdigit() else (1, 0, word))
+def _roles(table: Table, settings: IdManifest, path: Path) -> dict[str, list[str]]:
+    """The words of the column `split` that mean each split; raises where one of them has no row."""
+    found = sorted(set(table.splits))
+    if settings.splits:
+        roles = {role: list(map(normal, words)) for role, words in settings.splits.of_roles().items()}
+        missing = next((word for words in roles.values() for word in words if word not in found), None)
+        if missing is not None:
+            known = some(found) or "no column `split`"
+            raise SynthoodError(f"{shown(path)}: no row has the split {missing!r}, which `splits` names ({known})")
+        return roles
+    strange = [word for word in found if split_of(word) is None]
+    if strange:
+        raise SynthoodError(
+            f"{shown(path)}: splits {some(found)}; expected train and test, and val where wanted, or give `splits`"
+        )
+    return by_role(found, str(path)) if found else {}

@@ -1,13 +1,36 @@
 """Settings of images that lie in files: folders, lists, tables of paths, and layouts that torchvision writes."""
 
+from itertools import combinations
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from synthood.common.settings import Count, Seed, Settings
+from synthood.data.files.names import is_number, misnumbered, normal
+
+
+def _class_name(name: str) -> str:
+    if not name.strip():
+        raise ValueError("a class needs a name")
+    return normal(name)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice!r} stands twice; name each class once")
+    if sorted(int(name) for name in names if is_number(name)) == list(range(len(names))) and misnumbered(names):
+        raise ValueError(f"number {misnumbered(names)} is not at its own place; name the classes 0, 1, 2, ... in order")
+    return names
+
 
 Text = Annotated[str, Field(min_length=1)]
-Words = Annotated[list[Text], Field(min_length=2, description="names of labels 0, 1, ...")]
+ClassName = Annotated[str, Field(min_length=1), AfterValidator(_class_name)]
+Words = Annotated[
+    list[ClassName], Field(min_length=2, description="names of labels 0, 1, ..."), AfterValidator(_distinct)
+]
+OneOrMore = Text | Annotated[list[Text], Field(min_length=1)]
 Labels = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 TorchvisionName = Literal["cifar10", "cifar100", "svhn", "mnist", "fashion-mnist", "dtd", "imagenet"]
 CLASS_COUNTS: dict[str, int] = {
@@ -45,7 +68,7 @@ class ExceptClasses(Settings):
     """ID images without some of their classes."""
 
     except_classes: Annotated[
-        list[Text], Field(description="classes left out, besides those of sets of kind held-out-classes")
+        list[ClassName], Field(description="classes left out, besides those of sets of kind held-out-classes")
     ] = []
 
     @property
@@ -93,6 +116,30 @@ class NamedClasses(IdShares):
         return None if self.classes is None else len(self.classes) - len(set(self.except_classes))
 
 
+class SplitNames(Settings):
+    """What is called train, val and test; val stands for a missing test."""
+
+    train: Annotated[OneOrMore, Field(description="folders, or words of the column `split`")]
+    val: Annotated[OneOrMore | None, Field(description="default: taken out of test")] = None
+    test: Annotated[OneOrMore | None, Field(description="default: val stands for it")] = None
+
+    def of_roles(self) -> dict[str, list[str]]:
+        """The names of each split that is there."""
+        values = {"train": self.train, "val": self.val, "test": self.test}
+        found = {role: [value] if isinstance(value, str) else value for role, value in values.items() if value}
+        return found if "test" in found else {"train": found["train"], "test": found["val"]}
+
+    @model_validator(mode="after")
+    def _splits_are_apart(self) -> "SplitNames":
+        if self.val is None and self.test is None:
+            raise ValueError("name test or val as well")
+        names = [normal(name) for same in self.of_roles().values() for name in same]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"{twice!r} stands twice; an image belongs to one split")
+        return self
+
+
 class Folders(Files):
     """Images below a folder; its subfolders are classes."""
 
@@ -104,6 +151,22 @@ class IdFolders(Files, NamedClasses):
     """One folder per class, below `train` and `test` (and `val`) or directly below the path."""
 
     kind: Literal["folders"]
+    splits: Annotated[
+        SplitNames | None, Field(description="folders of the splits below the path; default: known by their names")
+    ] = None
+
+    @model_validator(mode="after")
+    def _splits_lie_apart_below_the_path(self) -> "IdFolders":
+        names = [
+            PurePosixPath(name) for same in (self.splits.of_roles() if self.splits else {}).values() for name in same
+        ]
+        outside = next((name for name in names if name.is_absolute() or ".." in name.parts or not name.parts), None)
+        if outside is not None:
+            raise ValueError(f"splits: {str(outside)!r} is no folder below the path")
+        for one, other in combinations(sorted(names), 2):
+            if other.is_relative_to(one):
+                raise ValueError(f"splits: {str(other)!r} lies in {str(one)!r}; an image belongs to one split")
+        return self
 
 
 class Manifest(Files):
@@ -118,6 +181,9 @@ class IdManifest(Files, NamedClasses):
     """A CSV table with columns `path` and `label`; a column `split` with train, test (and val), or none."""
 
     kind: Literal["manifest"]
+    splits: Annotated[
+        SplitNames | None, Field(description="words of the splits in the column `split`; default: known by their names")
+    ] = None
 
 
 class Imglist(Files):
@@ -205,7 +271,7 @@ class IdArrays(ExceptClasses):
     kind: Literal["arrays"]
     train: Annotated[str, Field(min_length=1, description="file of the training images")]
     test: Annotated[str, Field(min_length=1, description="file of the validation and test images")]
-    classes: Annotated[list[str], Field(min_length=2, description="words of labels 0, 1, ...")]
+    classes: Words
     val_per_class: Count
     train_per_class: Annotated[int | None, Field(ge=1, description="so many of each class instead of all")] = None
     size: Annotated[int | None, Field(ge=8, le=64, description="side in pixels to resize to, bilinear")] = None

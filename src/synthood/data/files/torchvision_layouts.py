@@ -13,6 +13,7 @@ from synthood.data.files.folders import class_folders, class_names
 from synthood.data.files.imglist import read_text
 from synthood.data.files.layouts import PLACES, root_of
 from synthood.data.files.listing import Listing, Splits
+from synthood.data.files.names import on_disk
 from synthood.data.files.settings import IdTorchvision, Torchvision
 from synthood.errors import SynthoodError
 
@@ -21,16 +22,16 @@ FASHION = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
 
 def layout_set(settings: Torchvision) -> Listing:
     """The training or the test images; of DTD the first of its ten partitions, of ImageNet val as test."""
-    return _splits(settings.kind, Path(settings.path))[settings.split]()
+    return _splits(settings)[settings.split]()
 
 
 def layout_splits(settings: IdTorchvision) -> Splits:
     """Training and test images, and DTD's validation images."""
-    return _splits(settings.kind, Path(settings.path))
+    return _splits(settings)
 
 
-def _splits(kind: str, path: Path) -> Splits:
-    place = existing_root(kind, path)
+def _splits(settings: Torchvision | IdTorchvision) -> Splits:
+    kind, place = settings.kind, existing_root(settings.kind, on_disk(Path(settings.path)))
     match kind:
         case "cifar10":
             batches = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
@@ -42,7 +43,7 @@ def _splits(kind: str, path: Path) -> Splits:
         case "dtd":
             return {name: partial(_dtd, place, name) for name in ("train", "val", "test")}
         case "imagenet":
-            classes = partial(_imagenet, place)
+            classes = partial(_imagenet, place, settings)
             return {"train": partial(classes, "train"), "test": partial(classes, "val")}
         case _:
             words = FASHION if kind == "fashion-mnist" else [str(digit) for digit in range(10)]
@@ -168,8 +169,8 @@ def _dtd(place: Path, name: str) -> Listing:
     return _checked(Listing(files, np.array(labels, np.int64), words, str(listed)))
 
 
-def _imagenet(place: Path, split: str) -> Listing:
-    return class_folders(place / split, class_names(place / "train"))
+def _imagenet(place: Path, settings: Torchvision | IdTorchvision, split: str) -> Listing:
+    return class_folders([place / split], settings, class_names(place / "train"))
 
 
 def _checked(listing: Listing) -> Listing:

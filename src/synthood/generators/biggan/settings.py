@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from synthood.common.settings import Count, Fraction, Name, Positive, Seed, Settings
+from synthood.data.files.settings import ClassName
 from synthood.generators.every_kind import EveryKind
 
 Policy = Literal["colour", "translation", "cutout"]
@@ -91,7 +92,7 @@ class Pretrained(Settings):
     ]
     sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", description="of pytorch_model.bin")] = None
     class_ids: Annotated[
-        dict[str, Annotated[list[ImageNetClass], Field(min_length=1)]],
+        dict[ClassName, Annotated[list[ImageNetClass], Field(min_length=1)]],
         Field(description="WordNet ids or numbers by ID class; default: the ID classes' names are WordNet ids"),
     ] = {}
 

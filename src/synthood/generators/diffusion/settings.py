@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from synthood.common.settings import Count, Name, Positive, Seed, Settings
+from synthood.data.files.settings import ClassName
 from synthood.generators.diffusion.sampler_settings import Sample, StableDiffusionSample
 from synthood.generators.every_kind import EveryKind
 
@@ -73,8 +74,8 @@ class StableDiffusionFitting(Settings):
     kind: Literal["stable-diffusion"]
     fit: Annotated[StableDiffusionFit | None, Field(description="a miniature, fitted from scratch")] = None
     pretrained: Annotated[Pretrained | None, Field(description="a checkpoint made elsewhere")] = None
-    words: Annotated[dict[str, Text], Field(description="word by class name; else the name itself")] = {}
-    glosses: Annotated[dict[str, Text], Field(description="description by class name; else its word")] = {}
+    words: Annotated[dict[ClassName, Text], Field(description="word by class name; else the name itself")] = {}
+    glosses: Annotated[dict[ClassName, Text], Field(description="description by class name; else its word")] = {}
 
     @model_validator(mode="after")
     def fitted_or_pretrained(self) -> Self:

@@ -49,7 +49,7 @@ class DataPlan(Paths):
         if isinstance(source, ShuffledQuadrants):
             values["validation"] = dataset.taught
         if isinstance(source, HeldOutClasses):
-            values |= {"source": dataset.id, "held_out": source.classes}
+            values |= {"source": dataset.id, "held_out": source.classes, "held_out_splits": source.splits}
         if part in dataset.shifted:
             values["taught"] = dataset.taught
         return PartSettings.model_validate(values)
