@@ -566,7 +566,7 @@ def test_parts_have_the_settings_of_their_source_alone(plan):
     assert json.loads(plan.part_settings(wild(part="noise")).canonical()) == {
         "part": "noise",
         "ood": True,
-        "source": {"images": plan.config.datasets["digits"].far["noise"].images, "kind": "noise"},
+        "source": {"images": plan.config.datasets["digits"].far["noise"].images, "kind": "noise", "size": 32},
     }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synthood.data.files.arrays import read_npz, split_arrays
+from synthood.data.files.arrays import read_arrays, split_arrays
 from synthood.data.files.settings import Arrays, IdArrays
 from synthood.data.prepare import prepare
 from synthood.data.settings import PartSettings
@@ -58,7 +58,8 @@ def test_an_ood_set_has_no_labels_and_is_resized(tmp_path: Path) -> None:
     ("arrays", "message"),
     [
         ({"images": IMAGES.astype(float), "labels": LABELS}, "expected images uint8"),
-        ({"images": IMAGES[..., 0], "labels": LABELS}, "expected images uint8"),
+        ({"images": IMAGES.astype(np.uint16), "labels": LABELS}, "expected images uint8"),
+        ({"images": IMAGES[..., :2], "labels": LABELS}, "expected images uint8"),
         ({"images": IMAGES, "labels": LABELS[:5]}, "30 images and labels"),
         ({"pictures": IMAGES}, "not an .npz file with plain arrays"),
         ({"images": np.array([{}], dtype=object)}, "not an .npz file with plain arrays"),
@@ -68,31 +69,31 @@ def test_an_ood_set_has_no_labels_and_is_resized(tmp_path: Path) -> None:
 def test_a_wrong_file_is_named(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
     np.savez(tmp_path / "wrong.npz", **arrays)
     with pytest.raises(SynthoodError, match=message) as caught:
-        read_npz(tmp_path / "wrong.npz", None)
+        read_arrays(tmp_path / "wrong.npz", None)
     assert "wrong.npz" in str(caught.value)
 
 
 def test_npy_files_are_read_with_the_labels_beside_them(tmp_path: Path) -> None:
     np.save(tmp_path / "train_images.npy", IMAGES)
-    images, labels = read_npz(tmp_path / "train_images.npy", None)
-    np.testing.assert_array_equal(images, IMAGES)
-    assert labels is None
+    read = read_arrays(tmp_path / "train_images.npy", None)
+    np.testing.assert_array_equal(read.images, IMAGES)
+    assert read.labels is None
     np.save(tmp_path / "train_labels.npy", LABELS)
-    labels = read_npz(tmp_path / "train_images.npy", None)[1]
+    labels = read_arrays(tmp_path / "train_images.npy", None).labels
     assert labels is not None
     assert labels.tolist() == LABELS.tolist()
     np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object))
     with pytest.raises(SynthoodError, match=r"pickled.npy: not an"):
-        read_npz(tmp_path / "pickled.npy", None)
+        read_arrays(tmp_path / "pickled.npy", None)
 
 
 def test_a_truncated_or_missing_file_is_named(settings: IdArrays) -> None:
     path = Path(settings.train)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(SynthoodError, match="not an"):
-        read_npz(path, None)
+        read_arrays(path, None)
     with pytest.raises(SynthoodError, match="not found"):
-        read_npz(path.with_name("absent.npz"), None)
+        read_arrays(path.with_name("absent.npz"), None)
 
 
 def test_classes_and_counts_must_fit(settings: IdArrays) -> None:
