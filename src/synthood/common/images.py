@@ -155,8 +155,8 @@ def check_sizes(paths: Sequence[Path]) -> None:
     for path, side in sides.items():
         if side != (first := sides[paths[0]]):
             raise SynthoodError(
-                f"{path}: images of {side[1]}x{side[0]} px next to {paths[0]} of {first[1]}x{first[0]} px; "
-                f"give all parts of the dataset the same `size`"
+                f"{path}: images of {side[1]}x{side[0]} px, but {paths[0]} has images of {first[1]}x{first[0]} px; "
+                f"give both parts the same `size`"
             )
 
 

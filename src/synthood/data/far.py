@@ -67,7 +67,8 @@ def textures(settings: Textures) -> ImageSet:
     for part in parts:
         later.standard_normal((part.stop - part.start, side, side))
     colours = later.uniform(0, 255, (2, count, 1, 1, 3))
-    y, x = np.meshgrid(np.arange(side) * (SIDE / side), np.arange(side) * (SIDE / side), indexing="ij")
+    centres = (np.arange(side) + 0.5) * (SIDE / side) - 0.5
+    y, x = np.meshgrid(centres, centres, indexing="ij")
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side)[None, :])
     frequency[0, 0] = np.inf
     images = np.empty((count, side, side, 3), np.uint8)
