@@ -540,6 +540,13 @@ def test_a_table_takes_the_scores_that_its_detectors_need_from_their_jobs(raw, p
     ]
 
 
+def test_a_table_reads_the_images_that_its_models_are_run_over(raw, plan):
+    assert plan.table_images(TABLE) == plan.evaluated(wild())
+    raw["leaks"] = {"drop": True}
+    other = Plan(load(raw))
+    assert other.table_images(TABLE) == other.evaluated(wild())
+
+
 def test_a_detector_of_gradients_changes_nothing_of_maps_or_features(raw):
     before = model_table(raw)
     raw["detectors"]["odin"]["temperature"] = 10
