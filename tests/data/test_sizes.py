@@ -90,6 +90,14 @@ def test_a_part_without_a_size_must_have_that_of_the_others(own, tmp_path, draw)
     assert read_images(output).images.shape == (1, 64, 64, 3)
 
 
+def test_a_set_that_is_added_changes_no_other_part(own):
+    more = COMPUTED | {"more": {"kind": "folders", "path": "x", "size": 64}}
+    for keys in ({}, {"size": 64}):
+        before, after = own(**keys), own(more, **keys)
+        for part in ("train", "val", "test", "strange", *COMPUTED):
+            assert settings_of(before, part) == settings_of(after, part)
+
+
 @pytest.mark.parametrize(
     ("far", "message"),
     [

@@ -79,10 +79,10 @@ def shape_of(source: Settings) -> tuple[int, int]:
 
 
 def checked_side(settings: PartSettings, height: int, width: int) -> None:
-    """Raises where the images are not as large as those of the other parts."""
+    """Raises where the images are not as large as the ID images, as far as the configuration says their size."""
     if settings.side is not None and (height, width) != (settings.side, settings.side):
         raise SynthoodError(
-            f"part {settings.part}: images of {width}x{height} px next to parts of {settings.side} px, so a "
+            f"part {settings.part}: images of {width}x{height} px next to ID images of {settings.side} px, so a "
             f"detector needs nothing but the size; set `size: {settings.side}`"
         )
 

@@ -236,8 +236,8 @@ class DatasetSettings(Settings):
 
     @property
     def side(self) -> int | None:
-        """Side of all images in pixels, where the configuration says it of any part."""
-        return next(iter(self._known_sizes().values()), None)
+        """Side of the ID images in pixels, where the configuration says it."""
+        return known_size(self.id)
 
     def _by_key(self) -> dict[str, Settings]:
         """Sources by their keys, the ID images first."""
@@ -279,7 +279,7 @@ class PartSettings(Settings):
     ] = None
     held_out: Annotated[list[Text], Field(description="the images of these classes of an ID source alone")] = []
     taught: Annotated[IdSource | None, Field(description="whose classes a shifted set's labels are")] = None
-    side: Annotated[int | None, Field(description="what the images' side must be, where other parts say it")] = None
+    side: Annotated[int | None, Field(description="side of the ID images, which must be that of these")] = None
 
     @model_validator(mode="before")
     @classmethod
