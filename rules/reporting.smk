@@ -1,6 +1,7 @@
 rule tabulate:
     input:
         scores=lambda wildcards: plan.table_runs(wildcards.table, "scores.parquet"),
+        images=lambda wildcards: plan.table_images(wildcards.table),
         beside=lambda wildcards: plan.scores_beside(wildcards.table),
     output:
         csv=report(
@@ -29,7 +30,8 @@ rule tabulate:
     message:
         "tabulate {wildcards.table}"
     shell:
-        stage("synthood.reporting.tabulate") + "--scores {input.scores} --beside {input.beside} > {log} 2>&1"
+        stage("synthood.reporting.tabulate")
+        + "--scores {input.scores} --images {input.images} --beside {input.beside} > {log} 2>&1"
 
 
 rule plot:

@@ -257,3 +257,19 @@ def test_shuffled_digits_keep_each_images_multiset_of_pixels():
     for before, after in zip(source.images, shuffled.images, strict=True):
         assert (np.sort(before, axis=None) == np.sort(after, axis=None)).all()
         assert before.tobytes() != after.tobytes()
+
+
+@pytest.mark.parametrize(("height", "width"), [(9, 9), (8, 11), (5, 4)])
+def test_quadrants_of_odd_sides_leave_the_middle_where_it_is(height, width):
+    images = np.arange(2 * height * width * 3).reshape(2, height, width, 3).astype(np.uint8)
+    source = ImageSet(images, np.zeros(2, np.int64), ["a"])
+    shuffled = shuffled_quadrants(ShuffledQuadrants(kind="shuffled-quadrants", images=60), source).images
+    assert shuffled.shape == (60, height, width, 3)
+    half, across = height // 2, width // 2
+    for index, image in enumerate(shuffled):
+        before = images[index % 2]
+        assert (np.sort(image, axis=None) == np.sort(before, axis=None)).all()
+        assert image.tobytes() != before.tobytes()
+        np.testing.assert_array_equal(image[half : height - half], before[half : height - half])
+        np.testing.assert_array_equal(image[:, across : width - across], before[:, across : width - across])
+    assert images.tobytes() == np.arange(2 * height * width * 3).astype(np.uint8).tobytes()

@@ -6,7 +6,7 @@ import pytest
 from synthood.cli import main
 from synthood.common.images import ImageSet, write_images
 from synthood.data.export import export
-from synthood.data.files.arrays import read_npz
+from synthood.data.files.arrays import read_arrays
 from synthood.errors import SynthoodError
 from synthood.generators.ready_made import read
 from synthood.generators.ready_made_settings import ReadyMadeReading
@@ -29,7 +29,8 @@ def folder(tmp_path):
 
 def test_blocks_come_in_the_order_of_their_numbers(folder, tmp_path):
     export(folder, tmp_path / "new" / "sd.npz")
-    images, labels = read_npz(tmp_path / "new" / "sd.npz", None)
+    read = read_arrays(tmp_path / "new" / "sd.npz", None)
+    images, labels = read.images, read.labels
     assert np.array_equal(images, PIXELS)
     assert np.array_equal(labels, LABELS)
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["sd.npz"]

@@ -93,7 +93,8 @@ def test_the_stage_writes_the_part_and_where_it_came_from(tmp_path, capsys):
     assert facts["sha256"] == hashlib.sha256(output.read_bytes()).hexdigest()
     assert (facts["stage"], facts["settings"], facts["threads"]) == ("prepare", NOISE, 3)
     assert facts["packages"]["numpy"] == np.__version__
-    assert capsys.readouterr().out == f"{output}: 5 images of 0 classes\n"
+    facts = "before preparation: native size 32 px; channels RGB; format computed; resizing none"
+    assert capsys.readouterr().out == f"{output}: 5 images of 0 classes\n{facts}\n"
     assert sorted(p.name for p in output.parent.iterdir() if p.suffix != ".lock") == [
         "n.safetensors",
         "n.safetensors.provenance.json",
@@ -131,7 +132,8 @@ def test_large_images_are_resized_once_and_stored_encoded(tmp_path, draw, capsys
     assert (made.labels.tolist(), made.classes) == ([0, 1, 1], ["a", "b"])
     note = f"{tmp_path / 'set/b/4.png'}: not an image file"
     assert made.notes == [note]
-    assert capsys.readouterr().out == f"{output}: 3 images of 2 classes; 1 of a to 2 of b\nnote: {note}\n"
+    facts = "before preparation: native size 80 px; channels RGB; format PNG; resizing none"
+    assert capsys.readouterr().out == f"{output}: 3 images of 2 classes; 1 of a to 2 of b\nnote: {note}\n{facts}\n"
     assert is_encoded(output)
     far = tmp_path / "out" / "far.safetensors"
     main(["--settings", json.dumps({"part": "far", "ood": True, "source": source}), "--output", str(far)])

@@ -7,6 +7,7 @@ import pytest
 
 from synthood.cli import main
 from synthood.common.encoded import write_encoded
+from synthood.common.image_facts import ImageFacts
 from synthood.common.images import ImageSet, write_images
 from synthood.data.show import show
 from synthood.errors import SynthoodError
@@ -44,6 +45,19 @@ def test_the_table_holds_every_part(folder):
         ["train", "5", "2", "2-3", "12x10", "pixels", "-", digests["train"]],
     ]
     assert rows[4:] == ["test: no x", "test and train share 2 images with the same pixels"]
+
+
+def test_what_images_were_and_how_sets_differ_is_told(tmp_path):
+    for name, colours, side in (("train", 3, 12), ("far", 1, 8)):
+        images = np.broadcast_to(PIXELS[:, :12, :12, :colours], (9, 12, 12, 3))
+        facts = ImageFacts.of(images, side, "array")
+        write_images(tmp_path / f"{name}.safetensors", ImageSet.out_of_distribution(images, facts))
+    assert show(tmp_path).splitlines()[3:] == [
+        "far, before preparation: native size 8 px; channels grey; format array; resizing none",
+        "train, before preparation: native size 12 px; channels RGB; format array; resizing none",
+        "far differs from the ID images in native size (8 px against 12 px) and channels (grey against RGB): it may be "
+        "detected for that reason.",
+    ]
 
 
 def test_the_command_prints_it(folder, capsys):

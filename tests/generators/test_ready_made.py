@@ -89,6 +89,13 @@ def test_arrays_of_the_release_of_sio(tmp_path: Path) -> None:
     assert [LABELS[index] for index in made.columns["source"]] == made.labels.tolist()
 
 
+def test_labels_that_are_not_whole_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", pictures(LABELS))
+    np.save(tmp_path / "labels.npy", np.array(LABELS) + 0.7)
+    with pytest.raises(SynthoodError, match=r"label 2.7 of image 0 is not a whole number"):
+        adopted(reading({"kind": "arrays", "path": str(tmp_path / "images.npy")}), tmp_path / "made")
+
+
 @pytest.mark.parametrize("where", ["stored", "configured"])
 def test_names_reorder_labels(tmp_path: Path, where: str) -> None:
     names = ["owl", "cat", "dog"]

@@ -540,6 +540,13 @@ def test_a_table_takes_the_scores_that_its_detectors_need_from_their_jobs(raw, p
     ]
 
 
+def test_a_table_reads_the_images_that_its_models_are_run_over(raw, plan):
+    assert plan.table_images(TABLE) == plan.evaluated(wild())
+    raw["leaks"] = {"drop": True}
+    other = Plan(load(raw))
+    assert other.table_images(TABLE) == other.evaluated(wild())
+
+
 def test_a_detector_of_gradients_changes_nothing_of_maps_or_features(raw):
     before = model_table(raw)
     raw["detectors"]["odin"]["temperature"] = 10
@@ -566,7 +573,7 @@ def test_parts_have_the_settings_of_their_source_alone(plan):
     assert json.loads(plan.part_settings(wild(part="noise")).canonical()) == {
         "part": "noise",
         "ood": True,
-        "source": {"images": plan.config.datasets["digits"].far["noise"].images, "kind": "noise"},
+        "source": {"images": plan.config.datasets["digits"].far["noise"].images, "kind": "noise", "size": 32},
     }
 
 

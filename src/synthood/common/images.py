@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from synthood.common.encoded import EncodedImages, is_encoded, open_encoded
-from synthood.common.tensors import Arrays, mapped, read_tensors, write_tensors
+from synthood.common.image_facts import ImageFacts
+from synthood.common.tensors import Arrays, mapped, read_header, read_tensors, write_tensors
 from synthood.errors import SynthoodError
 
 OOD_LABEL = -1
@@ -19,20 +21,24 @@ MOST_DECODED = 16 << 30
 
 @dataclass
 class ImageSet:
-    """Images uint8 [N,H,W,3], labels int64 [N] (index into `classes`, or -1: OOD), columns of length N, and remarks."""
+    """Images uint8 [N,H,W,3], labels int64 [N] (index into `classes`, or -1: OOD), columns of length N, and remarks.
+
+    `facts` say what the images were before they became pixels of this size, where that is known.
+    """
 
     images: np.ndarray
     labels: np.ndarray
     classes: list[str]
     columns: dict[str, np.ndarray] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    facts: ImageFacts | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     @classmethod
-    def out_of_distribution(cls, images: np.ndarray) -> "ImageSet":
-        return cls(images, np.full(len(images), OOD_LABEL, np.int64), [])
+    def out_of_distribution(cls, images: np.ndarray, facts: ImageFacts | None = None) -> "ImageSet":
+        return cls(images, np.full(len(images), OOD_LABEL, np.int64), [], facts=facts)
 
     def check(self, name: object) -> "ImageSet":
         """Raises where shapes, types or labels do not fit together."""
@@ -66,8 +72,17 @@ def write_images(path: Path, images: ImageSet) -> None:
     """Writes a checked image set; sample i of part p is `p/i` from here on."""
     images.check(path)
     columns = {"pixel_sha256": pixel_sha256(images.images), **images.columns}
-    header = {"classes": images.classes} | ({"notes": images.notes} if images.notes else {})
+    header = header_of(images.classes, images.notes, images.facts)
     write_tensors(path, {"images": images.images, "labels": images.labels, **columns}, header)
+
+
+def header_of(classes: list[str], notes: list[str], facts: ImageFacts | None) -> dict[str, Any]:
+    """The header of an image set's file; what is empty is left out."""
+    return {
+        "classes": classes,
+        **({"notes": notes} if notes else {}),
+        **({"facts": facts.header()} if facts else {}),
+    }
 
 
 def read_images(path: Path) -> ImageSet:
@@ -80,7 +95,7 @@ def read_images(path: Path) -> ImageSet:
     notes = header.get("notes", [])
     if not isinstance(notes, list):
         raise SynthoodError(f"{path}: not an image set (its notes are {type(notes).__name__})")
-    return ImageSet(images, labels, classes, arrays, notes).check(path)
+    return ImageSet(images, labels, classes, arrays, notes, ImageFacts.read(header)).check(path)
 
 
 def open_images(path: Path) -> tuple[np.ndarray | EncodedImages, np.ndarray]:
@@ -129,8 +144,37 @@ def _decoded(path: Path) -> tuple[Arrays, dict[str, Any]]:
     return {"images": images[:], **arrays}, header
 
 
+def read_facts(path: Path) -> ImageFacts | None:
+    """The facts of an image set, from its header alone."""
+    return ImageFacts.read(read_header(path)[0])
+
+
+def check_sizes(paths: Sequence[Path]) -> None:
+    """Raises, from the headers alone, where two of these image sets have images of different sizes."""
+    sides = {path: _side(path) for path in paths}
+    for path, side in sides.items():
+        if side != (first := sides[paths[0]]):
+            raise SynthoodError(
+                f"{path}: images of {side[1]}x{side[0]} px, but {paths[0]} has images of {first[1]}x{first[0]} px; "
+                f"give both parts the same `size`"
+            )
+
+
+def _side(path: Path) -> tuple[int, int]:
+    header, shapes = read_header(path)
+    side = header.get("side") or shapes.get("images", ())[1:3]
+    if len(side) != 2:
+        raise SynthoodError(f"{path}: not an image set (it holds {', '.join(shapes)})")
+    return int(side[0]), int(side[1])
+
+
 def concatenate(sets: list[ImageSet]) -> ImageSet:
-    """One set after the other; all must share their classes."""
+    """One set after the other, with the notes of all; all must share their classes."""
     if any(other.classes != sets[0].classes for other in sets):
         raise SynthoodError(f"image sets of different classes cannot be joined: {[s.classes for s in sets]}")
-    return ImageSet(np.concatenate([s.images for s in sets]), np.concatenate([s.labels for s in sets]), sets[0].classes)
+    joined = ImageSet(
+        np.concatenate([s.images for s in sets]), np.concatenate([s.labels for s in sets]), sets[0].classes
+    )
+    joined.notes = list(dict.fromkeys(note for s in sets for note in s.notes))
+    joined.facts = ImageFacts.joined([s.facts for s in sets])
+    return joined

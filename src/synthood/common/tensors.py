@@ -77,6 +77,16 @@ def map_tensors(path: Path, *names: str) -> "dict[str, Tensor]":
     return _opened(path, names, "pt")[0]
 
 
+def read_header(path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+    """Header and shapes of the arrays of a file whose content is neither read nor verified."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = json.loads((file.metadata() or {})["synthood"])
+            return header, {name: tuple(file.get_slice(name).get_shape()) for name in sorted(file.keys())}
+    except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
+        raise SynthoodError(f"{path}: not a file of this pipeline ({error}); delete it and run again") from error
+
+
 def _opened(path: Path, names: tuple[str, ...], framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
     verify(path)
     try:

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 
+from synthood.common.image_facts import ImageFacts
 from synthood.common.images import ImageSet
 from synthood.common.seeds import derived_seed
 from synthood.data.settings import Digits, IdDigits, Nuisance, ShuffledQuadrants
@@ -72,25 +73,34 @@ def id_split(settings: IdDigits) -> dict[str, ImageSet]:
     result = {}
     for part, lists in chosen.items():
         indices = np.sort(np.concatenate(lists))
-        result[part] = ImageSet(images[indices], labels[indices], classes)
+        result[part] = ImageSet(images[indices], labels[indices], classes, facts=facts(images[indices]))
     return result
+
+
+def facts(images: np.ndarray) -> ImageFacts:
+    """Where digits come from."""
+    return ImageFacts.of(images, 8, "computed", f"shorter side to {SIDE} px, bilinear")
 
 
 def extra_digits(settings: Digits) -> ImageSet:
     """All images of further digits, with labels and class words."""
     images, labels = of_classes(settings)
-    return ImageSet(images, labels, [WORDS[digit] for digit in settings.classes])
+    return ImageSet(images, labels, [WORDS[digit] for digit in settings.classes], facts=facts(images))
 
 
 def shuffled_quadrants(settings: ShuffledQuadrants, validation: ImageSet) -> ImageSet:
-    """Validation images with their quadrants in one of the 23 other orders."""
+    """Validation images with their quadrants in one of the 23 other orders.
+
+    Of an odd side the middle row or column stays where it is.
+    """
     draw = np.random.default_rng(derived_seed(settings.seed, "quadrants"))
-    chosen = validation.images[np.arange(settings.images) % len(validation)]
-    count, side, _, channels = chosen.shape
-    half = side // 2
-    quadrants = chosen.reshape(count, 2, half, 2, half, channels).swapaxes(2, 3).reshape(count, 4, half, half, channels)
+    images = validation.images[np.arange(settings.images) % len(validation)]
+    count, height, width = images.shape[:3]
+    tops, lefts = (slice(height // 2), slice(-(height // 2), None)), (slice(width // 2), slice(-(width // 2), None))
+    places = list(itertools.product(tops, lefts))
+    quadrants = np.stack([images[:, top, left] for top, left in places], axis=1)
     orders = np.array(list(itertools.permutations(range(4)))[1:])
     order = orders[draw.integers(len(orders), size=count)]
-    quadrants = quadrants[np.arange(count)[:, None], order]
-    images = quadrants.reshape(count, 2, 2, half, half, channels).swapaxes(2, 3).reshape(count, side, side, channels)
-    return ImageSet.out_of_distribution(images)
+    for position, (top, left) in enumerate(places):
+        images[:, top, left] = quadrants[np.arange(count), order[:, position]]
+    return ImageSet.out_of_distribution(images, validation.facts)

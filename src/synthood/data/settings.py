@@ -81,28 +81,30 @@ class IdDigits(Digits):
         return self
 
 
-class PhotoPatches(Settings):
-    """32x32 patches of scikit-learn's two photographs (a temple, a flower)."""
+class Computed(Settings):
+    """Images that are made here, of the ID images' size."""
 
-    kind: Literal["photo-patches"]
     images: Count
     seed: Seed = 0
+    size: Annotated[int | None, Field(ge=8, le=1024, description="side in pixels; default: as the ID images")] = None
 
 
-class Textures(Settings):
+class PhotoPatches(Computed):
+    """Patches of scikit-learn's two photographs of 640x427 px (a temple, a flower), as large as the ID images."""
+
+    kind: Literal["photo-patches"]
+
+
+class Textures(Computed):
     """Gratings, checkerboards and filtered noise, in colour."""
 
     kind: Literal["textures"]
-    images: Count
-    seed: Seed = 0
 
 
-class Noise(Settings):
+class Noise(Computed):
     """Independent uniform pixels."""
 
     kind: Literal["noise"]
-    images: Count
-    seed: Seed = 0
 
 
 class ShuffledQuadrants(Settings):
@@ -127,12 +129,19 @@ Source = Annotated[
     Field(discriminator="kind"),
 ]
 OodSets = dict[Name, Source]
+SIDES = {"digits": 32, "cifar10": 32, "cifar100": 32, "svhn": 32, "mnist": 28, "fashion-mnist": 28}
+"""Pixels of the images of some kinds, where nothing resizes them."""
 
 
 def origin(source: Settings) -> str:
     """The files of a set, whatever is done to their images, as text; empty where there are none."""
     pixels = {*Files.model_fields, "count", "reported_count", "classes"} - {"path"}
     return source.model_dump_json(exclude=pixels) if isinstance(source, Files | Arrays) else ""
+
+
+def known_size(source: Settings) -> int | None:
+    """Side of a source's images in the end, where the configuration alone decides it."""
+    return getattr(source, "size", None) or SIDES.get(getattr(source, "kind", ""))
 
 
 class DatasetSettings(Settings):
@@ -196,6 +205,19 @@ class DatasetSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _all_images_have_one_size(self) -> "DatasetSettings":
+        sizes = self._known_sizes()
+        first = next(iter(sizes), "")
+        for name, size in sizes.items():
+            if size != sizes[first]:
+                key, value = (first, size) if not hasattr(self._by_key()[name], "size") else (name, sizes[first])
+                raise ValueError(
+                    f"{name}: images of {size} px, but those of {first} have {sizes[first]} px, so a detector needs "
+                    f"nothing but the size; set `size: {value}` in {key}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _held_out_classes_leave_the_id_images(self) -> "DatasetSettings":
         names = self.held_out
         if names and not isinstance(self.id, ExceptClasses):
@@ -219,6 +241,20 @@ class DatasetSettings(Settings):
         if not isinstance(self.id, ExceptClasses) or not self.held_out:
             return self.id
         return self.id.model_copy(update={"except_classes": sorted({*self.id.except_classes, *self.held_out})})
+
+    @property
+    def side(self) -> int | None:
+        """Side of the ID images in pixels, where the configuration says it."""
+        return known_size(self.id)
+
+    def _by_key(self) -> dict[str, Settings]:
+        """Sources by their keys, the ID images first."""
+        roles = {"extra": self.extra, "near": self.near, "far": self.far, "shifted": self.shifted}
+        sets = {f"{role}.{name}": source for role, sources in roles.items() for name, source in sources.items()}
+        return {"id": self.id, **sets, "ood_validation": self.ood_validation}
+
+    def _known_sizes(self) -> dict[str, int]:
+        return {name: size for name, source in self._by_key().items() if (size := known_size(source)) is not None}
 
     @property
     def ood_sets(self) -> list[str]:
@@ -246,10 +282,13 @@ class PartSettings(Settings):
     part: Name
     ood: Annotated[bool, Field(description="labels are -1, whatever the source")] = False
     source: IdSource | Source
-    validation: IdSource | None = None
+    validation: Annotated[
+        IdSource | None, Field(description="ID images that a computed set is made of, or has the size of")
+    ] = None
     held_out: Annotated[list[ClassName], Field(description="the images of these classes of an ID source alone")] = []
     held_out_splits: Annotated[list[Split], Field(description="of these splits; default: all")] = []
     taught: Annotated[IdSource | None, Field(description="whose classes a shifted set's labels are")] = None
+    side: Annotated[int | None, Field(description="side of the ID images, which must be that of these")] = None
 
     @model_validator(mode="before")
     @classmethod

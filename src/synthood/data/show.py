@@ -1,4 +1,4 @@
-"""What lies in a folder of prepared images: parts, counts, classes, sizes, digests, and what parts share."""
+"""What lies in a folder of prepared images: parts, counts, classes, sizes, digests, what parts share and differ in."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 
 from synthood.common.artefact import sha256
 from synthood.common.encoded import is_encoded, open_encoded
+from synthood.common.image_facts import ImageFacts, told
 from synthood.common.images import read_images
 from synthood.errors import SynthoodError
 
@@ -27,6 +28,7 @@ class Part:
     digest: str
     pixels: set[bytes]
     """SHA-256 of every image's pixels."""
+    facts: ImageFacts | None
 
     def row(self) -> tuple[str, ...]:
         """The cells, in the order of HEADINGS."""
@@ -40,11 +42,11 @@ def read_part(path: Path) -> Part:
     if encoded := is_encoded(path):
         images, arrays, header = open_encoded(path)
         shape, labels, classes, notes = images.shape, arrays["labels"], header["classes"], header.get("notes", [])
-        digests = arrays["pixel_sha256"]
+        digests, facts = arrays["pixel_sha256"], ImageFacts.read(header)
     else:
         made = read_images(path)
         shape, labels, classes, notes = made.images.shape, made.labels, made.classes, made.notes
-        digests = made.columns.get("pixel_sha256", np.zeros((0, 32), np.uint8))
+        digests, facts = made.columns.get("pixel_sha256", np.zeros((0, 32), np.uint8)), made.facts
     counts = np.bincount(labels[labels >= 0], minlength=len(classes))
     spread = f"{counts.min()}-{counts.max()}" if counts.size and counts.min() != counts.max() else ""
     per_class = spread or (str(counts[0]) if counts.size else "-")
@@ -58,6 +60,7 @@ def read_part(path: Path) -> Part:
         notes=notes,
         digest=sha256(path),
         pixels={digest.tobytes() for digest in digests},
+        facts=facts,
     )
 
 
@@ -71,6 +74,9 @@ def show(folder: Path) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines += [f"{part.name}: {note}" for part in parts for note in part.notes]
+    lines += [f"{part.name}, before preparation: {part.facts}" for part in parts if part.facts]
+    train = next((part.facts for part in parts if part.name == "train"), None)
+    lines += [text for part in parts if train and part.facts and (text := told(part.name, train, part.facts))]
     for place, part in enumerate(parts):
         for other in parts[place + 1 :]:
             if shared := len(part.pixels & other.pixels):

@@ -9,7 +9,7 @@ import torch
 from synthood.common import stage
 from synthood.common.devices import device_for, set_threads
 from synthood.common.encoded import EncodedImages
-from synthood.common.images import open_images
+from synthood.common.images import check_sizes, open_images
 from synthood.evaluation.features import Features, write_batches, write_head
 from synthood.training.networks.model import Classifier, inputs_of
 from synthood.training.settings import HeadSettings
@@ -44,6 +44,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         arguments = job.arguments
         settings = HeadSettings.parse(arguments.settings)
         set_threads(arguments.threads)
+        check_sizes(arguments.images)
         classifier = Classifier.load(arguments.model)
         head = classifier.network.head
         terms = {

@@ -8,7 +8,7 @@ from safetensors import safe_open
 
 from synthood.common.images import ImageSet, write_images
 from synthood.common.seeds import derived_seed
-from synthood.data.files.arrays import read_npz
+from synthood.data.files.arrays import read_arrays
 from synthood.data.files.image_set import from_files
 from synthood.data.files.names import misnumbered, normal
 from synthood.data.files.settings import Arrays, Files
@@ -27,6 +27,7 @@ class Labelled:
     labels: np.ndarray
     classes: list[str] | None
     origin: str
+    notes: list[str]
 
 
 def adopt(settings: ReadyMadeReading, classes: list[str], side: int, threads: int, folder: Path) -> int:
@@ -41,7 +42,9 @@ def adopt(settings: ReadyMadeReading, classes: list[str], side: int, threads: in
     count = min(map(len, each))
     order = np.stack([indices[:count] for indices in each], 1).reshape(-1)
     folder.mkdir()
-    made = ImageSet(found.images[order], labels[order], classes, {"source": order})
+    for note in found.notes:
+        print(f"note: {found.origin}: {note}")
+    made = ImageSet(found.images[order], labels[order], classes, {"source": order}, found.notes)
     write_images(folder / IMAGES, made)
     Description("ready-made", classes).write(folder)
     return count
@@ -53,7 +56,7 @@ def read(settings: ReadyMadeReading, side: int, threads: int) -> Labelled:
     if isinstance(source, Files):
         sized = source if source.size else source.model_copy(update={"size": side, "resize": None})
         made = from_files(sized, "ready-made", ood=False, threads=threads)
-        found = Labelled(made.images, made.labels, made.classes, source.path)
+        found = Labelled(made.images, made.labels, made.classes, source.path, made.notes)
     else:
         found = arrays(source, side, settings.classes)
     if found.images.shape[1:3] != (side, side):
@@ -67,10 +70,10 @@ def read(settings: ReadyMadeReading, side: int, threads: int) -> Labelled:
 def arrays(source: Arrays, side: int, classes: list[str] | None) -> Labelled:
     """Images of an `.npz` file or of `images.npy`, with names as configured or as stored in `classes`."""
     path = Path(source.path)
-    images, labels = read_npz(path, source.size or side)
-    if labels is None:
+    made = read_arrays(path, source.size or side)
+    if made.labels is None:
         raise SynthoodError(f"{path}: no labels; put `labels` into the file, or labels.npy beside images.npy")
-    return Labelled(images, labels, classes or stored_classes(path), str(path))
+    return Labelled(made.images, made.labels, classes or stored_classes(path), str(path), made.notes)
 
 
 def stored_classes(path: Path) -> list[str] | None:

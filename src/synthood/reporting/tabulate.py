@@ -9,6 +9,7 @@ import pandas as pd
 from synthood.common import stage
 from synthood.evaluation.metrics import Ranking, ood_metrics
 from synthood.reporting.comparisons import compare
+from synthood.reporting.image_notes import image_notes
 from synthood.reporting.published_sets import contradiction, unsaid
 from synthood.reporting.render import html_page, markdown
 from synthood.reporting.resampling import Resampling
@@ -186,7 +187,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         runs = [(d, r, s) for d in table.datasets for r in table.recipes for s in table.seeds]
         scores = read_runs(runs, job.arguments.scores, job.arguments.beside, table.detectors)
         rows = tabulate(scores, settings)
-        notes = notes_of(settings)
+        notes = notes_of(settings) | image_notes(table.datasets, map(Path, job.arguments.images))
         csv_file, markdown_file, html_file = job.arguments.output
         with job.writing(csv_file) as path:
             rows.to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
@@ -200,6 +201,8 @@ def main(command_line: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--scores", type=Path, nargs="+", required=True, help="one per dataset, recipe and seed, in this order"
     )
+    # Text, since a Path's content would be read and verified: of images the headers are enough.
+    parser.add_argument("--images", nargs="*", default=[], help="image sets of each dataset, train first")
     parser.add_argument("--beside", type=Path, nargs="*", default=[], help="scores of other jobs, in the same order")
     stage.run(parser, work, command_line)
 

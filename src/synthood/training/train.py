@@ -9,7 +9,7 @@ from pathlib import Path
 from synthood.common import stage
 from synthood.common.arithmetic import resolved_precision
 from synthood.common.devices import check_gpus, device_for, keep_freed_memory, set_threads
-from synthood.common.images import open_set
+from synthood.common.images import check_sizes, open_set
 from synthood.common.iterate import ResumeFile
 from synthood.common.ranks import joined, ranks_of_torchrun
 from synthood.common.tensors import write_tensors
@@ -37,6 +37,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         arguments = job.arguments
         settings = TrainSettings.parse(arguments.settings)
         check_gpus(arguments.gpus)
+        check_sizes([arguments.train, arguments.val, *arguments.synthetic])
         ranks = ranks_of_torchrun()
         if arguments.gpus > 1 and ranks.count == 1:
             stage.start_again_under_torchrun("synthood.training.train", arguments.gpus, given)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from synthood.data.files.arrays import read_npz, split_arrays
-from synthood.data.files.settings import Arrays, IdArrays
+from synthood.data.files.arrays import read_arrays, split_arrays
+from synthood.data.files.settings import Arrays, Folders, IdArrays
 from synthood.data.prepare import prepare
 from synthood.data.settings import PartSettings
 from synthood.errors import SynthoodError
@@ -58,7 +59,8 @@ def test_an_ood_set_has_no_labels_and_is_resized(tmp_path: Path) -> None:
     ("arrays", "message"),
     [
         ({"images": IMAGES.astype(float), "labels": LABELS}, "expected images uint8"),
-        ({"images": IMAGES[..., 0], "labels": LABELS}, "expected images uint8"),
+        ({"images": IMAGES.astype(np.uint16), "labels": LABELS}, "expected images uint8"),
+        ({"images": IMAGES[..., :2], "labels": LABELS}, "expected images uint8"),
         ({"images": IMAGES, "labels": LABELS[:5]}, "30 images and labels"),
         ({"pictures": IMAGES}, "not an .npz file with plain arrays"),
         ({"images": np.array([{}], dtype=object)}, "not an .npz file with plain arrays"),
@@ -68,31 +70,31 @@ def test_an_ood_set_has_no_labels_and_is_resized(tmp_path: Path) -> None:
 def test_a_wrong_file_is_named(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
     np.savez(tmp_path / "wrong.npz", **arrays)
     with pytest.raises(SynthoodError, match=message) as caught:
-        read_npz(tmp_path / "wrong.npz", None)
+        read_arrays(tmp_path / "wrong.npz", None)
     assert "wrong.npz" in str(caught.value)
 
 
 def test_npy_files_are_read_with_the_labels_beside_them(tmp_path: Path) -> None:
     np.save(tmp_path / "train_images.npy", IMAGES)
-    images, labels = read_npz(tmp_path / "train_images.npy", None)
-    np.testing.assert_array_equal(images, IMAGES)
-    assert labels is None
+    read = read_arrays(tmp_path / "train_images.npy", None)
+    np.testing.assert_array_equal(read.images, IMAGES)
+    assert read.labels is None
     np.save(tmp_path / "train_labels.npy", LABELS)
-    labels = read_npz(tmp_path / "train_images.npy", None)[1]
+    labels = read_arrays(tmp_path / "train_images.npy", None).labels
     assert labels is not None
     assert labels.tolist() == LABELS.tolist()
     np.save(tmp_path / "pickled.npy", np.array([{}], dtype=object))
     with pytest.raises(SynthoodError, match=r"pickled.npy: not an"):
-        read_npz(tmp_path / "pickled.npy", None)
+        read_arrays(tmp_path / "pickled.npy", None)
 
 
 def test_a_truncated_or_missing_file_is_named(settings: IdArrays) -> None:
     path = Path(settings.train)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(SynthoodError, match="not an"):
-        read_npz(path, None)
+        read_arrays(path, None)
     with pytest.raises(SynthoodError, match="not found"):
-        read_npz(path.with_name("absent.npz"), None)
+        read_arrays(path.with_name("absent.npz"), None)
 
 
 def test_classes_and_counts_must_fit(settings: IdArrays) -> None:
@@ -100,3 +102,62 @@ def test_classes_and_counts_must_fit(settings: IdArrays) -> None:
         split_arrays(settings.model_copy(update={"classes": ["a", "b"]}), "train")
     with pytest.raises(SynthoodError, match="10 images of a, 10 asked for"):
         split_arrays(settings.model_copy(update={"val_per_class": 10}), "test")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ((LABELS + 0.7).tolist(), r"label 0.7 of image 0 is not a whole number"),
+        ([np.nan, *LABELS[1:].tolist()], "label nan of image 0"),
+        ([*LABELS[:-1].tolist(), np.inf], "label inf of image 29"),
+        ((LABELS > 0).tolist(), "labels of type bool"),
+        ([str(label) for label in LABELS], "labels of type <U1"),
+        (np.array([2**63 + 1, *LABELS[1:]], np.uint64), "label 9223372036854775809 of image 0"),
+        ((LABELS - 1).tolist(), r"labels \[-1, 0, 1\]"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".npz", ".npy"])
+def test_labels_that_are_no_classes_are_refused(
+    settings: IdArrays, suffix: str, labels: list[float], message: str
+) -> None:
+    path = Path(settings.train)
+    if suffix == ".npz":
+        np.savez(path, images=IMAGES, labels=labels)
+    else:
+        path = path.with_name("my_images.npy")
+        np.save(path, IMAGES)
+        np.save(path.with_name("my_labels.npy"), labels)
+    with pytest.raises(SynthoodError, match=message):
+        split_arrays(settings.model_copy(update={"train": str(path)}), "train")
+    read_arrays(path, None, labelled=False)  # of an OOD set they are not looked at
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.uint8, np.int16, np.uint64])
+def test_whole_labels_of_any_type_are_taken(settings: IdArrays, kind: type) -> None:
+    np.savez(settings.train, images=IMAGES, labels=LABELS.astype(kind))
+    assert split_arrays(settings, "train").labels.tolist() == LABELS.tolist()
+
+
+def test_arrays_that_are_not_square_are_cut_as_files_are(tmp_path: Path) -> None:
+    images = RANDOM.integers(0, 256, (5, 24, 40, 3), dtype=np.uint8)
+    np.savez(tmp_path / "wide.npz", images=images)
+    (tmp_path / "files").mkdir()
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / "files" / f"{index}.png")
+    for size in (24, 16):
+        own = prepare(
+            PartSettings(part="far", source=Arrays(kind="arrays", path=str(tmp_path / "wide.npz"), size=size))
+        )
+        files = Folders(kind="folders", path=str(tmp_path / "files"), size=size)
+        np.testing.assert_array_equal(own.images, prepare(PartSettings(part="far", source=files)).images)
+        assert own.notes == [f"images of 40x24 px became {size}x{size}: resized, and the centre cut"]
+    np.testing.assert_array_equal(read_arrays(tmp_path / "wide.npz", 24).images, images[:, :, 8:32])
+
+
+@pytest.mark.parametrize("shape", [(30, 8, 8), (30, 8, 8, 1)])
+def test_grey_arrays_become_rgb(settings: IdArrays, shape: tuple[int, ...]) -> None:
+    grey = IMAGES[..., 0].reshape(shape)
+    np.savez(settings.train, images=grey, labels=LABELS)
+    made = split_arrays(settings, "train")
+    np.testing.assert_array_equal(made.images, np.stack([IMAGES[..., 0]] * 3, axis=3))
+    assert made.notes == ["30 grey images became RGB"]

@@ -1,6 +1,8 @@
 """Every kind of image file becomes RGB pixels or a message that names it."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -104,8 +106,6 @@ def huge(width: int, height: int) -> bytes:
     """A PNG that says it is large; its few bytes of pixels would never be enough."""
     content = bytearray(encoded(Image.new("RGB", (10, 10))))
     content[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
-    import zlib
-
     content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
     return bytes(content)
 
@@ -211,3 +211,79 @@ def test_what_was_done_to_images_is_told(draw, tmp_path):
     plain = Reading(listing([tmp_path / "a.png"] * 3), PLAIN)
     assert len(list(plain)) == 3
     assert plain.notes == []
+
+
+def sixteen(folder: Path, name: str, top: int, bits32: bool = False) -> np.ndarray:
+    """A TIFF with grey values from 0 to `top` in 16 bits, or in 32."""
+    values = np.linspace(0, top, 144).round().reshape(12, 12).astype(np.int32 if bits32 else np.uint16)
+    Image.fromarray(values).save(folder / name)
+    return values
+
+
+@pytest.mark.parametrize(("top", "bits"), [(255, 8), (1023, 10), (3000, 12), (4095, 12), (16383, 14)])
+@pytest.mark.parametrize("bits32", [False, True])
+def test_sixteen_bit_files_of_fewer_bits_are_not_made_black(tmp_path, top, bits, bits32):
+    values = sixteen(tmp_path, "bright.tif", top, bits32)
+    dark = sixteen(tmp_path, "dark.tif", top // 3, bits32)
+    files = listing([tmp_path / "dark.tif", tmp_path / "bright.tif"])
+    with pytest.raises(SynthoodError) as caught:
+        read(files, PLAIN)
+    fits = f"a list: no value of its 16-bit images is above {top}, so all fit into {bits} bits"
+    assert str(caught.value) == f"{fits}; set `bits: {bits}`, or `bits: 16` if the images are that dark"
+    made, _ = read(files, Files(path=".", bits=bits))
+    for image, expected in zip(made, (dark, values), strict=True):  # by one rule, so dark images stay dark
+        np.testing.assert_array_equal(image, np.stack([expected >> (bits - 8)] * 3, axis=2))
+    assert made.max() == top >> (bits - 8)
+    assert read(files, Files(path=".", bits=16))[0].max() == top >> 8
+
+
+def test_values_beyond_the_bits_are_refused(tmp_path):
+    sixteen(tmp_path, "a.tif", 5000)
+    with pytest.raises(SynthoodError, match=r"a.tif: a value of 5000, outside 0 to 4095 of 12 bits; set `bits: 14`"):
+        read(listing([tmp_path / "a.tif"]), Files(path=".", bits=12))
+    sixteen(tmp_path, "b.tif", 70_000, bits32=True)
+    with pytest.raises(SynthoodError, match=r"b.tif: a value of 70000, outside 0 to 65535.*store it with 16 bits"):
+        read(listing([tmp_path / "b.tif"]), PLAIN)
+    sixteen(tmp_path, "c.tif", -9, bits32=True)
+    with pytest.raises(SynthoodError, match=r"c.tif: a value of -9, outside 0"):
+        read(listing([tmp_path / "c.tif"]), PLAIN)
+
+
+def sixteen_bit_colours(top: int) -> bytes:
+    """A PNG of 16-bit colours, which Pillow does not write."""
+    values = np.linspace(0, top, 300).round().reshape(10, 30).astype(">u2")
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 10, 10, 16, 2, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row.tobytes() for row in values)))
+    return b"\x89PNG\r\n\x1a\n" + head + pixels + chunk(b"IEND", b"")
+
+
+def test_sixteen_bit_colours_of_fewer_bits_are_refused(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(sixteen_bit_colours(4095))
+    with pytest.raises(SynthoodError, match="all fit into 12 bits; store colours with 8 bits, or set `bits: 16`"):
+        read(listing([path]), PLAIN)
+    assert read(listing([path]), Files(path=".", bits=16))[0].max() == 15
+    with pytest.raises(SynthoodError, match="`bits: 12` is for grey images"):
+        read(listing([path]), Files(path=".", bits=12))
+    path.write_bytes(sixteen_bit_colours(65535))
+    assert read(listing([path]), PLAIN)[0].max() == 255
+
+
+def test_what_images_were_is_counted(draw, tmp_path):
+    draw("a.png", 40, 30)
+    draw("b.jpg", 12, 12)
+    Image.fromarray(RGB).save(tmp_path / "c.webp", lossless=True)
+    Image.fromarray(RGB).save(tmp_path / "d.webp")
+    Image.fromarray(RGB).save(tmp_path / "e.tif", compression="jpeg")
+    Image.fromarray(np.stack([RGB[..., 0]] * 3, axis=2)).save(tmp_path / "f.bmp")  # grey in three equal channels
+    Image.fromarray(RGB).save(tmp_path / "g.jpg", "MPO", save_all=True, append_images=[Image.fromarray(RGB)])
+    reading = Reading(listing(sorted(tmp_path.iterdir())), Files(path=".", size=16))
+    assert len(list(reading)) == 7
+    assert reading.facts.native == {16: 1, 12: 6}
+    assert reading.facts.modes == {"RGB": 6, "grey": 1}
+    assert reading.facts.formats == {"PNG": 1, "JPEG": 2, "WEBP, lossless": 1, "WEBP": 1, "TIFF, JPEG": 1, "BMP": 1}
+    assert reading.facts.resize == {"shorter side to 16 px, bilinear": 7}

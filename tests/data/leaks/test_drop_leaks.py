@@ -5,6 +5,7 @@ import pytest
 
 from pictures import as_jpeg, smooth
 from synthood.common.encoded import is_encoded, open_encoded, write_encoded
+from synthood.common.image_facts import ImageFacts
 from synthood.common.images import ImageSet, pixel_sha256, read_images, write_images
 from synthood.data.leaks.drop_leaks import main
 
@@ -30,13 +31,16 @@ def dropped(source, *against):
 
 def test_exact_and_near_copies_leave_and_the_others_stay_as_they_were(train, tmp_path, capsys):
     columns = {"seed": np.arange(len(TEST))}
-    write_images(tmp_path / "test.safetensors", ImageSet(TEST, LABELS, ["a", "b", "c"], columns, ["told before"]))
+    facts = ImageFacts.of(TEST, 28, "JPEG")
+    made = ImageSet(TEST, LABELS, ["a", "b", "c"], columns, ["told before"], facts)
+    write_images(tmp_path / "test.safetensors", made)
     made = read_images(dropped(tmp_path / "test.safetensors", train))
     np.testing.assert_array_equal(made.images, TEST[KEPT])
     np.testing.assert_array_equal(made.labels, LABELS[KEPT])
     np.testing.assert_array_equal(made.columns["seed"], KEPT)
     np.testing.assert_array_equal(made.columns["pixel_sha256"], pixel_sha256(TEST[KEPT]))
     assert made.notes == ["told before", "5 images left out that stand in train"]
+    assert made.facts == facts  # those of all images, since no image has its own
     assert "10 of 15 images" in capsys.readouterr().out
 
 

@@ -16,7 +16,7 @@ def names(edited, dataset):
 
 
 def test_each_data_set_once_in_order(edited):
-    far = {"svhn": {"kind": "svhn", "path": "far/svhn"}, "mnist": {"kind": "mnist", "path": "far"}}
+    far = {"svhn": {"kind": "svhn", "path": "far/svhn"}, "mnist": {"kind": "mnist", "path": "far", "size": 32}}
     near = {"cifar100": {"kind": "cifar100", "path": "data"}}
     found = [("cifar10", "data"), ("cifar100", "data"), ("svhn", "far"), ("mnist", "far")]
     assert names(edited, {"near": near, "far": far}) == found
@@ -27,11 +27,13 @@ def test_what_is_there_is_not_fetched_again(edited, tmp_path):
     raw.mkdir(parents=True)
     for file in ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte.gz"):
         (raw / file).touch()
-    assert ("mnist", tmp_path.as_posix()) not in names(edited, {"far": {"m": {"kind": "mnist", "path": str(tmp_path)}}})
+    far = {"m": {"kind": "mnist", "path": str(tmp_path), "size": 32}}
+    assert ("mnist", tmp_path.as_posix()) not in names(edited, {"far": far})
 
 
 def test_the_folder_itself_may_be_named(edited):
-    assert ("mnist", "x") in names(edited, {"far": {"m": {"kind": "mnist", "path": "x/MNIST/raw"}}})
+    far = {"m": {"kind": "mnist", "path": "x/MNIST/raw", "size": 32}}
+    assert ("mnist", "x") in names(edited, {"far": far})
 
 
 @pytest.mark.parametrize(("folder", "name"), [("images_classic", "openood"), ("images_largescale", "openood-imagenet")])

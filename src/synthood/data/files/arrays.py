@@ -2,55 +2,103 @@
 
 import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from synthood.common.images import ImageSet
+from synthood.common.image_facts import ImageFacts, history
+from synthood.common.images import ImageSet, concatenate
+from synthood.data.files.decode import fitted
 from synthood.data.files.listing import of_splits, share_out
 from synthood.data.files.settings import IdArrays
 from synthood.errors import SynthoodError
 
 
-def read_npz(path: Path, size: int | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images uint8 [N,H,W,3] of at most 64 px, resized where asked, and labels int64 [N] where there are some.
+@dataclass(frozen=True)
+class Pixels:
+    """Images uint8 [N,H,W,3] of a file, labels int64 [N] where there are some, and what was done to the images."""
 
-    The labels of `images.npy` are those of `labels.npy` beside it.
+    images: np.ndarray
+    labels: np.ndarray | None
+    notes: list[str]
+    history: tuple[int, str]
+
+    def chosen(
+        self, indices: np.ndarray | slice, labels: np.ndarray | None = None, classes: Sequence[str] = ()
+    ) -> ImageSet:
+        """Those images as a set of their own: OOD without `labels`."""
+        images = self.images[indices]
+        facts = ImageFacts.of(images, self.history[0], "array", self.history[1])
+        made = ImageSet.out_of_distribution(images) if labels is None else ImageSet(images, labels, list(classes))
+        made.notes, made.facts = self.notes, facts
+        return made
+
+
+def read_arrays(path: Path, size: int | None, labelled: bool = True) -> Pixels:
+    """Images of at most 64 px, resized and cut as files are where asked; grey ones [N,H,W] or [N,H,W,1] become RGB.
+
+    The labels of `images.npy` are those of `labels.npy` beside it; they are looked at where `labelled`.
     """
     try:
-        images, labels = _npy(path) if path.suffix == ".npy" else _npz(path)
+        images, labels = _npy(path, labelled) if path.suffix == ".npy" else _npz(path, labelled)
     except FileNotFoundError as error:
         raise SynthoodError(f"{path}: not found; give the path of an .npz file in the configuration") from error
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise SynthoodError(f"{path}: not an .npz file with plain arrays `images` and `labels` ({error})") from error
+    grey = images.dtype == np.uint8 and (images.ndim == 3 or images.shape[3:] == (1,))
+    notes = [f"{len(images)} grey images became RGB"] if grey else []
+    if grey:
+        images = np.repeat(images.reshape(*images.shape[:3], 1), 3, axis=3)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape:
-        raise SynthoodError(f"{path}: expected images uint8 [N,H,W,3], got {images.dtype} {images.shape}")
-    if labels is not None and labels.shape != images.shape[:1]:
-        raise SynthoodError(f"{path}: {len(images)} images and labels of shape {labels.shape}")
-    if size is not None and images.shape[1:3] != (size, size):
+        raise SynthoodError(
+            f"{path}: expected images uint8 [N,H,W,3] or grey [N,H,W], got {images.dtype} {images.shape}; "
+            f"store values from 0 to 255 as uint8, channels last"
+        )
+    if labels is not None:
+        labels = whole_labels(labels, path)
+        if labels.shape != images.shape[:1]:
+            raise SynthoodError(f"{path}: {len(images)} images and labels of shape {labels.shape}")
+    height, width = images.shape[1:3]
+    if size is not None and (height, width) != (size, size):
         images = resized(images, size)
+        cut = f"images of {width}x{height} px became {size}x{size}: resized, and the centre cut"
+        notes += [cut] * (width != height)
     if max(images.shape[1:3]) > 64:
         raise SynthoodError(f"{path}: images of {images.shape[1:3]} px; set `size` to 64 or less")
-    return images, labels
+    return Pixels(images, labels, notes, history(width, height, size))
 
 
-def _npz(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def whole_labels(labels: np.ndarray, name: object) -> np.ndarray:
+    """Labels as int64; SynthoodError unless they are whole numbers, none of which has to be rounded or wraps around."""
+    kind = labels.dtype
+    if kind.kind not in "iuf":
+        raise SynthoodError(f"{name}: labels of type {kind}; store them as whole numbers 0, 1, ...")
+    with np.errstate(invalid="ignore"):
+        whole = labels.astype(np.int64)
+    wrong = np.flatnonzero((whole != labels).ravel() | ((whole < 0) != (labels < 0)).ravel())
+    if wrong.size:
+        first = labels.ravel()[wrong[0]]
+        raise SynthoodError(f"{name}: label {first} of image {wrong[0]} is not a whole number that a class can have")
+    return whole
+
+
+def _npz(path: Path, labelled: bool) -> tuple[np.ndarray, np.ndarray | None]:
     with path.open("rb") as stream, np.lib.npyio.NpzFile(stream, allow_pickle=False) as file:
-        return file["images"], file["labels"].astype(np.int64) if "labels" in file else None
+        return file["images"], file["labels"] if labelled and "labels" in file else None
 
 
-def _npy(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def _npy(path: Path, labelled: bool) -> tuple[np.ndarray, np.ndarray | None]:
     beside = path.with_name(path.name.replace("images", "labels"))
-    labels = np.load(beside, allow_pickle=False).astype(np.int64) if beside != path and beside.exists() else None
+    labels = np.load(beside, allow_pickle=False) if labelled and beside != path and beside.exists() else None
     return np.load(path, allow_pickle=False), labels
 
 
 def resized(images: np.ndarray, size: int) -> np.ndarray:
-    """Images to size x size, bilinear with antialiasing, as Pillow does it."""
+    """Images to size x size as those of files: the shorter side bilinear with antialiasing, then the centre."""
     from PIL import Image
 
-    each = [Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR) for image in images]
-    return np.stack([np.asarray(image) for image in each])
+    return np.stack([np.asarray(fitted(Image.fromarray(image), size, None)) for image in images])
 
 
 def split_arrays(
@@ -66,10 +114,9 @@ def split_arrays(
         files = of_splits({"train": settings.train, "test": settings.test}, held_out_splits)
         return _held_out([Path(file) for file in files.values()], settings, held_out)
     path = Path(settings.train if part == "train" else settings.test)
-    images, labels = _known(path, settings, left)
-    if settings.except_classes:
-        taught = np.isin(labels, left)
-        images, labels = images[taught], labels[taught]
+    read, every = _known(path, settings, left)
+    taught = np.flatnonzero(np.isin(every, left))
+    labels = every[taught]
     wanted = settings.train_per_class if part == "train" else settings.val_per_class
 
     def takes(label: int, members: int) -> list[int]:
@@ -79,31 +126,34 @@ def split_arrays(
 
     first, rest = share_out(labels, takes, settings.seed)
     chosen = rest if part == "test" else first
-    return ImageSet(images[chosen], np.searchsorted(left, labels[chosen]), [settings.classes[label] for label in left])
+    classes = [settings.classes[label] for label in left]
+    return read.chosen(taught[chosen], np.searchsorted(left, labels[chosen]), classes)
 
 
-def _known(path: Path, settings: IdArrays, left: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of a file; raises where a label is none of the classes, or one of `left` has no image."""
-    images, labels = read_npz(path, settings.size)
+def _known(path: Path, settings: IdArrays, left: Sequence[int]) -> tuple[Pixels, np.ndarray]:
+    """A file and its labels; raises where a label is none of the classes, or one of `left` has no image."""
+    read = read_arrays(path, settings.size)
+    labels = read.labels
     if labels is None or not set(left) <= set(np.unique(labels)) <= set(range(len(settings.classes))):
         found = "no labels" if labels is None else f"labels {np.unique(labels)[:12].tolist()}"
         raise SynthoodError(f"{path}: {found}, but the configuration names {len(settings.classes)} classes")
-    return images, labels
+    return read, labels
 
 
 def _held_out(paths: Sequence[Path], settings: IdArrays, held_out: Sequence[str]) -> ImageSet:
     """The images of some classes of the files, one after the other."""
     wanted = [settings.classes.index(name) for name in held_out]
-    found: list[np.ndarray] = []
+    found: list[ImageSet] = []
     there: set[int] = set()
     for path in paths:
-        images, labels = _known(path, settings, [])
-        if found and images.shape[1:] != found[0].shape[1:]:
-            raise SynthoodError(f"{path}: images of {images.shape[1:3]} px, {paths[0]} has others; set `size`")
-        chosen = np.isin(labels, wanted)
-        found.append(images[chosen])
+        read, labels = _known(path, settings, [])
+        if found and read.images.shape[1:] != found[0].images.shape[1:]:
+            raise SynthoodError(f"{path}: images of {read.images.shape[1:3]} px, {paths[0]} has others; set `size`")
+        chosen = np.flatnonzero(np.isin(labels, wanted))
         there |= set(labels[chosen].tolist())
+        if len(chosen):
+            found.append(read.chosen(chosen))
     missing = [name for name, label in zip(held_out, wanted, strict=True) if label not in there]
     if missing:
         raise SynthoodError(f"{paths[0]}: no image of the held-out classes {', '.join(missing)}")
-    return ImageSet.out_of_distribution(np.concatenate(found))
+    return concatenate(found)

@@ -1,6 +1,8 @@
 """From an image file to RGB pixels; what is not a plain readable image is refused by name.
 
 Grey, palette, CMYK and 16-bit images become 8-bit RGB; alpha is dropped, as the benchmarks' loaders do.
+
+Files do not say how many of their 16 bits a camera used, so the largest value of a set is compared with its `bits`.
 """
 
 import io
@@ -9,12 +11,14 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from synthood.common.encoded import LARGEST_RAW
+from synthood.common.image_facts import ImageFacts, are_grey, history
 from synthood.data.files.formats import foreign, readable
 from synthood.data.files.listing import Listing
 from synthood.data.files.settings import Files
@@ -35,8 +39,24 @@ class BadImageError(SynthoodError):
     """One file that is no usable image."""
 
 
-Facts = tuple[str, tuple[int, int]]
-"""An image's mode and its width and height, before anything was done to it."""
+@dataclass(frozen=True)
+class Seen:
+    """An image before anything was done to it: Pillow's mode, width and height, file format.
+
+    `top` is the largest value of its pixels where they have 16 bits, else -1. Of 16-bit colours (`deep`) Pillow reads
+    the upper eight bits alone; then `top` is the largest that the value can be.
+    """
+
+    mode: str
+    size: tuple[int, int]
+    form: str
+    top: int = -1
+    deep: bool = False
+
+
+MOST = 16
+USUAL_BITS = (8, 10, 12, 14)
+"""Bits of a pixel that cameras and scanners store in 16."""
 
 
 def decode(content: bytes, name: object, settings: Files) -> np.ndarray:
@@ -44,7 +64,7 @@ def decode(content: bytes, name: object, settings: Files) -> np.ndarray:
     return decoded(content, name, settings)[0]
 
 
-def decoded(content: bytes, name: object, settings: Files) -> tuple[np.ndarray, Facts]:
+def decoded(content: bytes, name: object, settings: Files) -> tuple[np.ndarray, Seen]:
     """The same with what the image was before."""
     from PIL import Image, UnidentifiedImageError
 
@@ -54,8 +74,12 @@ def decoded(content: bytes, name: object, settings: Files) -> tuple[np.ndarray, 
         with Image.open(io.BytesIO(content), formats=readable()) as image:
             _refuse(image, name)
             mode = "RGBA" if image.mode == "P" and "transparency" in image.info else image.mode
-            pixels = fitted(_rgb(_turned(image, settings.upright)), settings.size, settings.resize)
-            return np.asarray(pixels), (mode, image.size)
+            deep = _deep(image)
+            rgb, top = _rgb(_turned(image, settings.upright), name, settings.bits or MOST)
+            if deep:
+                top = 256 * int(np.asarray(rgb).max()) + 255
+            pixels = fitted(rgb, settings.size, settings.resize)
+            return np.asarray(pixels), Seen(mode, image.size, _form(image, content), top, deep)
     except UnidentifiedImageError as error:
         kind = foreign(content)
         why = f"a {kind} file, which Pillow cannot read; convert it to JPEG or PNG" if kind else "not an image file"
@@ -87,15 +111,45 @@ def _turned(image: "Image", upright: bool) -> "Image":
     return ImageOps.exif_transpose(image) if upright else image
 
 
-def _rgb(image: "Image") -> "Image":
+def _deep(image: "Image") -> bool:
+    """Whether the file has 16-bit colours, or grey with alpha, of which Pillow reads the upper eight bits alone."""
+    if image.format not in ("PNG", "TIFF") or image.mode not in ("RGB", "RGBA", "RGBX", "RGBa", "LA"):
+        return False
+    raw = [
+        tile.args if isinstance(tile.args, str) else tile.args[0] for tile in getattr(image, "tile", []) if tile.args
+    ]
+    return any(";16" in str(mode) for mode in raw)
+
+
+def _form(image: "Image", content: bytes) -> str:
+    """The file's format, where it matters with its compression."""
+    if image.format == "WEBP" and content[12:16] == b"VP8L":
+        return "WEBP, lossless"
+    if image.format == "TIFF" and "jpeg" in str(image.info.get("compression")):
+        return "TIFF, JPEG"
+    return "JPEG" if image.format == "MPO" else str(image.format)
+
+
+def _rgb(image: "Image", name: object, bits: int) -> tuple["Image", int]:
+    """8-bit colours, and the largest value of 16-bit grey, else -1."""
     from PIL import Image
 
     if image.mode == "I" or image.mode.startswith("I;16"):
         grey = np.asarray(image).astype(np.int64)
-        return Image.fromarray((grey.clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
+        low, top = int(grey.min()), int(grey.max())
+        if low < 0 or top >= 1 << bits:
+            wrong = low if low < 0 else top
+            remedy = f"; set `bits: {_bits(top)}`" if low >= 0 and top < 1 << MOST else "; store it with 16 bits"
+            raise BadImageError(f"{name}: a value of {wrong}, outside 0 to {(1 << bits) - 1} of {bits} bits{remedy}")
+        return Image.fromarray((grey >> (bits - 8)).astype(np.uint8)).convert("RGB"), top
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
-    return image.convert("RGB")
+    return image.convert("RGB"), -1
+
+
+def _bits(top: int) -> int:
+    """The usual number of bits that holds a value."""
+    return next((bits for bits in USUAL_BITS if top < 1 << bits), MOST)
 
 
 def fitted(image: "Image", size: int | None, resize: int | None) -> "Image":
@@ -127,7 +181,9 @@ class Reading:
         self.listing, self.settings, self.threads = listing, settings, threads
         self.kept: list[int] = []
         self.skipped: list[str] = []
-        self.facts: Counter[Facts] = Counter()
+        self.seen: Counter[tuple[str, tuple[int, int]]] = Counter()
+        self.facts = ImageFacts()
+        self.top, self.deep = -1, False
 
     def __iter__(self) -> Iterator[np.ndarray]:
         shape: tuple[int, ...] | None = None
@@ -137,15 +193,36 @@ class Reading:
                     raise SynthoodError(f"{found} (`on_bad_image: skip` leaves such images out)") from found
                 self.skipped.append(str(found))
                 continue
-            image, facts = found
+            image, seen = found
             shape = shape or image.shape
             self._check(index, image.shape, shape)
             self.kept.append(index)
-            self.facts.update([facts] if facts else [])
+            self._note(image, seen)
             yield image
         if not self.kept:
             count, origin = len(self.listing), self.listing.origin
             raise SynthoodError(f"{origin}: none of {count} images is readable; the first: {self.skipped[0]}")
+        self._check_bits()
+
+    def _note(self, image: np.ndarray, seen: Seen) -> None:
+        self.seen[seen.mode, seen.size] += 1
+        native, rule = history(*seen.size, self.settings.size, self.settings.resize)
+        self.facts.add(native, bool(are_grey(image)), seen.form, rule)
+        self.top = max(self.top, seen.top)
+        self.deep = self.deep or seen.deep
+
+    def _check_bits(self) -> None:
+        """Raises where all values of a set of 16-bit images fit into fewer bits, so that it would be nearly black."""
+        bits, fits, origin = self.settings.bits, _bits(self.top), self.listing.origin
+        if self.top < 0 or bits == MOST:
+            return
+        if bits is None and fits < MOST:
+            found = f"{origin}: no value of its 16-bit images is above {self.top}, so all fit into {fits} bits"
+            if self.deep:
+                raise SynthoodError(f"{found}; store colours with 8 bits, or set `bits: 16` if they are that dark")
+            raise SynthoodError(f"{found}; set `bits: {fits}`, or `bits: 16` if the images are that dark")
+        if bits is not None and self.deep:
+            raise SynthoodError(f"{origin}: `bits: {bits}` is for grey images; store 16-bit colours with 8 bits")
 
     def _check(self, index: int, shape: tuple[int, ...], first: tuple[int, ...]) -> None:
         images = self.listing.images
@@ -160,10 +237,10 @@ class Reading:
     def notes(self) -> list[str]:
         """What was done to the images that came, and which were left out."""
         modes: Counter[str] = Counter()
-        for (mode, _), count in self.facts.items():
+        for (mode, _), count in self.seen.items():
             modes["grey"] += count * (mode in GREY)
             modes["alpha"] += count * (mode in ALPHA)
-        sizes = sorted({size for _, size in self.facts})
+        sizes = sorted({size for _, size in self.seen})
         found = [f"{modes['grey']} grey images became RGB"] if modes["grey"] else []
         found += [f"{modes['alpha']} images lost their alpha channel"] if modes["alpha"] else []
         if len(sizes) > 1:
@@ -178,15 +255,15 @@ class Reading:
         return self.listing.labels[self.kept]
 
 
-def _decoded(
-    listing: Listing, settings: Files, threads: int
-) -> Iterator[tuple[np.ndarray, Facts | None] | BadImageError]:
+def _decoded(listing: Listing, settings: Files, threads: int) -> Iterator[tuple[np.ndarray, Seen] | BadImageError]:
     """Every image of a listing in its order with what it was, or why it is none; a few at a time are in memory."""
     if isinstance(listing.images, np.ndarray):
-        yield from ((_fitted_pixels(image, settings), None) for image in listing.images)
+        height, width = listing.images.shape[1:3]
+        seen = Seen("RGB", (width, height), "array")
+        yield from ((_fitted_pixels(image, settings), seen) for image in listing.images)
         return
 
-    def one(file: Path) -> tuple[np.ndarray, Facts] | BadImageError:
+    def one(file: Path) -> tuple[np.ndarray, Seen] | BadImageError:
         try:
             return decoded(file.read_bytes(), file, settings)
         except BadImageError as error:

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from synthood.common.encoded import LARGEST_RAW, write_encoded
-from synthood.common.images import OOD_LABEL, ImageSet, check_labels
+from synthood.common.images import OOD_LABEL, ImageSet, check_labels, header_of
 from synthood.common.settings import Settings
 from synthood.data.files.decode import Reading
 from synthood.data.files.folders import folder_set, folder_splits
@@ -52,7 +52,7 @@ def from_files(
         _no_class_emptied(listing, reading)
     images = images[: len(reading.kept)]
     made = ImageSet.out_of_distribution(images) if ood else ImageSet(images, reading.labels, listing.classes)
-    made.notes = notes + reading.notes
+    made.notes, made.facts = notes + reading.notes, reading.facts
     return made
 
 
@@ -91,8 +91,7 @@ def write_large(
             _no_class_emptied(listing, reading)
         labels = np.full(len(reading.kept), OOD_LABEL, np.int64) if ood else reading.labels
         check_labels(labels, classes, path)
-        found = notes + reading.notes
-        return labels, {"classes": classes} | ({"notes": found} if found else {})
+        return labels, header_of(classes, notes + reading.notes, reading.facts)
 
     write_encoded(path, reading, threads, rest)
     labels, header = rest()

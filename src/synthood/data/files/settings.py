@@ -53,6 +53,10 @@ class Files(Settings):
     ] = None
     resize: Annotated[int | None, Field(ge=8, le=2048, description="shorter side before the cut; default: size")] = None
     upright: Annotated[bool, Field(description="turn photographs as their EXIF data says; benchmarks do not")] = True
+    bits: Annotated[
+        int | None,
+        Field(ge=8, le=16, description="bits that 16-bit images use; default: 16, refused where all values need fewer"),
+    ] = None
     on_bad_image: Annotated[
         Literal["error", "skip"], Field(description="skip: leave unreadable images out, counted and listed")
     ] = "error"
@@ -258,11 +262,13 @@ class IdTorchvision(Files, IdShares):
 
 
 class Arrays(Settings):
-    """Images of an `.npz` file: `images` uint8 [N,H,W,3]; its labels are not looked at."""
+    """Images of an `.npz` file: `images` uint8 [N,H,W,3], or grey [N,H,W]; its labels are not looked at."""
 
     kind: Literal["arrays"]
     path: Annotated[str, Field(min_length=1, description="the file, relative to where snakemake runs")]
-    size: Annotated[int | None, Field(ge=8, le=64, description="side in pixels to resize to, bilinear")] = None
+    size: Annotated[
+        int | None, Field(ge=8, le=64, description="side in pixels: the shorter side is resized, the centre cut out")
+    ] = None
 
 
 class IdArrays(ExceptClasses):
@@ -274,7 +280,9 @@ class IdArrays(ExceptClasses):
     classes: Words
     val_per_class: Count
     train_per_class: Annotated[int | None, Field(ge=1, description="so many of each class instead of all")] = None
-    size: Annotated[int | None, Field(ge=8, le=64, description="side in pixels to resize to, bilinear")] = None
+    size: Annotated[
+        int | None, Field(ge=8, le=64, description="side in pixels: the shorter side is resized, the centre cut out")
+    ] = None
     seed: Seed = 0
 
     @property

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from synthood.data.files.arrays import whole_labels
 from synthood.data.files.folders import class_folders, class_names
 from synthood.data.files.imglist import read_text
 from synthood.data.files.layouts import PLACES, root_of
@@ -118,11 +119,12 @@ def _svhn(path: Path) -> Listing:
         raise SynthoodError(f"{path}: not found; give the folder that holds it as `path`")
     try:
         content = loadmat(path, variable_names=["X", "y"])
-        images, labels = np.asarray(content["X"]), np.asarray(content["y"]).reshape(-1).astype(np.int64)
+        images, labels = np.asarray(content["X"]), np.asarray(content["y"]).reshape(-1)
     except Exception as error:  # scipy's reader raises nearly anything at damaged bytes
         raise SynthoodError(f"{path}: not a readable MATLAB file with X and y ({error})") from error
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[:3] != (32, 32, 3):
         raise SynthoodError(f"{path}: expected X uint8 [32,32,3,N], got {images.dtype} {images.shape}")
+    labels = whole_labels(labels, path)
     digits = [str(digit) for digit in range(10)]
     pixels = np.ascontiguousarray(images.transpose(3, 0, 1, 2))
     return _checked(Listing(pixels, np.where(labels == 10, 0, labels), digits, str(path)))

@@ -8,7 +8,7 @@ import torch
 
 from synthood.common import stage
 from synthood.common.devices import device_for, set_threads
-from synthood.common.images import open_images
+from synthood.common.images import check_sizes, open_images
 from synthood.errors import SynthoodError
 from synthood.evaluation.access.choice import Fitted, Images, ImageValidation, fitted, looks
 from synthood.evaluation.access.view import View
@@ -56,6 +56,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
         set_threads(arguments.threads)
         settings = ScoreSettings.parse(arguments.settings)
         check_names(settings.detectors)
+        check_sizes(arguments.images)
         files = {path.stem: path for path in arguments.images}
         classifier = Classifier.load(arguments.model)
         with device_for(arguments.gpus) as device:

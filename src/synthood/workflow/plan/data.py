@@ -6,7 +6,7 @@ from pathlib import Path
 from synthood.data import raw
 from synthood.data.files.settings import Files
 from synthood.data.leaks.settings import LeakSettings
-from synthood.data.settings import HeldOutClasses, PartSettings, ShuffledQuadrants
+from synthood.data.settings import Computed, HeldOutClasses, PartSettings, ShuffledQuadrants, known_size
 from synthood.workflow.plan.paths import Paths, Wildcards
 
 
@@ -20,11 +20,18 @@ class DataPlan(Paths):
 
     def evaluated(self, wildcards: Wildcards) -> list[str]:
         """All parts that a model is run over."""
-        parts = self.config.datasets[wildcards.dataset].evaluated_parts
+        return self._evaluated(wildcards.dataset)
+
+    def table_images(self, table: str) -> list[str]:
+        """All parts that a table's models are run over, by dataset."""
+        return [path for dataset in self.config.tables[table].datasets for path in self._evaluated(dataset)]
+
+    def _evaluated(self, dataset: str) -> list[str]:
+        parts = self.config.datasets[dataset].evaluated_parts
         if self.config.leaks is None or not self.config.leaks.drop:
-            return [self.images(wildcards.dataset, part) for part in parts]
+            return [self.images(dataset, part) for part in parts]
         names = [part if part in ("train", "val") else f"without_leaks/{part}" for part in parts]
-        return [self.images(wildcards.dataset, name) for name in names]
+        return [self.images(dataset, name) for name in names]
 
     def kept_parts(self, wildcards: Wildcards) -> list[str]:
         """ID parts that keep the images that stand in another part as well."""
@@ -46,8 +53,14 @@ class DataPlan(Paths):
         source = dataset.source(part)
         ood = part in (*dataset.ood_sets, "ood_validation")
         values = {"part": part, "ood": ood, "source": source}
-        if isinstance(source, ShuffledQuadrants):
+        if isinstance(source, Computed) and source.size is None and dataset.side is not None:
+            values["source"] = source.model_copy(update={"size": dataset.side})
+        elif isinstance(source, Computed) and source.size is None:
+            values["validation"] = dataset.id
+        elif isinstance(source, ShuffledQuadrants):
             values["validation"] = dataset.taught
+        elif dataset.side is not None and known_size(source) is None and not isinstance(source, HeldOutClasses):
+            values["side"] = dataset.side
         if isinstance(source, HeldOutClasses):
             values |= {"source": dataset.id, "held_out": source.classes, "held_out_splits": source.splits}
         if part in dataset.shifted:
