@@ -7,6 +7,7 @@ import numpy as np
 from safetensors import safe_open
 
 from synthood.common.images import ImageSet, write_images
+from synthood.common.names import BYTES, OFFSETS, Names, take_names
 from synthood.common.seeds import derived_seed
 from synthood.data.files.arrays import read_npz
 from synthood.data.files.image_set import from_files
@@ -26,6 +27,7 @@ class Labelled:
     labels: np.ndarray
     classes: list[str] | None
     origin: str
+    names: Names | None = None
 
 
 def adopt(settings: ReadyMadeReading, classes: list[str], side: int, threads: int, folder: Path) -> int:
@@ -40,7 +42,8 @@ def adopt(settings: ReadyMadeReading, classes: list[str], side: int, threads: in
     count = min(map(len, each))
     order = np.stack([indices[:count] for indices in each], 1).reshape(-1)
     folder.mkdir()
-    made = ImageSet(found.images[order], labels[order], classes, {"source": order})
+    names = found.names.chosen(order) if found.names is not None else None
+    made = ImageSet(found.images[order], labels[order], classes, {"source": order}, names=names)
     write_images(folder / IMAGES, made)
     Description("ready-made", classes).write(folder)
     return count
@@ -52,7 +55,7 @@ def read(settings: ReadyMadeReading, side: int, threads: int) -> Labelled:
     if isinstance(source, Files):
         sized = source if source.size else source.model_copy(update={"size": side, "resize": None})
         made = from_files(sized, "ready-made", ood=False, threads=threads)
-        found = Labelled(made.images, made.labels, made.classes, source.path)
+        found = Labelled(made.images, made.labels, made.classes, source.path, made.names)
     else:
         found = arrays(source, side, settings.classes)
     if found.images.shape[1:3] != (side, side):
@@ -114,4 +117,6 @@ def block(folder: Path, description: Description, first: int, count: int) -> Ima
             raise SynthoodError(f"{folder}: {per_class} images of each class are there; ask for at most as many")
         part = slice(first, first + count)
         images, labels, source = (stored.get_slice(name)[part] for name in ("images", "labels", "source"))
-    return ImageSet(images, labels, description.classes, {"source": source})
+        names = take_names({key: stored.get_tensor(key) for key in {BYTES, OFFSETS} & set(stored.keys())}, total, file)
+    chosen = names.chosen(np.arange(total)[part]) if names is not None else None
+    return ImageSet(images, labels, description.classes, {"source": source}, names=chosen)

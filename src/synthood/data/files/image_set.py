@@ -1,5 +1,6 @@
 """From a source in files to an image set, whatever its layout."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -8,6 +9,7 @@ import numpy as np
 
 from synthood.common.encoded import LARGEST_RAW, write_encoded
 from synthood.common.images import OOD_LABEL, ImageSet, check_labels
+from synthood.common.names import Names
 from synthood.common.settings import Settings
 from synthood.data.files.decode import Reading
 from synthood.data.files.folders import folder_set, folder_splits
@@ -48,7 +50,18 @@ def from_files(
     images = images[: len(reading.kept)]
     made = ImageSet.out_of_distribution(images) if ood else ImageSet(images, reading.labels, listing.classes)
     made.notes = notes + reading.notes
+    made.names = names_of(reading, settings)
     return made
+
+
+def names_of(reading: Reading, settings: Files) -> Names | None:
+    """The files of the images that came, relative to the folder that the source names; None where pixels are packed."""
+    files = reading.listing.images
+    if not isinstance(files, list):
+        return None
+    root = Path(settings.path).parent if isinstance(settings, Manifest | IdManifest) else Path(settings.path)
+    above = os.path.join(root, "")  # noqa: PTH118 Path drops the last slash
+    return Names.of(str(files[index]).removeprefix(above) for index in reading.kept)
 
 
 def is_large(settings: Settings) -> bool:
@@ -76,7 +89,7 @@ def write_large(
         found = notes + reading.notes
         return labels, {"classes": classes} | ({"notes": found} if found else {})
 
-    write_encoded(path, reading, threads, rest)
+    write_encoded(path, reading, threads, rest, lambda: names_of(reading, settings))
     labels, header = rest()
     return labels, classes, header.get("notes", [])
 
