@@ -3,6 +3,7 @@ rule extract:
         model="results/{dataset}/models/{recipe}/seed{seed}/model.safetensors",
         heads=plan.heads_read,
         images=plan.evaluated,
+        compared=ancient("results/{dataset}/overlaps.csv"),
     output:
         directory("results/{dataset}/models/{recipe}/seed{seed}/features"),
     log:
@@ -52,6 +53,7 @@ rule score_model:
     input:
         model="results/{dataset}/models/{recipe}/seed{seed}/model.safetensors",
         images=plan.evaluated,
+        compared=ancient("results/{dataset}/overlaps.csv"),
     output:
         scores="results/{dataset}/models/{recipe}/seed{seed}/{access}/scores.parquet",
         metrics="results/{dataset}/models/{recipe}/seed{seed}/{access}/metrics.csv",

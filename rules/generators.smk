@@ -3,6 +3,7 @@ rule fit_generator:
         train="results/{dataset}/images/train.safetensors",
         also=plan.also,
         classifier=plan.watching,
+        compared=ancient("results/{dataset}/overlaps.csv"),
     output:
         directory("results/{dataset}/generators/{generator}"),
     log:

@@ -24,6 +24,29 @@ rule prepare:
         stage("synthood.data.prepare") + "--raw {params.raw:q} > {log} 2>&1"
 
 
+# Nothing is learned or evaluated before a dataset's parts have been compared. The rules that wait for it read it as
+# `ancient`: an added or edited set is compared anew, but nothing is trained again.
+rule overlaps:
+    input:
+        plan.compared_parts,
+    output:
+        "results/{dataset}/overlaps.csv",
+    log:
+        "results/logs/overlaps/{dataset}.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=as_parameter(plan.overlap_settings),
+    message:
+        "compare the parts of {wildcards.dataset}"
+    shell:
+        stage("synthood.data.overlaps") + "--images {input} > {log} 2>&1"
+
+
 rule sheet:
     input:
         plan.all_parts,

@@ -7,6 +7,7 @@ rule train:
         teacher=plan.teacher,
         outliers=plan.outliers,
         exposure=plan.exposure,
+        compared=ancient("results/{dataset}/overlaps.csv"),
     output:
         model="results/{dataset}/models/{recipe}/seed{seed}/model.safetensors",
         history="results/{dataset}/models/{recipe}/seed{seed}/history.csv",
@@ -40,7 +41,8 @@ rule train:
 
 rule import_checkpoint:
     input:
-        "results/{dataset}/images/val.safetensors",
+        val="results/{dataset}/images/val.safetensors",
+        compared=ancient("results/{dataset}/overlaps.csv"),
     output:
         model="results/{dataset}/models/{recipe}/seed{seed}/model.safetensors",
         history="results/{dataset}/models/{recipe}/seed{seed}/history.csv",
@@ -61,4 +63,4 @@ rule import_checkpoint:
     message:
         "import {wildcards.recipe} for {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        stage("synthood.training.import_checkpoint") + "--raw {params.raw:q} --val {input} > {log} 2>&1"
+        stage("synthood.training.import_checkpoint") + "--raw {params.raw:q} --val {input.val} > {log} 2>&1"

@@ -16,7 +16,7 @@ from synthood.data.prepare import main as prepare
 from synthood.errors import SynthoodError
 
 TEXTS = ["a.png", "", "ß/ü b.png", "日本/🐈.png", 'x"<b>&,\n.png', "a.png"]
-ODD = ["a b.png", "bad.png", 'cat"<i>&\'x.png', "dög, 1.png", "日本.png"]
+ODD = ["a b.png", "bad.png", "cat\"<i>&'x.png", "dög, 1.png", "日本.png"]
 """As files of a folder; the second is damaged."""
 
 
@@ -34,12 +34,12 @@ def test_bytes_that_are_no_text_are_shown_and_stay_as_they_are():
     assert names.chosen(np.array([1, 0])).arrays()[BYTES].tobytes() == b"ba\xff.png"
 
 
-def test_a_million_names_are_chosen_within_seconds():
-    names = Names.of(f"n0{index % 1000}/{index}.JPEG" for index in range(10**6))
-    order = np.random.default_rng(0).permutation(10**6)
+def test_many_names_are_chosen_within_a_second():
+    names = Names.of(f"n0{index % 1000}/{index}.JPEG" for index in range(10**5))
+    order = np.random.default_rng(0).permutation(10**5)
     began = time.process_time()
     chosen = names.chosen(order)
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 1
     assert chosen[7] == f"n0{order[7] % 1000}/{order[7]}.JPEG"
 
 

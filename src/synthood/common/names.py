@@ -5,6 +5,7 @@ A JSON header would have a limit of size, and a million Python strings are made 
 
 import os
 from collections.abc import Iterable, MutableMapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class Names:
     def texts(self) -> list[str]:
         """All of them."""
         data, edges = self.data.tobytes(), self.offsets.tolist()
-        return [_text(data[begin:end]) for begin, end in zip(edges, edges[1:], strict=False)]
+        return [_text(data[begin:end]) for begin, end in pairwise(edges)]
 
     def chosen(self, indices: np.ndarray) -> "Names":
         """Those names alone, in that order."""
@@ -71,7 +72,8 @@ def take_names(arrays: MutableMapping[str, np.ndarray], count: int, where: objec
     fits = (
         data is not None
         and offsets is not None
-        and (data.dtype, data.ndim, offsets.dtype, offsets.shape) == (np.uint8, 1, np.int64, (count + 1,))
+        and (str(data.dtype), data.ndim) == ("uint8", 1)
+        and (str(offsets.dtype), offsets.shape) == ("int64", (count + 1,))
         and (offsets[0], offsets[-1]) == (0, len(data))
         and bool((np.diff(offsets) >= 0).all())
     )

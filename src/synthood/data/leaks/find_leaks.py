@@ -166,12 +166,12 @@ def page(counts: pd.DataFrame, pairs: pd.DataFrame, parts: list[Part], settings:
             f"{one} and {other}: nearly the same",
             [
                 {
-                    "left": png(row.image),
-                    "right": png(row.other),
-                    "text": f"{row.image}, {row.other}: {row.correlation:.2f}",
-                    "files": [path for path in (row.image_path, row.other_path) if path],
+                    "left": png(image),
+                    "right": png(near),
+                    "text": f"{image}, {near}: {value:.2f}",
+                    "files": [path for path in files if path],
                 }
-                for row in rows.itertuples()
+                for image, near, _, value, *files in rows.itertuples(index=False, name=None)
             ],
         )
         for (one, other), rows in shown.items()

@@ -6,6 +6,7 @@ from pathlib import Path
 from synthood.data import raw
 from synthood.data.files.settings import Files
 from synthood.data.leaks.settings import LeakSettings
+from synthood.data.overlap_settings import OverlapSettings
 from synthood.data.settings import HeldOutClasses, PartSettings, ShuffledQuadrants
 from synthood.workflow.plan.paths import Paths, Wildcards
 
@@ -25,6 +26,22 @@ class DataPlan(Paths):
             return [self.images(wildcards.dataset, part) for part in parts]
         names = [part if part in ("train", "val") else f"without_leaks/{part}" for part in parts]
         return [self.images(wildcards.dataset, name) for name in names]
+
+    def compared_parts(self, wildcards: Wildcards) -> list[str]:
+        """Parts that must not share images: those that are evaluated, and the extra sets that something learns from."""
+        dataset = self.config.datasets[wildcards.dataset]
+        used = {name for generator in self.config.generators.values() for name in self.learned_also(generator)}
+        used |= {recipe.exposure.from_ for recipe in self.config.recipes.values() if recipe.exposure}
+        extra = [name for name in dataset.extra if name in used]
+        return [self.images(wildcards.dataset, part) for part in [*dataset.evaluated_parts, *extra]]
+
+    def overlap_settings(self, wildcards: Wildcards) -> OverlapSettings:
+        """What of a dataset's settings says which parts may share images."""
+        dataset = self.config.datasets[wildcards.dataset]
+        drop = self.config.leaks is not None and self.config.leaks.drop
+        return OverlapSettings(
+            dataset=wildcards.dataset, allowed=dataset.allow_overlap, extra=list(dataset.extra), drop=drop
+        )
 
     def kept_parts(self, wildcards: Wildcards) -> list[str]:
         """ID parts that keep the images that stand in another part as well."""

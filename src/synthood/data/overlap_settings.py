@@ -1,0 +1,45 @@
+"""Settings of the comparison of a dataset's parts: which may share images."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from synthood.common.settings import Count, Name, Settings
+
+ID_PARTS = ("train", "val", "test")
+
+
+class AllowedOverlap(Settings):
+    """Two parts of a dataset that may share images."""
+
+    parts: Annotated[tuple[Name, Name], Field(description="train, val, test, ood_validation or names of sets")]
+    images: Annotated[
+        Count | None, Field(description="at most so many different images; default: any number, the same files too")
+    ] = None
+
+    @model_validator(mode="after")
+    def _two_parts(self) -> "AllowedOverlap":
+        if self.parts[0] == self.parts[1]:
+            raise ValueError(f"{self.parts[0]} is named twice; name two parts")
+        return self
+
+
+class OverlapSettings(Settings):
+    """One job of `overlaps`: what a dataset's parts may share."""
+
+    dataset: Name
+    allowed: list[AllowedOverlap] = []
+    extra: Annotated[list[Name], Field(description="sets that nothing is tested on")] = []
+    drop: Annotated[bool, Field(description="evaluated parts lose what they share with ID parts")] = False
+
+    def most(self, one: str, other: str) -> float:
+        """Different images that two parts may share."""
+        for allowed in self.allowed:
+            if set(allowed.parts) == {one, other}:
+                return float("inf") if allowed.images is None else allowed.images
+        return 0
+
+    def dropped(self, one: str, other: str) -> bool:
+        """Whether one of the two parts loses the images that both have before anything is evaluated."""
+        inside = {one, other} & set(ID_PARTS)
+        return self.drop and bool(inside) and inside != {"train", "val"} and not {one, other} & set(self.extra)
