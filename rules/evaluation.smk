@@ -3,7 +3,7 @@ rule extract:
         model="results/{dataset}/models/{recipe}/seed{seed}/model.safetensors",
         heads=plan.heads_read,
         images=plan.evaluated,
-        compared=ancient("results/{dataset}/overlaps.csv"),
+        compared=ancient("results/{dataset}/overlaps_refused.txt"),
     output:
         directory("results/{dataset}/models/{recipe}/seed{seed}/features"),
     log:
@@ -22,7 +22,7 @@ rule extract:
     message:
         "extract features of {wildcards.recipe} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        stage("synthood.evaluation.extract")
+        compared(stage("synthood.evaluation.extract"))
         + "--gpus {resources.gpu} --model {input.model} --heads {input.heads} --images {input.images} > {log} 2>&1"
 
 
@@ -53,7 +53,7 @@ rule score_model:
     input:
         model="results/{dataset}/models/{recipe}/seed{seed}/model.safetensors",
         images=plan.evaluated,
-        compared=ancient("results/{dataset}/overlaps.csv"),
+        compared=ancient("results/{dataset}/overlaps_refused.txt"),
     output:
         scores="results/{dataset}/models/{recipe}/seed{seed}/{access}/scores.parquet",
         metrics="results/{dataset}/models/{recipe}/seed{seed}/{access}/metrics.csv",
@@ -76,7 +76,7 @@ rule score_model:
     message:
         "score {wildcards.recipe} on {wildcards.dataset} by {wildcards.access}, seed {wildcards.seed}"
     shell:
-        stage("synthood.evaluation.access.score_model")
+        compared(stage("synthood.evaluation.access.score_model"))
         + "--gpus {resources.gpu} --model {input.model} --images {input.images} > {log} 2>&1"
 
 

@@ -24,13 +24,14 @@ rule prepare:
         stage("synthood.data.prepare") + "--raw {params.raw:q} > {log} 2>&1"
 
 
-# Nothing is learned or evaluated before a dataset's parts have been compared. The rules that wait for it read it as
-# `ancient`: an added or edited set is compared anew, but nothing is trained again.
+# Nothing is learned or evaluated before a dataset's parts have been compared. The rules that wait for it are `compared`
+# (common.smk) and read it as `ancient`: an added or edited set is compared anew, but nothing is trained again.
 rule overlaps:
     input:
         plan.compared_parts,
     output:
-        "results/{dataset}/overlaps.csv",
+        counts="results/{dataset}/overlaps.csv",
+        refused="results/{dataset}/overlaps_refused.txt",
     log:
         "results/logs/overlaps/{dataset}.log",
     conda:

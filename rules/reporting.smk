@@ -2,6 +2,7 @@ rule tabulate:
     input:
         scores=lambda wildcards: plan.table_runs(wildcards.table, "scores.parquet"),
         beside=lambda wildcards: plan.scores_beside(wildcards.table),
+        compared=lambda wildcards: plan.compared(wildcards.table),
     output:
         csv=report(
             "results/tables/{table}.csv",
@@ -29,13 +30,14 @@ rule tabulate:
     message:
         "tabulate {wildcards.table}"
     shell:
-        stage("synthood.reporting.tabulate") + "--scores {input.scores} --beside {input.beside} > {log} 2>&1"
+        compared(stage("synthood.reporting.tabulate")) + "--scores {input.scores} --beside {input.beside} > {log} 2>&1"
 
 
 rule plot:
     input:
         scores=lambda wildcards: plan.table_runs(wildcards.table, "scores.parquet"),
         beside=lambda wildcards: plan.scores_beside(wildcards.table),
+        compared=lambda wildcards: plan.compared(wildcards.table),
         histories=lambda wildcards: plan.table_runs(wildcards.table, "history.csv"),
     output:
         roc=report(
@@ -69,7 +71,7 @@ rule plot:
     message:
         "plot the figures of {wildcards.table}"
     shell:
-        stage("synthood.reporting.plot")
+        compared(stage("synthood.reporting.plot"))
         + "--scores {input.scores} --beside {input.beside} --histories {input.histories} > {log} 2>&1"
 
 

@@ -7,7 +7,7 @@ rule train:
         teacher=plan.teacher,
         outliers=plan.outliers,
         exposure=plan.exposure,
-        compared=ancient("results/{dataset}/overlaps.csv"),
+        compared=ancient("results/{dataset}/overlaps_refused.txt"),
     output:
         model="results/{dataset}/models/{recipe}/seed{seed}/model.safetensors",
         history="results/{dataset}/models/{recipe}/seed{seed}/history.csv",
@@ -32,7 +32,7 @@ rule train:
     message:
         "train {wildcards.recipe} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        stage("synthood.training.train")
+        compared(stage("synthood.training.train"))
         + "--gpus {resources.gpu} --resume {params.resume:q} --seed {wildcards.seed} --train {input.train} "
         "--val {input.val} --synthetic {input.synthetic} --warm-start {input.warm_start} "
         "--teacher {input.teacher} --outliers {input.outliers} "
@@ -42,7 +42,7 @@ rule train:
 rule import_checkpoint:
     input:
         val="results/{dataset}/images/val.safetensors",
-        compared=ancient("results/{dataset}/overlaps.csv"),
+        compared=ancient("results/{dataset}/overlaps_refused.txt"),
     output:
         model="results/{dataset}/models/{recipe}/seed{seed}/model.safetensors",
         history="results/{dataset}/models/{recipe}/seed{seed}/history.csv",
@@ -63,4 +63,4 @@ rule import_checkpoint:
     message:
         "import {wildcards.recipe} for {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        stage("synthood.training.import_checkpoint") + "--raw {params.raw:q} --val {input.val} > {log} 2>&1"
+        compared(stage("synthood.training.import_checkpoint")) + "--raw {params.raw:q} --val {input.val} > {log} 2>&1"

@@ -123,16 +123,16 @@ def test_sets_share_digits_only_where_that_is_allowed():
         ValidationError, match=r"n and f share images, since both .* `allow_overlap: \[\{parts: \[n, f\]\}\]`"
     ):
         dataset(**sets)
-    assert dataset(**sets, allow_overlap=[{"parts": ("f", "n")}]).ood_sets == ["n", "f"]
+    assert dataset(**sets, allow_overlap=[{"parts": ["f", "n"]}]).ood_sets == ["n", "f"]
     assert dataset(**(sets | {"far": {"f": Digits(kind="digits", classes=[3])}})).ood_sets == ["n", "f"]
 
 
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"parts": ("n", "g")}, "allow_overlap: the dataset has no part 'g'"),
-        ({"parts": ("n", "n")}, "n is named twice; name two parts"),
-        ({"parts": ("n", "f"), "images": 0}, "images"),
+        ({"parts": ["n", "g"]}, "allow_overlap: the dataset has no part 'g'"),
+        ({"parts": ["n", "n"]}, "n is named twice; name two parts"),
+        ({"parts": ["n", "f"], "images": 0}, "images"),
     ],
 )
 def test_an_allowance_names_two_parts(entry, message):

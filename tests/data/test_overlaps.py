@@ -37,11 +37,12 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return [str(tmp_path / f"{part}.safetensors") for part in PLACES]
 
 
-def run(files: list[str], **settings: object) -> Path:
-    output = Path(files[0]).parent / "overlaps.csv"
+def run(files: list[str], **settings: object) -> tuple[str, pd.DataFrame]:
+    """The refusal and the table."""
+    outputs = [Path(files[0]).parent / name for name in ("overlaps.csv", "refused.txt")]
     asked = {"dataset": "mine", "extra": ["more", "other"], **settings}
-    overlaps.main(["--settings", json.dumps(asked), "--images", *files, "--output", str(output)])
-    return output
+    overlaps.main(["--settings", json.dumps(asked), "--images", *files, "--output", *map(str, outputs)])
+    return outputs[1].read_text(), pd.read_csv(outputs[0])
 
 
 def allowed(*entries: str) -> list[dict[str, object]]:
@@ -53,10 +54,9 @@ def allowed(*entries: str) -> list[dict[str, object]]:
 def test_parts_that_share_images_are_refused_in_one_sentence(
     files: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit):
-        run(files)
+    refused, _ = run(files)
     told = capsys.readouterr()
-    assert told.err == (
+    assert refused == (
         r"error: datasets.mine: train and test share 2 images with identical pixels (train/7 ('ü 7\n.png') = test/1, "
         r"train/11 ('ü 11\n.png') = test/4); train and far share 1; near and far share 1; 1 more pairs are in the "
         "log; take them out of one of the parts, drop them by `leaks: {drop: true}`, or allow them by "
@@ -66,12 +66,12 @@ def test_parts_that_share_images_are_refused_in_one_sentence(
     assert "note: 1 of the 21 images of train repeat another one of it" in told.out
     assert "note: 1 of the 5 images of test repeat another one of it" in told.out
     assert r"near and far share 1 images (allowed: 0): near/1 ('ü 31\n.png') = far/1" in told.out
-    assert not (Path(files[0]).parent / "overlaps.csv").exists()
+    assert refused in told.out
 
 
 def test_what_is_allowed_passes_and_is_written_down(files: list[str]) -> None:
-    output = run(files, allowed=allowed("test train 2", "train far", "near far 3", "far other 1"))
-    table = pd.read_csv(output)
+    refused, table = run(files, allowed=allowed("test train 2", "train far", "near far 3", "far other 1"))
+    assert refused == ""
     assert len(table) == 7 * 6 // 2 - 1
     shared = table[table["shared"] > 0].to_numpy().tolist()
     assert shared == [
@@ -90,25 +90,20 @@ def test_what_is_allowed_passes_and_is_written_down(files: list[str]) -> None:
         (("train test", "train far", "near far"), "far and other share 1 images"),
     ],
 )
-def test_more_than_is_allowed_is_refused(
-    files: list[str], capsys: pytest.CaptureFixture[str], entries: tuple[str, ...], message: str
-) -> None:
-    with pytest.raises(SystemExit):
-        run(files, allowed=allowed(*entries))
-    assert message in capsys.readouterr().err
+def test_more_than_is_allowed_is_refused(files: list[str], entries: tuple[str, ...], message: str) -> None:
+    assert message in run(files, allowed=allowed(*entries))[0]
 
 
 def test_dropping_helps_evaluated_parts_against_id_parts_alone(
     files: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit):
-        run(files, drop=True)
-    told = capsys.readouterr()
-    assert "near and far share 1 images with identical pixels" in told.err
-    assert "train" not in told.err
-    assert "`leaks" not in told.err
-    assert "train and test share 2 images (allowed: dropped)" in told.out
-    table = pd.read_csv(run(files, drop=True, allowed=allowed("near far", "far other")))
+    refused, _ = run(files, drop=True)
+    assert "near and far share 1 images with identical pixels" in refused
+    assert "train" not in refused
+    assert "`leaks" not in refused
+    assert "train and test share 2 images (allowed: dropped)" in capsys.readouterr().out
+    refused, table = run(files, drop=True, allowed=allowed("near far", "far other"))
+    assert refused == ""
     by_pair = table.set_index(["part", "other"])["allowed"]
     assert by_pair[("train", "test")] == by_pair[("train", "far")] == by_pair[("val", "near")] == "dropped"
     assert by_pair[("train", "val")] == by_pair[("train", "more")] == "0"

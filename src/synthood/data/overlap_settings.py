@@ -12,7 +12,9 @@ ID_PARTS = ("train", "val", "test")
 class AllowedOverlap(Settings):
     """Two parts of a dataset that may share images."""
 
-    parts: Annotated[tuple[Name, Name], Field(description="train, val, test, ood_validation or names of sets")]
+    parts: Annotated[
+        list[Name], Field(min_length=2, max_length=2, description="train, val, test, ood_validation or names of sets")
+    ]
     images: Annotated[
         Count | None, Field(description="at most so many different images; default: any number, the same files too")
     ] = None

@@ -1,4 +1,8 @@
-"""Stage `overlaps`: which images two parts of a dataset share, by their pixels; refuses what is not allowed."""
+"""Stage `overlaps`: which images two parts of a dataset share, by their pixels, and a sentence where they may not.
+
+The job itself does not fail: what it wrote before would then be gone, and all that waits for it would be made again.
+Rules that learn or evaluate read the sentence and fail with it.
+"""
 
 import csv
 import itertools
@@ -12,7 +16,6 @@ from synthood.common import stage
 from synthood.common.images import stored
 from synthood.common.names import Names
 from synthood.data.overlap_settings import OverlapSettings
-from synthood.errors import SynthoodError
 
 COLUMNS = ("part", "other", "shared", "allowed")
 SHOWN = 2
@@ -80,22 +83,22 @@ def compared(parts: Sequence[Part], extra: Sequence[str]) -> list[Overlap]:
     return [overlap(one, other) for one, other in pairs if not {one.name, other.name} <= set(extra)]
 
 
-def check(found: Sequence[Overlap], settings: OverlapSettings) -> None:
-    """Raises SynthoodError with counts, examples and the remedies where parts share more than they may."""
+def refusal(found: Sequence[Overlap], settings: OverlapSettings) -> str:
+    """A sentence with counts, examples and the remedies where parts share more than they may; else empty."""
     refused = [
         each
         for each in found
         if len(each) > settings.most(*each.names) and not (len(each) and settings.dropped(*each.names))
     ]
     if not refused:
-        return
+        return ""
     first, *others = refused
     more = [f"{' and '.join(each.names)} share {len(each)}" for each in others[:SHOWN]]
     more += [f"{len(others) - SHOWN} more pairs are in the log"] if len(others) > SHOWN else []
     droppable = settings.model_copy(update={"drop": True})
     drop = "drop them by `leaks: {drop: true}`, " if any(droppable.dropped(*each.names) for each in refused) else ""
     entries = ", ".join(f"{{parts: [{', '.join(each.names)}], images: {len(each)}}}" for each in refused)
-    raise SynthoodError(
+    return (
         f"datasets.{settings.dataset}: {first.names[0]} and {first.names[1]} share {len(first)} images with identical "
         f"pixels ({first.examples()}){''.join(f'; {text}' for text in more)}; take them out of one of the parts, "
         f"{drop}or allow them by `allow_overlap: [{entries}]`"
@@ -122,12 +125,15 @@ def main(command_line: Sequence[str] | None = None) -> None:
             if len(each):
                 limit = allowed(each, settings)
                 print(f"{' and '.join(each.names)} share {len(each)} images (allowed: {limit}): {each.examples()}")
-        check(found, settings)
-        with job.writing(job.arguments.output[0]) as path, path.open("w", newline="") as stream:
+        refused = refusal(found, settings)
+        counts, sentence = job.arguments.output
+        with job.writing(sentence) as path:
+            path.write_text(f"error: {refused}\n" if refused else "")
+        with job.writing(counts) as path, path.open("w", newline="") as stream:
             table = csv.writer(stream, lineterminator="\n")
             table.writerow(COLUMNS)
             table.writerows([*each.names, len(each), allowed(each, settings)] for each in found)
-        print(f"{job.arguments.output[0]}: {len(found)} pairs of parts compared")
+        print(f"{counts}: {len(found)} pairs of parts compared", *([f"error: {refused}"] if refused else []), sep="\n")
 
     parser = stage.parser(__doc__)
     parser.add_argument("--images", type=Path, nargs="+", required=True, help="image sets, named by their files")

@@ -10,6 +10,7 @@ import numpy as np
 
 from synthood.common.images import OOD_LABEL
 from synthood.data.files.imglist import inside, read_text
+from synthood.data.files.links import refuse_leaving
 from synthood.data.files.listing import Listing, Splits
 from synthood.data.files.settings import IdManifest, Manifest
 from synthood.errors import SynthoodError
@@ -24,7 +25,7 @@ class Table:
     splits: list[str]
 
 
-def read_manifest(path: Path) -> Table:
+def read_manifest(path: Path, follow_links: bool = False) -> Table:
     """A table, checked; raises, with the line's number, at a path that is missing, double, or leaves the folder."""
     reader = csv.DictReader(io.StringIO(read_text(path, "a CSV table"), newline=""), strict=True)
     try:
@@ -58,13 +59,15 @@ def read_manifest(path: Path) -> Table:
     missing = [str(file) for file in table.files if not file.is_file()]
     if missing:
         raise SynthoodError(f"{missing[0]}: not found, but named by {path} ({len(missing)} are missing)")
+    if not follow_links:
+        refuse_leaving(table.files, path.parent, path)
     return table
 
 
 def manifest_set(settings: Manifest) -> Listing:
     """All images of a table, or those of one split; labelled where the table says so."""
     path = Path(settings.path)
-    table = read_manifest(path)
+    table = read_manifest(path, settings.follow_links)
     if settings.split is not None and settings.split not in table.splits:
         known = ", ".join(sorted(set(table.splits))) or "none"
         raise SynthoodError(f"{path}: no row has the split {settings.split!r} (splits: {known})")
@@ -77,7 +80,7 @@ def manifest_set(settings: Manifest) -> Listing:
 def manifest_splits(settings: IdManifest) -> Splits:
     """The splits train, test (and val) of a table, or all its rows where it has no column `split`."""
     path = Path(settings.path)
-    table = read_manifest(path)
+    table = read_manifest(path, settings.follow_links)
     if not table.labels:
         raise SynthoodError(f"{path}: no column `label`, which ID images need")
     classes = settings.classes or _classes(table)

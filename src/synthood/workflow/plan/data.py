@@ -35,6 +35,10 @@ class DataPlan(Paths):
         extra = [name for name in dataset.extra if name in used]
         return [self.images(wildcards.dataset, part) for part in [*dataset.evaluated_parts, *extra]]
 
+    def compared(self, table: str) -> list[str]:
+        """What the comparison of the parts of each of a table's datasets refuses: empty files where nothing is."""
+        return [f"results/{dataset}/overlaps_refused.txt" for dataset in self.config.tables[table].datasets]
+
     def overlap_settings(self, wildcards: Wildcards) -> OverlapSettings:
         """What of a dataset's settings says which parts may share images."""
         dataset = self.config.datasets[wildcards.dataset]
