@@ -36,6 +36,9 @@ except SynthoodError as error:
     raise WorkflowError(str(error))
 
 
+os.environ["SYNTHOOD_OVERLAPS"] = plan.allowed_overlaps()
+
+
 def one_of(names):
     return "|".join(map(re.escape, sorted(names))) or "(?!)"
 
@@ -60,11 +63,9 @@ def stage(module):
 
 
 def compared(command):
-    """A stage that runs only where the parts of its datasets share no images that they must not; else the log says why.
-
-    The job that compares does not fail, for then Snakemake would remove its output and train everything again.
-    """
-    return "if grep -h . {input.compared} > {log}; then exit 1; fi; " + command
+    """A stage that runs only where train, val and test of its dataset share no images that they must not."""
+    guard = "python -m synthood.data.overlap_guard {wildcards.dataset} {input.compared} > {log} 2>&1 && "
+    return guard + command
 
 
 def of_tables(*patterns):

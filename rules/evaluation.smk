@@ -3,7 +3,6 @@ rule extract:
         model="results/{dataset}/models/{recipe}/seed{seed}/model.safetensors",
         heads=plan.heads_read,
         images=plan.evaluated,
-        compared=ancient("results/{dataset}/overlaps_refused.txt"),
     output:
         directory("results/{dataset}/models/{recipe}/seed{seed}/features"),
     log:
@@ -22,7 +21,7 @@ rule extract:
     message:
         "extract features of {wildcards.recipe} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        compared(stage("synthood.evaluation.extract"))
+        stage("synthood.evaluation.extract")
         + "--gpus {resources.gpu} --model {input.model} --heads {input.heads} --images {input.images} > {log} 2>&1"
 
 
@@ -53,7 +52,6 @@ rule score_model:
     input:
         model="results/{dataset}/models/{recipe}/seed{seed}/model.safetensors",
         images=plan.evaluated,
-        compared=ancient("results/{dataset}/overlaps_refused.txt"),
     output:
         scores="results/{dataset}/models/{recipe}/seed{seed}/{access}/scores.parquet",
         metrics="results/{dataset}/models/{recipe}/seed{seed}/{access}/metrics.csv",
@@ -76,7 +74,7 @@ rule score_model:
     message:
         "score {wildcards.recipe} on {wildcards.dataset} by {wildcards.access}, seed {wildcards.seed}"
     shell:
-        compared(stage("synthood.evaluation.access.score_model"))
+        stage("synthood.evaluation.access.score_model")
         + "--gpus {resources.gpu} --model {input.model} --images {input.images} > {log} 2>&1"
 
 

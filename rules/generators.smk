@@ -3,7 +3,7 @@ rule fit_generator:
         train="results/{dataset}/images/train.safetensors",
         also=plan.also,
         classifier=plan.watching,
-        compared=ancient("results/{dataset}/overlaps_refused.txt"),
+        compared="results/{dataset}/overlaps_id.csv",
     output:
         directory("results/{dataset}/generators/{generator}"),
     log:

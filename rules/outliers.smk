@@ -2,7 +2,7 @@ rule fit_encoder:
     input:
         train="results/{dataset}/images/train.safetensors",
         generator=plan.outlier_generator,
-        compared=ancient("results/{dataset}/overlaps_refused.txt"),
+        compared="results/{dataset}/overlaps_id.csv",
     output:
         "results/{dataset}/outliers/{outliers}/encoder.safetensors",
     log:

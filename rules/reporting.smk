@@ -30,7 +30,7 @@ rule tabulate:
     message:
         "tabulate {wildcards.table}"
     shell:
-        compared(stage("synthood.reporting.tabulate")) + "--scores {input.scores} --beside {input.beside} > {log} 2>&1"
+        stage("synthood.reporting.tabulate") + "--scores {input.scores} --beside {input.beside} > {log} 2>&1"
 
 
 rule plot:
@@ -71,7 +71,7 @@ rule plot:
     message:
         "plot the figures of {wildcards.table}"
     shell:
-        compared(stage("synthood.reporting.plot"))
+        stage("synthood.reporting.plot")
         + "--scores {input.scores} --beside {input.beside} --histories {input.histories} > {log} 2>&1"
 
 

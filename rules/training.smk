@@ -7,7 +7,7 @@ rule train:
         teacher=plan.teacher,
         outliers=plan.outliers,
         exposure=plan.exposure,
-        compared=ancient("results/{dataset}/overlaps_refused.txt"),
+        compared="results/{dataset}/overlaps_id.csv",
     output:
         model="results/{dataset}/models/{recipe}/seed{seed}/model.safetensors",
         history="results/{dataset}/models/{recipe}/seed{seed}/history.csv",
@@ -42,7 +42,7 @@ rule train:
 rule import_checkpoint:
     input:
         val="results/{dataset}/images/val.safetensors",
-        compared=ancient("results/{dataset}/overlaps_refused.txt"),
+        compared="results/{dataset}/overlaps_id.csv",
     output:
         model="results/{dataset}/models/{recipe}/seed{seed}/model.safetensors",
         history="results/{dataset}/models/{recipe}/seed{seed}/history.csv",
@@ -63,4 +63,5 @@ rule import_checkpoint:
     message:
         "import {wildcards.recipe} for {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        compared(stage("synthood.training.import_checkpoint")) + "--raw {params.raw:q} --val {input.val} > {log} 2>&1"
+        compared(stage("synthood.training.import_checkpoint"))
+        + "--raw {params.raw:q} --val {input.val} > {log} 2>&1"

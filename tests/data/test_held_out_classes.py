@@ -5,9 +5,9 @@ import pytest
 
 from synthood.config.load import load
 from synthood.data.evidence import evidence
+from synthood.data.overlap_settings import AllowedOverlap
 from synthood.data.prepare import prepare
 from synthood.data.raw import raw_paths
-from synthood.data.overlap_settings import AllowedOverlap
 from synthood.data.settings import DatasetSettings, PartSettings
 from synthood.errors import SynthoodError
 from synthood.workflow.plan import Plan
