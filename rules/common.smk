@@ -36,6 +36,9 @@ except SynthoodError as error:
     raise WorkflowError(str(error))
 
 
+os.environ["SYNTHOOD_OVERLAPS"] = plan.allowed_overlaps()
+
+
 def one_of(names):
     return "|".join(map(re.escape, sorted(names))) or "(?!)"
 
@@ -57,6 +60,12 @@ def stage(module):
         f"SYNTHOOD_CODE={code_of(module)} OMP_NUM_THREADS={{threads}} exec python -m {module} "
         "--threads {threads} --settings {params.settings:q} --output {output} "
     )
+
+
+def compared(command):
+    """A stage that runs only where train, val and test of its dataset share no images that they must not."""
+    guard = "python -m synthood.data.overlap_guard {wildcards.dataset} {input.compared} > {log} 2>&1 && "
+    return guard + command
 
 
 def of_tables(*patterns):

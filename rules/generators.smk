@@ -3,6 +3,7 @@ rule fit_generator:
         train="results/{dataset}/images/train.safetensors",
         also=plan.also,
         classifier=plan.watching,
+        compared="results/{dataset}/overlaps_id.csv",
     output:
         directory("results/{dataset}/generators/{generator}"),
     log:
@@ -24,7 +25,7 @@ rule fit_generator:
     message:
         "fit generator {wildcards.generator} on {wildcards.dataset}"
     shell:
-        stage("synthood.generators.fit_generator")
+        compared(stage("synthood.generators.fit_generator"))
         + "--gpus {resources.gpu} --resume {params.resume:q} --raw {params.raw:q} --train {input.train} "
         "--also {input.also} --classifier {input.classifier} > {log} 2>&1"
 

@@ -2,6 +2,7 @@ rule fit_encoder:
     input:
         train="results/{dataset}/images/train.safetensors",
         generator=plan.outlier_generator,
+        compared="results/{dataset}/overlaps_id.csv",
     output:
         "results/{dataset}/outliers/{outliers}/encoder.safetensors",
     log:
@@ -22,7 +23,7 @@ rule fit_encoder:
     message:
         "fit the text-aligned encoder of {wildcards.outliers} on {wildcards.dataset}"
     shell:
-        stage("synthood.outliers.fit_encoder")
+        compared(stage("synthood.outliers.fit_encoder"))
         + "--gpus {resources.gpu} --resume {params.resume:q} --train {input.train} --generator {input.generator} > {log} 2>&1"
 
 

@@ -9,6 +9,7 @@ rule prepare:
         "results/{dataset}/images/{part}.safetensors",
     log:
         "results/logs/prepare/{dataset}-{part}.log",
+    priority: 1000
     conda:
         "../envs/torch.yaml"
     threads: plan.prepare_threads
@@ -22,6 +23,52 @@ rule prepare:
         "prepare {wildcards.part} of {wildcards.dataset}"
     shell:
         stage("synthood.data.prepare") + "--raw {params.raw:q} > {log} 2>&1"
+
+
+# All that learns waits for `overlaps_id`, all tables and figures for `overlaps`. An OOD set must not be an input, not even
+# an `ancient` one, of what learns: Snakemake would overlook other reasons to train again when the set is edited.
+rule overlaps_id:
+    input:
+        plan.id_parts,
+    output:
+        "results/{dataset}/overlaps_id.csv",
+    log:
+        "results/logs/overlaps_id/{dataset}.log",
+    priority: 1000
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=as_parameter(plan.id_overlap_settings),
+    message:
+        "compare train, val and test of {wildcards.dataset}"
+    shell:
+        stage("synthood.data.overlaps") + "--count-only --images {input} > {log} 2>&1"
+
+
+rule overlaps:
+    input:
+        plan.compared_parts,
+    output:
+        "results/{dataset}/overlaps.csv",
+    log:
+        "results/logs/overlaps/{dataset}.log",
+    priority: 1000
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=as_parameter(plan.overlap_settings),
+    message:
+        "compare the parts of {wildcards.dataset}"
+    shell:
+        stage("synthood.data.overlaps") + "--images {input} > {log} 2>&1"
 
 
 rule sheet:

@@ -3,6 +3,7 @@ rule tabulate:
         scores=lambda wildcards: plan.table_runs(wildcards.table, "scores.parquet"),
         images=lambda wildcards: plan.table_images(wildcards.table),
         beside=lambda wildcards: plan.scores_beside(wildcards.table),
+        compared=lambda wildcards: plan.compared(wildcards.table),
     output:
         csv=report(
             "results/tables/{table}.csv",
@@ -38,6 +39,7 @@ rule plot:
     input:
         scores=lambda wildcards: plan.table_runs(wildcards.table, "scores.parquet"),
         beside=lambda wildcards: plan.scores_beside(wildcards.table),
+        compared=lambda wildcards: plan.compared(wildcards.table),
         histories=lambda wildcards: plan.table_runs(wildcards.table, "history.csv"),
     output:
         roc=report(

@@ -7,6 +7,7 @@ rule train:
         teacher=plan.teacher,
         outliers=plan.outliers,
         exposure=plan.exposure,
+        compared="results/{dataset}/overlaps_id.csv",
     output:
         model="results/{dataset}/models/{recipe}/seed{seed}/model.safetensors",
         history="results/{dataset}/models/{recipe}/seed{seed}/history.csv",
@@ -31,7 +32,7 @@ rule train:
     message:
         "train {wildcards.recipe} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        stage("synthood.training.train")
+        compared(stage("synthood.training.train"))
         + "--gpus {resources.gpu} --resume {params.resume:q} --seed {wildcards.seed} --train {input.train} "
         "--val {input.val} --synthetic {input.synthetic} --warm-start {input.warm_start} "
         "--teacher {input.teacher} --outliers {input.outliers} "
@@ -40,7 +41,8 @@ rule train:
 
 rule import_checkpoint:
     input:
-        "results/{dataset}/images/val.safetensors",
+        val="results/{dataset}/images/val.safetensors",
+        compared="results/{dataset}/overlaps_id.csv",
     output:
         model="results/{dataset}/models/{recipe}/seed{seed}/model.safetensors",
         history="results/{dataset}/models/{recipe}/seed{seed}/history.csv",
@@ -61,4 +63,5 @@ rule import_checkpoint:
     message:
         "import {wildcards.recipe} for {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        stage("synthood.training.import_checkpoint") + "--raw {params.raw:q} --val {input} > {log} 2>&1"
+        compared(stage("synthood.training.import_checkpoint"))
+        + "--raw {params.raw:q} --val {input.val} > {log} 2>&1"

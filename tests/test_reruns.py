@@ -42,6 +42,8 @@ def evaluated(*recipes: str, seed: int = 0) -> set[str]:
     return trained(*recipes, seed=seed) | extracted(*recipes, seed=seed)
 
 
+COMPARED = "compare the parts of digits"
+"""An OOD set is compared with all other parts before it is scored, but nothing is trained again."""
 ASSESSED = "assess the outliers of oal for digits"
 CURVE = "draw the curve over the scale of oal for digits"
 GATED = {"gate the outliers of oal for digits", ASSESSED}
@@ -122,11 +124,15 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     ),
     "an OOD set added": (
         put("datasets.digits.far.noise", {"kind": "noise", "images": 20}),
-        {"prepare noise of digits"} | extracted(*RECIPES),
+        {"prepare noise of digits", COMPARED} | extracted(*RECIPES),
     ),
     "an OOD set's size": (
         put("datasets.digits.far.textures.images", 50),
-        {"prepare textures of digits"} | extracted(*RECIPES),
+        {"prepare textures of digits", COMPARED} | extracted(*RECIPES),
+    ),
+    "an allowed overlap": (
+        put("datasets.digits.allow_overlap", [{"parts": ["train", "test"], "images": 1}]),
+        {COMPARED} | REPORTED,
     ),
     "the judge": (put("recipes.judge.epochs", 4), JUDGED | evaluated("sio-biggan")),
     "a warm start's recipe": (

@@ -98,6 +98,14 @@ def test_own_keys_come_above_the_benchmarks():
     assert dataset("openood-cifar10", id={"count": {"train": 1}}).id.count.train == 1
 
 
+def test_an_allowance_goes_with_the_set_it_is_for():
+    (allowed,) = dataset("openood-cifar10").allow_overlap
+    assert (allowed.parts, allowed.images) == (["test", "cifar100"], 1)
+    assert dataset("openood-cifar10", near={"cifar100": None}).allow_overlap == []
+    own = dataset("openood-cifar10", allow_overlap=[{"parts": ["train", "test"]}]).allow_overlap
+    assert [one.parts for one in own] == [["train", "test"]]
+
+
 def test_a_configuration_names_a_benchmark(demo):
     demo["datasets"]["digits"] = {"benchmark": "openood-cifar10", "path": "data"}
     demo["generators"]["sd"]["fit"]["also"] = []

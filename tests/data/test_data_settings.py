@@ -110,15 +110,33 @@ def test_sets_are_apart_and_named_once(more, message):
     ids=lambda values: values["kind"],
 )
 def test_files_of_a_test_set_are_not_validation_at_another_size(values):
-    with pytest.raises(ValidationError, match="ood_validation shares images with the test set f"):
+    with pytest.raises(ValidationError, match="ood_validation and f share images, since both are made from"):
         dataset(far={"f": values}, ood_validation=values | {"size": 32})
     other = {key: value + "2" for key, value in values.items() if key not in ("kind", "split")}
     assert dataset(far={"f": values}, ood_validation=values | other).far["f"].kind == values["kind"]
 
 
-def test_sets_may_share_digits_that_nobody_is_taught():
-    both = dataset(far={"f": Digits(kind="digits", classes=[2, 3])}, extra={})
-    assert both.ood_sets == ["n", "f"]
+def test_sets_share_digits_only_where_that_is_allowed():
+    sets = {"far": {"f": Digits(kind="digits", classes=[2, 3])}, "extra": {}}
+    with pytest.raises(
+        ValidationError, match=r"n and f share images, since both .* `allow_overlap: \[\{parts: \[n, f\]\}\]`"
+    ):
+        dataset(**sets)
+    assert dataset(**sets, allow_overlap=[{"parts": ["f", "n"]}]).ood_sets == ["n", "f"]
+    assert dataset(**(sets | {"far": {"f": Digits(kind="digits", classes=[3])}})).ood_sets == ["n", "f"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"parts": ["n", "g"]}, "allow_overlap: the dataset has no part 'g'"),
+        ({"parts": ["n", "n"]}, "n is named twice; name two parts"),
+        ({"parts": ["n", "f"], "images": 0}, "images"),
+    ],
+)
+def test_an_allowance_names_two_parts(entry, message):
+    with pytest.raises(ValidationError, match=message):
+        dataset(allow_overlap=[entry])
 
 
 @pytest.mark.parametrize(

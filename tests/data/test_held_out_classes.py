@@ -5,6 +5,7 @@ import pytest
 
 from synthood.config.load import load
 from synthood.data.evidence import evidence
+from synthood.data.overlap_settings import AllowedOverlap
 from synthood.data.prepare import prepare
 from synthood.data.raw import raw_paths
 from synthood.data.settings import DatasetSettings, PartSettings
@@ -238,3 +239,6 @@ def test_the_evidence_is_named_for_what_it_is():
         "photos (real: patches of two photographs); noise (computed). "
         "Hyperparameters are chosen on: computed from ID images."
     )
+    shared = [AllowedOverlap(parts=["train", "svhn"]), AllowedOverlap(parts=["test", "svhn"], images=3)]
+    told = evidence(settings.model_copy(update={"allow_overlap": shared}))
+    assert told.endswith(". May share images: train and svhn (any number); test and svhn (at most 3).")

@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_row_per_test_and_ood_sample(folder: Path) -> None:
     scores = scored(folder, SETTINGS)
-    assert list(scores) == ["part", "index", "label", "prediction", "probability", "soft", "hot", "three"]
+    assert list(scores) == ["part", "index", "path", "label", "prediction", "probability", "soft", "hot", "three"]
     assert list(dict.fromkeys(scores["part"])) == ["test", "close", "closer", "away"]
     for name, rows in scores.groupby("part"):
         part = FeatureFolder(folder).part(str(name))

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthood.common.images import ImageSet, read_images, write_images
+from synthood.common.names import Names
 from synthood.errors import SynthoodError
 from synthood.generators import filter as filtering
 from synthood.generators.filter_settings import Filter
@@ -81,7 +82,8 @@ def files(folder: Path, classifier: Classifier, attempts: int, per_class: int, *
     for number in range(2):
         part = slice(number * attempts, (number + 1) * attempts)
         blocks.append(folder / f"block{number}.safetensors")
-        write_images(blocks[-1], ImageSet(made.images[part], made.labels[part], CLASSES))
+        names = Names.of([f"{index}.png" for index in range(part.start, part.stop)])
+        write_images(blocks[-1], ImageSet(made.images[part], made.labels[part], CLASSES, names=names))
     for name, seed in (("train", 2), ("val", 3)):
         write_images(folder / f"{name}.safetensors", image_set(20, seed))
     classifier.save(folder / "model.safetensors")
@@ -105,6 +107,8 @@ def test_the_stage_keeps_balanced_images_and_counts(
     kept = read_images(tmp_path / "kept.safetensors")
     assert kept.labels.tolist() == [0, 1] * 4
     assert kept.columns["attempt"].tolist() == [0, 1, 4, 3, 8, 5, 12, 7]
+    assert kept.names is not None
+    assert kept.names.texts() == [f"{index}.png" for index in (0, 1, 4, 3, 8, 5, 12, 7)]
     assert np.array_equal(kept.images, image_set(20, 1).images[kept.columns["attempt"]])
     assert kept.columns["posterior"] == pytest.approx(np.full(8, 0.8808), abs=1e-4)
     found = json.loads((tmp_path / "kept.json").read_text())

@@ -121,6 +121,12 @@ def test_folders_of_classes(tmp_path: Path) -> None:
     made = block(tmp_path / "made", 0, 6, 6)
     assert made.images.shape == (6, 8, 8, 3)
     assert (made.images[:, 0, 0, 0] // 100).tolist() == made.labels.tolist() == [0, 1, 2] * 2
+    assert made.names is not None
+    files = [f"{CLASSES[shade // 100]}/{index}.png" for shade, index in made.images[:, 0, 0, :2].tolist()]
+    assert made.names.texts() == files
+    last = block(tmp_path / "made", 1, 4, 2).names
+    assert last is not None
+    assert last.texts() == files[4:]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from synthood.common.artefact import verify
+from synthood.common.names import Names
 from synthood.common.tensors import head_of_file
 from synthood.errors import SynthoodError
 
@@ -63,10 +64,17 @@ class EncodedImages:
         return pixels
 
 
-def write_encoded(path: Path, images: Iterable[np.ndarray], threads: int, rest: Callable[[], Rest]) -> None:
+def write_encoded(
+    path: Path,
+    images: Iterable[np.ndarray],
+    threads: int,
+    rest: Callable[[], Rest],
+    names: Callable[[], Names | None] = lambda: None,
+) -> None:
     """Encodes images uint8 [H,W,3] of one size as they come; only their digests stay in memory.
 
-    `rest` is asked for the labels int64 [N] and the header once all images have come.
+    `rest` is asked for the labels int64 [N] and the header, and `names` for the names of the files, once all images
+    have come.
     """
     offsets, digests, sides = [0], [], set()
     with tempfile.TemporaryFile(dir=path.parent) as blob, ThreadPoolExecutor(threads) as pool:
@@ -80,6 +88,9 @@ def write_encoded(path: Path, images: Iterable[np.ndarray], threads: int, rest: 
             raise SynthoodError(f"{path}: {len(digests)} images of sizes {sorted(sides)} for {len(labels)} labels")
         sums = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
         arrays = {"labels": labels, "offsets": np.array(offsets, np.int64), "pixel_sha256": sums}
+        # Wider types first, so that all are aligned
+        named = found.arrays() if (found := names()) is not None else {}
+        arrays = dict(sorted((arrays | named).items(), key=lambda item: -item[1].itemsize))
         blob.seek(0)
         with path.open("wb") as stream:
             shapes = {name: (array.dtype, array.shape) for name, array in arrays.items()}

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import safe_open
 
 from synthood.common.encoded import EncodedImages, is_encoded, open_encoded
 from synthood.common.image_facts import ImageFacts
+from synthood.common.names import BYTES, OFFSETS, Names, joined, take_names
 from synthood.common.tensors import Arrays, mapped, read_header, read_tensors, write_tensors
 from synthood.errors import SynthoodError
 
@@ -24,6 +26,7 @@ class ImageSet:
     """Images uint8 [N,H,W,3], labels int64 [N] (index into `classes`, or -1: OOD), columns of length N, and remarks.
 
     `facts` say what the images were before they became pixels of this size, where that is known.
+    `names` are those of the files that the images come from, relative to the root of their source; None without files.
     """
 
     images: np.ndarray
@@ -32,6 +35,7 @@ class ImageSet:
     columns: dict[str, np.ndarray] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     facts: ImageFacts | None = None
+    names: Names | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -50,6 +54,8 @@ class ImageSet:
         for column, values in self.columns.items():
             if len(values) != count:
                 raise SynthoodError(f"{name}: column {column} has {len(values)} rows for {count} images")
+        if self.names is not None and len(self.names) != count:
+            raise SynthoodError(f"{name}: {len(self.names)} file names for {count} images")
         check_labels(self.labels, self.classes, name)
         return self
 
@@ -72,6 +78,7 @@ def write_images(path: Path, images: ImageSet) -> None:
     """Writes a checked image set; sample i of part p is `p/i` from here on."""
     images.check(path)
     columns = {"pixel_sha256": pixel_sha256(images.images), **images.columns}
+    columns |= images.names.arrays() if images.names is not None else {}
     header = header_of(images.classes, images.notes, images.facts)
     write_tensors(path, {"images": images.images, "labels": images.labels, **columns}, header)
 
@@ -95,7 +102,21 @@ def read_images(path: Path) -> ImageSet:
     notes = header.get("notes", [])
     if not isinstance(notes, list):
         raise SynthoodError(f"{path}: not an image set (its notes are {type(notes).__name__})")
-    return ImageSet(images, labels, classes, arrays, notes, ImageFacts.read(header)).check(path)
+    names = take_names(arrays, len(images), path)
+    return ImageSet(images, labels, classes, arrays, notes, ImageFacts.read(header), names).check(path)
+
+
+def stored(path: Path) -> tuple[np.ndarray, Names | None]:
+    """Digests uint8 [N,32] of the pixels of an image set and the names of its files, without the images.
+
+    The file must have been verified by who asks.
+    """
+    with safe_open(path, framework="numpy") as file:
+        keys = {"pixel_sha256", BYTES, OFFSETS} & set(file.keys())
+        arrays = {name: file.get_tensor(name) for name in keys}
+    if "pixel_sha256" not in arrays:
+        raise SynthoodError(f"{path}: not an image set (it holds no digests); delete it and run again")
+    return arrays["pixel_sha256"], take_names(arrays, len(arrays["pixel_sha256"]), path)
 
 
 def open_images(path: Path) -> tuple[np.ndarray | EncodedImages, np.ndarray]:
@@ -172,9 +193,8 @@ def concatenate(sets: list[ImageSet]) -> ImageSet:
     """One set after the other, with the notes of all; all must share their classes."""
     if any(other.classes != sets[0].classes for other in sets):
         raise SynthoodError(f"image sets of different classes cannot be joined: {[s.classes for s in sets]}")
-    joined = ImageSet(
-        np.concatenate([s.images for s in sets]), np.concatenate([s.labels for s in sets]), sets[0].classes
-    )
-    joined.notes = list(dict.fromkeys(note for s in sets for note in s.notes))
-    joined.facts = ImageFacts.joined([s.facts for s in sets])
-    return joined
+    images, labels = np.concatenate([s.images for s in sets]), np.concatenate([s.labels for s in sets])
+    made = ImageSet(images, labels, sets[0].classes, names=joined([(s.names, len(s)) for s in sets]))
+    made.notes = list(dict.fromkeys(note for s in sets for note in s.notes))
+    made.facts = ImageFacts.joined([s.facts for s in sets])
+    return made

@@ -39,7 +39,16 @@ def _expanded(where: str, dataset: Any) -> Any:
     if not isinstance(path, str) or not path:
         raise MistakeError(f"{where}.path", f"expected the folder that holds the data of {name}")
     own = {key: value for key, value in dataset.items() if key not in ("benchmark", "path")}
-    return merged(_placed(_read(name), path), own)
+    found = merged(_placed(_read(name), path), own)
+    if "allow_overlap" in found and "allow_overlap" not in own:
+        found["allow_overlap"] = [entry for entry in found["allow_overlap"] if _there(entry["parts"], found)]
+    return found
+
+
+def _there(parts: list[str], dataset: dict[str, Any]) -> bool:
+    """Whether a dataset still has the parts of a benchmark's allowance, some of whose sets it may have taken away."""
+    sets = {name for role in ("near", "far") for name in dataset.get(role) or {}}
+    return set(parts) <= {"train", "val", "test", "ood_validation"} | sets
 
 
 @cache

@@ -1,6 +1,7 @@
 """What the OOD sets of a dataset are evidence of: real images, classes held out, or images that were computed."""
 
 from synthood.common.settings import Settings
+from synthood.data.overlap_settings import AllowedOverlap
 from synthood.data.settings import DatasetSettings, HeldOutClasses, Noise, PhotoPatches, ShuffledQuadrants, Textures
 
 
@@ -20,10 +21,17 @@ def nature(source: Settings) -> str:
 
 
 def evidence(dataset: DatasetSettings) -> str:
-    """One sentence about near and far sets, and one about what hyperparameters are chosen on."""
+    """A sentence about near and far sets, one about what hyperparameters are chosen on, one about allowed overlaps."""
     roles = [
         f"{role} {'; '.join(f'{name} ({nature(source)})' for name, source in sets.items())}"
         for role, sets in (("near", dataset.near), ("far", dataset.far))
         if sets
     ]
-    return f"OOD sets: {', '.join(roles)}. Hyperparameters are chosen on: {nature(dataset.ood_validation)}."
+    told = f"OOD sets: {', '.join(roles)}. Hyperparameters are chosen on: {nature(dataset.ood_validation)}."
+    shared = [f"{' and '.join(allowed.parts)} {limit(allowed)}" for allowed in dataset.allow_overlap]
+    return told + f" May share images: {'; '.join(shared)}." * bool(shared)
+
+
+def limit(allowed: AllowedOverlap) -> str:
+    """How many images two parts may share, in brackets."""
+    return "(any number)" if allowed.images is None else f"(at most {allowed.images})"

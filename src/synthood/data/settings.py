@@ -10,7 +10,6 @@ from synthood.data.files.settings import (
     Arrays,
     ClassName,
     ExceptClasses,
-    Files,
     FileSource,
     Folders,
     IdArrays,
@@ -19,8 +18,9 @@ from synthood.data.files.settings import (
     Manifest,
     left_out,
 )
+from synthood.data.overlap_settings import ID_PARTS, AllowedOverlap
+from synthood.data.same_files import same_files
 
-ID_PARTS = ("train", "val", "test")
 Split = Literal["train", "val", "test"]
 RESERVED_PARTS = (*ID_PARTS, "ood_validation")
 
@@ -133,12 +133,6 @@ SIDES = {"digits": 32, "cifar10": 32, "cifar100": 32, "svhn": 32, "mnist": 28, "
 """Pixels of the images of some kinds, where nothing resizes them."""
 
 
-def origin(source: Settings) -> str:
-    """The files of a set, whatever is done to their images, as text; empty where there are none."""
-    pixels = {*Files.model_fields, "count", "reported_count", "classes"} - {"path"}
-    return source.model_dump_json(exclude=pixels) if isinstance(source, Files | Arrays) else ""
-
-
 def known_size(source: Settings) -> int | None:
     """Side of a source's images in the end, where the configuration alone decides it."""
     return getattr(source, "size", None) or SIDES.get(getattr(source, "kind", ""))
@@ -155,6 +149,10 @@ class DatasetSettings(Settings):
     far: Annotated[OodSets, Field(description="OOD test sets unlike the ID images; near or far may be left out")] = {}
     shifted: Annotated[OodSets, Field(description="ID classes in other circumstances, for the full spectrum")] = {}
     ood_validation: Annotated[Source, Field(description="for hyperparameter search; disjoint from every test set")]
+    allow_overlap: Annotated[
+        list[AllowedOverlap],
+        Field(description="parts that may share images with identical pixels; all others may not"),
+    ] = []
 
     @model_validator(mode="after")
     def _something_is_tested(self) -> "DatasetSettings":
@@ -181,17 +179,6 @@ class DatasetSettings(Settings):
                     f"OOD set {name} holds digit {min(taught & set(source.classes))}, "
                     f"which a classifier or generator is taught"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _validation_is_apart_from_tests(self) -> "DatasetSettings":
-        validation = self.ood_validation
-        for name, source in {**self.near, **self.far}.items():
-            shared: set[int] = set()
-            if isinstance(source, Digits) and isinstance(validation, Digits):
-                shared = set(source.classes) & set(validation.classes)
-            if source == validation or shared or (origin(source) and origin(source) == origin(validation)):
-                raise ValueError(f"ood_validation shares images with the test set {name}; take others")
         return self
 
     @model_validator(mode="after")
@@ -227,6 +214,24 @@ class DatasetSettings(Settings):
             raise ValueError(f"held-out-classes: {twice[0]!r} stands twice; an image belongs to one set")
         if isinstance(self.id, ExceptClasses):
             left_out(self.id.words, [*self.id.except_classes, *names])
+        return self
+
+    @model_validator(mode="after")
+    def _parts_are_read_from_different_images(self) -> "DatasetSettings":
+        for allowed in self.allow_overlap:
+            unknown = [name for name in allowed.parts if name not in (*self.evaluated_parts, *self.extra)]
+            if unknown:
+                raise ValueError(f"allow_overlap: the dataset has no part {unknown[0]!r}")
+        may = [set(allowed.parts) for allowed in self.allow_overlap]
+        sets = {"ood_validation": self.ood_validation, **self.near, **self.far, **self.shifted}
+        found = [each for each in same_files(self.taught, sets, self.extra) if set(each[:2]) not in may]
+        if found:
+            one, other, what = found[0]
+            entries = ", ".join(f"{{parts: [{a}, {b}]}}" for a, b, _ in found)
+            raise ValueError(
+                f"{one} and {other} share images, since both are made from {what}; take others for one of them, "
+                f"or allow it by `allow_overlap: [{entries}]`"
+            )
         return self
 
     @property

@@ -9,8 +9,8 @@ import torch
 from synthood.common import stage
 from synthood.common.devices import device_for, set_threads
 from synthood.common.encoded import EncodedImages
-from synthood.common.images import check_sizes, open_images
-from synthood.evaluation.features import Features, write_batches, write_head
+from synthood.common.images import check_sizes, open_images, stored
+from synthood.evaluation.features import Features, write_batches, write_head, write_names
 from synthood.training.networks.model import Classifier, inputs_of
 from synthood.training.settings import HeadSettings
 from synthood.training.terms.heads import Seen, Term
@@ -60,6 +60,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
             for path in arguments.images:
                 images, labels = open_images(path)
                 write_batches(folder, path.stem, len(images), extracted(classifier, heads, images, labels, device))
+                write_names(folder, path.stem, stored(path)[1])
                 print(f"{path.stem}: {len(images)} images", flush=True)
 
     parser = stage.with_gpus(stage.parser(__doc__))

@@ -11,11 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.common.artefact import verify
+from synthood.common.names import BYTES, OFFSETS, Names, take_names
 from synthood.common.tensors import map_tensors, read_tensors, write_rows, write_tensors
 from synthood.errors import SynthoodError
 from synthood.evaluation.moments import Moments, pieces, principal_axes
 
 HEAD = "head.safetensors"
+PATHS = "paths"
+"""Subfolder of the names of the images' files, which no part's file can be taken for."""
 OUTPUT = "output."
 """Before the names of trained heads' outputs in a part's file."""
 BANK_ROWS = 1 << 14
@@ -164,6 +167,13 @@ def arrays_of(features: Features) -> dict[str, np.ndarray]:
     }
 
 
+def write_names(folder: Path, part: str, names: Names | None) -> None:
+    """Writes the files of a part's images, where there are files."""
+    if names is not None:
+        (folder / PATHS).mkdir(exist_ok=True)
+        write_tensors(folder / PATHS / f"{part}.safetensors", names.arrays(), {"part": part})
+
+
 def write_head(folder: Path, weight: Tensor, bias: Tensor) -> None:
     write_tensors(folder / HEAD, {"weight": weight.numpy(), "bias": bias.numpy()}, {"part": "head"})
 
@@ -187,6 +197,14 @@ class FeatureFolder:
             raise SynthoodError(f"{path}: not a file that this stage reads ({', '.join(sorted(missing))} missing)")
         outputs = {name.removeprefix(OUTPUT): array for name, array in tensors.items() if name.startswith(OUTPUT)}
         return checked(Features(tensors["logits"], tensors["features"], tensors["labels"], outputs), path)
+
+    def names(self, part: str) -> Names | None:
+        """The files of a part's images; None where they come from no files of their own."""
+        path = self.folder / PATHS / f"{part}.safetensors"
+        if not path.exists():
+            return None
+        arrays, _ = read_tensors(path, OFFSETS, BYTES)
+        return take_names(arrays, len(arrays[OFFSETS]) - 1, path)
 
     def reference(self) -> Reference:
         """Training and validation features with the head."""

@@ -14,7 +14,7 @@ from synthood.evaluation.features import FeatureFolder
 from synthood.evaluation.kept import Kept, KeptScores
 from synthood.evaluation.search import Validation, fitted
 from synthood.evaluation.selection import COLUMNS
-from synthood.evaluation.settings import FACTS, ScoreSettings
+from synthood.evaluation.settings import FACTS, TEXTS, ScoreSettings
 from synthood.evaluation.summary import check_names, facts, finite, write
 
 KEPT = ".scores"
@@ -34,11 +34,11 @@ def confidences(folder: FeatureFolder, settings: ScoreSettings, scores: dict[str
     tables = []
     for part in settings.parts:
         features = folder.part(part)
-        columns = facts(part, features.logits, features.labels)
+        columns = facts(part, features.logits, features.labels, folder.names(part))
         for name, confidence in together(scores, features).items():
             columns[name] = finite(confidence, name, part, folder.folder)
         tables.append(pd.DataFrame(columns))
-    return pd.concat(tables, ignore_index=True).astype({"part": "str"})
+    return pd.concat(tables, ignore_index=True).astype(TEXTS)
 
 
 def scored(folder: FeatureFolder, settings: ScoreSettings, store: KeptScores) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -9,8 +9,10 @@ from synthood.evaluation.access.settings import OfModels
 from synthood.evaluation.kinds import OfFeatures
 from synthood.evaluation.trained_kinds import OfTrainedHeads
 
-FACTS = ("part", "index", "label", "prediction", "probability")
-"""Columns of the scores besides the detectors'."""
+FACTS = ("part", "index", "path", "label", "prediction", "probability")
+"""Columns of the scores besides the detectors'; `path` is empty where an image comes from no file of its own."""
+TEXTS = {"part": "str", "path": "str"}
+"""Types of those columns that are text."""
 
 Detector = Annotated[OfFeatures | OfTrainedHeads | OfModels, Field(discriminator="kind")]
 

@@ -8,6 +8,7 @@ import pandas as pd
 from torch import Tensor
 
 from synthood.common import stage
+from synthood.common.names import Names
 from synthood.errors import SynthoodError
 from synthood.evaluation.metrics import Ranking, aurc, ece, id_accuracy, ood_metrics
 from synthood.evaluation.settings import FACTS, ScoreSettings
@@ -20,11 +21,12 @@ def check_names(detectors: Iterable[str]) -> None:
             raise SynthoodError(f"detectors.{name}: a column of the scores has this name; rename the detector")
 
 
-def facts(part: str, logits: Tensor, labels: Tensor) -> dict[str, object]:
-    """The columns of `FACTS` for a part's samples, of logits [N,C] and labels [N]."""
+def facts(part: str, logits: Tensor, labels: Tensor, names: Names | None) -> dict[str, object]:
+    """The columns of `FACTS` for a part's samples, of logits [N,C], labels [N] and the names of their files."""
     return {
         "part": part,
         "index": np.arange(len(labels)),
+        "path": names.texts() if names is not None else "",
         "label": labels.numpy(),
         "prediction": logits.argmax(1).numpy(),
         "probability": logits.softmax(1).amax(1).numpy(),

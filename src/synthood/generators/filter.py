@@ -110,7 +110,8 @@ def main(command_line: Sequence[str] | None = None) -> None:
         with job.writing(table) as path:
             path.write_text(json.dumps(found, indent=1) + "\n")
         with job.writing(images) as path:
-            write_images(path, ImageSet(made.images[order], made.labels[order], made.classes, columns))
+            names = made.names.chosen(order) if made.names is not None else None
+            write_images(path, ImageSet(made.images[order], made.labels[order], made.classes, columns, names=names))
         print(f"{images}: {len(order)} of {len(made)} images kept, {accepted.mean():.1%} accepted")
 
     parser = stage.with_gpus(stage.parser(__doc__))

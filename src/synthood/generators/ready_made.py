@@ -7,6 +7,7 @@ import numpy as np
 from safetensors import safe_open
 
 from synthood.common.images import ImageSet, write_images
+from synthood.common.names import BYTES, OFFSETS, Names, take_names
 from synthood.common.seeds import derived_seed
 from synthood.data.files.arrays import read_arrays
 from synthood.data.files.image_set import from_files
@@ -28,6 +29,7 @@ class Labelled:
     classes: list[str] | None
     origin: str
     notes: list[str]
+    names: Names | None = None
 
 
 def adopt(settings: ReadyMadeReading, classes: list[str], side: int, threads: int, folder: Path) -> int:
@@ -44,7 +46,8 @@ def adopt(settings: ReadyMadeReading, classes: list[str], side: int, threads: in
     folder.mkdir()
     for note in found.notes:
         print(f"note: {found.origin}: {note}")
-    made = ImageSet(found.images[order], labels[order], classes, {"source": order}, found.notes)
+    names = found.names.chosen(order) if found.names is not None else None
+    made = ImageSet(found.images[order], labels[order], classes, {"source": order}, found.notes, names=names)
     write_images(folder / IMAGES, made)
     Description("ready-made", classes).write(folder)
     return count
@@ -56,7 +59,7 @@ def read(settings: ReadyMadeReading, side: int, threads: int) -> Labelled:
     if isinstance(source, Files):
         sized = source if source.size else source.model_copy(update={"size": side, "resize": None})
         made = from_files(sized, "ready-made", ood=False, threads=threads)
-        found = Labelled(made.images, made.labels, made.classes, source.path, made.notes)
+        found = Labelled(made.images, made.labels, made.classes, source.path, made.notes, made.names)
     else:
         found = arrays(source, side, settings.classes)
     if found.images.shape[1:3] != (side, side):
@@ -123,4 +126,6 @@ def block(folder: Path, description: Description, first: int, count: int) -> Ima
             raise SynthoodError(f"{folder}: {per_class} images of each class are there; ask for at most as many")
         part = slice(first, first + count)
         images, labels, source = (stored.get_slice(name)[part] for name in ("images", "labels", "source"))
-    return ImageSet(images, labels, description.classes, {"source": source})
+        names = take_names({key: stored.get_tensor(key) for key in {BYTES, OFFSETS} & set(stored.keys())}, total, file)
+    chosen = names.chosen(np.arange(total)[part]) if names is not None else None
+    return ImageSet(images, labels, description.classes, {"source": source}, names=chosen)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from synthood.common.artefact import verify
 from synthood.errors import SynthoodError
+from synthood.evaluation.settings import FACTS
 
 Run = tuple[str, str, int]
 """Dataset, recipe, seed."""
@@ -47,4 +48,4 @@ def with_columns(frame: pd.DataFrame, other: pd.DataFrame, path: Path) -> pd.Dat
     samples = ["part", "index"]
     if not frame[samples].equals(other[samples]):
         raise SynthoodError(f"{path}: not of the same samples as the scores beside it; delete both and run again")
-    return frame.join(other[[name for name in other if name not in frame]])
+    return frame.join(other[[name for name in other if name not in frame and name not in FACTS]])

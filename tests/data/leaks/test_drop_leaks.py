@@ -6,7 +6,8 @@ import pytest
 from pictures import as_jpeg, smooth
 from synthood.common.encoded import is_encoded, open_encoded, write_encoded
 from synthood.common.image_facts import ImageFacts
-from synthood.common.images import ImageSet, pixel_sha256, read_images, write_images
+from synthood.common.images import ImageSet, pixel_sha256, read_images, stored, write_images
+from synthood.common.names import Names
 from synthood.data.leaks.drop_leaks import main
 
 TRAIN = smooth(20, seed=11)
@@ -32,12 +33,15 @@ def dropped(source, *against):
 def test_exact_and_near_copies_leave_and_the_others_stay_as_they_were(train, tmp_path, capsys):
     columns = {"seed": np.arange(len(TEST))}
     facts = ImageFacts.of(TEST, 28, "JPEG")
-    made = ImageSet(TEST, LABELS, ["a", "b", "c"], columns, ["told before"], facts)
+    names = [f"ü {index}.png" for index in range(len(TEST))]
+    made = ImageSet(TEST, LABELS, ["a", "b", "c"], columns, ["told before"], facts, Names.of(names))
     write_images(tmp_path / "test.safetensors", made)
     made = read_images(dropped(tmp_path / "test.safetensors", train))
     np.testing.assert_array_equal(made.images, TEST[KEPT])
     np.testing.assert_array_equal(made.labels, LABELS[KEPT])
     np.testing.assert_array_equal(made.columns["seed"], KEPT)
+    assert made.names is not None
+    assert made.names.texts() == [names[index] for index in KEPT]
     np.testing.assert_array_equal(made.columns["pixel_sha256"], pixel_sha256(TEST[KEPT]))
     assert made.notes == ["told before", "5 images left out that stand in train"]
     assert made.facts == facts  # those of all images, since no image has its own
@@ -56,7 +60,8 @@ def test_large_images_stay_encoded(tmp_path):
     large = smooth(8, seed=13, side=80)
     write_images(tmp_path / "train.safetensors", ImageSet.out_of_distribution(large[2:4]))
     source = tmp_path / "test.safetensors"
-    write_encoded(source, iter(large), 1, lambda: (np.arange(8) % 2, {"classes": ["a", "b"]}))
+    names = Names.of([f"{index}.png" for index in range(8)])
+    write_encoded(source, iter(large), 1, lambda: (np.arange(8) % 2, {"classes": ["a", "b"]}), lambda: names)
     target = dropped(source, tmp_path / "train.safetensors")
     assert is_encoded(target)
     images, arrays, header = open_encoded(target)
@@ -64,6 +69,9 @@ def test_large_images_stay_encoded(tmp_path):
     assert arrays["labels"].tolist() == [0, 1, 0, 1, 0, 1]
     assert header["classes"] == ["a", "b"]
     assert header["notes"] == ["2 images left out that stand in train"]
+    left = stored(target)[1]
+    assert left is not None
+    assert left.texts() == [f"{index}.png" for index in (0, 1, 4, 5, 6, 7)]
 
 
 def test_without_leaks_the_set_stays(train, tmp_path):

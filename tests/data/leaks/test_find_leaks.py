@@ -1,5 +1,7 @@
 """Images that stand in two parts: counts, pairs, page."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from pictures import as_jpeg, smooth
 from synthood.common.encoded import write_encoded
 from synthood.common.images import ImageSet, write_images
+from synthood.common.names import Names
 from synthood.data.leaks.find_leaks import Part, examples, grouped, leaks, main, page
 from synthood.data.leaks.settings import LeakSettings
 
@@ -122,6 +125,27 @@ def test_the_stage_writes_all_three_and_twice_the_same(files, tmp_path, capsys):
     counts = pd.read_csv(tmp_path / "a" / "leaks.csv")
     assert counts.columns.tolist() == ["part", "images", "other", "exact", "near"]
     assert counts["exact"].sum() == 12
+
+
+def test_pairs_and_page_name_the_files(files, tmp_path):
+    """Whatever their names hold: the table quotes it and the page shows it."""
+    odd = ['a, "b"\nc.png', "<script>alert('x')</script>.png", "ü & ö/日本.png"]
+    test = ImageSet.out_of_distribution(np.concatenate([ORIGINALS[:1], [as_jpeg(ORIGINALS[4])], smooth(1, seed=6)]))
+    test.names = Names.of(odd)
+    write_images(files["test"], test)
+    outputs = [str(tmp_path / name) for name in ("leaks.csv", "leak_pairs.csv", "leaks.html")]
+    main(["--output", *outputs, "--images", str(files["train"]), str(files["test"])])
+    pairs = pd.read_csv(outputs[1], keep_default_na=False)
+    rows = pairs[["image", "other", "kind", "image_path", "other_path"]].to_numpy().tolist()
+    assert rows == [
+        ["train/0", "test/0", "exact", "", odd[0]],
+        ["train/4", "test/1", "near", "", odd[1]],
+        ["test/0", "train/0", "exact", odd[0], ""],
+        ["test/1", "train/4", "near", odd[1], ""],
+    ]
+    text = Path(outputs[2]).read_text()
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;.png" in text
+    assert "<script>" not in text
 
 
 def test_a_file_that_is_no_image_set_is_named(tmp_path, capsys):

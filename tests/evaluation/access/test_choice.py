@@ -10,6 +10,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from synthood.common.images import ImageSet, write_images
+from synthood.common.names import Names
 from synthood.errors import SynthoodError
 from synthood.evaluation.access import choice, score_ensemble, score_model
 from synthood.evaluation.access.choice import ImageValidation, fitted, looks
@@ -74,6 +75,10 @@ def test_ood_validation_is_asked_for_before_any_pass(detector, what: str) -> Non
         fitted(VIEW, MODEL, {"mine": detector}, sets)
 
 
+PATHS = [f"a, {number}/<ü>.png" for number in range(6)]
+"""Files of the images of `away`; those of the other parts come from none."""
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
     """Every part of a data set, and the model."""
@@ -83,7 +88,9 @@ def files(tmp_path: Path) -> dict[str, Path]:
     for name, one in sets.items():
         write_images(found[name], ImageSet(one.images, one.labels, CLASSES))
     for name, one in ood.items():
-        write_images(found[name], ImageSet.out_of_distribution(one.images))
+        made = ImageSet.out_of_distribution(one.images)
+        made.names = Names.of(PATHS) if name == "away" else None
+        write_images(found[name], made)
     MODEL.save(tmp_path / "model.safetensors")
     return found
 
@@ -110,6 +117,7 @@ def test_the_stage_writes_scores_metrics_and_the_log(
     scores = pd.read_parquet(outputs[0])
     assert list(scores) == [*FACTS, "gram", "it"]
     assert scores["part"].value_counts().to_dict() == {"test": 12, "close": 9, "away": 6}
+    assert scores["path"].tolist() == [""] * 21 + PATHS
     found = fitted(VIEW, MODEL, asked, VALIDATION)[0]
     test = scores[scores["part"] == "test"]
     np.testing.assert_allclose(test["it"], scored(found["it"], pictures(12, 7)), rtol=1e-5)

@@ -1,5 +1,6 @@
 """From a source in files to an image set, whatever its layout."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -8,13 +9,14 @@ import numpy as np
 
 from synthood.common.encoded import LARGEST_RAW, write_encoded
 from synthood.common.images import OOD_LABEL, ImageSet, check_labels, header_of
+from synthood.common.names import Names
 from synthood.common.settings import Settings
 from synthood.data.files.decode import Reading
 from synthood.data.files.folders import folder_set, folder_splits
 from synthood.data.files.imglist import id_classes, id_list, list_set
 from synthood.data.files.listing import Listing, Splits, id_listing
 from synthood.data.files.manifest import manifest_set, manifest_splits
-from synthood.data.files.names import misnumbered, shown, some
+from synthood.data.files.names import misnumbered, on_disk, shown, some
 from synthood.data.files.settings import (
     ExceptClasses,
     Files,
@@ -52,8 +54,19 @@ def from_files(
         _no_class_emptied(listing, reading)
     images = images[: len(reading.kept)]
     made = ImageSet.out_of_distribution(images) if ood else ImageSet(images, reading.labels, listing.classes)
-    made.notes, made.facts = notes + reading.notes, reading.facts
+    made.notes, made.facts, made.names = notes + reading.notes, reading.facts, names_of(reading, settings)
     return made
+
+
+def names_of(reading: Reading, settings: Files) -> Names | None:
+    """The files of the images that came, relative to the folder that the source names; None where pixels are packed."""
+    files = reading.listing.images
+    if not isinstance(files, list):
+        return None
+    path = on_disk(Path(settings.path))
+    root = path.parent if isinstance(settings, Manifest | IdManifest) else path
+    above = os.path.join(root, "")  # noqa: PTH118 Path drops the last slash
+    return Names.of(str(files[index]).removeprefix(above) for index in reading.kept)
 
 
 def _no_class_emptied(listing: Listing, reading: Reading) -> None:
@@ -93,7 +106,7 @@ def write_large(
         check_labels(labels, classes, path)
         return labels, header_of(classes, notes + reading.notes, reading.facts)
 
-    write_encoded(path, reading, threads, rest)
+    write_encoded(path, reading, threads, rest, lambda: names_of(reading, settings))
     labels, header = rest()
     return labels, classes, header.get("notes", [])
 

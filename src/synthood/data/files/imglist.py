@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from synthood.common.images import OOD_LABEL
+from synthood.data.files.links import refuse_leaving
 from synthood.data.files.listing import Listing, limited
 from synthood.data.files.names import normal, on_disk, shown, some
 from synthood.data.files.settings import IdImglist, Imglist
@@ -83,6 +84,8 @@ def list_set(settings: Imglist, classes: list[str] | None = None) -> tuple[Listi
         raise SynthoodError(
             f"{missing[0]}: not found, but named by {name} ({len(missing)} of its {len(files)} images are missing)"
         )
+    if not settings.follow_links:
+        refuse_leaving(files, Path(settings.path), name)
     classes = classes or settings.classes or _folder_names(paths, labels, name)
     if classes and (labels.min() < 0 or labels.max() >= len(classes)):
         wrong = int(labels.min() if labels.min() < 0 else labels.max())

@@ -11,6 +11,7 @@ import numpy as np
 
 from synthood.common.images import OOD_LABEL
 from synthood.data.files.imglist import inside, read_text
+from synthood.data.files.links import refuse_leaving
 from synthood.data.files.listing import Listing, Splits, by_role
 from synthood.data.files.names import in_order, normal, on_disk, shown, some, split_of
 from synthood.data.files.settings import IdManifest, Manifest
@@ -26,7 +27,7 @@ class Table:
     splits: list[str]
 
 
-def read_manifest(path: Path) -> Table:
+def read_manifest(path: Path, follow_links: bool = False) -> Table:
     """A table, checked; raises, with the line's number, at a path that is missing, double, or leaves the folder."""
     reader = csv.DictReader(io.StringIO(read_text(path, "a CSV table"), newline=""), strict=True)
     try:
@@ -62,13 +63,15 @@ def read_manifest(path: Path) -> Table:
     missing = [str(file) for file in table.files if not file.is_file()]
     if missing:
         raise SynthoodError(f"{missing[0]}: not found, but named by {path} ({len(missing)} are missing)")
+    if not follow_links:
+        refuse_leaving(table.files, path.parent, path)
     return table
 
 
 def manifest_set(settings: Manifest) -> Listing:
     """All images of a table, or those of one split; labelled where the table says so."""
     path = on_disk(Path(settings.path))
-    table = read_manifest(path)
+    table = read_manifest(path, settings.follow_links)
     split = None if settings.split is None else normal(settings.split)
     if split is not None and split not in table.splits:
         known = some(sorted(set(table.splits))) or "none"
@@ -83,7 +86,7 @@ def manifest_set(settings: Manifest) -> Listing:
 def manifest_splits(settings: IdManifest) -> Splits:
     """The splits of a table under any of their names, or all its rows where it has no column `split`."""
     path = on_disk(Path(settings.path))
-    table = read_manifest(path)
+    table = read_manifest(path, settings.follow_links)
     if not table.labels:
         raise SynthoodError(f"{shown(path)}: no column `label`, which ID images need")
     classes = settings.classes or in_order(table.labels)

@@ -68,6 +68,14 @@ class Files(Settings):
         return self
 
 
+class ListedFiles(Files):
+    """Files that a list or a table names."""
+
+    follow_links: Annotated[
+        bool, Field(description="read named files that a link takes out of the folder; default: refuse them")
+    ] = False
+
+
 class ExceptClasses(Settings):
     """ID images without some of their classes."""
 
@@ -173,7 +181,7 @@ class IdFolders(Files, NamedClasses):
         return self
 
 
-class Manifest(Files):
+class Manifest(ListedFiles):
     """A CSV table with a column `path`, and `label` and `split` where there are some; paths start at the table."""
 
     kind: Literal["manifest"]
@@ -181,7 +189,7 @@ class Manifest(Files):
     count: Annotated[int | None, Field(ge=1, description="images that must be there")] = None
 
 
-class IdManifest(Files, NamedClasses):
+class IdManifest(ListedFiles, NamedClasses):
     """A CSV table with columns `path` and `label`; a column `split` with train, test (and val), or none."""
 
     kind: Literal["manifest"]
@@ -190,7 +198,7 @@ class IdManifest(Files, NamedClasses):
     ] = None
 
 
-class Imglist(Files):
+class Imglist(ListedFiles):
     """Images below a folder that a text file names with their labels, one `path label` per line."""
 
     kind: Literal["imglist"]
@@ -212,7 +220,7 @@ class ListCounts(Settings):
     test: Count | None = None
 
 
-class IdImglist(Files):
+class IdImglist(ListedFiles):
     """ID images below a folder that three text files name with their labels."""
 
     kind: Literal["imglist"]
@@ -236,7 +244,7 @@ class IdImglist(Files):
 
     def of_part(self, part: Literal["train", "val", "test"]) -> Imglist:
         """One of the three lists, as a source of its own."""
-        shared = {name: getattr(self, name) for name in Files.model_fields}
+        shared = {name: getattr(self, name) for name in ListedFiles.model_fields}
         counts = {name: getattr(value, part) for name in ("count", "reported_count") if (value := getattr(self, name))}
         words = self.classes if isinstance(self.classes, list) else None
         return Imglist(kind="imglist", list=getattr(self, part), labels=self.labels, classes=words, **counts, **shared)

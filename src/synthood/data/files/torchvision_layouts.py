@@ -163,8 +163,10 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
 def _dtd(place: Path, name: str) -> Listing:
     listed = place / "labels" / f"{name}1.txt"
     words = class_names(place / "images")
-    files = [place / "images" / line.strip() for line in read_text(listed, "DTD's lists").split("\n") if line.strip()]
-    unknown = next((file for file in files if file.parent.name not in words or not file.is_file()), None)
+    images = place / "images"
+    files = [images / line.strip() for line in read_text(listed, "DTD's lists").split("\n") if line.strip()]
+    strange = (f for f in files if f.parent.name not in words or f.parent.parent != images or not f.is_file())
+    unknown = next(strange, None)
     if unknown is not None:
         raise SynthoodError(f"{unknown}: not found, but named by {listed}")
     labels = [words.index(file.parent.name) for file in files]

@@ -8,6 +8,7 @@ import numpy as np
 from synthood.common import stage
 from synthood.common.encoded import is_encoded, open_encoded, write_encoded
 from synthood.common.images import read_images, write_images
+from synthood.common.names import take_names
 from synthood.data.leaks.find_leaks import Part, leaks
 from synthood.data.leaks.settings import LeakSettings
 from synthood.errors import SynthoodError
@@ -30,12 +31,16 @@ def write_without(source: Path, target: Path, out: np.ndarray, told: list[str], 
         kept = np.setdiff1d(np.arange(len(images)), out)
         _some_left(source, kept)
         rest = {**header, "notes": [*header.get("notes", []), *told]}
-        write_encoded(target, (images[int(i)] for i in kept), threads, lambda: (arrays["labels"][kept], rest))
+        names = take_names(arrays, len(images), source)
+        left = names.chosen(kept) if names is not None else None
+        labels = arrays["labels"][kept]
+        write_encoded(target, (images[int(i)] for i in kept), threads, lambda: (labels, rest), lambda: left)
         return
     made = read_images(source)
     kept = np.setdiff1d(np.arange(len(made)), out)
     _some_left(source, kept)
     made.images, made.labels = made.images[kept], made.labels[kept]
+    made.names = made.names.chosen(kept) if made.names is not None else None
     made.columns = {name: values[kept] for name, values in made.columns.items()}
     made.notes = [*made.notes, *told]
     write_images(target, made)

@@ -13,14 +13,16 @@ import pandas as pd
 
 from synthood.common import stage
 from synthood.common.encoded import EncodedImages, is_encoded, open_encoded
-from synthood.common.images import pixel_sha256, read_images
+from synthood.common.images import pixel_sha256, read_images, stored
+from synthood.common.names import Names
+from synthood.common.names import joined as joined_names
 from synthood.data.leaks.likeness import Looks, alike, joined, looks_of
 from synthood.data.leaks.settings import LeakSettings
 
 STEP = 512
 """Images whose pixels are looked at together."""
 COUNTS = ("part", "images", "other", "exact", "near")
-PAIRS = ("image", "other", "kind", "correlation")
+PAIRS = ("image", "other", "kind", "correlation", "image_path", "other_path")
 SHOWN_SIDE = 64
 
 PAGE = """<!doctype html>
@@ -41,7 +43,8 @@ figcaption{font-size:11px;color:#5b6570}
 {% endfor %}</tbody></table>
 {% for heading, pictures in examples %}<h2>{{ heading }}</h2>
 {% for picture in pictures %}<figure><img alt="" src="data:image/png;base64,{{ picture.left }}">\
-<img alt="" src="data:image/png;base64,{{ picture.right }}"><figcaption>{{ picture.text }}</figcaption></figure>
+<img alt="" src="data:image/png;base64,{{ picture.right }}"><figcaption>{{ picture.text }}\
+{% for file in picture.files %}<br>{{ file }}{% endfor %}</figcaption></figure>
 {% endfor %}{% endfor %}
 </body></html>
 """
@@ -55,6 +58,7 @@ class Part:
     files: list[Path]
     looks: Looks
     digests: np.ndarray
+    names: Names | None = None
     first_with: dict[bytes, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,7 +76,13 @@ class Part:
         for images in _batches(files, threads):
             looks.append(looks_of(images))
             digests.append(pixel_sha256(images))
-        return cls(name, files, joined(looks), np.concatenate(digests))
+        found = [stored(file) for file in files]
+        names = joined_names([(names, len(sums)) for sums, names in found])
+        return cls(name, files, joined(looks), np.concatenate(digests), names)
+
+    def path(self, place: int) -> str:
+        """The name of an image's file; empty where it has none."""
+        return self.names[place] if self.names is not None else ""
 
     def pictures(self, places: set[int], threads: int = 1) -> dict[int, np.ndarray]:
         """The images at these places."""
@@ -98,10 +108,10 @@ def leaks(parts: list[Part], settings: LeakSettings) -> tuple[pd.DataFrame, pd.D
 
     A row of the counts says how many images of `part` have an image of `other` with the same pixels (exact), or, where
     they have none, one that is nearly the same (near). A row of the pairs names an image and the nearest of the other
-    part as `part/index`.
+    part as `part/index`, and the files of both, where there are files.
     """
     counts: list[tuple[str, int, str, int, int]] = []
-    pairs: list[tuple[str, str, str, float]] = []
+    pairs: list[tuple[str, str, str, float, str, str]] = []
     for one, other in itertools.combinations(parts, 2):
         found = alike(one.looks, other.looks, settings.hash_bits, settings.correlation)
         for part, second, nearest in ((one, other, found[0]), (other, one, found[1])):
@@ -109,11 +119,13 @@ def leaks(parts: list[Part], settings: LeakSettings) -> tuple[pd.DataFrame, pd.D
             near = np.flatnonzero((same < 0) & (nearest.place >= 0))
             exact = np.flatnonzero(same >= 0)
             counts.append((part.name, len(part), second.name, len(exact), len(near)))
-            pairs += [(f"{part.name}/{i}", f"{second.name}/{same[i]}", "exact", 1.0) for i in exact.tolist()]
             near = near[np.argsort(-nearest.correlation[near], kind="stable")]
-            for i in near.tolist():
-                value = float(nearest.correlation[i])
-                pairs.append((f"{part.name}/{i}", f"{second.name}/{nearest.place[i]}", "near", value))
+            found_pairs = [(i, int(same[i]), "exact", 1.0) for i in exact.tolist()]
+            found_pairs += [(i, int(nearest.place[i]), "near", float(nearest.correlation[i])) for i in near.tolist()]
+            pairs += [
+                (f"{part.name}/{i}", f"{second.name}/{j}", kind, value, part.path(i), second.path(j))
+                for i, j, kind, value in found_pairs
+            ]
     return pd.DataFrame(counts, columns=list(COUNTS)), pd.DataFrame(pairs, columns=list(PAIRS))
 
 
@@ -153,8 +165,13 @@ def page(counts: pd.DataFrame, pairs: pd.DataFrame, parts: list[Part], settings:
         (
             f"{one} and {other}: nearly the same",
             [
-                {"left": png(image), "right": png(near), "text": f"{image}, {near}: {value:.2f}"}
-                for image, near, value in zip(rows["image"], rows["other"], rows["correlation"], strict=True)
+                {
+                    "left": png(image),
+                    "right": png(near),
+                    "text": f"{image}, {near}: {value:.2f}",
+                    "files": [path for path in files if path],
+                }
+                for image, near, _, value, *files in rows.itertuples(index=False, name=None)
             ],
         )
         for (one, other), rows in shown.items()

@@ -11,7 +11,7 @@ from synthood.common.devices import set_threads
 from synthood.errors import SynthoodError
 from synthood.evaluation.features import FeatureFolder
 from synthood.evaluation.selection import COLUMNS
-from synthood.evaluation.settings import ScoreSettings
+from synthood.evaluation.settings import TEXTS, ScoreSettings
 from synthood.evaluation.summary import check_names, facts, finite, write
 
 
@@ -28,10 +28,10 @@ def confidences(folders: Sequence[FeatureFolder], settings: ScoreSettings) -> pd
             if not same:
                 raise SynthoodError(f"{folder.folder}: {part} is not of the samples and classes of the other models")
         mean = torch.stack([member.logits.double().softmax(1) for member in members]).mean(0)
-        columns = facts(part, mean.log().float(), members[0].labels)
+        columns = facts(part, mean.log().float(), members[0].labels, folders[0].names(part))
         likeliest = finite(mean.amax(1).float(), "ensemble", part, folders[0].folder)
         tables.append(pd.DataFrame(columns | dict.fromkeys(settings.detectors, likeliest)))
-    return pd.concat(tables, ignore_index=True).astype({"part": "str"})
+    return pd.concat(tables, ignore_index=True).astype(TEXTS)
 
 
 def main(command_line: Sequence[str] | None = None) -> None:

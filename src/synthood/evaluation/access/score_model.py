@@ -8,11 +8,11 @@ import torch
 
 from synthood.common import stage
 from synthood.common.devices import device_for, set_threads
-from synthood.common.images import check_sizes, open_images
+from synthood.common.images import check_sizes, open_images, stored
 from synthood.errors import SynthoodError
 from synthood.evaluation.access.choice import Fitted, Images, ImageValidation, fitted, looks
 from synthood.evaluation.access.view import View
-from synthood.evaluation.settings import ScoreSettings
+from synthood.evaluation.settings import TEXTS, ScoreSettings
 from synthood.evaluation.summary import check_names, facts, finite, write
 from synthood.training.networks.model import Classifier
 
@@ -43,11 +43,11 @@ def confidences(
             for name, detector in found.items():
                 columns[name].append(detector(look))
             logits.append(look.plain.logits.float().cpu())
-        rows = facts(part, torch.cat(logits), torch.from_numpy(images.labels))
+        rows = facts(part, torch.cat(logits), torch.from_numpy(images.labels), stored(files[part])[1])
         scores = {name: finite(torch.cat(each), name, part, files[part]) for name, each in columns.items()}
         tables.append(pd.DataFrame(rows | scores))
         print(f"{part}: {len(images)} images", flush=True)
-    return pd.concat(tables, ignore_index=True).astype({"part": "str"})
+    return pd.concat(tables, ignore_index=True).astype(TEXTS)
 
 
 def main(command_line: Sequence[str] | None = None) -> None:

@@ -1,11 +1,13 @@
 """What the stages of images read."""
 
+import json
 from itertools import product
 from pathlib import Path
 
 from synthood.data import raw
 from synthood.data.files.settings import Files
 from synthood.data.leaks.settings import LeakSettings
+from synthood.data.overlap_settings import ID_PARTS, OverlapSettings
 from synthood.data.settings import Computed, HeldOutClasses, PartSettings, ShuffledQuadrants, known_size
 from synthood.workflow.plan.paths import Paths, Wildcards
 
@@ -32,6 +34,39 @@ class DataPlan(Paths):
             return [self.images(dataset, part) for part in parts]
         names = [part if part in ("train", "val") else f"without_leaks/{part}" for part in parts]
         return [self.images(dataset, name) for name in names]
+
+    def compared_parts(self, wildcards: Wildcards) -> list[str]:
+        """Parts that must not share images: those that are evaluated, and the extra sets that something learns from."""
+        dataset = self.config.datasets[wildcards.dataset]
+        used = {name for generator in self.config.generators.values() for name in self.learned_also(generator)}
+        used |= {recipe.exposure.from_ for recipe in self.config.recipes.values() if recipe.exposure}
+        extra = [name for name in dataset.extra if name in used]
+        return [self.images(wildcards.dataset, part) for part in [*dataset.evaluated_parts, *extra]]
+
+    def compared(self, table: str) -> list[str]:
+        """That the parts of each of a table's datasets have been compared."""
+        return [f"results/{dataset}/overlaps.csv" for dataset in self.config.tables[table].datasets]
+
+    def overlap_settings(self, wildcards: Wildcards) -> OverlapSettings:
+        """What of a dataset's settings says which parts may share images."""
+        return self._overlap_settings(wildcards.dataset)
+
+    def _overlap_settings(self, name: str) -> OverlapSettings:
+        dataset = self.config.datasets[name]
+        drop = self.config.leaks is not None and self.config.leaks.drop
+        return OverlapSettings(dataset=name, allowed=dataset.allow_overlap, extra=list(dataset.extra), drop=drop)
+
+    def id_parts(self, wildcards: Wildcards) -> list[str]:
+        """The ID parts."""
+        return [self.images(wildcards.dataset, part) for part in ID_PARTS]
+
+    def id_overlap_settings(self, wildcards: Wildcards) -> OverlapSettings:
+        """Nothing that an edit of the configuration changes, since all that learns depends on it."""
+        return OverlapSettings(dataset=wildcards.dataset)
+
+    def allowed_overlaps(self) -> str:
+        """What each dataset's parts may share, as JSON for `overlap_guard`."""
+        return json.dumps({name: self._overlap_settings(name).model_dump() for name in self.config.datasets})
 
     def kept_parts(self, wildcards: Wildcards) -> list[str]:
         """ID parts that keep the images that stand in another part as well."""

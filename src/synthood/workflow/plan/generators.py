@@ -8,7 +8,7 @@ from synthood.data import raw
 from synthood.data.settings import PartSettings
 from synthood.generators.assess_settings import AssessSettings
 from synthood.generators.biggan.settings import BigGAN, BigGANFitting, BigGANSampling
-from synthood.generators.diffusion.settings import StableDiffusion, StableDiffusionFitting, StableDiffusionSampling
+from synthood.generators.diffusion.settings import StableDiffusionFitting, StableDiffusionSampling
 from synthood.generators.filter_settings import Filter, FilterSettings
 from synthood.generators.ready_made_settings import ReadyMade, ReadyMadeReading, ReadyMadeSampling
 from synthood.generators.settings import BlockSettings, FitSettings
@@ -48,8 +48,7 @@ class GeneratorPlan(Paths):
 
     def also(self, wildcards: Wildcards) -> list[str]:
         """Extra images that a generator learns from."""
-        generator = self.config.generators[wildcards.generator]
-        names = generator.fit.also if isinstance(generator, StableDiffusion) and generator.fit else []
+        names = self.learned_also(self.config.generators[wildcards.generator])
         return [self.images(wildcards.dataset, part) for part in names]
 
     def watching(self, wildcards: Wildcards) -> list[str]:

@@ -6,6 +6,8 @@ from typing import Literal, Protocol
 
 from synthood.config.models import Config
 from synthood.evaluation.kinds import Custom
+from synthood.generators.diffusion.settings import StableDiffusion
+from synthood.generators.settings import Generator
 from synthood.workflow.code import code_of_file
 
 
@@ -71,6 +73,10 @@ class Paths:
         for other in [*others, *([settings.warm_start] if settings.warm_start else [])]:
             found |= self.generators_behind(other)
         return found
+
+    def learned_also(self, generator: Generator) -> list[str]:
+        """Extra sets that a generator learns from besides the ID images."""
+        return generator.fit.also if isinstance(generator, StableDiffusion) and generator.fit else []
 
     def recipes(self, kind: Literal["train", "checkpoint"]) -> list[str]:
         """Recipes that are trained, or those that are checkpoints."""

@@ -1,0 +1,35 @@
+"""Ends with an error where the ID parts of a dataset share images that the configuration does not allow.
+
+What is allowed comes by the environment (rules/common.smk), not by a rule's parameters or by the job that compares: who
+allows an overlap, or drops leaks, would train everything again.
+"""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from synthood.data.overlap_settings import OverlapSettings, Shared, refusal
+
+ALLOWED = "SYNTHOOD_OVERLAPS"
+"""JSON: the settings of each dataset's comparison by its name."""
+
+
+def main(command_line: Sequence[str]) -> int:
+    """Takes the dataset's name and the table that `overlaps --count-only` wrote."""
+    dataset, table = command_line
+    settings = OverlapSettings.model_validate(json.loads(os.environ[ALLOWED])[dataset])
+    with Path(table).open(newline="") as stream:
+        rows = [
+            Shared(row["part"], row["other"], int(row["shared"]), row["examples"]) for row in csv.DictReader(stream)
+        ]
+    refused = refusal(rows, settings)
+    if refused:
+        print(f"error: {refused}", file=sys.stderr)
+    return int(bool(refused))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
