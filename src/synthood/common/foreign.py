@@ -83,7 +83,7 @@ def read_content(path: Path, digest: str | None = None) -> Any:
         if is_safetensors(path, where):
             return dict(load_file(path))
         with warnings.catch_warnings(), torch.serialization.safe_globals(BLANKS):
-            warnings.filterwarnings("ignore", message=".*pickle protocol")
+            warnings.simplefilter("ignore")  # of pickle's protocol, old storages and sparse tensors, none for the user
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise SynthoodError(f"{where}: not found; paths start where snakemake runs") from error

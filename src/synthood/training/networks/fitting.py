@@ -23,6 +23,10 @@ HEAD = ("head.weight", "head.bias")
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
+class SeveralError(SynthoodError):
+    """More than one set of weights fits."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """What a configuration says of the weights in a file; `hint` is what else to do where they are not clear."""
@@ -217,11 +221,12 @@ def the_one(fits: list[Fit], flat: Flat, choice: Choice, where: str, notes: list
         return min(fits, key=lambda one: (len(one.misshapen) - len(one.found), one.wrong))
     if len(means) == 1 and len(good) > 1:
         raw = listed([one.path for one in good if one is not means[0]])
-        notes.append(f"the averaged weights (EMA), {printable(means[0].path)}, are taken, not those of {raw}")
+        taken = f"the averaged weights (EMA), {printable(means[0].path)}, are taken, not those of {raw}"
+        notes.append(taken if choice.weights else f"{taken} (`weights: raw` takes these)")
         return means[0]
     if len(good) > 1:
         names = listed([one.path for one in good])
-        raise SynthoodError(f"{where}: several weights fit the network ({names}); {choice.hint}")
+        raise SeveralError(f"{where}: several weights fit the network ({names}); {choice.hint}")
     unfit = [one.path for one in fits if averaged(one, flat) and one.wrong and one.path]
     if choice.weights is None and choice.prefix is None and not means and unfit:
         raise SynthoodError(f"{where}: averaged weights ({printable(unfit[0])}) do not fit the network; {choice.hint}")
@@ -276,7 +281,7 @@ def told(fit: Fit, flat: Flat) -> list[str]:
     notes = [f"weights below {printable(fit.path)}"] if fit.path else []
     if HEAD[0] not in fit.found:
         notes.append("the last Linear is drawn anew")
-    elif not str(fit.found[HEAD[0]]).startswith(f"{fit.path}."):
+    elif fit.path and not str(fit.found[HEAD[0]]).startswith(f"{fit.path}."):
         notes.append(f"last Linear: {printable(fit.found[HEAD[0]])}")
     used = set(fit.found.values())
     others = Counter(branch(key, fit.path) for key in flat if key not in used)

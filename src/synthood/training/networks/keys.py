@@ -61,7 +61,7 @@ def residual_key(key: str, blocks: list[int], wide: bool = False) -> str:
 
 
 def dense_key(key: str, layers: int) -> str:
-    """`features.denseblock2.denselayer1.conv1.weight`, `block2.layer.0.conv1.weight` as `stages.17.convolution1.weight`.
+    """`features.denseblock2.denselayer1.conv1.weight`, `block2.layer.0.conv1.weight` as `stages.17.convolution1...`.
 
     Only of code that appends a layer's channels to its input: where they come first, transitions are named `trans1.bn`.
     """
