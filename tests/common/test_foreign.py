@@ -82,7 +82,7 @@ KINDS: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # but files of it are there
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")  # but files of it are there
 @pytest.mark.parametrize("name", KINDS)
 def test_what_is_no_checkpoint_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

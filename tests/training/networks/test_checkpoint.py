@@ -266,9 +266,10 @@ def test_torchvisions_networks_are_read_by_their_keys(name: str, tmp_path: Path)
         torch.testing.assert_close(found(images), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_public_wide_networks_are_read_by_their_keys(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "blocks"), [("wrn-40-2", 6), ("wrn-28-10", 4)])
+def test_public_wide_networks_are_read_by_their_keys(name: str, blocks: int, tmp_path: Path) -> None:
     """Those of the public code are `block1.layer.0.bn1` and so on, and `bn1` is after the blocks."""
-    settings = Network(name="wrn-40-2", width=8)
+    settings = Network.model_validate({"name": name, "width": 8})
     made = build(settings, len(CLASSES), seed=3)
     parts = {
         "norm1": "bn1",
@@ -280,8 +281,8 @@ def test_public_wide_networks_are_read_by_their_keys(tmp_path: Path) -> None:
     state, ours = {}, random_state(made)
     for key, value in ours.items():
         first, *rest = key.split(".")
-        if first == "stages" and int(rest[0]) < 18:
-            stage, index = divmod(int(rest[0]), 6)
+        if first == "stages" and int(rest[0]) < 3 * blocks:
+            stage, index = divmod(int(rest[0]), blocks)
             key = ".".join([f"block{stage + 1}.layer.{index}", parts[rest[1]], *rest[2:]])
         elif first == "stages":
             key = ".".join(["bn1", *rest[1:]])
