@@ -133,6 +133,15 @@ def test_settings_beside_the_weights_are_not_built(tmp_path: Path) -> None:
     assert torch.equal(read_states(tmp_path / "a.pt")["state_dict"]["fc.weight"], STATE["fc.weight"])
 
 
+def test_weights_of_a_gpu_are_read_without_one(tmp_path: Path) -> None:
+    torch.save(STATE, tmp_path / "cpu.pt")
+    with zipfile.ZipFile(tmp_path / "cpu.pt") as source, zipfile.ZipFile(tmp_path / "gpu.pt", "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name).replace(b"X\x03\0\0\0cpu", b"X\x06\0\0\0cuda:3"))
+    assert b"cuda:3" in (tmp_path / "gpu.pt").read_bytes()
+    assert torch.equal(read_state(tmp_path / "gpu.pt")["fc.weight"], STATE["fc.weight"])
+
+
 def test_averages_come_first_and_are_reported(tmp_path: Path) -> None:
     """For files that are read without a network to fit, such as an encoder's."""
     averaged = {key: value + 1 for key, value in STATE.items()}

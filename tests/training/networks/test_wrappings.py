@@ -266,6 +266,18 @@ def test_averages_that_do_not_fit_are_not_passed_over(network: nn.Module, tmp_pa
     same_logits(read(tmp_path / "a.pth", weights="raw"), network)
 
 
+def test_settings_of_an_average_are_no_average(network: nn.Module, tmp_path: Path) -> None:
+    torch.save({"model": network.state_dict(), "ema": {"decay": torch.tensor(0.99)}}, tmp_path / "a.pth")
+    same_logits(read(tmp_path / "a.pth"), network)
+
+
+def test_only_losses_and_metrics_are_left_out_of_the_network_itself(network: nn.Module, tmp_path: Path) -> None:
+    """A layer that the network does not have computes something."""
+    torch.save(network.state_dict() | {"val_proj.weight": torch.ones(2)}, tmp_path / "a.pth")
+    with pytest.raises(SynthoodError, match=r"unknown val_proj\.weight"):
+        read(tmp_path / "a.pth")
+
+
 def test_an_average_of_no_step_is_not_preferred(network: nn.Module, other: nn.Module, tmp_path: Path) -> None:
     """It holds the weights that training began from."""
     begun = AveragedModel(other, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True).state_dict()

@@ -16,7 +16,10 @@ from synthood.training.networks.keys import Translation
 
 WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 """What torch.compile and its like put into keys at any place."""
-TRAINING_ONLY = re.compile(r"(criterion|criteria|\w*loss(es)?|loss_\w+|metrics?|(train|val|valid|test)_\w+)\..+")
+MEASURES = r"\w*(acc|accuracy|auc|auroc|confusion|f1|loss|losses|metrics?|precision|recall)\w*"
+TRAINING_ONLY = re.compile(
+    rf"(criterion|criteria|losses|\w*loss|loss_\w+|metrics?|(train|val|valid|test)_{MEASURES})\..+"
+)
 """Losses and metrics of Lightning modules."""
 COUNTER = "num_batches_tracked"
 HEAD = ("head.weight", "head.bias")
@@ -227,7 +230,9 @@ def the_one(fits: list[Fit], flat: Flat, choice: Choice, where: str, notes: list
     if len(good) > 1:
         names = listed([one.path for one in good])
         raise SeveralError(f"{where}: several weights fit the network ({names}); {choice.hint}")
-    unfit = [one.path for one in fits if averaged(one, flat) and one.wrong and one.path]
+    least = len(good[0].found) / 2
+    large = [one for one in fits if one.path and len(one.found) + len(one.unknown) > least]
+    unfit = [one.path for one in large if averaged(one, flat) and one.wrong]
     if choice.weights is None and choice.prefix is None and not means and unfit:
         raise SynthoodError(f"{where}: averaged weights ({printable(unfit[0])}) do not fit the network; {choice.hint}")
     return good[0]
