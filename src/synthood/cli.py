@@ -34,10 +34,18 @@ def main(command_line: Sequence[str] | None = None) -> None:
     exported = data.add_parser("export", help="one .npz file of a part, or of all that a generator made")
     exported.add_argument("source", type=Path, help="for example results/cifar10/synthetic/biggan")
     exported.add_argument("target", type=Path, help="with images, labels and classes, as `kind: ready-made` reads them")
+    checkpoint = commands.add_parser("checkpoint", help="files of weights").add_subparsers(dest="action", required=True)
+    of_file = checkpoint.add_parser("show", help="entries, keys, classes and the likely network of a checkpoint")
+    of_file.add_argument("file", type=Path, help="a file of torch (.pt, .pth, .ckpt, .bin) or of safetensors")
     arguments = parser.parse_args(command_line)
     try:
         if arguments.command == "schema":
             print(json_schema(), end="")
+            return
+        if arguments.command == "checkpoint":
+            from synthood.training.networks.inspect import shown as checkpoint_shown  # torch, for this command alone
+
+            print(checkpoint_shown(arguments.file))
             return
         if arguments.command == "data" and arguments.action == "export":
             made = export(arguments.source, arguments.target)

@@ -24,11 +24,14 @@ def main(command_line: Sequence[str] | None = None) -> None:
         set_threads(arguments.threads)
         recipe = CheckpointRecipe.parse(arguments.settings)
         validation = read_images(arguments.val)
-        classifier = imported(recipe, validation.classes)
+        notes: list[str] = []
+        classifier = imported(recipe, validation.classes, notes.append)
+        print("".join(f"{note}\n" for note in notes), end="")
         logits, _ = logits_and_features(classifier, validation.images, torch.device("cpu"))
         accuracy = float((logits.argmax(1).numpy() == validation.labels).mean())
         digest = sha256(Path(recipe.path))
         job.facts |= {"raw": arguments.raw, "weights_sha256": digest, "val_accuracy": round(accuracy, 6)}
+        job.facts |= {"weights_notes": notes}
         model, curves, heads = arguments.output
         with job.writing(curves) as path:
             path.write_text(HISTORY)

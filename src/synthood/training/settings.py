@@ -19,7 +19,7 @@ from synthood.training.method_settings import (
     Rotation,
     VirtualOutliers,
 )
-from synthood.training.networks.settings import AnyNetwork, Sha256, TimmNetwork
+from synthood.training.networks.settings import AnyNetwork, Sha256
 from synthood.training.networks.settings import Network as Network
 from synthood.training.terms.exposure_settings import DiscrepancyExposure, Exposure, OutlierTerms
 
@@ -201,6 +201,17 @@ class CheckpointRecipe(Settings):
     path: Annotated[str, Field(min_length=1, description="{seed} in it stands for the seed; without, one for all")]
     sha256: Sha256 | None = None
     network: AnyNetwork
+    weights: Annotated[
+        str | None,
+        Field(min_length=1, description="ema, raw, or the file's entry with the weights; averaged ones (EMA) if null"),
+    ] = None
+    prefix: Annotated[str | None, Field(description="what the keys of the network's weights begin with")] = None
+    ignore: Annotated[
+        list[Annotated[str, Field(min_length=1)]], Field(description="patterns of keys that are left out: criterion.*")
+    ] = []
+    rename: Annotated[
+        dict[Annotated[str, Field(min_length=1)], str], Field(description="beginnings of keys, and what they become")
+    ] = {}
     mean: Annotated[list[Fraction], Field(min_length=3, max_length=3)]
     deviation: Annotated[list[Positive], Field(min_length=3, max_length=3)]
 
@@ -214,7 +225,7 @@ class CheckpointRecipe(Settings):
 
     @model_validator(mode="after")
     def _weights_of_one_place(self) -> "CheckpointRecipe":
-        if isinstance(self.network, TimmNetwork) and self.network.pretrained:
+        if getattr(self.network, "pretrained", None):
             raise ValueError("network.pretrained is for recipes that are trained; here `path` holds the weights")
         if self.sha256 and "{seed}" in self.path:
             raise ValueError("sha256 is of one file, but path has {seed} in it")

@@ -15,8 +15,31 @@ from synthood.training.networks.base import Resize
 from synthood.training.networks.residual import BLOCKS, BasicBlock, Padded, build
 from synthood.training.settings import Network
 
-Name = Literal["resnet8", "resnet14", "resnet20", "resnet18", "resnet34", "resnet50", "wrn-40-2"]
-BASIC: list[Name] = ["resnet8", "resnet14", "resnet20", "resnet18", "resnet34"]
+Name = Literal[
+    "resnet8",
+    "resnet14",
+    "resnet20",
+    "resnet32",
+    "resnet44",
+    "resnet56",
+    "resnet110",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "wrn-40-2",
+    "wrn-28-10",
+]
+BASIC: list[Name] = [
+    "resnet8",
+    "resnet14",
+    "resnet20",
+    "resnet32",
+    "resnet44",
+    "resnet56",
+    "resnet110",
+    "resnet18",
+    "resnet34",
+]
 
 
 @pytest.mark.parametrize(
@@ -27,6 +50,7 @@ BASIC: list[Name] = ["resnet8", "resnet14", "resnet20", "resnet18", "resnet34"]
         ("resnet34", 64, 21_282_122),
         ("resnet50", 64, 23_520_842),
         ("wrn-40-2", 16, 2_243_546),
+        ("wrn-28-10", 16, 36_479_194),
     ],  # with projected shortcuts, for CIFAR-10
 )
 def test_published_number_of_parameters(name: Name, width: int, parameters: int) -> None:
@@ -34,10 +58,20 @@ def test_published_number_of_parameters(name: Name, width: int, parameters: int)
     assert sum(p.numel() for p in network.parameters()) == parameters
 
 
-def test_padded_shortcuts_have_no_weights() -> None:
-    """The 0.27 million parameters of arXiv 1512.03385, table 6."""
-    network = build(Network(name="resnet20", shortcut="padded"), 10, seed=0)
-    assert sum(p.numel() for p in network.parameters()) == 269_722
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("resnet20", 269_722),
+        ("resnet32", 464_154),
+        ("resnet44", 658_586),
+        ("resnet56", 853_018),
+        ("resnet110", 1_727_962),
+    ],
+)
+def test_padded_shortcuts_have_no_weights(name: Name, parameters: int) -> None:
+    """The 0.27, 0.46, 0.66, 0.85 and 1.7 million parameters of arXiv 1512.03385, table 6."""
+    network = build(Network(name=name, shortcut="padded"), 10, seed=0)
+    assert sum(p.numel() for p in network.parameters()) == parameters
 
 
 def test_padded_shortcut_by_hand() -> None:
@@ -104,7 +138,7 @@ def test_the_wide_network_is_its_definition() -> None:
 
 
 def test_padded_shortcuts_are_for_basic_blocks() -> None:
-    for name in ("resnet50", "wrn-40-2"):
+    for name in ("resnet50", "wrn-40-2", "wrn-28-10"):
         with pytest.raises(ValidationError, match=f"basic blocks alone, which {name} does not have"):
             Network(name=name, shortcut="padded")
 

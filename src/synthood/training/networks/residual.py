@@ -7,21 +7,28 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthood.training.networks.base import ImageNetwork, Resize
+from synthood.training.networks.dense import DenseNet
 from synthood.training.networks.from_timm import TimmClassifier
-from synthood.training.networks.settings import AnyNetwork, Network
+from synthood.training.networks.from_torchvision import TorchvisionClassifier
+from synthood.training.networks.settings import AnyNetwork, DenseNetwork, Network, TimmNetwork
 
 BLOCKS = {
     "resnet8": [1, 1, 1],
     "resnet14": [2, 2, 2],
     "resnet20": [3, 3, 3],
+    "resnet32": [5, 5, 5],
+    "resnet44": [7, 7, 7],
+    "resnet56": [9, 9, 9],
+    "resnet110": [18, 18, 18],
     "resnet18": [2, 2, 2, 2],
     "resnet34": [3, 4, 6, 3],
     "resnet50": [3, 4, 6, 3],
     "wrn-40-2": [6, 6, 6],
+    "wrn-28-10": [4, 4, 4],
 }
 """Blocks of each stage; the width doubles and the side halves from stage to stage (arXiv 1512.03385, 1605.07146)."""
 BOTTLENECK = ("resnet50",)
-WIDENING = {"wrn-40-2": 2}
+WIDENING = {"wrn-40-2": 2, "wrn-28-10": 10}
 EXPANSION = 4
 
 
@@ -147,5 +154,16 @@ def build(settings: AnyNetwork, classes: int, seed: int) -> ImageNetwork:
     """The network of a recipe, initialised from the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = ResNet(settings, classes) if isinstance(settings, Network) else TimmClassifier(settings, classes)
+        network = made(settings, classes)
     return network.to(memory_format=torch.channels_last)
+
+
+def made(settings: AnyNetwork, classes: int) -> ImageNetwork:
+    """The network of a recipe, initialised from torch's global state."""
+    if isinstance(settings, Network):
+        return ResNet(settings, classes)
+    if isinstance(settings, DenseNetwork):
+        return DenseNet(settings, classes)
+    if isinstance(settings, TimmNetwork):
+        return TimmClassifier(settings, classes)
+    return TorchvisionClassifier(settings, classes)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from synthood.data import raw
-from synthood.training.networks.settings import TimmNetwork
+from synthood.training.networks.settings import pretrained_file
 from synthood.training.settings import CheckpointRecipe, TrainSettings
 from synthood.workflow.plan.paths import Paths, Wildcards
 
@@ -48,10 +48,10 @@ class TrainingPlan(Paths):
         recipe = self.config.recipes[wildcards.recipe]
         if isinstance(recipe, CheckpointRecipe):
             raise ValueError(f"recipes.{wildcards.recipe} is a checkpoint, which is not trained")
-        network, state = recipe.network, ""
-        if isinstance(network, TimmNetwork) and isinstance(network.pretrained, str):
+        state = ""
+        if file := pretrained_file(recipe.network):
             made = Path(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed))
-            state = raw.state_of_file(Path(network.pretrained), made)
+            state = raw.state_of_file(Path(file), made)
         return TrainSettings(recipe=recipe, precision=self.config.precision, pretrained_state=state)
 
     def pictures_state(self, wildcards: Wildcards) -> str:

@@ -1,0 +1,69 @@
+"""A classifier of torchvision as one of ours: its features, and its last layer as the last Linear."""
+
+import difflib
+from typing import Any
+
+from torch import Tensor, nn
+
+from synthood.errors import SynthoodError
+from synthood.training.networks.base import ImageNetwork, Resize
+from synthood.training.networks.settings import TORCHVISION, TorchvisionNetwork
+
+OTHERS = ("googlenet", "inception", "squeezenet")
+"""Their logits are not one Linear of their features, or not their only output."""
+
+
+class TorchvisionClassifier(ImageNetwork):
+    """torchvision's model without its last Linear, which is `head`.
+
+    Its dropout and stochastic depth, which draw from global random numbers that no resumed run could repeat, are off.
+    """
+
+    def __init__(self, settings: TorchvisionNetwork, classes: int) -> None:
+        super().__init__()
+        self.name = settings.name
+        model = created(settings.name, classes)
+        self.resize = nn.Identity() if settings.image_size is None else Resize(settings.image_size)
+        for layer in model.modules():
+            if isinstance(layer, nn.Dropout) or type(layer).__name__ == "StochasticDepth":
+                layer.p = 0.0
+        self.classifier, self.head = last_linear(model)
+        model.set_submodule(self.classifier, nn.Identity())
+        self.model = model
+
+    def features(self, images: Tensor) -> Tensor:
+        images = self.resize(images)
+        side = getattr(self.model, "image_size", None)
+        if side is not None and images.shape[2:] != (side, side):
+            height, width = images.shape[2:]
+            raise SynthoodError(
+                f"network {self.name}: takes images of {side} x {side} pixels, got {height} x {width}; "
+                f"set network.image_size"
+            )
+        found: Tensor = self.model(images)
+        return found
+
+
+def names() -> list[str]:
+    """Of torchvision's classifiers that can be one of ours."""
+    from torchvision import models  # only where one is asked for: its import takes a second
+
+    return [name for name in models.list_models(module=models) if not name.startswith(OTHERS)]
+
+
+def created(name: str, classes: int) -> Any:
+    """torchvision's model with random weights; raises SynthoodError where the name is not one of its classifiers."""
+    from torchvision import models
+
+    short, known = name.removeprefix(TORCHVISION), names()
+    if short not in known:
+        near = difflib.get_close_matches(short, known, n=1, cutoff=0.5)
+        raise SynthoodError(
+            f"network {name}: not a classifier of torchvision that ends in one Linear"
+            + (f"; {near[0]}?" if near else "")
+        )
+    return models.get_model(short, weights=None, num_classes=classes)
+
+
+def last_linear(model: nn.Module) -> tuple[str, nn.Linear]:
+    return [(place, layer) for place, layer in model.named_modules() if isinstance(layer, nn.Linear)][-1]
