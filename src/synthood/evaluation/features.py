@@ -14,6 +14,7 @@ from synthood.common.artefact import verify
 from synthood.common.tensors import map_tensors, read_tensors, write_rows, write_tensors
 from synthood.errors import SynthoodError
 from synthood.evaluation.moments import Moments, pieces, principal_axes
+from synthood.evaluation.unchanged import Unchanged
 
 HEAD = "head.safetensors"
 OUTPUT = "output."
@@ -42,6 +43,16 @@ class Features:
     def __len__(self) -> int:
         return len(self.logits)
 
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """All by their names in `name`, such as x.logits."""
+        own = {f"{name}.{key}": getattr(self, key) for key in ("logits", "features", "labels")}
+        return own | {f"{name}.outputs[{key!r}]": output for key, output in self.outputs.items()}
+
+    def aliases(self) -> "Features":
+        """The same memory in tensors of its own, so that a flag or a key that is set here is set nowhere else."""
+        outputs = {key: output.detach() for key, output in self.outputs.items()}
+        return Features(self.logits.detach(), self.features.detach(), self.labels.detach(), outputs)
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -67,6 +78,16 @@ class Reference:
     def bank(self) -> "Bank":
         """Directions of the training features, shared by all detectors that look for neighbours."""
         return Bank(self.train.features)
+
+    @cached_property
+    def unchanged(self) -> Unchanged:
+        """The tensors' digests, from before any detector that is not ours saw them."""
+        tensors = self.train.tensors("reference.train") | self.val.tensors("reference.val")
+        return Unchanged(tensors | {"reference.weight": self.weight, "reference.bias": self.bias})
+
+    def aliases(self) -> "Reference":
+        """The same memory in tensors of its own, and nothing of what detectors share."""
+        return Reference(self.train.aliases(), self.val.aliases(), self.weight.detach(), self.bias.detach())
 
 
 class Bank:
