@@ -151,7 +151,10 @@ def checked_reference(reference: Reference, where: Path | str) -> Reference:
         raise SynthoodError(f"{where}: one logit only; detectors need at least two classes")
     for name, part in (("training", train), ("validation", val)):
         if part.labels.min() < 0 or part.labels.max() >= classes:
-            raise SynthoodError(f"{where}: {name} labels lie outside 0 to {classes - 1}; keep OOD samples out of it")
+            raise SynthoodError(
+                f"{where}: {name} labels lie outside 0 to {classes - 1}; number classes by the logits' columns "
+                f"and keep OOD samples out"
+            )
     return Reference(train, val, weight, bias)
 
 
