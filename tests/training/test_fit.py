@@ -206,20 +206,22 @@ def test_the_network_is_compiled_on_demand(trainer: Trainer, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    ("device", "ranks", "steps", "graphs"),
+    ("device", "ranks", "steps", "draws", "graphs"),
     [
-        ("cuda", 1, 5000, True),
-        ("cuda", 1, 4999, None),
-        ("cuda", 2, 5000, None),
-        ("cpu", 1, 5000, None),
+        ("cuda", 1, 5000, False, True),
+        ("cuda", 1, 5000, True, None),
+        ("cuda", 1, 4999, False, None),
+        ("cuda", 2, 5000, False, None),
+        ("cpu", 1, 5000, False, None),
     ],
 )
 def test_long_trainings_on_one_gpu_are_replayed_as_graphs(
-    monkeypatch: pytest.MonkeyPatch, device: str, ranks: int, steps: int, graphs: bool | None
+    monkeypatch: pytest.MonkeyPatch, device: str, ranks: int, steps: int, draws: bool, graphs: bool | None
 ) -> None:
     monkeypatch.setattr(torch, "compile", lambda function, dynamic, mode: function)
     recipe = RecipeSettings(network=Network(name="resnet8"), epochs=1, batch_size=2, learning_rate=1.0)
     network = build(recipe.network, 3, seed=0)
+    network.draws = draws
     found = features_of(network, recipe, torch.device(device), Ranks(0, ranks), steps)
     assert (found.graphs if isinstance(found, Compiled) else None) == graphs
 

@@ -12,11 +12,13 @@ from torch import Tensor
 
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
+from synthood.common.seeds import global_seed
 from synthood.errors import SynthoodError
 from synthood.training.fit import train
 from synthood.training.forward import Compiled, Pass, still
 from synthood.training.method_settings import Rotation, SupCon
 from synthood.training.networks.residual import ResNet, build
+from synthood.training.networks.settings import TimmNetwork
 from synthood.training.record import History
 from synthood.training.settings import Network
 from synthood.training.step import out_of_memory
@@ -50,6 +52,24 @@ def test_parts_have_the_gradient_of_the_whole_loss() -> None:
             torch.testing.assert_close(one.grad, two.grad, msg=name)
     for (name, buffer), expected in zip(network.named_buffers(), plain.buffers(), strict=True):
         assert torch.equal(buffer, expected), name
+
+
+def test_parts_that_are_computed_again_drop_the_same_units() -> None:
+    """The second pass over a part, for its gradient, repeats the first one's draws."""
+    network = build(
+        TimmNetwork(name="timm/test_vit", image_size=32, options={"drop_path_rate": 0.5}), 3, seed=0
+    ).train()
+    inputs, gradients = torch.rand((6, 3, 32, 32), generator=torch.Generator().manual_seed(0)), []
+    for features in (
+        lambda: Pass(network, network.features, torch.float32, parts=3)(inputs, torch.ones(6, dtype=torch.bool), []),
+        lambda: torch.cat([network.features(part) for part in inputs.split(2)]),
+    ):
+        network.zero_grad()
+        with global_seed(CPU, 0):
+            features().square().sum().backward()
+        gradients.append([each.grad.clone() for each in network.parameters() if each.grad is not None])
+    for one, two in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, two)
 
 
 @pytest.mark.parametrize("graphs", [False, True])

@@ -1,6 +1,8 @@
 """Random numbers that depend on names alone: the same on every run, restart and job order."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,3 +20,17 @@ def generator(*parts: str | int) -> "torch.Generator":
     import torch
 
     return torch.Generator().manual_seed(derived_seed(*parts))
+
+
+@contextmanager
+def global_seed(device: "torch.device", *parts: str | int) -> Iterator[None]:
+    """Seeds torch's global generators, from which layers such as dropout draw; puts their states back afterwards."""
+    import torch
+
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        seed = derived_seed(*parts)
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield

@@ -15,6 +15,7 @@ from synthood.common.names import BYTES, OFFSETS, Names, take_names
 from synthood.common.tensors import map_tensors, read_tensors, write_rows, write_tensors
 from synthood.errors import SynthoodError
 from synthood.evaluation.moments import Moments, pieces, principal_axes
+from synthood.evaluation.unchanged import Unchanged
 
 HEAD = "head.safetensors"
 PATHS = "paths"
@@ -45,6 +46,16 @@ class Features:
     def __len__(self) -> int:
         return len(self.logits)
 
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """All by their names in `name`, such as x.logits."""
+        own = {f"{name}.{key}": getattr(self, key) for key in ("logits", "features", "labels")}
+        return own | {f"{name}.outputs[{key!r}]": output for key, output in self.outputs.items()}
+
+    def aliases(self) -> "Features":
+        """The same memory in tensors of its own, so that a flag or a key that is set here is set nowhere else."""
+        outputs = {key: output.detach() for key, output in self.outputs.items()}
+        return Features(self.logits.detach(), self.features.detach(), self.labels.detach(), outputs)
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -70,6 +81,16 @@ class Reference:
     def bank(self) -> "Bank":
         """Directions of the training features, shared by all detectors that look for neighbours."""
         return Bank(self.train.features)
+
+    @cached_property
+    def unchanged(self) -> Unchanged:
+        """The tensors' digests, from before any detector that is not ours saw them."""
+        tensors = self.train.tensors("reference.train") | self.val.tensors("reference.val")
+        return Unchanged(tensors | {"reference.weight": self.weight, "reference.bias": self.bias})
+
+    def aliases(self) -> "Reference":
+        """The same memory in tensors of its own, and nothing of what detectors share."""
+        return Reference(self.train.aliases(), self.val.aliases(), self.weight.detach(), self.bias.detach())
 
 
 class Bank:
@@ -133,7 +154,10 @@ def checked_reference(reference: Reference, where: Path | str) -> Reference:
         raise SynthoodError(f"{where}: one logit only; detectors need at least two classes")
     for name, part in (("training", train), ("validation", val)):
         if part.labels.min() < 0 or part.labels.max() >= classes:
-            raise SynthoodError(f"{where}: {name} labels lie outside 0 to {classes - 1}; keep OOD samples out of it")
+            raise SynthoodError(
+                f"{where}: {name} labels lie outside 0 to {classes - 1}; number classes by the logits' columns "
+                f"and keep OOD samples out"
+            )
     return Reference(train, val, weight, bias)
 
 

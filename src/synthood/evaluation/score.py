@@ -9,7 +9,7 @@ import pandas as pd
 
 from synthood.common import stage
 from synthood.common.devices import set_threads
-from synthood.evaluation.detectors import Score, together
+from synthood.evaluation.detectors import Score, check_references, together
 from synthood.evaluation.features import FeatureFolder
 from synthood.evaluation.kept import Kept, KeptScores
 from synthood.evaluation.search import Validation, fitted
@@ -38,6 +38,7 @@ def confidences(folder: FeatureFolder, settings: ScoreSettings, scores: dict[str
         for name, confidence in together(scores, features).items():
             columns[name] = finite(confidence, name, part, folder.folder)
         tables.append(pd.DataFrame(columns))
+    check_references(scores.values())
     return pd.concat(tables, ignore_index=True).astype(TEXTS)
 
 

@@ -27,7 +27,7 @@ def fitted(detectors: Mapping[str, Hyperparameters], validation: Validation) -> 
     The best has the highest AUROC of ID against OOD validation data, the first of equals. A grid's value that the data
     do not allow is left out with a note; a value that stands alone raises.
     """
-    methods = {name: method_of(detector) for name, detector in detectors.items()}
+    methods = {name: method_of(detector, name) for name, detector in detectors.items()}
     if any("head" in method.inputs for method in methods.values()):
         check_head(validation.reference, validation.where)
     scores: dict[str, Score] = {}

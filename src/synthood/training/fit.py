@@ -181,12 +181,15 @@ def features_of(
 ) -> Callable[[Tensor], Tensor]:
     """The network's features, compiled where that pays: for so many steps on one GPU, and then as graphs.
 
+    A network that draws at random is compiled on demand alone, since compiled code draws other numbers.
+
     Of a step of ResNet-18 on an H200 three quarters went by while the CPU started kernels; compiled ones, which it
     starts one by one as well, were no faster and took half a minute to compile.
     """
     how = recipe.compile
     if how == "auto":
-        how = "graphs" if device.type == "cuda" and ranks.count == 1 and steps >= GRAPHS_PAY_FROM else "off"
+        pays = device.type == "cuda" and ranks.count == 1 and steps >= GRAPHS_PAY_FROM
+        how = "graphs" if pays and not network.draws else "off"
     if how == "off":
         return network.features
     return Compiled(network.features, graphs=how == "graphs" and device.type == "cuda")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from synthood.common.ranks import sum_gradients
-from synthood.common.seeds import generator
+from synthood.common.seeds import generator, global_seed
 from synthood.errors import SynthoodError
 from synthood.training.batches import sample_weights
 from synthood.training.forward import Pass, companions, forward
@@ -47,7 +47,9 @@ class Step:
         figures = None
         while figures is None:
             try:
-                figures = self._gradients(step, rows, images, labels)
+                # For layers that draw from the global generators; each process draws its own images' numbers
+                with global_seed(images.device, self.seed, "layers", step, self.through.ranks.index):
+                    figures = self._gradients(step, rows, images, labels)
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise

@@ -1,5 +1,6 @@
 """Detectors of the user's own: run from their file, searched like others, and told of when they go wrong."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,12 +10,14 @@ import torch
 
 from synthood.config.load import load
 from synthood.errors import SynthoodError
-from synthood.evaluation import detectors
-from synthood.evaluation.features import Features, Reference
+from synthood.evaluation import detectors, features, kinds
+from synthood.evaluation.features import FeatureFolder, Features, Reference, write_head, write_part
 from synthood.evaluation.kinds import Custom
+from synthood.evaluation.score import confidences, fitted_on
 from synthood.evaluation.search import Validation, fitted
+from synthood.evaluation.settings import ScoreSettings
 from synthood.workflow.plan import Plan
-from toy_features import part
+from toy_features import part, toy_reference
 
 NORM = """
 def fit(reference, power=1.0):
@@ -68,7 +71,25 @@ def test_its_grids_are_searched(file: Path, reference: Reference) -> None:
         ({"function": "wrong"}, NORM.format(wrong="3"), r"a tensor \[400\], got int"),
         ({}, "import nowhere_at_all", "mine.py: ModuleNotFoundError: .*nowhere_at_all"),
         ({}, "def fit(reference): return 3", "mine.py: fit: must return a function of features, got int"),
-        ({}, "def fit(reference): return lambda x: 1 / 0", "mine.py: fit: ZeroDivisionError"),
+        ({}, "def fit(reference):\n return lambda x: 1 / 0", r"mine.py: fit: ZeroDivisionError: .* \(line 2\)"),
+        (
+            {},
+            "def fit(reference):\n return reference.train.features @ reference.bias[:1]",
+            r"RuntimeError.*\(line 2\)$",
+        ),
+        ({}, "def fit(r): raise ValueError('a\\nb\\x1b[31mc')", r"ValueError: a\\x0ab\\x1b\[31mc \(line 1\)"),
+        ({}, "import sys; sys.exit()", r"mine.py: SystemExit: .*\(line 1\)"),
+        ({}, "def fit(r): return lambda x: x.logits[:, :1]", r"a tensor \[400\], got \[400, 1\]"),
+        ({}, "def fit(r): return lambda x: x.logits[:, 0].numpy()[1:]", r"a tensor \[400\], got \[399\]"),
+        ({}, "def fit(r): return lambda x: x.logits[:, 0].tolist()", r"a tensor \[400\], got list"),
+        ({}, "def fit(r): return lambda x: x.logits[:, 0].cfloat()", "must give real numbers, got torch.complex64"),
+        ({}, "def fit(r): return lambda x: x.labels.float().log()", r"gives \d+ of 400 samples .* not finite"),
+        (
+            {},
+            "def fit(r): return lambda x: x.logits[:, 0].double() * 1e300",
+            r"gives \d+ of 400 .* not finite in float32",
+        ),
+        ({}, "import torch\ntorch.set_num_threads(torch.get_num_threads() + 1)", "changes torch's number of threads"),
     ],
 )
 def test_what_goes_wrong_in_it_is_told(
@@ -76,8 +97,109 @@ def test_what_goes_wrong_in_it_is_told(
 ) -> None:
     if content:
         file.write_text(content)
+    threads = torch.get_num_threads()
     with pytest.raises(SynthoodError, match=message):
         detectors.fit(custom(file, **more), reference)(near)
+    torch.set_num_threads(threads)
+
+
+IN_PLACE = {
+    "x.features": "def fit(r): return lambda x: x.features.abs_().sum(1).neg_() + x.features.sub_(1).sum(1)",
+    "x.logits": "def fit(r): return lambda x: x.logits.numpy().sort(1) or x.logits[:, 0]",
+    "x.labels": "def fit(r): return lambda x: x.labels.data.zero_().float()",
+    "reference.train.features": "def fit(r):\n r.train.features.sub_(1)\n return lambda x: x.logits[:, 0]",
+    "reference.val.logits": "def fit(r):\n r.val.logits.numpy()[3, 1] = 0\n return lambda x: x.logits[:, 0]",
+    "reference.val.labels": "def fit(r):\n r.val.labels[1:] = r.val.labels[0]\n return lambda x: x.logits[:, 0]",
+    "reference.weight and reference.bias": (
+        "def fit(r):\n r.weight.data += 1\n r.bias.copy_(r.bias.flip(0))\n return lambda x: x.logits[:, 0]"
+    ),
+}
+
+
+@pytest.mark.parametrize("changed", IN_PLACE)
+def test_inputs_changed_in_place_are_named(changed: str, file: Path, near: Features) -> None:
+    """By torch or through numpy, where values move and where they only change places."""
+    file.write_text(IN_PLACE[changed])
+    validation = Validation(toy_reference())
+    x = Features(near.logits.clone(), near.features.clone(), near.labels.clone())
+    message = rf"^detectors\.mine: {file}: fit: changes {re.escape(changed)} in place, which all detectors read"
+    with pytest.raises(SynthoodError, match=message):
+        detectors.together(fitted({"mine": custom(file), "msp": kinds.Msp(kind="msp")}, validation)[0], x)
+
+
+LATER = """
+held = []
+def fit(r):
+    def score(x):
+        for one in [*held, r.{part}]:
+            one.features.numpy()[0] += 1
+        held.append(x)
+        return x.logits[:, 0]
+    return score
+"""
+
+
+def test_earlier_samples_changed_later_are_noticed(
+    file: Path, reference: Reference, near: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synthood.evaluation.moments.ROWS", 50)
+    file.write_text(LATER.replace(", r.{part}", ""))
+    x = Features(near.logits, near.features.clone(), near.labels)
+    with pytest.raises(SynthoodError, match=r"mine.py: fit: changes x\.features in place"):
+        detectors.fit(custom(file), reference)(x)
+
+
+@pytest.mark.parametrize("kept", [1 << 28, 0])
+def test_a_bank_changed_after_the_fit_stops_the_job(
+    kept: int, file: Path, tmp_path: Path, near: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In memory, and mapped from its file."""
+    monkeypatch.setattr(features, "KEPT", kept)
+    file.write_text(LATER.format(part="train"))
+    toy = toy_reference()
+    (folder := tmp_path / "features").mkdir()
+    for name, x in {"train": toy.train, "val": toy.val, "test": near, "near": near}.items():
+        write_part(folder, name, x)
+    write_head(folder, toy.weight, toy.bias)
+    settings = ScoreSettings(
+        detectors={"mine": custom(file), "k": kinds.Knn(kind="knn", k=5)}, near=["near"], far=["near"]
+    )
+    opened = FeatureFolder(folder)
+    scores, _ = fitted_on(opened, settings)
+    with pytest.raises(SynthoodError, match=r"detectors\.mine: .*mine\.py: fit: changes reference\.train\.features in"):
+        confidences(opened, settings, scores)
+    assert torch.equal(FeatureFolder(folder).part("train").features, toy.train.features)
+
+
+def test_what_it_sets_on_its_inputs_is_set_nowhere_else(file: Path, near: Features) -> None:
+    """Flags, and what detectors share through the reference, are the function's own."""
+    toy = toy_reference()
+    expected = detectors.fit(kinds.Mds(kind="mds"), toy_reference())(near)
+    file.write_text(
+        "def fit(r):\n r.train.features.requires_grad_()\n r.moments.means.zero_()\n r.train.outputs['a'] = 1\n"
+        " return lambda x: x.features.requires_grad_().sum(1)"
+    )
+    found = detectors.fit(custom(file), toy)(near)
+    torch.testing.assert_close(found, near.features.sum(1))
+    assert not toy.train.features.requires_grad
+    assert not near.features.requires_grad
+    assert toy.train.outputs == {}
+    assert torch.equal(detectors.fit(kinds.Mds(kind="mds"), toy)(near), expected)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "lambda x: x.features.numpy().sum(1, dtype='f8')",
+        "lambda x, out=torch.empty(400): torch.sum(x.features, 1, out=out[: len(x)])",
+    ],
+)
+def test_numpy_arrays_and_buffers_used_again_are_taken(
+    body: str, file: Path, reference: Reference, near: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synthood.evaluation.moments.ROWS", 150)
+    file.write_text(f"import torch\ndef fit(r): return {body}")
+    torch.testing.assert_close(detectors.fit(custom(file), reference)(near), near.features.sum(1))
 
 
 def test_a_missing_file_is_named(tmp_path: Path, reference: Reference) -> None:

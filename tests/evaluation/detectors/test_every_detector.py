@@ -17,6 +17,7 @@ from synthood.errors import SynthoodError
 from synthood.evaluation import detectors, kinds
 from synthood.evaluation.detectors import METHODS, neighbours
 from synthood.evaluation.features import Bank, Features, Reference
+from synthood.evaluation.unchanged import Unchanged
 from toy_features import CLASSES, EVERY, READING, WIDTH, chosen, name_of, with_features
 
 every = pytest.mark.parametrize("detector", EVERY, ids=name_of)
@@ -120,6 +121,15 @@ def test_looks_at_the_named_inputs_alone(detector: kinds.Hyperparameters, refere
         if name in inputs:
             moved = Features(**{**vars(near), name: torch.rand(getattr(near, name).shape, generator=random)})
             assert not torch.equal(score(moved), score(near))
+
+
+@every
+def test_nothing_it_reads_is_changed(detector: kinds.Hyperparameters, reference: Reference, near: Features) -> None:
+    seen = Unchanged(near.tensors("x"))
+    before = reference.unchanged
+    detectors.together({"it": detectors.fit(detector, reference)}, near)
+    seen.check("it")
+    before.check("it")
 
 
 @every

@@ -2,16 +2,17 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import timm
 import torch
 from pydantic import ValidationError
+from torch import nn
 
 from synthood.common.iterate import ResumeFile
-from synthood.common.seeds import derived_seed
+from synthood.common.seeds import derived_seed, global_seed
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
 from synthood.training.fit import train
@@ -56,6 +57,7 @@ def test_it_computes_what_timm_does(name: str) -> None:
 
 def test_images_are_resized_to_what_the_network_takes() -> None:
     network = build(VIT, 3, seed=0).eval()
+    assert not network.draws
     small = pixels(2, 8)
     larger = torch.nn.functional.interpolate(small, (16, 16), mode="bilinear", align_corners=False)
     torch.testing.assert_close(network(small), network(larger))
@@ -114,14 +116,95 @@ def test_it_trains_and_a_last_layer_learns_at_its_own_rate(make_images: Any, mak
         ({"name": "timm/test_resnet", "options": {"depthy": 3}}, r"does not build it .*'depthy'"),
         ({"name": "timm/deit_tiny_distilled_patch16_224", "options": {"depth": 1}}, r"classifier is not one Linear"),
         (
-            {"name": "timm/test_vit", "options": {"drop_path_rate": 0.1}},
-            r"DropPath draws at random, and not from the seed; set drop_rate and drop_path_rate",
+            {"name": "timm/lcnetv2_small", "image_size": 32, "options": {"drop_rate": 0.2}},
+            r"draws at random between its pooled features and its last Linear; set drop_rate",
         ),
     ],
 )
 def test_what_cannot_be_a_classifier_is_told(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(SynthoodError, match=message):
         build(TimmNetwork(**settings), 3, seed=0)
+
+
+class Noisy(nn.Module):
+    """A model in timm's form that adds random numbers, in training alone or always."""
+
+    default_cfg: ClassVar = {"classifier": "fc", "input_size": (3, 8, 8)}
+
+    def __init__(self, always: bool) -> None:
+        super().__init__()
+        self.norm, self.fc, self.always = nn.BatchNorm2d(3), nn.Linear(3, 3), always
+
+    def forward_features(self, images: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.norm(images)
+        return found + torch.rand(found.shape[:2])[..., None, None] if self.always or self.training else found
+
+    def forward_head(self, maps: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
+        pooled = maps.mean((2, 3))
+        return pooled if pre_logits else self.fc(pooled)
+
+    def get_classifier(self) -> nn.Module:
+        return self.fc
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.forward_head(self.forward_features(images))
+
+
+def test_random_numbers_are_seen_by_what_a_pass_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever draws them; the look at it leaves batch normalisation as it was."""
+    monkeypatch.setattr(from_timm, "created", lambda settings, num_classes: Noisy(settings.name == "timm/always"))
+    network = build(TimmNetwork(name="timm/sometimes"), 3, seed=0)
+    assert network.draws
+    assert network.state_dict()["model.norm.num_batches_tracked"] == 0
+    assert network.state_dict()["model.norm.running_mean"].tolist() == [0.0] * 3
+    with pytest.raises(SynthoodError, match="timm/always: draws at random in evaluation, too"):
+        build(TimmNetwork(name="timm/always"), 3, seed=0)
+
+
+class Interrupted(ResumeFile):
+    """Saves after every step, and breaks off after the first."""
+
+    def save(self, name: str, state: dict[str, Any]) -> None:
+        super().save(name, state)
+        raise KeyboardInterrupt
+
+
+DRAWING = {
+    "functional dropout": TimmNetwork(name="timm/ghostnet_050", image_size=32),
+    "stochastic depth": VIT.model_copy(update={"options": VIT.options | {"drop_path_rate": 0.3, "drop_rate": 0.2}}),
+}
+
+
+@pytest.mark.parametrize("kind", DRAWING)
+def test_networks_that_draw_at_random_train_to_the_same_bytes(
+    kind: str, make_images: Any, make_settings: Any, tmp_path: Path
+) -> None:
+    """After a stop, and whatever else has drawn from the global generators, whose state stays."""
+
+    def trained(resume: ResumeFile | None = None) -> list[bytes]:
+        given = make_settings(network=DRAWING[kind], epochs=1, batch_size=10), 0, make_images(20, 0), make_images(3, 1)
+        found, _, _ = train(*given, None, torch.device("cpu"), resume or ResumeFile(None, ""))
+        assert found.network.draws
+        return [value.numpy().tobytes() for value in found.network.state_dict().values()]
+
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    whole = trained()
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    with pytest.raises(KeyboardInterrupt):
+        trained(resume=Interrupted(tmp_path, "job", save_seconds=0))
+    torch.manual_seed(3)
+    assert trained(resume=ResumeFile(tmp_path, "job")) == whole
+
+
+def test_each_step_and_process_draws_its_own() -> None:
+    drawn: list[float] = []
+    for parts in ((0, 1, 0), (0, 1, 0), (1, 1, 0), (0, 2, 0), (0, 1, 1)):
+        with global_seed(torch.device("cpu"), *parts):
+            drawn.append(float(torch.rand(())))
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn)) == 4
 
 
 def test_images_of_another_size_are_told() -> None:

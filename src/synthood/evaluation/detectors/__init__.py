@@ -2,19 +2,19 @@
 
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors.base import Method, OutOfRangeError, Score
-from synthood.evaluation.detectors.custom import custom
+from synthood.evaluation.detectors.custom import check_references, custom
 from synthood.evaluation.detectors.neighbours import together
 from synthood.evaluation.detectors.registry import METHODS
 from synthood.evaluation.features import Reference
 from synthood.evaluation.hyperparameters import Hyperparameters
 from synthood.evaluation.kinds import Custom
 
-__all__ = ["METHODS", "Method", "OutOfRangeError", "Score", "fit", "method_of", "together"]
+__all__ = ["METHODS", "Method", "OutOfRangeError", "Score", "check_references", "fit", "method_of", "together"]
 
 
-def method_of(settings: Hyperparameters) -> Method:
-    """The registry's method, or the one in the user's file."""
-    return custom(settings) if isinstance(settings, Custom) else METHODS[type(settings)]
+def method_of(settings: Hyperparameters, name: str = "") -> Method:
+    """The registry's method, or the one in the user's file, whose errors say the detector's name."""
+    return custom(settings, name) if isinstance(settings, Custom) else METHODS[type(settings)]
 
 
 def fit(settings: Hyperparameters, reference: Reference) -> Score:

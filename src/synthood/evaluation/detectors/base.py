@@ -28,6 +28,8 @@ class Method:
     fitted_on: tuple[str, ...] = ()
     grid: dict[str, list[Any]] = field(default_factory=dict)
     paper: str = ""
+    labelled: bool = False
+    """Whether it is fitted on the labels, too."""
 
 
 def at_most(name: str, value: int, limit: int, what: str) -> None:

@@ -8,8 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.evaluation.detectors.base import Score, at_most
+from synthood.evaluation.detectors.custom import CustomScore
 from synthood.evaluation.features import Bank, Features, Reference, parts
 from synthood.evaluation.moments import ROWS, by_pieces, pieces
+from synthood.evaluation.unchanged import Unchanged
 
 CHUNK = 1 << 24
 """Similarities that are held at once."""
@@ -53,9 +55,13 @@ def together(scores: Mapping[str, Score], x: Features) -> dict[str, Tensor]:
     for name, score in scores.items():
         if isinstance(score, BankScore):
             banks.setdefault(id(score.bank), {})[name] = score
+    own = {name: score for name, score in scores.items() if isinstance(score, CustomScore)}
+    unchanged = Unchanged(x.tensors("x") if own else {})
+    for name, custom in own.items():
+        found[name].append(custom.checked(x, unchanged))
     for rows in parts(x, ROWS):
         for name, score in scores.items():
-            if not isinstance(score, BankScore):
+            if not isinstance(score, BankScore | CustomScore):
                 found[name].append(score(rows))
     for members in banks.values():
         bank = next(iter(members.values())).bank

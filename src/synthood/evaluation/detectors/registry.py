@@ -24,7 +24,7 @@ METHODS: dict[type[Hyperparameters], Method] = {
     kinds.Msp: Method(logits.msp, (LOGITS,), paper="arXiv 1610.02136"),
     kinds.Mls: Method(logits.mls, (LOGITS,), paper="arXiv 1911.11132"),
     kinds.Energy: Method(logits.energy, (LOGITS,), paper="arXiv 2010.03759"),
-    kinds.Temperature: Method(logits.temperature, (LOGITS,), (VAL,), paper="arXiv 1706.04599"),
+    kinds.Temperature: Method(logits.temperature, (LOGITS,), (VAL,), paper="arXiv 1706.04599", labelled=True),
     kinds.Entropy: Method(logits.entropy, (LOGITS,), paper="arXiv 2012.06575"),
     kinds.Gen: Method(
         logits.gen,
@@ -33,7 +33,7 @@ METHODS: dict[type[Hyperparameters], Method] = {
         paper="Liu, Lochman, Zach, CVPR 2023",
     ),
     kinds.Klm: Method(logits.klm, (LOGITS,), (VAL,), paper="arXiv 1911.11132"),
-    kinds.OpenMax: Method(logits.openmax, (LOGITS,), (TRAIN,), paper="arXiv 1511.06233"),
+    kinds.OpenMax: Method(logits.openmax, (LOGITS,), (TRAIN,), paper="arXiv 1511.06233", labelled=True),
     kinds.GradNorm: Method(heads.gradnorm, (LOGITS, FEATURES), paper="arXiv 2110.00218"),
     kinds.React: Method(rectifiers.react, (FEATURES, HEAD), (VAL,), {"percentile": CLIPPED}, paper="arXiv 2111.12797"),
     kinds.Vra: Method(
@@ -47,16 +47,16 @@ METHODS: dict[type[Hyperparameters], Method] = {
     kinds.Scale: Method(rectifiers.scale, (FEATURES, HEAD), grid={"percentile": PRUNED}, paper="arXiv 2310.00227"),
     kinds.Lts: Method(rectifiers.lts, (LOGITS, FEATURES), paper="arXiv 2409.01175"),
     kinds.Dice: Method(rectifiers.dice, (FEATURES, HEAD), (TRAIN,), paper="arXiv 2111.09805"),
-    kinds.She: Method(heads.she, (LOGITS, FEATURES), (TRAIN,), paper="Zhang et al., ICLR 2023"),
+    kinds.She: Method(heads.she, (LOGITS, FEATURES), (TRAIN,), paper="Zhang et al., ICLR 2023", labelled=True),
     kinds.Nci: Method(
         heads.nci, (LOGITS, FEATURES, HEAD), (TRAIN,), {"alpha": [1e-4, 1e-3, 1e-2, 1e-1]}, paper="arXiv 2311.01479"
     ),
     kinds.Fdbd: Method(
         heads.fdbd, (LOGITS, FEATURES, HEAD), (TRAIN,), {"centred": [True, False]}, paper="arXiv 2312.11536"
     ),
-    kinds.Mds: Method(distances.mds, (FEATURES,), (TRAIN,), paper="arXiv 1807.03888"),
-    kinds.Rmds: Method(distances.rmds, (FEATURES,), (TRAIN,), paper="arXiv 2106.09022"),
-    kinds.Gmm: Method(distances.gmm, (FEATURES,), (TRAIN,), paper="arXiv 2204.05306"),
+    kinds.Mds: Method(distances.mds, (FEATURES,), (TRAIN,), paper="arXiv 1807.03888", labelled=True),
+    kinds.Rmds: Method(distances.rmds, (FEATURES,), (TRAIN,), paper="arXiv 2106.09022", labelled=True),
+    kinds.Gmm: Method(distances.gmm, (FEATURES,), (TRAIN,), paper="arXiv 2204.05306", labelled=True),
     kinds.Residual: Method(subspaces.residual, (FEATURES, HEAD), (TRAIN,), paper="arXiv 2203.10807"),
     kinds.Vim: Method(
         subspaces.vim, (LOGITS, FEATURES, HEAD), (TRAIN,), {"dimension": [256, 1000]}, paper="arXiv 2203.10807"

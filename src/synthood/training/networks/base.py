@@ -8,6 +8,8 @@ class ImageNetwork(nn.Module):
     """Images float32 [N,3,H,W] to logits [N,C]: `head`, a Linear, of `features`, the penultimate [N,D]."""
 
     head: nn.Linear
+    draws = False
+    """Whether layers draw from torch's global random numbers in training, which each step seeds."""
 
     def features(self, images: Tensor) -> Tensor:
         """Penultimate features [N,D]."""

@@ -11,9 +11,6 @@ from synthood.errors import SynthoodError
 from synthood.training.networks.base import ImageNetwork, Resize
 from synthood.training.networks.settings import TIMM, TimmNetwork
 
-RATES = ("p", "prob", "drop_prob")
-"""Of layers that draw at random in training."""
-
 
 class TimmClassifier(ImageNetwork):
     """timm's model without its classifier, which is `head`."""
@@ -31,7 +28,7 @@ class TimmClassifier(ImageNetwork):
         self.side = side_of(model, settings)
         self.resize = nn.Identity() if settings.image_size is None else Resize(settings.image_size)
         agrees(model.eval(), settings, self.side)
-        deterministic(model, settings)
+        self.draws = agrees_in_training(model, settings, self.side)
         self.head: nn.Linear = model.get_submodule(places)
         parent, _, leaf = places.rpartition(".")
         setattr(model.get_submodule(parent), leaf, nn.Identity())
@@ -87,26 +84,43 @@ def side_of(model: Any, settings: TimmNetwork) -> int:
 
 @torch.no_grad()
 def agrees(model: Any, settings: TimmNetwork, side: int) -> None:
-    """Raises where the classifier of the pooled features is not what the model computes."""
-    images = torch.linspace(-1, 1, 3 * side * side).view(1, 3, side, side)
+    """Raises where the classifier of the pooled features is not what the model computes, or not twice the same."""
+    images, before = torch.linspace(-1, 1, 3 * side * side).view(1, 3, side, side), torch.get_rng_state()
     try:
         pooled = model.forward_head(model.forward_features(images), pre_logits=True)
         same = pooled.ndim == 2 and torch.allclose(model.get_classifier()(pooled), model(images), atol=1e-4, rtol=1e-3)
     except (RuntimeError, ValueError, AssertionError, AttributeError, TypeError) as error:
         told = str(error).partition("\n")[0].rstrip(".")
         raise SynthoodError(f"network {settings.name}: takes no images of {side} x {side} pixels ({told})") from error
+    if not torch.equal(torch.get_rng_state(), before):
+        raise SynthoodError(f"network {settings.name}: draws at random in evaluation, too; take another network")
     if not same:
         raise SynthoodError(
             f"network {settings.name}: its logits are not its last Linear of its pooled features; take another network"
         )
 
 
-def deterministic(model: nn.Module, settings: TimmNetwork) -> None:
-    """Raises where layers draw from global random numbers, which no resumed run could repeat."""
-    for layer in model.modules():
-        rates = [getattr(layer, key, 0) for key in RATES if "rop" in type(layer).__name__]
-        if any(rate for rate in rates):
+@torch.no_grad()
+def agrees_in_training(model: Any, settings: TimmNetwork, side: int) -> bool:
+    """Whether the model draws at random in training; raises where some of that follows the pooled features.
+
+    Such as a dropout between them and the classifier, which `TimmClassifier` would leave out.
+    """
+    images = torch.linspace(-1, 1, 6 * side * side).view(2, 3, side, side)
+    buffers = [buffer.clone() for buffer in model.buffers()]
+    model.train()
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    logits = model(images)
+    draws = not torch.equal(torch.get_rng_state(), before)
+    if draws:
+        torch.manual_seed(0)
+        pooled = model.forward_head(model.forward_features(images), pre_logits=True)
+        if not torch.allclose(model.get_classifier()(pooled), logits, atol=1e-4, rtol=1e-3):
             raise SynthoodError(
-                f"network {settings.name}: {type(layer).__name__} draws at random, and not from the seed; "
-                f"set drop_rate and drop_path_rate of network.options to 0"
+                f"network {settings.name}: draws at random between its pooled features and its last Linear; "
+                f"set drop_rate of network.options to 0, and use the recipe's dropout"
             )
+    for buffer, value in zip(model.buffers(), buffers, strict=True):
+        buffer.copy_(value)
+    return draws
