@@ -18,6 +18,7 @@ os.environ.update(
 
 from synthood.config.load import load
 from synthood.errors import SynthoodError
+from synthood.workflow.cluster import ask_squeue_without_accounting, gpu_limit
 from synthood.workflow.code import code_of
 from synthood.workflow.machine import ALLOCATION, gpus_found
 from synthood.workflow.plan import Plan, as_parameter
@@ -82,3 +83,13 @@ drawn_outliers = list(dict.fromkeys(p for table in plan.config.build for p in pl
 
 # A GPU is asked for where this machine has one; on clusters the profile asks (profiles/slurm).
 GPU = min(1, gpus_found())
+
+# Not in profiles/default: Snakemake merges it into any --profile, and one job would hold a whole cluster.
+GPU_LIMIT = gpu_limit(
+    submits=workflow.is_main_process,
+    given=workflow.global_resources["gpu"].value if "gpu" in workflow.global_resources else None,
+    on_cluster=workflow.resource_settings.nodes is not None,
+    environment=os.environ,
+)
+if GPU_LIMIT is not None:
+    workflow.register_resource("gpu", GPU_LIMIT)

@@ -1,4 +1,9 @@
 onstart:
+    if workflow.executor_plugin.name == "slurm":
+        try:
+            ask_squeue_without_accounting(workflow.executor_settings)
+        except SynthoodError as error:
+            raise WorkflowError(str(error))
     if missing := plan.missing_raw():
         told = "Raw files that are not there (`synthood fetch` gets what may be had):"
         print(told, *missing, sep="\n  ", file=sys.stderr)

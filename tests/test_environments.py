@@ -1,11 +1,17 @@
 """The environments of conda hold the tested versions, and all that the package asks for."""
 
+import ast
 import re
+import sys
 import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 import yaml
+
+from synthood.workflow.code import NOT_RESULTS, PACKAGE_ROOT, modules_behind
 
 PROJECT = Path(__file__).parents[1]
 ENVIRONMENTS = sorted((PROJECT / "envs").glob("*.yaml"))
@@ -34,3 +40,41 @@ def test_the_constraints_hold_no_address_and_never_the_broken_torch() -> None:
     assert "://" not in (PROJECT / "envs" / "constraints.txt").read_text()
     assert ("torch", "2.15.0") in PINS
     assert ("torchvision", "0.29.2") in PINS
+
+
+def rules() -> Iterator[tuple[str, str, str]]:
+    """Name, module and conda environment of every rule."""
+    for file in sorted((PROJECT / "rules").glob("*.smk")):
+        for name, body in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", file.read_text(), re.MULTILINE):
+            module = re.search(r'stage\("([\w.]+)"\)|python -m (synthood[\w.]*)', body)
+            environment = re.search(r'conda:\s+"\.\./envs/(\w+)\.yaml"', body)
+            assert module is not None, name
+            assert environment is not None, name
+            yield name, module[1] or module[2], environment[1]
+
+
+def imported(module: str) -> set[str]:
+    """Distributions that the module and all behind it import, also inside functions."""
+    unseen = [PACKAGE_ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in NOT_RESULTS]
+    names: set[str] = set()
+    for file in [*modules_behind(module).values(), *filter(Path.is_file, unseen)]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add(str(node.module).partition(".")[0])
+    known = packages_distributions()
+    others = names - {"synthood"} - sys.stdlib_module_names
+    return {known.get(name, [name])[0].lower().replace("_", "-") for name in others}
+
+
+@pytest.mark.parametrize(("name", "module", "environment"), list(rules()))
+def test_an_environment_has_what_its_rules_import(name: str, module: str, environment: str) -> None:
+    """But what is an extra of this package, whose absence the code reports with the extra's name."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    extras = {
+        re.split(r"[\[<>=!]", one)[0] for key in ("lora", "timm") for one in project["optional-dependencies"][key]
+    }
+    packages = yaml.safe_load((PROJECT / "envs" / f"{environment}.yaml").read_text())["dependencies"][-1]["pip"]
+    has = {package.partition("==")[0] for package in packages} | {"pydantic-core"}  # of pydantic
+    assert imported(module) - extras - has == set()

@@ -86,9 +86,9 @@ def test_a_cut_block_is_computed_whole(biggan_folder: Path, monkeypatch: pytest.
     """A network's last bits may depend on the size of a batch, whatever this machine does."""
     sizes, real = [], biggan.sample
 
-    def spy(network: BigGAN, labels: Tensor, seeds: list[int], truncation: float, size: list[int]) -> Tensor:
+    def spy(network: BigGAN, labels: Tensor, seeds: list[int], truncation: float, *more: Any) -> Tensor:
         sizes.append((len(labels), len(seeds)))
-        return real(network, labels, seeds, truncation, size)
+        return real(network, labels, seeds, truncation, *more)
 
     monkeypatch.setattr(biggan, "sample", spy)
     assert len(synthesise(biggan_folder, block(BIGGAN, 1, 6, 2))) == 2

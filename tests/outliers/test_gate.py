@@ -108,6 +108,47 @@ def test_the_stage_writes_its_verdict_and_the_images(
     assert header == {"classes": ["cat", "dog"], "accepted": {"cat": 1.0, "dog": 1.0}}
 
 
+@pytest.mark.parametrize("broken", ["latents", "classifier"])
+def test_what_is_not_finite_is_told(
+    folder: Path,
+    judge_file: Path,
+    train_file: Path,
+    tmp_path: Path,
+    broken: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A latent of a file, or a judge; before, the image was black and its posterior not a number."""
+    latents = torch.zeros((3, 4, 8, 8)).half()
+    if broken == "latents":
+        latents[2, 1, 0, 0] = float("inf")
+        told = "latents: outlier 2 of class 'dog': its latents are not finite; make them again"
+    else:
+        spoiled = Classifier.load(judge_file)
+        spoiled.network.head.bias.data[0] = float("nan")
+        with pytest.raises(
+            SynthoodError, match=r"the fitted network: head\.bias is not finite; lower the learning rate"
+        ):
+            spoiled.save(tmp_path / "judge")
+        arrays, header = read_tensors(judge_file)
+        write_tensors(tmp_path / "judge", arrays | {"head.bias": np.full(2, np.nan, np.float32)}, header)
+        judge_file = tmp_path / "judge"
+        told = "image 0: the classifier's logits or features are not finite; the classifier is broken"
+    write_tensors(tmp_path / "latents", {"latents": latents.numpy(), "labels": np.array([0, 0, 1])}, {})
+    arguments = {
+        "settings": SETTINGS.canonical(),
+        "output": tmp_path / "gate.safetensors",
+        "generator": folder,
+        "latents": tmp_path / "latents",
+        "classifier": judge_file,
+        "train": train_file,
+        "val": train_file,
+    }
+    with pytest.raises(SystemExit):
+        main([part for key, value in arguments.items() for part in (f"--{key}", str(value))])
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "gate.safetensors").exists()
+
+
 def test_only_the_wanted_number_of_a_class_is_kept() -> None:
     labels = torch.tensor([0, 1, 0, 1, 0, 1])
     logits = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).repeat(3, 1)

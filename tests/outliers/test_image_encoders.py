@@ -1,6 +1,8 @@
 """Encoders from elsewhere, on tiny networks that the libraries themselves saved."""
 
 import builtins
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from transformers import (
 
 from synthood.errors import SynthoodError
 from synthood.outliers.encoder_settings import ClipEncoder, RecipeEncoder, TimmEncoder
-from synthood.outliers.image_encoders import features_of, normalised, resized
+from synthood.outliers.image_encoders import features_of, normalised, of_clip, resized
 from synthood.training.networks.model import Classifier, logits_and_features
 
 CPU = torch.device("cpu")
@@ -135,3 +137,15 @@ def test_pixels_are_scaled_resized_and_normalised() -> None:
     assert torch.equal(same, IMAGES.permute(0, 3, 1, 2).float() / 255)
     found = normalised(torch.full((1, 3, 1, 1), 0.5), [0.5, 0.4, 0.3], [0.1, 0.2, 0.5])
     torch.testing.assert_close(found.flatten(), torch.tensor([0.0, 0.5, 0.4]))
+
+
+def test_code_in_a_clip_s_folder_is_told(clip_folder: Path, tmp_path: Path) -> None:
+    """A Python file, or a key that names one."""
+    folder = Path(shutil.copytree(clip_folder, tmp_path / "clip"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "evil.Evil"}}))
+    with pytest.raises(SynthoodError, match=r"config\.json': auto_map asks for code"):
+        of_clip(folder, CPU)
+    (folder / "evil.py").write_text("raise SystemExit")
+    with pytest.raises(SynthoodError, match=r"evil\.py': code, which weights do not need"):
+        of_clip(folder, CPU)

@@ -1,6 +1,7 @@
 """Outlier embeddings take the class word's place in the prompt, and give latents."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,6 +129,34 @@ def test_the_stage_writes_what_the_functions_give(
     assert arrays["id_latents"].dtype == np.float16
     np.testing.assert_allclose(arrays["id_latents"], id_latents, atol=1e-5, rtol=1e-3)
     assert header == {"classes": ["cat", "dog"], "scale": scale, **space_of(pipeline)}
+
+
+def test_latents_that_float16_cannot_hold_are_told() -> None:
+    """Finite until they are written."""
+    made = torch.zeros(3, 4, 2, 2)
+    made[1, 0, 0, 0] = 70000
+    names = latents.outlier_names(Description("", ["cat", "dog"]), torch.tensor([0, 0, 1]), [7, 8, 9])
+    with pytest.raises(
+        SynthoodError, match=r"outlier 1 of class 'cat' \(seed 8\): its latents, written in float16, are"
+    ):
+        latents.stored(made, names.__getitem__)
+    assert latents.stored(made[:1], str).dtype == torch.float16
+
+
+def test_an_outlier_that_is_not_finite_has_class_and_seed(
+    pipeline: StableDiffusionPipeline, description: Description
+) -> None:
+    seeds = outlier_latents(pipeline, description, torch.eye(16)[:2], torch.tensor([0, 1]), SETTINGS)[3]
+    calls = iter(range(100))
+
+    def spoil(module: torch.nn.Module, inputs: object, output: Any) -> None:
+        if next(calls) == 3:  # the second step of the second batch of four
+            output.sample[5].fill_(torch.nan)
+
+    hook = pipeline.unet.register_forward_hook(spoil)
+    with pytest.raises(SynthoodError, match=rf"outlier 5 of class 'dog' \(seed {seeds[5]}\): .* step 2 of 2 on"):
+        outlier_latents(pipeline, description, torch.eye(16)[:2], torch.tensor([0, 1]), SETTINGS)
+    hook.remove()
 
 
 def test_wrong_words_and_widths_are_told(pipeline: StableDiffusionPipeline, description: Description) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from synthood.common.artefact import replacing
+from synthood.common.finite import check_state
 from synthood.common.progress import Progress
 from synthood.common.ranks import ALONE, Ranks
 from synthood.errors import SynthoodError
@@ -108,6 +109,7 @@ class Iteration:
                 if self._terminated:
                     print(f"{self.name}: stopped by SIGTERM, saved at step {step + 1}", flush=True)
                     raise Stopped(143)
+            self._check_weights()
             self._save(self.total)
         finally:
             progress.close()
@@ -128,6 +130,12 @@ class Iteration:
                     f"{self.name}: {name} became {value} at {where} with learning rate {learning_rate:.3g}; "
                     f"lower the learning rate"
                 )
+
+    def _check_weights(self) -> None:
+        """The last step's losses are finite; the weights that it left need not be."""
+        for name, part in self.state.items():
+            if isinstance(part, torch.nn.Module):
+                check_state(part.state_dict(), f"{self.name}: {name} after the last step", "lower the learning rate")
 
     def _terminate(self, *_: object) -> None:
         # Of several processes the first one saves and stops; the others end with it.

@@ -33,13 +33,18 @@ def synthesise(folder: Path, settings: BlockSettings, device: torch.device = CPU
     indices = range(first, first + settings.block_size)
     labels = torch.tensor([index % len(description.classes) for index in indices])
     seeds = [derived_seed(settings.generator.sample.seed, "image", index) for index in indices]
+    names = [
+        f"image {index} (class {description.classes[label]!r}, seed {seed})"
+        for index, label, seed in zip(indices, labels.tolist(), seeds, strict=True)
+    ]
     if isinstance(settings.generator, BigGANSampling):
         from synthood.generators.biggan import network as biggan
 
         own = own_classes(description, labels, seeds)
         truncation = settings.generator.sample.truncation
         wanted = description.image_size
-        images = biggan.sample(biggan.load(folder).to(device), own, seeds, truncation, wanted)
+        network = biggan.load(folder).to(device)
+        images = biggan.sample(network, own, seeds, truncation, wanted, names.__getitem__)
     else:
         from synthood.generators.diffusion import pipelines, sampling
         from synthood.generators.diffusion.prompts import prompts_of
@@ -47,7 +52,7 @@ def synthesise(folder: Path, settings: BlockSettings, device: torch.device = CPU
         prompts = prompts_of(description, settings.generator.prompts, labels.tolist(), seeds)
         pipeline = pipelines.load(folder).to(device)
         size = description.image_size or None
-        images = sampling.sample(pipeline, prompts, seeds, settings.generator.sample, size)
+        images = sampling.sample(pipeline, prompts, seeds, settings.generator.sample, size, names.__getitem__)
     kept = slice(settings.count)
     columns = {"seed": np.array(seeds[kept], np.int64)}
     return ImageSet(images.numpy()[kept], labels.numpy()[kept], description.classes, columns)

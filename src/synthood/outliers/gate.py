@@ -116,8 +116,16 @@ def main(command_line: Sequence[str] | None = None) -> None:
         classifier = Classifier.load(arguments.classifier)
         train_images, train_labels = open_images(arguments.train)
         with device_for(arguments.gpus) as device:
+            height, width = train_images.shape[1:3]
             pipeline = pipelines.load(arguments.generator).to(device)
-            images = images_of(pipeline, latents.float(), *train_images.shape[1:3])
+            classes = [description.classes[label] for label in labels.tolist()]
+            images = images_of(
+                pipeline,
+                latents.float(),
+                height,
+                width,
+                lambda index: f"{arguments.latents}: outlier {index} of class {classes[index]!r}",
+            )
             classifier.network.to(device)
             logits, features = logits_and_features(classifier, images.numpy(), device)
             _, train = logits_and_features(classifier, train_images, device)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from synthood.common.foreign_folders import refuse_code
 from synthood.common.states import first_line, read_state
 from synthood.errors import SynthoodError
 from synthood.outliers.encoder_settings import ClipEncoder, Encoder, RecipeEncoder, TimmEncoder
@@ -88,6 +89,7 @@ def of_clip(folder: Path, device: torch.device) -> Features:
 
     if not (folder / "config.json").is_file():
         raise SynthoodError(f"{folder}: no config.json; encoder.path is a CLIP's folder in the format of transformers")
+    refuse_code(folder)
     try:
         network, found = CLIPModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from synthood.common import stage
 from synthood.common.devices import device_for, set_threads
+from synthood.common.finite import Named, check_rows
 from synthood.common.images import open_images
 from synthood.common.seeds import derived_seed
 from synthood.common.tensors import read_tensors, write_tensors
@@ -74,8 +75,24 @@ def outlier_latents(
         for label in range(len(anchors))
         for attempt in range(settings.attempts_per_class)
     ]
-    latents = sampling.sample_latents(pipeline, torch.cat(encoded), seeds, settings.sample)
+    names = outlier_names(description, classes, seeds)
+    latents = sampling.sample_latents(pipeline, torch.cat(encoded), seeds, settings.sample, names.__getitem__)
     return latents, classes, torch.cat(parents), seeds
+
+
+def outlier_names(description: Description, classes: Tensor, seeds: Sequence[int]) -> list[str]:
+    """What errors call the outliers of these classes [N] and seeds."""
+    return [
+        f"outlier {index} of class {description.classes[label]!r} (seed {seed})"
+        for index, (label, seed) in enumerate(zip(classes.tolist(), seeds, strict=True))
+    ]
+
+
+def stored(latents: Tensor, named: Named) -> Tensor:
+    """Latents in float16, as they are written; raises SynthoodError where one lies outside its range."""
+    half = latents.half()
+    check_rows(half, named, "its latents, written in float16,", "check the checkpoint and `latents.sample`")
+    return half
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
@@ -93,9 +110,11 @@ def main(command_line: Sequence[str] | None = None) -> None:
             latents, classes, parents, seeds = outlier_latents(
                 pipeline, description, outliers, labels, settings, space.anchors
             )
-            made = {"latents": latents.half(), "labels": classes, "parents": parents, "seeds": torch.tensor(seeds)}
+            names = outlier_names(description, classes, seeds)
+            half = stored(latents, names.__getitem__)
+            made = {"latents": half, "labels": classes, "parents": parents, "seeds": torch.tensor(seeds)}
             for train in arguments.train:
-                made["id_latents"] = id_latents(pipeline, open_images(train)[0]).half()
+                made["id_latents"] = stored(id_latents(pipeline, open_images(train)[0]), "training image {}".format)
         with job.writing(arguments.output[0]) as path:
             header = {"classes": description.classes, "scale": settings.scale, "space": space.header()}
             write_tensors(path, {name: value.numpy() for name, value in made.items()}, header)

@@ -17,7 +17,7 @@ from synthood.generators.folder import Description
 from synthood.generators.quality.measures import judged_shares
 from synthood.outliers.class_words import text_encoder_digest
 from synthood.outliers.latent_images import images_of
-from synthood.outliers.latents import outlier_latents
+from synthood.outliers.latents import outlier_latents, outlier_names
 from synthood.outliers.settings import ScaleCurveSettings
 from synthood.outliers.spaces import EmbeddingSpace
 from synthood.training.networks.model import Classifier, logits_and_features
@@ -56,15 +56,16 @@ def main(command_line: Sequence[str] | None = None) -> None:
         arrays, header = read_tensors(arguments.boundary, "embeddings", "labels")
         space = EmbeddingSpace.of(header, arguments.boundary)
         outliers, labels = (torch.from_numpy(arrays[name]) for name in ("embeddings", "labels"))
-        size = open_images(arguments.train)[0].shape[1:3]
+        height, width = open_images(arguments.train)[0].shape[1:3]
         judge, rows = Classifier.load(arguments.judge), []
         with device_for(arguments.gpus) as device:
             pipeline = pipelines.load(arguments.generator).to(device)
             space.check(text_encoder_digest(pipeline), arguments.boundary)
             for scale in settings.curve.scales:
                 moved = settings.latents.model_copy(update={"scale": scale})
-                latents, intended, _, _ = outlier_latents(pipeline, description, outliers, labels, moved)
-                images = images_of(pipeline, latents, *size).numpy()
+                latents, intended, _, seeds = outlier_latents(pipeline, description, outliers, labels, moved)
+                names = outlier_names(description, intended, seeds)
+                images = images_of(pipeline, latents, height, width, names.__getitem__).numpy()
                 logits, _ = logits_and_features(judge, images, torch.device("cpu"))
                 shares = judged_shares(logits.softmax(1).numpy(), intended.numpy())
                 rows.append({"scale": scale, "latents": len(intended), **shares})

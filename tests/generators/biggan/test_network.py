@@ -140,6 +140,29 @@ def test_sample_by_hand(network: BigGAN) -> None:
     assert np.abs(found.numpy() - (image.numpy() + 1) * 127.5).max() <= 0.501
 
 
+def test_an_image_that_is_not_finite_is_told(changeable: BigGAN, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of a later batch; before, its pixels were black."""
+
+    def spoil(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        output[inputs[1][:, 1] == 1] = float("nan")
+
+    monkeypatch.setattr(biggan, "PIXELS_AT_ONCE", 2 * 32 * 32)
+    hook = changeable.register_forward_hook(spoil)
+    labels = torch.tensor([0, 0, 0, 1])
+    with pytest.raises(SynthoodError, match=r"^seed 14: decoded pixels are not finite; check the generator's weights"):
+        biggan.sample(changeable, labels, [11, 12, 13, 14], 1.0, named=lambda index: f"seed {11 + index}")
+    hook.remove()
+
+
+def test_weights_that_are_not_finite_are_not_written(changeable: BigGAN, tmp_path: Path) -> None:
+    """Statistics of a truncation among them, which no loss sees."""
+    layer = biggan.batch_norms(changeable)[0]
+    layer.running_means[16, 0] = float("inf")
+    with pytest.raises(SynthoodError, match=r"biggan: .*running_means is not finite; lower `fit\.learning_rate`"):
+        biggan.save(changeable, tmp_path)
+    assert not (tmp_path / WEIGHTS_NAME).exists()
+
+
 def test_truncated_normal_is_one() -> None:
     values = biggan.truncated_normal((200, 100), torch.Generator().manual_seed(0))
     assert values.dtype == torch.float32

@@ -246,7 +246,7 @@ FAULTS: dict[str, tuple[Callable[[Path, Path], None], str]] = {
     "a tensor less": (lambda c, t: without_a_tensor(c / UNET), "lack 1 tensors, such as conv_out.weight"),
     "another pipeline": (
         lambda c, t: edited(c / "model_index.json", _class_name="FluxPipeline"),
-        "a FluxPipeline; expected one of StableDiffusionPipeline",
+        "a 'FluxPipeline'; expected one of StableDiffusionPipeline",
     ),
     "no index": (lambda c, t: (c / "model_index.json").unlink(), "no model_index.json in it"),
 }

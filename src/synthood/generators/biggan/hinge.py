@@ -164,7 +164,12 @@ def measured(network: BigGAN, watcher: Watcher, settings: HingeFit) -> dict[str,
     network.eval()
     biggan.store_truncation_statistics(network, derived_seed(settings.seed, "statistics"), [FULL_ROW])
     seeds = [derived_seed(settings.seed, "watch", index) for index in range(len(watcher.made_labels))]
-    return watcher.measure(biggan.sample(network, watcher.made_labels, seeds, 1.0).numpy())
+    names = [
+        f"measured image {index} of class {watcher.classes[label]!r}"
+        for index, label in enumerate(watcher.made_labels.tolist())
+    ]
+    made = biggan.sample(network, watcher.made_labels, seeds, 1.0, named=names.__getitem__)
+    return watcher.measure(made.numpy())
 
 
 def told(figures: dict[str, float]) -> str:

@@ -14,6 +14,7 @@ from pytorch_pretrained_biggan import BigGAN, BigGANConfig
 from pytorch_pretrained_biggan.model import CONFIG_NAME, WEIGHTS_NAME, BigGANBatchNorm
 from torch import Tensor, nn
 
+from synthood.common.finite import Named, after, check_state, numbered, to_uint8
 from synthood.common.seeds import generator
 from synthood.common.states import read_state
 from synthood.errors import SynthoodError
@@ -28,6 +29,7 @@ ATTENTION_BEFORE = 3
 TRUNCATION_ROWS = 17
 """Statistics are stored for truncations i/16, exact in binary, so none falls off the package's grid by rounding."""
 STATISTICS_BATCH = 240
+REMEDY = "check the generator's weights, and `sample.truncation`"
 PIXELS_AT_ONCE = 500 * 32 * 32
 """Of images sampled at a time; part of the result's last bits."""
 
@@ -130,13 +132,19 @@ def interpolated(rows: Tensor, truncation: float) -> Tensor:
 
 @torch.no_grad()
 def sample(
-    network: BigGAN, labels: Tensor, seeds: list[int], truncation: float, image_size: Sequence[int] = ()
+    network: BigGAN,
+    labels: Tensor,
+    seeds: list[int],
+    truncation: float,
+    image_size: Sequence[int] = (),
+    named: Named = numbered,
 ) -> Tensor:
     """Images uint8 [N,H,W,3] on the CPU, of `labels` [N]; image i comes from seed i alone.
 
     Resized to the height and width `image_size` where these are others than the network's: bilinear with antialiasing.
+    Raises SynthoodError at the first image that is not finite; `named` says what it is called.
     """
-    device = network.embeddings.weight.device
+    device, first = network.embeddings.weight.device, 0
     noise = torch.cat([truncated_normal((1, network.config.z_dim), torch.Generator().manual_seed(s)) for s in seeds])
     one_hot = F.one_hot(labels, network.config.num_classes).float()
     at_once = max(1, PIXELS_AT_ONCE // network.config.output_dim**2)
@@ -146,12 +154,14 @@ def sample(
             made = network(z.to(device) * truncation, y.to(device), 1.0)
             if image_size and list(made.shape[2:]) != list(image_size):
                 made = F.interpolate(made, size=tuple(image_size), mode="bilinear", antialias=True)
-            images.append(((made.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu())
+            images.append(to_uint8((made + 1) * 127.5, after(first, named), REMEDY).cpu())
+            first += len(made)
     return torch.cat(images).permute(0, 2, 3, 1)
 
 
 def save(network: BigGAN, folder: Path) -> None:
-    """Writes the package's own format, which `BigGAN.from_pretrained` reads."""
+    """Writes the package's own format, which `BigGAN.from_pretrained` reads; SynthoodError at a weight not finite."""
+    check_state(network.state_dict(), "biggan", "lower `fit.learning_rate`, or fit with `precision: float32`")
     (folder / CONFIG_NAME).write_text(network.config.to_json_string() + "\n")
     torch.save({key: value.cpu() for key, value in network.state_dict().items()}, folder / WEIGHTS_NAME)
 
@@ -178,8 +188,7 @@ def read(config: Path, weights: Path) -> BigGAN:
                 f"{weights}: {key} has shape {list(state[key].shape)}, {config.name} says "
                 f"{list(expected[key].shape)}; the two belong to networks of different resolution or width"
             )
-        if not state[key].isfinite().all():
-            raise SynthoodError(f"{weights}: {key} is not finite; the file is broken")
+    check_state({key: state[key] for key in expected.keys() & state.keys()}, str(weights), "the file is broken")
     network.load_state_dict(state, strict=False)
     return network.eval()
 

@@ -6,6 +6,7 @@ from diffusers import DDPMScheduler, StableDiffusionPipeline, StableDiffusionXLP
 from torch import Tensor, nn
 
 from synthood.common.arithmetic import autocast
+from synthood.common.finite import check_rows
 from synthood.common.images import ImageSet
 from synthood.common.iterate import Iteration, ResumeFile, Stateful
 from synthood.common.seeds import derived_seed, generator
@@ -136,4 +137,7 @@ def latents_of(pipeline: StableDiffusionPipeline, images: ImageSet, flip: bool) 
             points = part.to(pipeline.device).permute(0, 3, 1, 2).float() / 127.5 - 1
             points = resized(points.flip(3) if mirrored else points, side, side).clamp(-1, 1)
             made.append(pipeline.vae.encode(points).latent_dist.mean.float().cpu())
-    return torch.cat(made) * pipeline.vae.config.scaling_factor
+    every = torch.cat(made)
+    named = [f"training image {index % len(images)}" for index in range(len(every))]
+    check_rows(every, named.__getitem__, "the latents that it is encoded to", pipelines.BROKEN)
+    return every * pipeline.vae.config.scaling_factor

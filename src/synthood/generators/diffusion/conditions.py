@@ -7,7 +7,9 @@ import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import Tensor
 
+from synthood.common.finite import check_rows
 from synthood.errors import SynthoodError
+from synthood.generators.diffusion.precision import remedy
 
 ENCODED_AT_ONCE = 256
 
@@ -52,7 +54,7 @@ class Conditions:
 
 @torch.no_grad()
 def encoded_prompts(pipeline: StableDiffusionPipeline, prompts: list[str], negative: str) -> Conditions:
-    """Every distinct prompt encoded once, and the negative one, by default empty."""
+    """Every distinct prompt encoded once, and the negative one, by default empty; SynthoodError at one not finite."""
     distinct = {prompt: number for number, prompt in enumerate(dict.fromkeys(prompts))}
     refuse_long(pipeline, [*distinct, negative])
     index = torch.tensor([distinct[prompt] for prompt in prompts])
@@ -85,4 +87,8 @@ def _encoded(pipeline: StableDiffusionPipeline, prompts: list[str]) -> tuple[Ten
         else:
             encoded, _ = pipeline.encode_prompt(part, **told)
         found.append(encoded.float())
-    return torch.cat(found), torch.cat(pooled) if pooled else None
+    both = torch.cat(found), torch.cat(pooled) if pooled else None
+    for one in both:
+        if one is not None:
+            check_rows(one, lambda index: f"prompt {prompts[index]!r}", "its encodings", remedy(pipeline.text_encoder))
+    return both

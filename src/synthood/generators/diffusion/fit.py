@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from diffusers import StableDiffusionPipeline
 
+from synthood.common.finite import check_state
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
@@ -125,4 +126,5 @@ def save_adaptation(
     from peft.utils import get_peft_model_state_dict
 
     state = convert_state_dict_to_diffusers(get_peft_model_state_dict(pipeline.unet))
+    check_state(state, "the learned low-rank weights", "lower `adapt.learning_rate`")
     type(pipeline).save_lora_weights(folder, unet_lora_layers=state, weight_name=pipelines.LORA)

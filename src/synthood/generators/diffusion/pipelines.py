@@ -1,13 +1,12 @@
 """Stable Diffusion as a folder: saved in diffusers' format, or described by where a pretrained one lies."""
 
 import importlib.util
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
+from diffusers import StableDiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -15,8 +14,10 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 from transformers.utils import logging as transformers_logging
 
+from synthood.common.finite import check_state
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion import weights
+from synthood.generators.diffusion.components import MODELS, PIPELINES, UNUSED, read_index
 from synthood.generators.diffusion.settings import Pretrained
 from synthood.generators.folder import DESCRIPTION, Description
 
@@ -24,24 +25,17 @@ diffusers_logging.disable_progress_bar()
 diffusers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
 
-PIPELINES = {
-    "StableDiffusionPipeline": StableDiffusionPipeline,
-    "LatentConsistencyModelPipeline": StableDiffusionPipeline,
-    "StableDiffusionXLPipeline": StableDiffusionXLPipeline,
-}
-MODELS = {
-    "unet": UNet2DConditionModel,
-    "vae": AutoencoderKL,
-    "text_encoder": CLIPTextModel,
-    "text_encoder_2": CLIPTextModelWithProjection,
-}
 LORA, TOKENS = "pytorch_lora_weights.safetensors", "tokens.safetensors"
 """Files of what a pretrained checkpoint has learned here."""
+BROKEN = "fetch the checkpoint again, or name another `variant`"
 READING_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
 
 
 def save(pipeline: StableDiffusionPipeline, folder: Path) -> None:
-    """Writes diffusers' folder format."""
+    """Writes diffusers' folder format; raises SynthoodError where a weight is not finite."""
+    for part in MODELS:
+        if (network := getattr(pipeline, part, None)) is not None:
+            check_state(network.state_dict(), part, "lower `fit.learning_rate`")
     pipeline.save_pretrained(folder, safe_serialization=True)
 
 
@@ -68,15 +62,14 @@ def load(folder: Path) -> StableDiffusionPipeline:
 def assembled(folder: Path, variant: str | None = None) -> StableDiffusionPipeline:
     """A pipeline read from disk alone and from safetensors alone, every weight of every network in its place."""
     weights.checkpoint_files(folder, variant)
+    index = read_index(folder / weights.INDEX)
+    kind = PIPELINES[index["_class_name"]]
     try:
-        index = json.loads((folder / weights.INDEX).read_text())
-        name = index["_class_name"]
-        if name not in PIPELINES:
-            raise SynthoodError(f"{folder}: a {name}; expected one of {', '.join(PIPELINES)}")
         parts = {part: network(folder, part, variant) for part in MODELS if index.get(part, [None])[0]}
-        if PIPELINES[name] is StableDiffusionPipeline:
+        parts |= dict.fromkeys(UNUSED.keys() & index.keys())
+        if kind is StableDiffusionPipeline:
             parts |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-        pipeline = PIPELINES[name].from_pretrained(os.fspath(folder), local_files_only=True, **parts)
+        pipeline = kind.from_pretrained(os.fspath(folder), local_files_only=True, **parts)
     except READING_ERRORS as error:
         raise SynthoodError(f"{folder}: not a readable Stable Diffusion folder ({_first_line(error)})") from error
     inputs, made = pipeline.unet.config.in_channels, pipeline.vae.config.latent_channels
@@ -90,7 +83,10 @@ def assembled(folder: Path, variant: str | None = None) -> StableDiffusionPipeli
 
 
 def network(folder: Path, part: str, variant: str | None) -> Any:
-    """One network in float32; raises SynthoodError where the file lacks weights, which would stay random."""
+    """One network in float32; raises SynthoodError where the file lacks weights, which would stay random.
+
+    Or where one is not finite.
+    """
     model = MODELS[part]
     told = {"dtype": torch.float32} if issubclass(model, CLIPTextModel | CLIPTextModelWithProjection) else {}
     found, report = model.from_pretrained(
@@ -104,7 +100,9 @@ def network(folder: Path, part: str, variant: str | None) -> Any:
     missing = [key for key in report["missing_keys"] if not key.endswith("position_ids")]
     if missing:
         raise SynthoodError(f"{folder / part}: its weights lack {len(missing)} tensors, such as {sorted(missing)[0]}")
-    return found.float().eval()
+    found = found.float().eval()
+    check_state(found.state_dict(), str(folder / part), BROKEN)
+    return found
 
 
 def add_lora(pipeline: StableDiffusionPipeline, file: Path, scale: float = 1.0) -> None:
@@ -118,6 +116,9 @@ def add_lora(pipeline: StableDiffusionPipeline, file: Path, scale: float = 1.0) 
         pipeline.unload_lora_weights()
     except READING_ERRORS as error:
         raise SynthoodError(f"{file}: not a LoRA of this checkpoint ({_first_line(error)})") from error
+    for part in MODELS:
+        if (network := getattr(pipeline, part, None)) is not None:
+            check_state(network.state_dict(), f"{file}: added to the {part}", "fetch it again, or lower `lora.scale`")
 
 
 def need_peft() -> None:
@@ -131,7 +132,8 @@ def class_tokens(count: int) -> list[str]:
 
 
 def save_tokens(embeddings: Tensor, folder: Path) -> None:
-    """Writes learned tokens' embeddings float32 [C,D]."""
+    """Writes learned tokens' embeddings float32 [C,D]; raises SynthoodError where one is not finite."""
+    check_state({"embeddings": embeddings}, "the learned tokens", "lower `adapt.learning_rate`")
     save_file({"embeddings": embeddings.detach().float().cpu().contiguous()}, folder / TOKENS)
 
 

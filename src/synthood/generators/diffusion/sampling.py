@@ -8,15 +8,16 @@ import torch.nn.functional as F
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import Tensor
 
+from synthood.common.finite import Named, after, check_rows, finite_rows, numbered, to_uint8
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion.conditions import Conditions, encoded_prompts
 from synthood.generators.diffusion.memory import filled_batches, halving
+from synthood.generators.diffusion.precision import prepare, remedy
 from synthood.generators.diffusion.sampler_settings import Sample
 from synthood.generators.diffusion.samplers import scheduler_for
 
 DECODED_PIXELS = 256 * 32 * 32
 """Pixels that the autoencoder decodes or encodes at once, in batches of its own."""
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def sample(
@@ -25,47 +26,41 @@ def sample(
     seeds: list[int],
     settings: Sample,
     image_size: Sequence[int] | None = None,
+    named: Named = numbered,
 ) -> Tensor:
-    """Images uint8 [N,H,W,3], one per prompt and seed; resized to the height and width `image_size` where given."""
+    """Images uint8 [N,H,W,3], one per prompt and seed; resized to the height and width `image_size` where given.
+
+    Raises SynthoodError where an image is not finite at any stage; `named` says what it is called.
+    """
     prepare(pipeline, settings)
     conditions = encoded_prompts(pipeline, prompts, settings.negative_prompt)
-    return decoded(pipeline, denoised(pipeline, conditions, seeds, settings), image_size)
+    return decoded(pipeline, denoised(pipeline, conditions, seeds, settings, named), image_size, named)
 
 
-def sample_latents(pipeline: StableDiffusionPipeline, encoded: Tensor, seeds: list[int], settings: Sample) -> Tensor:
-    """Scaled latents z_0 float32 [N,4,h,w] of encoded prompts [N,L,W]."""
+def sample_latents(
+    pipeline: StableDiffusionPipeline,
+    encoded: Tensor,
+    seeds: list[int],
+    settings: Sample,
+    named: Named = numbered,
+) -> Tensor:
+    """Scaled latents z_0 float32 [N,4,h,w] of encoded prompts [N,L,W]; SynthoodError where one is not finite."""
     if isinstance(pipeline, StableDiffusionXLPipeline):
         raise SynthoodError("outliers need a Stable Diffusion 1.x or 2.x; XL reads its prompts by two text encoders")
     prepare(pipeline, settings)
     plain = encoded_prompts(pipeline, [""], settings.negative_prompt)
-    return denoised(pipeline, plain.with_encoded(encoded), seeds, settings)
-
-
-def prepare(pipeline: StableDiffusionPipeline, settings: Sample) -> None:
-    """Brings the networks to the precision of sampling; XL's autoencoder overflows in float16 and stays float32."""
-    dtype = sampling_dtype(settings.precision, pipeline.device)
-    for name in ("unet", "text_encoder", "text_encoder_2", "vae"):
-        if (network := getattr(pipeline, name, None)) is not None:
-            delicate = name == "vae" and dtype == torch.float16 and isinstance(pipeline, StableDiffusionXLPipeline)
-            if network.dtype != (wanted := torch.float32 if delicate else dtype):
-                network.to(wanted)
-    if pipeline.device.type == "cuda":
-        pipeline.unet.to(memory_format=torch.channels_last)
-    if settings.compile and pipeline.unet._compiled_call_impl is None:
-        pipeline.unet.compile()
-
-
-def sampling_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """`auto` is float32 on a CPU, where 1 of 255 must not depend on the batch, and half as wide on a GPU."""
-    if precision != "auto":
-        return PRECISIONS[precision]
-    if device.type != "cuda":
-        return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    check_rows(encoded, named, "its encoded prompt's numbers", remedy(pipeline.text_encoder))
+    return denoised(pipeline, plain.with_encoded(encoded), seeds, settings, named)
 
 
 @torch.no_grad()
-def denoised(pipeline: StableDiffusionPipeline, conditions: Conditions, seeds: list[int], settings: Sample) -> Tensor:
+def denoised(
+    pipeline: StableDiffusionPipeline,
+    conditions: Conditions,
+    seeds: list[int],
+    settings: Sample,
+    named: Named = numbered,
+) -> Tensor:
     """Scaled latents z_0 float32 [N,4,h,w] on the CPU; all batches have one size, whatever N is."""
     side = latent_side(pipeline, settings.size)
 
@@ -73,7 +68,8 @@ def denoised(pipeline: StableDiffusionPipeline, conditions: Conditions, seeds: l
         made = []
         for batch in filled_batches(len(seeds), size):
             chosen = [seeds[index] for index in batch]
-            made.append(one_batch(pipeline, conditions.rows(batch), chosen, side, settings).cpu())
+            names = [named(index) for index in batch]
+            made.append(one_batch(pipeline, conditions.rows(batch), chosen, side, settings, names).cpu())
             print(f"sampled {min(len(made) * size, len(seeds))}/{len(seeds)} images", flush=True)
         return torch.cat(made)[: len(seeds)]
 
@@ -95,9 +91,17 @@ def latent_side(pipeline: StableDiffusionPipeline, size: int | None) -> int:
 
 
 def one_batch(
-    pipeline: StableDiffusionPipeline, conditions: Conditions, seeds: list[int], side: int, settings: Sample
+    pipeline: StableDiffusionPipeline,
+    conditions: Conditions,
+    seeds: list[int],
+    side: int,
+    settings: Sample,
+    names: list[str],
 ) -> Tensor:
-    """Latents float32 [B,4,side,side] on the device, each from the noise of its own seed."""
+    """Latents float32 [B,4,side,side] on the device, each from the noise of its own seed.
+
+    Raises SynthoodError, after the last step, with the name of the first image whose latents were not always finite.
+    """
     unet, device = pipeline.unet, pipeline.device
     random = [torch.Generator().manual_seed(seed) for seed in seeds]
     scheduler = scheduler_for(pipeline, settings)
@@ -114,6 +118,7 @@ def one_batch(
     pipeline.scheduler, own = scheduler, pipeline.scheduler
     extra = pipeline.prepare_extra_step_kwargs(random, 0.0)
     pipeline.scheduler = own
+    finite = torch.zeros(len(seeds), dtype=torch.int64, device=device)
     for time in scheduler.timesteps:
         inputs = scheduler.scale_model_input(latents, time).to(unet.dtype)
         predicted = unet(torch.cat([inputs, inputs]) if guided else inputs, time, **told).sample.float()
@@ -121,22 +126,39 @@ def one_batch(
             without, towards = predicted.chunk(2)
             predicted = without + settings.guidance * (towards - without)
         latents = scheduler.step(predicted, time, latents, **extra).prev_sample
+        finite += finite_rows(latents)
+    total = len(scheduler.timesteps)
+    for name, steps in zip(names, finite.tolist(), strict=True):  # the one wait for the device
+        if steps < total:
+            raise SynthoodError(
+                f"{name}: its latents are not finite from denoising step {steps + 1} of {total} on; {remedy(unet)}"
+            )
     return latents
 
 
 @torch.no_grad()
-def decoded(pipeline: StableDiffusionPipeline, latents: Tensor, image_size: Sequence[int] | None = None) -> Tensor:
-    """Images uint8 [N,H,W,3] of scaled latents [N,4,h,w], on the device resized to `image_size` (height, width)."""
+def decoded(
+    pipeline: StableDiffusionPipeline,
+    latents: Tensor,
+    image_size: Sequence[int] | None = None,
+    named: Named = numbered,
+) -> Tensor:
+    """Images uint8 [N,H,W,3] of scaled latents [N,4,h,w], on the device resized to `image_size` (height, width).
+
+    Raises SynthoodError at the first image whose latents or pixels are not finite.
+    """
     vae = pipeline.vae
+    check_rows(latents, named, "its latents", "make them again")
     side = latents.shape[-1] * pipeline.vae_scale_factor
 
     def every_batch(size: int) -> Tensor:
-        made = []
-        for part in latents.split(size):
+        made: list[Tensor] = []
+        for first, part in zip(range(0, len(latents), size), latents.split(size), strict=True):
             images = vae.decode((part.to(pipeline.device) / vae.config.scaling_factor).to(vae.dtype)).sample.float()
             if image_size is not None:
                 images = resized(images, *image_size)
-            made.append(((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu())
+            pixels = to_uint8((images + 1) * 127.5, after(first, named), remedy(vae))
+            made.append(pixels.permute(0, 2, 3, 1).cpu())
         return torch.cat(made)
 
     return halving("decoding", max(1, DECODED_PIXELS // side**2), every_batch)
@@ -154,11 +176,15 @@ def resized(images: Tensor, height: int, width: int) -> Tensor:
 
 
 @torch.no_grad()
-def image_latents(pipeline: StableDiffusionPipeline, images: np.ndarray) -> Tensor:
-    """Scaled latents float32 [N,4,h,w] of images uint8 [N,H,W,3]: the means of the autoencoder's posterior."""
+def image_latents(pipeline: StableDiffusionPipeline, images: np.ndarray, named: Named = numbered) -> Tensor:
+    """Scaled latents float32 [N,4,h,w] of images uint8 [N,H,W,3]: the means of the autoencoder's posterior.
+
+    Raises SynthoodError at the first image whose latents are not finite.
+    """
     vae = pipeline.vae
     size = max(1, DECODED_PIXELS // (images.shape[1] * images.shape[2]))
     parts = torch.from_numpy(images).split(size)
     points = (part.to(pipeline.device).permute(0, 3, 1, 2).float() / 127.5 - 1 for part in parts)
     means = torch.cat([vae.encode(part.to(vae.dtype)).latent_dist.mean.float().cpu() for part in points])
+    check_rows(means, named, "the latents that it is encoded to", remedy(vae))
     return means * vae.config.scaling_factor

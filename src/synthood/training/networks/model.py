@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from synthood.common.encoded import EncodedImages
+from synthood.common.finite import check_rows, check_state, numbered
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
 from synthood.training.networks.base import ImageNetwork
@@ -45,6 +46,7 @@ class ImageModel:
             **more,
         }
         state = module.state_dict()
+        check_state(state, "the fitted network", "lower the learning rate, or fit with `precision: float32`")
         write_tensors(path, {key: value.cpu().contiguous().numpy() for key, value in state.items()}, header)
 
 
@@ -100,13 +102,19 @@ def inputs_of(
 
 @torch.no_grad()
 def logits_and_features(
-    classifier: Classifier, images: np.ndarray | EncodedImages, device: torch.device
+    classifier: Classifier, images: np.ndarray | EncodedImages, device: torch.device, finite: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """Float32 logits [N,C] and penultimate features [N,D] of images uint8 [N,H,W,3], on the CPU, batch by batch."""
+    """Float32 logits [N,C] and penultimate features [N,D] of images uint8 [N,H,W,3], on the CPU, batch by batch.
+
+    Raises SynthoodError at the first image whose logits or features are not finite, unless `finite` is false.
+    """
     network = classifier.network.eval()
     logits, features = [], []
     for inputs in inputs_of(classifier, images, device):
         penultimate = network.features(inputs)
         features.append(penultimate.float().cpu())
         logits.append(network.head(penultimate).float().cpu())
-    return torch.cat(logits), torch.cat(features)
+    found = torch.cat(logits), torch.cat(features)
+    for values in found if finite else ():
+        check_rows(values, numbered, "the classifier's logits or features", "the classifier is broken, train it again")
+    return found
