@@ -1,7 +1,11 @@
 """The exception whose message is meant for the user, and the word that was probably meant."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Line breaks, control characters (terminal escapes among them), reversals of the reading direction."""
 
 
 class SynthoodError(Exception):
@@ -14,3 +18,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     listed = f" (known: {', '.join(names) or 'none'})"
     return f"; did you mean {close[0]!r}?{listed}" if close else listed
+
+
+def printable(text: object, most: int = 120) -> str:
+    """A user's text for a message: unsafe characters escaped, cut after `most`."""
+    shown = UNSAFE.sub(lambda found: f"\\x{ord(found[0]):02x}", str(text))
+    return shown if len(shown) <= most else f"{shown[:most]}..."
