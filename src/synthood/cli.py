@@ -7,6 +7,7 @@ from pathlib import Path
 
 from synthood import __version__
 from synthood.config.load import load_file
+from synthood.config.plausible import fetchable, impossible
 from synthood.config.schema import json_schema
 from synthood.data.export import export
 from synthood.data.public.fetch import fetch, fetch_all, registry
@@ -54,6 +55,10 @@ def main(command_line: Sequence[str] | None = None) -> None:
             return
         for file in arguments.files:
             config = load_file(file)
+            if mistakes := impossible(config):
+                raise SynthoodError("\n".join(f"{file}: {mistake}" for mistake in mistakes))
+            for one in fetchable(config):
+                print(f"{file}: {one} is not there yet; `synthood fetch --config {file}` gets it")
             print(f"{file}: valid; tables {', '.join(config.tables)}, recipes {', '.join(config.recipes)}")
     except (SynthoodError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,6 +1,5 @@
 """What the stages of images read."""
 
-from itertools import product
 from pathlib import Path
 
 from synthood.data import raw
@@ -61,27 +60,6 @@ class DataPlan(Paths):
     def prepare_threads(self, wildcards: Wildcards) -> int:
         """Threads that decode image files; the images do not depend on their number."""
         return 4 if isinstance(self.part_settings(wildcards).source, Files) else 1
-
-    def missing_raw(self) -> list[str]:
-        """What is not there of the raw files of the tables to be built, once each, for parts that are not made yet."""
-        found: list[str] = []
-        for name in self.built_datasets():
-            dataset = self.config.datasets[name]
-            for part in [*dataset.evaluated_parts, *dataset.extra]:
-                if not Path(self.images(name, part)).exists():
-                    settings = self._part_settings(name, part)
-                    found += [f"{path} (datasets.{name}, {part})" for path in raw.missing(settings)]
-        for table in self.config.build:
-            runs = self.config.tables[table]
-            for recipe, on, seed in product(runs.recipes, runs.datasets, runs.seeds):
-                path = self.config.recipes[recipe].outside(seed)
-                if path and not Path(path).exists() and not Path(self.model(on, recipe, seed)).exists():
-                    found.append(f"{path} (recipes.{recipe})")
-            for outliers, on in product(self.outliers_behind(table), runs.datasets):
-                path = self.config.outliers[outliers].encoder.outside
-                if path and not Path(path).exists() and not Path(self.outlier_files(on, outliers)[0]).exists():
-                    found.append(f"{path} (outliers.{outliers})")
-        return list({text.partition(" (")[0]: text for text in found}.values())
 
     def leak_settings(self, wildcards: Wildcards) -> LeakSettings:
         """What counts as nearly the same."""
