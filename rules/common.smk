@@ -17,6 +17,8 @@ os.environ.update(
 )
 
 from synthood.config.load import load
+from synthood.config.plausible import wrong_detectors
+from synthood.config.read import mistakes_of
 from synthood.errors import SynthoodError
 from synthood.workflow.cluster import ask_squeue_without_accounting, gpu_limit
 from synthood.workflow.code import code_of
@@ -31,8 +33,15 @@ if Path("results").exists() and not Path("results").is_dir():
         f"{Path('results').resolve()}: a file stands where the folder of results should be; move it away"
     )
 
+# Snakemake has read these files itself, and of a key that is given twice it takes the last.
+main_process = workflow.is_main_process
 try:
-    plan = Plan(load(config, ", ".join(map(str, workflow.configfiles))))
+    of_text = (
+        [text for file in workflow.configfiles for text in mistakes_of(Path(file))] if main_process else []
+    )
+    plan = Plan(load(config, ", ".join(map(str, workflow.configfiles)), of_text))
+    if main_process and (mistakes := list(wrong_detectors(plan.config))):
+        raise SynthoodError("\n".join(map(str, mistakes)))
 except SynthoodError as error:
     raise WorkflowError(str(error))
 

@@ -1,12 +1,19 @@
+MISSING = "Raw files that are not there (`synthood fetch --config FILE` gets what is public):"
+
+if workflow.is_main_process and workflow.output_settings.dryrun:
+    if missing := plan.missing():
+        print(MISSING, *missing, sep="\n  ", file=sys.stderr)
+
+
 onstart:
     if workflow.executor_plugin.name == "slurm":
         try:
             ask_squeue_without_accounting(workflow.executor_settings)
         except SynthoodError as error:
             raise WorkflowError(str(error))
-    if missing := plan.missing_raw():
-        told = "Raw files that are not there (`synthood fetch` gets what may be had):"
-        print(told, *missing, sep="\n  ", file=sys.stderr)
+    made = {str(path) for job in workflow.dag.needrun_jobs() for path in job.output}
+    if not workflow.touch and (missing := plan.missing_for(made)):
+        raise WorkflowError("\n  ".join([MISSING, *map(str, missing)]))
 
 
 rule prepare:

@@ -13,6 +13,7 @@ from synthood.data.public.fetch import fetch, fetch_all, registry
 from synthood.data.public.wanted import wanted
 from synthood.data.show import show
 from synthood.errors import SynthoodError
+from synthood.workflow.plausible import fetchable, impossible
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
@@ -62,6 +63,10 @@ def main(command_line: Sequence[str] | None = None) -> None:
             return
         for file in arguments.files:
             config = load_file(file)
+            if mistakes := impossible(config):
+                raise SynthoodError("\n".join(f"{file}: {mistake}" for mistake in mistakes))
+            for one in fetchable(config):
+                print(f"{file}: {one} is not there yet; `synthood fetch --config {file}` gets it")
             print(f"{file}: valid; tables {', '.join(config.tables)}, recipes {', '.join(config.recipes)}")
     except (SynthoodError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

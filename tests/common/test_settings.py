@@ -81,7 +81,7 @@ def test_the_text_is_the_shortest_json():
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(
-    st.floats(0, 180),
+    st.just(0.0) | st.floats(1, 180),
     st.tuples(*[st.floats(0, 8, exclude_min=True)] * 2),
     st.lists(st.integers(0, 9), min_size=1),
     st.integers(0, 2**31 - 1),

@@ -61,7 +61,7 @@ def config(demo, kind, place, **sections):
 
 
 def made(plan, part):
-    settings = plan._part_settings("own", part)
+    settings = plan.settings_of_part("own", part)
     assert PartSettings.parse(settings.canonical()) == settings
     return prepare(settings)
 
@@ -163,7 +163,9 @@ def test_jobs_that_a_held_out_class_does_not_concern_stay(demo, tmp_path):
     first = Plan(load(config(demo, "folders", tmp_path)))
     other = {"kind": "held-out-classes", "classes": ["ant"]}
     second = Plan(load(config(demo, "folders", tmp_path, ood_validation=other)))
-    texts = [{part: plan._part_settings("own", part).canonical() for part in plan.parts()} for plan in (first, second)]
+    texts = [
+        {part: plan.settings_of_part("own", part).canonical() for part in plan.parts()} for plan in (first, second)
+    ]
     assert {part for part in texts[0] if texts[0][part] != texts[1][part]} == {"train", "val", "test", "ood_validation"}
     assert '"held_out"' not in texts[0]["train"]
 

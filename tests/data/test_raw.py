@@ -126,12 +126,18 @@ def test_a_changed_file_is_prepared_again_and_a_lost_one_is_not(fresh: Workflow)
     config["datasets"]["digits"]["far"] = {"own": {"kind": "arrays", "path": "own.npz"}}
     fresh.config = config
     target = "results/digits/images/own.safetensors"
-    assert "prepare own of digits" in fresh.planned()
-    refused = fresh.run(target)
+    planned = fresh.run("-n")
+    assert planned.returncode == 0, planned.stdout
+    assert "prepare own of digits" in planned.stdout
+    refused = fresh.run("results/digits/images/train.safetensors", target)
     assert refused.returncode != 0
-    assert "Raw files that are not there" in refused.stdout
-    assert "own.npz (datasets.digits, own)" in refused.stdout
-    assert "error: own.npz: not found" in refused.stdout
+    assert "0 of " not in refused.stdout  # no job ran
+    assert not (fresh.place / "results/digits/images").exists()
+    for done in (planned, refused):
+        assert "Raw files that are not there (`synthood fetch --config FILE` gets what is public):" in done.stdout
+        assert "  own.npz (datasets.digits.far.own)" in done.stdout
+    apart = fresh.run("results/digits/images/val.safetensors")
+    assert apart.returncode == 0, apart.stdout
     np.savez(own, images=images)
     done = fresh.run(target)
     assert done.returncode == 0, done.stdout

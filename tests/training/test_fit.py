@@ -245,7 +245,7 @@ def test_learning_rate_by_hand() -> None:
     assert schedule(4) == pytest.approx(falling)
     assert schedule(12, restarts=2) == pytest.approx(3 * falling)
     assert schedule(12, warmup=1 / 3, restarts=1) == pytest.approx([0.25, 0.5, 0.75, 1.0, *2 * falling])
-    assert schedule(2, warmup=1.0) == pytest.approx([0.5, 1.0])
+    assert schedule(3, warmup=0.99) == pytest.approx([1 / 3, 2 / 3, 1.0])
 
 
 @pytest.fixture

@@ -364,14 +364,14 @@ def test_an_encoder_from_elsewhere_is_not_fitted(raw, plan, encoder, model):
 def test_an_encoder_s_weights_that_are_missing_are_told_before_any_job(raw, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where no results make the weights unneeded
     raw["outliers"]["oal"]["encoder"] = {"kind": "clip", "path": str(tmp_path / "clip")}
-    told = f"{tmp_path / 'clip'} (outliers.oal)"
-    assert told in Plan(load(raw)).missing_raw()
+    told = f"{tmp_path / 'clip'} (outliers.oal.encoder)"
+    assert told in map(str, Plan(load(raw)).missing())
     (tmp_path / "clip").mkdir()
-    assert told not in Plan(load(raw)).missing_raw()
+    assert told not in map(str, Plan(load(raw)).missing())
     raw["outliers"]["oal"]["encoder"] = {"kind": "timm", "model": "test_vit", "checkpoint": "gone.pt"}
-    assert "gone.pt (outliers.oal)" in Plan(load(raw)).missing_raw()
+    assert "gone.pt (outliers.oal.encoder)" in map(str, Plan(load(raw)).missing())
     raw["build"] = [TABLE]
-    assert Plan(load(raw)).missing_raw() == []
+    assert Plan(load(raw)).missing() == []
 
 
 def test_a_changed_file_of_an_encoder_is_noticed(raw, tmp_path):

@@ -1,15 +1,34 @@
 """What all settings have in common: strict, frozen, and with one canonical text."""
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+# A log file's name joins three names, and file systems take 255 bytes.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=75)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def unless(wrong: Callable[[float], bool], what: str) -> AfterValidator:
+    """Refuses numbers that make sense in another unit alone; `what` names the right one."""
+
+    def checked(value: float | None) -> float | None:
+        if value is not None and wrong(value):
+            raise ValueError(f"{what}, got {value:g}")
+        return value
+
+    return AfterValidator(checked)
+
+
+PERCENT = unless(lambda value: 0 < value < 1, "expected percent, not a share: 90 for 90 %, not 0.9")
+BEFORE_THE_END = unless(
+    lambda value: value == 1, "expected a share of the steps below 1, not epochs: 0.05 for 5 of 100 epochs"
+)
 
 
 class Settings(BaseModel):

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from synthood.config.benchmarks import expanded
@@ -13,7 +12,9 @@ from synthood.config.detection import unreadable
 from synthood.config.like import resolved
 from synthood.config.messages import SHOWN, MistakeError, told
 from synthood.config.models import Config
-from synthood.errors import SynthoodError, nearest
+from synthood.config.names import clashes
+from synthood.config.read import DEEPEST, read
+from synthood.errors import UNSAFE, SynthoodError, nearest
 from synthood.generators.biggan.settings import BigGAN
 from synthood.generators.settings import Generator
 from synthood.reporting.published import figures, sets_of
@@ -21,55 +22,68 @@ from synthood.reporting.published_sets import contradiction, declared, names_in_
 from synthood.reporting.settings import Published, TableSettings
 
 
-def load(raw: Mapping[str, Any], source: str = "config") -> Config:
-    """A checked configuration; SynthoodError names `source`, every key path and what was expected."""
+def load(raw: Mapping[str, Any], source: str = "config", of_text: Iterable[str] = ()) -> Config:
+    """A checked configuration; SynthoodError names `source`, every key path and what was expected.
+
+    `of_text` are mistakes found in the text that `raw` was read from.
+    """
+    config = None
+    mistakes = list(foreign(raw, ""))
     try:
-        refuse_foreign_values(raw, "")
-        plain = json.loads(json.dumps(raw))
-        if "datasets" in plain:
-            plain["datasets"] = expanded(plain["datasets"])
-        own = plain.get("recipes")
-        if isinstance(own, dict):
-            plain["recipes"] = resolved(own)
-        config = Config.model_validate_json(json.dumps(plain))
-        mistakes = [*wrong_references(config), *unreadable(config)]
+        if not mistakes:
+            plain = json.loads(json.dumps(raw))
+            if "datasets" in plain:
+                plain["datasets"] = expanded(plain["datasets"])
+            own = plain.get("recipes")
+            if isinstance(own, dict):
+                plain["recipes"] = resolved(own)
+            config = Config.model_validate_json(json.dumps(plain))
+            mistakes = [*wrong_references(config), *unreadable(config), *clashes(config)]
     except ValidationError as error:
         mistakes = without_inherited(told(error, Config), own)
     except MistakeError as error:
         mistakes = [error]
-    except RecursionError:
-        mistakes = [MistakeError("", "a section contains itself; take the anchor out")]
-    if mistakes:
-        more = f"\n(and {len(mistakes) - SHOWN} more)" if len(mistakes) > SHOWN else ""
-        raise SynthoodError("\n".join(f"{source}: {mistake}" for mistake in mistakes[:SHOWN]) + more)
+    lines = list(of_text)
+    named = tuple(lines)
+    lines += [
+        f"{source}: {mistake}"
+        for mistake in mistakes
+        if not any(line.startswith(f"{source}: {mistake.path}: line ") for line in named)
+    ]
+    if lines:
+        more = f"\n(and {len(lines) - SHOWN} more)" if len(lines) > SHOWN else ""
+        raise SynthoodError("\n".join(lines[:SHOWN]) + more)
+    assert config is not None
     return config
 
 
 def load_file(path: Path) -> Config:
     """Reads and checks a configuration file."""
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise SynthoodError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise SynthoodError(f"{path}: not UTF-8 text ({error})") from error
-    except yaml.YAMLError as error:
-        raise SynthoodError(f"{path}: not valid YAML ({error})") from error
+    raw, mistakes = read(path)
     if not isinstance(raw, dict):
         raise SynthoodError(f"{path}: expected sections such as `datasets:`, found {type(raw).__name__}")
-    return load(raw, str(path))
+    return load(raw, str(path), mistakes)
 
 
-def refuse_foreign_values(value: Any, path: str) -> None:
-    """Raises MistakeError at what YAML knows and a configuration does not, such as a date."""
-    if isinstance(value, Mapping):
+def foreign(value: Any, path: str, depth: int = 0) -> Iterable[MistakeError]:
+    """What YAML knows and a configuration does not: dates, line breaks in a text, endless depth."""
+    if depth > DEEPEST:
+        yield MistakeError(path, f"nested more than {DEEPEST} levels deep; a configuration needs fewer")
+    elif isinstance(value, Mapping):
         for key, inner in value.items():
-            refuse_foreign_values(inner, f"{path}.{key}" if path else str(key))
+            inside = f"{path}.{key}" if path else str(key)
+            if isinstance(key, str) and UNSAFE.search(key):
+                yield MistakeError(inside, "the key holds a line break or a control character; take it out")
+            yield from foreign(inner, inside, depth + 1)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            refuse_foreign_values(inner, f"{path}.{index}")
-    elif not (value is None or isinstance(value, str | int | float)):
-        raise MistakeError(path, f"expected text, a number, a list or a section, got {type(value).__name__} {value}")
+            yield from foreign(inner, f"{path}.{index}", depth + 1)
+    elif isinstance(value, str):
+        if UNSAFE.search(value):
+            what = "holds a line break or a control character; write it in one line (after `>-` YAML joins lines)"
+            yield MistakeError(path, what)
+    elif not (value is None or isinstance(value, int | float)):
+        yield MistakeError(path, f"expected text, a number, a list or a section, got {type(value).__name__} {value}")
 
 
 def without_inherited(mistakes: list[MistakeError], recipes: Any) -> list[MistakeError]:

@@ -1,23 +1,28 @@
 """Mistakes in a configuration, told with key path, what was expected and the nearest valid name."""
 
+import re
 import types
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
-from synthood.errors import SynthoodError, nearest
+from synthood.config.read import EXPONENT, as_number
+from synthood.errors import SynthoodError, nearest, printable
 
 SHOWN = 8
 TAG_KEYS = ("kind", "sampler", "objective")
 """Keys that say which model a section is of."""
+BOUNDS = {"less_than_equal": "le", "less_than": "lt", "greater_than_equal": "ge", "greater_than": "gt"}
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)")
 
 
 class MistakeError(SynthoodError):
     """Something wrong at one key path."""
 
     def __init__(self, path: str, what: str) -> None:
-        super().__init__(f"{path}: {what}" if path else what)
-        self.path, self.what = path, what
+        self.path, self.what = printable(path, 300), printable(what, 4000)
+        super().__init__(f"{self.path}: {self.what}" if path else self.what)
 
 
 def told(error: ValidationError, model: type[BaseModel]) -> list[MistakeError]:
@@ -25,13 +30,28 @@ def told(error: ValidationError, model: type[BaseModel]) -> list[MistakeError]:
     mistakes: dict[str, MistakeError] = {}
     for finding in error.errors(include_url=False):
         path, owner = locate(model, finding["loc"])
-        what = _sentence(finding, owner)
+        field = owner.model_fields.get(str(path[-1])) if owner and path else None
+        what = _sentence(finding, owner, field)
         text = ".".join(str(part) for part in path)
         mistakes.setdefault(text, MistakeError(text, what))
     return list(mistakes.values())
 
 
-def _sentence(finding: Any, owner: type[BaseModel] | None) -> str:
+def _meant(kind: str, given: Any, context: dict[str, Any], field: FieldInfo | None) -> str:
+    """What the value is in which unit, and how a number is written."""
+    if kind in ("float_type", "int_type") and isinstance(given, str):
+        if found := EXPONENT.fullmatch(given.strip()):
+            return f", which is text to YAML; {as_number(found)}"
+        return ", which is text; take the quotes away" if NUMBER.fullmatch(given.strip()) else ""
+    if (kind == "int_type" and isinstance(given, float)) or kind in BOUNDS:
+        share = kind in BOUNDS and context.get(BOUNDS[kind]) == 1 and isinstance(given, float | int) and given > 1
+        unit = [field.description] if field and field.description else []
+        unit += [f"a share, {given / 100:g} for {given:g} %"] if share and given <= 100 else []
+        return f" ({'; '.join(unit)})" if unit else ""
+    return ""
+
+
+def _sentence(finding: Any, owner: type[BaseModel] | None, field: FieldInfo | None) -> str:
     kind, given, context = finding["type"], finding.get("input"), finding.get("ctx", {})
     if kind == "extra_forbidden":
         key = str(finding["loc"][-1])
@@ -56,7 +76,7 @@ def _sentence(finding: Any, owner: type[BaseModel] | None) -> str:
     if kind == "value_error":
         return str(context["error"])
     message = finding["msg"]
-    return f"{message[0].lower()}{message[1:]}, got {given!r}"
+    return f"{message[0].lower()}{message[1:]}, got {printable(repr(given))}" + _meant(kind, given, context, field)
 
 
 def _is_required(key: object, owner: type[BaseModel] | None) -> bool:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from synthood.common.settings import Count, Name, Positive, Seed, Settings
+from synthood.common.settings import Count, Name, Positive, Seed, Settings, unless
 from synthood.data.files.settings import (
     Arrays,
     ClassName,
@@ -25,12 +25,19 @@ Split = Literal["train", "val", "test"]
 RESERVED_PARTS = (*ID_PARTS, "ood_validation")
 
 
+Factor = Annotated[Positive, unless(lambda value: value > 10, "expected a factor, not percent: 1.1, not 110")]
+
+
 class Nuisance(Settings):
     """Transformations drawn once per image, that make the task harder: all uniform within their bounds."""
 
-    rotation: Annotated[float, Field(ge=0, le=180, description="degrees, drawn from [-rotation, rotation]")] = 0.0
-    scale: Annotated[tuple[Positive, Positive], Field(description="factor of the size, from low to high")] = (1.0, 1.0)
-    contrast: Annotated[tuple[Positive, Positive], Field(description="factor of the brightness, from low to high")] = (
+    rotation: Annotated[
+        float,
+        unless(lambda value: 0 < value < 1, "expected degrees, not radians: 10, not 0.17"),
+        Field(ge=0, le=180, description="degrees, drawn from [-rotation, rotation]"),
+    ] = 0.0
+    scale: Annotated[tuple[Factor, Factor], Field(description="factor of the size, from low to high")] = (1.0, 1.0)
+    contrast: Annotated[tuple[Factor, Factor], Field(description="factor of the brightness, from low to high")] = (
         1.0,
         1.0,
     )
@@ -235,10 +242,17 @@ class DatasetSettings(Settings):
         return self
 
     @property
+    def held_out_sets(self) -> dict[str, HeldOutClasses]:
+        """Sets made of classes of the ID source, by their key path below the dataset."""
+        roles = {"extra": self.extra, "near": self.near, "far": self.far}
+        sets = {f"{role}.{name}": source for role, named in roles.items() for name, source in named.items()}
+        sets["ood_validation"] = self.ood_validation
+        return {key: source for key, source in sets.items() if isinstance(source, HeldOutClasses)}
+
+    @property
     def held_out(self) -> list[str]:
         """Classes of the ID source that make OOD sets."""
-        sets = [*self.extra.values(), *self.near.values(), *self.far.values(), self.ood_validation]
-        return [name for source in sets if isinstance(source, HeldOutClasses) for name in source.classes]
+        return [name for source in self.held_out_sets.values() for name in source.classes]
 
     @property
     def taught(self) -> IdSource:

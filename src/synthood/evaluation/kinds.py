@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.settings import Count, Fraction, Positive
+from synthood.common.settings import PERCENT, Count, Fraction, Positive
 from synthood.evaluation.hyperparameters import GRID, Hyperparameters, Scalar, Values, combinations
 
-Percentile = Annotated[float, Field(gt=0, le=100)]
-Pruned = Annotated[float, Field(ge=0, lt=100)]
+Percentile = Annotated[float, Field(gt=0, le=100), PERCENT]
+Pruned = Annotated[float, Field(ge=0, lt=100), PERCENT]
 Logits = Literal["msp", "mls", "energy", "temperature", "entropy", "gen", "klm", "openmax"]
 
 

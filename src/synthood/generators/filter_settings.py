@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from synthood.common.settings import Count, Fraction, Name, Seed, Settings
+from synthood.common.settings import Count, Fraction, Name, Seed, Settings, unless
 
 
 class Filter(Settings):
@@ -18,6 +18,7 @@ class Filter(Settings):
     ] = 0.5
     copy_percentile: Annotated[
         float,
+        unless(lambda value: 0 < value < 0.1, "expected percent, not a share: 1 for 1 %, not 0.01; 0, or from 0.1"),
         Field(ge=0, lt=100, description="nearer to a training image of the class than so many real ones; 0: no test"),
     ] = 1.0
     shift: Annotated[int, Field(ge=0, description="pixels over which the nearest training image is sought")] = 3

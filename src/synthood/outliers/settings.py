@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from synthood.common.settings import Count, Name, Positive, Seed, Settings
+from synthood.common.settings import PERCENT, Count, Name, Positive, Seed, Settings
 from synthood.generators.diffusion.sampler_settings import Sample, StableDiffusionSample
 from synthood.outliers.encoder_settings import Encoder
 
@@ -90,7 +90,9 @@ class GateSettings(Settings):
     ] = "knn"
     k: Count = 10
     percentile: Annotated[
-        float, Field(ge=0, le=100, description="of ID validation images' distances that an outlier must exceed")
+        float,
+        PERCENT,
+        Field(ge=0, le=100, description="of ID validation images' distances that an outlier must exceed"),
     ] = 95.0
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from synthood.common.settings import Count, Fraction, Positive, Settings
+from synthood.common.settings import BEFORE_THE_END, Count, Fraction, Positive, Settings
 
 Weight = Annotated[Positive, Field(description="of the term in the loss")]
 
@@ -131,7 +131,7 @@ class Npos(Prototypes):
 
     kind: Literal["npos"]
     outlier_weight: Weight = 0.1
-    start: Annotated[Fraction, Field(description="share of the steps without outliers")] = 0.4
+    start: Annotated[Fraction, BEFORE_THE_END, Field(description="share of the steps without outliers")] = 0.4
     queue: Annotated[int, Field(ge=2, description="points kept of each class")] = 1000
     k: Annotated[Count, Field(description="neighbours; distances are to the k-th of the class")] = 300
     boundary_points: Annotated[Count, Field(description="of each class, those with the farthest k-th neighbour")] = 200
@@ -165,7 +165,7 @@ class VirtualOutliers(Settings):
     """Outliers drawn in feature space (VOS, arXiv 2202.01197)."""
 
     weight: Weight = 0.1
-    start: Annotated[Fraction, Field(description="share of the steps without them")] = 0.4
+    start: Annotated[Fraction, BEFORE_THE_END, Field(description="share of the steps without them")] = 0.4
     queue: Annotated[int, Field(ge=2, description="features kept of each class")] = 1000
     candidates: Count = 10000
     per_class: Annotated[Count, Field(description="candidates taken, the least likely")] = 1

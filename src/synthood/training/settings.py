@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from synthood.common.precision import Precision
-from synthood.common.settings import Count, Fraction, Name, Positive, Seed, Settings
+from synthood.common.settings import BEFORE_THE_END, Count, Fraction, Name, Positive, Seed, Settings, unless
 from synthood.training.method_settings import (
     AugMix,
     Consistency,
@@ -86,7 +86,7 @@ class RecipeSettings(Settings):
         Positive | None, Field(description="of the network's last layer, on the same schedule; learning_rate's if null")
     ] = None
     final_learning_rate: Annotated[float, Field(ge=0)] = 1e-6
-    warmup: Annotated[Fraction, Field(description="share of the steps with rising learning rate")] = 0.0
+    warmup: Annotated[Fraction, BEFORE_THE_END, Field(description="share of the steps with rising learning rate")] = 0.0
     restarts: Annotated[int, Field(ge=0, description="of the cosine, at equal distances")] = 0
     optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: Annotated[Fraction, Field(description="of SGD, after Nesterov; AdamW's first beta")] = 0.9
@@ -188,6 +188,11 @@ class RecipeSettings(Settings):
         return self.augmentation.pixmix.pictures if self.augmentation.pixmix else None
 
 
+OfPixels = Annotated[
+    float, Field(ge=0), unless(lambda value: value > 1, "expected pixels in [0,1]; divide by 255 what is in 0 to 255")
+]
+
+
 class CheckpointRecipe(Settings):
     """A model trained elsewhere: the file of its state dict, and what its inputs were normalised by, in [0,1]."""
 
@@ -212,8 +217,8 @@ class CheckpointRecipe(Settings):
     rename: Annotated[
         dict[Annotated[str, Field(min_length=1)], str], Field(description="beginnings of keys, and what they become")
     ] = {}
-    mean: Annotated[list[Fraction], Field(min_length=3, max_length=3)]
-    deviation: Annotated[list[Positive], Field(min_length=3, max_length=3)]
+    mean: Annotated[list[OfPixels], Field(min_length=3, max_length=3)]
+    deviation: Annotated[list[Annotated[OfPixels, Field(gt=0)]], Field(min_length=3, max_length=3)]
 
     @field_validator("path")
     @classmethod

@@ -1,6 +1,7 @@
 """Archives: what is unpacked, and what is refused without a trace."""
 
 import io
+import random
 import stat
 import tarfile
 import zipfile
@@ -109,6 +110,41 @@ def test_links_and_devices_of_a_tar_are_refused(tmp_path, kind):
     path = tar(tmp_path / "x.tar.gz", {"set/odd": b"->"}, kind)
     with pytest.raises(SynthoodError, match="'set/odd' is a link or a device"):
         unpack(path, tmp_path / "to", "set", 10)
+
+
+NAMELESS = {
+    "": "member 3 has no usable name",
+    ".": "member 3 has no usable name",
+    "set/a\nb": r"member 3 has no usable name \('set/a\\\\x0ab'\)",
+    "set/\x1b[31mred": "member 3 has no usable name",
+    f"set/{'x' * 300}": "is too long for this file system",
+    f"set/{'y/' * 3000}z": "is too long for this file system",
+    "set/a/1.txt/2": "'set/a/1.txt/2' stands in it twice",
+    "set/a": "'set/a' stands in it twice",
+}
+
+
+@pytest.mark.parametrize("name", NAMELESS, ids=lambda name: repr(name[:12]))
+@pytest.mark.parametrize("make", [tar, zipped])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, name, make):
+    path = make(tmp_path / "x.archive", {**GOOD, name: b"x"})
+    with pytest.raises(SynthoodError, match=NAMELESS[name]) as caught:
+        unpack(path, tmp_path / "to", "set", 10**6)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert list((tmp_path / "to").iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
+def test_a_compressed_tar_that_breaks_off_or_is_altered_is_damaged(tmp_path, mode):
+    content = tar(tmp_path / "x.tar", {"set/1": random.Random(0).randbytes(50_000)}, mode=mode).read_bytes()
+    middle = len(content) // 2
+    altered = content[:middle] + bytes(64) + content[middle + 64 :]  # of gzip, the digest of the archive notices it
+    for number, wrong in enumerate([content[:middle], *([altered] if mode != "w:gz" else [])]):
+        path = tmp_path / f"{number}.tar"
+        path.write_bytes(wrong)
+        with pytest.raises(SynthoodError, match=r"^\S+: damaged \("):
+            unpack(path, tmp_path / "to", "set", 10**6)
 
 
 def test_the_known_folder_must_be_there(tmp_path):

@@ -1,5 +1,7 @@
 """Archives, unpacked without leaving their folder: no path outside it, no links, no more bytes than announced."""
 
+import errno
+import lzma
 import shutil
 import stat
 import tarfile
@@ -12,11 +14,16 @@ from pathlib import Path
 from typing import IO
 
 from synthood.data.files.imglist import inside
-from synthood.errors import SynthoodError
+from synthood.errors import UNSAFE, SynthoodError, printable
 
 CHUNK = 1 << 20
 MOST_MEMBERS = 2_000_000
 Member = tuple[str, IO[bytes]]
+DAMAGED = (
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError,
+    ValueError,
+)  # fmt: skip
+"""What the readers of archives raise; those of gzip and bzip2 raise OSError without a number."""
 
 
 def unpack(archive: Path, folder: Path, gives: str, largest: int) -> None:
@@ -33,10 +40,12 @@ def unpack(archive: Path, folder: Path, gives: str, largest: int) -> None:
         if not (place / gives).is_dir():
             raise SynthoodError(f"{archive}: holds no {gives}/; not the known archive")
         (place / gives).replace(folder / gives)
-    except FileExistsError as error:
-        raise SynthoodError(f"{archive}: {error.filename} stands in it twice") from error
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise SynthoodError(f"{archive}: damaged ({error}); delete it and fetch it again") from error
+    except DAMAGED as error:
+        raise SynthoodError(f"{archive}: damaged ({printable(error)}); delete it and fetch it again") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise SynthoodError(f"{archive}: damaged ({printable(error)}); delete it and fetch it again") from error
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
@@ -45,14 +54,25 @@ def _write(archive: Path, members: Iterator[Member], place: Path, gives: str, le
     for name, stream in members:
         if Path(name).parts[0] != gives:
             raise SynthoodError(f"{archive}: {name!r} lies outside of {gives}/, which it should hold")
-        target = place / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("xb") as output:
+        with _created(archive, name, place / name) as output:
             while block := stream.read(CHUNK):
                 left -= len(block)
                 if left < 0:
                     raise SynthoodError(f"{archive}: unpacks to more bytes than were announced; not the known archive")
                 output.write(block)
+
+
+def _created(archive: Path, name: str, target: Path) -> IO[bytes]:
+    """The new file, open; raises where there is one of its name, or the file system cannot hold the name."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target.open("xb")
+    except (FileExistsError, NotADirectoryError) as error:
+        raise SynthoodError(f"{archive}: {name!r} stands in it twice") from error
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise SynthoodError(f"{archive}: the name {printable(name)!r} is too long for this file system") from error
 
 
 def _members(archive: Path) -> Generator[Member, None, None]:
@@ -61,6 +81,8 @@ def _members(archive: Path) -> Generator[Member, None, None]:
         for number, (name, plain, stream) in enumerate(opened):
             if number >= MOST_MEMBERS:
                 raise SynthoodError(f"{archive}: more than {MOST_MEMBERS} files; not the known archive")
+            if (not Path(name).parts and stream is not None) or UNSAFE.search(name):
+                raise SynthoodError(f"{archive}: member {number + 1} has no usable name ({printable(name)!r})")
             if not inside(name):
                 raise SynthoodError(f"{archive}: {name!r} leaves the folder it is unpacked into")
             if not plain:
@@ -84,7 +106,7 @@ def _of_zip(packed: zipfile.ZipFile) -> Generator[tuple[str, bool, IO[bytes] | N
     for info in packed.infolist():
         mode = info.external_attr >> 16
         plain = stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFDIR)
-        if info.is_dir() or not plain:
+        if info.filename and (info.is_dir() or not plain):
             yield info.filename, plain, None
         else:
             with packed.open(info) as stream:

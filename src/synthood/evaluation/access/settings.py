@@ -4,11 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.settings import Count, Fraction, Positive
+from synthood.common.settings import PERCENT, Count, Fraction, Positive, unless
 from synthood.evaluation.hyperparameters import GRID, Access, Hyperparameters
 
-Noise = Annotated[float, Field(ge=0, lt=1), GRID, Field(description="of each pixel, in units of the range [0,1]")]
-Percent = Annotated[float, Field(gt=0, lt=100), GRID]
+PIXELS = unless(lambda value: value > 0.1, "expected at most 0.1 of the pixels' range [0,1]; divide 0 to 255 by 255")
+Noise = Annotated[
+    float, Field(ge=0, lt=1), PIXELS, GRID, Field(description="of each pixel, in units of the range [0,1]")
+]
+Percent = Annotated[float, Field(gt=0, lt=100), PERCENT, GRID]
 
 
 class OfMaps(Hyperparameters):

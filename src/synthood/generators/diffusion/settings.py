@@ -2,15 +2,34 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from synthood.common.settings import Count, Name, Positive, Seed, Settings
 from synthood.data.files.settings import ClassName
 from synthood.generators.diffusion.sampler_settings import Sample, StableDiffusionSample
 from synthood.generators.every_kind import EveryKind
 
-Prompt = Annotated[str, Field(pattern=r"\{(word|gloss)\}", description="with {word} or {gloss} of the class in it")]
-WordPrompt = Annotated[str, Field(pattern=r"\{word\}", description="with the class's {word} in it")]
+
+def only(*fields: str) -> AfterValidator:
+    """Refuses braces around anything but these fields, which are all that is filled in."""
+
+    def checked(prompt: str) -> str:
+        left = prompt
+        for field in fields:
+            left = left.replace(field, "")
+        if "{" in left or "}" in left:
+            raise ValueError(f"expected no braces but those of {' and '.join(fields)}, got {prompt!r}")
+        return prompt
+
+    return AfterValidator(checked)
+
+
+Prompt = Annotated[
+    str,
+    Field(pattern=r"\{(word|gloss)\}", description="with {word} or {gloss} of the class in it"),
+    only("{word}", "{gloss}"),
+]
+WordPrompt = Annotated[str, Field(pattern=r"\{word\}", description="with the class's {word} in it"), only("{word}")]
 Text = Annotated[str, Field(pattern=r"\S", max_length=300)]
 
 

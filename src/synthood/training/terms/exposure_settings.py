@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from synthood.common.settings import Fraction, Name, Positive, Settings
+from synthood.common.settings import BEFORE_THE_END, Fraction, Name, Positive, Settings
 from synthood.training.method_settings import Weight
 
 OutlierSection = Annotated[
@@ -70,7 +70,7 @@ class DiscrepancyExposure(Settings):
     weight: Weight = 1.0
     per_image: PerImage = 1.0
     margin: Annotated[Positive, Field(description="difference of the entropies that is enough, in nats")] = 1.2
-    start: Annotated[Fraction, Field(description="share of the steps without the discrepancy")] = 0.5
+    start: Annotated[Fraction, BEFORE_THE_END, Field(description="share of the steps without the discrepancy")] = 0.5
 
 
 Exposure = Annotated[

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 
 from synthood.common.settings import Settings
-from synthood.workflow.plan.data import DataPlan
 from synthood.workflow.plan.evaluation import EvaluationPlan
 from synthood.workflow.plan.generators import GeneratorPlan
 from synthood.workflow.plan.outliers import OutlierPlan
+from synthood.workflow.plan.outside import OutsidePlan
 from synthood.workflow.plan.paths import Wildcards
 from synthood.workflow.plan.training import TrainingPlan
 
 
-class Plan(DataPlan, GeneratorPlan, OutlierPlan, TrainingPlan, EvaluationPlan):
+class Plan(OutsidePlan, GeneratorPlan, OutlierPlan, TrainingPlan, EvaluationPlan):
     """Paths and settings of every job; the rules only wire them."""
 
 

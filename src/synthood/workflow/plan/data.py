@@ -1,7 +1,6 @@
 """What the stages of images read."""
 
 import json
-from itertools import product
 from pathlib import Path
 
 from synthood.data import raw
@@ -49,9 +48,9 @@ class DataPlan(Paths):
 
     def overlap_settings(self, wildcards: Wildcards) -> OverlapSettings:
         """What of a dataset's settings says which parts may share images."""
-        return self._overlap_settings(wildcards.dataset)
+        return self.overlap_settings_of(wildcards.dataset)
 
-    def _overlap_settings(self, name: str) -> OverlapSettings:
+    def overlap_settings_of(self, name: str) -> OverlapSettings:
         dataset = self.config.datasets[name]
         drop = self.config.leaks is not None and self.config.leaks.drop
         return OverlapSettings(dataset=name, allowed=dataset.allow_overlap, extra=list(dataset.extra), drop=drop)
@@ -66,7 +65,7 @@ class DataPlan(Paths):
 
     def allowed_overlaps(self) -> str:
         """What each dataset's parts may share, as JSON for `overlap_guard`."""
-        return json.dumps({name: self._overlap_settings(name).model_dump() for name in self.config.datasets})
+        return json.dumps({name: self.overlap_settings_of(name).model_dump() for name in self.config.datasets})
 
     def kept_parts(self, wildcards: Wildcards) -> list[str]:
         """ID parts that keep the images that stand in another part as well."""
@@ -81,9 +80,9 @@ class DataPlan(Paths):
         return [block for name in dict.fromkeys(used) for block in self.blocks(wildcards.dataset, name)]
 
     def part_settings(self, wildcards: Wildcards) -> PartSettings:
-        return self._part_settings(wildcards.dataset, wildcards.part)
+        return self.settings_of_part(wildcards.dataset, wildcards.part)
 
-    def _part_settings(self, dataset_name: str, part: str) -> PartSettings:
+    def settings_of_part(self, dataset_name: str, part: str) -> PartSettings:
         dataset = self.config.datasets[dataset_name]
         source = dataset.source(part)
         ood = part in (*dataset.ood_sets, "ood_validation")
@@ -109,27 +108,6 @@ class DataPlan(Paths):
     def prepare_threads(self, wildcards: Wildcards) -> int:
         """Threads that decode image files; the images do not depend on their number."""
         return 4 if isinstance(self.part_settings(wildcards).source, Files) else 1
-
-    def missing_raw(self) -> list[str]:
-        """What is not there of the raw files of the tables to be built, once each, for parts that are not made yet."""
-        found: list[str] = []
-        for name in self.built_datasets():
-            dataset = self.config.datasets[name]
-            for part in [*dataset.evaluated_parts, *dataset.extra]:
-                if not Path(self.images(name, part)).exists():
-                    settings = self._part_settings(name, part)
-                    found += [f"{path} (datasets.{name}, {part})" for path in raw.missing(settings)]
-        for table in self.config.build:
-            runs = self.config.tables[table]
-            for recipe, on, seed in product(runs.recipes, runs.datasets, runs.seeds):
-                path = self.config.recipes[recipe].outside(seed)
-                if path and not Path(path).exists() and not Path(self.model(on, recipe, seed)).exists():
-                    found.append(f"{path} (recipes.{recipe})")
-            for outliers, on in product(self.outliers_behind(table), runs.datasets):
-                path = self.config.outliers[outliers].encoder.outside
-                if path and not Path(path).exists() and not Path(self.outlier_files(on, outliers)[0]).exists():
-                    found.append(f"{path} (outliers.{outliers})")
-        return list({text.partition(" (")[0]: text for text in found}.values())
 
     def leak_settings(self, wildcards: Wildcards) -> LeakSettings:
         """What counts as nearly the same."""

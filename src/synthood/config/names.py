@@ -1,0 +1,133 @@
+"""Names that cannot bear what is made of them: files of other artefacts, rows of tables, log files of two jobs."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
+from unicodedata import normalize
+
+from synthood.config.messages import MistakeError
+from synthood.config.models import Config
+from synthood.data.settings import DatasetSettings
+from synthood.errors import nearest
+from synthood.evaluation.settings import FACTS
+
+BELOW_RESULTS = ("logs", "benchmarks", "tables", "figures", "README.md")
+"""What lies in results/ beside the datasets."""
+PARTS = {
+    "head": "the file of the network's last layer",
+    "near": "the mean over the near sets",
+    "far": "the mean over the far sets",
+}
+"""What else lies in the folder of a model's features, or in the column `set` of the metrics."""
+PROVENANCE = ".provenance.json"
+
+
+def clashes(config: Config) -> Iterator[MistakeError]:
+    """Every name that something else bears, and class names that are blank or given twice."""
+    for name in config.datasets:
+        if name.lower() in map(str.lower, BELOW_RESULTS):
+            yield MistakeError(f"datasets.{name}", f"results/{name} is not a dataset's folder; take another name")
+    for name, dataset in config.datasets.items():
+        yield from _parts(config, name, dataset)
+    for name in config.detectors:
+        if name in FACTS:
+            yield MistakeError(f"detectors.{name}", "a column of the scores has this name; take another")
+    for name in config.generators:
+        if name.endswith(PROVENANCE):
+            yield MistakeError(f"generators.{name}", f"names that end in {PROVENANCE} are for records of runs")
+    for section in ("datasets", "generators", "outliers", "recipes", "tables"):
+        yield from _alike([(name, f"{section}.{name}") for name in getattr(config, section)])
+    yield from _logs(config)
+    yield from _classes(config)
+    yield from _tables_by_class(config)
+
+
+def _parts(config: Config, name: str, dataset: DatasetSettings) -> Iterator[MistakeError]:
+    paths = [
+        (part, f"datasets.{name}.{role}.{part}")
+        for role in ("extra", "near", "far", "shifted")
+        for part in getattr(dataset, role)
+    ]
+    for part, path in paths:
+        synthetic = part.removeprefix("synthetic-")
+        if meant := PARTS.get(part.lower()):
+            yield MistakeError(path, f"{part!r} is {meant}; take another name")
+        elif part != synthetic and synthetic in config.generators:
+            yield MistakeError(path, f"{part!r} is what the leaks page calls images of generator {synthetic!r}")
+    yield from _alike([*((part, f"datasets.{name}.id") for part in ("train", "val", "test", "ood_validation")), *paths])
+
+
+def _alike(names: Sequence[tuple[str, str]]) -> Iterator[MistakeError]:
+    """Names that a file system without upper and lower case takes for one."""
+    first: dict[str, str] = {}
+    for name, path in names:
+        other = first.setdefault(name.lower(), name)
+        if other != name:
+            yield MistakeError(path, f"differs from {other!r} in case alone, which some file systems do not see")
+
+
+def _logs(config: Config) -> Iterator[MistakeError]:
+    """Pairs of dataset and another name that make the same log file, joined by a hyphen as they are."""
+    for section in ("recipes", "generators", "outliers"):
+        yield from _joined([(dataset, name) for dataset, name in product(config.datasets, getattr(config, section))])
+    parts = {name: [*dataset.evaluated_parts, *dataset.extra] for name, dataset in config.datasets.items()}
+    yield from _joined([(dataset, part) for dataset, names in parts.items() for part in names])
+    for_ensembles = [
+        (dataset, recipe, name)
+        for name, table in config.tables.items()
+        if any(config.detectors[one].access == "ensemble" for one in table.detectors if one in config.detectors)
+        for dataset, recipe in product(table.datasets, table.recipes)
+    ]
+    yield from _joined(for_ensembles)
+
+
+def _joined(names: Iterable[tuple[str, ...]]) -> Iterator[MistakeError]:
+    first: dict[str, tuple[str, ...]] = {}
+    for parts in names:
+        other = first.setdefault("-".join(parts), parts)
+        if other != parts:
+            what = f"{' and '.join(parts)} make the log file {'-'.join(parts)}.log, as do {' and '.join(other)}"
+            yield MistakeError(f"datasets.{parts[0]}", f"{what}; rename one of them")
+            return
+
+
+def _classes(config: Config) -> Iterator[MistakeError]:
+    """Class names that are blank, or the same in NFC."""
+    lists: Mapping[str, object] = {
+        **{f"datasets.{name}.id.classes": getattr(d.id, "classes", None) for name, d in config.datasets.items()},
+        **{
+            f"datasets.{name}.{role}.{part}.classes": getattr(source, "classes", None)
+            for name, dataset in config.datasets.items()
+            for role in ("extra", "near", "far", "shifted")
+            for part, source in getattr(dataset, role).items()
+        },
+        **{f"generators.{name}.classes": getattr(g, "classes", None) for name, g in config.generators.items()},
+    }
+    for path, names in lists.items():
+        words = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+        for index, word in enumerate(words):
+            if not word.strip():
+                yield MistakeError(f"{path}.{index}", "a class needs a name")
+        count = Counter(normalize("NFC", word.strip()) for word in words if word.strip())
+        for word, times in count.items():
+            if times > 1:
+                yield MistakeError(path, f"class {word!r} is named {times} times; name each once")
+
+
+def _tables_by_class(config: Config) -> Iterator[MistakeError]:
+    """Words, glosses and ImageNet classes given for a class that no dataset has."""
+    known: set[str] = set()
+    for dataset in config.datasets.values():
+        names = getattr(dataset.id, "classes", None)
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            return
+        known |= set(names)
+    for name, generator in config.generators.items():
+        tables = {key: getattr(generator, key, {}) for key in ("words", "glosses")}
+        tables["pretrained.class_ids"] = getattr(getattr(generator, "pretrained", None), "class_ids", {})
+        for key, table in tables.items():
+            for word in table:
+                if word not in known:
+                    yield MistakeError(
+                        f"generators.{name}.{key}.{word}", f"no dataset has this class{nearest(word, known)}"
+                    )

@@ -1,0 +1,136 @@
+"""Files and folders that the configuration names and no rule makes: which job needs which, and which are missing."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from synthood.common.settings import Settings
+from synthood.data import raw
+from synthood.data.settings import PartSettings
+from synthood.generators.biggan.settings import BigGAN
+from synthood.generators.diffusion.settings import StableDiffusion, Weights
+from synthood.generators.ready_made_settings import ReadyMade
+from synthood.training.networks.settings import pretrained_file
+from synthood.workflow.plan.data import DataPlan
+
+DOWNLOADED = re.compile(r"biggan-deep-(128|256|512)")
+Model = tuple[str, int]
+"""Recipe and seed."""
+
+
+@dataclass(frozen=True)
+class Needed:
+    """A file or folder, the key that names it, and the artefact that is made from it and then does without."""
+
+    key: str
+    path: Path
+    made: str
+    source: Settings | None = None
+    """Of image data: what may be public."""
+    part: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.key})"
+
+
+class OutsidePlan(DataPlan):
+    """What the tables to be built need from elsewhere."""
+
+    def missing(self) -> list[Needed]:
+        """What is not there and is still needed, each path once."""
+        gone = [one for one in self.needed() if not Path(one.made).exists() and not one.path.exists()]
+        return list({one.path: one for one in reversed(gone)}.values())[::-1]
+
+    def missing_for(self, made: set[str]) -> list[Needed]:
+        """What is not there of the files and folders that these artefacts are made from, each path once."""
+        gone = [one for one in self.needed() if one.made in made and not one.path.exists()]
+        return list({one.path: one for one in reversed(gone)}.values())[::-1]
+
+    def needed(self) -> Iterator[Needed]:
+        """Everything from elsewhere behind the tables to be built."""
+        for name in self.built_datasets():
+            yield from self._images(name)
+        for table in self.config.build:
+            models, generators, outliers = self._behind(table)
+            for on in self.config.tables[table].datasets:
+                for recipe, seed in models:
+                    yield from self._weights(on, recipe, seed)
+                for generator in generators:
+                    yield from self._generator(on, generator)
+                for section in outliers:
+                    if path := self.config.outliers[section].encoder.outside:
+                        made = self.outlier_files(on, section)[0]
+                        yield Needed(f"outliers.{section}.encoder", Path(path), made)
+
+    def _images(self, name: str) -> Iterator[Needed]:
+        dataset = self.config.datasets[name]
+        for part in [*dataset.evaluated_parts, *dataset.extra]:
+            role = next((role for role in ("extra", "near", "far", "shifted") if part in getattr(dataset, role)), "")
+            key = f"{role}.{part}" if role else part if part == "ood_validation" else "id"
+            for path in raw.raw_paths(self.settings_of_part(name, part)):
+                yield Needed(f"datasets.{name}.{key}", path, self.images(name, part), dataset.source(part), part)
+
+    def _behind(self, table: str) -> tuple[list[Model], list[str], list[str]]:
+        """Models that must be there for a table, and the generators and sections of outliers behind them."""
+        runs, models = self.config.tables[table], dict[Model, None]()
+        generators, outliers = dict[str, None](), dict[str, None]()
+        waiting: list[Model] = list(product(runs.recipes, runs.seeds))
+        while waiting:
+            recipe, seed = waiting.pop()
+            if (recipe, seed) in models:
+                continue
+            models[recipe, seed] = None
+            settings = self.config.recipes[recipe]
+            waiting += [(settings.warm_start, seed)] if settings.warm_start else []
+            if teacher := settings.teacher:
+                waiting.append((teacher.recipe, seed if teacher.seed is None else teacher.seed))
+            used = [settings.synthetic.from_] if settings.synthetic else []
+            for terms in (settings.outliers, settings.exposure):
+                if terms and (section := self.config.outliers.get(terms.from_)):
+                    outliers[terms.from_] = None
+                    used.append(section.generator)
+                    waiting.append((section.gate.classifier, section.gate.classifier_seed))
+                    if section.encoder.kind == "recipe":
+                        waiting.append((section.encoder.recipe, section.encoder.seed))
+            for name in used:
+                generators[name] = None
+                generator = self.config.generators[name]
+                if chosen := generator.filtering:
+                    waiting.append((chosen.classifier, chosen.classifier_seed))
+                if isinstance(generator, BigGAN) and (watch := generator.watched) and watch.classifier:
+                    waiting.append((watch.classifier, watch.classifier_seed))
+            if used and (assess := self.config.assess):
+                waiting.append((assess.judge, assess.judge_seed))
+        return list(models), list(generators), list(outliers)
+
+    def _weights(self, on: str, recipe: str, seed: int) -> Iterator[Needed]:
+        settings, made = self.config.recipes[recipe], self.model(on, recipe, seed)
+        if path := settings.outside(seed):
+            key = "path" if settings.kind == "checkpoint" else "augmentation.pixmix.pictures"
+            yield Needed(f"recipes.{recipe}.{key}", Path(path), made)
+        if path := pretrained_file(settings.network):
+            yield Needed(f"recipes.{recipe}.network.pretrained", Path(path), made)
+
+    def _generator(self, on: str, name: str) -> Iterator[Needed]:
+        generator, made = self.config.generators[name], f"results/{on}/generators/{name}"
+        key = f"generators.{name}.pretrained"
+        if isinstance(generator, ReadyMade):
+            for path in raw.raw_paths(PartSettings(part="ready-made", source=generator.source)):
+                yield Needed(f"generators.{name}.source", path, made, generator.source, "ready-made")
+        elif isinstance(generator, StableDiffusion) and (weights := generator.pretrained):
+            yield from _of_hub(f"{key}.from", weights, made)
+            yield from _of_hub(f"{key}.lora.from", weights.lora, made) if weights.lora else ()
+        elif isinstance(generator, BigGAN) and generator.pretrained:
+            source = generator.pretrained.source
+            for file in () if DOWNLOADED.fullmatch(source) else ("config.json", "pytorch_model.bin"):
+                yield Needed(f"{key}.from", Path(source) / file, made)
+        if (assess := self.config.assess) and assess.inception:
+            yield Needed("assess.inception", Path(assess.inception), f"results/{on}/synthetic/{name}/quality.json")
+
+
+def _of_hub(key: str, weights: Weights, made: str) -> Iterator[Needed]:
+    """A folder; nothing where a name and a commit of the hub are given, which its cache may hold."""
+    if weights.revision is None:
+        yield Needed(key, Path(weights.source), made)

@@ -1,0 +1,135 @@
+"""What a valid configuration asks of this machine and cannot have: files, functions and classes that are not there."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from unicodedata import normalize
+
+from synthood.config.messages import MistakeError
+from synthood.config.models import Config
+from synthood.data.files.layouts import root_of
+from synthood.data.files.settings import ExceptClasses, IdFolders, IdManifest, IdTorchvision
+from synthood.errors import SynthoodError, nearest
+from synthood.evaluation.kinds import Custom
+from synthood.workflow.plan import Plan
+from synthood.workflow.plan.outside import Needed
+
+LISTED = 20_000_000
+"""Bytes of a table up to which its classes are read."""
+
+
+def impossible(config: Config) -> list[MistakeError]:
+    """Everything that would fail for want of a file, a function or a class; public data may still be fetched."""
+    missing = [
+        MistakeError(one.key, f"{one.path} is not there; paths start where snakemake runs")
+        for one in Plan(config).missing()
+        if not public(one)
+    ]
+    return [*wrong_detectors(config), *unknown_classes(config), *missing]
+
+
+def fetchable(config: Config) -> list[Needed]:
+    """Public data that is missing and that `synthood fetch` knows."""
+    return [one for one in Plan(config).missing() if public(one)]
+
+
+def public(one: Needed) -> bool:
+    """Whether `synthood fetch` knows where a missing file may be had."""
+    from synthood.data.public.fetch import registry
+    from synthood.data.public.wanted import name_of
+
+    return one.source is not None and name_of(one.source, one.part) in registry()
+
+
+def wrong_detectors(config: Config) -> Iterator[MistakeError]:
+    """Detectors of one's own whose file is missing, is not Python, or has no such function; nothing is run."""
+    for name, detector in config.detectors.items():
+        if not isinstance(detector, Custom):
+            continue
+        path = f"detectors.{name}"
+        try:
+            found = _bound(ast.parse(Path(detector.file).read_bytes()).body)
+        except OSError as error:
+            yield MistakeError(
+                f"{path}.file", f"{detector.file}: {error.strerror}; paths of detectors start where snakemake runs"
+            )
+        except SyntaxError as error:
+            yield MistakeError(f"{path}.file", f"{detector.file}: line {error.lineno}: {error.msg}")
+        except (ValueError, RecursionError, MemoryError) as error:
+            yield MistakeError(f"{path}.file", f"{detector.file}: not readable as Python ({error})")
+        else:
+            if detector.function not in found and "*" not in found:
+                what = f"{detector.file} has no function {detector.function!r}{nearest(detector.function, found)}"
+                yield MistakeError(f"{path}.function", what)
+
+
+def _bound(statements: list[ast.stmt]) -> set[str]:
+    """Names that a module binds, also below `if` and `try`; `*` where it imports all of another's."""
+    found: set[str] = set()
+    for one in statements:
+        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(one.name)
+            continue
+        if isinstance(one, ast.Import | ast.ImportFrom):
+            found |= {alias.asname or alias.name.partition(".")[0] for alias in one.names}
+        found |= {n.id for n in ast.walk(one) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        blocks = [getattr(one, key, []) for key in ("body", "orelse", "finalbody")]
+        blocks += [each.body for each in [*getattr(one, "handlers", []), *getattr(one, "cases", [])]]
+        for block in blocks:
+            found |= _bound(block)
+    return found
+
+
+def unknown_classes(config: Config) -> Iterator[MistakeError]:
+    """Classes to be held out or left out that the data, where it is there, does not have."""
+    for name, dataset in config.datasets.items():
+        source = dataset.id
+        if not isinstance(source, ExceptClasses) or source.words is not None:
+            continue
+        asked = [
+            *((f"id.except_classes.{i}", word) for i, word in enumerate(source.except_classes)),
+            *(
+                (f"{role}.classes.{i}", word)
+                for role, one in dataset.held_out_sets.items()
+                for i, word in enumerate(one.classes)
+            ),
+        ]
+        if not asked:
+            continue
+        try:
+            known = _classes(source, [word for _, word in asked])
+        except SynthoodError as error:
+            yield MistakeError(f"datasets.{name}.id", str(error))
+            continue
+        for key, word in asked:
+            if known is not None and normalize("NFC", word) not in known:
+                yield MistakeError(f"datasets.{name}.{key}", f"no class is named {word!r}{nearest(word, known)}")
+
+
+def _classes(source: ExceptClasses, asked: list[str]) -> set[str] | None:
+    """Names of the classes of ID images in NFC; None where they are not known before the data is read."""
+    names: list[str] | None = None
+    if isinstance(source, IdManifest) and 0 < _size(Path(source.path)) < LISTED:
+        from synthood.data.files.manifest import read_manifest
+
+        names = list(set(read_manifest(Path(source.path)).labels))
+    elif isinstance(source, IdFolders) and (folder := Path(source.path)).is_dir():
+        names = _folders(folder, asked)
+    elif isinstance(source, IdTorchvision) and (place := root_of(source.kind, Path(source.path))).is_dir():
+        if source.kind in ("dtd", "imagenet"):
+            names = _folders(place, asked)
+        elif source.kind in ("mnist", "svhn"):
+            names = [str(digit) for digit in range(10)]
+    return None if names is None else {normalize("NFC", name) for name in names}
+
+
+def _folders(folder: Path, asked: list[str]) -> list[str]:
+    """Folders below one, and those among `asked` that lie one level deeper, such as below `train`."""
+    above = [one for one in folder.iterdir() if one.is_dir() and not one.name.startswith(".")]
+    spelt = {form: word for word in asked for form in (word, normalize("NFC", word), normalize("NFD", word))}
+    deeper = [word for form, word in spelt.items() if any((one / form).is_dir() for one in above)]
+    return [*(one.name for one in above), *deeper]
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0

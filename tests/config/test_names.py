@@ -1,0 +1,135 @@
+"""Names that other artefacts, columns or log files bear are refused before any job."""
+
+import pytest
+
+from synthood.config.load import load
+from synthood.errors import SynthoodError
+
+NOISE = {"kind": "noise", "images": 3}
+
+
+def told(raw):
+    with pytest.raises(SynthoodError) as caught:
+        load(raw)
+    return [line.removeprefix("config: ") for line in str(caught.value).split("\n")]
+
+
+def renamed(demo, name):
+    """The demo with its dataset under another name."""
+    demo["datasets"] = dict(zip([name], demo["datasets"].values(), strict=True))
+    for table in demo["tables"].values():
+        table["datasets"] = [name]
+    return demo
+
+
+@pytest.mark.parametrize("name", ["logs", "tables", "figures", "benchmarks", "README.md", "Logs"])
+def test_a_dataset_has_a_folder_of_its_own(demo, name):
+    assert told(renamed(demo, name)) == [
+        f"datasets.{name}: results/{name} is not a dataset's folder; take another name"
+    ]
+
+
+@pytest.mark.parametrize("role", ["extra", "near", "far"])
+@pytest.mark.parametrize("name", ["head", "near", "far", "synthetic-sd", "Head"])
+def test_a_set_bears_no_other_artefact_s_name(edited, role, name):
+    lines = told(edited({f"datasets/digits/{role}/{name}": NOISE}))
+    assert len(lines) == 1
+    assert lines[0].startswith(f"datasets.digits.{role}.{name}: '{name}' is ")
+
+
+@pytest.mark.parametrize("name", ["part", "index", "label", "prediction", "probability"])
+def test_a_detector_is_no_column_of_facts(edited, name):
+    assert told(edited({f"detectors/{name}": {"kind": "msp"}})) == [
+        f"detectors.{name}: a column of the scores has this name; take another"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "like", "other"),
+    [
+        ("recipes/CE", "recipes/ce", "ce"),
+        ("generators/SD", "generators/sd", "sd"),
+        ("outliers/Oal", "outliers/oal", "oal"),
+        ("tables/DEMO-oal", "tables/demo-oal", "demo-oal"),
+        ("datasets/Digits", "datasets/digits", "digits"),
+        ("datasets/digits/far/Photos", "datasets/digits/far/photos", "photos"),
+        ("datasets/digits/far/Train", "datasets/digits/far/photos", "train"),
+    ],
+)
+def test_names_of_one_level_differ_in_more_than_case(edited, demo, path, like, other):
+    value = demo
+    for step in like.split("/"):
+        value = value[step]
+    assert told(edited({path: value})) == [
+        f"{path.replace('/', '.')}: differs from {other!r} in case alone, which some file systems do not see"
+    ]
+
+
+def test_names_that_are_joined_make_different_log_files(edited, demo):
+    digits = demo["datasets"]["digits"]
+    raw = edited({"datasets/digits-b": digits, "recipes/b-x": {"like": "ce"}, "recipes/x": {"like": "ce"}})
+    assert told(raw) == [
+        "datasets.digits-b: digits-b and x make the log file digits-b-x.log, as do digits and b-x; rename one of them"
+    ]
+    del raw["recipes"]["x"]
+    assert load(raw).datasets.keys() == {"digits", "digits-b"}
+    raw["datasets"]["digits"] = digits | {"far": {**digits["far"], "b-noise": NOISE}}
+    assert told(raw) == [
+        "datasets.digits-b: digits-b and noise make the log file digits-b-noise.log, as do digits and b-noise; "
+        "rename one of them"
+    ]
+
+
+def test_three_names_are_joined_for_ensembles_alone(edited, demo):
+    table = demo["tables"]["demo-sio"] | {"recipes": ["ce", "ce-x"], "title": ""}
+    raw = edited({"recipes/ce-x": {"like": "ce"}, "tables/x-t": table, "tables/t": table})
+    load(raw)
+    raw["detectors"]["all"] = {"kind": "ensemble"}
+    for name in ("x-t", "t"):
+        raw["tables"][name]["detectors"] = ["all"]
+    (line,) = told(raw)
+    assert line.endswith(
+        "digits and ce-x and t make the log file digits-ce-x-t.log, as do digits and ce and x-t; rename one of them"
+    )
+
+
+def test_a_name_fits_into_a_file_s_name(demo):
+    name = "n" * 75
+    assert len(f".{name}-{name}-{name}.log".encode()) < 255
+    assert len(f".{name}.safetensors.provenance.json.12345678.tmp".encode()) < 255
+    assert name in load(renamed(demo, name)).datasets
+    (line,) = {line.partition(": ")[2] for line in told(renamed(demo, name + "n")) if "most 75 characters" in line}
+    assert line.startswith("string should have at most 75 characters, got 'nnn")
+
+
+def classes(demo, names):
+    demo["datasets"]["digits"]["id"] = {"kind": "folders", "path": "p", "classes": names}
+    demo["datasets"]["digits"].pop("extra", None)
+    demo["generators"]["sd"]["fit"]["also"] = []
+    return demo
+
+
+@pytest.mark.parametrize("twice", [["a", "b", "a"], ["é", "b", "e\u0301"], ["a ", "b", "a"]], ids=ascii)
+def test_a_class_is_named_once(demo, twice):
+    (line,) = told(classes(demo, twice))
+    assert line.startswith("datasets.digits.id.classes: class ")
+    assert line.endswith("is named 2 times; name each once")
+
+
+def test_a_class_has_a_name(demo):
+    assert told(classes(demo, ["a", " ", "b"])) == ["datasets.digits.id.classes.1: a class needs a name"]
+    raw = classes(demo, ["a", "b"])
+    raw["datasets"]["digits"]["id"] = {"kind": "arrays", "train": "a", "test": "b", "val_per_class": 1}
+    raw["datasets"]["digits"]["id"]["classes"] = ["", "b"]
+    assert told(raw) == ["datasets.digits.id.classes.0: a class needs a name"]
+
+
+@pytest.mark.parametrize("key", ["words", "glosses"])
+def test_words_are_for_classes_that_there_are(demo, key):
+    raw = classes(demo, ["hat", "shoe"])
+    raw["generators"]["sd"][key] = {"hat": "a hat", "shoes": "a shoe"}
+    assert told(raw) == [
+        f"generators.sd.{key}.shoes: no dataset has this class; did you mean 'shoe'? (known: hat, shoe)"
+    ]
+    del raw["generators"]["sd"][key]["shoes"]
+    assert load(raw).generators["sd"].words.keys() <= {"hat"}
