@@ -46,7 +46,7 @@ except SynthoodError as error:
     raise WorkflowError(str(error))
 
 
-os.environ["SYNTHOOD_OVERLAPS"] = plan.allowed_overlaps()
+os.environ.update(SYNTHOOD_OVERLAPS=plan.allowed_overlaps())
 
 
 def one_of(names):

@@ -42,6 +42,7 @@ def evaluated(*recipes: str, seed: int = 0) -> set[str]:
     return trained(*recipes, seed=seed) | extracted(*recipes, seed=seed)
 
 
+DROPPED = ("test", "ood_validation", "digits-8", "textures")
 COMPARED = "compare the parts of digits"
 """An OOD set is compared with all other parts before it is scored, but nothing is trained again."""
 ASSESSED = "assess the outliers of oal for digits"
@@ -91,6 +92,11 @@ def add_detector(config: dict[str, Any]) -> None:
     config["detectors"]["energy"] = {"kind": "energy"}
 
 
+def add_noise_and_change_alpha(config: dict[str, Any]) -> None:
+    put("datasets.digits.far.noise", {"kind": "noise", "images": 20})(config)
+    put("recipes.sio-biggan.synthetic.alpha", 0.5)(config)
+
+
 EDITS: dict[str, tuple[Edit, set[str]]] = {
     "one recipe's alpha": (put("recipes.sio-biggan.synthetic.alpha", 0.5), evaluated("sio-biggan")),
     "two values swapped": (swap, evaluated("sio-sd")),
@@ -129,6 +135,16 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "an OOD set's size": (
         put("datasets.digits.far.textures.images", 50),
         {"prepare textures of digits", COMPARED} | extracted(*RECIPES),
+    ),
+    "an OOD set added and one recipe's alpha": (
+        add_noise_and_change_alpha,
+        {"prepare noise of digits", COMPARED} | extracted(*RECIPES) | trained("sio-biggan"),
+    ),
+    "leaks dropped": (
+        put("leaks", {"drop": True}),
+        {COMPARED, "look for images of digits that stand in two parts"}
+        | {f"leave out images of {part} of digits that stand in ID parts" for part in DROPPED}
+        | extracted(*RECIPES),
     ),
     "an allowed overlap": (
         put("datasets.digits.allow_overlap", [{"parts": ["train", "test"], "images": 1}]),

@@ -57,7 +57,7 @@ def test_a_gpu_is_asked_for_only_where_one_is(fresh: Workflow, gpus: int) -> Non
 def test_the_slurm_profile_plans_with_a_gpu_and_time_for_heavy_rules(fresh: Workflow) -> None:
     done = fresh.run("-n", "--printshellcmds", "--profile", "profiles/slurm", cores=None, CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 0, done.stdout
-    commands = set(re.findall(r"python -m \S+\.(\w+) .*?--gpus (\d+)", done.stdout))
+    commands = set(re.findall(r"exec python -m \S+\.(\w+) .*?--gpus (\d+)", done.stdout))
     assert commands == {(rule, "1") for rule in HEAVY}
     profile = yaml.safe_load((PROJECT / "profiles" / "slurm" / "profile.yaml").read_text())
     assert profile["retries"] == 2
