@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from synthood.common.finite import check_state
 from synthood.common.states import read_state
 from synthood.errors import SynthoodError
 
@@ -31,6 +32,7 @@ def load(path: Path) -> tuple[str, nn.Module]:
     wrong = sorted(k for k in state.keys() | expected.keys() if k not in state or k not in expected)
     if wrong or any(state[key].shape != expected[key].shape for key in expected):
         raise SynthoodError(f"{path}: not a state dict of Inception v3 ({wrong[:1] or 'other shapes'})")
+    check_state(state, str(path), "the file is broken")
     network.load_state_dict(state)
     network.fc, network.transform_input = nn.Identity(), False
     if outputs == FID_OUTPUTS:
