@@ -13,6 +13,7 @@ from synthood.data.public.fetch import fetch, fetch_all, registry
 from synthood.data.public.wanted import wanted
 from synthood.data.show import show
 from synthood.errors import SynthoodError
+from synthood.workflow.plan import Plan
 from synthood.workflow.plausible import fetchable, impossible
 
 
@@ -23,6 +24,7 @@ def main(command_line: Sequence[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="check configuration files without running anything")
     check.add_argument("files", type=Path, nargs="*", default=[Path("config.yaml")])
+    check.add_argument("--data", action="store_true", help="read the images and checkpoints too; nothing is written")
     commands.add_parser("schema", help="print the JSON schema of configuration files")
     fetched = commands.add_parser("fetch", help="download public data, or say where it may be had")
     what = fetched.add_mutually_exclusive_group(required=True)
@@ -62,15 +64,27 @@ def main(command_line: Sequence[str] | None = None) -> None:
             print(fetch(arguments.dataset, arguments.to, registry()))
             return
         for file in arguments.files:
-            config = load_file(file)
-            if mistakes := impossible(config):
-                raise SynthoodError("\n".join(f"{file}: {mistake}" for mistake in mistakes))
-            for one in fetchable(config):
-                print(f"{file}: {one} is not there yet; `synthood fetch --config {file}` gets it")
-            print(f"{file}: valid; tables {', '.join(config.tables)}, recipes {', '.join(config.recipes)}")
+            check_file(file, arguments.data)
     except (SynthoodError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def check_file(file: Path, data: bool) -> None:
+    """Raises SynthoodError with all that is wrong with a configuration, and with the files that it names."""
+    config = load_file(file)
+    faults = list(map(str, impossible(config)))
+    if data:
+        from synthood.workflow.data_check import check_data
+
+        found = check_data(Plan(config))
+        print(*found.lines, *(f"warning: {warning}" for warning in found.warnings), sep="\n")
+        faults += found.faults
+    if faults:
+        raise SynthoodError("\n".join(f"{file}: {fault}" for fault in faults))
+    for one in fetchable(config):
+        print(f"{file}: {one} is not there yet; `synthood fetch --config {file}` gets it")
+    print(f"{file}: valid; tables {', '.join(config.tables)}, recipes {', '.join(config.recipes)}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from synthood.common import stage
-from synthood.common.images import stored
+from synthood.common.images import check_sizes, stored
 from synthood.common.names import Names
 from synthood.data.overlap_settings import OverlapSettings, Shared, refusal
 from synthood.errors import SynthoodError
@@ -33,8 +33,13 @@ class Part:
     def read(cls, path: Path) -> "Part":
         """Reads digests and names alone."""
         digests, names = stored(path)
+        return cls.of(path.stem, digests, names)
+
+    @classmethod
+    def of(cls, name: str, digests: np.ndarray, names: Names | None = None) -> "Part":
+        """From the digests uint8 [N,32] of all images."""
         distinct, places = np.unique(np.ascontiguousarray(digests).view("V32").ravel(), return_index=True)
-        return cls(path.stem, len(digests), distinct, places, names)
+        return cls(name, len(digests), distinct, places, names)
 
     def image(self, place: int) -> str:
         """An image as messages name it: part and place, and its file."""
@@ -60,6 +65,7 @@ def compared(parts: Sequence[Part], extra: Sequence[str]) -> list[Shared]:
 def main(command_line: Sequence[str] | None = None) -> None:
     def work(job: stage.Job) -> None:
         settings = OverlapSettings.parse(job.arguments.settings)
+        check_sizes(job.arguments.images)
         parts = [Part.read(path) for path in job.arguments.images]
         for part in parts:
             if twice := part.count - len(part.digests):

@@ -51,7 +51,7 @@ def from_files(
             images = np.empty((len(listing), *image.shape), np.uint8)
         images[place] = image
     if not ood or held_out:
-        _no_class_emptied(listing, reading)
+        no_class_emptied(listing, reading)
     images = images[: len(reading.kept)]
     made = ImageSet.out_of_distribution(images) if ood else ImageSet(images, reading.labels, listing.classes)
     made.notes, made.facts, made.names = notes + reading.notes, reading.facts, names_of(reading, settings)
@@ -69,7 +69,7 @@ def names_of(reading: Reading, settings: Files) -> Names | None:
     return Names.of(str(files[index]).removeprefix(above) for index in reading.kept)
 
 
-def _no_class_emptied(listing: Listing, reading: Reading) -> None:
+def no_class_emptied(listing: Listing, reading: Reading) -> None:
     """Raises where a class had images and none of them was readable."""
     empty = [listing.classes[label] for label in np.setdiff1d(listing.labels[listing.labels >= 0], reading.labels)]
     if empty:
@@ -101,7 +101,7 @@ def write_large(
 
     def rest() -> tuple[np.ndarray, dict[str, Any]]:
         if not ood or held_out:
-            _no_class_emptied(listing, reading)
+            no_class_emptied(listing, reading)
         labels = np.full(len(reading.kept), OOD_LABEL, np.int64) if ood else reading.labels
         check_labels(labels, classes, path)
         return labels, header_of(classes, notes + reading.notes, reading.facts)
