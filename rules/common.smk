@@ -17,7 +17,7 @@ os.environ.update(
 )
 
 from synthood.config.load import load
-from synthood.config.plausible import wrong_detectors
+from synthood.workflow.plausible import wrong_detectors
 from synthood.config.read import mistakes_of
 from synthood.errors import SynthoodError
 from synthood.workflow.cluster import ask_squeue_without_accounting, gpu_limit
