@@ -60,7 +60,7 @@ def plan(demo, settings, **table):
 
 @pytest.mark.parametrize("kind", ["folders", "manifest", "imglist"])
 def test_labels_are_those_of_the_taught_classes(demo, pictures, tmp_path, kind):
-    made = prepare(plan(demo, dataset(tmp_path, kind))._part_settings("own", "dusk"))
+    made = prepare(plan(demo, dataset(tmp_path, kind)).settings_of_part("own", "dusk"))
     assert made.classes == list(CLASSES)
     found = {CLASSES[label]: set() for label in made.labels}
     for image, label in zip(made.images, made.labels, strict=True):
@@ -71,13 +71,13 @@ def test_labels_are_those_of_the_taught_classes(demo, pictures, tmp_path, kind):
 def test_a_class_that_is_not_taught_is_an_error_that_names_it(demo, draw, pictures, tmp_path):
     draw("shifted/emu/0.png")
     with pytest.raises(SynthoodError, match=r"shifted: images of emu, which is none of the classes .*ant, bee"):
-        prepare(plan(demo, dataset(tmp_path, "folders"))._part_settings("own", "dusk"))
+        prepare(plan(demo, dataset(tmp_path, "folders")).settings_of_part("own", "dusk"))
 
 
 def test_a_label_beyond_the_taught_classes_is_an_error_that_names_it(demo, pictures, tmp_path):
     (tmp_path / "shifted.txt").write_text("shifted/dog/0.png 4")
     with pytest.raises(SynthoodError, match=r"shifted\.txt: label 4 of shifted/dog/0\.png is not one of the 4 classes"):
-        prepare(plan(demo, dataset(tmp_path, "imglist"))._part_settings("own", "dusk"))
+        prepare(plan(demo, dataset(tmp_path, "imglist")).settings_of_part("own", "dusk"))
 
 
 def test_sets_that_do_not_tell_their_classes_are_refused(tmp_path):
@@ -119,20 +119,20 @@ def test_numbers_of_a_list_count_the_held_out_classes_too(demo, pictures, tmp_pa
         settings = dataset(tmp_path, kind, shifted=shifted, **held)
     else:
         settings = dataset(tmp_path, kind, shifted=shifted)
-    made = prepare(plan(demo, settings)._part_settings("own", "dusk"))
+    made = prepare(plan(demo, settings).settings_of_part("own", "dusk"))
     found = {name: {i.tobytes() for i in made.images[made.labels == made.classes.index(name)]} for name in pictures}
     assert found == {name: {image.tobytes() for image in images} for name, images in pictures.items()}
     held = {"bees": {"kind": "held-out-classes", "classes": ["bee"]}}
     if kind == "folders":
         with pytest.raises(SynthoodError, match="images of bee, which is none of the classes"):
-            prepare(plan(demo, dataset(tmp_path, kind, shifted=shifted, near=held))._part_settings("own", "dusk"))
+            prepare(plan(demo, dataset(tmp_path, kind, shifted=shifted, near=held)).settings_of_part("own", "dusk"))
 
 
 def test_a_list_with_names_is_matched_by_name(demo, pictures, tmp_path):
     lines = [f"shifted/{name}/{n}.png {label}" for label, name in enumerate(("dog", "bee")) for n in range(2)]
     (tmp_path / "shifted.txt").write_text("\n".join(lines))
     source = {"kind": "imglist", "path": str(tmp_path), "list": f"{tmp_path}/shifted.txt", "classes": ["dog", "bee"]}
-    made = prepare(plan(demo, dataset(tmp_path, "folders", shifted={"dusk": source}))._part_settings("own", "dusk"))
+    made = prepare(plan(demo, dataset(tmp_path, "folders", shifted={"dusk": source})).settings_of_part("own", "dusk"))
     assert [made.classes[label] for label in made.labels] == ["dog", "dog", "bee", "bee"]
 
 
@@ -145,8 +145,8 @@ def test_labels_by_number_meet_folders_by_their_number(demo, draw, tmp_path):
     (tmp_path / "shifted.txt").write_text("\n".join(f"shifted/{number}.png {number}" for number in (11, 2, 5)))
     shifted = {"dusk": {"kind": "imglist", "path": str(tmp_path), "list": f"{tmp_path}/shifted.txt"}}
     settings = dataset(tmp_path, "folders", shifted=shifted)
-    made = prepare(plan(demo, settings)._part_settings("own", "dusk"))
+    made = prepare(plan(demo, settings).settings_of_part("own", "dusk"))
     assert [made.classes[label] for label in made.labels] == ["11", "2", "5"]
     (tmp_path / "id/0").rename(tmp_path / "id/12")
     with pytest.raises(SynthoodError, match="labels by number are ambiguous, since the ID class 1 is number 0"):
-        prepare(plan(demo, settings)._part_settings("own", "dusk"))
+        prepare(plan(demo, settings).settings_of_part("own", "dusk"))

@@ -166,7 +166,7 @@ def held_out(demo, source, *names):
     demo["build"] = ["t"]
     digits["id"] = source
     digits["near"] = {"held": {"kind": "held-out-classes", "classes": list(names)}}
-    digits["ood_validation"] = {"kind": "textures", "images": 9}
+    digits["ood_validation"] = {"kind": "textures", "images": 9, "seed": 1}
     return demo
 
 
@@ -174,6 +174,7 @@ def held_out(demo, source, *names):
 def test_classes_held_out_are_folders_of_the_data(demo, tmp_path, split):
     for name in ("cat", "hat", "shoes", "e\u0301"):
         (tmp_path / "data" / f"{split}{name}").mkdir(parents=True)
+        (tmp_path / "data" / (split and "test") / name).mkdir(parents=True, exist_ok=True)
     raw = held_out(demo, {"kind": "folders", "path": "data"}, "hat", "\u00e9")
     assert told(raw) == []
     raw["datasets"]["digits"]["id"]["except_classes"] = ["cats"]

@@ -19,6 +19,7 @@ from synthood.data.settings import PartSettings
 from synthood.errors import SynthoodError
 from synthood.training.settings import CheckpointRecipe
 from synthood.workflow.plan import Plan
+from synthood.workflow.plausible import unknown_classes
 
 MOST = 5_000
 """Images of a part that are decoded, evenly spread; all are listed and counted."""
@@ -59,7 +60,10 @@ class Seen:
 def check_data(plan: Plan, most: int = MOST) -> Findings:
     """Reads the images and checkpoints behind the tables to be built; writes nothing."""
     findings, classes = Findings(), dict[str, list[str]]()
+    wrong = [mistake.path for mistake in unknown_classes(plan.config)]
     for name in plan.built_datasets():
+        if any(path.startswith(f"datasets.{name}.") for path in wrong):
+            continue  # every part would fail for what is named already
         seen = dict(_parts(plan, name, most, findings))
         findings.lines += [f"{name}:", *(f"  {line}" for line in _table(plan, name, seen))]
         findings.faults += [f"datasets.{name}: {fault}" for fault in (*_sides(seen), *_shared(plan, name, seen))]
@@ -70,18 +74,20 @@ def check_data(plan: Plan, most: int = MOST) -> Findings:
 
 
 def _parts(plan: Plan, name: str, most: int, findings: Findings) -> Iterator[tuple[str, Seen]]:
-    """Every part that can be read; a fault that several parts share is named once."""
-    dataset = plan.config.datasets[name]
+    """Every part that can be read; what is wrong with the ID images is not named again for sets made of them."""
+    dataset, faults = plan.config.datasets[name], dict[str, None]()
     for part in [*dataset.evaluated_parts, *dataset.extra]:
         role = next((role for role in ROLES if part in getattr(dataset, role)), "")
         key = f"datasets.{name}." + ("id" if part in ID_PARTS else f"{role}.{part}" if role else part)
         settings = plan.settings_of_part(name, part)
-        if raw.missing(settings):
-            continue  # named by `workflow.plausible`
+        of_id_images = bool(settings.held_out) or settings.validation is not None
+        if raw.missing(settings) or (of_id_images and faults):
+            continue  # missing files are named by `workflow.plausible`
         try:
             yield part, look(settings, most)
         except SynthoodError as error:
-            findings.faults += [f"{key}: {error}"] * (f"{key}: {error}" not in findings.faults)
+            faults[f"{key}: {error}"] = None
+    findings.faults += faults
 
 
 def look(settings: PartSettings, most: int = MOST) -> Seen:

@@ -113,8 +113,10 @@ def _classes(source: ExceptClasses, asked: list[str]) -> set[str] | None:
         from synthood.data.files.manifest import read_manifest
 
         names = list(set(read_manifest(Path(source.path)).labels))
-    elif isinstance(source, IdFolders) and (folder := Path(source.path)).is_dir():
-        names = _folders(folder, asked)
+    elif isinstance(source, IdFolders) and Path(source.path).is_dir():
+        from synthood.data.files.folders import class_names_of
+
+        names = class_names_of(source)
     elif isinstance(source, IdTorchvision) and (place := root_of(source.kind, Path(source.path))).is_dir():
         if source.kind in ("dtd", "imagenet"):
             names = _folders(place, asked)

@@ -123,6 +123,15 @@ def folder_splits(settings: IdFolders) -> Splits:
     return {split: partial(made, split, folders) for split, folders in roots.items()}
 
 
+def class_names_of(settings: IdFolders) -> list[str]:
+    """Names of all classes, from the folders alone; raises where the layout is none that `folder_splits` reads."""
+    path = on_disk(Path(settings.path))
+    roots = _named(path, settings) if settings.splits else _recognised(path, settings)
+    names = {name: place for root in roots.get("train", [path]) for name, place in subfolders(root).items()}
+    _two_classes(path, names)
+    return in_order(names)
+
+
 def _undivided(path: Path, settings: IdFolders) -> Listing:
     """Class folders alone, with a note where the path is that of one split and others lie next to it."""
     listing = class_folders([path], settings, settings.classes)

@@ -10,7 +10,7 @@ import numpy as np
 
 from synthood.common.seeds import derived_seed
 from synthood.data.files.names import shown, some, split_of
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, nearest
 
 
 @dataclass
@@ -173,7 +173,7 @@ def _positions(listing: Listing, names: Sequence[str]) -> list[int]:
     unknown = [name for name in names if name not in listing.classes]
     if unknown:
         raise SynthoodError(
-            f"{shown(listing.origin)}: no class {unknown[0]!r} to be left out (classes: {some(listing.classes, 12)})"
+            f"{shown(listing.origin)}: no class {unknown[0]!r} to be left out{nearest(unknown[0], listing.classes)}"
         )
     return [listing.classes.index(name) for name in names]
 
