@@ -17,13 +17,13 @@ os.environ.update(
 )
 
 from synthood.config.load import load
-from synthood.workflow.plausible import wrong_detectors
 from synthood.config.read import mistakes_of
 from synthood.errors import SynthoodError
 from synthood.workflow.cluster import ask_squeue_without_accounting, gpu_limit
 from synthood.workflow.code import code_of
 from synthood.workflow.machine import ALLOCATION, gpus_found
 from synthood.workflow.plan import Plan, as_parameter
+from synthood.workflow.plausible import wrong_detectors
 
 for name, value in ALLOCATION.items():
     os.environ.setdefault(name, value)
@@ -44,7 +44,6 @@ try:
         raise SynthoodError("\n".join(map(str, mistakes)))
 except SynthoodError as error:
     raise WorkflowError(str(error))
-
 
 os.environ.update(SYNTHOOD_OVERLAPS=plan.allowed_overlaps())
 

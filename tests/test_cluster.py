@@ -22,8 +22,9 @@ def submitted(fresh: Workflow, folder: Path, targets: list[str], *options: str) 
     """Calls by program, of jobs whose images are there; their steps are refused, so that nothing is computed."""
     images = fresh.place / "results/digits/images"
     images.mkdir(parents=True, exist_ok=True)
-    for part in ("train", "digits-6"):
+    for part in ("train", "val", "test", "digits-6"):
         (images / f"{part}.safetensors").touch()
+    (fresh.place / "results/digits/overlaps_id.csv").touch()
     soon = ("--slurm-init-seconds-before-status-checks", "1")
     command = fresh.command("--profile", "profiles/slurm", *targets, *QUICK, *soon, *options, cores=None)
     done = subprocess.run(
