@@ -49,8 +49,8 @@ def test_a_held_out_class_that_skipping_empties_is_an_error_too(source, tmp_path
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        (["ant", "ant"], "'ant' stands twice"),
-        (["caf\u00e9", "cafe\u0301"], "stands twice"),
+        (["ant", "ant"], "'ant' is named twice"),
+        (["caf\u00e9", "cafe\u0301"], "is named twice"),
         (["ant", " "], "a class needs a name"),
         (["ant", ""], "at least 1 character"),
         (["0", "1", "10", "2", "3", "4", "5", "6", "7", "8", "9"], "number 10 is not at its own place"),

@@ -19,7 +19,7 @@ def _class_name(name: str) -> str:
 def _distinct(names: list[str]) -> list[str]:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise ValueError(f"{twice!r} stands twice; name each class once")
+        raise ValueError(f"class {twice!r} is named twice; name each class once")
     if sorted(int(name) for name in names if is_number(name)) == list(range(len(names))) and misnumbered(names):
         raise ValueError(f"number {misnumbered(names)} is not at its own place; name the classes 0, 1, 2, ... in order")
     return names
