@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from checkouts import PROJECT
@@ -41,10 +42,15 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def real_data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The layouts of real data, unpacked."""
+    """The layouts of real data, unpacked once for all of pytest's processes."""
     if "SYNTHOOD_UNPACKED_DATA" in os.environ:
         return Path(os.environ["SYNTHOOD_UNPACKED_DATA"])
     place = request.getfixturevalue("shared_data")
-    unpacked = tmp_path_factory.mktemp("real-data")
-    subprocess.run([sys.executable, str(place / "unpack.py"), str(unpacked)], check=True, capture_output=True)
+    base = tmp_path_factory.getbasetemp()
+    unpacked = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "real-data"
+    with FileLock(f"{unpacked}.lock"):
+        if not unpacked.exists():
+            started = unpacked.with_name("unpacking")
+            subprocess.run([sys.executable, str(place / "unpack.py"), str(started)], check=True, capture_output=True)
+            started.rename(unpacked)
     return unpacked
