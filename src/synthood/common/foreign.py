@@ -78,7 +78,7 @@ def read_content(path: Path, digest: str | None = None) -> Any:
             raise SynthoodError(f"{where}: is a folder, not a checkpoint; name the file in it")
         if digest is not None and (found := sha256(path)) != digest:
             raise SynthoodError(
-                f"{where}: has SHA-256 {found}, not `sha256` {digest}; get the file again, or mend the key"
+                f"{where}: has SHA-256 {found}, not `sha256` {digest}; get the file again, or correct the key"
             )
         if is_safetensors(path, where):
             return dict(load_file(path))

@@ -12,7 +12,7 @@ from synthood.errors import nearest
 from synthood.evaluation.settings import FACTS
 
 BELOW_RESULTS = ("logs", "benchmarks", "tables", "figures", "README.md")
-"""What lies in results/ beside the datasets."""
+"""Folders below results/ that hold no dataset."""
 PARTS = {
     "head": "the file of the network's last layer",
     "near": "the mean over the near sets",

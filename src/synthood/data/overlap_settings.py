@@ -60,7 +60,7 @@ class Shared:
 
 
 SHOWN = 2
-"""Pairs of parts that a refusal counts beside the first."""
+"""Further pairs of parts that a refusal counts."""
 
 
 def refusal(found: Sequence[Shared], settings: OverlapSettings) -> str:

@@ -67,7 +67,7 @@ Splits = Mapping[str, Callable[[], Listing]]
 
 
 def by_role(names: Iterable[str], where: str) -> dict[str, list[str]]:
-    """What is called train, val and test under any of their names; val stands for a missing test.
+    """What is called train, val and test under any of their names; val serves as a missing test.
 
     Raises at two names of one split, and where training or both other images are missing.
     """

@@ -129,11 +129,11 @@ class NamedClasses(IdShares):
 
 
 class SplitNames(Settings):
-    """What is called train, val and test; val stands for a missing test."""
+    """What is called train, val and test; val serves as a missing test."""
 
     train: Annotated[OneOrMore, Field(description="folders, or words of the column `split`")]
     val: Annotated[OneOrMore | None, Field(description="default: taken out of test")] = None
-    test: Annotated[OneOrMore | None, Field(description="default: val stands for it")] = None
+    test: Annotated[OneOrMore | None, Field(description="default: val serves as test")] = None
 
     def of_roles(self) -> dict[str, list[str]]:
         """The names of each split that is there."""
