@@ -139,11 +139,11 @@ def test_what_a_seed_draws_is_told_by_the_seed() -> None:
 def test_the_configuration_is_refused_in_a_sentence(demo: dict[str, object]) -> None:
     raw = json.loads(json.dumps(demo))
     dataset = raw["datasets"]["digits"]
-    dataset["far"] = {name: {"kind": "folders", "path": p} for name, p in (("a", "id/\x1b[31m/.."), ("b", "linked"))}
+    dataset["far"] = {name: {"kind": "folders", "path": p} for name, p in (("a", "id/[31m/.."), ("b", "linked"))}
     with pytest.raises(SynthoodError) as caught:
         load(raw)
     assert str(caught.value) == (
-        r"config: datasets.digits: a and b share images, since both are made from 'id/\x1b[31m/..'; take others "
+        "config: datasets.digits: a and b share images, since both are made from 'id/[31m/..'; take others "
         "for one of them, or allow it by `allow_overlap: [{parts: [a, b]}]`"
     )
     dataset["allow_overlap"] = [{"parts": ["b", "a"]}]

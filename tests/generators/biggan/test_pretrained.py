@@ -141,7 +141,7 @@ class Evil:
 def test_a_pickle_with_code_is_not_run(published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = changed(published, tmp_path / "evil")
     torch.save({"weight": Evil()}, folder / WEIGHTS_NAME)
-    with pytest.raises(SynthoodError, match=f"{WEIGHTS_NAME}: holds more than weights, which is not read"):
+    with pytest.raises(SynthoodError, match=f"{WEIGHTS_NAME}: holds more than weights .*which is not read"):
         biggan.load(folder)
     (folder / WEIGHTS_NAME).write_bytes(pickle.dumps(Evil(), protocol=2))
     with pytest.raises(SynthoodError, match=WEIGHTS_NAME):
@@ -152,7 +152,7 @@ def test_a_pickle_with_code_is_not_run(published: Path, tmp_path: Path, capsys: 
 def test_corrupt_weights_are_named(published: Path, tmp_path: Path) -> None:
     folder = changed(published, tmp_path / "cut")
     (folder / WEIGHTS_NAME).write_bytes((published / WEIGHTS_NAME).read_bytes()[:5000])
-    with pytest.raises(SynthoodError, match=f"{WEIGHTS_NAME}: not a readable checkpoint"):
+    with pytest.raises(SynthoodError, match=f"{WEIGHTS_NAME}: is cut short or damaged"):
         biggan.load(folder)
     state = torch.load(published / WEIGHTS_NAME, weights_only=True)
     state["embeddings.weight"][0, 0] = torch.nan
