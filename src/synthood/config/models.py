@@ -8,7 +8,7 @@ from synthood.common.precision import Precision
 from synthood.common.settings import Name, Settings
 from synthood.data.leaks.settings import LeakSettings
 from synthood.data.settings import DatasetSettings
-from synthood.evaluation.settings import Detector
+from synthood.evaluation.settings import AnyDetector
 from synthood.generators.assess_settings import AssessSettings
 from synthood.generators.settings import Generator
 from synthood.outliers.settings import Outliers
@@ -28,6 +28,6 @@ class Config(Settings):
     assess: AssessSettings | None = None
     outliers: Annotated[dict[Name, Outliers], Field(min_length=1)] = {}
     recipes: Annotated[dict[Name, Recipe], Field(min_length=1)]
-    detectors: Annotated[dict[Name, Detector], Field(min_length=1)]
+    detectors: Annotated[dict[Name, AnyDetector], Field(min_length=1)]
     tables: Annotated[dict[Name, TableSettings], Field(min_length=1)]
     figures: Figures = Figures()

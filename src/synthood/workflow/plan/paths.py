@@ -1,15 +1,11 @@
 """Where artefacts lie, and what the configuration has."""
 
 from collections.abc import Iterable
-from functools import cached_property
-from pathlib import Path
 from typing import Literal, Protocol
 
 from synthood.config.models import Config
-from synthood.evaluation.kinds import Custom
 from synthood.generators.diffusion.settings import StableDiffusion
 from synthood.generators.settings import Generator
-from synthood.workflow.code import code_of_file
 
 
 class Wildcards(Protocol):
@@ -31,12 +27,6 @@ class Paths:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-
-    @cached_property
-    def detector_code(self) -> dict[str, str]:
-        """Digests of the files that detectors of one's own are in."""
-        files = {one.file for one in self.config.detectors.values() if isinstance(one, Custom)}
-        return {file: code_of_file(Path(file)) for file in sorted(files)}
 
     def images(self, dataset: str, part: str) -> str:
         return f"results/{dataset}/images/{part}.safetensors"
