@@ -48,14 +48,14 @@ def test_likes_are_followed_to_the_end_whatever_the_order():
         "b": {"e": 2, "f": 1, "n": {"v": 2, "u": 1}},
         "c": {"e": 2, "f": 1, "n": {"v": 2, "u": 1, "w": 3}},
     }
-    assert resolved(recipes) == expected
-    assert resolved(dict(reversed(recipes.items()))) == expected
-    assert list(resolved(recipes)) == ["c", "b", "a"]
+    assert resolved("recipes", recipes) == expected
+    assert resolved("recipes", dict(reversed(recipes.items()))) == expected
+    assert list(resolved("recipes", recipes)) == ["c", "b", "a"]
 
 
 def test_a_key_taken_away_comes_back_below_only_if_given():
     recipes = {"a": {"s": {"x": 1}}, "b": {"like": "a", "s": None}, "c": {"like": "b", "s": {"y": 2}}}
-    assert resolved(recipes) == {"a": {"s": {"x": 1}}, "b": {}, "c": {"s": {"y": 2}}}
+    assert resolved("recipes", recipes) == {"a": {"s": {"x": 1}}, "b": {}, "c": {"s": {"y": 2}}}
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_key_taken_away_comes_back_below_only_if_given():
 )
 def test_a_circle_is_told_with_its_way(recipes, path, circle):
     with pytest.raises(MistakeError) as caught:
-        resolved(recipes)
+        resolved("recipes", recipes)
     assert caught.value.path == path
     assert caught.value.what == f"goes in a circle ({circle}); take one `like` away"
 
