@@ -84,7 +84,11 @@ def test_a_circle_is_told_with_its_way(recipes, path, circle):
         ),
         ({"recipes/judge/like": "cee"}, "recipes.judge.like: no recipe is named 'cee'; did you mean 'ce'? (known: "),
         ({"recipes/judge/like": 3}, "recipes.judge.like: no recipe is named 3 (known: "),
-        ({"recipes/judge/like": ["ce"]}, "recipes.judge.like: no recipe is named ['ce']"),
+        ({"recipes/judge/like": {"ce": 1}}, "recipes.judge.like: no recipe is named {'ce': 1}"),
+        (
+            {"recipes/judge/like": ["ce", "cutuot"]},
+            "recipes.judge.like: no recipe is named 'cutuot'; did you mean 'cutout'?",
+        ),
     ],
 )
 def test_the_configuration_tells_wrong_likes(edited, edits, path):

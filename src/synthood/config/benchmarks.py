@@ -57,9 +57,7 @@ def _there(parts: list[str], dataset: dict[str, Any]) -> bool:
 
 @cache
 def _read(name: str) -> dict[str, Any]:
-    content = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
-    content = {key: content[key] for key in content if not key.startswith("x-")}
-    return dict(sets_resolved(content, f"benchmark {name}"))
+    return dict(sets_resolved(yaml.safe_load((FOLDER / f"{name}.yaml").read_text()), f"benchmark {name}"))
 
 
 def _placed(value: Any, path: str) -> Any:
