@@ -338,6 +338,14 @@ def test_every_dataset_of_a_table_has_the_set_that_a_recipe_is_exposed_to(edited
     )
 
 
+def test_datasets_of_tables_have_the_extra_sets_that_generators_behind_them_learn(edited, demo):
+    bare = {key: value for key, value in demo["datasets"]["digits"].items() if key != "extra"}
+    assert load(edited({"datasets/bare": bare})).datasets["bare"].extra == {}
+    tables = demo["tables"] | {"t": {"like": "demo-oal", "datasets": ["digits", "bare"]}}
+    (line,) = lines_of(edited({"datasets/bare": bare, "tables": tables}))
+    assert line == "tables.t.datasets: 'bare' has no extra set 'digits-6-7', which 'sd' is shown"
+
+
 def test_recipes_cannot_contrast_outliers_without_the_section_that_makes_them(edited):
     first, second = lines_of(edited({"outliers": None}))
     assert first.startswith("recipes.oal.outliers.from: no ")
