@@ -133,8 +133,9 @@ def unfit(config: Config, path: str, recipe: str, mark: Ref) -> Iterable[Mistake
 
 def missing_extra(config: Config, references: References, table: str) -> Iterable[MistakeError]:
     """Extra sets that something behind a table learns from and one of its datasets does not have."""
+    behind = references.behind(Entry("tables", table))
     for on in filter(config.datasets.__contains__, config.tables[table].datasets):
-        for entry in references.behind(Entry("tables", table)):
+        for entry in behind:
             for _, to, _ in references.of(entry):
                 if to.section == "extra" and to.name not in config.datasets[on].extra:
                     what = f"{on!r} has no extra set {to.name!r}, which {entry.name!r} is shown"
