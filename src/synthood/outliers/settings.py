@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from synthood.common.settings import PERCENT, Count, Name, Positive, Seed, Settings
+from synthood.common.settings import PERCENT, REAL_IMAGES, Count, Name, Positive, Ref, Seed, Settings
 from synthood.generators.diffusion.sampler_settings import Sample, StableDiffusionSample
 from synthood.outliers.encoder_settings import Encoder
 
@@ -76,7 +76,11 @@ class LatentsSettings(Settings):
 class GateSettings(Settings):
     """Which latents count as outliers: by a classifier's posterior and its k-nearest-neighbour distance."""
 
-    classifier: Annotated[Name, Field(description="a recipe that learns from real images alone, not the judge")]
+    classifier: Annotated[
+        Name,
+        Ref("recipes", seed="classifier_seed", without=REAL_IMAGES),
+        Field(description="a recipe that learns from real images alone, not the judge"),
+    ]
     classifier_seed: Seed = 0
     wanted_per_class: Annotated[int, Field(ge=1, description="accepted outliers kept of each class")]
     accept: Annotated[
@@ -106,7 +110,7 @@ class CurveSettings(Settings):
 class SampledOutliers(Settings):
     """Outliers sampled by a Stable Diffusion of this configuration."""
 
-    generator: Annotated[Name, Field(description="a generator of kind stable-diffusion")]
+    generator: Annotated[Name, Ref("generators"), Field(description="a generator of kind stable-diffusion")]
     encoder: Encoder
     boundary: BoundarySettings
     latents: LatentsSettings

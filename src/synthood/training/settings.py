@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from synthood.common.precision import Precision
-from synthood.common.settings import BEFORE_THE_END, Count, Fraction, Name, Positive, Seed, Settings, unless
+from synthood.common.settings import BEFORE_THE_END, Count, Fraction, Name, Positive, Ref, Seed, Settings, unless
 from synthood.training.method_settings import (
     AugMix,
     Consistency,
@@ -39,7 +39,7 @@ class Augmentation(Settings):
 class Synthetic(Settings):
     """SIO (arXiv 2303.14531): a share 1 - alpha of every batch is synthetic ID images."""
 
-    from_: Annotated[Name, Field(alias="from", description="a generator")]
+    from_: Annotated[Name, Ref("generators"), Field(alias="from", description="a generator")]
     alpha: Annotated[float, Field(gt=0, le=1, description="share of real images in a batch, or their weight")]
     form: Annotated[
         Literal["composition", "weighted"],
@@ -59,7 +59,11 @@ class Synthetic(Settings):
 class Teacher(Settings):
     """Distillation of a teacher's logits (arXiv 1503.02531) and features."""
 
-    recipe: Annotated[Name, Field(description="the teacher's recipe, trained with `seed` or the student's own")]
+    recipe: Annotated[
+        Name,
+        Ref("recipes", seed="seed"),
+        Field(description="the teacher's recipe, trained with `seed` or the student's own"),
+    ]
     seed: Seed | None = None
     logit_weight: Annotated[float, Field(ge=0)] = 4.0
     temperature: Annotated[Positive, Field(description="of the logits")] = 1.0
@@ -97,7 +101,9 @@ class RecipeSettings(Settings):
     normalisation: Annotated[Normalisation | None, Field(description="before cross-entropy")] = None
     dropout: Annotated[float, Field(ge=0, lt=1, description="of features before the last layer")] = 0.0
     synthetic: Synthetic | None = None
-    warm_start: Annotated[Name | None, Field(description="recipe whose weights of the same seed come first")] = None
+    warm_start: Annotated[
+        Name | None, Ref("recipes"), Field(description="recipe whose weights of the same seed come first")
+    ] = None
     teacher: Teacher | None = None
     outliers: OutlierTerms | None = None
     exposure: Annotated[Exposure | None, Field(description="outlier images beside the batch")] = None

@@ -4,11 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from synthood.common.settings import BEFORE_THE_END, Fraction, Name, Positive, Settings
+from synthood.common.settings import BEFORE_THE_END, Fraction, Name, Positive, Ref, Settings
 from synthood.training.method_settings import Weight
 
 OutlierSection = Annotated[
     Name,
+    Ref("outliers", or_section="extra"),
     Field(alias="from", description="a section of `outliers`, of which the gate's images, or an `extra` set of images"),
 ]
 PerImage = Annotated[Positive, Field(description="outliers per ID image of a batch")]
@@ -82,7 +83,7 @@ Exposure = Annotated[
 class OutlierTerms(Settings):
     """Contrast of features against synthetic outliers (OAL, arXiv 2406.16525), beside the recipe's other losses."""
 
-    from_: Annotated[Name, Field(alias="from", description="a section of `outliers`")]
+    from_: Annotated[Name, Ref("outliers"), Field(alias="from", description="a section of `outliers`")]
     boundary_weight: Annotated[float, Field(ge=0, description="of boundary embeddings; 0 leaves them out")] = 0.1
     latent_weight: Annotated[float, Field(ge=0, description="of latents; 0 leaves them out")] = 0.2
     energy_weight: Annotated[
