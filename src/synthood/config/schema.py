@@ -8,6 +8,11 @@ from synthood.config.models import Config
 
 
 def json_schema() -> str:
+    """The text of schemas/config.schema.json."""
+    return json.dumps(config_schema(), indent=1, sort_keys=True) + "\n"
+
+
+def config_schema() -> dict[str, Any]:
     """Draft 2020-12; in recipes `like:` is allowed, so nothing is required there and null takes a key away."""
     schema: dict[str, Any] = Config.model_json_schema(by_alias=True)
     recipes = ("RecipeSettings", "CheckpointRecipe")
@@ -16,7 +21,7 @@ def json_schema() -> str:
         part.pop("required", None)
         part["properties"] = {key: {"anyOf": [value, {"type": "null"}]} for key, value in part["properties"].items()}
     for name in recipes:
-        like = {"type": "string", "description": "a recipe whose keys come first"}
+        like = {"type": "string", "default": None, "description": "a recipe whose keys come first"}
         schema["$defs"][name]["properties"]["like"] = like
     # With nothing required, a recipe such as {like: ce} is of both kinds, which oneOf would refuse.
     for kinds in schema["properties"]["recipes"]["patternProperties"].values():
@@ -24,8 +29,8 @@ def json_schema() -> str:
     dataset = schema["$defs"]["DatasetSettings"]
     dataset.pop("required", None)
     dataset["properties"] |= {
-        "benchmark": {"enum": benchmark_names(), "description": "a protocol whose keys come first"},
-        "path": {"type": "string", "description": "the folder with the benchmark's data"},
+        "benchmark": {"enum": benchmark_names(), "default": None, "description": "a protocol whose keys come first"},
+        "path": {"type": "string", "default": None, "description": "the folder with the benchmark's data"},
     }
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    return json.dumps(schema, indent=1, sort_keys=True) + "\n"
+    return schema

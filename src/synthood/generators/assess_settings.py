@@ -8,7 +8,7 @@ from synthood.common.settings import Name, Seed, Settings
 
 
 class AssessSettings(Settings):
-    """The `assess` section: who judges synthetic images, and by how many."""
+    """Who judges synthetic images, and by how many."""
 
     judge: Annotated[Name, Field(description="a recipe trained on real images alone, or a checkpoint")]
     judge_seed: Annotated[Seed, Field(description="apart from the seeds of every table")] = 1000
