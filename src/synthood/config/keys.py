@@ -193,13 +193,16 @@ def _walk(node: Node, path: tuple[str | Tag, ...]) -> Iterator[Key]:
 def type_of(node: Node) -> str:
     """Allowed values and bounds in words."""
     options = alternatives(node)
-    lists = [option for option in options if option.get("type") == "array"]
-    grid = [option for option in lists if inside(option)[0] in options]
+    lists = [option for option in options if option.get("type") == "array" and inside(option)]
+    grid = [one for one in lists if all(value in options for value in alternatives(inside(one)[0]))]
     texts = ["section" if "properties" in option else _plain(option) for option in options if option not in grid]
-    null = any(part.get("type") == "null" for part in node.get("anyOf", []))
-    text = " or ".join([*dict.fromkeys(texts), *(["null"] if null else [])])
+    text = " or ".join([*dict.fromkeys(texts), *(["null"] if _nullable(node) else [])])
     text += ", or a list of such values" if grid else ""
     return f"{text} by kind" if len(sections(node)) > 1 else text
+
+
+def _nullable(node: Node) -> bool:
+    return node.get("type") == "null" or any(map(_nullable, node.get("anyOf", [])))
 
 
 def _plain(node: Node) -> str:
@@ -212,9 +215,9 @@ def _plain(node: Node) -> str:
     if kind == "array":
         least, most = node.get("minItems"), node.get("maxItems")
         count = f" ({least})" if least and least == most else f" (at least {least})" if least else ""
-        return f"list{count} of {type_of(inside(node)[0])}"
+        return f"list{count} of {next(map(type_of, inside(node)), 'anything')}"
     if kind == "object":
-        return f"{', '.join(map(type_of, inside(node)))}, by name"
+        return f"{next(map(type_of, inside(node)), 'anything')}, by name"
     signs = {sign: node[key] for sign, keys in BOUNDS.items() for key in keys if key in node}
     signs = {sign: value for sign, value in signs.items() if {"≥": ">", "≤": "<"}.get(sign) not in signs}
     bounds = ", ".join(f"{sign} {value}" for sign, value in signs.items())
