@@ -195,10 +195,10 @@ def type_of(node: Node) -> str:
     options = alternatives(node)
     lists = [option for option in options if option.get("type") == "array" and inside(option)]
     grid = [one for one in lists if all(value in options for value in alternatives(inside(one)[0]))]
-    texts = ["section" if "properties" in option else _plain(option) for option in options if option not in grid]
+    section = "section by kind" if len(sections(node)) > 1 else "section"
+    texts = [section if "properties" in option else _plain(option) for option in options if option not in grid]
     text = " or ".join([*dict.fromkeys(texts), *(["null"] if _nullable(node) else [])])
-    text += ", or a list of such values" if grid else ""
-    return f"{text} by kind" if len(sections(node)) > 1 else text
+    return f"{text}, or a list of such values" if grid else text
 
 
 def _nullable(node: Node) -> bool:
@@ -212,13 +212,14 @@ def _plain(node: Node) -> str:
         values = [str(value) for value in node["enum"]]
         return values[0] if len(values) == 1 else f"one of {', '.join(values)}"
     kind = node.get("type", "anything")
+    inner = next(map(type_of, inside(node)), "anything").replace("section", "sections", 1)
     if kind == "array":
         least, most = node.get("minItems"), node.get("maxItems")
         count = f" ({least})" if least and least == most else f" (at least {least})" if least else ""
-        return f"list{count} of {next(map(type_of, inside(node)), 'anything')}"
+        return f"list{count} of {inner}"
     if kind == "object":
-        return f"{next(map(type_of, inside(node)), 'anything')}, by name"
+        return f"named {inner}" if inner.startswith("sections") else f"{inner}, by name"
     signs = {sign: node[key] for sign, keys in BOUNDS.items() for key in keys if key in node}
     signs = {sign: value for sign, value in signs.items() if {"≥": ">", "≤": "<"}.get(sign) not in signs}
-    bounds = ", ".join(f"{sign} {value}" for sign, value in signs.items())
+    bounds = ", ".join(f"{sign} {'2^31' if value == 2**31 else value}" for sign, value in signs.items())
     return f"{WORDS.get(kind, kind)} {bounds}".rstrip()

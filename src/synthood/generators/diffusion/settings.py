@@ -41,7 +41,9 @@ class StableDiffusionFit(Settings):
     autoencoder_steps: Annotated[Count, Field(description="updates of the autoencoder")]
     denoiser_steps: Annotated[Count, Field(description="updates of the U-Net and the text encoder")]
     batch_size: Annotated[Count, Field(description="images of a step")] = 64
-    autoencoder_channels: Annotated[list[Count], Field(min_length=1, description="of each stage; halves the side")] = [
+    autoencoder_channels: Annotated[
+        list[Count], Field(min_length=1, description="of each stage; all but the last halve the side")
+    ] = [
         8,
         16,
         32,
