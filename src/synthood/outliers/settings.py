@@ -81,7 +81,7 @@ class GateSettings(Settings):
         Ref("recipes", seed="classifier_seed", without=REAL_IMAGES),
         Field(description="a recipe that learns from real images alone, not the judge"),
     ]
-    classifier_seed: Seed = 0
+    classifier_seed: Annotated[Seed, Field(description="training seed of the classifier")] = 0
     wanted_per_class: Annotated[int, Field(ge=1, description="accepted outliers kept of each class")]
     accept: Annotated[
         Literal["outliers", "all"], Field(description="all: whatever was sampled, as the papers' code does")
@@ -92,7 +92,7 @@ class GateSettings(Settings):
         Literal["knn", "density"],
         Field(description="to the k-th nearest ID feature, or to the nearest class's Gaussian of one covariance"),
     ] = "knn"
-    k: Count = 10
+    k: Annotated[Count, Field(description="neighbours; distances are to the k-th")] = 10
     percentile: Annotated[
         float,
         PERCENT,
@@ -103,15 +103,15 @@ class GateSettings(Settings):
 class CurveSettings(Settings):
     """How many latents keep their intended class, over the length of the move."""
 
-    scales: Annotated[list[Positive], Field(min_length=1)]
-    attempts_per_class: Count = 30
+    scales: Annotated[list[Positive], Field(min_length=1, description="lengths of the move, as `latents.scale`")]
+    attempts_per_class: Annotated[Count, Field(description="latents sampled of each class and length")] = 30
 
 
 class SampledOutliers(Settings):
     """Outliers sampled by a Stable Diffusion of this configuration."""
 
     generator: Annotated[Name, Ref("generators"), Field(description="a generator of kind stable-diffusion")]
-    encoder: Encoder
+    encoder: Annotated[Encoder, Field(description="network whose embeddings outliers are sought among")]
     boundary: BoundarySettings
     latents: LatentsSettings
     gate: GateSettings

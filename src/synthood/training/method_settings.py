@@ -12,7 +12,7 @@ Weight = Annotated[Positive, Field(description="of the term in the loss")]
 class RandAugment(Settings):
     """Random operations on pixels, all of the same magnitude (arXiv 1909.13719)."""
 
-    operations: Count = 2
+    operations: Annotated[Count, Field(description="in turn, of each image")] = 2
     magnitude: Annotated[int, Field(ge=0, le=30, description="of 30")] = 9
 
 
@@ -21,7 +21,7 @@ class AugMix(Settings):
 
     width: Annotated[Count, Field(description="chains")] = 3
     depth: Annotated[Count, Field(description="operations of a chain at most")] = 3
-    severity: Annotated[int, Field(ge=1, le=10)] = 3
+    severity: Annotated[int, Field(ge=1, le=10, description="strength of an operation, of 10")] = 3
 
 
 class Consistency(AugMix):
@@ -35,7 +35,7 @@ class PixMix(Settings):
 
     rounds: Annotated[Count, Field(description="at most")] = 4
     beta: Annotated[Positive, Field(description="the larger, the weaker")] = 3.0
-    severity: Annotated[int, Field(ge=1, le=10)] = 3
+    severity: Annotated[int, Field(ge=1, le=10, description="strength of an operation, of 10")] = 3
     fractals: Annotated[Count, Field(description="pictures in the mixing set, drawn from the seed")] = 128
     pictures: Annotated[
         str | None, Field(min_length=1, description="a folder whose image files are the mixing set instead")
@@ -46,23 +46,23 @@ class CutMix(Settings):
     """A box of each image comes from another, and so does its share of the label (arXiv 1905.04899)."""
 
     kind: Literal["cutmix"]
-    beta: Positive = 1.0
-    probability: Fraction = 1.0
+    beta: Annotated[Positive, Field(description="of the share's Beta(beta, beta)")] = 1.0
+    probability: Annotated[Fraction, Field(description="that an image is mixed with another")] = 1.0
 
 
 class Mixup(Settings):
     """Images and labels blended in pairs (arXiv 1710.09412)."""
 
     kind: Literal["mixup"]
-    beta: Positive = 1.0
-    probability: Fraction = 1.0
+    beta: Annotated[Positive, Field(description="of the share's Beta(beta, beta)")] = 1.0
+    probability: Annotated[Fraction, Field(description="that an image is mixed with another")] = 1.0
 
 
 class RegMixup(Settings):
     """Cross-entropy of blended pairs beside that of the images (arXiv 2206.14502)."""
 
     kind: Literal["regmixup"]
-    beta: Positive = 10.0
+    beta: Annotated[Positive, Field(description="of the share's Beta(beta, beta)")] = 10.0
     weight: Weight = 1.0
 
 
@@ -73,14 +73,14 @@ class LogitNorm(Settings):
     """Cross-entropy of logits of one length (arXiv 2205.09310)."""
 
     kind: Literal["logitnorm"]
-    temperature: Positive = 0.04
+    temperature: Annotated[Positive, Field(description="divides the logits of length 1")] = 0.04
 
 
 class T2FNorm(Settings):
     """Features of one length, in training alone (arXiv 2305.17797)."""
 
     kind: Literal["t2fnorm"]
-    temperature: Positive = 0.1
+    temperature: Annotated[Positive, Field(description="divides the features of length 1")] = 0.1
 
 
 class Godin(Settings):
@@ -106,7 +106,7 @@ class SupCon(Settings):
 
     kind: Literal["supcon"]
     weight: Weight = 1.0
-    temperature: Positive = 0.1
+    temperature: Annotated[Positive, Field(description="divides the cosines")] = 0.1
     dimensions: Annotated[Count, Field(description="of the projection")] = 128
 
 
@@ -115,7 +115,7 @@ class Prototypes(Settings):
 
     weight: Weight = 1.0
     dispersion: Annotated[Positive, Field(description="weight of dispersion against compactness")] = 0.5
-    temperature: Positive = 0.1
+    temperature: Annotated[Positive, Field(description="divides the cosines")] = 0.1
     momentum: Annotated[float, Field(ge=0, lt=1, description="of the prototypes")] = 0.5
     dimensions: Annotated[Count, Field(description="of the projection")] = 128
 
@@ -167,7 +167,7 @@ class VirtualOutliers(Settings):
     weight: Weight = 0.1
     start: Annotated[Fraction, BEFORE_THE_END, Field(description="share of the steps without them")] = 0.4
     queue: Annotated[int, Field(ge=2, description="features kept of each class")] = 1000
-    candidates: Count = 10000
+    candidates: Annotated[Count, Field(description="drawn from the Gaussian of each class")] = 10000
     per_class: Annotated[Count, Field(description="candidates taken, the least likely")] = 1
     shrinkage: Annotated[float, Field(gt=0, le=1, description="of the covariance towards its mean variance")] = 0.01
     variant: Annotated[

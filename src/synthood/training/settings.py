@@ -31,7 +31,9 @@ class Augmentation(Settings):
     augmix: AugMix | None = None
     pixmix: PixMix | None = None
     shift: Annotated[int, Field(ge=0, description="pixels in each direction")] = 0
-    padding: Literal["zero", "replicate"] = "replicate"
+    padding: Annotated[
+        Literal["zero", "replicate"], Field(description="what shift fills in: zeros, or the nearest pixel of the edge")
+    ] = "replicate"
     flip: Annotated[bool, Field(description="mirror with probability one half")] = False
     cutout: Annotated[int, Field(ge=0, description="side of the square that is erased, in pixels")] = 0
 
@@ -64,10 +66,10 @@ class Teacher(Settings):
         Ref("recipes", seed="seed"),
         Field(description="the teacher's recipe, trained with `seed` or the student's own"),
     ]
-    seed: Seed | None = None
-    logit_weight: Annotated[float, Field(ge=0)] = 4.0
+    seed: Annotated[Seed | None, Field(description="training seed of the teacher; null: the student's")] = None
+    logit_weight: Annotated[float, Field(ge=0, description="of the logits' divergence in the loss")] = 4.0
     temperature: Annotated[Positive, Field(description="of the logits")] = 1.0
-    feature_weight: Annotated[float, Field(ge=0)] = 0.0
+    feature_weight: Annotated[float, Field(ge=0, description="of the features' distance in the loss")] = 0.0
     feature_form: Annotated[
         Literal["cosine", "released"],
         Field(description="cosine: a projection of the student's features; released: the papers' code"),
@@ -82,22 +84,24 @@ class RecipeSettings(Settings):
     """One way of training; `like: other` takes another's keys first and is resolved before this model."""
 
     kind: Literal["train"] = "train"
-    network: AnyNetwork
-    epochs: Count
-    batch_size: Annotated[int, Field(ge=2)]
-    learning_rate: Positive
+    network: Annotated[AnyNetwork, Field(description="architecture of the classifier")]
+    epochs: Annotated[Count, Field(description="passes over the real training images")]
+    batch_size: Annotated[int, Field(ge=2, description="images of a step, real and synthetic together")]
+    learning_rate: Annotated[Positive, Field(description="the highest; it falls on a cosine")]
     last_layer_learning_rate: Annotated[
         Positive | None, Field(description="of the network's last layer, on the same schedule; learning_rate's if null")
     ] = None
-    final_learning_rate: Annotated[float, Field(ge=0)] = 1e-6
+    final_learning_rate: Annotated[float, Field(ge=0, description="at the end of the cosine")] = 1e-6
     warmup: Annotated[Fraction, BEFORE_THE_END, Field(description="share of the steps with rising learning rate")] = 0.0
     restarts: Annotated[int, Field(ge=0, description="of the cosine, at equal distances")] = 0
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Annotated[
+        Literal["sgd", "adamw"], Field(description="sgd: with Nesterov momentum; adamw: decoupled decay")
+    ] = "sgd"
     momentum: Annotated[Fraction, Field(description="of SGD, after Nesterov; AdamW's first beta")] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, description="of all weights, per step")] = 5e-4
+    label_smoothing: Annotated[float, Field(ge=0, lt=1, description="share of the label spread over all classes")] = 0.0
     augmentation: Augmentation = Augmentation()
-    mixing: Mixing | None = None
+    mixing: Annotated[Mixing | None, Field(description="of images and labels of a batch in pairs")] = None
     normalisation: Annotated[Normalisation | None, Field(description="before cross-entropy")] = None
     dropout: Annotated[float, Field(ge=0, lt=1, description="of features before the last layer")] = 0.0
     synthetic: Synthetic | None = None
@@ -211,7 +215,7 @@ class CheckpointRecipe(Settings):
     kind: Literal["checkpoint"]
     path: Annotated[str, Field(min_length=1, description="{seed} in it stands for the seed; without, one for all")]
     sha256: Sha256 | None = None
-    network: AnyNetwork
+    network: Annotated[AnyNetwork, Field(description="architecture that the weights belong to")]
     weights: Annotated[
         str | None,
         Field(min_length=1, description="ema, raw, or the file's entry with the weights; averaged ones (EMA) if null"),
@@ -223,8 +227,13 @@ class CheckpointRecipe(Settings):
     rename: Annotated[
         dict[Annotated[str, Field(min_length=1)], str], Field(description="beginnings of keys, and what they become")
     ] = {}
-    mean: Annotated[list[OfPixels], Field(min_length=3, max_length=3)]
-    deviation: Annotated[list[Annotated[OfPixels, Field(gt=0)]], Field(min_length=3, max_length=3)]
+    mean: Annotated[
+        list[OfPixels], Field(min_length=3, max_length=3, description="of red, green and blue, subtracted; in [0,1]")
+    ]
+    deviation: Annotated[
+        list[Annotated[OfPixels, Field(gt=0)]],
+        Field(min_length=3, max_length=3, description="SD of red, green and blue, divided by; in [0,1]"),
+    ]
 
     @field_validator("path")
     @classmethod
