@@ -25,8 +25,8 @@ import torch
 import torch.nn.functional as F
 
 from synthood import detectors
-from synthood.evaluation.scoring import together
 from synthood.evaluation.features import FeatureFolder, Features, write_head, write_part
+from synthood.evaluation.scoring import together
 
 WHOLE, GIBIBYTES = 1_281_167, 8.0
 KINDS = {name: kind for name, kind in detectors.KINDS.items() if kind.reads is None}

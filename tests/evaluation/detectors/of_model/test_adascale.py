@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from synthood.evaluation.detectors.of_model.adascale import AdaScale, ratio, shift
-from synthood.evaluation.probe import BatchView
 from synthood.evaluation.hyperparameters import OutOfRangeError
+from synthood.evaluation.probe import BatchView
 from synthood.training.networks.model import inputs_of
 from toy_models import Flat, classifier, pictures, probe_of
 
