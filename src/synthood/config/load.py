@@ -229,7 +229,7 @@ def wrong_published(path: str, published: Published, table: TableSettings, confi
 
 def classifiers_of(generator: Generator) -> list[tuple[str, str]]:
     """Key and name of the recipes that a generator's fit or filter uses."""
-    found = [("filter.classifier", generator.filtering.classifier)] if generator.filtering else []
+    found = [("filter.classifier", generator.filter.classifier)] if generator.filter else []
     watch = generator.watched if isinstance(generator, BigGAN) else None
     return found + ([("fit.watch.classifier", watch.classifier)] if watch and watch.classifier else [])
 

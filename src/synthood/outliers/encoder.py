@@ -18,7 +18,7 @@ from synthood.training.augmentation.geometry import augmented
 from synthood.training.batches import Composition
 from synthood.training.feed import Labelled
 from synthood.training.networks.base import ImageNetwork
-from synthood.training.networks.model import EVALUATION_BATCH, ImageModel, channel_statistics
+from synthood.training.networks.model import ImageModel, channel_statistics
 from synthood.training.networks.pretrained import initial
 from synthood.training.networks.residual import build
 from synthood.training.networks.settings import network_described
@@ -57,11 +57,6 @@ class Encoder(ImageModel):
         self.module.eval()
         unit: Tensor = self.module(self.normalised(images.to(self.module.get_buffer("anchors").device)))
         return unit
-
-    @torch.no_grad()
-    def embed(self, images: np.ndarray) -> Tensor:
-        """The same of many images, batch by batch."""
-        return torch.cat([self.features(batch) for batch in torch.from_numpy(images).split(EVALUATION_BATCH)])
 
     def save(self, path: Path) -> None:
         self.write(path, self.module, space=self.space.header())

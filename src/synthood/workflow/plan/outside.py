@@ -97,7 +97,7 @@ class OutsidePlan(DataPlan):
             for name in used:
                 generators[name] = None
                 generator = self.config.generators[name]
-                if chosen := generator.filtering:
+                if chosen := generator.filter:
                     waiting.append((chosen.classifier, chosen.classifier_seed))
                 if isinstance(generator, BigGAN) and (watch := generator.watched) and watch.classifier:
                     waiting.append((watch.classifier, watch.classifier_seed))
