@@ -20,7 +20,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?{listed}" if close else listed
 
 
-def printable(text: object, most: int = 120) -> str:
-    """A user's text for a message: unsafe characters escaped, cut after `most`."""
-    shown = UNSAFE.sub(lambda found: f"\\x{ord(found[0]):02x}", str(text))
+def printable(text: object, most: int = 1000) -> str:
+    """A text for a message: what is not printable as escapes, cut after `most` characters."""
+    start = str(text)[: most + 1]
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in start)
     return shown if len(shown) <= most else f"{shown[:most]}..."
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of another library's error, without its full stop."""
+    return printable(str(error).strip().partition("\n")[0].rstrip(". "), 200)

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.common.foreign_folders import refuse_code
-from synthood.common.states import first_line, read_state
-from synthood.errors import SynthoodError
+from synthood.common.states import read_state
+from synthood.errors import SynthoodError, first_line
 from synthood.outliers.encoder_settings import ClipEncoder, Encoder, RecipeEncoder, TimmEncoder
 from synthood.training.networks.checkpoint import check
 from synthood.training.networks.model import Classifier

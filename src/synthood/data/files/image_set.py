@@ -16,7 +16,7 @@ from synthood.data.files.folders import folder_set, folder_splits
 from synthood.data.files.imglist import id_classes, id_list, list_set
 from synthood.data.files.listing import Listing, Splits, id_listing
 from synthood.data.files.manifest import manifest_set, manifest_splits
-from synthood.data.files.names import misnumbered, on_disk, shown, some
+from synthood.data.files.names import misnumbered, on_disk, some
 from synthood.data.files.settings import (
     ExceptClasses,
     Files,
@@ -30,7 +30,7 @@ from synthood.data.files.settings import (
     Torchvision,
 )
 from synthood.data.files.torchvision_layouts import layout_set, layout_splits
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, printable
 
 
 def from_files(
@@ -74,8 +74,8 @@ def no_class_emptied(listing: Listing, reading: Reading) -> None:
     empty = [listing.classes[label] for label in np.setdiff1d(listing.labels[listing.labels >= 0], reading.labels)]
     if empty:
         raise SynthoodError(
-            f"{shown(listing.origin)}: no readable image of class {some(empty)} is left; the first that was skipped: "
-            f"{reading.skipped[0]}"
+            f"{printable(listing.origin)}: no readable image of class {some(empty)} is left; the first that was "
+            f"skipped: {reading.skipped[0]}"
         )
 
 
@@ -162,7 +162,7 @@ def _numbered(settings: Imglist, taught: Settings) -> tuple[Listing, list[str]]:
     classes = listed_classes(every)
     if strange := misnumbered(classes):
         raise SynthoodError(
-            f"{shown(settings.list)}: labels by number are ambiguous, since the ID class {strange} is number "
+            f"{printable(settings.list)}: labels by number are ambiguous, since the ID class {strange} is number "
             f"{classes.index(strange)}; name the list's `classes`"
         )
     return list_set(settings, classes)
