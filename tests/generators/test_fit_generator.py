@@ -10,6 +10,7 @@ import torch
 from synthood.common.encoded import write_encoded
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
+from synthood.common.pixels import signed
 from synthood.errors import SynthoodError
 from synthood.generators.biggan import network as biggan
 from synthood.generators.biggan.fit import fit_biggan
@@ -18,7 +19,7 @@ from synthood.generators.diffusion import miniature_fit
 from synthood.generators.diffusion.fit import fit_stable_diffusion
 from synthood.generators.diffusion.settings import StableDiffusionFit, StableDiffusionFitting
 from synthood.generators.folder import Description
-from synthood.generators.inputs import glimpse, network_inputs
+from synthood.generators.inputs import glimpse
 from synthood.generators.settings import BlockSettings
 from synthood.generators.synthesise import synthesise
 
@@ -30,9 +31,9 @@ def image_set(classes: list[str], side: int, count: int = 6) -> ImageSet:
     return ImageSet(images, np.arange(count, dtype=np.int64) % len(classes), classes)
 
 
-def test_network_inputs_by_hand() -> None:
+def test_signed_pixels_by_hand() -> None:
     one = image_set(["cat"], 4, count=2)
-    found = network_inputs(one)
+    found = signed(one.images)
     assert found.shape == (2, 3, 4, 4)
     assert found[1, 2, 3, 0].item() == pytest.approx(one.images[1, 3, 0, 2] / 127.5 - 1, abs=1e-6)
     assert (found.min() >= -1, found.max() <= 1) == (True, True)
@@ -97,5 +98,5 @@ def test_extra_sets_are_described_by_their_own_words(
     assert seen["prompts"] == ["a cat", "a dog", "a owl", "a fox"]
     words = [seen["prompts"][i].removeprefix("a ") for i in seen["index"]]
     assert words == ["cat", "dog"] * 3 + ["owl", "dog", "fox"] * 2
-    assert torch.equal(seen["images"], torch.cat([network_inputs(train), network_inputs(also)]))
+    assert torch.equal(seen["images"], torch.cat([signed(train.images), signed(also.images)]))
     assert Description.read(tmp_path / "model") == Description("stable-diffusion", ["cat", "dog"], "a {word}")

@@ -2,16 +2,8 @@
 
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from synthood.common.encoded import is_encoded, open_encoded
 from synthood.common.images import ImageSet, read_images
-
-
-def network_inputs(images: ImageSet) -> Tensor:
-    """Images as float32 [N,3,H,W] in [-1,1]."""
-    return torch.from_numpy(images.images).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def glimpse(path: Path) -> ImageSet:

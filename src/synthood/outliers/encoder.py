@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthood.common.iterate import Iteration, ResumeFile
+from synthood.common.schedules import warmed_cosine
 from synthood.common.seeds import derived_seed, generator
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
@@ -107,8 +107,7 @@ def fit_encoder(
     for step in loop:
         epoch, position = divmod(step, composition.steps_per_epoch)
         batches = composition.epoch(epoch) if position == 0 or not batches else batches
-        cosine = 0.5 * (1 + np.cos(np.pi * step / total))
-        rate = float(settings.learning_rate * (FINAL_SHARE + (1 - FINAL_SHARE) * cosine))
+        rate = settings.learning_rate * warmed_cosine(step, total, 0, last=FINAL_SHARE)
         optimizer.param_groups[0]["lr"] = rate
         chosen = batches[position]
         random = generator(settings.seed, "encoder", step)

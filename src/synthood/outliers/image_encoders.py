@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.common.foreign_folders import refuse_code
+from synthood.common.pixels import resized
 from synthood.common.states import read_state
 from synthood.errors import SynthoodError, first_line
 from synthood.outliers.encoder_settings import ClipEncoder, Encoder, RecipeEncoder, TimmEncoder
@@ -76,7 +76,7 @@ def of_timm(settings: TimmEncoder, device: torch.device) -> Features:
     network.to(device).eval()
 
     def features(images: Tensor) -> Tensor:
-        inputs = resized(images.to(device), given["input_size"][1:], given["interpolation"])
+        inputs = fitted(images.to(device), given["input_size"][1:], given["interpolation"])
         out: Tensor = network(normalised(inputs, given["mean"], given["std"]))
         return out.float()
 
@@ -107,20 +107,17 @@ def of_clip(folder: Path, device: torch.device) -> Features:
     side = network.config.vision_config.image_size
 
     def features(images: Tensor) -> Tensor:
-        inputs = normalised(resized(images.to(device), (side, side), "bicubic"), mean, deviation)
+        inputs = normalised(fitted(images.to(device), (side, side), "bicubic"), mean, deviation)
         out: Tensor = network.visual_projection(network.vision_model(pixel_values=inputs).pooler_output)
         return out.float()
 
     return features
 
 
-def resized(images: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
+def fitted(images: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
     """Images uint8 [N,H,W,3] as float32 [N,3,*size] in [0,1]."""
-    pixels = images.permute(0, 3, 1, 2).float() / 255
-    if pixels.shape[2:] == tuple(size):
-        return pixels
     mode = interpolation if interpolation in ("bilinear", "bicubic") else "bicubic"
-    return F.interpolate(pixels, size=size, mode=mode, antialias=True, align_corners=False).clamp(0, 1)
+    return resized(images.permute(0, 3, 1, 2).float() / 255, *size, mode).clamp(0, 1)
 
 
 def normalised(pixels: Tensor, mean: list[float], deviation: list[float]) -> Tensor:
