@@ -7,16 +7,19 @@ from collections.abc import Iterable
 UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Line breaks, control characters (terminal escapes among them), reversals of the reading direction."""
 
+LISTED = 100
+"""Names that a message lists at most."""
+
 
 class SynthoodError(Exception):
     """A mistake the user can mend: one sentence that says what was wrong, where, and what to do."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """'; did you mean ...?' or the list of what is known."""
+    """'; did you mean ...?' and, where it is not too long, the list of what is known."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    listed = f" (known: {', '.join(names) or 'none'})"
+    listed = f" (known: {', '.join(names) or 'none'})" if len(names) <= LISTED else ""
     return f"; did you mean {close[0]!r}?{listed}" if close else listed
 
 
