@@ -3,12 +3,11 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 
-from synthood.common.encoded import LARGEST_RAW, write_encoded
-from synthood.common.images import OOD_LABEL, ImageSet, check_labels, header_of
+from synthood.common.images import ImageSet
 from synthood.common.names import Names
 from synthood.common.settings import Settings
 from synthood.data.files.decode import Reading
@@ -77,38 +76,6 @@ def no_class_emptied(listing: Listing, reading: Reading) -> None:
             f"{printable(listing.origin)}: no readable image of class {some(empty)} is left; the first that was "
             f"skipped: {reading.skipped[0]}"
         )
-
-
-def is_large(settings: Settings) -> bool:
-    """Whether a source's images are too large to be stored as pixels."""
-    return isinstance(settings, Files) and settings.size is not None and settings.size > LARGEST_RAW
-
-
-def write_large(
-    path: Path,
-    settings: Files,
-    part: str,
-    ood: bool,
-    threads: int,
-    held_out: Sequence[str] = (),
-    taught: Settings | None = None,
-    held_out_splits: Sequence[str] = (),
-) -> tuple[np.ndarray, list[str], list[str]]:
-    """Writes the images of one part encoded, without ever holding them all; gives labels, classes and notes."""
-    listing, notes = listed(settings, part, held_out, taught, held_out_splits)
-    reading = Reading(listing, settings, threads)
-    classes = [] if ood else listing.classes
-
-    def rest() -> tuple[np.ndarray, dict[str, Any]]:
-        if not ood or held_out:
-            no_class_emptied(listing, reading)
-        labels = np.full(len(reading.kept), OOD_LABEL, np.int64) if ood else reading.labels
-        check_labels(labels, classes, path)
-        return labels, header_of(classes, notes + reading.notes, reading.facts)
-
-    write_encoded(path, reading, threads, rest, lambda: names_of(reading, settings))
-    labels, header = rest()
-    return labels, classes, header.get("notes", [])
 
 
 def listed(
