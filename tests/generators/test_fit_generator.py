@@ -12,6 +12,7 @@ from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.common.pixels import signed
 from synthood.errors import SynthoodError
+from synthood.generators import fit_generator
 from synthood.generators.biggan import network as biggan
 from synthood.generators.biggan.fit import fit_biggan
 from synthood.generators.biggan.settings import BigGANFit
@@ -19,7 +20,6 @@ from synthood.generators.diffusion import miniature_fit
 from synthood.generators.diffusion.fit import fit_stable_diffusion
 from synthood.generators.diffusion.settings import StableDiffusionFit, StableDiffusionFitting
 from synthood.generators.folder import Description
-from synthood.generators.inputs import glimpse
 from synthood.generators.settings import BlockSettings
 from synthood.generators.synthesise import synthesise
 
@@ -76,7 +76,7 @@ def test_a_glimpse_of_large_images(tmp_path: Path) -> None:
     large = image_set(["cat", "dog"], 80)
     rest = large.labels, {"classes": large.classes}
     write_encoded(tmp_path / "large", large.images, 1, lambda: rest)
-    seen = glimpse(tmp_path / "large")
+    seen = fit_generator.glimpse(tmp_path / "large")
     assert seen.classes == large.classes
     assert np.array_equal(seen.images, large.images[:1])
 

@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 
 from synthood.common import stage
-from synthood.common.encoded import EncodedImages, is_encoded, open_encoded
 from synthood.common.html import HEAD
-from synthood.common.images import pixel_sha256, read_images, stored
+from synthood.common.images import open_set, pixel_sha256, stored
 from synthood.common.names import Names
 from synthood.common.names import joined as joined_names
 from synthood.data.leaks.likeness import Looks, alike, joined, looks_of
@@ -96,8 +95,7 @@ class Part:
 
 def _batches(files: list[Path], threads: int) -> Iterator[np.ndarray]:
     for file in files:
-        images: np.ndarray | EncodedImages
-        images = open_encoded(file, threads)[0] if is_encoded(file) else read_images(file).images
+        images = open_set(file, threads).images
         for start in range(0, len(images), STEP):
             yield images[start : start + STEP]
 
