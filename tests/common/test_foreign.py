@@ -16,7 +16,7 @@ from torch import nn
 
 from synthood.common.foreign import read_content
 from synthood.common.states import read_state, read_states
-from synthood.errors import SynthoodError, printable
+from synthood.errors import SynthoodError, first_line, printable
 
 STATE = {"fc.weight": torch.arange(6.0).view(2, 3), "fc.bias": torch.zeros(2)}
 
@@ -158,6 +158,7 @@ def test_averages_come_first_and_are_reported(tmp_path: Path) -> None:
 def test_text_is_made_printable() -> None:
     assert printable("layer1.0\x1b]0;x\x07\r\n\u202e") == "layer1.0\\x1b]0;x\\x07\\r\\n\\u202e"
     assert printable("é" * 300, 200) == "é" * 200 + "..."
+    assert first_line(ValueError("\nno \x1b[1mfile.\nTraceback")) == "no \\x1b[1mfile"
 
 
 def test_a_list_is_no_state_dict(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from synthood.data.files.formats import kind_of, suffixes
+from synthood.common.image_formats import suffixes
+from synthood.data.files.formats import kind_of
 from synthood.data.files.names import normal, some, sorted_paths
 from synthood.errors import SynthoodError, printable
 

@@ -7,7 +7,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from synthood.data.files.formats import suffixes
+from synthood.common.image_formats import suffixes
 from synthood.errors import SynthoodError
 
 
