@@ -36,10 +36,9 @@ from torch import Tensor
 from synthood import detectors
 from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.features import Features, Reference
-from synthood.evaluation.metrics import OOD_METRICS, Ranking, ood_metrics
+from synthood.evaluation.metrics import Ranking
 from synthood.evaluation.scoring import Score, together
 from synthood.evaluation.search import Validation, fitted
-from synthood.reporting.resampling import Resampling
 from synthood.reporting.statistics import Resamples
 from synthood.training.networks.model import Classifier, logits_and_features
 from synthood.training.networks.residual import build
@@ -130,7 +129,7 @@ def whole_job(reference: Reference, ood: Features, test: Features) -> tuple[floa
     def metrics() -> None:
         for confidence in found.values():
             for place in np.array_split(np.arange(ids, len(test)), SETS):
-                ood_metrics(Ranking(confidence[:ids].numpy(), confidence[torch.from_numpy(place)].numpy()).sweep())
+                Ranking(confidence[:ids].numpy(), confidence[torch.from_numpy(place)].numpy()).metrics()
 
     return searching, scoring, seconds(metrics)[0]
 
@@ -214,8 +213,8 @@ def resampling(resamples: int, ids: int, oods: int) -> tuple[float, float]:
         fresh = Resamples(resamples)
         return fresh.weights("test", ids), fresh.weights("ood", oods)
 
-    drawing, (id_weights, ood_weights) = seconds(drawn)
-    return drawing, seconds(lambda: Resampling(inside, outside).metrics(id_weights, ood_weights, OOD_METRICS))[0]
+    drawing, weights = seconds(drawn)
+    return drawing, seconds(lambda: Ranking(inside, outside).metrics(weights))[0]
 
 
 def load() -> str:

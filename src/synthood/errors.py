@@ -7,20 +7,29 @@ from collections.abc import Iterable
 UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Line breaks, control characters (terminal escapes among them), reversals of the reading direction."""
 
+LISTED = 100
+"""Names that a message lists at most."""
+
 
 class SynthoodError(Exception):
     """A mistake the user can mend: one sentence that says what was wrong, where, and what to do."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """'; did you mean ...?' or the list of what is known."""
+    """'; did you mean ...?' and, where it is not too long, the list of what is known."""
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    listed = f" (known: {', '.join(names) or 'none'})"
+    listed = f" (known: {', '.join(names) or 'none'})" if len(names) <= LISTED else ""
     return f"; did you mean {close[0]!r}?{listed}" if close else listed
 
 
-def printable(text: object, most: int = 120) -> str:
-    """A user's text for a message: unsafe characters escaped, cut after `most`."""
-    shown = UNSAFE.sub(lambda found: f"\\x{ord(found[0]):02x}", str(text))
+def printable(text: object, most: int = 1000) -> str:
+    """A text for a message: what is not printable as escapes, cut after `most` characters."""
+    start = str(text)[: most + 1]
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in start)
     return shown if len(shown) <= most else f"{shown[:most]}..."
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of another library's error, without its full stop."""
+    return printable(str(error).strip().partition("\n")[0].rstrip(". "), 200)

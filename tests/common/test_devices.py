@@ -8,7 +8,7 @@ import torch
 from filelock import FileLock
 
 from synthood.common.arithmetic import autocast, resolved_precision
-from synthood.common.devices import device_for, free_slot, set_threads
+from synthood.common.devices import device_for, free_slot, out_of_memory, set_threads
 from synthood.errors import SynthoodError
 
 CPU = torch.device("cpu")
@@ -160,3 +160,18 @@ def test_a_job_uses_its_threads():
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("x"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+    ],
+)
+def test_errors_that_say_that_memory_ran_out(error: BaseException) -> None:
+    assert out_of_memory(error)
+    assert not out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not out_of_memory(ValueError("out of memory"))

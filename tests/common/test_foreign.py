@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from synthood.common.foreign import printable, read_content
+from synthood.common.foreign import read_content
 from synthood.common.states import read_state, read_states
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, first_line, printable
 
 STATE = {"fc.weight": torch.arange(6.0).view(2, 3), "fc.bias": torch.zeros(2)}
 
@@ -69,7 +69,7 @@ KINDS: dict[str, tuple[Any, str]] = {
     "net.pt": (lambda _: b"\x08\x07\x12\x07pytorch\x1a\x05", "is an ONNX graph, whose weights bear no names"),
     "others.pt": (
         lambda path: zipped(path, "a\n\x1b[1mb.txt", "c.txt"),
-        r"is a zip archive of other files \(a\?\?\[1mb\.txt, c\.txt\), not a checkpoint; unpack it first",
+        r"is a zip archive of other files \(a\\n\\x1b\[1mb\.txt, c\.txt\), not a checkpoint; unpack it first",
     ),
     "pointer.pt": (lambda _: b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS, not the file"),
     "page.pt": (lambda _: b"\n<!DOCTYPE html>", "is a web page, not a checkpoint; download the file itself"),
@@ -156,8 +156,9 @@ def test_averages_come_first_and_are_reported(tmp_path: Path) -> None:
 
 
 def test_text_is_made_printable() -> None:
-    assert printable("layer1.0\x1b]0;x\x07\r\n\u202e") == "layer1.0?]0;x????"
-    assert printable("é" * 300) == "é" * 200 + "..."
+    assert printable("layer1.0\x1b]0;x\x07\r\n\u202e") == "layer1.0\\x1b]0;x\\x07\\r\\n\\u202e"
+    assert printable("é" * 300, 200) == "é" * 200 + "..."
+    assert first_line(ValueError("\nno \x1b[1mfile.\nTraceback")) == "no \\x1b[1mfile"
 
 
 def test_a_list_is_no_state_dict(tmp_path: Path) -> None:

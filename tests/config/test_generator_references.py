@@ -29,6 +29,10 @@ WRONG = {
         {"generators/biggan/filter": FILTER | {"classifier": "cc"}},
         "generators.biggan.filter.classifier: no recipe is named 'cc'; did you mean 'ce'?",
     ),
+    "the former variant": (
+        {"generators/biggan/variant": "paper"},
+        "generators.biggan: `variant` no longer exists; remove it, and where it was `paper` write `filter: null`",
+    ),
     "the judge filters": (
         {"generators/biggan/filter": FILTER | {"classifier": "judge"}},
         "generators.biggan.filter.classifier: is the judge, which must have no part in what it judges",

@@ -44,6 +44,7 @@ def test_nearest_names_the_closest_or_all():
     assert nearest("epoch", ["warmup", "epochs"]) == "; did you mean 'epochs'? (known: epochs, warmup)"
     assert nearest("xyz", ["warmup", "epochs"]) == " (known: epochs, warmup)"
     assert nearest("xyz", []) == " (known: none)"
+    assert nearest("resnet188", [f"resnet{depth}" for depth in range(18, 200)]) == "; did you mean 'resnet188'?"
 
 
 def test_a_mistake_shows_its_path_unless_it_has_none():

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from synthood.evaluation.metrics import OOD_METRICS, Ranking, aurc, ece, id_accuracy, ood_metrics
+from synthood.evaluation import metrics
+from synthood.evaluation.metrics import OOD_METRICS, Ranking, aurc, counts_above, ece, id_accuracy
+from synthood.reporting.statistics import Resamples
 
 SIX = ([5.0, 5.0, 3.0], [4.0, 3.0, 1.0])
 SCORES = st.lists(st.integers(-4, 4), min_size=1, max_size=30)
@@ -18,7 +20,7 @@ FEW = settings(max_examples=40, deadline=None)
 
 
 def of(ids: Sequence[float], oods: Sequence[float]) -> dict[str, float]:
-    values = ood_metrics(Ranking(np.array(ids, float), np.array(oods, float)).sweep())
+    values = Ranking(np.array(ids, float), np.array(oods, float)).metrics()
     return {name: float(value[0]) for name, value in values.items()}
 
 
@@ -109,16 +111,38 @@ def test_negated_scores_swap_the_sets(ids: list[int], oods: list[int]) -> None:
 def test_weights_equal_repeated_samples(ids: list[int], oods: list[int], seed: int) -> None:
     random = np.random.default_rng(seed)
     weights = [random.multinomial(len(x), np.full(len(x), 1 / len(x)), size=3) for x in (ids, oods)]
-    found = ood_metrics(Ranking(np.array(ids, float), np.array(oods, float)).sweep(*(w.astype(float) for w in weights)))
+    found = Ranking(np.array(ids, float), np.array(oods, float)).metrics(weights)
     for row, (id_counts, ood_counts) in enumerate(zip(*weights, strict=True)):
         repeated = of(np.repeat(ids, id_counts), np.repeat(oods, ood_counts))
         assert {name: value[row] for name, value in found.items()} == pytest.approx(repeated, abs=1e-12)
 
 
-def test_sweep_counts_by_hand() -> None:
-    sweep = Ranking(*map(np.array, SIX)).sweep()
-    assert sweep.id_above.tolist() == [[2, 2, 3, 3]]
-    assert sweep.ood_above.tolist() == [[0, 1, 2, 3]]
+def test_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    random, resamples = np.random.default_rng(0), Resamples(25)
+    ranking = Ranking(random.normal(0.5, 1, 40), random.normal(0, 1, 90))
+    weights = resamples.weights("a/test", 40), resamples.weights("a/away", 90)
+    whole = ranking.metrics(weights)
+    monkeypatch.setattr(metrics, "AT_ONCE", 7 * 90)
+    pieces = ranking.metrics(weights)
+    assert all(np.array_equal(whole[name], pieces[name]) for name in OOD_METRICS)
+
+
+def test_only_what_is_asked_for() -> None:
+    ones = np.ones((3, 4), np.int16)
+    found = Ranking(np.arange(4.0), np.arange(4.0) - 1).metrics((ones, ones), ["fpr95_ood_positive"])
+    assert {name: values.tolist() for name, values in found.items()} == {"fpr95_ood_positive": [0.75] * 3}
+
+
+@pytest.mark.parametrize("count", range(2, 60))
+def test_areas_and_rates_are_quotients_rounded_once(count: int) -> None:
+    """So that a table rounds them as it would the exact number."""
+    found = of([0.0] * (count - 1) + [2.0], [1.0])
+    assert (found["auroc"], found["fpr95_ood_positive"]) == (1 / count, (count - 1) / count)
+
+
+def test_counts_above_by_hand() -> None:
+    id_above, ood_above = counts_above(*map(np.array, SIX))
+    assert (id_above.tolist(), ood_above.tolist()) == ([2, 2, 3, 3], [0, 1, 2, 3])
 
 
 @pytest.mark.parametrize(("ids", "oods"), [([], [1.0]), ([1.0], [])])

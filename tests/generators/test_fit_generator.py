@@ -10,7 +10,9 @@ import torch
 from synthood.common.encoded import write_encoded
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
+from synthood.common.pixels import signed
 from synthood.errors import SynthoodError
+from synthood.generators import fit_generator
 from synthood.generators.biggan import network as biggan
 from synthood.generators.biggan.fit import fit_biggan
 from synthood.generators.biggan.settings import BigGANFit
@@ -18,7 +20,6 @@ from synthood.generators.diffusion import miniature_fit
 from synthood.generators.diffusion.fit import fit_stable_diffusion
 from synthood.generators.diffusion.settings import StableDiffusionFit, StableDiffusionFitting
 from synthood.generators.folder import Description
-from synthood.generators.inputs import glimpse, network_inputs
 from synthood.generators.settings import BlockSettings
 from synthood.generators.synthesise import synthesise
 
@@ -30,9 +31,9 @@ def image_set(classes: list[str], side: int, count: int = 6) -> ImageSet:
     return ImageSet(images, np.arange(count, dtype=np.int64) % len(classes), classes)
 
 
-def test_network_inputs_by_hand() -> None:
+def test_signed_pixels_by_hand() -> None:
     one = image_set(["cat"], 4, count=2)
-    found = network_inputs(one)
+    found = signed(one.images)
     assert found.shape == (2, 3, 4, 4)
     assert found[1, 2, 3, 0].item() == pytest.approx(one.images[1, 3, 0, 2] / 127.5 - 1, abs=1e-6)
     assert (found.min() >= -1, found.max() <= 1) == (True, True)
@@ -75,7 +76,7 @@ def test_a_glimpse_of_large_images(tmp_path: Path) -> None:
     large = image_set(["cat", "dog"], 80)
     rest = large.labels, {"classes": large.classes}
     write_encoded(tmp_path / "large", large.images, 1, lambda: rest)
-    seen = glimpse(tmp_path / "large")
+    seen = fit_generator.glimpse(tmp_path / "large")
     assert seen.classes == large.classes
     assert np.array_equal(seen.images, large.images[:1])
 
@@ -97,5 +98,5 @@ def test_extra_sets_are_described_by_their_own_words(
     assert seen["prompts"] == ["a cat", "a dog", "a owl", "a fox"]
     words = [seen["prompts"][i].removeprefix("a ") for i in seen["index"]]
     assert words == ["cat", "dog"] * 3 + ["owl", "dog", "fox"] * 2
-    assert torch.equal(seen["images"], torch.cat([network_inputs(train), network_inputs(also)]))
+    assert torch.equal(seen["images"], torch.cat([signed(train.images), signed(also.images)]))
     assert Description.read(tmp_path / "model") == Description("stable-diffusion", ["cat", "dog"], "a {word}")

@@ -10,7 +10,7 @@ from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
 from synthood.errors import SynthoodError
-from synthood.evaluation.metrics import OOD_METRICS, Ranking, ood_metrics
+from synthood.evaluation.metrics import OOD_METRICS, Ranking
 from synthood.reporting import tabulate as module
 from synthood.reporting.comparisons import holm, p_value
 from synthood.reporting.render import markdown, note
@@ -112,7 +112,7 @@ def measured(scores: Scores, recipe: str, detector: str, part: str, metric: str)
     for seed in TABLE.seeds:
         one = scores["digits", recipe, seed]
         pair = (one.loc[one["part"] == name, detector].to_numpy() for name in ("test", part))
-        values.append(float(ood_metrics(Ranking(*pair).sweep())[metric][0]))
+        values.append(float(Ranking(*pair).metrics()[metric][0]))
     return np.array(values)
 
 

@@ -1,4 +1,4 @@
-"""The average of the weights, the way back from a loss that is not finite, and AdamW."""
+"""The averaged model, the way back from a loss that is not finite, and AdamW."""
 
 import copy
 import re
@@ -17,7 +17,7 @@ from synthood.training.networks.model import Classifier
 from synthood.training.networks.residual import build
 from synthood.training.record import Record
 from synthood.training.settings import Network, TrainSettings
-from synthood.training.stability import WayBack, WeightAverage, optimizer_of, set_rate
+from synthood.training.stability import WayBack, optimizer_of, set_rate
 
 CPU = torch.device("cpu")
 SMALL = Network(name="resnet8", width=8)
@@ -56,24 +56,6 @@ def trainer(make_images: Any, make_settings: Any) -> Trainer:
 
 def state_bytes(classifier: Classifier) -> list[bytes]:
     return [value.contiguous().numpy().tobytes() for value in classifier.network.state_dict().values()]
-
-
-def test_average_by_hand() -> None:
-    network = build(SMALL, 2, seed=0)
-    average = WeightAverage(network, 0.3)
-    weight = network.head.weight
-    first = weight.detach().clone()
-    with torch.no_grad():
-        weight.add_(1)
-    network.stem[1].running_mean.fill_(7.0)
-    average.update(0)  # decay 0.1
-    expected = first + 0.9
-    torch.testing.assert_close(average.average.head.weight, expected)
-    assert average.average.stem[1].running_mean.tolist() == [7.0] * 8
-    with torch.no_grad():
-        weight.add_(1)
-    average.update(100)  # decay 0.3
-    torch.testing.assert_close(average.average.head.weight, 0.3 * expected + 0.7 * (first + 2))
 
 
 def test_the_average_is_the_model(trainer: Trainer) -> None:

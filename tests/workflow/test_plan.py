@@ -708,14 +708,6 @@ def test_a_filter_reads_more_blocks_and_stands_before_every_reader(raw):
     assert filtered.fit_settings(wild()) == plain.fit_settings(wild())
 
 
-def test_the_variant_of_the_paper_has_no_filter(raw):
-    raw["generators"]["biggan"]["filter"] = FILTER
-    published, plain = at("generators/biggan/variant", "paper", raw), Plan(load(raw))
-    assert published.filtered_generators() == []
-    assert published.blocks("digits", "biggan") == ["results/digits/synthetic/biggan/block0.safetensors"]
-    assert plain.filtered_generators() == ["biggan"]
-
-
 def test_a_fit_by_the_hinge_loss_reads_the_classifier_that_watches_it(raw):
     assert Plan(load(raw)).watching(wild()) == []
     hinge = {"objective": "hinge", "steps": 5, "watch": {"classifier": "ce", "classifier_seed": 7}}

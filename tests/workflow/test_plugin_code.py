@@ -114,7 +114,9 @@ def test_shared_code_changes_every_detector_of_features_and_the_stage(edited) ->
 
 
 def test_a_user_s_file_counts_with_what_it_imports_from_its_folder(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("from .helper import power\nfrom . import other\n\ndef fit(reference):\n    ...\n")
+    (tmp_path / "mine.py").write_text(
+        "from .helper import power\nfrom . import other\n\ndef fit(reference):\n    ...\n"
+    )
     (tmp_path / "helper.py").write_text("from .deeper import power\n")
     (tmp_path / "deeper.py").write_text("power = 1\n")
     (tmp_path / "other.py").write_text("")

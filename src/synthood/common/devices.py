@@ -1,6 +1,7 @@
 """Which device and how many threads a job computes with."""
 
 import ctypes
+import gc
 import os
 import tempfile
 import time
@@ -14,6 +15,7 @@ from filelock import FileLock, Timeout
 from synthood.errors import SynthoodError
 
 POLL_SECONDS = 0.2
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
@@ -80,3 +82,17 @@ def keep_freed_memory() -> None:
 def set_threads(threads: int) -> None:
     """One job uses `threads` cores; waiting without spinning is up to OMP_WAIT_POLICY, set before the start."""
     torch.set_num_threads(threads)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a GPU or the machine had no memory left."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in NO_MEMORY)
+
+
+def free_memory() -> None:
+    """Makes room after `out_of_memory`."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -13,9 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from synthood.common.artefact import sha256
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, printable
 
-LONGEST = 200
 STARTS: dict[bytes, str] = {
     b"\x89HDF": "is an HDF5 file, as Keras writes; convert it to a torch state dict",
     b"version https://git-lfs": "is a pointer of Git LFS, not the file; run `git lfs pull`",
@@ -62,12 +61,6 @@ def _new(cls: type[Blank], *_: Any) -> Any:
 
 
 BLANKS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [blank(name) for name in DATA]
-
-
-def printable(text: object) -> str:
-    """Text of a file for a terminal: without line breaks and escape codes, and not longer than a line or two."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in str(text)[: LONGEST + 1])
-    return shown if len(shown) <= LONGEST else shown[:LONGEST] + "..."
 
 
 def read_content(path: Path, digest: str | None = None) -> Any:

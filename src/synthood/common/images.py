@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from synthood.common.encoded import EncodedImages, is_encoded, open_encoded
 from synthood.common.image_facts import ImageFacts
-from synthood.common.names import BYTES, OFFSETS, Names, joined, take_names
+from synthood.common.names import Names, joined, take_names
 from synthood.common.tensors import Arrays, mapped, read_header, read_tensors, write_tensors
 from synthood.errors import SynthoodError
 
@@ -92,18 +92,55 @@ def header_of(classes: list[str], notes: list[str], facts: ImageFacts | None) ->
     }
 
 
+@dataclass(frozen=True)
+class OpenSet:
+    """An `ImageSet` whose images stay on disk until they are asked for."""
+
+    images: np.ndarray | EncodedImages
+    labels: np.ndarray
+    classes: list[str]
+    columns: dict[str, np.ndarray]
+    notes: list[str]
+    facts: ImageFacts | None
+    names: Names | None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def open_set(path: Path, threads: int = 0) -> OpenSet:
+    """An image set of any size, checked: encoded images are decoded one by one, others mapped from the file."""
+    images: Any
+    if is_encoded(path):
+        images, arrays, header = open_encoded(path, threads)
+    else:
+        arrays, header = read_tensors(path, "labels")
+        images, arrays = mapped(path, "images"), arrays | _without(path, "images", "labels")
+    classes, notes = (header.get("classes"), header.get("notes", [])) if isinstance(header, dict) else (None, [])
+    if not isinstance(classes, list) or not isinstance(notes, list):
+        wrong = "it names no classes" if not isinstance(classes, list) else f"its notes are {type(notes).__name__}"
+        raise SynthoodError(f"{path}: not an image set ({wrong})")
+    labels, names = arrays.pop("labels"), take_names(arrays, len(images), path)
+    checked = ImageSet(images, labels, classes, arrays, notes, ImageFacts.read(header), names).check(path)
+    return OpenSet(**vars(checked))
+
+
 def read_images(path: Path) -> ImageSet:
-    """Reads an image set and checks it; images stored encoded are decoded, where memory holds them."""
-    arrays, header = _decoded(path) if is_encoded(path) else read_tensors(path)
-    classes = header.get("classes") if isinstance(header, dict) else None
-    if not {"images", "labels"} <= arrays.keys() or not isinstance(classes, list):
-        raise SynthoodError(f"{path}: not an image set (it holds {', '.join(arrays)})")
-    images, labels = arrays.pop("images"), arrays.pop("labels")
-    notes = header.get("notes", [])
-    if not isinstance(notes, list):
-        raise SynthoodError(f"{path}: not an image set (its notes are {type(notes).__name__})")
-    names = take_names(arrays, len(images), path)
-    return ImageSet(images, labels, classes, arrays, notes, ImageFacts.read(header), names).check(path)
+    """An image set in memory; images stored encoded are decoded, where memory holds them."""
+    opened = open_set(path)
+    if isinstance(opened.images, EncodedImages) and (size := math.prod(opened.images.shape)) > MOST_DECODED:
+        raise SynthoodError(
+            f"{path}: {len(opened)} images take {size / 2**30:.0f} GiB decoded, more than the {MOST_DECODED >> 30} GiB "
+            f"that one stage may; take fewer, or a smaller `size`"
+        )
+    pixels = opened.images[:] if isinstance(opened.images, EncodedImages) else np.array(opened.images)
+    return ImageSet(**{**vars(opened), "images": pixels})
+
+
+def open_images(path: Path) -> tuple[np.ndarray | EncodedImages, np.ndarray]:
+    """Images and labels int64 [N] of a set."""
+    opened = open_set(path)
+    return opened.images, opened.labels
 
 
 def stored(path: Path) -> tuple[np.ndarray, Names | None]:
@@ -111,58 +148,16 @@ def stored(path: Path) -> tuple[np.ndarray, Names | None]:
 
     The file must have been verified by who asks.
     """
-    with safe_open(path, framework="numpy") as file:
-        keys = {"pixel_sha256", BYTES, OFFSETS} & set(file.keys())
-        arrays = {name: file.get_tensor(name) for name in keys}
+    arrays = _without(path, "images", "encoded")
     if "pixel_sha256" not in arrays:
         raise SynthoodError(f"{path}: not an image set (it holds no digests); delete it and run again")
     return arrays["pixel_sha256"], take_names(arrays, len(arrays["pixel_sha256"]), path)
 
 
-def open_images(path: Path) -> tuple[np.ndarray | EncodedImages, np.ndarray]:
-    """Images and labels int64 [N] of a set; images stored encoded stay so and are decoded slice by slice."""
-    if not is_encoded(path):
-        whole = read_images(path)
-        return whole.images, whole.labels
-    images, arrays, header = open_encoded(path)
-    check_labels(arrays["labels"], header["classes"], path)
-    return images, arrays["labels"]
-
-
-@dataclass(frozen=True)
-class OpenSet:
-    """Images that stay on disk until they are asked for, labels int64 [N] and class names."""
-
-    images: np.ndarray | EncodedImages
-    labels: np.ndarray
-    classes: list[str]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-
-def open_set(path: Path) -> OpenSet:
-    """An image set of any size: encoded images are decoded one by one, others mapped from the file."""
-    if is_encoded(path):
-        images, arrays, header = open_encoded(path)
-        check_labels(arrays["labels"], header["classes"], path)
-        return OpenSet(images, arrays["labels"], header["classes"])
-    arrays, header = read_tensors(path, "labels")
-    classes = header.get("classes") if isinstance(header, dict) else None
-    if not isinstance(classes, list):
-        raise SynthoodError(f"{path}: not an image set (it names no classes)")
-    whole = ImageSet(mapped(path, "images"), arrays["labels"], classes).check(path)
-    return OpenSet(whole.images, whole.labels, classes)
-
-
-def _decoded(path: Path) -> tuple[Arrays, dict[str, Any]]:
-    images, arrays, header = open_encoded(path)
-    if (size := math.prod(images.shape)) > MOST_DECODED:
-        raise SynthoodError(
-            f"{path}: {len(images)} images take {size / 2**30:.0f} GiB decoded, more than the {MOST_DECODED >> 30} GiB "
-            f"that one stage may; take fewer, or a smaller `size`"
-        )
-    return {"images": images[:], **arrays}, header
+def _without(path: Path, *left_out: str) -> Arrays:
+    """The other arrays of a verified file."""
+    with safe_open(path, framework="numpy") as file:
+        return {name: file.get_tensor(name) for name in sorted(set(file.keys()) - set(left_out))}
 
 
 def read_facts(path: Path) -> ImageFacts | None:

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 from torch.nn import Parameter
 
-from synthood.common.foreign import SAVED, printable, read_content
-from synthood.errors import SynthoodError
+from synthood.common.foreign import SAVED, read_content
+from synthood.errors import SynthoodError, printable
 
 State = dict[str, Tensor]
 CONTAINERS = ("state_dict", "model_state_dict", "model", "network", "net")
@@ -82,7 +82,3 @@ def listed(names: list[str], shown: int = 4) -> str:
     """The first few names, and how many more."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(printable(name) or "the file's own" for name in names[:shown]) + more
-
-
-def first_line(error: Exception) -> str:
-    return printable(str(error).partition("\n")[0].rstrip(". "))

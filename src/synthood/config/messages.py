@@ -81,7 +81,7 @@ def _sentence(finding: Any, owner: type[BaseModel] | None, field: FieldInfo | No
     if kind == "value_error":
         return str(context["error"])
     message = finding["msg"]
-    return f"{message[0].lower()}{message[1:]}, got {printable(repr(given))}" + _meant(kind, given, context, field)
+    return f"{message[0].lower()}{message[1:]}, got {printable(repr(given), 120)}" + _meant(kind, given, context, field)
 
 
 def _is_required(key: object, owner: type[BaseModel] | None) -> bool:

@@ -195,11 +195,11 @@ def _misread(event: yaml.ScalarEvent) -> str | None:
     """What YAML 1.1 makes of a number, where that is something else than what is written."""
     value, tag = event.value, _tag(event)
     if tag == TEXT and event.implicit[0] and (number := EXPONENT.fullmatch(value)):
-        return f"{printable(value)} is text to YAML; {as_number(number)}; put it in quotes where text is meant"
+        return f"{printable(value, 120)} is text to YAML; {as_number(number)}; put it in quotes where text is meant"
     strange = tag.endswith(":int") and not PLAIN_NUMBER.fullmatch(value)
     if strange or (tag.endswith(":float") and ":" in value):
         read_as = yaml.safe_load(value)
-        return f"YAML reads {printable(value)} as {read_as}; write that, or put it in quotes where text is meant"
+        return f"YAML reads {printable(value, 120)} as {read_as}; write that, or put it in quotes where text is meant"
     return None
 
 

@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from synthood.common import stage
 from synthood.common.encoded import LARGEST_RAW, write_encoded
-from synthood.common.images import ImageSet, header_of, read_facts, write_images
+from synthood.common.images import OOD_LABEL, ImageSet, check_labels, header_of, read_facts, write_images
 from synthood.common.settings import Settings
 from synthood.data.digits import extra_digits, id_split, shuffled_quadrants
 from synthood.data.far import noise, photo_patches, textures
 from synthood.data.files.arrays import read_arrays, split_arrays
 from synthood.data.files.decode import Reading
-from synthood.data.files.image_set import from_files, is_large, listed, write_large
+from synthood.data.files.image_set import from_files, listed, names_of, no_class_emptied
 from synthood.data.files.settings import Arrays, Files, IdArrays
 from synthood.data.settings import (
     Computed,
@@ -88,12 +89,41 @@ def checked_side(settings: PartSettings, height: int, width: int) -> None:
         )
 
 
-def write(path: Path, images: ImageSet, threads: int) -> None:
-    """Writes images as they are, or encoded where they are large."""
-    if max(images.images.shape[1:3]) <= LARGEST_RAW:
-        return write_images(path, images)
-    header = header_of(images.classes, images.notes, images.facts)
-    return write_encoded(path, images.check(path).images, threads, lambda: (images.labels, header))
+Said = tuple[np.ndarray, list[str], list[str]]
+"""Labels int64 [N], class names and notes of a part."""
+
+
+def write(path: Path, settings: PartSettings, threads: int) -> Said:
+    """Writes one part: its pixels, or encoded where images are large; those of files are then never all in memory."""
+    source = settings.source
+    if isinstance(source, Files) and source.size is not None and source.size > LARGEST_RAW:
+        return write_large(path, source, settings, threads)
+    made = prepare(settings, threads).check(path)
+    checked_side(settings, *made.images.shape[1:3])
+    if max(made.images.shape[1:3]) <= LARGEST_RAW:
+        write_images(path, made)
+    else:
+        rest = made.labels, header_of(made.classes, made.notes, made.facts)
+        write_encoded(path, made.images, threads, lambda: rest)
+    return made.labels, made.classes, made.notes
+
+
+def write_large(path: Path, source: Files, settings: PartSettings, threads: int) -> Said:
+    """Writes the images of files encoded as they are read."""
+    which = settings.held_out, settings.taught, settings.held_out_splits
+    listing, notes = listed(source, settings.part, *which)
+    reading = Reading(listing, source, threads)
+    classes = [] if settings.ood else listing.classes
+
+    def rest() -> tuple[np.ndarray, dict[str, Any]]:
+        if not settings.ood or settings.held_out:
+            no_class_emptied(listing, reading)
+        labels = np.full(len(reading.kept), OOD_LABEL, np.int64) if settings.ood else reading.labels
+        check_labels(labels, classes, path)
+        return labels, header_of(classes, notes + reading.notes, reading.facts)
+
+    write_encoded(path, reading, threads, rest, lambda: names_of(reading, source))
+    return rest()[0], classes, notes + reading.notes
 
 
 def imbalance(labels: np.ndarray, classes: list[str]) -> str:
@@ -110,24 +140,8 @@ def main(command_line: Sequence[str] | None = None) -> None:
         settings, threads = PartSettings.parse(job.arguments.settings), job.arguments.threads
         output = job.arguments.output[0]
         job.facts["raw"] = job.arguments.raw
-        if isinstance(source := settings.source, Files) and is_large(source):
-            with job.writing(output) as path:
-                labels, classes, notes = write_large(
-                    path,
-                    source,
-                    settings.part,
-                    settings.ood,
-                    threads,
-                    settings.held_out,
-                    settings.taught,
-                    settings.held_out_splits,
-                )
-        else:
-            images = prepare(settings, threads)
-            labels, classes, notes = images.labels, images.classes, images.notes
-            checked_side(settings, *images.images.shape[1:3])
-            with job.writing(output) as path:
-                write(path, images, threads)
+        with job.writing(output) as path:
+            labels, classes, notes = write(path, settings, threads)
         print(f"{output}: {len(labels)} images of {len(classes)} classes{imbalance(labels, classes)}")
         for note in notes:
             print(f"note: {note}")

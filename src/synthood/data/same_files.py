@@ -37,12 +37,8 @@ class Choice:
 
     def meets(self, other: "Choice") -> bool:
         """Whether both may take the same image."""
-        if self.but and other.but:
-            return True
-        if self.but or other.but:
-            finite, infinite = (other, self) if self.but else (self, other)
-            return bool(finite.names - infinite.names)
-        return bool(self.names & other.names)
+        one, two = (other, self) if self.but else (self, other)
+        return one.but or bool(one.names - two.names if two.but else one.names & two.names)
 
 
 @dataclass(frozen=True)
@@ -113,31 +109,20 @@ def claims(source: Settings, part: str) -> list[Claim]:
             return [Claim("arrays", (source.train if part == "train" else source.test,))]
         case Arrays():
             return [Claim("arrays", (source.path,))]
-        case IdManifest():
-            return [Claim("manifest", (source.path,), part)]
-        case Manifest():
-            return [Claim("manifest", (source.path,), source.split)]
+        case IdManifest() | Manifest():
+            return [Claim("manifest", (source.path,), getattr(source, "split", part))]
         case IdImglist():
             return [_of_list(source, getattr(source, part), source.labels, None)]
         case Imglist():
             return [_of_list(source, source.list, source.labels, source.except_labels)]
-        case IdTorchvision():
-            split = "train" if part == "train" else "test"
+        case IdTorchvision() | Torchvision():
+            split = getattr(source, "split", "train" if part == "train" else "test")
             return [Claim(source.kind, (str(root_of(source.kind, Path(source.path))),), split)]
-        case Torchvision():
-            return [Claim(source.kind, (str(root_of(source.kind, Path(source.path))),), source.split)]
-        case _:
-            return _computed(source)
-
-
-def _computed(source: Settings) -> list[Claim]:
-    """Digits of some classes, and images that a seed draws; empty for others."""
-    kind, seed = getattr(source, "kind", ""), getattr(source, "seed", None)
-    if kind == "digits":
-        # ID digits are split by number, and no set may hold their classes
+    kind = getattr(source, "kind", "")
+    if kind == "digits":  # ID digits are split by number, and no set may hold their classes
         return [Claim(kind, choice=Choice(frozenset(getattr(source, "classes", [])), but=False))]
     drawn = kind in ("noise", "textures", "photo-patches", "shuffled-quadrants")
-    return [Claim(f"{kind} of seed {seed}")] if drawn else []
+    return [Claim(f"{kind} of seed {getattr(source, 'seed', None)}")] if drawn else []
 
 
 def _of_list(source: Imglist | IdImglist, name: str, labels: list[int] | None, but: list[int] | None) -> Claim:
@@ -178,12 +163,8 @@ def same_files(
 
 def _shared_out(source: Settings, one: str, other: str) -> bool:
     """Whether two ID parts are apart, although they are read from the same files."""
-    match source:
-        case IdImglist():
-            return False
-        case IdArrays():
-            return "train" not in (one, other)
-        case IdFolders():
-            return claims(source, one) == claims(source, other)
-        case _:
-            return True
+    if isinstance(source, IdArrays):
+        return "train" not in (one, other)
+    if isinstance(source, IdFolders):
+        return claims(source, one) == claims(source, other)
+    return not isinstance(source, IdImglist)

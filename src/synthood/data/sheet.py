@@ -8,8 +8,7 @@ import matplotlib
 import numpy as np
 
 from synthood.common import stage
-from synthood.common.encoded import EncodedImages, is_encoded, open_encoded
-from synthood.common.images import read_images
+from synthood.common.images import open_set
 from synthood.data.prepare import imbalance
 
 matplotlib.use("Agg")
@@ -52,19 +51,13 @@ def cell(image: np.ndarray) -> np.ndarray:
 
 def row_of(path: Path, threads: int = 1) -> Row:
     """Some images of one part, its number of images, and its smallest and largest class where they differ."""
-    images: np.ndarray | EncodedImages
-    if is_encoded(path):
-        images, arrays, header = open_encoded(path, threads)
-        labels, classes, notes = arrays["labels"], header["classes"], header.get("notes", [])
-    else:
-        made = read_images(path)
-        images, labels, classes, notes = made.images, made.labels, made.classes, made.notes
-    cells = [cell(image) for image in images[spread(labels, SHOWN)]]
+    made = open_set(path, threads)
+    cells = [cell(image) for image in made.images[spread(made.labels, SHOWN)]]
     cells += [np.full_like(cells[0], 255)] * (SHOWN - len(cells))
-    height, width = images.shape[1:3]
-    text = f"{len(images)} images, {width}x{height} px"
-    text += f", {len(classes)} classes{imbalance(labels, classes)}" if classes else ""
-    text += f"; {len(notes)} notes" if notes else ""
+    height, width = made.images.shape[1:3]
+    text = f"{len(made)} images, {width}x{height} px"
+    text += f", {len(made.classes)} classes{imbalance(made.labels, made.classes)}" if made.classes else ""
+    text += f"; {len(made.notes)} notes" if made.notes else ""
     return Row(path.stem, text, np.concatenate(cells, axis=1))
 
 

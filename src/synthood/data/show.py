@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from synthood.common.artefact import sha256
-from synthood.common.encoded import is_encoded, open_encoded
+from synthood.common.encoded import EncodedImages
 from synthood.common.image_facts import ImageFacts, told
-from synthood.common.images import read_images
+from synthood.common.images import open_set
 from synthood.errors import SynthoodError
 
 HEADINGS = ("part", "images", "classes", "per class", "size", "stored", "skipped or noted", "SHA-256")
@@ -39,14 +39,8 @@ class Part:
 
 def read_part(path: Path) -> Part:
     """The facts of one image set; raises where the file is not one."""
-    if encoded := is_encoded(path):
-        images, arrays, header = open_encoded(path)
-        shape, labels, classes, notes = images.shape, arrays["labels"], header["classes"], header.get("notes", [])
-        digests, facts = arrays["pixel_sha256"], ImageFacts.read(header)
-    else:
-        made = read_images(path)
-        shape, labels, classes, notes = made.images.shape, made.labels, made.classes, made.notes
-        digests, facts = made.columns.get("pixel_sha256", np.zeros((0, 32), np.uint8)), made.facts
+    made = open_set(path)
+    shape, labels, classes = made.images.shape, made.labels, made.classes
     counts = np.bincount(labels[labels >= 0], minlength=len(classes))
     spread = f"{counts.min()}-{counts.max()}" if counts.size and counts.min() != counts.max() else ""
     per_class = spread or (str(counts[0]) if counts.size else "-")
@@ -56,11 +50,11 @@ def read_part(path: Path) -> Part:
         classes=len(classes),
         per_class=per_class,
         size=f"{shape[2]}x{shape[1]}",
-        stored="encoded" if encoded else "pixels",
-        notes=notes,
+        stored="encoded" if isinstance(made.images, EncodedImages) else "pixels",
+        notes=made.notes,
         digest=sha256(path),
-        pixels={digest.tobytes() for digest in digests},
-        facts=facts,
+        pixels={digest.tobytes() for digest in made.columns.get("pixel_sha256", [])},
+        facts=made.facts,
     )
 
 

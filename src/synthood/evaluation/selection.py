@@ -7,7 +7,7 @@ import torch
 
 from synthood.errors import SynthoodError
 from synthood.evaluation.hyperparameters import Values
-from synthood.evaluation.metrics import Ranking, auroc
+from synthood.evaluation.metrics import auroc
 
 COLUMNS = ("detector", "candidate", "auroc", "chosen", "note")
 
@@ -45,4 +45,4 @@ def area(inside: torch.Tensor, outside: torch.Tensor, name: str) -> float:
     """AUROC of ID against OOD validation data."""
     if not (inside.isfinite().all() and outside.isfinite().all()):
         raise SynthoodError(f"detector {name} gives a score on validation data that is not finite")
-    return float(auroc(Ranking(inside.numpy(), outside.numpy()).sweep())[0])
+    return auroc(inside.numpy(), outside.numpy())

@@ -10,7 +10,7 @@ from torch import Tensor
 from synthood.common import stage
 from synthood.common.names import Names
 from synthood.errors import SynthoodError
-from synthood.evaluation.metrics import Ranking, aurc, ece, id_accuracy, ood_metrics
+from synthood.evaluation.metrics import Ranking, aurc, ece, id_accuracy
 from synthood.evaluation.settings import FACTS, ScoreSettings
 
 
@@ -62,7 +62,7 @@ def metrics(scores: pd.DataFrame, settings: ScoreSettings) -> pd.DataFrame:
         values: dict[str, dict[str, float]] = {"test": {"aurc": aurc(test[detector], right)}}
         for part in [*settings.near, *settings.far]:
             ranking = Ranking(test[detector], parts[part][detector].to_numpy())
-            values[part] = {name: float(value[0]) for name, value in ood_metrics(ranking.sweep()).items()}
+            values[part] = {name: float(value[0]) for name, value in ranking.metrics().items()}
         for role, members in (("near", settings.near), ("far", settings.far)):
             if members:
                 values[role] = {

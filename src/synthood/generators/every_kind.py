@@ -1,6 +1,6 @@
 """What is asked of every generator, whatever its kind."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -18,13 +18,16 @@ class EveryKind(Settings):
     block_size: Annotated[int, Field(ge=1, description="images in one job and file")]
 
     filter: Annotated[Filter | None, Field(description="of the images made; default: all are taken")] = None
-    variant: Annotated[
-        Literal["default", "paper"], Field(description="paper: as published, without a filter whatever `filter` says")
-    ] = "default"
-
     prior: Annotated[
         str | None, Field(min_length=1, description="what has seen more than the ID images, said under tables")
     ] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_variant(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "variant" in given:
+            raise ValueError("`variant` no longer exists; remove it, and where it was `paper` write `filter: null`")
+        return given
 
     @model_validator(mode="after")
     def _enough_attempts(self) -> "EveryKind":
@@ -36,14 +39,9 @@ class EveryKind(Settings):
         return self
 
     @property
-    def filtering(self) -> Filter | None:
-        """The filter that is in force."""
-        return None if self.variant == "paper" else self.filter
-
-    @property
     def attempts_per_class(self) -> int:
         """Images made of each class."""
-        return self.images_per_class if self.filtering is None else self.filtering.attempts_per_class
+        return self.images_per_class if self.filter is None else self.filter.attempts_per_class
 
     def block_counts(self, classes: int) -> list[int]:
         """The images of each block; only the last may be cut."""

@@ -6,12 +6,17 @@ from pathlib import Path
 from synthood.common import stage
 from synthood.common.arithmetic import resolved_precision
 from synthood.common.devices import device_for, set_threads
-from synthood.common.images import read_images
+from synthood.common.images import ImageSet, open_set, read_images
 from synthood.common.iterate import ResumeFile
 from synthood.generators.biggan.settings import BigGANFitting
-from synthood.generators.inputs import glimpse
 from synthood.generators.ready_made_settings import ReadyMadeReading
 from synthood.generators.settings import FitSettings
+
+
+def glimpse(path: Path) -> ImageSet:
+    """The first image of a set and all its classes, which is what a checkpoint that learns nothing needs."""
+    opened = open_set(path)
+    return ImageSet(opened.images[:1], opened.labels[:1], opened.classes)
 
 
 def main(command_line: Sequence[str] | None = None) -> None:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthood.common.iterate import Iteration, ResumeFile
+from synthood.common.schedules import warmed_cosine
 from synthood.common.seeds import derived_seed, generator
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
@@ -18,7 +18,7 @@ from synthood.training.augmentation.geometry import augmented
 from synthood.training.batches import Composition
 from synthood.training.feed import Labelled
 from synthood.training.networks.base import ImageNetwork
-from synthood.training.networks.model import EVALUATION_BATCH, ImageModel, channel_statistics
+from synthood.training.networks.model import ImageModel, channel_statistics
 from synthood.training.networks.pretrained import initial
 from synthood.training.networks.residual import build
 from synthood.training.networks.settings import network_described
@@ -57,11 +57,6 @@ class Encoder(ImageModel):
         self.module.eval()
         unit: Tensor = self.module(self.normalised(images.to(self.module.get_buffer("anchors").device)))
         return unit
-
-    @torch.no_grad()
-    def embed(self, images: np.ndarray) -> Tensor:
-        """The same of many images, batch by batch."""
-        return torch.cat([self.features(batch) for batch in torch.from_numpy(images).split(EVALUATION_BATCH)])
 
     def save(self, path: Path) -> None:
         self.write(path, self.module, space=self.space.header())
@@ -112,8 +107,7 @@ def fit_encoder(
     for step in loop:
         epoch, position = divmod(step, composition.steps_per_epoch)
         batches = composition.epoch(epoch) if position == 0 or not batches else batches
-        cosine = 0.5 * (1 + np.cos(np.pi * step / total))
-        rate = float(settings.learning_rate * (FINAL_SHARE + (1 - FINAL_SHARE) * cosine))
+        rate = settings.learning_rate * warmed_cosine(step, total, 0, last=FINAL_SHARE)
         optimizer.param_groups[0]["lr"] = rate
         chosen = batches[position]
         random = generator(settings.seed, "encoder", step)

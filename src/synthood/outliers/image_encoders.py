@@ -1,18 +1,18 @@
 """Encoders that are not fitted to the class words: networks of timm, this configuration's classifiers, CLIP."""
 
-import difflib
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.common.foreign_folders import refuse_code
-from synthood.common.states import first_line, read_state
-from synthood.errors import SynthoodError
+from synthood.common.pixels import resized
+from synthood.common.states import read_state
+from synthood.errors import SynthoodError, first_line
 from synthood.outliers.encoder_settings import ClipEncoder, Encoder, RecipeEncoder, TimmEncoder
+from synthood.training.networks import from_timm
 from synthood.training.networks.checkpoint import check
 from synthood.training.networks.model import Classifier
 
@@ -51,20 +51,8 @@ def of_timm(settings: TimmEncoder, device: torch.device) -> Features:
 
     Raises SynthoodError where timm is missing, does not know the name, or the checkpoint does not fit.
     """
-    try:
-        import timm
-    except ImportError as error:
-        raise SynthoodError("an encoder of kind timm needs timm; pip install 'synthood[timm]'") from error
-    if not timm.is_model(settings.model):
-        close = ", ".join(difflib.get_close_matches(settings.model, timm.list_models())) or "none of a like name"
-        raise SynthoodError(f"timm knows no model {settings.model!r}; it has {close}")
-    own = settings.checkpoint is not None
-    try:
-        network = timm.create_model(settings.model, pretrained=not own, num_classes=0)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise SynthoodError(
-            f"timm has no weights of {settings.model!r} here ({first_line(error)}); name a file as encoder.checkpoint"
-        ) from error
+    what, own = f"encoder {settings.model}", settings.checkpoint is not None
+    network = from_timm.built(settings.model, what, "encoder.checkpoint", pretrained=not own, num_classes=0)
     if settings.checkpoint is not None:
         head = network.pretrained_cfg.get("classifier") or ()
         heads = tuple(f"{name}." for name in ([head] if isinstance(head, str) else head))
@@ -72,11 +60,11 @@ def of_timm(settings: TimmEncoder, device: torch.device) -> Features:
         state = {key: value for key, value in state.items() if not key.startswith(heads)}
         check(state, network.state_dict(), settings.checkpoint)
         network.load_state_dict(state)
-    given = timm.data.resolve_model_data_config(network)
+    given = from_timm.timm_library(what).data.resolve_model_data_config(network)
     network.to(device).eval()
 
     def features(images: Tensor) -> Tensor:
-        inputs = resized(images.to(device), given["input_size"][1:], given["interpolation"])
+        inputs = fitted(images.to(device), given["input_size"][1:], given["interpolation"])
         out: Tensor = network(normalised(inputs, given["mean"], given["std"]))
         return out.float()
 
@@ -107,20 +95,17 @@ def of_clip(folder: Path, device: torch.device) -> Features:
     side = network.config.vision_config.image_size
 
     def features(images: Tensor) -> Tensor:
-        inputs = normalised(resized(images.to(device), (side, side), "bicubic"), mean, deviation)
+        inputs = normalised(fitted(images.to(device), (side, side), "bicubic"), mean, deviation)
         out: Tensor = network.visual_projection(network.vision_model(pixel_values=inputs).pooler_output)
         return out.float()
 
     return features
 
 
-def resized(images: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
+def fitted(images: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
     """Images uint8 [N,H,W,3] as float32 [N,3,*size] in [0,1]."""
-    pixels = images.permute(0, 3, 1, 2).float() / 255
-    if pixels.shape[2:] == tuple(size):
-        return pixels
     mode = interpolation if interpolation in ("bilinear", "bicubic") else "bicubic"
-    return F.interpolate(pixels, size=size, mode=mode, antialias=True, align_corners=False).clamp(0, 1)
+    return resized(images.permute(0, 3, 1, 2).float() / 255, *size, mode).clamp(0, 1)
 
 
 def normalised(pixels: Tensor, mean: list[float], deviation: list[float]) -> Tensor:

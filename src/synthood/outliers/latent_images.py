@@ -2,12 +2,12 @@
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
 from synthood.common.encoded import EncodedImages
 from synthood.common.finite import Named, after, numbered, to_uint8
+from synthood.common.pixels import resized
 from synthood.generators.diffusion import sampling
 
 PIXELS_AT_ONCE = 1 << 20
@@ -20,7 +20,7 @@ def id_latents(pipeline: StableDiffusionPipeline, images: np.ndarray | EncodedIm
     for first in range(0, len(images), at_once(side)):
         part = torch.from_numpy(images[first : first + at_once(side)])
         named = after(first, "training image {}".format)
-        parts.append(sampling.image_latents(pipeline, resized(part, side, side).numpy(), named))
+        parts.append(sampling.image_latents(pipeline, resized_bytes(part, side, side).numpy(), named))
     return torch.cat(parts)
 
 
@@ -33,17 +33,14 @@ def images_of(
         sampling.decoded(pipeline, part, named=after(first, named))
         for first, part in zip(range(0, len(latents), each), latents.split(each), strict=True)
     )
-    return torch.cat([resized(part, height, width) for part in parts])
+    return torch.cat([resized_bytes(part, height, width) for part in parts])
 
 
 def at_once(side: int) -> int:
     return max(1, PIXELS_AT_ONCE // side**2)
 
 
-def resized(images: Tensor, height: int, width: int) -> Tensor:
+def resized_bytes(images: Tensor, height: int, width: int) -> Tensor:
     """Images uint8 [N,H,W,3] in another size, by cubic interpolation."""
-    if images.shape[1:3] == (height, width):
-        return images
-    pixels = images.permute(0, 3, 1, 2).float()
-    found = F.interpolate(pixels, (height, width), mode="bicubic", antialias=True, align_corners=False)
+    found = resized(images.permute(0, 3, 1, 2).float(), height, width)
     return to_uint8(found).permute(0, 2, 3, 1)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from synthood.common import stage
 from synthood.common.artefact import verify
-from synthood.evaluation.metrics import Ranking
+from synthood.evaluation.metrics import counts_above
 from synthood.reporting.runs import Run, read_runs
 from synthood.reporting.settings import PlotSettings
 
@@ -50,10 +50,8 @@ def roc_figure(scores: dict[Run, pd.DataFrame], settings: PlotSettings) -> Figur
 def roc_curve(frame: pd.DataFrame, detector: str, part: str, id_parts: Sequence[str] = ("test",)) -> np.ndarray:
     """Share of ID accepted at each share of OOD in `GRID`."""
     ids = frame.loc[frame["part"].isin(list(id_parts)), detector].to_numpy()
-    sweep = Ranking(ids, frame.loc[frame["part"] == part, detector].to_numpy()).sweep()
-    ood = np.append(0.0, sweep.ood_above[0] / sweep.ood_above[0, -1])
-    ids = np.append(0.0, sweep.id_above[0] / sweep.id_above[0, -1])
-    return np.interp(GRID, ood, ids)
+    id_above, ood_above = counts_above(ids, frame.loc[frame["part"] == part, detector].to_numpy())
+    return np.interp(GRID, np.append(0, ood_above / ood_above[-1]), np.append(0, id_above / id_above[-1]))
 
 
 def histogram_figure(scores: dict[Run, pd.DataFrame], settings: PlotSettings) -> Figure:

@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from synthood.common.html import HEAD
 from synthood.reporting.comparisons import FEWEST, Comparison
 from synthood.reporting.published import agreement
 from synthood.reporting.settings import TableSettings
@@ -23,11 +24,9 @@ METRIC_NAMES = {
 DISPUTED = "†"
 SMALLER_IS_BETTER = ("fpr95_id_positive", "fpr95_ood_positive")
 
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title><style>
-body{font:14px/1.45 system-ui,sans-serif;margin:1.5rem;color:#1b1f24;max-width:75rem}
-table{border-collapse:collapse;margin:.5rem 0 1.5rem}
-th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #e3e6ea;white-space:nowrap}
+PAGE = (
+    HEAD
+    + """th,td{white-space:nowrap}
 th{cursor:pointer;border-bottom:2px solid #9aa4af;background:#f6f8fa}
 td.text,th.text{text-align:left}
 small{color:#5b6570}
@@ -58,6 +57,7 @@ for (const head of document.querySelectorAll("th")) head.onclick = () => {
 };
 </script></body></html>
 """
+)
 
 
 Line = dict[Hashable, Any]

@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 
 from synthood.common import stage
-from synthood.evaluation.metrics import Ranking, ood_metrics
+from synthood.evaluation.metrics import Ranking
 from synthood.reporting.comparisons import compare
 from synthood.reporting.image_notes import image_notes
 from synthood.reporting.published_sets import contradiction, unsaid
 from synthood.reporting.render import html_page, markdown
-from synthood.reporting.resampling import Resampling
 from synthood.reporting.runs import Run, read_runs
 from synthood.reporting.settings import ImageSets, PublishedOn, TableSettings, TabulateSettings
 from synthood.reporting.statistics import Resamples, Runs, crossed, crossed_gain
@@ -39,8 +38,8 @@ def ood_runs(
         drawn_ids = [resamples.weights(f"{prefix}/{n}", len(c)) for n, c in zip(id_parts, ids, strict=True)]
         id_weights = np.concatenate(drawn_ids, axis=1) if len(ids) > 1 else drawn_ids[0]
         ood_weights = resamples.weights(f"{prefix}/{part}", len(ood_confidence))
-        drawn = Resampling(id_confidence, ood_confidence).metrics(id_weights, ood_weights, metrics)
-        whole = ood_metrics(Ranking(id_confidence, ood_confidence).sweep())
+        ranking = Ranking(id_confidence, ood_confidence)
+        drawn, whole = ranking.metrics((id_weights, ood_weights), metrics), ranking.metrics(names=metrics)
         for name in metrics:
             measured[name].append(float(whole[name][0]))
             resampled[name].append(drawn[name])

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from synthood.common.arithmetic import resolved_precision
+from synthood.common.averages import MovingAverage
 from synthood.common.iterate import Iteration, ResumeFile, Stateful
 from synthood.common.ranks import ALONE, Ranks, with_whole_statistics
+from synthood.common.schedules import warmed_cosine
 from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
 from synthood.training.augmentation.geometry import augmented
@@ -27,7 +29,7 @@ from synthood.training.networks.pretrained import initial
 from synthood.training.outlier_set import OutlierSet
 from synthood.training.record import History, Record, losses
 from synthood.training.settings import RecipeSettings, TrainSettings
-from synthood.training.stability import WayBack, WeightAverage, optimizer_of
+from synthood.training.stability import WayBack, optimizer_of
 from synthood.training.step import Step
 from synthood.training.terms.registry import exposure_of, terms_of
 
@@ -37,13 +39,9 @@ SHOWN = ("loss", "accuracy", "val_accuracy")
 
 
 def learning_rate(recipe: RecipeSettings, step: int, total: int) -> float:
-    """Per-step schedule: linear rise over the warm-up share, then cosines down to the final rate (arXiv 1608.03983)."""
-    warmup = round(recipe.warmup * total)
-    if step < warmup:
-        return recipe.learning_rate * (step + 1) / warmup
-    progress = (step - warmup) * (recipe.restarts + 1) / max(total - warmup, 1) % 1
-    height = recipe.learning_rate - recipe.final_learning_rate
-    return recipe.final_learning_rate + height * 0.5 * (1 + math.cos(math.pi * progress))
+    """The rate of a step: linear rise over the warm-up share, then cosines down to the final rate."""
+    rates = recipe.learning_rate, recipe.final_learning_rate
+    return warmed_cosine(step, total, round(recipe.warmup * total), *rates, recipe.restarts)
 
 
 def train(
@@ -122,7 +120,7 @@ def train(
         state["terms"] = terms
     if parameters:
         state["head_optimizer"] = optimizers[1]
-    average = WeightAverage(network, recipe.weight_average) if recipe.weight_average else None
+    average = MovingAverage(network, recipe.weight_average, buffers=False) if recipe.weight_average else None
     if average is not None:
         state["average"] = average
     way_back = WayBack(state) if recipe.on_nan == "rollback" else None
@@ -130,7 +128,7 @@ def train(
         state["way_back"] = way_back
     record = Record(device)
     state |= {"step": take, "record": record}
-    found = classifier if average is None else replace(classifier, network=average.average)
+    found = classifier if average is None else replace(classifier, network=average.network)
     loop = Iteration("training", total, resume, state)
 
     def learn(step: int) -> None:
@@ -141,9 +139,9 @@ def train(
         parts = {"micro_batches": float(through.parts)} if through.parts > 1 else {}
         record.add(step, {"epoch": step // per_epoch, "learning_rate": rate, **parts}, figures)
         if average is not None:
-            average.update(step)
+            average.update(network, step)
             for term in take.own_terms:
-                term.settle(average.average.head)
+                term.settle(average.network.head)
 
     def settle(last: int) -> None:
         """Looks at the losses up to the step `last`, and goes the way back where one is not finite."""

@@ -1,40 +1,13 @@
-"""What steadies training: an average of the weights, and a way back from a loss that is not finite."""
+"""Optimizers, and a way back from a loss that is not finite."""
 
 import copy
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from synthood.common.iterate import Stateful
 from synthood.training.networks.base import ImageNetwork
-
-
-class WeightAverage:
-    """Exponential moving average of a network's weights; running statistics and counters are the network's own.
-
-    After step t the decay is min(decay, (1 + t) / (10 + t)), so that the start is soon forgotten.
-    """
-
-    def __init__(self, network: ImageNetwork, decay: float) -> None:
-        self.network, self.decay = network, decay
-        self.average = copy.deepcopy(network).requires_grad_(False)
-
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        """Moves the average towards the network as it is after step `step`, counted from 0."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        own, now = list(self.average.parameters()), list(self.network.parameters())
-        get_ema_multi_avg_fn(decay)(own, now, 0)
-        for kept, value in zip(self.average.buffers(), self.network.buffers(), strict=True):
-            kept.copy_(value)
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.average.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.average.load_state_dict(state)
 
 
 class WayBack:

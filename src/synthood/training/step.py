@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from synthood.common.devices import free_memory, out_of_memory
 from synthood.common.ranks import sum_gradients
 from synthood.common.seeds import generator, global_seed
 from synthood.errors import SynthoodError
@@ -110,8 +111,7 @@ class Step:
         """Makes room, and parts of half the size."""
         for each in self.optimizers:
             each.zero_grad()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
         count = self.through.count
         size = -(-count // self.through.parts)
         if self.through.ranks.count > 1 or size < 4:
@@ -140,9 +140,3 @@ class Step:
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         self.through.parts = state["parts"]
-
-
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether a device or the machine had no memory left."""
-    told = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in told or "can't allocate memory" in told

@@ -3,8 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
-from synthood.data.files.image_set import from_files, write_large
+from synthood.data.files.image_set import from_files
 from synthood.data.files.settings import IdArrays, IdFolders
+from synthood.data.prepare import write
+from synthood.data.settings import PartSettings
 from synthood.errors import SynthoodError
 
 
@@ -30,7 +32,7 @@ def test_a_class_that_skipping_empties_is_an_error_that_names_it(source, split, 
         from_files(settings, split, ood=False)
     large = settings.model_copy(update={"size": 128})
     with pytest.raises(SynthoodError, match=message):
-        write_large(tmp_path / "made.safetensors", large, split, ood=False, threads=1)
+        write(tmp_path / "made.safetensors", PartSettings(part=split, source=large), threads=1)
     other = "test" if split == "train" else "train"
     assert from_files(settings, other, ood=False).labels.tolist() == [0, 1]
 

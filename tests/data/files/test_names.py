@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from synthood.data.files.names import in_order, misnumbered, on_disk, shown, some, sorted_paths, split_of
-from synthood.errors import SynthoodError
+from synthood.data.files.names import in_order, misnumbered, on_disk, some, sorted_paths, split_of
+from synthood.errors import SynthoodError, printable
 
 COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
 
@@ -39,7 +39,7 @@ def test_splits_have_synonyms_in_any_case(name, split):
 
 
 def test_text_for_messages_has_no_escapes_and_no_line_breaks():
-    assert shown("a\x1b[31m\nb\udc80") == "a\\x1b[31m\\nb\\udc80"
+    assert printable("a\x1b[31m\nb\udc80") == "a\\x1b[31m\\nb\\udc80"
     assert some(list("abcdefg"), 3) == "a, b, c, ..."
 
 

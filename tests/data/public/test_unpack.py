@@ -115,7 +115,7 @@ def test_links_and_devices_of_a_tar_are_refused(tmp_path, kind):
 NAMELESS = {
     "": "member 3 has no usable name",
     ".": "member 3 has no usable name",
-    "set/a\nb": r"member 3 has no usable name \('set/a\\\\x0ab'\)",
+    "set/a\nb": r"member 3 has no usable name \('set/a\\\\nb'\)",
     "set/\x1b[31mred": "member 3 has no usable name",
     f"set/{'x' * 300}": "is too long for this file system",
     f"set/{'y/' * 3000}z": "is too long for this file system",

@@ -80,7 +80,7 @@ def test_its_grids_are_searched(file: Path, reference: Reference) -> None:
             "def fit(reference):\n return reference.train.features @ reference.bias[:1]",
             r"RuntimeError.*\(line 2\)$",
         ),
-        ({}, "def fit(r): raise ValueError('a\\nb\\x1b[31mc')", r"ValueError: a\\x0ab\\x1b\[31mc \(line 1\)"),
+        ({}, "def fit(r): raise ValueError('a\\nb\\x1b[31mc')", r"ValueError: a\\nb\\x1b\[31mc \(line 1\)"),
         ({}, "import sys; sys.exit()", r"mine.py: SystemExit: .*\(line 1\)"),
         ({}, "def fit(r): return lambda x: x.logits[:, :1]", r"a tensor \[400\], got \[400, 1\]"),
         ({}, "def fit(r): return lambda x: x.logits[:, 0].numpy()[1:]", r"a tensor \[400\], got \[399\]"),

@@ -131,7 +131,7 @@ def test_fit_settles_the_averaged_weights(pictures: Pictures, monkeypatch: pytes
     copy = MovingAverage.copy_to
 
     def far(self: MovingAverage, network: nn.Module) -> None:
-        self.average["generator.conv_to_rgb.weight_orig"][2] += 1.0
+        self.state_dict()["generator.conv_to_rgb.weight_orig"][2] += 1.0
         copy(self, network)
 
     monkeypatch.setattr(MovingAverage, "copy_to", far)

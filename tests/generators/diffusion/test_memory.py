@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion import sampling
-from synthood.generators.diffusion.memory import filled_batches, halving, ran_out_of_memory
+from synthood.generators.diffusion.memory import filled_batches, halving
 from synthood.generators.diffusion.sampler_settings import FastSample
 from toy_checkpoints import stable_diffusion_1
 
@@ -40,10 +40,7 @@ def test_halved_until_it_fits(size: int, fits: int) -> None:
     assert all(after == before // 2 for before, after in itertools.pairwise(tried))
 
 
-def test_what_counts_as_out_of_memory() -> None:
-    assert ran_out_of_memory(MemoryError())
-    assert ran_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."))
-    assert not ran_out_of_memory(RuntimeError("shapes cannot be multiplied"))
+def test_other_errors_are_not_taken_for_want_of_memory() -> None:
     with pytest.raises(RuntimeError, match="shapes"):
         halving("sampling", 4, lambda size: (_ for _ in ()).throw(RuntimeError("shapes cannot be multiplied")))
 

@@ -1,6 +1,5 @@
 """Fitting the miniature Stable Diffusion."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,13 +42,6 @@ def fit_all(
 
 def equal(a: State, b: State) -> bool:
     return a.keys() == b.keys() and all(torch.equal(value, b[key]) for key, value in a.items())
-
-
-def test_warmed_cosine_by_hand() -> None:
-    factors = [miniature_fit.warmed_cosine(step, 8, 4, floor=0.2) for step in range(8)]
-    falling = [0.2 + 0.4 * (1 + math.cos(math.pi * k / 4)) for k in range(4)]
-    assert factors == pytest.approx([0.25, 0.5, 0.75, 1.0, *falling])
-    assert [miniature_fit.warmed_cosine(step, 2, 2) for step in range(2)] == [0.5, 1.0]
 
 
 def test_a_short_fit(images: Tensor, diffusion_settings: StableDiffusionFit) -> None:

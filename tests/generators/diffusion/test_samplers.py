@@ -138,12 +138,12 @@ def test_bfloat16_is_near_float32() -> None:
 def test_resized_as_pillow_would() -> None:
     """The middle of an image with the wanted aspect; a constant stays constant, a half stays a half."""
     image = torch.cat([torch.full((1, 3, 16, 8), -1.0), torch.full((1, 3, 16, 8), 1.0)], dim=3)
-    small = sampling.resized(image, 4, 4)
+    small = sampling.fitted(image, 4, 4)
     assert small.shape == (1, 3, 4, 4)
     assert (small[..., 0] < -0.9).all()
     assert (small[..., 3] > 0.9).all()
-    assert sampling.resized(image, 16, 16) is image
-    narrow = sampling.resized(image, 8, 4)  # columns 4 to 11 are kept
+    assert torch.equal(sampling.fitted(image, 16, 16), image)
+    narrow = sampling.fitted(image, 8, 4)  # columns 4 to 11 are kept
     assert narrow.shape == (1, 3, 8, 4)
     torch.testing.assert_close(narrow.mean(), torch.tensor(0.0), atol=1e-5, rtol=0)
-    assert torch.allclose(sampling.resized(torch.full((1, 3, 16, 16), 0.3), 5, 5), torch.tensor(0.3))
+    assert torch.allclose(sampling.fitted(torch.full((1, 3, 16, 16), 0.3), 5, 5), torch.tensor(0.3))

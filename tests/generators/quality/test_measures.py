@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from synthood.generators.quality import diversity, measures
-from synthood.generators.quality.diversity import as_points
 
 
 def images(count: int, seed: int, side: int = 5) -> np.ndarray:
@@ -22,15 +21,6 @@ def distance(a: np.ndarray, b: np.ndarray) -> float:
 def test_agreement_by_hand() -> None:
     logits = torch.tensor([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0], [5.0, 4.0]])
     assert measures.agreement(logits, torch.tensor([0, 1, 1, 0])) == 0.75
-
-
-def test_points_run_from_minus_1_to_1_and_keep_their_place() -> None:
-    one = np.zeros((1, 2, 2, 3), np.uint8)
-    one[0, 1, 0, 2] = 255
-    points = as_points(one)
-    assert points.shape == (1, 3, 2, 2)
-    assert points[0, 2, 1, 0] == 1.0
-    assert points.sum() == 1.0 - 11.0
 
 
 def test_within_class_distance_by_brute_force() -> None:

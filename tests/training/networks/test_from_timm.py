@@ -111,7 +111,7 @@ def test_it_trains_and_a_last_layer_learns_at_its_own_rate(make_images: Any, mak
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"name": "timm/resnet18000"}, r"timm/resnet18000: timm has none of this name; resnet\w+\?"),
+        ({"name": "timm/resnet18000"}, r"timm/resnet18000: timm has none of this name; did you mean 'resnet\w+'\?"),
         ({"name": "timm/test_vit.nope"}, r"does not build it \(Invalid pretrained tag \(nope\)"),
         ({"name": "timm/test_resnet", "options": {"depthy": 3}}, r"does not build it .*'depthy'"),
         ({"name": "timm/deit_tiny_distilled_patch16_224", "options": {"depth": 1}}, r"classifier is not one Linear"),
@@ -216,7 +216,7 @@ def test_images_of_another_size_are_told() -> None:
 def test_without_timm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(SynthoodError, match=r"network timm/x: needs timm; pip install 'synthood\[timm\]'"):
-        from_timm.timm_library("timm/x")
+        from_timm.created(TimmNetwork(name="timm/x"))
 
 
 def test_the_kind_of_network_is_told_by_its_name() -> None:

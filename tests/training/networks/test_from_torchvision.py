@@ -89,7 +89,7 @@ def test_training_starts_from_a_file_with_a_last_layer_of_its_own(tmp_path: Path
     [
         (
             "mobilenet_v4",
-            r"torchvision/mobilenet_v4: not a classifier of torchvision that ends in one Linear; mobilenet_v",
+            r"torchvision/mobilenet_v4: not a classifier of torchvision that ends in one Linear; did you mean 'mobil",
         ),
         ("inception_v3", "torchvision/inception_v3: not a classifier of torchvision"),
         ("squeezenet1_0", "torchvision/squeezenet1_0: not a classifier of torchvision"),

@@ -16,7 +16,6 @@ from synthood.training.terms.mutual_information import (
     cosines,
     gaussian_log_likelihood,
     infonce,
-    infonce_bound,
 )
 
 INFORMATION = [0.5, 1.0, 2.0]
@@ -54,6 +53,11 @@ def contrasted(scores: Tensor) -> Tensor:
     """InfoNCE of scores [N,N]: pairs on the diagonal, all others of a row as negatives."""
     own = torch.eye(len(scores), dtype=torch.bool)
     return infonce(scores.diagonal(), scores.masked_fill(own, -torch.inf))
+
+
+def infonce_bound(loss: float, negatives: int) -> float:
+    """Lower bound in nats that an InfoNCE loss with so many negatives gives; at most log(negatives + 1)."""
+    return math.log(negatives + 1) - loss
 
 
 def fitted_critic(information: float) -> QuadraticCritic:

@@ -19,7 +19,8 @@ import numpy as np
 
 from synthood.common.encoded import LARGEST_RAW
 from synthood.common.image_facts import ImageFacts, are_grey, history
-from synthood.data.files.formats import foreign, readable
+from synthood.common.image_formats import readable
+from synthood.data.files.formats import foreign
 from synthood.data.files.listing import Listing
 from synthood.data.files.settings import Files
 from synthood.errors import SynthoodError

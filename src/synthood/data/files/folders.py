@@ -11,9 +11,9 @@ import numpy as np
 from synthood.common.images import OOD_LABEL
 from synthood.data.files.found import Found, look, look_at, notes_on, subfolders
 from synthood.data.files.listing import Listing, Splits, by_role, same_classes
-from synthood.data.files.names import in_order, normal, on_disk, shown, some, split_of
+from synthood.data.files.names import in_order, normal, on_disk, some, split_of
 from synthood.data.files.settings import Files, Folders, IdFolders
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, printable
 
 
 def class_names(folder: Path) -> list[str]:
@@ -35,7 +35,7 @@ def class_folders(folders: Sequence[Path], settings: Files, classes: list[str] |
         below = len(look_at(folders[0]).images)
         loose = f" but {below} images; is the path one level too low?" if below else ";"
         raise SynthoodError(
-            f"{shown(origin)}: no folder of a class in it{loose} put the images of every class into one of its name"
+            f"{printable(origin)}: no folder of a class in it{loose} put the images of every class into one of its name"
         )
     files, labels, everything = [], [], []
     for label, name in enumerate(names):
@@ -43,7 +43,7 @@ def class_folders(folders: Sequence[Path], settings: Files, classes: list[str] |
         images = [image for one in found for image in one.images]
         if not images:
             raise SynthoodError(
-                f"{shown(places[name][0])}: no image in this class; fill the folder or take it away"
+                f"{printable(places[name][0])}: no image in this class; fill the folder or take it away"
                 + "".join(f" ({note})" for note in notes_on(found, places[name][0])[:1])
             )
         files += images
@@ -59,7 +59,7 @@ def class_folders(folders: Sequence[Path], settings: Files, classes: list[str] |
 def _refuse_splits_inside(found: Found) -> None:
     inner = sorted({image.relative_to(found.folder).parts[0] for image in found.images if image.parent != found.folder})
     if len({split for name in inner if (split := split_of(name))}) > 1:
-        where = f"{shown(found.folder)}: read as a class, but holds the splits {some(inner)}"
+        where = f"{printable(found.folder)}: read as a class, but holds the splits {some(inner)}"
         raise SynthoodError(f"{where}; is the path one level too high?")
 
 
@@ -69,7 +69,7 @@ def _all_deeper(found: list[Found]) -> list[str]:
     if () in inner or len(inner) < 2:
         return []
     names = some(in_order(name for (name,) in inner))
-    root = shown(found[0].folder.parent)
+    root = printable(found[0].folder.parent)
     return [f"{root}: all images lie in subfolders of their class ({names}); is the path one level too high?"]
 
 
@@ -79,7 +79,9 @@ def _loose(folders: Sequence[Path]) -> list[str]:
     loose = [image for one in found for image in (*one.images, *one.unreadable)]
     other = [Found(one.folder, others=one.others, hidden=one.hidden) for one in found]
     names = some([image.name for image in loose])
-    notes = [f"{shown(folders[0])}: {len(loose)} images not read, in no folder of a class: {names}"] if loose else []
+    notes = (
+        [f"{printable(folders[0])}: {len(loose)} images not read, in no folder of a class: {names}"] if loose else []
+    )
     return notes + notes_on(other, folders[0])
 
 
@@ -89,7 +91,7 @@ def folder_set(settings: Folders) -> Listing:
     found = look(folder).checked(settings.on_bad_image)
     notes = notes_on([found], folder)
     if not found.images:
-        raise SynthoodError(f"{shown(folder)}: no images below it" + "".join(f" ({note})" for note in notes[:1]))
+        raise SynthoodError(f"{printable(folder)}: no images below it" + "".join(f" ({note})" for note in notes[:1]))
     listing = Listing(found.images, np.full(len(found.images), OOD_LABEL, np.int64), [], str(folder), notes)
     above = [file.relative_to(folder).parts for file in found.images]
     if any(len(parts) == 1 for parts in above):
@@ -105,7 +107,7 @@ def folder_splits(settings: IdFolders) -> Splits:
     """The splits below the path under any of their names, `val` standing for a missing `test`, or class folders."""
     path = on_disk(Path(settings.path))
     if not path.is_dir():
-        raise SynthoodError(f"{shown(path)}: not found; give the path of a folder with one folder per class")
+        raise SynthoodError(f"{printable(path)}: not found; give the path of a folder with one folder per class")
     roots = _named(path, settings) if settings.splits else _recognised(path, settings)
     if not roots:
         _two_classes(path, subfolders(path))
@@ -141,9 +143,8 @@ def _undivided(path: Path, settings: IdFolders) -> Listing:
     rest = [name for name, place in subfolders(above).items() if split_of(name) and not place.samefile(path)]
     if not rest:
         return listing
-    note = (
-        f"{shown(path)}: shared out to train, val and test; not read: {some(rest)} next to it (give the folder above)"
-    )
+    unread = f"not read: {some(rest)} next to it (give the folder above)"
+    note = f"{printable(path)}: shared out to train, val and test; {unread}"
     return replace(listing, notes=[note, *listing.notes])
 
 
@@ -154,7 +155,7 @@ def _named(path: Path, settings: IdFolders) -> dict[str, list[Path]]:
     missing = next((folder for folders in roots.values() for folder in folders if not folder.is_dir()), None)
     if missing is not None:
         known = some(in_order(subfolders(path))) or "no folder"
-        raise SynthoodError(f"{shown(missing)}: not found, but named by `splits`; {shown(path)} has {known}")
+        raise SynthoodError(f"{printable(missing)}: not found, but named by `splits`; {printable(path)} has {known}")
     return roots
 
 
@@ -168,7 +169,7 @@ def _recognised(path: Path, settings: IdFolders) -> dict[str, list[Path]]:
         return {}
     if strange:
         raise SynthoodError(
-            f"{shown(path)}: folders {some(strange)} next to {some([n for n in inside if n not in strange])}; "
+            f"{printable(path)}: folders {some(strange)} next to {some([n for n in inside if n not in strange])}; "
             f"name the folders to read by `splits`, move the others away, or name all by `classes` if each is a class"
         )
     return {split: [inside[name]] for split, (name,) in by_role(inside, str(path)).items()}
@@ -179,7 +180,7 @@ def _unnamed(path: Path, roots: dict[str, list[Path]]) -> list[str]:
     used = [folder for folders in roots.values() for folder in folders]
     inside = subfolders(path)
     left = [name for name, place in inside.items() if not any(place == one or place in one.parents for one in used)]
-    return [f"{shown(path)}: folders not read, since `splits` does not name them: {some(left)}"] if left else []
+    return [f"{printable(path)}: folders not read, since `splits` does not name them: {some(left)}"] if left else []
 
 
 def _two_classes(path: Path, inside: dict[str, Path]) -> None:
@@ -190,5 +191,5 @@ def _two_classes(path: Path, inside: dict[str, Path]) -> None:
     deeper = in_order(subfolders(place))
     hint = "is the path one level too low? A classifier needs two classes"
     if deeper:
-        hint = f"it holds the folders {some(deeper)}: is the path one level too high? Give {shown(place)}"
-    raise SynthoodError(f"{shown(path)}: one class alone, {shown(name)}; {hint}")
+        hint = f"it holds the folders {some(deeper)}: is the path one level too high? Give {printable(place)}"
+    raise SynthoodError(f"{printable(path)}: one class alone, {printable(name)}; {hint}")

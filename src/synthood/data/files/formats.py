@@ -1,28 +1,11 @@
-"""Which files are images: by Pillow's list of suffixes, else by their first bytes."""
+"""Which files are images: by their suffix, else by their first bytes."""
 
 import struct
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
-FORMATS = (
-    "PNG",
-    "JPEG",
-    "WEBP",
-    "AVIF",
-    "BMP",
-    "DIB",
-    "GIF",
-    "TIFF",
-    "PPM",
-    "JPEG2000",
-    "QOI",
-    "SGI",
-    "SUN",
-    "PCX",
-    "TGA",
-)
-"""What is read, those without a signature last; EPS, PDF, WMF and other formats may start outside programs."""
+from synthood.common.image_formats import readable, suffixes
+
 SIGNED = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "JPEG2000", "QOI")
 """Formats whose first bytes cannot be mistaken."""
 # fmt: off
@@ -35,24 +18,6 @@ UNREADABLE = frozenset((
 """Suffixes of images that are not read (AVIF by old versions of Pillow); raw photographs would open as a preview."""
 HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 Kind = Literal["image", "unreadable", "other"]
-
-
-@cache
-def readable() -> tuple[str, ...]:
-    """The formats that the installed Pillow has."""
-    from PIL import Image
-
-    Image.init()
-    return tuple(name for name in FORMATS if name in Image.OPEN)
-
-
-@cache
-def suffixes() -> frozenset[str]:
-    """Lower-case suffixes of the readable formats."""
-    from PIL import Image
-
-    names = (*readable(), "MPO")  # Pillow opens it as JPEG
-    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in names)
 
 
 def kind_of(path: Path) -> Kind:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from synthood.data.files.formats import kind_of, suffixes
-from synthood.data.files.names import normal, shown, some, sorted_paths
-from synthood.errors import SynthoodError
+from synthood.common.image_formats import suffixes
+from synthood.data.files.formats import kind_of
+from synthood.data.files.names import normal, some, sorted_paths
+from synthood.errors import SynthoodError, printable
 
 HIDDEN = ("__MACOSX", "@eaDir")
 """What archives and network drives add, besides names with a dot."""
@@ -29,8 +30,8 @@ class Found:
         if self.unreadable and on_bad_image == "error":
             count = len(self.unreadable)
             raise SynthoodError(
-                f"{shown(self.unreadable[0])}: an image that cannot be read ({count} such below {shown(self.folder)}); "
-                f"convert it to JPEG or PNG (`on_bad_image: skip` leaves such images out)"
+                f"{printable(self.unreadable[0])}: an image that cannot be read ({count} such below "
+                f"{printable(self.folder)}); convert it to JPEG or PNG (`on_bad_image: skip` leaves such images out)"
             )
         return self
 
@@ -61,15 +62,15 @@ def _walk(folder: Path, above: list[Path], found: Found, deep: bool) -> None:
         with os.scandir(folder) as stream:
             entries = [(entry.name, _is_folder(entry)) for entry in stream]
     except FileNotFoundError as error:
-        raise SynthoodError(f"{shown(folder)}: not found; give the path of a folder of images") from error
+        raise SynthoodError(f"{printable(folder)}: not found; give the path of a folder of images") from error
     except NotADirectoryError as error:
-        raise SynthoodError(f"{shown(folder)}: not a folder; give the path of a folder of images") from error
+        raise SynthoodError(f"{printable(folder)}: not a folder; give the path of a folder of images") from error
     except (OSError, RuntimeError) as error:
         raise SynthoodError(
-            f"{shown(folder)}: a circle of links or not readable ({shown(error)}); take the link away"
+            f"{printable(folder)}: a circle of links or not readable ({printable(error)}); take the link away"
         ) from error
     if real in above:
-        raise SynthoodError(f"{shown(folder)}: a link to a folder above it, so it has no end; take the link away")
+        raise SynthoodError(f"{printable(folder)}: a link to a folder above it, so it has no end; take the link away")
     for name, is_folder in entries:
         path = folder / name
         if _is_hidden(name):
@@ -101,12 +102,12 @@ def subfolders(folder: Path) -> dict[str, Path]:
             names = sorted(entry.name for entry in stream if _is_folder(entry) and not _is_hidden(entry.name))
     except OSError as error:
         raise SynthoodError(
-            f"{shown(folder)}: not a readable folder ({error.strerror}); give one folder per class"
+            f"{printable(folder)}: not a readable folder ({error.strerror}); give one folder per class"
         ) from error
     for name in names:
         if normal(name) in found:
             raise SynthoodError(
-                f"{shown(folder / name)}: another folder there has this name in another Unicode form; join the two"
+                f"{printable(folder / name)}: another folder there has this name in another Unicode form; join the two"
             )
         found[normal(name)] = folder / name
     return found
@@ -125,6 +126,6 @@ def notes_on(found: Sequence[Found], root: Path) -> list[str]:
     ):
         if paths:
             names = [os.path.relpath(path, root) for path in paths]
-            notes.append(f"{shown(root)}: {len(paths)} files {what}: {some(names)}")
+            notes.append(f"{printable(root)}: {len(paths)} files {what}: {some(names)}")
     hidden = sum(one.hidden for one in found)
-    return notes + [f"{shown(root)}: {hidden} hidden files or folders not read"] * bool(hidden)
+    return notes + [f"{printable(root)}: {hidden} hidden files or folders not read"] * bool(hidden)

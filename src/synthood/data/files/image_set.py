@@ -3,12 +3,11 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 
-from synthood.common.encoded import LARGEST_RAW, write_encoded
-from synthood.common.images import OOD_LABEL, ImageSet, check_labels, header_of
+from synthood.common.images import ImageSet
 from synthood.common.names import Names
 from synthood.common.settings import Settings
 from synthood.data.files.decode import Reading
@@ -16,7 +15,7 @@ from synthood.data.files.folders import folder_set, folder_splits
 from synthood.data.files.imglist import id_classes, id_list, list_set
 from synthood.data.files.listing import Listing, Splits, id_listing
 from synthood.data.files.manifest import manifest_set, manifest_splits
-from synthood.data.files.names import misnumbered, on_disk, shown, some
+from synthood.data.files.names import misnumbered, on_disk, some
 from synthood.data.files.settings import (
     ExceptClasses,
     Files,
@@ -30,7 +29,7 @@ from synthood.data.files.settings import (
     Torchvision,
 )
 from synthood.data.files.torchvision_layouts import layout_set, layout_splits
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, printable
 
 
 def from_files(
@@ -74,41 +73,9 @@ def no_class_emptied(listing: Listing, reading: Reading) -> None:
     empty = [listing.classes[label] for label in np.setdiff1d(listing.labels[listing.labels >= 0], reading.labels)]
     if empty:
         raise SynthoodError(
-            f"{shown(listing.origin)}: no readable image of class {some(empty)} is left; the first that was skipped: "
-            f"{reading.skipped[0]}"
+            f"{printable(listing.origin)}: no readable image of class {some(empty)} is left; the first that was "
+            f"skipped: {reading.skipped[0]}"
         )
-
-
-def is_large(settings: Settings) -> bool:
-    """Whether a source's images are too large to be stored as pixels."""
-    return isinstance(settings, Files) and settings.size is not None and settings.size > LARGEST_RAW
-
-
-def write_large(
-    path: Path,
-    settings: Files,
-    part: str,
-    ood: bool,
-    threads: int,
-    held_out: Sequence[str] = (),
-    taught: Settings | None = None,
-    held_out_splits: Sequence[str] = (),
-) -> tuple[np.ndarray, list[str], list[str]]:
-    """Writes the images of one part encoded, without ever holding them all; gives labels, classes and notes."""
-    listing, notes = listed(settings, part, held_out, taught, held_out_splits)
-    reading = Reading(listing, settings, threads)
-    classes = [] if ood else listing.classes
-
-    def rest() -> tuple[np.ndarray, dict[str, Any]]:
-        if not ood or held_out:
-            no_class_emptied(listing, reading)
-        labels = np.full(len(reading.kept), OOD_LABEL, np.int64) if ood else reading.labels
-        check_labels(labels, classes, path)
-        return labels, header_of(classes, notes + reading.notes, reading.facts)
-
-    write_encoded(path, reading, threads, rest, lambda: names_of(reading, settings))
-    labels, header = rest()
-    return labels, classes, header.get("notes", [])
 
 
 def listed(
@@ -162,7 +129,7 @@ def _numbered(settings: Imglist, taught: Settings) -> tuple[Listing, list[str]]:
     classes = listed_classes(every)
     if strange := misnumbered(classes):
         raise SynthoodError(
-            f"{shown(settings.list)}: labels by number are ambiguous, since the ID class {strange} is number "
+            f"{printable(settings.list)}: labels by number are ambiguous, since the ID class {strange} is number "
             f"{classes.index(strange)}; name the list's `classes`"
         )
     return list_set(settings, classes)

@@ -9,9 +9,9 @@ import numpy as np
 from synthood.common.images import OOD_LABEL
 from synthood.data.files.links import refuse_leaving
 from synthood.data.files.listing import Listing, limited
-from synthood.data.files.names import normal, on_disk, shown, some
+from synthood.data.files.names import normal, on_disk, some
 from synthood.data.files.settings import IdImglist, Imglist
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, printable
 
 
 def parse_list(text: str, name: object) -> tuple[list[str], np.ndarray]:
@@ -78,7 +78,7 @@ def list_set(settings: Imglist, classes: list[str] | None = None) -> tuple[Listi
     files = [on_disk(root / path, seen) for path in paths]
     if seen and len(set(files)) < len(files):
         twice = next(file for file, count in Counter(files).items() if count > 1)
-        raise SynthoodError(f"{shown(name)}: names {shown(twice)} twice, in two Unicode forms; name it once")
+        raise SynthoodError(f"{printable(name)}: names {printable(twice)} twice, in two Unicode forms; name it once")
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
         raise SynthoodError(

@@ -9,8 +9,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from synthood.common.seeds import derived_seed
-from synthood.data.files.names import shown, some, split_of
-from synthood.errors import SynthoodError, nearest
+from synthood.data.files.names import some, split_of
+from synthood.errors import SynthoodError, nearest, printable
 
 
 @dataclass
@@ -36,9 +36,9 @@ class Listing:
         """The same images with labels over other classes, found by name; raises where one is not among them."""
         strange = [self.classes[label] for label in np.unique(self.labels) if self.classes[label] not in classes]
         if strange or (len(self) and self.labels.min() < 0):
-            name = shown(strange[0]) if strange else "no class"
+            name = printable(strange[0]) if strange else "no class"
             raise SynthoodError(
-                f"{shown(self.origin)}: images of {name}, which is none of the classes that "
+                f"{printable(self.origin)}: images of {name}, which is none of the classes that "
                 f"are taught ({some(classes, 12)}); take them out, or name the set under near or far"
             )
         numbers = np.array([classes.index(name) if name in classes else 0 for name in self.classes], np.int64)
@@ -77,12 +77,12 @@ def by_role(names: Iterable[str], where: str) -> dict[str, list[str]]:
             found.setdefault(split, []).append(name)
     twice = next((same for same in found.values() if len(same) > 1), None)
     if twice:
-        raise SynthoodError(f"{shown(where)}: {some(twice)} are names of one split; choose by `splits`")
+        raise SynthoodError(f"{printable(where)}: {some(twice)} are names of one split; choose by `splits`")
     there = some([name for same in found.values() for name in same])
     if "train" not in found or len(found) == 1:
         missing = "test" if "train" in found else "train"
         raise SynthoodError(
-            f"{shown(where)}: {there} without {missing}; give both, or none of them, or name them by `splits`"
+            f"{printable(where)}: {there} without {missing}; give both, or none of them, or name them by `splits`"
         )
     return found if "test" in found else {"train": found["train"], "test": found["val"]}
 
@@ -117,13 +117,13 @@ def id_listing(
         chosen = np.flatnonzero(np.isin(everything.labels, positions))
         empty = [everything.classes[label] for label in np.setdiff1d(positions, everything.labels[chosen])]
         if empty:
-            raise SynthoodError(f"{shown(everything.origin)}: no image of the held-out classes {some(empty)}")
+            raise SynthoodError(f"{printable(everything.origin)}: no image of the held-out classes {some(empty)}")
         return everything.chosen(chosen)
     without = {name: partial(_without, made, shares.except_classes) for name, made in splits.items()}
     listing = _renumbered(_shared(without, part, shares), shares.except_classes)
     if len(listing.classes) < 2:
         raise SynthoodError(
-            f"{shown(listing.origin)}: one class alone, {some(listing.classes)}; a classifier needs two classes"
+            f"{printable(listing.origin)}: one class alone, {some(listing.classes)}; a classifier needs two classes"
         )
     return _present(listing, part)
 
@@ -146,10 +146,10 @@ def _present(listing: Listing, part: str) -> Listing:
         return listing
     if part == "train":
         raise SynthoodError(
-            f"{shown(listing.origin)}: no training image of class {some(empty)}; add images, or leave the class out by "
-            f"`except_classes`"
+            f"{printable(listing.origin)}: no training image of class {some(empty)}; add images, or leave the class "
+            f"out by `except_classes`"
         )
-    return replace(listing, notes=[*listing.notes, f"{shown(listing.origin)}: no image of class {some(empty)}"])
+    return replace(listing, notes=[*listing.notes, f"{printable(listing.origin)}: no image of class {some(empty)}"])
 
 
 def joined(listings: Sequence[Listing]) -> Listing:
@@ -173,7 +173,7 @@ def _positions(listing: Listing, names: Sequence[str]) -> list[int]:
     unknown = [name for name in names if name not in listing.classes]
     if unknown:
         raise SynthoodError(
-            f"{shown(listing.origin)}: no class {unknown[0]!r} to be left out{nearest(unknown[0], listing.classes)}"
+            f"{printable(listing.origin)}: no class {unknown[0]!r} to be left out{nearest(unknown[0], listing.classes)}"
         )
     return [listing.classes.index(name) for name in names]
 
@@ -184,7 +184,9 @@ def _without(made: Callable[[], Listing], names: Sequence[str]) -> Listing:
         return listing
     left = np.flatnonzero(~np.isin(listing.labels, _positions(listing, names)))
     if not len(left):
-        raise SynthoodError(f"{shown(listing.origin)}: no image is left but of {some(names)}; hold out fewer classes")
+        raise SynthoodError(
+            f"{printable(listing.origin)}: no image is left but of {some(names)}; hold out fewer classes"
+        )
     return listing.chosen(left)
 
 
@@ -193,7 +195,7 @@ def _renumbered(listing: Listing, names: Sequence[str]) -> Listing:
         return listing
     left = [name for name in listing.classes if name not in names]
     if len(left) < 2:
-        raise SynthoodError(f"{shown(listing.origin)}: two classes must remain, {some(left) or 'none'} is left")
+        raise SynthoodError(f"{printable(listing.origin)}: two classes must remain, {some(left) or 'none'} is left")
     place = {listing.classes.index(name): label for label, name in enumerate(left)}
     return replace(listing, labels=np.array([place[y] for y in listing.labels.tolist()], np.int64), classes=left)
 
@@ -244,9 +246,9 @@ def limited(listing: Listing, wanted: int | None, seed: int) -> Listing:
 
 def _enough(listing: Listing, label: int, members: int, wanted: int) -> None:
     if members < wanted:
-        name = shown(listing.classes[label])
+        name = printable(listing.classes[label])
         raise SynthoodError(
-            f"{shown(listing.origin)}: {members} images of {name}, at least {wanted} are needed; "
+            f"{printable(listing.origin)}: {members} images of {name}, at least {wanted} are needed; "
             f"ask for fewer per class or add images"
         )
 
@@ -255,6 +257,6 @@ def same_classes(listing: Listing, classes: list[str], where: str) -> Listing:
     """The listing with its labels numbered as in `classes`; raises where it holds a class that `where` does not."""
     unknown = [name for name in listing.classes if name not in classes]
     if unknown:
-        raise SynthoodError(f"{shown(listing.origin)}: class {unknown[0]!r} is not among the classes of {where}")
+        raise SynthoodError(f"{printable(listing.origin)}: class {unknown[0]!r} is not among the classes of {where}")
     position = np.array([classes.index(name) for name in listing.classes], np.int64)
     return replace(listing, labels=position[listing.labels], classes=classes)

@@ -13,9 +13,9 @@ from synthood.common.images import OOD_LABEL
 from synthood.data.files.imglist import inside, read_text
 from synthood.data.files.links import refuse_leaving
 from synthood.data.files.listing import Listing, Splits, by_role
-from synthood.data.files.names import in_order, normal, on_disk, shown, some, split_of
+from synthood.data.files.names import in_order, normal, on_disk, some, split_of
 from synthood.data.files.settings import IdManifest, Manifest
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, printable
 
 
 @dataclass
@@ -75,7 +75,7 @@ def manifest_set(settings: Manifest) -> Listing:
     split = None if settings.split is None else normal(settings.split)
     if split is not None and split not in table.splits:
         known = some(sorted(set(table.splits))) or "none"
-        raise SynthoodError(f"{shown(path)}: no row has the split {split!r} (splits: {known})")
+        raise SynthoodError(f"{printable(path)}: no row has the split {split!r} (splits: {known})")
     classes = in_order(table.labels)
     place = {name: label for label, name in enumerate(classes)}
     chosen = [i for i in range(len(table.files)) if split is None or table.splits[i] == split]
@@ -88,7 +88,7 @@ def manifest_splits(settings: IdManifest) -> Splits:
     path = on_disk(Path(settings.path))
     table = read_manifest(path, settings.follow_links)
     if not table.labels:
-        raise SynthoodError(f"{shown(path)}: no column `label`, which ID images need")
+        raise SynthoodError(f"{printable(path)}: no column `label`, which ID images need")
     classes = settings.classes or in_order(table.labels)
     place = {name: label for label, name in enumerate(classes)}
     roles = _roles(table, settings, path)
@@ -97,8 +97,10 @@ def manifest_splits(settings: IdManifest) -> Splits:
     labels = [label for i, label in enumerate(table.labels) if not table.splits or table.splits[i] in used]
     strange = next((label for label in labels if label not in place), None)
     if strange is not None:
-        raise SynthoodError(f"{shown(path)}: label {strange!r} is not one of the classes {some(classes, 12)}")
-    notes = [f"{shown(path)}: {count} rows of split {shown(word)} not read" for word, count in sorted(rest.items())]
+        raise SynthoodError(f"{printable(path)}: label {strange!r} is not one of the classes {some(classes, 12)}")
+    notes = [
+        f"{printable(path)}: {count} rows of split {printable(word)} not read" for word, count in sorted(rest.items())
+    ]
 
     def rows(split: str, words: list[str] | None) -> Listing:
         chosen = [i for i in range(len(table.files)) if words is None or table.splits[i] in words]
@@ -111,7 +113,7 @@ def manifest_splits(settings: IdManifest) -> Splits:
     taught = {label for label, word in zip(table.labels, table.splits, strict=True) if word in roles["train"]}
     untaught = next((label for label in labels if label not in taught), None)
     if untaught is not None:
-        raise SynthoodError(f"{shown(path)}: class {untaught!r} has no row of split train")
+        raise SynthoodError(f"{printable(path)}: class {untaught!r} has no row of split train")
     return {split: partial(rows, split, words) for split, words in roles.items()}
 
 
@@ -123,11 +125,11 @@ def _roles(table: Table, settings: IdManifest, path: Path) -> dict[str, list[str
         missing = next((word for words in roles.values() for word in words if word not in found), None)
         if missing is not None:
             known = some(found) or "no column `split`"
-            raise SynthoodError(f"{shown(path)}: no row has the split {missing!r}, which `splits` names ({known})")
+            raise SynthoodError(f"{printable(path)}: no row has the split {missing!r}, which `splits` names ({known})")
         return roles
     strange = [word for word in found if split_of(word) is None]
     if strange:
         raise SynthoodError(
-            f"{shown(path)}: splits {some(found)}; expected train and test, and val where wanted, or give `splits`"
+            f"{printable(path)}: splits {some(found)}; expected train and test, and val where wanted, or give `splits`"
         )
     return by_role(found, str(path)) if found else {}

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, printable
 
 SPLIT_NAMES = {
     "train": "train",
@@ -25,14 +25,9 @@ def normal(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def shown(text: object) -> str:
-    """Text for a message, its line breaks and control characters written as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in str(text))
-
-
 def some(names: Sequence[object], count: int = 5) -> str:
     """The first names, for a message."""
-    return ", ".join(map(shown, names[:count])) + (", ..." if len(names) > count else "")
+    return ", ".join(map(printable, names[:count])) + (", ..." if len(names) > count else "")
 
 
 def split_of(name: str) -> str | None:
@@ -78,7 +73,7 @@ def on_disk(path: Path, seen: dict[Path, dict[str, list[str]]] | None = None) ->
             same = seen[found].get(normal(part), [part])
             if len(same) > 1:
                 raise SynthoodError(
-                    f"{shown(found / part)}: {len(same)} names there differ only in their Unicode form; rename one"
+                    f"{printable(found / part)}: {len(same)} names there differ only in their Unicode form; rename one"
                 )
             part = same[0]
         found /= part

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from synthood.common import stage
-from synthood.common.encoded import is_encoded, open_encoded, write_encoded
-from synthood.common.images import read_images, write_images
-from synthood.common.names import take_names
+from synthood.common.encoded import EncodedImages, write_encoded
+from synthood.common.images import ImageSet, header_of, open_set, write_images
 from synthood.data.leaks.find_leaks import Part, leaks
 from synthood.data.leaks.settings import LeakSettings
 from synthood.errors import SynthoodError
@@ -26,29 +25,18 @@ def leaking(part: Part, against: list[Part], settings: LeakSettings) -> dict[str
 
 def write_without(source: Path, target: Path, out: np.ndarray, told: list[str], threads: int) -> None:
     """Writes an image set without the images at these places, stored as it was; raises where none would be left."""
-    if is_encoded(source):
-        images, arrays, header = open_encoded(source, threads)
-        kept = np.setdiff1d(np.arange(len(images)), out)
-        _some_left(source, kept)
-        rest = {**header, "notes": [*header.get("notes", []), *told]}
-        names = take_names(arrays, len(images), source)
-        left = names.chosen(kept) if names is not None else None
-        labels = arrays["labels"][kept]
-        write_encoded(target, (images[int(i)] for i in kept), threads, lambda: (labels, rest), lambda: left)
-        return
-    made = read_images(source)
+    made = open_set(source, threads)
     kept = np.setdiff1d(np.arange(len(made)), out)
-    _some_left(source, kept)
-    made.images, made.labels = made.images[kept], made.labels[kept]
-    made.names = made.names.chosen(kept) if made.names is not None else None
-    made.columns = {name: values[kept] for name, values in made.columns.items()}
-    made.notes = [*made.notes, *told]
-    write_images(target, made)
-
-
-def _some_left(source: Path, kept: np.ndarray) -> None:
     if not len(kept):
         raise SynthoodError(f"{source}: every image stands in ID parts as well; take another set")
+    labels, notes = made.labels[kept], [*made.notes, *told]
+    names = made.names.chosen(kept) if made.names is not None else None
+    if isinstance(made.images, EncodedImages):
+        pixels, header = (made.images[int(i)] for i in kept), header_of(made.classes, notes, made.facts)
+        write_encoded(target, pixels, threads, lambda: (labels, header), lambda: names)
+    else:
+        columns = {name: values[kept] for name, values in made.columns.items()}
+        write_images(target, ImageSet(made.images[kept], labels, made.classes, columns, notes, made.facts, names))
 
 
 def main(command_line: Sequence[str] | None = None) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from synthood.common import stage
-from synthood.common.encoded import EncodedImages, is_encoded, open_encoded
-from synthood.common.images import pixel_sha256, read_images, stored
+from synthood.common.html import HEAD
+from synthood.common.images import open_set, pixel_sha256, stored
 from synthood.common.names import Names
 from synthood.common.names import joined as joined_names
 from synthood.data.leaks.likeness import Looks, alike, joined, looks_of
@@ -25,12 +25,9 @@ COUNTS = ("part", "images", "other", "exact", "near")
 PAIRS = ("image", "other", "kind", "correlation", "image_path", "other_path")
 SHOWN_SIDE = 64
 
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Leaks</title><style>
-body{font:14px/1.45 system-ui,sans-serif;margin:1.5rem;color:#1b1f24;max-width:75rem}
-table{border-collapse:collapse;margin:.5rem 0 1.5rem}
-th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid #e3e6ea}
-th:nth-child(odd):nth-child(-n+3),td:nth-child(odd):nth-child(-n+3){text-align:left}
+PAGE = (
+    HEAD
+    + """th:nth-child(odd):nth-child(-n+3),td:nth-child(odd):nth-child(-n+3){text-align:left}
 tr.found td{background:#fdf3e1}
 img{width:64px;height:64px;image-rendering:pixelated}figure{display:inline-block;margin:.3rem}
 figcaption{font-size:11px;color:#5b6570}
@@ -48,6 +45,7 @@ figcaption{font-size:11px;color:#5b6570}
 {% endfor %}{% endfor %}
 </body></html>
 """
+)
 
 
 @dataclass
@@ -97,8 +95,7 @@ class Part:
 
 def _batches(files: list[Path], threads: int) -> Iterator[np.ndarray]:
     for file in files:
-        images: np.ndarray | EncodedImages
-        images = open_encoded(file, threads)[0] if is_encoded(file) else read_images(file).images
+        images = open_set(file, threads).images
         for start in range(0, len(images), STEP):
             yield images[start : start + STEP]
 
@@ -182,7 +179,7 @@ def page(counts: pd.DataFrame, pairs: pd.DataFrame, parts: list[Part], settings:
         f"{settings.correlation:g} at least. The pairs are named in leak_pairs.csv."
     )
     template = jinja2.Environment(autoescape=True).from_string(PAGE)
-    return template.render(note=note, header=COUNTS, rows=counts.to_numpy().tolist(), examples=blocks)
+    return template.render(title="Leaks", note=note, header=COUNTS, rows=counts.to_numpy().tolist(), examples=blocks)
 
 
 def grouped(images: list[Path], synthetic: list[Path]) -> dict[str, list[Path]]:

@@ -8,13 +8,13 @@ import torch
 
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
+from synthood.common.pixels import signed
 from synthood.errors import SynthoodError
 from synthood.generators.biggan import hinge, pretrained, vae
 from synthood.generators.biggan import network as biggan
 from synthood.generators.biggan.settings import BigGANFit, BigGANFitting, HingeFit
 from synthood.generators.biggan.watching import Watcher
 from synthood.generators.folder import Description
-from synthood.generators.inputs import network_inputs
 from synthood.training.networks.model import Classifier
 
 MEASURED = "watch.csv"
@@ -60,7 +60,7 @@ def fit_biggan(
         pixels = torch.from_numpy(train.images).permute(0, 3, 1, 2).contiguous().to(device)
         network, measured = hinge.fit(pixels, labels, watcher, settings, dtype, resume)
     else:
-        points = network_inputs(train).to(device)
+        points = signed(train.images).to(device)
         network, measured = vae.fit(points, labels, len(train.classes), settings, resume), []
     folder.mkdir()
     biggan.save(network, folder)

@@ -147,10 +147,10 @@ def fit(
         if (step + 1) % settings.watch.every == 0 or step + 1 == settings.steps:
             average.copy_to(shadow)
             figures = measured(shadow, watcher, settings)
-            best.offer(step + 1, figures, average.average)
+            best.offer(step + 1, figures, average.state_dict())
             loop.history.append({"step": step + 1, **figures})
             print(told(loop.history[-1]), flush=True)
-    kept = best.state or collapsed(settings, average.average)
+    kept = best.state or collapsed(settings, average.state_dict())
     shadow.load_state_dict(kept)
     settle_spectral_norms(shadow, classes)
     shadow.eval()

@@ -15,6 +15,7 @@ from pytorch_pretrained_biggan.model import CONFIG_NAME, WEIGHTS_NAME, BigGANBat
 from torch import Tensor, nn
 
 from synthood.common.finite import Named, after, check_state, numbered, to_uint8
+from synthood.common.pixels import resized
 from synthood.common.seeds import generator
 from synthood.common.states import read_state
 from synthood.errors import SynthoodError
@@ -152,8 +153,8 @@ def sample(
     with at_truncation(network, truncation):
         for z, y in zip(noise.split(at_once), one_hot.split(at_once), strict=True):
             made = network(z.to(device) * truncation, y.to(device), 1.0)
-            if image_size and list(made.shape[2:]) != list(image_size):
-                made = F.interpolate(made, size=tuple(image_size), mode="bilinear", antialias=True)
+            if image_size:
+                made = resized(made, image_size[0], image_size[1], "bilinear")
             images.append(to_uint8((made + 1) * 127.5, after(first, named), REMEDY).cpu())
             first += len(made)
     return torch.cat(images).permute(0, 2, 3, 1)

@@ -9,12 +9,13 @@ from synthood.common.arithmetic import autocast
 from synthood.common.finite import check_rows
 from synthood.common.images import ImageSet
 from synthood.common.iterate import Iteration, ResumeFile, Stateful
+from synthood.common.pixels import signed
 from synthood.common.seeds import derived_seed, generator
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion import pipelines
 from synthood.generators.diffusion.conditions import encoded_prompts
 from synthood.generators.diffusion.prompt_tokens import token_ids
-from synthood.generators.diffusion.sampling import DECODED_PIXELS, resized
+from synthood.generators.diffusion.sampling import DECODED_PIXELS, fitted
 from synthood.generators.diffusion.settings import Adaptation
 
 RATES = {"lora": 1e-4, "tokens": 5e-3}
@@ -134,8 +135,8 @@ def latents_of(pipeline: StableDiffusionPipeline, images: ImageSet, flip: bool) 
     made: list[Tensor] = []
     for mirrored in (False, True) if flip else (False,):
         for part in torch.from_numpy(images.images).split(max(1, DECODED_PIXELS // side**2)):
-            points = part.to(pipeline.device).permute(0, 3, 1, 2).float() / 127.5 - 1
-            points = resized(points.flip(3) if mirrored else points, side, side).clamp(-1, 1)
+            points = signed(part.to(pipeline.device))
+            points = fitted(points.flip(3) if mirrored else points, side, side).clamp(-1, 1)
             made.append(pipeline.vae.encode(points).latent_dist.mean.float().cpu())
     every = torch.cat(made)
     named = [f"training image {index % len(images)}" for index in range(len(every))]

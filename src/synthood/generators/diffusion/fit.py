@@ -8,13 +8,13 @@ from diffusers import StableDiffusionPipeline
 from synthood.common.finite import check_state
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
+from synthood.common.pixels import signed
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion import adaptation, miniature, miniature_fit, pipelines, weights
 from synthood.generators.diffusion.prompt_tokens import refuse_wordless
 from synthood.generators.diffusion.prompts import for_classes, glosses_of
 from synthood.generators.diffusion.settings import Adaptation, Pretrained, StableDiffusionFit, StableDiffusionFitting
 from synthood.generators.folder import Description
-from synthood.generators.inputs import network_inputs
 
 
 def fit_stable_diffusion(
@@ -58,7 +58,7 @@ def fit_miniature(
         known += for_classes(new, {}, "words")
         index.append(torch.tensor([names.index(name) for name in other.classes])[torch.from_numpy(other.labels)])
     prompts = [settings.prompt.format(word=word) for word in known]
-    images = torch.cat([network_inputs(part) for part in [train, *also]]).to(device)
+    images = torch.cat([signed(part.images) for part in [train, *also]]).to(device)
     pipeline = miniature.build(prompts, images.shape[-1], settings).to(device)
     miniature_fit.fit_autoencoder(pipeline.vae, images, settings, resume)
     miniature_fit.fit_denoiser(pipeline, images, torch.cat(index).to(device), prompts, settings, dtype, resume)

@@ -1,22 +1,12 @@
 """Batches of a fixed size, halved where memory runs out."""
 
-import gc
 from collections.abc import Callable
 from typing import TypeVar
 
-import torch
-
+from synthood.common.devices import free_memory, out_of_memory
 from synthood.errors import SynthoodError
 
 Made = TypeVar("Made")
-TOLD_ON_CPU = ("can't allocate memory", "not enough memory")
-
-
-def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was no memory, on a GPU or a CPU."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(told in str(error) for told in TOLD_ON_CPU)
 
 
 def halving(what: str, size: int, work: Callable[[int], Made]) -> Made:
@@ -28,16 +18,14 @@ def halving(what: str, size: int, work: Callable[[int], Made]) -> Made:
         try:
             return work(size)
         except (RuntimeError, MemoryError) as error:
-            if not ran_out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             if size == 1:
                 raise SynthoodError(
                     f"{what}: out of memory even one image at a time; take a smaller `size`, `precision: bfloat16`, "
                     f"a smaller checkpoint, or a machine with more memory ({error})"
                 ) from error
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
         size //= 2
         print(f"{what}: out of memory; again with batches of {size}", flush=True)
 

@@ -1,7 +1,5 @@
 """Fitting the miniature Stable Diffusion: autoencoder, then denoiser and text encoder together."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionPipeline
@@ -11,6 +9,7 @@ from torch import Tensor, nn
 from synthood.common.arithmetic import autocast
 from synthood.common.averages import MovingAverage
 from synthood.common.iterate import Iteration, ResumeFile
+from synthood.common.schedules import warmed_cosine
 from synthood.common.seeds import generator
 from synthood.generators.diffusion.miniature import NOISE_SCHEDULE
 from synthood.generators.diffusion.prompt_tokens import token_ids
@@ -23,13 +22,8 @@ SHIFTED_COPIES, SHIFT = 2, 2
 PROMPT_DROPOUT = 0.1
 """Share of images learned with the empty prompt, for guidance (arXiv 2207.12598)."""
 AVERAGE_DECAY = 0.995
-
-
-def warmed_cosine(step: int, total: int, warmup: int, floor: float = 0.02) -> float:
-    """Factor of the learning rate: linear rise, then a cosine down to `floor`."""
-    if step < warmup:
-        return (step + 1) / warmup
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
+FINAL_SHARE = 0.02
+"""Learning rate at the end, as a share of the highest."""
 
 
 def fit_autoencoder(
@@ -42,7 +36,7 @@ def fit_autoencoder(
     autoencoder.train()
     for step in loop:
         random = generator(settings.seed, "autoencoder", step)
-        rate = settings.learning_rate * warmed_cosine(step, total, warmup)
+        rate = settings.learning_rate * warmed_cosine(step, total, warmup, last=FINAL_SHARE)
         optimizer.param_groups[0]["lr"] = rate
         chosen = torch.randint(0, len(images), (AUTOENCODER_BATCH,), generator=random).to(images.device)
         batch = shifted(images[chosen], SHIFT, "replicate", random)
@@ -91,7 +85,7 @@ def fit_denoiser(
     networks.train()
     for step in loop:
         random = generator(settings.seed, "denoiser", step)
-        rate = settings.learning_rate * warmed_cosine(step, total, warmup)
+        rate = settings.learning_rate * warmed_cosine(step, total, warmup, last=FINAL_SHARE)
         optimizer.param_groups[0]["lr"] = rate
         chosen = torch.randint(0, len(latents), (settings.batch_size,), generator=random).to(device)
         clean = latents[chosen]

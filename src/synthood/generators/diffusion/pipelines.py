@@ -15,7 +15,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 from transformers.utils import logging as transformers_logging
 
 from synthood.common.finite import check_state
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, first_line
 from synthood.generators.diffusion import weights
 from synthood.generators.diffusion.components import MODELS, PIPELINES, UNUSED, read_index
 from synthood.generators.diffusion.settings import Pretrained
@@ -71,7 +71,7 @@ def assembled(folder: Path, variant: str | None = None) -> StableDiffusionPipeli
             parts |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
         pipeline = kind.from_pretrained(os.fspath(folder), local_files_only=True, **parts)
     except READING_ERRORS as error:
-        raise SynthoodError(f"{folder}: not a readable Stable Diffusion folder ({_first_line(error)})") from error
+        raise SynthoodError(f"{folder}: not a readable Stable Diffusion folder ({first_line(error)})") from error
     inputs, made = pipeline.unet.config.in_channels, pipeline.vae.config.latent_channels
     if inputs != made:
         raise SynthoodError(
@@ -115,7 +115,7 @@ def add_lora(pipeline: StableDiffusionPipeline, file: Path, scale: float = 1.0) 
         pipeline.fuse_lora(lora_scale=scale)
         pipeline.unload_lora_weights()
     except READING_ERRORS as error:
-        raise SynthoodError(f"{file}: not a LoRA of this checkpoint ({_first_line(error)})") from error
+        raise SynthoodError(f"{file}: not a LoRA of this checkpoint ({first_line(error)})") from error
     for part in MODELS:
         if (network := getattr(pipeline, part, None)) is not None:
             check_state(network.state_dict(), f"{file}: added to the {part}", "fetch it again, or lower `lora.scale`")
@@ -143,7 +143,3 @@ def add_tokens(pipeline: StableDiffusionPipeline, embeddings: Tensor) -> None:
     pipeline.text_encoder.resize_token_embeddings(len(pipeline.tokenizer), mean_resizing=False)
     table = pipeline.text_encoder.get_input_embeddings().weight
     table.data[-len(embeddings) :] = embeddings.to(table)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0]

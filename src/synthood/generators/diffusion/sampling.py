@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import Tensor
 
 from synthood.common.finite import Named, after, check_rows, finite_rows, numbered, to_uint8
+from synthood.common.pixels import resized, signed
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion.conditions import Conditions, encoded_prompts
 from synthood.generators.diffusion.memory import filled_batches, halving
@@ -156,7 +156,7 @@ def decoded(
         for first, part in zip(range(0, len(latents), size), latents.split(size), strict=True):
             images = vae.decode((part.to(pipeline.device) / vae.config.scaling_factor).to(vae.dtype)).sample.float()
             if image_size is not None:
-                images = resized(images, *image_size)
+                images = fitted(images, *image_size)
             pixels = to_uint8((images + 1) * 127.5, after(first, named), remedy(vae))
             made.append(pixels.permute(0, 2, 3, 1).cpu())
         return torch.cat(made)
@@ -164,15 +164,13 @@ def decoded(
     return halving("decoding", max(1, DECODED_PIXELS // side**2), every_batch)
 
 
-def resized(images: Tensor, height: int, width: int) -> Tensor:
+def fitted(images: Tensor, height: int, width: int) -> Tensor:
     """The middle of images [N,3,H,W] with the wanted aspect, at the wanted size, without aliasing."""
-    if tuple(images.shape[2:]) == (height, width):
-        return images
     scale = min(images.shape[2] / height, images.shape[3] / width)
     kept = [min(full, round(wanted * scale)) for full, wanted in zip(images.shape[2:], (height, width), strict=True)]
     top, left = ((full - part) // 2 for full, part in zip(images.shape[2:], kept, strict=True))
     middle = images[:, :, top : top + kept[0], left : left + kept[1]]
-    return F.interpolate(middle, (height, width), mode="bicubic", antialias=True)
+    return resized(middle, height, width)
 
 
 @torch.no_grad()
@@ -184,7 +182,7 @@ def image_latents(pipeline: StableDiffusionPipeline, images: np.ndarray, named: 
     vae = pipeline.vae
     size = max(1, DECODED_PIXELS // (images.shape[1] * images.shape[2]))
     parts = torch.from_numpy(images).split(size)
-    points = (part.to(pipeline.device).permute(0, 3, 1, 2).float() / 127.5 - 1 for part in parts)
+    points = (signed(part.to(pipeline.device)) for part in parts)
     means = torch.cat([vae.encode(part.to(vae.dtype)).latent_dist.mean.float().cpu() for part in points])
     check_rows(means, named, "the latents that it is encoded to", remedy(vae))
     return means * vae.config.scaling_factor

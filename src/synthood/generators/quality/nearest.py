@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synthood.generators.quality.diversity import as_points
+from synthood.common.pixels import signed
 
 EXACT = 2000
 """Training images up to which all of them are compared at every shift."""
@@ -47,7 +47,7 @@ def nearest_of_class(
 
 def among_all(images: np.ndarray, training: np.ndarray, shift: int) -> tuple[Tensor, Tensor]:
     """Every training image at every shift."""
-    queries, bank = as_points(images).flatten(1), as_points(training)
+    queries, bank = signed(images).flatten(1), signed(training)
     best = torch.full((len(queries),), torch.inf)
     index = torch.zeros(len(queries), dtype=torch.int64)
     for moved in shifts(bank, shift):
@@ -71,7 +71,7 @@ def blurred_candidates(images: np.ndarray, training: np.ndarray) -> list[tuple[i
 def blurred(images: np.ndarray) -> Tensor:
     """Images averaged to 8x8, as points [N,192]."""
     parts = [
-        F.adaptive_avg_pool2d(as_points(part), BLURRED).flatten(1)
+        F.adaptive_avg_pool2d(signed(part), BLURRED).flatten(1)
         for part in np.array_split(images, len(images) // CHUNK + 1)
     ]
     return torch.cat(parts)
@@ -79,10 +79,10 @@ def blurred(images: np.ndarray) -> Tensor:
 
 def among_candidates(images: np.ndarray, training: np.ndarray, candidates: Tensor, shift: int) -> tuple[Tensor, Tensor]:
     """Distance [n] to the nearest of each image's candidates [n,k] at every shift, and its index [n]."""
-    queries = as_points(images)
+    queries = signed(images)
     best = torch.full(candidates.shape, torch.inf)
     for column, chosen in enumerate(candidates.T):
-        for moved in shifts(as_points(training[chosen.numpy()]), shift):
+        for moved in shifts(signed(training[chosen.numpy()]), shift):
             best[:, column] = torch.minimum(best[:, column], (moved - queries).square().sum((1, 2, 3)))
     distance, place = best.min(1)
     return distance.sqrt(), candidates.gather(1, place[:, None]).squeeze(1)

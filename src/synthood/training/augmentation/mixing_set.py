@@ -7,9 +7,8 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from synthood.common.image_formats import suffixes
 from synthood.errors import SynthoodError
-
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
 def pictures_of(folder: Path, height: int, width: int) -> Tensor:
@@ -19,9 +18,9 @@ def pictures_of(folder: Path, height: int, width: int) -> Tensor:
     """
     if not folder.is_dir():
         raise SynthoodError(f"{folder}: no such folder; mend augmentation.pixmix.pictures")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes())
     if not found:
-        raise SynthoodError(f"{folder}: no image files ({', '.join(ENDINGS)}); mend augmentation.pixmix.pictures")
+        raise SynthoodError(f"{folder}: no image files; mend augmentation.pixmix.pictures")
     pictures = np.stack([picture_of(path, height, width) for path in found])
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
 

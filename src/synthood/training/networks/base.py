@@ -1,7 +1,8 @@
 """What every classifier's network is: penultimate features, and the last Linear of them."""
 
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from synthood.common.pixels import resized
 
 
 class ImageNetwork(nn.Module):
@@ -28,6 +29,4 @@ class Resize(nn.Module):
         self.side = side
 
     def forward(self, images: Tensor) -> Tensor:
-        if images.shape[2:] == (self.side, self.side):
-            return images
-        return F.interpolate(images, (self.side, self.side), mode="bilinear", antialias=True)
+        return resized(images, self.side, self.side, "bilinear")

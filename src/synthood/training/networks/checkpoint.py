@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from synthood.common.foreign import printable
 from synthood.common.states import Report, State, listed, read_states
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, printable
 from synthood.training.networks.base import ImageNetwork
 from synthood.training.networks.fitting import Choice, fitted
 from synthood.training.networks.keys import translations

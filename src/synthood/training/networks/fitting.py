@@ -9,9 +9,8 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor
 
-from synthood.common.foreign import printable
 from synthood.common.states import State, is_average, listed
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, printable
 from synthood.training.networks.keys import Translation
 
 WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")

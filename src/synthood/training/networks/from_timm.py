@@ -1,13 +1,12 @@
 """Any network of timm as one of ours: its pooled features, and its classifier as the last Linear."""
 
-import difflib
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, first_line, nearest
 from synthood.training.networks.base import ImageNetwork, Resize
 from synthood.training.networks.settings import TIMM, TimmNetwork
 
@@ -46,34 +45,40 @@ class TimmClassifier(ImageNetwork):
         return found
 
 
-def timm_library(name: str) -> ModuleType:
-    """timm, or what to install."""
+def timm_library(what: str) -> ModuleType:
+    """timm, or what to install; `what` needs it."""
     try:
         import timm
     except ImportError as error:
-        raise SynthoodError(f"network {name}: needs timm; pip install 'synthood[timm]'") from error
+        raise SynthoodError(f"{what}: needs timm; pip install 'synthood[timm]'") from error
     return timm
 
 
 def created(settings: TimmNetwork, **more: Any) -> Any:
-    """The model by timm's factory; raises SynthoodError where the name, its tag or an option is not timm's."""
-    timm, name = timm_library(settings.name), settings.name.removeprefix(TIMM)
-    if not timm.is_model(name):
-        near = difflib.get_close_matches(name.partition(".")[0], timm.list_models(), n=1, cutoff=0.5)
-        raise SynthoodError(f"network {settings.name}: timm has none of this name" + (f"; {near[0]}?" if near else ""))
-    options = dict(settings.options)
-    fixed = (timm.get_pretrained_cfg(name.partition(".")[0]) or object).__dict__.get("fixed_input_size")
+    """The model of a recipe's network by timm's factory."""
+    what, name, options = f"network {settings.name}", settings.name.removeprefix(TIMM), dict(settings.options)
+    fixed = (timm_library(what).get_pretrained_cfg(name.partition(".")[0]) or object).__dict__.get("fixed_input_size")
     if fixed and settings.image_size is not None:
         options.setdefault("img_size", settings.image_size)
+    return built(name, what, "pretrained", **options, **more)
+
+
+def built(name: str, what: str, key: str, **options: Any) -> Any:
+    """The model by timm's factory; raises SynthoodError where the name, its tag or an option is not timm's.
+
+    `key` is where a configuration names a file of weights, in place of those that timm downloads.
+    """
+    timm = timm_library(what)
+    if not timm.is_model(name):
+        raise SynthoodError(f"{what}: timm has none of this name{nearest(name.partition('.')[0], timm.list_models())}")
     try:
-        return timm.create_model(name, **options, **more)
+        return timm.create_model(name, **options)
     except OSError as error:
         raise SynthoodError(
-            f"network {settings.name}: its weights cannot be downloaded; write a file of them as `pretrained`"
+            f"{what}: its weights cannot be downloaded ({first_line(error)}); write a file of them as `{key}`"
         ) from error
     except (TypeError, ValueError, RuntimeError, AssertionError, AttributeError) as error:
-        told = str(error).partition("\n")[0].rstrip(".")
-        raise SynthoodError(f"network {settings.name}: timm does not build it ({told})") from error
+        raise SynthoodError(f"{what}: timm does not build it ({first_line(error)})") from error
 
 
 def side_of(model: Any, settings: TimmNetwork) -> int:
@@ -90,8 +95,9 @@ def agrees(model: Any, settings: TimmNetwork, side: int) -> None:
         pooled = model.forward_head(model.forward_features(images), pre_logits=True)
         same = pooled.ndim == 2 and torch.allclose(model.get_classifier()(pooled), model(images), atol=1e-4, rtol=1e-3)
     except (RuntimeError, ValueError, AssertionError, AttributeError, TypeError) as error:
-        told = str(error).partition("\n")[0].rstrip(".")
-        raise SynthoodError(f"network {settings.name}: takes no images of {side} x {side} pixels ({told})") from error
+        raise SynthoodError(
+            f"network {settings.name}: takes no images of {side} x {side} pixels ({first_line(error)})"
+        ) from error
     if not torch.equal(torch.get_rng_state(), before):
         raise SynthoodError(f"network {settings.name}: draws at random in evaluation, too; take another network")
     if not same:

@@ -1,11 +1,10 @@
 """A classifier of torchvision as one of ours: its features, and its last layer as the last Linear."""
 
-import difflib
 from typing import Any
 
 from torch import Tensor, nn
 
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, nearest
 from synthood.training.networks.base import ImageNetwork, Resize
 from synthood.training.networks.settings import TORCHVISION, TorchvisionNetwork
 
@@ -57,10 +56,8 @@ def created(name: str, classes: int) -> Any:
 
     short, known = name.removeprefix(TORCHVISION), names()
     if short not in known:
-        near = difflib.get_close_matches(short, known, n=1, cutoff=0.5)
         raise SynthoodError(
-            f"network {name}: not a classifier of torchvision that ends in one Linear"
-            + (f"; {near[0]}?" if near else "")
+            f"network {name}: not a classifier of torchvision that ends in one Linear{nearest(short, known)}"
         )
     return models.get_model(short, weights=None, num_classes=classes)
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from synthood.common.artefact import sha256
-from synthood.common.foreign import Blank, printable, read_content
+from synthood.common.foreign import Blank, read_content
 from synthood.common.states import State, is_average, states_of
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, printable
 from synthood.training.networks.fitting import WRAPPERS, Choice, SeveralError, fitted
 from synthood.training.networks.from_torchvision import TorchvisionClassifier, names
 from synthood.training.networks.keys import translations

@@ -1,7 +1,5 @@
 """Two estimators of mutual information: InfoNCE from below, CLUB from above."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,11 +14,6 @@ def infonce(positive: Tensor, negatives: Tensor) -> Tensor:
     A negative of minus infinity counts as absent.
     """
     return (torch.cat([positive[:, None], negatives], 1).logsumexp(1) - positive).mean()
-
-
-def infonce_bound(loss: float, negatives: int) -> float:
-    """Lower bound in nats that an InfoNCE loss with so many negatives gives; at most log(negatives + 1)."""
-    return math.log(negatives + 1) - loss
 
 
 class ConditionalGaussian(nn.Module):

@@ -84,7 +84,7 @@ class GeneratorPlan(Paths):
 
     def filtered_generators(self) -> list[str]:
         """Generators whose images are filtered."""
-        return [name for name, generator in self.config.generators.items() if generator.filtering is not None]
+        return [name for name, generator in self.config.generators.items() if generator.filter is not None]
 
     def filter_settings(self, wildcards: Wildcards) -> FilterSettings:
         generator = self.config.generators[wildcards.generator]
@@ -95,7 +95,7 @@ class GeneratorPlan(Paths):
         return self.model(wildcards.dataset, settings.classifier, settings.classifier_seed)
 
     def _filter(self, wildcards: Wildcards) -> Filter:
-        settings = self.config.generators[wildcards.generator].filtering
+        settings = self.config.generators[wildcards.generator].filter
         if settings is None:
             raise ValueError(f"generators.{wildcards.generator} has no filter")
         return settings

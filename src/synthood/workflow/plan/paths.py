@@ -89,7 +89,7 @@ class Paths:
 
     def blocks(self, dataset: str, generator: str) -> list[str]:
         """The files of a generator's synthetic images: its blocks, or what the filter kept of them."""
-        if self.config.generators[generator].filtering is not None:
+        if self.config.generators[generator].filter is not None:
             return [f"results/{dataset}/synthetic/{generator}/kept.safetensors"]
         return self.sampled_blocks(dataset, generator)
 
