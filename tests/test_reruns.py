@@ -57,6 +57,14 @@ JUDGED = {
     CURVE,
 }
 
+EMBEDDED = {
+    "fit the text-aligned encoder of oal on digits",
+    "embed digits for oal",
+    "find boundary outliers of digits for oal",
+} | SAMPLED
+SYNTHESISED_SD = {"synthesise block 0 of digits with sd", "assess the images of sd for digits"}
+FITTED = {"fit generator biggan on digits", "fit generator sd on digits"} | SYNTHESISED_BIGGAN | SYNTHESISED_SD | EMBEDDED
+
 Edit = Callable[[dict[str, Any]], None]
 
 
@@ -226,6 +234,13 @@ CODE = {
         CURVE,
     },
     "common/progress.py": set(),
+    # Settings: a class added for a new method.
+    "training/method_settings.py": JUDGED | GATED | evaluated(*RECIPES),
+    "training/networks/settings.py": JUDGED | FITTED | evaluated(*RECIPES),
+    "generators/diffusion/sampler_settings.py": FITTED | evaluated("sio-biggan", "sio-sd"),
+    "outliers/boundary_settings.py": {"find boundary outliers of digits for oal"} | SAMPLED | evaluated("sio-biggan"),
+    "outliers/encoder_settings.py": EMBEDDED | evaluated("sio-biggan"),
+    "outliers/settings.py": set(),
 }
 
 

@@ -10,7 +10,7 @@ from synthood.evaluation.access.view import View
 from synthood.evaluation.hyperparameters import Hyperparameters
 from synthood.training.networks.model import Classifier
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 
 CLASSES = ["a", "b", "c"]
 NETWORK = Network(name="resnet8", width=8)

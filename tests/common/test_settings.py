@@ -12,7 +12,7 @@ from synthood.config.load import load
 from synthood.data.settings import IdDigits, Nuisance
 from synthood.evaluation.settings import ScoreSettings
 from synthood.generators.biggan.settings import BigGANFit, BigGANSampling
-from synthood.outliers.settings import LatentsSettings
+from synthood.outliers.latents_settings import LatentsSettings
 from synthood.training.settings import RecipeSettings, Synthetic, Teacher, TrainSettings
 from synthood.training.terms.exposure_settings import OutlierTerms
 

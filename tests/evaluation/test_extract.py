@@ -16,7 +16,8 @@ from synthood.training.method_settings import Cider, Godin, Rotation, VirtualOut
 from synthood.training.networks import model
 from synthood.training.networks.model import Classifier, logits_and_features
 from synthood.training.networks.residual import build
-from synthood.training.settings import HeadSettings, Network
+from synthood.training.networks.settings import Network
+from synthood.training.settings import HeadSettings
 from synthood.training.terms.discrepancy import ClassifierDiscrepancy
 from synthood.training.terms.exposure_settings import DiscrepancyExposure
 from synthood.training.terms.heads import learned

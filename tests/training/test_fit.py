@@ -23,8 +23,9 @@ from synthood.training.forward import Compiled
 from synthood.training.networks import model
 from synthood.training.networks.model import Classifier, logits_and_features
 from synthood.training.networks.residual import build
+from synthood.training.networks.settings import Network
 from synthood.training.outlier_set import OutlierSet, Space
-from synthood.training.settings import Network, RecipeSettings, Synthetic, Teacher, TrainSettings
+from synthood.training.settings import RecipeSettings, Synthetic, Teacher, TrainSettings
 from synthood.training.terms.exposure_settings import OutlierTerms
 from synthood.training.terms.registry import terms_of
 

@@ -18,9 +18,8 @@ from synthood.training.fit import train
 from synthood.training.forward import Compiled, Pass, still
 from synthood.training.method_settings import Rotation, SupCon
 from synthood.training.networks.residual import ResNet, build
-from synthood.training.networks.settings import TimmNetwork
+from synthood.training.networks.settings import Network, TimmNetwork
 from synthood.training.record import History
-from synthood.training.settings import Network
 from synthood.training.step import out_of_memory
 from synthood.training.train import write_history
 

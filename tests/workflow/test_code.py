@@ -234,6 +234,30 @@ def test_every_stage_of_the_rules_has_a_digest_of_its_own():
     assert len({code_of(name) for name in stages()}) == len(stages())
 
 
+SETTINGS = {
+    "training.method_settings": {"train", "extract"},
+    "training.augmentation.settings": {"train", "extract", "fit_encoder", "embed", "fit_generator"},
+    "training.networks.checkpoint_settings": {"train", "extract", "import_checkpoint", "fit_encoder", "embed"},
+    "training.networks.settings": {
+        "fit_generator", "filter", "assess", "fit_encoder", "embed", "gate", "scale_curve", "assess_outliers",
+        "train", "import_checkpoint", "extract", "score_model",
+    },
+    "generators.diffusion.sampler_settings": {
+        "fit_generator", "synthesise", "fit_encoder", "embed", "latents", "gate", "scale_curve",
+    },
+    "outliers.boundary_settings": {"boundary"},
+    "outliers.encoder_settings": {"fit_encoder", "embed"},
+    "outliers.settings": set(),
+}  # fmt: skip
+"""Stages that read the settings of a module: a class added there changes the code of these, and of no others."""
+
+
+@pytest.mark.parametrize("module", SETTINGS)
+def test_settings_reach_only_the_stages_that_use_them(module):
+    reached = {name.rpartition(".")[2] for name in stages() if f"synthood.{module}" in modules_behind(name)}
+    assert reached == SETTINGS[module]
+
+
 def test_what_prepares_images_depends_on_no_network():
     behind = modules_behind("synthood.data.prepare")
     assert {"synthood.data.digits", "synthood.data.far", "synthood.common.images", "synthood.common.seeds"} <= set(

@@ -10,7 +10,7 @@ from synthood.evaluation.access.settings import Gram, Odin
 from synthood.evaluation.access.view import Look
 from synthood.training.networks.model import inputs_of
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 from toy_models import Flat, classifier, pictures, view_of
 
 

@@ -17,10 +17,11 @@ from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
 from synthood.training.fit import train
 from synthood.training.networks import from_timm
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.model import Classifier, logits_and_features
 from synthood.training.networks.residual import build
 from synthood.training.networks.settings import Network, TimmNetwork, network_described
-from synthood.training.settings import CheckpointRecipe, RecipeSettings, Teacher
+from synthood.training.settings import RecipeSettings, Teacher
 
 VIT = TimmNetwork(
     name="timm/vit_tiny_patch16_224",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from synthood.training.method_settings import Npos
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 from synthood.training.terms.boundary_synthesis import BoundarySynthesis, around, separation
 from synthood.training.terms.heads import learned
 from toy_training import batch_of, normal, random, reaches

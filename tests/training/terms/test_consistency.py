@@ -8,7 +8,7 @@ import torch
 from synthood.training.augmentation.policies import augmixed
 from synthood.training.method_settings import Consistency
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 from synthood.training.terms.consistency import AugMixConsistency, jensen_shannon
 from synthood.training.terms.heads import Batch, Companions
 from toy_training import batch_of, normal, random, reaches

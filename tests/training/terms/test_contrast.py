@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from synthood.errors import SynthoodError
 from synthood.training.networks.residual import ResNet, build
+from synthood.training.networks.settings import Network
 from synthood.training.outlier_set import OutlierSet, Space
-from synthood.training.settings import Network
 from synthood.training.terms.contrast import ClubContrast, Contrast, LatentContrast, TokenContrast, contrasts
 from synthood.training.terms.exposure_settings import OutlierTerms
 from synthood.training.terms.heads import Batch, initialised

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from synthood.training.method_settings import Godin
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 from synthood.training.terms.deconfidence import DividedConfidence, numerators
 from synthood.training.terms.heads import Seen
 from toy_training import batch_of, normal, random, reaches

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.training.networks.residual import ResNet, build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 from synthood.training.terms.discrepancy import ClassifierDiscrepancy, discrepancy
 from synthood.training.terms.exposure_settings import DiscrepancyExposure
 from synthood.training.terms.heads import Batch, Companions

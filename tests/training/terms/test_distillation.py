@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from synthood.errors import SynthoodError
 from synthood.training.networks.model import Classifier
 from synthood.training.networks.residual import ResNet, build
-from synthood.training.networks.settings import TimmNetwork
-from synthood.training.settings import Network, Teacher
+from synthood.training.networks.settings import Network, TimmNetwork
+from synthood.training.settings import Teacher
 from synthood.training.terms.distillation import Distillation, adapter, load_teacher
 from synthood.training.terms.heads import Batch, initialised
 from synthood.training.terms.losses import cosine_distance

@@ -12,7 +12,7 @@ from synthood.common.images import ImageSet, write_images
 from synthood.common.tensors import write_tensors
 from synthood.errors import SynthoodError
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 from synthood.training.terms.exposure import OutlierExposure, bounded_energy, exposed_images, uniformity
 from synthood.training.terms.exposure_settings import EnergyExposure, UniformExposure
 from synthood.training.terms.heads import Batch, Companions

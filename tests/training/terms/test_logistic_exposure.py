@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 from synthood.training.terms.exposure_settings import LogisticExposure
 from synthood.training.terms.heads import Batch, Companions
 from synthood.training.terms.logistic_exposure import LogisticEnergies, separation

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 from synthood.training.terms.exposure_settings import MixedExposure
 from synthood.training.terms.heads import Batch, Companions
 from synthood.training.terms.mixed_exposure import OutlierMixing

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from synthood.training.method_settings import Rotation
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 from synthood.training.terms.heads import Batch, Companions
 from synthood.training.terms.rotation import RotationPrediction
 from toy_training import batch_of, random, reaches

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from synthood.training.method_settings import Cider, SupCon
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 from synthood.training.terms.supervised_contrast import SupervisedContrast, compactness, dispersion, followed, supcon
 from toy_training import batch_of, normal, reaches
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from synthood.training.method_settings import VirtualOutliers
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 from synthood.training.terms.heads import Seen, initialised, learned
 from synthood.training.terms.virtual_outliers import (
     VirtualOutlierSynthesis,

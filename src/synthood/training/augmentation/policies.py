@@ -10,8 +10,7 @@ from synthood.common.seeds import derived_seed
 from synthood.training.augmentation.fractals import fractals
 from synthood.training.augmentation.mixing_set import pictures_of
 from synthood.training.augmentation.pixels import OPERATIONS, PLAIN, applied
-from synthood.training.method_settings import AugMix, PixMix, RandAugment
-from synthood.training.settings import Augmentation
+from synthood.training.augmentation.settings import Augmentation, AugMix, PixMix, RandAugment
 
 
 class PixelAugmentation:

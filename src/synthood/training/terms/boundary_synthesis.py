@@ -4,8 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthood.outliers.boundary import chosen, kth_distance
-from synthood.outliers.settings import BoundarySettings
+from synthood.common.neighbours import Selection, chosen, kth_distance
 from synthood.training.method_settings import Npos
 from synthood.training.terms.heads import Batch
 from synthood.training.terms.supervised_contrast import SupervisedContrast
@@ -51,12 +50,7 @@ def around(queue: Tensor, settings: Npos, random: torch.Generator) -> Tensor:
     """
     classes, _, width = queue.shape
     released = settings.variant == "released"
-    names = {"k", "candidates", "kept", "noise"}
-    choice = BoundarySettings(
-        **settings.model_dump(include=names),
-        boundary_points=settings.picked,
-        selection="released" if released else "knn",
-    )
+    selection: Selection = "released" if released else "knn"
     shape = (settings.picked, settings.candidates, width)
     noise = torch.randn((1, 1, *shape[1:]) if released else (classes, *shape), generator=random)
     noise = noise.to(queue.device).expand(classes, *shape)
@@ -66,7 +60,8 @@ def around(queue: Tensor, settings: Npos, random: torch.Generator) -> Tensor:
         picked = outermost[torch.randperm(settings.boundary_points, generator=random)[: settings.picked]]
         candidates = points[picked][:, None] + settings.noise * its_noise
         unit = F.normalize(candidates, dim=2)
-        kept = chosen(kth_distance(unit.flatten(0, 1), points, settings.k).view(shape[:2]), choice, random)
+        distances = kth_distance(unit.flatten(0, 1), points, settings.k).view(shape[:2])
+        kept = chosen(distances, settings.kept, selection, random)
         taken = candidates if released else unit
         outliers.append(taken.gather(1, kept[:, :, None].expand(-1, -1, width)).flatten(0, 1))
     return torch.cat(outliers)

@@ -7,7 +7,8 @@ from synthood.generators.settings import Generator
 from synthood.reporting.published import figures, read, sets_of
 from synthood.reporting.published_sets import names_in_source
 from synthood.reporting.settings import FigureSettings, PlotSettings, Published, PublishedOn, TabulateSettings
-from synthood.training.settings import CheckpointRecipe, HeadSettings
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe
+from synthood.training.settings import HeadSettings
 from synthood.workflow.plan.paths import Paths, Wildcards
 
 

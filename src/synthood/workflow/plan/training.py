@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from synthood.data import raw
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.settings import pretrained_file
-from synthood.training.settings import CheckpointRecipe, TrainSettings
+from synthood.training.settings import TrainSettings
 from synthood.workflow.plan.paths import Paths, Wildcards
 
 

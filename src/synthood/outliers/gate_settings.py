@@ -1,0 +1,30 @@
+"""Settings of the stage `gate`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from synthood.common.settings import PERCENT, Count, Name, Seed, Settings
+
+
+class GateSettings(Settings):
+    """Which latents count as outliers: by a classifier's posterior and its k-nearest-neighbour distance."""
+
+    classifier: Annotated[Name, Field(description="a recipe that learns from real images alone, not the judge")]
+    classifier_seed: Seed = 0
+    wanted_per_class: Annotated[int, Field(ge=1, description="accepted outliers kept of each class")]
+    accept: Annotated[
+        Literal["outliers", "all"], Field(description="all: whatever was sampled, as the papers' code does")
+    ] = "outliers"
+    posterior_below: Annotated[float, Field(gt=0, le=1, description="bound on the intended class's posterior")] = 0.5
+    confidence_below: Annotated[float, Field(gt=0, le=1, description="bound on the largest posterior")] = 1.0
+    distance: Annotated[
+        Literal["knn", "density"],
+        Field(description="to the k-th nearest ID feature, or to the nearest class's Gaussian of one covariance"),
+    ] = "knn"
+    k: Count = 10
+    percentile: Annotated[
+        float,
+        PERCENT,
+        Field(ge=0, le=100, description="of ID validation images' distances that an outlier must exceed"),
+    ] = 95.0
