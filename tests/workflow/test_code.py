@@ -236,8 +236,11 @@ def test_every_stage_of_the_rules_has_a_digest_of_its_own():
 
 SETTINGS = {
     "training.method_settings": {"train", "extract"},
-    "training.augmentation.settings": {"train", "extract", "fit_encoder", "embed", "fit_generator"},
-    "training.networks.checkpoint_settings": {"train", "extract", "import_checkpoint", "fit_encoder", "embed"},
+    "training.methods.rotation": set(),
+    "training.methods.outliers": set(),
+    "training.settings": {"train"},
+    "training.augmentation.settings": {"train", "fit_encoder", "embed", "fit_generator"},
+    "training.networks.checkpoint_settings": {"train", "import_checkpoint", "fit_encoder", "embed"},
     "training.networks.settings": {
         "fit_generator", "filter", "assess", "fit_encoder", "embed", "gate", "scale_curve", "assess_outliers",
         "train", "import_checkpoint", "extract", "score_model",

@@ -56,7 +56,7 @@ def test_a_detector_of_one_s_own_is_a_function_in_a_file_of_python(edited, tmp_p
 
 def test_a_detector_s_file_that_is_missing_is_named(edited):
     assert told(edited({"detectors/own": {"kind": "custom", "file": "gone/own.py"}})) == [
-        "detectors.own.file: gone/own.py: No such file or directory; paths of detectors start where snakemake runs"
+        "detectors.own.file: gone/own.py: No such file or directory; such paths start where snakemake runs"
     ]
 
 

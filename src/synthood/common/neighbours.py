@@ -1,9 +1,16 @@
 """Distances to the k-th nearest, and the candidates farthest by them."""
 
-from typing import Literal
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
+
+from synthood.common.lazy import lazy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch")
 
 WORKING_SET = 1 << 24
 """Distances held at once, in numbers."""

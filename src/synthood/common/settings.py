@@ -46,6 +46,12 @@ class Settings(BaseModel):
         return canonical_json(self.model_dump(mode="json", by_alias=True, exclude_defaults=True))
 
 
+class JobSettings(Settings):
+    """What one job of a stage depends on, with the code of the plug-ins that it names."""
+
+    code: Annotated[dict[str, str], Field(description="digests of the code of plug-ins, by their place")] = {}
+
+
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

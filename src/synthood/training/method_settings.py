@@ -1,156 +1,62 @@
-"""Settings of the methods that a recipe can add to cross-entropy training."""
+"""The keys of a recipe that add methods to cross-entropy, from the classes in `training/methods/`."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from itertools import groupby
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model
 
-from synthood.common.settings import BEFORE_THE_END, Count, Fraction, Positive, Settings
-from synthood.training.augmentation.settings import AugMix
-
-Weight = Annotated[Positive, Field(description="of the term in the loss")]
-
-
-class Consistency(AugMix):
-    """Posteriors of an image and of two of its mixes near each other (arXiv 1912.02781, section 3)."""
-
-    weight: Weight = 12.0
+from synthood.common.settings import JobSettings, Settings
+from synthood.plugins import plugins
+from synthood.training.methods.base import Method
 
 
-class CutMix(Settings):
-    """A box of each image comes from another, and so does its share of the label (arXiv 1905.04899)."""
-
-    kind: Literal["cutmix"]
-    beta: Positive = 1.0
-    probability: Fraction = 1.0
+def key_of(method: type[Method]) -> str:
+    return method.key
 
 
-class Mixup(Settings):
-    """Images and labels blended in pairs (arXiv 1710.09412)."""
-
-    kind: Literal["mixup"]
-    beta: Positive = 1.0
-    probability: Fraction = 1.0
-
-
-class RegMixup(Settings):
-    """Cross-entropy of blended pairs beside that of the images (arXiv 2206.14502)."""
-
-    kind: Literal["regmixup"]
-    beta: Positive = 10.0
-    weight: Weight = 1.0
+METHODS = {
+    key: tuple(classes)
+    for key, classes in groupby(sorted(plugins(Method, "synthood.training.methods").values(), key=key_of), key_of)
+}
+"""The methods that each key of a recipe may name."""
 
 
-Mixing = Annotated[CutMix | Mixup | RegMixup, Field(discriminator="kind")]
+def field_of(classes: tuple[type[Method], ...]) -> Any:
+    """The type of a recipe's key: one method, or several told apart by `kind`; and its default, none."""
+    union: Any = Union[classes]  # noqa: UP007  a union of what is found
+    if len(classes) > 1:
+        union = Annotated[union, Field(discriminator="kind")]
+    return Annotated[union | None, Field(description=classes[0].meaning)], None
 
 
-class LogitNorm(Settings):
-    """Cross-entropy of logits of one length (arXiv 2205.09310)."""
+class Named(Settings):
+    """Settings that name methods."""
 
-    kind: Literal["logitnorm"]
-    temperature: Positive = 0.04
-
-
-class T2FNorm(Settings):
-    """Features of one length, in training alone (arXiv 2305.17797)."""
-
-    kind: Literal["t2fnorm"]
-    temperature: Positive = 0.1
+    @property
+    def methods(self) -> list[Method]:
+        """The methods that are named, in the order in which they act."""
+        named = [method for key in METHODS if (method := getattr(self, key)) is not None]
+        return sorted(named, key=lambda method: (method.order, method.key))
 
 
-class Godin(Settings):
-    """Logits divided by a learned confidence (G-ODIN, arXiv 2002.11297)."""
+if TYPE_CHECKING:
 
-    kind: Literal["godin"]
-    form: Annotated[
-        Literal["inner", "euclid", "cosine"], Field(description="of the logits: products, distances or cosines")
-    ] = "cosine"
+    class Methods(Named):
+        """The keys of a recipe that add methods."""
 
-
-Normalisation = Annotated[LogitNorm | T2FNorm | Godin, Field(discriminator="kind")]
-
-
-class Rotation(Settings):
-    """Prediction of quarter turns (RotPred, arXiv 1906.12340)."""
-
-    weight: Weight = 0.5
+        def __getattr__(self, key: str) -> Any: ...
+else:
+    fields = {key: field_of(classes) for key, classes in METHODS.items()}
+    Methods = create_model("Methods", __base__=Named, __doc__="The keys of a recipe that add methods.", **fields)
 
 
-class SupCon(Settings):
-    """Supervised contrast of the batch's samples (arXiv 2004.11362)."""
+class ExtractSettings(JobSettings):
+    """One job of `extract`: the methods whose trained heads detectors read."""
 
-    kind: Literal["supcon"]
-    weight: Weight = 1.0
-    temperature: Positive = 0.1
-    dimensions: Annotated[Count, Field(description="of the projection")] = 128
+    heads: Methods = Methods()
 
-
-class Prototypes(Settings):
-    """Samples near their class's prototype, prototypes apart."""
-
-    weight: Weight = 1.0
-    dispersion: Annotated[Positive, Field(description="weight of dispersion against compactness")] = 0.5
-    temperature: Positive = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1, description="of the prototypes")] = 0.5
-    dimensions: Annotated[Count, Field(description="of the projection")] = 128
-
-
-class Cider(Prototypes):
-    """Samples near their class's prototype, prototypes apart (arXiv 2203.04450)."""
-
-    kind: Literal["cider"]
-
-
-class Npos(Prototypes):
-    """CIDER's losses, and outliers drawn around the outermost points of each class (NPOS, arXiv 2303.02966)."""
-
-    kind: Literal["npos"]
-    outlier_weight: Weight = 0.1
-    start: Annotated[Fraction, BEFORE_THE_END, Field(description="share of the steps without outliers")] = 0.4
-    queue: Annotated[int, Field(ge=2, description="points kept of each class")] = 1000
-    k: Annotated[Count, Field(description="neighbours; distances are to the k-th of the class")] = 300
-    boundary_points: Annotated[Count, Field(description="of each class, those with the farthest k-th neighbour")] = 200
-    picked: Annotated[Count, Field(description="boundary points of a step and class")] = 2
-    candidates: Annotated[int, Field(ge=2, description="drawn around each picked point")] = 600
-    kept: Annotated[Count, Field(description="candidates of each picked point, the farthest")] = 200
-    noise: Annotated[Positive, Field(description="standard deviation of a candidate's coordinates")] = 0.1
-    variant: Annotated[
-        Literal["correct", "released"],
-        Field(description="released: the shuffled choice of the papers' code, off the sphere"),
-    ] = "correct"
-
-    @model_validator(mode="after")
-    def _enough_of_each(self) -> "Npos":
-        for less, more, why in (
-            ("k", "queue", "a point has so many neighbours at most, itself left out"),
-            ("boundary_points", "queue", "they are taken from it"),
-            ("picked", "boundary_points", "they are picked from them"),
-            ("kept", "candidates", "they are kept of them"),
-        ):
-            one, other = getattr(self, less), getattr(self, more)
-            if one > other or (less == "k" and one == other):
-                raise ValueError(f"{less} {one} against {more} {other}: {why}; lower {less} or raise {more}")
-        return self
-
-
-Contrastive = Annotated[SupCon | Cider | Npos, Field(discriminator="kind")]
-
-
-class VirtualOutliers(Settings):
-    """Outliers drawn in feature space (VOS, arXiv 2202.01197)."""
-
-    weight: Weight = 0.1
-    start: Annotated[Fraction, BEFORE_THE_END, Field(description="share of the steps without them")] = 0.4
-    queue: Annotated[int, Field(ge=2, description="features kept of each class")] = 1000
-    candidates: Count = 10000
-    per_class: Annotated[Count, Field(description="candidates taken, the least likely")] = 1
-    shrinkage: Annotated[float, Field(gt=0, le=1, description="of the covariance towards its mean variance")] = 0.01
-    variant: Annotated[
-        Literal["correct", "released"],
-        Field(description="released: energies of the benchmark's code, without gradient into the network"),
-    ] = "correct"
-
-    @model_validator(mode="after")
-    def _enough_candidates(self) -> "VirtualOutliers":
-        if self.per_class > self.candidates:
-            raise ValueError(f"per_class {self.per_class} of only {self.candidates} candidates; raise candidates")
-        return self
+    @classmethod
+    def of(cls, methods: Iterable[Method]) -> "ExtractSettings":
+        """Of a recipe's methods."""
+        return cls(heads=Methods(**{method.key: method for method in methods if method.head}))

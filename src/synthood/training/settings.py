@@ -6,21 +6,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from synthood.common.precision import Precision
-from synthood.common.settings import BEFORE_THE_END, Count, Fraction, Name, Positive, Seed, Settings
+from synthood.common.settings import BEFORE_THE_END, Count, Fraction, JobSettings, Name, Positive, Settings
 from synthood.training.augmentation.settings import Augmentation
-from synthood.training.method_settings import (
-    Consistency,
-    Contrastive,
-    Godin,
-    Mixing,
-    Normalisation,
-    Rotation,
-    VirtualOutliers,
-)
+from synthood.training.method_settings import Methods
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.settings import AnyNetwork
-from synthood.training.networks.settings import Network as Network
-from synthood.training.terms.exposure_settings import DiscrepancyExposure, Exposure, OutlierTerms
 
 
 class Synthetic(Settings):
@@ -43,25 +33,7 @@ class Synthetic(Settings):
         return self
 
 
-class Teacher(Settings):
-    """Distillation of a teacher's logits (arXiv 1503.02531) and features."""
-
-    recipe: Annotated[Name, Field(description="the teacher's recipe, trained with `seed` or the student's own")]
-    seed: Seed | None = None
-    logit_weight: Annotated[float, Field(ge=0)] = 4.0
-    temperature: Annotated[Positive, Field(description="of the logits")] = 1.0
-    feature_weight: Annotated[float, Field(ge=0)] = 0.0
-    feature_form: Annotated[
-        Literal["cosine", "released"],
-        Field(description="cosine: a projection of the student's features; released: the papers' code"),
-    ] = "cosine"
-
-
-OF_WHOLE_LABELS = ("mixed", "discrepancy")
-"""Kinds of exposure that have a use for the labels of the batch."""
-
-
-class RecipeSettings(Settings):
+class RecipeSettings(Methods):
     """One way of training; `like: other` takes another's keys first and is resolved before this model."""
 
     kind: Literal["train"] = "train"
@@ -80,18 +52,9 @@ class RecipeSettings(Settings):
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augmentation: Augmentation = Augmentation()
-    mixing: Mixing | None = None
-    normalisation: Annotated[Normalisation | None, Field(description="before cross-entropy")] = None
     dropout: Annotated[float, Field(ge=0, lt=1, description="of features before the last layer")] = 0.0
     synthetic: Synthetic | None = None
     warm_start: Annotated[Name | None, Field(description="recipe whose weights of the same seed come first")] = None
-    teacher: Teacher | None = None
-    outliers: OutlierTerms | None = None
-    exposure: Annotated[Exposure | None, Field(description="outlier images beside the batch")] = None
-    rotation: Rotation | None = None
-    consistency: Annotated[Consistency | None, Field(description="of an image with two of AugMix's mixes")] = None
-    contrastive: Annotated[Contrastive | None, Field(description="of ID samples with each other")] = None
-    virtual_outliers: VirtualOutliers | None = None
     weight_average: Annotated[
         float | None, Field(gt=0, lt=1, description="decay of an average of the weights, which becomes the model")
     ] = None
@@ -118,33 +81,23 @@ class RecipeSettings(Settings):
         return self
 
     @model_validator(mode="after")
-    def _terms_that_go_together(self) -> "RecipeSettings":
-        of_pairs = [key for key in ("outliers", "contrastive", "virtual_outliers") if getattr(self, key)]
-        of_whole = of_pairs + [f"exposure.kind {e.kind}" for e in [self.exposure] if e and e.kind in OF_WHOLE_LABELS]
-        if self.mixing and self.mixing.kind != "regmixup" and of_whole:
-            raise ValueError(f"mixing.kind {self.mixing.kind} blends labels, which `{of_whole[0]}` needs whole")
-        released = ["teacher"] if self.teacher and self.teacher.feature_form == "released" else []
-        if self.weighted and (kept := [*of_pairs, *(["mixing"] if self.mixing else []), *released]):
+    def _methods_that_go_together(self) -> "RecipeSettings":
+        mixing = next((method for method in self.methods if method.mixes_labels), None)
+        hard = next((method for method in self.methods if method.hard_labels), None)
+        if mixing and hard:
+            raise ValueError(f"{mixing.place} blends labels, which `{hard.place}` needs whole")
+        if self.weighted and (whole := next((each for each in self.methods if not each.per_sample), None)):
             raise ValueError(
-                f"synthetic.form weighted needs a loss per sample, which `{kept[0]}` is not; take form: composition"
+                f"synthetic.form weighted needs a loss per sample, which `{whole.place}` is not; take form: composition"
             )
-        if self.virtual_outliers and self.normalisation and self.normalisation.kind == "t2fnorm":
-            raise ValueError("virtual_outliers are drawn among features as they are, which t2fnorm does not train on")
-        if self.dropout and self.normalisation and self.normalisation.kind == "godin":
-            raise ValueError("dropout acts on what the last layer sees, which godin divides as it is; take one of them")
-        if self.exposure and self.exposure.kind == "discrepancy" and self.normalisation:
-            raise ValueError("exposure.kind discrepancy needs two last layers alike, and `normalisation` changes one")
+        for method in self.methods:
+            method.check_recipe(self)
         return self
 
     @property
-    def godin(self) -> Godin | None:
-        """G-ODIN's division, where the recipe has it."""
-        return self.normalisation if isinstance(self.normalisation, Godin) else None
-
-    @property
-    def discrepancy(self) -> DiscrepancyExposure | None:
-        """MCD's second layer, where the recipe has it."""
-        return self.exposure if isinstance(self.exposure, DiscrepancyExposure) else None
+    def heads(self) -> set[str]:
+        """What it trains that detectors can read."""
+        return {method.head for method in self.methods if method.head} | ({"dropout"} if self.dropout else set())
 
     @property
     def real_per_batch(self) -> int:
@@ -184,24 +137,9 @@ Recipe = Annotated[
 ]
 
 
-class TrainSettings(Settings):
+class TrainSettings(JobSettings):
     """One job of `train`, the seed apart."""
 
     recipe: RecipeSettings
     precision: Precision = "auto"
     pretrained_state: Annotated[str, Field(description="of the file that training starts from, when planned")] = ""
-
-
-class HeadSettings(Settings):
-    """The keys of a recipe whose heads detectors read: all that `extract` needs to know of it."""
-
-    rotation: Rotation | None = None
-    contrastive: Contrastive | None = None
-    virtual_outliers: VirtualOutliers | None = None
-    godin: Godin | None = None
-    discrepancy: DiscrepancyExposure | None = None
-
-    @classmethod
-    def of(cls, recipe: RecipeSettings | CheckpointRecipe) -> "HeadSettings":
-        """Those keys of a recipe; none of a checkpoint."""
-        return cls(**{key: getattr(recipe, key, None) for key in cls.model_fields})

@@ -5,10 +5,14 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from synthood.errors import SynthoodError
+from synthood.plugins import Plugin, plugins_in
 
 PACKAGE_ROOT = Path(__file__).parents[2]
 NOT_RESULTS = (
@@ -29,14 +33,57 @@ def code_of(module: str, root: Path = PACKAGE_ROOT) -> str:
     return digest.hexdigest()[:12]
 
 
+def digests_in(settings: BaseModel) -> dict[str, str]:
+    """Digests of the code of every plug-in among settings, by its place, such as `detectors.knn`."""
+    return {place: code_of_plugin(plugin) for place, plugin in plugins_in(settings)}
+
+
+def code_of_plugin(plugin: Plugin, root: Path = PACKAGE_ROOT) -> str:
+    """Of its class and all behind it, of the plug-ins that it looks up, and of the user's files that it runs."""
+    classes = [type(plugin), *plugin.uses()]
+    parts = [_code_of_class(cls.__module__, cls.__name__, root) for cls in classes]
+    parts += [code_of_file(Path(file)) for file in plugin.files()]
+    return parts[0] if len(parts) == 1 else hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
+
+
+@functools.cache
+def _code_of_class(module: str, name: str, root: Path) -> str:
+    digest = hashlib.sha256(name.encode())
+    for module_name, shape in sorted(shapes_behind(module, name, root).items()):
+        digest.update(f"{module_name} {shape}\n".encode())
+    return digest.hexdigest()[:12]
+
+
 def code_of_file(file: Path) -> str:
-    """The same for one file that is no module of this package, such as a user's detector."""
-    try:
-        return _shape_of_file(file)[:12]
-    except OSError as error:
-        raise SynthoodError(f"{file}: cannot be read ({error.strerror}); paths start where snakemake runs") from error
-    except SyntaxError as error:
-        raise SynthoodError(f"{file}: line {error.lineno}: {error.msg}") from error
+    """Of one file that is no module of this package, such as a user's detector, and of what it imports relatively."""
+    digest, waiting, seen = hashlib.sha256(), [file], set[Path]()
+    while waiting:
+        one = waiting.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        try:
+            tree = ast.parse(one.read_text())
+        except OSError as error:
+            raise SynthoodError(
+                f"{one}: cannot be read ({error.strerror}); paths start where snakemake runs"
+            ) from error
+        except SyntaxError as error:
+            raise SynthoodError(f"{one}: line {error.lineno}: {error.msg}") from error
+        digest.update(json.dumps(_shape(tree)).encode())
+        waiting += _neighbours(tree, one.parent)
+    return digest.hexdigest()[:12]
+
+
+def _neighbours(tree: ast.Module, folder: Path) -> list[Path]:
+    """Files that a file in this folder imports relatively."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            bases = [folder.joinpath(*name.split(".")) for name in names if name]
+            found += [f for base in bases for f in (base.with_suffix(".py"), base / "__init__.py") if f.is_file()]
+    return sorted(found)
 
 
 def modules_behind(module: str, root: Path = PACKAGE_ROOT) -> dict[str, Path]:
@@ -54,6 +101,94 @@ def modules_behind(module: str, root: Path = PACKAGE_ROOT) -> dict[str, Path]:
     return found
 
 
+def shapes_behind(module: str, name: str, root: Path = PACKAGE_ROOT) -> dict[str, str]:
+    """Digests of what a class of `module` needs, by the module that it is in.
+
+    Of a module that defines plug-ins only the statements count that bind a name in use, so another plug-in, or a
+    function that serves another one alone, changes nothing. Names are compared without regard to the module, so more
+    may count than needed, never less.
+    """
+    used, found = {name}, dict[str, list[Part]]()
+    while True:
+        before = len(used), sum(map(len, found.values()))
+        waiting, found = [module], {}
+        while waiting:
+            own = waiting.pop()
+            file = _file_of(own, root)
+            if file is None or own in found or own in NOT_RESULTS:
+                continue
+            package = own if file.name == "__init__.py" else own.rpartition(".")[0]
+            found[own] = [part for part in _parts(file, package) if part.binds is None or part.binds & used]
+            waiting += [own.rpartition(".")[0], *(each for part in found[own] for each in part.imports)]
+        used |= {each for parts in found.values() for part in parts for each in part.names}
+        if before == (len(used), sum(map(len, found.values()))):
+            return {own: " ".join(part.shape for part in parts) for own, parts in found.items()}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A statement of a module that defines plug-ins, or a module without any."""
+
+    binds: frozenset[str] | None
+    """The names that it gives a meaning; None where it counts in any case."""
+    names: frozenset[str]
+    imports: tuple[str, ...]
+    shape: str
+
+
+@functools.cache
+def _parts(file: Path, package: str) -> tuple[Part, ...]:
+    tree = _tree(file)
+    if not any(_is_plugin(node) for node in tree.body):
+        return (Part(None, _names(tree), _imports(file, package), _shape_of_file(file)),)
+    return tuple(
+        Part(_bound(node), _names(node), _imported(node, package), _digest(node)) for node in _pruned(tree.body)
+    )
+
+
+def _is_plugin(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ClassDef) and any(
+        isinstance(one, ast.AnnAssign) and ast.unparse(one).startswith("kind: Literal[") for one in node.body
+    )
+
+
+def _pruned(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements, of an import one for each name, and those of `if TYPE_CHECKING` without it."""
+    for node in body:
+        if isinstance(node, ast.Import):
+            yield from (ast.Import([alias]) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (ast.ImportFrom(node.module, [alias], node.level) for alias in node.names)
+        elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            yield from _pruned([*node.body, *node.orelse])
+        elif not _is_text(node):
+            yield node
+
+
+def _bound(node: ast.stmt) -> frozenset[str] | None:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return frozenset({node.name})
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return frozenset(alias.asname or alias.name.partition(".")[0] for alias in node.names)
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    each = [one for target in targets for one in (target.elts if isinstance(target, ast.Tuple) else [target])]
+    named = [one.id for one in each if isinstance(one, ast.Name)]
+    return frozenset(named) if each and len(named) == len(each) else None
+
+
+def _names(tree: ast.AST) -> frozenset[str]:
+    """Every name and attribute that code mentions."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.alias):
+            found |= {*node.name.split("."), node.asname or ""}
+    return frozenset(found)
+
+
 @functools.cache
 def _file_of(name: str, root: Path) -> Path | None:
     if not name:
@@ -64,8 +199,12 @@ def _file_of(name: str, root: Path) -> Path | None:
 
 @functools.cache
 def _imports(file: Path, package: str) -> tuple[str, ...]:
+    return _imported(_tree(file), package)
+
+
+def _imported(block: ast.AST, package: str) -> tuple[str, ...]:
     names: list[str] = []
-    for node in _statements(_tree(file)):
+    for node in [block, *_statements(block)]:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -90,7 +229,11 @@ def _tree(file: Path) -> ast.Module:
 
 @functools.cache
 def _shape_of_file(file: Path) -> str:
-    return hashlib.sha256(json.dumps(_shape(_tree(file))).encode()).hexdigest()
+    return _digest(_tree(file))
+
+
+def _digest(node: ast.AST) -> str:
+    return hashlib.sha256(json.dumps(_shape(node)).encode()).hexdigest()
 
 
 def _shape(node: Any) -> Any:

@@ -20,6 +20,8 @@ class CheckpointRecipe(Settings):
     teacher: ClassVar[None] = None
     outliers: ClassVar[None] = None
     exposure: ClassVar[None] = None
+    methods: ClassVar[tuple[()]] = ()
+    heads: ClassVar[frozenset[str]] = frozenset()
 
     kind: Literal["checkpoint"]
     path: Annotated[str, Field(min_length=1, description="{seed} in it stands for the seed; without, one for all")]

@@ -1,0 +1,76 @@
+"""Python files of the user: loading them, and calling what is in them."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from synthood.common.lazy import lazy
+from synthood.errors import SynthoodError, printable
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy("torch")
+
+
+def load(file: str, name: str, where: str = "") -> Any:
+    """What a user's file calls `name`, the file run once; `where` is the key in the configuration.
+
+    The file may import its neighbours by relative imports. Raises SynthoodError with file and line.
+    """
+    path, prefix = Path(file), f"{where}: " if where else ""
+    if not path.is_file():
+        raise SynthoodError(f"{prefix}{path}: not found; such paths start where snakemake runs")
+    found = getattr(run(path, prefix), name, None)
+    if not callable(found):
+        raise SynthoodError(f"{prefix}{path}: has no function {name!r}; name one of its functions")
+    return found
+
+
+def run(path: Path, prefix: str = "") -> ModuleType:
+    """The module of a file, in a package of its folder under a name that nothing else has."""
+    folder = path.resolve().parent
+    package = f"_user_{zlib.crc32(str(folder).encode()):08x}"
+    if package not in sys.modules:
+        sys.modules[package] = ModuleType(package)
+        sys.modules[package].__path__ = [str(folder)]
+    spec = importlib.util.spec_from_file_location(f"{package}.{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    call(f"{prefix}{path}", spec.loader.exec_module, module)
+    return module
+
+
+def call(where: str, function: Callable[..., Any], *arguments: Any, **values: Any) -> Any:
+    """The function's result; whatever goes wrong in it is reported with `where` and the file's line."""
+    before = shared_settings()
+    try:
+        found = function(*arguments, **values)
+    except SynthoodError:
+        raise
+    except (Exception, SystemExit) as error:  # a file that exits would end the job as if all were well
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if f"/{Path(frame.filename).name}:" in f"/{where}:"]
+        line = f" (line {lines[-1]})" if lines else ""
+        raise SynthoodError(f"{where}: {type(error).__name__}: {printable(error, 300)}{line}") from error
+    if changed := [name for name, value in shared_settings().items() if value != before[name]]:
+        raise SynthoodError(f"{where}: changes torch's {' and '.join(changed)}, which all detectors share; put it back")
+    return found
+
+
+def shared_settings() -> dict[str, object]:
+    """What decides the last bits of every detector's scores."""
+    return {
+        "default dtype": torch.get_default_dtype(),
+        "default device": torch.get_default_device(),
+        "number of threads": torch.get_num_threads(),
+        "precision of float32 products": torch.get_float32_matmul_precision(),
+    }

@@ -1,0 +1,131 @@
+"""Plug-ins: a method's settings, metadata and code in one class, found in the package of its family."""
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args
+
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, SerializerFunctionWrapHandler
+from pydantic import model_serializer as serializer
+from pydantic_core import CoreSchema, core_schema
+
+from synthood.common.settings import Settings
+
+
+class Plugin(Settings):
+    """A method of a family: its fields are the keys that a configuration sets, `kind` names it there.
+
+    The docstring's first paragraph is the description in the schema and in the reference. The module that a plug-in is
+    in is imported for planning, so torch and other slow packages are taken by `lazy`.
+    """
+
+    paper: ClassVar[str] = ""
+    """Where the method was published."""
+
+    kind: str
+
+    @serializer(mode="wrap")
+    def _with_kind(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {"kind": self.kind} | handler(self)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        found = handler.resolve_ref_schema(handler(schema))
+        found["description"] = description_of(cls)
+        found["properties"]["kind"].pop("default", None)
+        found["required"] = ["kind", *(key for key in found.get("required", []) if key != "kind")]
+        return found
+
+    def uses(self) -> list[type["Plugin"]]:
+        """Plug-ins that this one looks up by name; those that it imports need not be listed."""
+        return []
+
+    def files(self) -> list[str]:
+        """The user's Python files that this method runs."""
+        return []
+
+
+T = TypeVar("T", bound=Plugin)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Annotates a plug-in's base class: any plug-in of that base in a package, chosen by `kind`."""
+
+    package: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        union = Union[tuple(plugins(source, self.package).values())]  # noqa: UP007  a union of what is found
+        return handler.generate_schema(Annotated[union, Field(discriminator="kind")])
+
+
+@functools.cache
+def plugins(base: type[T], package: str) -> dict[str, type[T]]:
+    """The plug-ins of a base by their kind, in alphabetical order.
+
+    Raises TypeError where two have one kind.
+    """
+    root = importlib.import_module(package)
+    for module in pkgutil.walk_packages(root.__path__, f"{package}."):
+        importlib.import_module(module.name)
+    found: dict[str, type[T]] = {}
+    for cls in sorted(subclasses(base), key=lambda each: each.__qualname__):
+        kind = kind_of(cls)
+        if kind is None or not cls.__module__.startswith(f"{package}."):
+            continue
+        if kind in found:
+            raise TypeError(f"{cls.__module__}: {cls.__name__} and {found[kind].__name__} have one kind, {kind!r}")
+        found[kind] = cls
+    return dict(sorted(found.items()))
+
+
+def plugins_of(base: type[T], module: ModuleType) -> dict[str, type[T]]:
+    """The plug-ins of a base in one module, by their kind."""
+    own = [cls for cls in subclasses(base) if cls.__module__ == module.__name__]
+    return {kind: cls for cls in own if (kind := kind_of(cls)) is not None}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Annotates text that is the kind of a plug-in."""
+
+    classes: Mapping[str, type[Plugin]]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.literal_schema(list(self.classes))
+
+
+def kind_of(cls: type[Plugin]) -> str | None:
+    """The kind of a plug-in; None for a base, whose kind is any text."""
+    values = get_args(cls.model_fields["kind"].annotation)
+    return str(values[0]) if values else None
+
+
+def subclasses(base: type[Any]) -> Iterator[type[Any]]:
+    """All classes below a base."""
+    for cls in base.__subclasses__():
+        yield cls
+        yield from subclasses(cls)
+
+
+def description_of(cls: type[Plugin]) -> str:
+    """The docstring's first paragraph with the paper."""
+    text = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
+    return f"{text.removesuffix('.')} ({cls.paper})." if cls.paper else text
+
+
+def plugins_in(value: Any, place: str = "") -> Iterator[tuple[str, Plugin]]:
+    """Every plug-in among settings, however deep, with its place in them."""
+    if isinstance(value, Plugin):
+        yield place, value
+    if isinstance(value, BaseModel):
+        items: Iterable[tuple[Any, Any]] = [(name, getattr(value, name)) for name in type(value).model_fields]
+    else:
+        items = (
+            value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+        )
+    for key, item in items:
+        yield from plugins_in(item, f"{place}.{key}".removeprefix("."))
