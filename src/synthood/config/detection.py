@@ -14,7 +14,7 @@ def readable(detector: Detector, recipe: Recipe) -> bool:
     """Whether a recipe trains what the detector reads."""
     if isinstance(detector, McDropout) and detector.probability is not None:
         return True
-    return detector.reads is None or bool(getattr(recipe, detector.reads, None))
+    return detector.reads is None or detector.reads in recipe.heads
 
 
 def detectors_for(config: Config, recipe: str) -> dict[str, Detector]:
