@@ -25,8 +25,8 @@ import torch
 import torch.nn.functional as F
 
 from synthood import detectors
-from synthood.evaluation.detectors import fit, together
 from synthood.evaluation.features import FeatureFolder, Features, write_head, write_part
+from synthood.evaluation.scoring import together
 
 WHOLE, GIBIBYTES = 1_281_167, 8.0
 KINDS = {name: kind for name, kind in detectors.KINDS.items() if kind.reads is None}
@@ -93,7 +93,7 @@ def measured(
     for label, names in groups.items():
         with Watch() as watch:
             began = time.perf_counter()
-            together({name: fit(settings(name, *shape), reference) for name in names}, test)
+            together({name: settings(name, *shape).fit(reference) for name in names}, test)
             found[label] = time.perf_counter() - began, watch.now()
     return found
 

@@ -12,8 +12,8 @@ from scipy.stats import spearmanr
 
 from synthood.common.seeds import derived_seed
 from synthood.detectors import KINDS
-from synthood.evaluation.detectors import METHODS, Score, together
 from synthood.evaluation.features import Features, Reference
+from synthood.evaluation.scoring import Score, together
 from synthood.training.networks.model import Classifier, logits_and_features
 from synthood.training.networks.residual import build
 from synthood.training.networks.settings import Network
@@ -22,7 +22,7 @@ MEAN, DEVIATION = [0.5] * 3, [0.25] * 3
 
 
 def options(name: str, sizes: Sizes) -> dict[str, Any]:
-    """Hyperparameters that the sizes, or no recipe, leave no default for."""
+    """Detector that the sizes, or no recipe, leave no default for."""
     found: dict[str, dict[str, Any]] = {
         "vim": {"dimension": sizes.features // 2},
         "residual": {"dimension": sizes.features // 2},
@@ -62,16 +62,15 @@ def scores(run: Run) -> Iterator[Row]:
     wait(device)
     began, worst = time.perf_counter(), 1.0
     for name, kind in KINDS.items():
-        method = METHODS[kind]
-        if "outputs" in method.inputs:
+        if "outputs" in kind.inputs:
             continue
-        values = options(name, sizes)
+        detector = kind.model_validate({"kind": name, **options(name, sizes)})
         try:
-            score = method.fit(there, **values)
+            score = detector.fit(there)
             together({name: score}, moved(sample))
             on_device[name] = score
         except (RuntimeError, TypeError, NotImplementedError):  # needs the CPU
-            on_cpu[name] = method.fit(reference, **values)
+            on_cpu[name] = detector.fit(reference)
     found = together(on_device, moved(test)) | together(on_cpu, test)
     wait(device)
     spent = time.perf_counter() - began
@@ -84,8 +83,8 @@ def scores(run: Run) -> Iterator[Row]:
     small = Reference(part(2000, "train"), part(500, "val"), weight, bias)
     moved_small = Reference(moved(small.train), moved(small.val), weight.to(device), bias.to(device))
     for name in on_device:
-        method, values = METHODS[KINDS[name]], options(name, sizes)
-        here = together({name: method.fit(moved_small, **values)}, moved(sample))[name].cpu()
-        right = together({name: method.fit(small, **values)}, sample)[name]
+        detector = KINDS[name].model_validate({"kind": name, **options(name, sizes)})
+        here = together({name: detector.fit(moved_small)}, moved(sample))[name].cpu()
+        right = together({name: detector.fit(small)}, sample)[name]
         worst = min(worst, float(spearmanr(here.double(), right.double()).statistic))
     yield barred("correctness", "detectors, lowest rank correlation with the CPU", worst, "", 0.9999, False)

@@ -34,10 +34,10 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from synthood import detectors
-from synthood.evaluation.detectors import METHODS, Score, together
+from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.features import Features, Reference
-from synthood.evaluation.hyperparameters import Hyperparameters
 from synthood.evaluation.metrics import OOD_METRICS, Ranking, ood_metrics
+from synthood.evaluation.scoring import Score, together
 from synthood.evaluation.search import Validation, fitted
 from synthood.reporting.resampling import Resampling
 from synthood.reporting.statistics import Resamples
@@ -112,10 +112,10 @@ def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
     return best, result
 
 
-def hyperparameters(name: str, width: int, searched: bool) -> Hyperparameters:
+def hyperparameters(name: str, width: int, searched: bool) -> Detector:
     """A detector as OpenOOD searches it, or with single values."""
     values: dict[str, Any] = {"dimension": width // 2} if name in ("vim", "residual") else {}
-    grid = METHODS[KINDS[name]].grid if searched else {}
+    grid = KINDS[name].grid if searched else {}
     return KINDS[name].model_validate({"kind": name, **values, **grid})
 
 
@@ -141,11 +141,11 @@ Times = tuple[float, float, Tensor]
 
 def alone(name: str, reference: Reference, test: Features) -> Times:
     """A detector by itself, no statistics made before."""
-    settings = hyperparameters(name, reference.weight.shape[1], False).candidates()[0]
+    detector = hyperparameters(name, reference.weight.shape[1], False)
 
     def fit() -> Score:
         fresh = Reference(reference.train, reference.val, reference.weight, reference.bias)
-        return METHODS[KINDS[name]].fit(fresh, **settings)
+        return detector.fit(fresh)
 
     fitting, score = seconds(fit)
     scoring, scores = seconds(partial(together, {name: score}, test))

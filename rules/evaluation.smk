@@ -74,7 +74,7 @@ rule score_model:
     message:
         "score {wildcards.recipe} on {wildcards.dataset} by {wildcards.access}, seed {wildcards.seed}"
     shell:
-        stage("synthood.evaluation.access.score_model")
+        stage("synthood.evaluation.score_model")
         + "--gpus {resources.gpu} --model {input.model} --images {input.images} > {log} 2>&1"
 
 
@@ -98,4 +98,4 @@ rule score_ensemble:
     message:
         "score the ensemble of {wildcards.recipe} on {wildcards.dataset} over the seeds of {wildcards.table}"
     shell:
-        stage("synthood.evaluation.access.score_ensemble") + "--features {input} > {log} 2>&1"
+        stage("synthood.evaluation.score_ensemble") + "--features {input} > {log} 2>&1"

@@ -11,10 +11,9 @@ import torch.nn.functional as F
 
 from synthood.detectors import fit, names, score
 from synthood.errors import SynthoodError
-from synthood.evaluation import detectors
-from synthood.evaluation.detectors import METHODS
+from synthood.evaluation.detectors.neighbours import Knn
+from synthood.evaluation.detectors.subspaces import Vim
 from synthood.evaluation.features import Features, Reference
-from synthood.evaluation.kinds import Knn, Vim
 from toy_features import EVERY, READING, name_of, part, toy_reference
 
 REFERENCE: Reference = toy_reference()
@@ -39,7 +38,7 @@ def test_every_detector_gives_what_the_stage_gives(settings: Any) -> None:
     values = settings.candidates()[0]
     found = score(fitted(settings.kind, **values), TEST.logits.numpy(), TEST.features.numpy())
     assert (found.dtype, found.shape) == (np.float32, (50,))
-    assert found == pytest.approx(detectors.fit(settings, REFERENCE)(TEST).numpy(), rel=1e-4, abs=1e-5)
+    assert found == pytest.approx(settings.fit(REFERENCE)(TEST).numpy(), rel=1e-4, abs=1e-5)
 
 
 def test_names_are_the_kinds() -> None:
@@ -50,7 +49,7 @@ def test_a_list_is_searched() -> None:
     found = fitted("knn", ood_validation=arrays(part(80, 8, *HEAD, far=1.0)), k=[1, 20, 401])
     assert found.search["chosen"].sum() == 1
     best = int(found.search.loc[found.search["chosen"], "candidate"].item().split(":")[1].strip(" }"))
-    expected = detectors.fit(Knn(kind="knn", k=best), REFERENCE)(TEST)
+    expected = Knn(k=best).fit(REFERENCE)(TEST)
     assert score(found, TEST.logits, TEST.features) == pytest.approx(expected.numpy(), rel=1e-4, abs=1e-6)
     assert "left out: knn: k 401" in found.search["note"].iloc[2]
 
@@ -157,7 +156,7 @@ def test_scores_that_are_not_finite_are_an_error() -> None:
 @pytest.mark.parametrize("settings", EVERY, ids=name_of)
 def test_what_a_detector_does_not_look_at_may_be_left_out(settings: Any) -> None:
     """Validation data, the head and labels: either nothing changes without them, or their lack is told."""
-    method, values = METHODS[type(settings)], settings.candidates()[0]
+    method, values = settings, settings.hyperparameters
     expected = score(fitted(settings.kind, **values), TEST.logits, TEST.features)
     train, val = arrays(REFERENCE.train), arrays(REFERENCE.val)
     for needed, given, told in (
@@ -245,7 +244,7 @@ def test_a_head_without_bias(head: Any) -> None:
         head = torch.nn.Linear(12, 4, bias=False)
         head.weight.data.copy_(HEAD[0])
     train, val, test = (Features(F.linear(x.features, HEAD[0]), x.features, x.labels) for x in PARTS)
-    expected = detectors.fit(Vim(kind="vim", dimension=6), Reference(train, val, HEAD[0], torch.zeros(4)))(test)
+    expected = Vim(dimension=6).fit(Reference(train, val, HEAD[0], torch.zeros(4)))(test)
     found = score(fit("vim", train, val, head, dimension=6), test.logits, test.features)
     assert found == pytest.approx(expected.numpy(), rel=1e-5, abs=1e-5)
 

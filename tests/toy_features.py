@@ -4,56 +4,64 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synthood.evaluation import kinds, trained_kinds
+from synthood.evaluation.detectors.base import Detector
+from synthood.evaluation.detectors.distances import Gmm, Mds, Rmds
+from synthood.evaluation.detectors.heads import Fdbd, GradNorm, Nci, She
+from synthood.evaluation.detectors.histograms import Nac, WeiPer
+from synthood.evaluation.detectors.logits import Energy, Entropy, Gen, Klm, Mls, Msp, OpenMax, Temperature
+from synthood.evaluation.detectors.neighbours import Cfood, Knn, NnGuide, Relation
+from synthood.evaluation.detectors.rectifiers import Ash, Dice, Lts, React, Scale, Vra
+from synthood.evaluation.detectors.subspaces import Pnml, Residual, Vim
+from synthood.evaluation.detectors.trained import Cider, Godin, Mcd, McDropout, RotPred, Vos
 from synthood.evaluation.features import Features, Reference
 
 CLASSES, WIDTH, TEST = 4, 12, 200
-EVERY: list[kinds.Hyperparameters] = [
-    kinds.Msp(kind="msp"),
-    kinds.Mls(kind="mls"),
-    kinds.Energy(kind="energy", temperature=2.0),
-    kinds.Temperature(kind="temperature"),
-    kinds.Entropy(kind="entropy"),
-    kinds.Gen(kind="gen", gamma=0.1, top=3),
-    kinds.Klm(kind="klm"),
-    kinds.OpenMax(kind="openmax", alpha=3, tail=20),
-    kinds.GradNorm(kind="gradnorm"),
-    kinds.React(kind="react", percentile=80.0),
-    kinds.Vra(kind="vra", low=20.0, high=80.0),
-    kinds.Ash(kind="ash", variant="b", percentile=65.0),
-    kinds.Ash(kind="ash", variant="s", percentile=65.0),
-    kinds.Ash(kind="ash", variant="p", percentile=65.0),
-    kinds.Scale(kind="scale", percentile=65.0),
-    kinds.Lts(kind="lts", share=0.3),
-    kinds.Dice(kind="dice", percentile=60.0),
-    kinds.She(kind="she"),
-    kinds.Nci(kind="nci", alpha=0.01),
-    kinds.Fdbd(kind="fdbd"),
-    kinds.Mds(kind="mds"),
-    kinds.Rmds(kind="rmds"),
-    kinds.Gmm(kind="gmm"),
-    kinds.Residual(kind="residual", dimension=6),
-    kinds.Vim(kind="vim", dimension=6),
-    kinds.Pnml(kind="pnml"),
-    kinds.Knn(kind="knn", k=5),
-    kinds.NnGuide(kind="nnguide", k=5),
-    kinds.Relation(kind="relation"),
-    kinds.Cfood(kind="cfood", share=1.0, fraction=0.02),
-    kinds.WeiPer(kind="weiper", repeats=8, bins=20, smoothing=4),
-    kinds.Nac(kind="nac", enough=20.0),
-    trained_kinds.McDropout(kind="mc-dropout", probability=0.2, passes=50),
+EVERY: list[Detector] = [
+    Msp(),
+    Mls(),
+    Energy(temperature=2.0),
+    Temperature(),
+    Entropy(),
+    Gen(gamma=0.1, top=3),
+    Klm(),
+    OpenMax(alpha=3, tail=20),
+    GradNorm(),
+    React(percentile=80.0),
+    Vra(low=20.0, high=80.0),
+    Ash(variant="b", percentile=65.0),
+    Ash(variant="s", percentile=65.0),
+    Ash(variant="p", percentile=65.0),
+    Scale(percentile=65.0),
+    Lts(share=0.3),
+    Dice(percentile=60.0),
+    She(),
+    Nci(alpha=0.01),
+    Fdbd(),
+    Mds(),
+    Rmds(),
+    Gmm(),
+    Residual(dimension=6),
+    Vim(dimension=6),
+    Pnml(),
+    Knn(k=5),
+    NnGuide(k=5),
+    Relation(),
+    Cfood(share=1.0, fraction=0.02),
+    WeiPer(repeats=8, bins=20, smoothing=4),
+    Nac(enough=20.0),
+    McDropout(probability=0.2, passes=50),
 ]
-READING: list[kinds.Hyperparameters] = [
-    trained_kinds.RotPred(kind="rotpred"),
-    trained_kinds.Vos(kind="vos"),
-    trained_kinds.Cider(kind="cider", k=5),
-    trained_kinds.Godin(kind="godin"),
-    trained_kinds.Mcd(kind="mcd"),
+READING: list[Detector] = [
+    RotPred(),
+    Vos(),
+    Cider(k=5),
+    Godin(),
+    Mcd(),
 ]
 """Detectors of trained heads' outputs, which the toy does not have."""
 
 
-def name_of(detector: kinds.Hyperparameters) -> str:
+def name_of(detector: Detector) -> str:
     """Its kind, and a variant's name."""
     return "-".join(str(getattr(detector, key)) for key in ("kind", "variant") if hasattr(detector, key))
 

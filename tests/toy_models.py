@@ -4,23 +4,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from synthood.evaluation.access import settings as kinds
-from synthood.evaluation.access.choice import Images
-from synthood.evaluation.access.view import View
-from synthood.evaluation.hyperparameters import Hyperparameters
+from synthood.evaluation.detectors.base import Detector
+from synthood.evaluation.detectors.of_model.adascale import AdaScale
+from synthood.evaluation.detectors.of_model.gram import Gram
+from synthood.evaluation.detectors.of_model.mds_ensemble import MdsEnsemble
+from synthood.evaluation.detectors.of_model.odin import Iodin, Odin
+from synthood.evaluation.detectors.of_model.rankfeat import RankFeat
+from synthood.evaluation.model_search import Images
+from synthood.evaluation.probe import Probe
 from synthood.training.networks.model import Classifier
 from synthood.training.networks.residual import build
 from synthood.training.networks.settings import Network
 
 CLASSES = ["a", "b", "c"]
 NETWORK = Network(name="resnet8", width=8)
-OF_MODEL: list[Hyperparameters] = [
-    kinds.Gram(kind="gram", powers=3),
-    kinds.RankFeat(kind="rankfeat"),
-    kinds.MdsEnsemble(kind="mds-ensemble"),
-    kinds.Odin(kind="odin"),
-    kinds.Iodin(kind="iodin"),
-    kinds.AdaScale(kind="adascale"),
+OF_MODEL: list[Detector] = [
+    Gram(powers=3),
+    RankFeat(),
+    MdsEnsemble(),
+    Odin(),
+    Iodin(),
+    AdaScale(),
 ]
 
 
@@ -54,5 +58,5 @@ def pictures(count: int, seed: int, contrast: float = 1.0) -> Images:
     return Images(pixels.clip(0, 255).astype(np.uint8), labels.astype(np.int64))
 
 
-def view_of(model: Classifier) -> View:
-    return View(model, torch.device("cpu"))
+def probe_of(model: Classifier) -> Probe:
+    return Probe(model, torch.device("cpu"))

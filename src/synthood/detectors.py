@@ -6,12 +6,13 @@
     confidence = score(detector, logits, features)
 
 `model` is any torch module and "fc" the name of its last linear layer. Confidence is larger for in-distribution
-samples. `names()` lists the detectors.
+samples. `names()` lists the detectors. Each is a class as well, `Knn(k=50).fit(reference).score(samples)`, with
+`Reference` and `Features` of checked tensors.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,15 +22,16 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from synthood.errors import SynthoodError, nearest, printable
-from synthood.evaluation.access.settings import OfModels
 from synthood.evaluation.arrays import class_numbers, numbers, plain
-from synthood.evaluation.detectors import METHODS, Score, together
+from synthood.evaluation.detectors.base import Detector
+from synthood.evaluation.detectors.of_model.base import ModelDetector
 from synthood.evaluation.features import Features, Reference, checked, checked_reference
-from synthood.evaluation.hyperparameters import Hyperparameters
 from synthood.evaluation.modules import features_of, head_of
+from synthood.evaluation.scoring import Score, together
 from synthood.evaluation.search import Validation, fitted
+from synthood.plugins import plugins
 
-__all__ = ["FittedDetector", "features_of", "fit", "head_of", "names", "score"]
+__all__ = ["Features", "FittedDetector", "Reference", "features_of", "fit", "head_of", "names", "score"]
 
 Part = Sequence[Any] | Features
 """Logits [N,C], features [N,D] and labels [N] of the same samples, as arrays, tensors or lists.
@@ -44,16 +46,21 @@ Head = Sequence[Any] | ArrayLike | Tensor | nn.Linear
 FLOATS = ("logits", "features")
 
 
-def kind_of(settings: type[Hyperparameters]) -> str:
-    return str(get_args(settings.model_fields["kind"].annotation)[0])
-
-
-KINDS = {kind_of(settings): settings for settings in METHODS}
-ELSEWHERE = {kind_of(settings): "the model itself, not its features" for settings in get_args(OfModels)} | {
-    "ensemble": "the features of several models",
-    "custom": "a file with a function of yours",
+EVERY = plugins(Detector, "synthood.evaluation.detectors")
+ELSEWHERE = {
+    kind: "the model itself, not its features" for kind, one in EVERY.items() if issubclass(one, ModelDetector)
 }
+ELSEWHERE |= {"ensemble": "the features of several models", "custom": "a file with a function of yours"}
 """What else a workflow has, and what it needs."""
+KINDS = {kind: one for kind, one in EVERY.items() if kind not in ELSEWHERE}
+
+
+def __getattr__(name: str) -> type[Detector]:
+    """A detector's class by its name, such as `Knn`."""
+    classes = {one.__name__: one for one in EVERY.values()}
+    if name not in classes:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return classes[name]
 
 
 @dataclass(frozen=True)
@@ -86,12 +93,11 @@ def fit(
     data that do not belong together.
     """
     settings = settings_of(name, hyperparameters)
-    method = METHODS[type(settings)]
     if train is None:
         raise SynthoodError(f"{name}: pass train, the logits, features and labels of ID training samples")
-    if val is None and "val" in method.fitted_on:
+    if val is None and "val" in settings.fitted_on:
         raise SynthoodError(f"{name}: is fitted on ID validation samples; pass val")
-    if head is None and "head" in method.inputs:
+    if head is None and "head" in settings.inputs:
         raise SynthoodError(f"{name}: needs the last layer; pass head=head_of(model, layer), or its (W, b)")
     if len(settings.candidates()) > 1 and (val is None or ood_validation is None):
         raise SynthoodError(f"{name}: val and ood_validation choose among values; pass both, or one value of each")
@@ -102,7 +108,7 @@ def fit(
     for other, which in ((inside, "val"), (ood, "ood_validation")):
         if other is not None and widths(other) != sizes:
             raise SynthoodError(f"{which}: logits and features of widths {widths(other)}, those of train have {sizes}")
-    if not method.labelled:
+    if not settings.labelled:
         known, inside = (without_labels(x) for x in (known, inside))
     elif bare := [which for which, x in (("train", known), ("val", inside)) if (x.labels == -1).all()]:
         raise SynthoodError(f"{name}: needs labels, and {bare[0]} has none; pass them as the third item")
@@ -132,7 +138,7 @@ def score(
     return found.numpy()
 
 
-def settings_of(name: str, values: Mapping[str, Any]) -> Hyperparameters:
+def settings_of(name: str, values: Mapping[str, Any]) -> Detector:
     """Checked hyperparameters; integers may stand for floats, and numpy's numbers, tuples and ranges for Python's."""
     if name in ELSEWHERE:
         raise SynthoodError(

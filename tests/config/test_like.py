@@ -1,12 +1,16 @@
-"""`like: other` in recipes."""
+"""`like: other` in entries with names."""
 
 import copy
+import re
 
 import pytest
+import yaml
 
-from synthood.config.like import merged, resolved
+from checkouts import PROJECT
+from synthood.config.benchmarks import expanded
+from synthood.config.like import SECTIONS, merged, resolved
 from synthood.config.load import load
-from synthood.config.messages import MistakeError
+from synthood.config.messages import MistakeError, word
 from synthood.errors import SynthoodError
 
 
@@ -48,14 +52,14 @@ def test_likes_are_followed_to_the_end_whatever_the_order():
         "b": {"e": 2, "f": 1, "n": {"v": 2, "u": 1}},
         "c": {"e": 2, "f": 1, "n": {"v": 2, "u": 1, "w": 3}},
     }
-    assert resolved(recipes) == expected
-    assert resolved(dict(reversed(recipes.items()))) == expected
-    assert list(resolved(recipes)) == ["c", "b", "a"]
+    assert resolved("recipes", recipes) == expected
+    assert resolved("recipes", dict(reversed(recipes.items()))) == expected
+    assert list(resolved("recipes", recipes)) == ["c", "b", "a"]
 
 
 def test_a_key_taken_away_comes_back_below_only_if_given():
     recipes = {"a": {"s": {"x": 1}}, "b": {"like": "a", "s": None}, "c": {"like": "b", "s": {"y": 2}}}
-    assert resolved(recipes) == {"a": {"s": {"x": 1}}, "b": {}, "c": {"s": {"y": 2}}}
+    assert resolved("recipes", recipes) == {"a": {"s": {"x": 1}}, "b": {}, "c": {"s": {"y": 2}}}
 
 
 @pytest.mark.parametrize(
@@ -69,7 +73,7 @@ def test_a_key_taken_away_comes_back_below_only_if_given():
 )
 def test_a_circle_is_told_with_its_way(recipes, path, circle):
     with pytest.raises(MistakeError) as caught:
-        resolved(recipes)
+        resolved("recipes", recipes)
     assert caught.value.path == path
     assert caught.value.what == f"goes in a circle ({circle}); take one `like` away"
 
@@ -84,7 +88,11 @@ def test_a_circle_is_told_with_its_way(recipes, path, circle):
         ),
         ({"recipes/judge/like": "cee"}, "recipes.judge.like: no recipe is named 'cee'; did you mean 'ce'? (known: "),
         ({"recipes/judge/like": 3}, "recipes.judge.like: no recipe is named 3 (known: "),
-        ({"recipes/judge/like": ["ce"]}, "recipes.judge.like: no recipe is named ['ce']"),
+        ({"recipes/judge/like": {"ce": 1}}, "recipes.judge.like: no recipe is named {'ce': 1}"),
+        (
+            {"recipes/judge/like": ["ce", "cutuot"]},
+            "recipes.judge.like: no recipe is named 'cutuot'; did you mean 'cutout'?",
+        ),
     ],
 )
 def test_the_configuration_tells_wrong_likes(edited, edits, path):
@@ -139,3 +147,101 @@ def test_a_part_of_a_teacher_keeps_the_rest(demo):
     teacher = load(demo).recipes["more"].teacher
     assert (teacher.recipe, teacher.logit_weight, teacher.feature_weight) == ("teacher", 4.0, 8.0)
     assert teacher.feature_form == "released"
+
+
+def test_keys_of_several_entries_in_their_order():
+    recipes = {
+        "ce": {"epochs": 1, "warmup": 0.2, "augmentation": {"shift": 3}},
+        "sio": {"like": "ce", "synthetic": {"alpha": 0.8}},
+        "long": {"like": "ce", "epochs": 9, "warmup": None},
+        "short": {"like": "ce", "epochs": 2, "augmentation": {"cutout": 1}},
+        "both": {"like": ["long", "sio"]},
+        "all": {"like": ["short", "both"], "augmentation": {"shift": 5}},
+    }
+    found = resolved("recipes", recipes)
+    # What `long` changed or took away of `ce` stays so, though `sio` is like `ce` too.
+    assert found["both"] == {"epochs": 9, "augmentation": {"shift": 3}, "synthetic": {"alpha": 0.8}}
+    assert found["all"] == found["both"] | {"augmentation": {"shift": 5, "cutout": 1}}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_section_has_like(edited, demo, section):
+    name = next(iter(demo[section]))
+    config = load(edited({f"{section}/copy": {"like": name}}))
+    assert getattr(config, section)["copy"] == getattr(config, section)[name]
+    for like, what in (
+        (name + "x", f"no {word(section)} is named '{name}x'; did you mean '{name}'? (known: "),
+        (["copy"], "goes in a circle (copy -> copy); take one `like` away"),
+    ):
+        with pytest.raises(SynthoodError) as caught:
+            load(edited({f"{section}/copy": {"like": like}}), "my.yaml")
+        assert str(caught.value).startswith(f"my.yaml: {section}.copy.like: {what}")
+
+
+def test_entries_of_other_sections_are_merged_deeply(edited):
+    config = load(
+        edited(
+            {
+                "generators/few": {"like": "sd", "sample": {"guidance": 1.5, "steps": None}, "images_per_class": 3},
+                "outliers/k-5": {"like": "oal", "boundary": {"k": 5}, "curve": None},
+                "detectors/knn-50": {"like": "knn", "k": 50},
+                "tables/short": {"like": "demo-sio", "seeds": [7]},
+            }
+        )
+    )
+    sd, few = config.generators["sd"], config.generators["few"]
+    assert few.model_dump() == sd.model_dump() | {
+        "sample": sd.sample.model_dump() | {"guidance": 1.5, "steps": type(sd.sample)().steps},
+        "images_per_class": 3,
+    }
+    oal = config.outliers["oal"]
+    assert config.outliers["k-5"].boundary == oal.boundary.model_copy(update={"k": 5})
+    assert (config.outliers["k-5"].curve, config.outliers["k-5"].gate) == (None, oal.gate)
+    assert config.detectors["knn-50"].k == 50
+    assert config.tables["short"] == config.tables["demo-sio"].model_copy(update={"seeds": [7]})
+
+
+def test_a_dataset_is_like_one_with_a_benchmark():
+    own = {"benchmark": "openood-cifar10", "path": "a", "near": {"tin": None}, "far": {"mine": {"like": "svhn"}}}
+    datasets = {
+        "d": own,
+        "few": {"like": "d", "id": {"train_per_class": 5}},
+        "moved": {"like": "few", "path": "b", "near": {"tin": None}, "far": None},
+        "other": {"like": "d", "benchmark": "sio-imagenet10", "far": None},
+    }
+    found = expanded(datasets)
+    assert list(found["d"]["near"]) == ["cifar100"]
+    assert found["d"]["far"]["mine"] == found["d"]["far"]["svhn"]
+    assert found["few"] == found["d"] | {"id": found["d"]["id"] | {"train_per_class": 5}}
+    assert (list(found["moved"]["near"]), "far" in found["moved"]) == (["cifar100"], False)
+    assert found["moved"]["id"]["path"] == "b/images_classic"
+    assert list(found["other"]["near"]) == ["non_10"]
+
+
+def test_sets_of_a_dataset_are_like_one_another(edited, demo):
+    digits = {"like": "digits-6-7", "classes": [8, 9]}
+    noise = {"like": "noise", "images": 9, "seed": 3}
+    raw = edited({"datasets/digits/near": {"digits-8-9": digits}, "datasets/digits/ood_validation": noise})
+    dataset = load(raw).datasets["digits"]
+    assert dataset.near == load(demo).datasets["digits"].near
+    assert (dataset.ood_validation.kind, dataset.ood_validation.images) == ("noise", 9)
+    digits["like"] = "digits-6-8"
+    path = "datasets.digits.near.digits-8-9.like: no set is named 'digits-6-8'; did you mean 'digits-6-7'? (known: "
+    with pytest.raises(SynthoodError, match="^my.yaml: " + re.escape(path)):
+        load(raw, "my.yaml")
+
+
+def test_a_mistake_is_reported_once_where_it_was_made(edited):
+    raw = edited({"generators/sd/sample/guidence": 1, "generators/few": {"like": "sd"}})
+    raw["generators"]["fewer"] = {"like": ["biggan", "few"], "block_size": 0}
+    with pytest.raises(SynthoodError) as caught:
+        load(raw)
+    lines = str(caught.value).splitlines()
+    assert sum("guidence" in line for line in lines) == 1
+    assert any(line.startswith("config: generators.fewer.block_size: ") for line in lines)
+
+
+@pytest.mark.parametrize("file", [PROJECT / "config.yaml", *sorted((PROJECT / "configs").glob("*.yaml"))])
+def test_shipped_configurations_need_no_aliases(file):
+    events = yaml.parse(file.read_text())
+    assert not [event for event in events if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None)]

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from checkouts import PROJECT
-from synthood.config.load import load, load_file, trained_before
+from synthood.config.load import load, load_file
 from synthood.config.messages import SHOWN
 from synthood.errors import SynthoodError
 
@@ -319,13 +319,11 @@ def test_outliers_that_no_section_makes_are_told_with_the_nearest_section(edited
     assert line.endswith("is named 'oal-relased'; did you mean 'oal-released'? (known: oal, oal-released)")
 
 
-def test_exposure_names_a_section_of_outliers_whose_gate_comes_first(edited, demo):
+def test_exposure_names_a_section_of_outliers_or_an_extra_set(edited, demo):
     exposed = {"like": "ce", "exposure": {"kind": "uniform", "from": "oal-relased"}}
     raw = edited({"outliers": demo["outliers"], "recipes/exposed": exposed})
     (line,) = lines_of(raw)
     assert line.startswith("recipes.exposed.exposure.from: no section of outliers or extra set is named 'oal-relased'")
-    raw["recipes"]["exposed"]["exposure"]["from"] = "oal"
-    assert trained_before(load(raw), "exposed") == [("exposure.from", "ce")]
 
 
 def test_every_dataset_of_a_table_has_the_set_that_a_recipe_is_exposed_to(edited, demo):
@@ -338,6 +336,14 @@ def test_every_dataset_of_a_table_has_the_set_that_a_recipe_is_exposed_to(edited
     assert "tables.t.datasets: 'bare' has no extra set 'digits-6-7', which 'exposed' is shown" in "\n".join(
         lines_of(raw)
     )
+
+
+def test_datasets_of_tables_have_the_extra_sets_that_generators_behind_them_learn(edited, demo):
+    bare = {key: value for key, value in demo["datasets"]["digits"].items() if key != "extra"}
+    assert load(edited({"datasets/bare": bare})).datasets["bare"].extra == {}
+    tables = demo["tables"] | {"t": {"like": "demo-oal", "datasets": ["digits", "bare"]}}
+    (line,) = lines_of(edited({"datasets/bare": bare, "tables": tables}))
+    assert line == "tables.t.datasets: 'bare' has no extra set 'digits-6-7', which 'sd' is shown"
 
 
 def test_recipes_cannot_contrast_outliers_without_the_section_that_makes_them(edited):
@@ -380,10 +386,8 @@ def test_images_of_kind_pixel_are_for_exposure_alone(edited, demo):
     assert line.startswith("recipes.oal.outliers.from: 'images' is of kind 'pixel', whose images are for `exposure`")
 
 
-def test_the_encoder_s_recipe_is_known_and_comes_first(edited):
+def test_the_recipe_of_the_encoder_is_known_and_learns_without_outliers(edited):
     encoder = {"kind": "recipe", "recipe": "teacher"}
-    config = load(edited({"outliers/oal/encoder": encoder}))
-    assert trained_before(config, "oal")[-1] == ("outliers.from", "teacher")
     assert_told(
         edited({"outliers/oal/encoder": encoder | {"recipe": "teachr"}}),
         "outliers.oal.encoder.recipe: no recipe is named 'teachr'; did you mean 'teacher'?",
@@ -514,25 +518,6 @@ def test_the_classifier_of_the_gate_learns_from_real_images(edited):
     assert lines_of(edited({"outliers/oal/gate/classifier": "sio-sd"})) == [
         "outliers.oal.gate.classifier: recipe 'sio-sd' must learn from real images alone"
     ]
-
-
-def test_the_classifier_of_the_gate_is_trained_before(demo):
-    config = load(demo)
-    assert trained_before(config, "oal") == [
-        ("warm_start", "ce"),
-        ("teacher.recipe", "teacher"),
-        ("outliers.from", "ce"),
-    ]
-    assert trained_before(config, "kd") == [("warm_start", "ce"), ("teacher.recipe", "teacher")]
-
-
-def test_a_chain_of_warm_starts_without_a_circle_is_valid(edited):
-    config = load(
-        edited({"recipes/cutout/warm_start": "ce", "recipes/sio-sd/teacher": {"recipe": "cutout", "seed": 3}})
-    )
-    assert trained_before(config, "cutout") == [("warm_start", "ce")]
-    assert trained_before(config, "sio-sd") == [("teacher.recipe", "cutout")]
-    assert trained_before(config, "ce") == []
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,26 @@ def test_it_accepts_recipes_that_the_loader_accepts(validator, demo, recipe):
     assert [error.message for error in validator.iter_errors(demo)] == []
 
 
+@pytest.mark.parametrize(
+    ("section", "entry"),
+    [
+        ("datasets", {"like": "digits", "id": {"train_per_class": 70}}),
+        ("datasets", {"like": "digits", "far": {"more": {"like": "noise", "seed": 4}}, "extra": None}),
+        ("generators", {"like": "sd", "sample": {"steps": None}}),
+        ("outliers", {"like": "oal", "gate": {"percentile": 60}, "curve": None}),
+        ("recipes", {"like": ["sio-sd", "cutout"]}),
+        ("detectors", {"like": "knn", "k": 50}),
+        ("tables", {"like": "demo-sio", "seeds": [3]}),
+    ],
+)
+def test_it_accepts_like_in_every_section(validator, demo, section, entry):
+    demo[section]["more"] = entry
+    load(demo)
+    assert [error.message for error in validator.iter_errors(demo)] == []
+    del entry["like"]
+    assert not validator.is_valid(demo)
+
+
 @pytest.mark.parametrize("scale", ["released", 2, 0.5])
 def test_it_accepts_the_scales_that_the_loader_accepts(validator, edited, scale):
     raw = edited({"outliers/oal/latents/scale": scale})

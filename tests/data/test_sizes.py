@@ -14,8 +14,7 @@ from synthood.data.far import noise, photo_patches, textures
 from synthood.data.prepare import main, prepare
 from synthood.data.settings import Noise, PartSettings, PhotoPatches, Textures
 from synthood.errors import SynthoodError
-from synthood.evaluation import extract
-from synthood.evaluation.access import score_model
+from synthood.evaluation import extract, score_model
 from synthood.training import train
 from synthood.workflow.plan import Plan
 

@@ -8,20 +8,22 @@ from pydantic import TypeAdapter, ValidationError
 from synthood.config.load import load
 from synthood.config.schema import json_schema
 from synthood.errors import SynthoodError
-from synthood.evaluation.kinds import Ash, Gen, Knn
-from synthood.evaluation.settings import Detector
+from synthood.evaluation.detectors.logits import Gen
+from synthood.evaluation.detectors.neighbours import Knn
+from synthood.evaluation.detectors.rectifiers import Ash
+from synthood.evaluation.settings import AnyDetector
 
 
 def test_candidates_are_every_combination() -> None:
     found = Gen.parse('{"kind":"gen","gamma":[0.1,1],"top":[null,3]}').candidates()
-    assert found == [{"gamma": g, "top": t} for g in (0.1, 1.0) for t in (None, 3)]
-    assert Knn(kind="knn").candidates() == [{"k": 50}]
-    assert Knn.parse('{"kind":"knn","k":[7]}').candidates() == [{"k": 7}]
+    assert found == [Gen(gamma=g, top=t) for g in (0.1, 1.0) for t in (None, 3)]
+    assert Knn().candidates() == [Knn(k=50)]
+    assert Knn.parse('{"kind":"knn","k":[7]}').candidates() == [Knn(k=7)]
 
 
 @pytest.mark.parametrize("text", ['{"k":[5,10],"kind":"knn"}', '{"kind":"ash","variant":["b","s"]}', '{"kind":"knn"}'])
 def test_canonical_text_comes_back(text: str) -> None:
-    settings = TypeAdapter(Detector).validate_json(text)
+    settings = TypeAdapter(AnyDetector).validate_json(text)
     assert settings.canonical() == text
     assert type(settings).parse(text) == settings
 

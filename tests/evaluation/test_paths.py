@@ -8,10 +8,9 @@ import pytest
 
 from synthood.common.images import ImageSet, write_images
 from synthood.common.names import Names
-from synthood.evaluation import extract, score
-from synthood.evaluation.access import score_ensemble
-from synthood.evaluation.access.settings import Ensemble
-from synthood.evaluation.kinds import Msp
+from synthood.evaluation import extract, score, score_ensemble
+from synthood.evaluation.detectors.ensemble import Ensemble
+from synthood.evaluation.detectors.logits import Msp
 from synthood.evaluation.settings import FACTS, ScoreSettings
 from synthood.reporting.runs import read_runs
 from synthood.training.networks.model import Classifier
@@ -42,7 +41,7 @@ def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[Path]]
     features = tmp_path / "features"
     extract.main(["--model", str(model), "--output", str(features), "--images", *map(str, files.values())])
     found = []
-    for stage, detectors in ((score, {"msp": Msp(kind="msp")}), (score_ensemble, {"mean": Ensemble(kind="ensemble")})):
+    for stage, detectors in ((score, {"msp": Msp()}), (score_ensemble, {"mean": Ensemble()})):
         settings = ScoreSettings(detectors=detectors, near=["close"], far=["away"]).canonical()
         for _ in range(2):
             written = [tmp_path / stage.__name__ / name for name in OUTPUTS]

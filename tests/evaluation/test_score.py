@@ -10,15 +10,16 @@ import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score
 
 from synthood.errors import SynthoodError
+from synthood.evaluation.detectors.logits import Energy, Msp
+from synthood.evaluation.detectors.neighbours import Knn
 from synthood.evaluation.features import FeatureFolder, Features, write_head, write_part
-from synthood.evaluation.kinds import Energy, Knn, Msp
 from synthood.evaluation.metrics import OOD_METRICS, aurc, ece
 from synthood.evaluation.score import confidences, fitted_on
 from synthood.evaluation.settings import FACTS, ScoreSettings
 from synthood.evaluation.summary import metrics
 
 SETTINGS = ScoreSettings(
-    detectors={"soft": Msp(kind="msp"), "hot": Energy(kind="energy", temperature=2.0), "three": Knn(kind="knn", k=3)},
+    detectors={"soft": Msp(), "hot": Energy(temperature=2.0), "three": Knn(k=3)},
     near=["close", "closer"],
     far=["away"],
 )
@@ -92,7 +93,7 @@ def test_metrics_of_one_role_alone(folder: Path, role: str, sets: list[str]) -> 
 
 @pytest.mark.parametrize("name", FACTS)
 def test_a_detector_must_not_bear_the_name_of_a_column(folder: Path, name: str) -> None:
-    settings = SETTINGS.model_copy(update={"detectors": {name: Msp(kind="msp")}})
+    settings = SETTINGS.model_copy(update={"detectors": {name: Msp()}})
     with pytest.raises(SynthoodError, match=rf"detectors\.{name}: a column of the scores has this name"):
         scored(folder, settings)
 
@@ -111,7 +112,7 @@ def test_scores_that_are_not_finite_name_the_detector(folder: Path) -> None:
     count = SIZES["away"]
     logits = torch.full((count, 2), 3e38)
     write_part(folder, "away", Features(logits, torch.ones(count, 3), torch.zeros(count, dtype=torch.int64)))
-    hot = ScoreSettings(detectors={"cold": Energy(kind="energy", temperature=0.5)}, near=["close"], far=["away"])
+    hot = ScoreSettings(detectors={"cold": Energy(temperature=0.5)}, near=["close"], far=["away"])
     with pytest.raises(SynthoodError, match="detector cold gives a score on away that is not finite"):
         scored(folder, hot)
 

@@ -9,9 +9,12 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from synthood.errors import SynthoodError
-from synthood.evaluation import detectors, score
+from synthood.evaluation import score
+from synthood.evaluation.detectors.heads import Nci
+from synthood.evaluation.detectors.logits import Gen, Msp
+from synthood.evaluation.detectors.neighbours import Knn
+from synthood.evaluation.detectors.subspaces import Vim
 from synthood.evaluation.features import FeatureFolder, Features, Reference, write_head, write_part
-from synthood.evaluation.kinds import Gen, Knn, Msp, Nci, Vim
 from synthood.evaluation.search import Validation, fitted
 from synthood.evaluation.selection import COLUMNS
 from synthood.evaluation.settings import ScoreSettings
@@ -38,11 +41,11 @@ def test_the_best_on_validation_is_chosen_and_all_are_logged(validation: Validat
     both = joined(validation.reference.val, validation.ood)
     areas = {}
     for k in (1, 5, 50, 300):
-        areas[k] = roc_auc_score(truth, detectors.fit(Knn(kind="knn", k=k), validation.reference)(both))
+        areas[k] = roc_auc_score(truth, Knn(k=k).fit(validation.reference)(both))
     assert table["auroc"].tolist() == pytest.approx(list(areas.values()), abs=1e-9)
     best = max(areas, key=areas.get)
     assert table["chosen"].tolist() == [k == best for k in areas]
-    expected = detectors.fit(Knn(kind="knn", k=best), validation.reference)(both)
+    expected = Knn(k=best).fit(validation.reference)(both)
     assert torch.equal(scores["near"](both), expected)
 
 
@@ -72,7 +75,7 @@ def test_values_that_the_data_cannot_have_are_left_out_with_a_note(validation: V
 
 def test_a_single_value_that_the_data_cannot_have_is_an_error(validation: Validation) -> None:
     with pytest.raises(SynthoodError, match="vim: dimension 256 must be below the features' 12"):
-        fitted({"vim": Vim(kind="vim")}, validation)
+        fitted({"vim": Vim()}, validation)
 
 
 def test_a_grid_without_a_possible_value_is_an_error(validation: Validation) -> None:
@@ -83,7 +86,7 @@ def test_a_grid_without_a_possible_value_is_an_error(validation: Validation) -> 
 
 
 def test_without_grids_the_log_is_a_header(validation: Validation) -> None:
-    scores, table = fitted({"msp": Msp(kind="msp")}, Validation(validation.reference))
+    scores, table = fitted({"msp": Msp()}, Validation(validation.reference))
     assert (list(scores), list(table), len(table)) == (["msp"], list(COLUMNS), 0)
 
 
@@ -98,8 +101,8 @@ def test_a_head_of_another_model_is_an_error_where_a_head_is_used(validation: Va
         Reference(reference.train, reference.val, reference.weight.flip(0), reference.bias), None, "here"
     )
     with pytest.raises(SynthoodError, match="here: the head's weights do not give the logits"):
-        fitted({"vim": Vim(kind="vim", dimension=6)}, other)
-    assert list(fitted({"near": Knn(kind="knn")}, other)[0]) == ["near"]
+        fitted({"vim": Vim(dimension=6)}, other)
+    assert list(fitted({"near": Knn()}, other)[0]) == ["near"]
 
 
 class Recording(FeatureFolder):

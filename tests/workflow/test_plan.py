@@ -302,6 +302,11 @@ def test_pictures_of_outliers_are_their_gallery_and_the_curve_where_one_is_asked
     pictures = [
         [f"{folder}/{name}.png" for name in ("oal/gallery", "oal/curve", "plain/gallery")] for folder in folders
     ]
+    # An entry that no table needs, such as one that others are like, is not made.
+    assert Plan(load(raw)).outlier_pictures() == pictures[0][:2]
+    raw["recipes"]["plain"] = {"like": "oal", "outliers": {"from": "plain"}}
+    raw["tables"][OAL]["datasets"] += ["more"]
+    raw["tables"][OAL]["recipes"] += ["plain"]
     assert Plan(load(raw)).outlier_pictures() == pictures[0] + pictures[1]
     assert Plan(load(raw)).outlier_pictures([("more", "plain")]) == pictures[1][2:]
     assert Plan(load(raw)).outlier_pictures([]) == []

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -12,6 +13,28 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True)
+class Ref:
+    """Marks a key whose value names an entry of another section: `Annotated[Name, Ref("recipes")]`."""
+
+    section: str
+    or_section: str | None = None
+    """Where an entry is looked for that `section` does not have."""
+    seed: str | None = None
+    """The key beside this one that holds the seed of the recipe's model; else it is that of the model in need."""
+    without: tuple[str, ...] = ()
+    """Keys that the named recipe must not have."""
+
+    @property
+    def sections(self) -> list[str]:
+        """Where the entry may be."""
+        return [section for section in (self.section, self.or_section) if section]
+
+
+NO_OUTLIERS = ("outliers", "exposure")
+REAL_IMAGES = ("synthetic", *NO_OUTLIERS)
 
 
 def unless(wrong: Callable[[float], bool], what: str) -> AfterValidator:

@@ -1,12 +1,12 @@
 """Benchmarks by name: `benchmark: NAME` in a dataset stands for `data/benchmarks/NAME.yaml`."""
 
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from synthood.config.like import merged
+from synthood.config.like import Raw, layers, merged, sets_resolved
 from synthood.config.messages import MistakeError
 from synthood.errors import nearest
 
@@ -18,29 +18,33 @@ def benchmark_names() -> list[str]:
     return sorted(file.stem for file in FOLDER.glob("*.yaml"))
 
 
-def expanded(datasets: Any) -> Any:
-    """Every dataset with its benchmark's keys first, then its own; null takes a key away.
+def expanded(datasets: Raw) -> Raw:
+    """Every dataset: its benchmark's keys, those of datasets it is like, then its keys; null takes a key away.
 
-    Raises MistakeError where a benchmark is unknown or no path says where the data lies.
+    Raises MistakeError where a name is unknown or no path says where the data lies.
     """
-    if not isinstance(datasets, dict):
-        return datasets
-    return {name: _expanded(f"datasets.{name}", dataset) for name, dataset in datasets.items()}
+    return {
+        name: sets_resolved(
+            _expanded(f"datasets.{name}", layers("datasets", name, datasets) or [own]), f"datasets.{name}"
+        )
+        for name, own in datasets.items()
+    }
 
 
-def _expanded(where: str, dataset: Any) -> Any:
-    if not isinstance(dataset, dict) or "benchmark" not in dataset:
-        return dataset
-    name, path = dataset["benchmark"], dataset.get("path")
+def _expanded(where: str, given: list[Any]) -> Any:
+    first = reduce(merged, given)
+    if not isinstance(first, dict) or "benchmark" not in first:
+        return first
+    name, path = first["benchmark"], first.get("path")
     if name not in benchmark_names():
         raise MistakeError(
             f"{where}.benchmark", f"no benchmark is named {name!r}{nearest(str(name), benchmark_names())}"
         )
     if not isinstance(path, str) or not path:
         raise MistakeError(f"{where}.path", f"expected the folder that holds the data of {name}")
-    own = {key: value for key, value in dataset.items() if key not in ("benchmark", "path")}
-    found = merged(_placed(_read(name), path), own)
-    if "allow_overlap" in found and "allow_overlap" not in own:
+    own = [{key: value for key, value in layer.items() if key not in ("benchmark", "path")} for layer in given]
+    found = reduce(merged, own, _placed(_read(name), path))
+    if "allow_overlap" in found and not any("allow_overlap" in layer for layer in own):
         found["allow_overlap"] = [entry for entry in found["allow_overlap"] if _there(entry["parts"], found)]
     return found
 
@@ -53,8 +57,7 @@ def _there(parts: list[str], dataset: dict[str, Any]) -> bool:
 
 @cache
 def _read(name: str) -> dict[str, Any]:
-    content = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
-    return {key: content[key] for key in content if not key.startswith("x-")}
+    return dict(sets_resolved(yaml.safe_load((FOLDER / f"{name}.yaml").read_text()), f"benchmark {name}"))
 
 
 def _placed(value: Any, path: str) -> Any:

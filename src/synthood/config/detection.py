@@ -4,28 +4,15 @@ from collections.abc import Iterable
 
 from synthood.config.messages import MistakeError
 from synthood.config.models import Config
+from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.hyperparameters import Access
-from synthood.evaluation.settings import Detector
-from synthood.evaluation.trained_kinds import McDropout
-from synthood.training.settings import Recipe
-
-
-def readable(detector: Detector, recipe: Recipe) -> bool:
-    """Whether a recipe trains what the detector reads."""
-    if isinstance(detector, McDropout) and detector.probability is not None:
-        return True
-    return detector.reads is None or detector.reads in recipe.heads
 
 
 def detectors_for(config: Config, recipe: str) -> dict[str, Detector]:
     """The detectors of features that can score a recipe's models; the recipe's own dropout is filled in."""
     settings = config.recipes[recipe]
     of_features = {name: detector for name, detector in config.detectors.items() if detector.access == "features"}
-    found = {name: detector for name, detector in of_features.items() if readable(detector, settings)}
-    for name, detector in found.items():
-        if isinstance(detector, McDropout) and detector.probability is None:
-            found[name] = detector.model_copy(update={"probability": getattr(settings, "dropout", None)})
-    return found
+    return {name: d.of_recipe(settings) for name, d in of_features.items() if d.readable(settings)}
 
 
 def asked_of(config: Config, dataset: str, recipe: str, seed: str, access: str) -> dict[str, Detector]:
@@ -54,7 +41,7 @@ def unreadable(config: Config) -> Iterable[MistakeError]:
                 if detector not in config.detectors or recipe not in config.recipes:
                     continue
                 found = config.detectors[detector]
-                if not readable(found, config.recipes[recipe]):
+                if not found.readable(config.recipes[recipe]):
                     yield MistakeError(
                         f"tables.{name}.detectors.{index}",
                         f"{detector!r} reads what `{found.reads}` trains, which recipe {recipe!r} does not have; "

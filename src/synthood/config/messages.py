@@ -17,6 +17,11 @@ BOUNDS = {"less_than_equal": "le", "less_than": "lt", "greater_than_equal": "ge"
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)")
 
 
+def word(section: str) -> str:
+    """What an entry of a section is called."""
+    return {"outliers": "section of outliers", "extra": "extra set"}.get(section, section[:-1])
+
+
 class MistakeError(SynthoodError):
     """Something wrong at one key path."""
 

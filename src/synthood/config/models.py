@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from synthood.common.precision import Precision
-from synthood.common.settings import Name, Settings
+from synthood.common.settings import Name, Ref, Settings
 from synthood.data.leaks.settings import LeakSettings
 from synthood.data.settings import DatasetSettings
-from synthood.evaluation.settings import Detector
+from synthood.evaluation.settings import AnyDetector
 from synthood.generators.assess_settings import AssessSettings
 from synthood.generators.settings import Generator
 from synthood.outliers.settings import Outliers
@@ -20,7 +20,7 @@ class Config(Settings):
     """config.yaml, after `like:` has been followed."""
 
     version: Annotated[Literal[1], Field(description="of this format")]
-    build: Annotated[list[Name], Field(min_length=1, description="the tables that `snakemake` makes")]
+    build: Annotated[list[Name], Ref("tables"), Field(min_length=1, description="the tables that `snakemake` makes")]
     precision: Annotated[Precision, Field(description="auto: bfloat16 where the processor has it")] = "auto"
     datasets: Annotated[dict[Name, DatasetSettings], Field(min_length=1)]
     leaks: Annotated[LeakSettings | None, Field(description="look for images that stand in two parts")] = None
@@ -28,6 +28,6 @@ class Config(Settings):
     assess: AssessSettings | None = None
     outliers: Annotated[dict[Name, Outliers], Field(min_length=1)] = {}
     recipes: Annotated[dict[Name, Recipe], Field(min_length=1)]
-    detectors: Annotated[dict[Name, Detector], Field(min_length=1)]
+    detectors: Annotated[dict[Name, AnyDetector], Field(min_length=1)]
     tables: Annotated[dict[Name, TableSettings], Field(min_length=1)]
     figures: Figures = Figures()

@@ -1,31 +1,80 @@
 """The JSON schema of config.yaml, for editors; generated from the typed models."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from synthood.config.benchmarks import benchmark_names
+from synthood.config.like import ROLES, SECTIONS
 from synthood.config.models import Config
+
+LIKE = {
+    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
+    "description": "entries of this section whose keys come first, those of a later one over those of an earlier",
+}
 
 
 def json_schema() -> str:
-    """Draft 2020-12; in recipes `like:` is allowed, so nothing is required there and null takes a key away."""
+    """Draft 2020-12; with `like:` an entry may leave out any key, and null takes one away."""
     schema: dict[str, Any] = Config.model_json_schema(by_alias=True)
-    recipes = ("RecipeSettings", "CheckpointRecipe")
-    for name in (*recipes, "Network", "Augmentation", "Synthetic", "Teacher", "OutlierTerms"):
-        part = schema["$defs"][name]
-        part.pop("required", None)
-        part["properties"] = {key: {"anyOf": [value, {"type": "null"}]} for key, value in part["properties"].items()}
-    for name in recipes:
-        like = {"type": "string", "description": "a recipe whose keys come first"}
-        schema["$defs"][name]["properties"]["like"] = like
-    # With nothing required, a recipe such as {like: ce} is of both kinds, which oneOf would refuse.
-    for kinds in schema["properties"]["recipes"]["patternProperties"].values():
-        kinds["anyOf"] = kinds.pop("oneOf")
-    dataset = schema["$defs"]["DatasetSettings"]
-    dataset.pop("required", None)
+    parts, dataset = schema["$defs"], schema["$defs"]["DatasetSettings"]
+    entries = {name for section in SECTIONS for name in _named(schema["properties"][section])}
+    sets = {name for role in (*ROLES, "ood_validation") for name in _named(dataset["properties"][role])}
+    required = {name: parts[name].pop("required", []) for name in _reached(parts, entries)}
+    for name in required:
+        parts[name] = _partial(parts[name])
+    schema["properties"] |= {section: _partial(schema["properties"][section], null=False) for section in SECTIONS}
+    for name in entries | sets:
+        parts[name]["properties"]["like"] = LIKE
+    for name in entries:
+        parts[name]["anyOf"] = [{"required": required[name]}, {"required": ["like"]}]
+    dataset = parts["DatasetSettings"]
+    dataset["anyOf"].append({"required": ["benchmark"]})
     dataset["properties"] |= {
         "benchmark": {"enum": benchmark_names(), "description": "a protocol whose keys come first"},
         "path": {"type": "string", "description": "the folder with the benchmark's data"},
     }
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return json.dumps(schema, indent=1, sort_keys=True) + "\n"
+
+
+def _named(part: Any) -> Iterator[str]:
+    """Definitions that a part of the schema refers to."""
+    if isinstance(part, dict):
+        if isinstance(reference := part.get("$ref"), str):
+            yield reference.rpartition("/")[2]
+        for inner in part.values():
+            yield from _named(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from _named(inner)
+
+
+def _reached(parts: dict[str, Any], names: set[str]) -> set[str]:
+    """These definitions and all within them."""
+    found, waiting = set[str](), list(names)
+    while waiting:
+        if (name := waiting.pop()) not in found:
+            found.add(name)
+            waiting += _named(parts[name])
+    return found
+
+
+def _partial(part: Any, null: bool = True) -> Any:
+    """The same where keys may be left out: any of several kinds, and null for a key that is taken away."""
+    if isinstance(part, list):
+        return [_partial(inner) for inner in part]
+    if not isinstance(part, dict):
+        return part
+    result = {("anyOf" if key == "oneOf" else key): _partial(inner) for key, inner in part.items()}
+    if null and isinstance(keys := result.get("properties"), dict):
+        result["properties"] = {key: _or_null(value) for key, value in keys.items()}
+    return result
+
+
+def _or_null(value: dict[str, Any]) -> dict[str, Any]:
+    if "const" in value or {"type": "null"} in value.get("anyOf", []):
+        return value
+    if isinstance(value.get("type"), str) and "enum" not in value:
+        return value | {"type": [value["type"], "null"]}
+    return {"anyOf": [value, {"type": "null"}]}

@@ -1,21 +1,29 @@
 """Features of one model on all parts of a dataset: what detectors score, on disk and in memory."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from synthood.common.artefact import verify
+from synthood.common.lazy import lazy
 from synthood.common.names import BYTES, OFFSETS, Names, take_names
 from synthood.common.tensors import map_tensors, read_tensors, write_rows, write_tensors
 from synthood.errors import SynthoodError
 from synthood.evaluation.moments import Moments, pieces, principal_axes
 from synthood.evaluation.unchanged import Unchanged
+
+if TYPE_CHECKING:
+    import torch
+    import torch.nn.functional as F
+    from torch import Tensor
+else:
+    torch, F = lazy("torch"), lazy("torch.nn.functional")
 
 HEAD = "head.safetensors"
 PATHS = "paths"
@@ -51,7 +59,7 @@ class Features:
         own = {f"{name}.{key}": getattr(self, key) for key in ("logits", "features", "labels")}
         return own | {f"{name}.outputs[{key!r}]": output for key, output in self.outputs.items()}
 
-    def aliases(self) -> "Features":
+    def aliases(self) -> Features:
         """The same memory in tensors of its own, so that a flag or a key that is set here is set nowhere else."""
         outputs = {key: output.detach() for key, output in self.outputs.items()}
         return Features(self.logits.detach(), self.features.detach(), self.labels.detach(), outputs)
@@ -78,7 +86,7 @@ class Reference:
         return origin, principal_axes(self.train.features, origin)
 
     @cached_property
-    def bank(self) -> "Bank":
+    def bank(self) -> Bank:
         """Directions of the training features, shared by all detectors that look for neighbours."""
         return Bank(self.train.features)
 
@@ -88,7 +96,7 @@ class Reference:
         tensors = self.train.tensors("reference.train") | self.val.tensors("reference.val")
         return Unchanged(tensors | {"reference.weight": self.weight, "reference.bias": self.bias})
 
-    def aliases(self) -> "Reference":
+    def aliases(self) -> Reference:
         """The same memory in tensors of its own, and nothing of what detectors share."""
         return Reference(self.train.aliases(), self.val.aliases(), self.weight.detach(), self.bias.detach())
 

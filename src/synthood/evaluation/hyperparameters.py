@@ -1,12 +1,12 @@
 """Hyperparameters of a detector: each one value, or a list of values that is a grid to search."""
 
 from itertools import product
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from synthood.common.settings import Settings
+from synthood.errors import SynthoodError
 
 Access = Literal["features", "maps", "gradients", "ensemble"]
 """One model's features, a pass that sees the maps between its layers, gradients in images, or several models."""
@@ -37,19 +37,8 @@ class Grid:
 GRID = Grid()
 
 
-class Hyperparameters(Settings):
-    """One detector; `reads` is the key of a recipe without which it cannot score its models."""
-
-    reads: ClassVar[str | None] = None
-
-    @property
-    def access(self) -> Access:
-        """What the detector is scored from, and so in which job."""
-        return "features"
-
-    def candidates(self) -> list[Values]:
-        """Every combination of the grids' values, the last grid varying fastest."""
-        return combinations({name: getattr(self, name) for name in type(self).model_fields if name != "kind"})
+class OutOfRangeError(SynthoodError):
+    """A hyperparameter that these data cannot have; in a grid such a candidate is left out."""
 
 
 def combinations(fields: Values) -> list[Values]:

@@ -15,8 +15,7 @@ from synthood.common.artefact import replacing
 from synthood.common.settings import canonical_json
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
-from synthood.evaluation.hyperparameters import Hyperparameters
-from synthood.evaluation.kinds import Custom
+from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.settings import ScoreSettings
 
 
@@ -39,8 +38,8 @@ class KeptScores:
         self.code = os.environ.get("SYNTHOOD_CODE", "")
         self.common = [self.code, features, torch.__version__, torch.get_num_threads(), settings.parts]
 
-    def path(self, name: str, detector: Hyperparameters) -> Path:
-        own = self.settings.code.get(detector.file, "") if isinstance(detector, Custom) else ""
+    def path(self, name: str, detector: Detector) -> Path:
+        own = self.settings.code.get(f"detectors.{name}", "")
         digest = hashlib.sha256(canonical_json([*self.common, detector.canonical(), own]).encode()).hexdigest()
         return self.folder / f"{name}-{digest[:16]}.safetensors"
 

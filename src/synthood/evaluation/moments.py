@@ -1,10 +1,19 @@
 """Means and covariances of a bank of features, in pieces, so that a memory-mapped bank is never copied."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from synthood.common.lazy import lazy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch")
+
 
 ROWS = 1 << 12
 """Samples that are held at once: copies of their features stay near the processor's caches."""

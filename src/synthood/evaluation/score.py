@@ -9,9 +9,9 @@ import pandas as pd
 
 from synthood.common import stage
 from synthood.common.devices import set_threads
-from synthood.evaluation.detectors import Score, check_references, together
 from synthood.evaluation.features import FeatureFolder
 from synthood.evaluation.kept import Kept, KeptScores
+from synthood.evaluation.scoring import Score, check_references, together
 from synthood.evaluation.search import Validation, fitted
 from synthood.evaluation.selection import COLUMNS
 from synthood.evaluation.settings import FACTS, TEXTS, ScoreSettings

@@ -1,14 +1,15 @@
 """Hyperparameters by validation: every candidate of a grid, fitted on ID data, scored on ID and OOD validation data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from synthood.errors import SynthoodError
-from synthood.evaluation.detectors import Method, OutOfRangeError, Score, method_of, together
+from synthood.evaluation.detectors.base import Detector, Fit, Score
 from synthood.evaluation.features import Features, Reference, check_head
-from synthood.evaluation.hyperparameters import Hyperparameters, Values
+from synthood.evaluation.hyperparameters import OutOfRangeError
+from synthood.evaluation.scoring import together
 from synthood.evaluation.selection import COLUMNS, area, selected, text_of
 
 
@@ -21,41 +22,43 @@ class Validation:
     where: str = "features"
 
 
-def fitted(detectors: Mapping[str, Hyperparameters], validation: Validation) -> tuple[dict[str, Score], pd.DataFrame]:
+def fitted(detectors: Mapping[str, Detector], validation: Validation) -> tuple[dict[str, Score], pd.DataFrame]:
     """Each detector's score with its best hyperparameters, and a row per candidate of the grids.
 
     The best has the highest AUROC of ID against OOD validation data, the first of equals. A grid's value that the data
     do not allow is left out with a note; a value that stands alone raises.
     """
-    methods = {name: method_of(detector, name) for name, detector in detectors.items()}
-    if any("head" in method.inputs for method in methods.values()):
+    candidates = {name: detector.candidates() for name, detector in detectors.items()}
+    # Files of the user are run before anything is fitted
+    ready = {name: detector.ready(name) for name, detector in detectors.items()}
+    if any("head" in detector.inputs for detector in detectors.values()):
         check_head(validation.reference, validation.where)
     scores: dict[str, Score] = {}
     rows: list[dict[str, object]] = []
-    for name, detector in detectors.items():
-        candidates = detector.candidates()
-        if len(candidates) == 1:
-            scores[name] = methods[name].fit(validation.reference, **candidates[0])
+    for name, each in candidates.items():
+        if len(each) == 1:
+            scores[name] = ready[name](each[0], validation.reference)
         else:
-            scores[name], found = search(name, methods[name], candidates, validation)
+            scores[name], found = search(name, each, ready[name], validation)
             rows += found
     return scores, pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def search(
-    name: str, method: Method, candidates: list[Values], validation: Validation
+    name: str, candidates: Sequence[Detector], fit: Fit, validation: Validation
 ) -> tuple[Score, list[dict[str, object]]]:
     """The best candidate's score, and a row of `COLUMNS` for each."""
     if validation.ood is None:
         raise SynthoodError(f"detectors.{name}: a grid needs the dataset's ood_validation; name one or write one value")
     possible: dict[str, Score] = {}
     notes: dict[str, str] = {}
-    for values in candidates:
+    texts = [text_of(one.hyperparameters) for one in candidates]
+    for text, one in zip(texts, candidates, strict=True):
         try:
-            possible[text_of(values)] = method.fit(validation.reference, **values)
+            possible[text] = fit(one, validation.reference)
         except OutOfRangeError as error:
-            notes[text_of(values)] = f"left out: {error}"
+            notes[text] = f"left out: {error}"
     inside, outside = (together(possible, x) if possible else {} for x in (validation.reference.val, validation.ood))
     areas = {text: area(inside[text], outside[text], name) for text in possible}
-    best, rows = selected(name, candidates, areas, notes)
+    best, rows = selected(name, texts, areas, notes)
     return possible[best], rows

@@ -12,17 +12,13 @@ from synthood.evaluation.metrics import Ranking, auroc
 COLUMNS = ("detector", "candidate", "auroc", "chosen", "note")
 
 
-class OutOfRangeError(SynthoodError):
-    """A hyperparameter that these data cannot have; in a grid such a candidate is left out."""
-
-
 def text_of(values: Values) -> str:
     """A candidate as the log names it."""
     return json.dumps(values, sort_keys=True)
 
 
 def selected(
-    name: str, candidates: Iterable[Values], areas: Mapping[str, float], notes: Mapping[str, str]
+    name: str, candidates: Iterable[str], areas: Mapping[str, float], notes: Mapping[str, str]
 ) -> tuple[str, list[dict[str, object]]]:
     """The candidate of the largest area, the first of equals, and a row of `COLUMNS` for each.
 
@@ -40,7 +36,7 @@ def selected(
             "chosen": text == best,
             "note": notes.get(text, ""),
         }
-        for text in dict.fromkeys(map(text_of, candidates))
+        for text in dict.fromkeys(candidates)
     ]
     return best, rows
 

@@ -1,12 +1,16 @@
 """Tensors that are handed to code that is not ours, and must come back as they were."""
 
+from __future__ import annotations
+
 import zlib
 from collections.abc import Mapping
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from synthood.errors import SynthoodError
 from synthood.evaluation.moments import pieces
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Unchanged:

@@ -4,13 +4,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from synthood.common.settings import Name, Seed, Settings
+from synthood.common.settings import REAL_IMAGES, Name, Ref, Seed, Settings
 
 
 class AssessSettings(Settings):
     """The `assess` section: who judges synthetic images, and by how many."""
 
-    judge: Annotated[Name, Field(description="a recipe trained on real images alone, or a checkpoint")]
+    judge: Annotated[
+        Name,
+        Ref("recipes", seed="judge_seed", without=(*REAL_IMAGES, "teacher", "warm_start")),
+        Field(description="a recipe trained on real images alone, or a checkpoint"),
+    ]
     judge_seed: Annotated[Seed, Field(description="apart from the seeds of every table")] = 1000
     images: Annotated[int, Field(ge=2, description="synthetic images assessed, the first of them")] = 600
     shift: Annotated[int, Field(ge=0, description="pixels over which the nearest training image is sought")] = 3

@@ -4,13 +4,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from synthood.common.settings import Count, Fraction, Name, Seed, Settings, unless
+from synthood.common.settings import REAL_IMAGES, Count, Fraction, Name, Ref, Seed, Settings, unless
 
 
 class Filter(Settings):
     """Which synthetic images are kept, and out of how many."""
 
-    classifier: Annotated[Name, Field(description="a recipe trained on real images alone, other than the judge")]
+    classifier: Annotated[
+        Name,
+        Ref("recipes", seed="classifier_seed", without=REAL_IMAGES),
+        Field(description="a recipe trained on real images alone, other than the judge"),
+    ]
     classifier_seed: Annotated[Seed, Field(description="apart from the seeds of every table")] = 1001
     attempts_per_class: Annotated[Count, Field(description="images made of each class; too few kept is an error")]
     least_posterior: Annotated[

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from synthood.common.settings import Count, Name, Positive, Seed, Settings
+from synthood.common.settings import NO_OUTLIERS, Count, Name, Positive, Ref, Seed, Settings
 from synthood.outliers.spaces import Anchors
 from synthood.training.augmentation.settings import Augmentation
 from synthood.training.networks.settings import AnyNetwork
@@ -58,7 +58,11 @@ class RecipeEncoder(Anchored):
     """Penultimate features of a classifier of this configuration."""
 
     kind: Literal["recipe"]
-    recipe: Annotated[Name, Field(description="a recipe that learns without outliers")]
+    recipe: Annotated[
+        Name,
+        Ref("recipes", seed="seed", without=NO_OUTLIERS),
+        Field(description="a recipe that learns without outliers"),
+    ]
     seed: Seed = 0
 
 

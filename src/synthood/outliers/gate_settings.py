@@ -4,13 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.settings import PERCENT, Count, Name, Seed, Settings
+from synthood.common.settings import PERCENT, REAL_IMAGES, Count, Name, Ref, Seed, Settings
 
 
 class GateSettings(Settings):
     """Which latents count as outliers: by a classifier's posterior and its k-nearest-neighbour distance."""
 
-    classifier: Annotated[Name, Field(description="a recipe that learns from real images alone, not the judge")]
+    classifier: Annotated[
+        Name,
+        Ref("recipes", seed="classifier_seed", without=REAL_IMAGES),
+        Field(description="a recipe that learns from real images alone, not the judge"),
+    ]
     classifier_seed: Seed = 0
     wanted_per_class: Annotated[int, Field(ge=1, description="accepted outliers kept of each class")]
     accept: Annotated[

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from synthood.common.settings import Name, Settings
+from synthood.common.settings import Name, Ref, Settings
 from synthood.outliers.boundary_settings import BoundarySettings
 from synthood.outliers.encoder_settings import Encoder
 from synthood.outliers.gate_settings import GateSettings
@@ -14,7 +14,7 @@ from synthood.outliers.latents_settings import CurveSettings, LatentsSettings
 class SampledOutliers(Settings):
     """Outliers sampled by a Stable Diffusion of this configuration."""
 
-    generator: Annotated[Name, Field(description="a generator of kind stable-diffusion")]
+    generator: Annotated[Name, Ref("generators"), Field(description="a generator of kind stable-diffusion")]
     encoder: Encoder
     boundary: BoundarySettings
     latents: LatentsSettings

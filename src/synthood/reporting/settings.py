@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from synthood.common.settings import Count, Name, Seed, Settings
+from synthood.common.settings import Count, Name, Ref, Seed, Settings
 
 Metric = Literal["auroc", "aupr_in", "aupr_out", "fpr95_id_positive", "fpr95_ood_positive", "id_accuracy"]
 
@@ -59,10 +59,10 @@ class TableSettings(Settings):
     """Which runs stand in a table and what is said of them."""
 
     title: Annotated[str, Field(description="one line")] = ""
-    datasets: Annotated[list[Name], Field(min_length=1)]
-    recipes: Annotated[list[Name], Field(min_length=1)]
+    datasets: Annotated[list[Name], Ref("datasets"), Field(min_length=1)]
+    recipes: Annotated[list[Name], Ref("recipes"), Field(min_length=1)]
     seeds: Annotated[list[Seed], Field(min_length=1)]
-    detectors: Annotated[list[Name], Field(min_length=1)]
+    detectors: Annotated[list[Name], Ref("detectors"), Field(min_length=1)]
     bases: Annotated[list[Name], Field(min_length=1, description="recipes that gains are counted from")]
     columns: Annotated[list[Metric], Field(min_length=1, description="metrics shown, in order")] = [
         "auroc",

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from synthood.common.precision import Precision
-from synthood.common.settings import BEFORE_THE_END, Count, Fraction, JobSettings, Name, Positive, Settings
+from synthood.common.settings import BEFORE_THE_END, Count, Fraction, JobSettings, Name, Positive, Ref, Settings
 from synthood.training.augmentation.settings import Augmentation
 from synthood.training.method_settings import Methods
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
@@ -16,7 +16,7 @@ from synthood.training.networks.settings import AnyNetwork
 class Synthetic(Settings):
     """SIO (arXiv 2303.14531): a share 1 - alpha of every batch is synthetic ID images."""
 
-    from_: Annotated[Name, Field(alias="from", description="a generator")]
+    from_: Annotated[Name, Ref("generators"), Field(alias="from", description="a generator")]
     alpha: Annotated[float, Field(gt=0, le=1, description="share of real images in a batch, or their weight")]
     form: Annotated[
         Literal["composition", "weighted"],
@@ -54,7 +54,9 @@ class RecipeSettings(Methods):
     augmentation: Augmentation = Augmentation()
     dropout: Annotated[float, Field(ge=0, lt=1, description="of features before the last layer")] = 0.0
     synthetic: Synthetic | None = None
-    warm_start: Annotated[Name | None, Field(description="recipe whose weights of the same seed come first")] = None
+    warm_start: Annotated[
+        Name | None, Ref("recipes"), Field(description="recipe whose weights of the same seed come first")
+    ] = None
     weight_average: Annotated[
         float | None, Field(gt=0, lt=1, description="decay of an average of the weights, which becomes the model")
     ] = None

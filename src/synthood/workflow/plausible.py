@@ -10,7 +10,7 @@ from synthood.config.models import Config
 from synthood.data.files.layouts import root_of
 from synthood.data.files.settings import ExceptClasses, IdFolders, IdManifest, IdTorchvision
 from synthood.errors import SynthoodError, nearest
-from synthood.evaluation.kinds import Custom
+from synthood.evaluation.detectors.custom import Custom
 from synthood.training.methods.custom import CustomLoss
 from synthood.workflow.plan import Plan
 from synthood.workflow.plan.outside import Needed

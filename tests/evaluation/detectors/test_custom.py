@@ -10,9 +10,12 @@ import torch
 
 from synthood.config.load import load
 from synthood.errors import SynthoodError
-from synthood.evaluation import detectors, features, kinds
+from synthood.evaluation import features, scoring
+from synthood.evaluation.detectors.custom import Custom
+from synthood.evaluation.detectors.distances import Mds
+from synthood.evaluation.detectors.logits import Msp
+from synthood.evaluation.detectors.neighbours import Knn
 from synthood.evaluation.features import FeatureFolder, Features, Reference, write_head, write_part
-from synthood.evaluation.kinds import Custom
 from synthood.evaluation.score import confidences, fitted_on
 from synthood.evaluation.search import Validation, fitted
 from synthood.evaluation.settings import ScoreSettings
@@ -43,7 +46,7 @@ def custom(file: Path, **more: Any) -> Custom:
 
 
 def test_the_users_function_is_the_score(file: Path, reference: Reference, near: Features) -> None:
-    found = detectors.fit(custom(file, values={"power": 2.0}), reference)(near)
+    found = custom(file, values={"power": 2.0}).fit(reference)(near)
     expected = (near.features - reference.train.features.mean(0)).square().sum(1)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     assert found.dtype == torch.float32
@@ -99,7 +102,7 @@ def test_what_goes_wrong_in_it_is_told(
         file.write_text(content)
     threads = torch.get_num_threads()
     with pytest.raises(SynthoodError, match=message):
-        detectors.fit(custom(file, **more), reference)(near)
+        custom(file, **more).fit(reference)(near)
     torch.set_num_threads(threads)
 
 
@@ -124,7 +127,7 @@ def test_inputs_changed_in_place_are_named(changed: str, file: Path, near: Featu
     x = Features(near.logits.clone(), near.features.clone(), near.labels.clone())
     message = rf"^detectors\.mine: {file}: fit: changes {re.escape(changed)} in place, which all detectors read"
     with pytest.raises(SynthoodError, match=message):
-        detectors.together(fitted({"mine": custom(file), "msp": kinds.Msp(kind="msp")}, validation)[0], x)
+        scoring.together(fitted({"mine": custom(file), "msp": Msp()}, validation)[0], x)
 
 
 LATER = """
@@ -146,7 +149,7 @@ def test_earlier_samples_changed_later_are_noticed(
     file.write_text(LATER.replace(", r.{part}", ""))
     x = Features(near.logits, near.features.clone(), near.labels)
     with pytest.raises(SynthoodError, match=r"mine.py: fit: changes x\.features in place"):
-        detectors.fit(custom(file), reference)(x)
+        custom(file).fit(reference)(x)
 
 
 @pytest.mark.parametrize("kept", [1 << 28, 0])
@@ -161,9 +164,7 @@ def test_a_bank_changed_after_the_fit_stops_the_job(
     for name, x in {"train": toy.train, "val": toy.val, "test": near, "near": near}.items():
         write_part(folder, name, x)
     write_head(folder, toy.weight, toy.bias)
-    settings = ScoreSettings(
-        detectors={"mine": custom(file), "k": kinds.Knn(kind="knn", k=5)}, near=["near"], far=["near"]
-    )
+    settings = ScoreSettings(detectors={"mine": custom(file), "k": Knn(k=5)}, near=["near"], far=["near"])
     opened = FeatureFolder(folder)
     scores, _ = fitted_on(opened, settings)
     with pytest.raises(SynthoodError, match=r"detectors\.mine: .*mine\.py: fit: changes reference\.train\.features in"):
@@ -174,17 +175,17 @@ def test_a_bank_changed_after_the_fit_stops_the_job(
 def test_what_it_sets_on_its_inputs_is_set_nowhere_else(file: Path, near: Features) -> None:
     """Flags, and what detectors share through the reference, are the function's own."""
     toy = toy_reference()
-    expected = detectors.fit(kinds.Mds(kind="mds"), toy_reference())(near)
+    expected = Mds().fit(toy_reference())(near)
     file.write_text(
         "def fit(r):\n r.train.features.requires_grad_()\n r.moments.means.zero_()\n r.train.outputs['a'] = 1\n"
         " return lambda x: x.features.requires_grad_().sum(1)"
     )
-    found = detectors.fit(custom(file), toy)(near)
+    found = custom(file).fit(toy)(near)
     torch.testing.assert_close(found, near.features.sum(1))
     assert not toy.train.features.requires_grad
     assert not near.features.requires_grad
     assert toy.train.outputs == {}
-    assert torch.equal(detectors.fit(kinds.Mds(kind="mds"), toy)(near), expected)
+    assert torch.equal(Mds().fit(toy)(near), expected)
 
 
 @pytest.mark.parametrize(
@@ -199,12 +200,12 @@ def test_numpy_arrays_and_buffers_used_again_are_taken(
 ) -> None:
     monkeypatch.setattr("synthood.evaluation.moments.ROWS", 150)
     file.write_text(f"import torch\ndef fit(r): return {body}")
-    torch.testing.assert_close(detectors.fit(custom(file), reference)(near), near.features.sum(1))
+    torch.testing.assert_close(custom(file).fit(reference)(near), near.features.sum(1))
 
 
 def test_a_missing_file_is_named(tmp_path: Path, reference: Reference) -> None:
     with pytest.raises(SynthoodError, match=r"elsewhere\.py: not found; paths of detectors start where snakemake runs"):
-        detectors.fit(custom(tmp_path / "elsewhere.py"), reference)
+        custom(tmp_path / "elsewhere.py").fit(reference)
 
 
 def planned(demo: dict[str, Any], file: Path) -> str:

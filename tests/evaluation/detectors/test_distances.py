@@ -8,6 +8,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, spearmanr
 
 from synthood.evaluation.detectors import distances
+from synthood.evaluation.detectors.distances import Gmm, Mds, Rmds
 from synthood.evaluation.features import Features, Reference
 from toy_features import CLASSES, chosen
 
@@ -40,9 +41,9 @@ def degenerate(x: Features) -> Features:
 def test_mds_and_rmds_by_their_formulas(broken: bool, reference: Reference, near: Features) -> None:
     train, x = (degenerate(y) if broken else y for y in (reference.train, near))
     fitted = Reference(train, reference.val, reference.weight, reference.bias)
-    found = distances.mds(fitted)(x).double()
+    found = Mds().fit(fitted)(x).double()
     torch.testing.assert_close(found, mahalanobis(train, x), rtol=1e-4, atol=1e-4)
-    relative = distances.rmds(fitted)(x).double()
+    relative = Rmds().fit(fitted)(x).double()
     torch.testing.assert_close(relative, background(train, x) + mahalanobis(train, x), rtol=1e-4, atol=1e-4)
     assert found.min() > -1e4  # a plain inverse would blow the null directions up
 
@@ -50,7 +51,7 @@ def test_mds_and_rmds_by_their_formulas(broken: bool, reference: Reference, near
 def test_mds_with_a_class_missing_from_training(reference: Reference, near: Features) -> None:
     """Labels 0, 2 and 3: means are found by label, not by position."""
     kept = chosen(reference.train, (reference.train.labels != 1).nonzero()[:, 0])
-    found = distances.mds(Reference(kept, reference.val, reference.weight, reference.bias))(near)
+    found = Mds().fit(Reference(kept, reference.val, reference.weight, reference.bias))(near)
     torch.testing.assert_close(found.double(), mahalanobis(kept, near), rtol=1e-4, atol=1e-4)
 
 
@@ -79,7 +80,7 @@ def test_gmm_is_scipys_density_on_principal_components(reference: Reference, nea
         own = z[labels == k]
         density = multivariate_normal(own.mean(0), np.cov(own.T, ddof=0) + floor)
         parts.append(np.log((labels == k).mean()) + density.logpdf(x))
-    found = distances.gmm(reference, dimension=5, ridge=ridge)(near)
+    found = Gmm(dimension=5, ridge=ridge).fit(reference)(near)
     assert found.numpy() == pytest.approx(logsumexp(parts, axis=0), rel=1e-4)
 
 
@@ -104,7 +105,7 @@ def test_directions_that_hardly_vary_keep_the_order(least: float, single: bool) 
     reference = Reference(train, train, torch.zeros(2, width), torch.zeros(2))
     dtype = distances.ClassDistance(reference.moments).whitened.whitening.dtype
     assert dtype == (torch.float32 if single else torch.float64)
-    found = distances.mds(reference)(x).double()
+    found = Mds().fit(reference)(x).double()
     torch.testing.assert_close(found, mahalanobis(train, x), rtol=2e-3, atol=1e-2)
     assert spearmanr(found, mahalanobis(train, x)).statistic >= 0.9999
 

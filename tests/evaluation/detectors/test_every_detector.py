@@ -1,9 +1,8 @@
 """What holds for every detector: sign, order, batches, types, which data it is fitted on, and broken features."""
 
-import inspect
+import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import get_args
 
 import pytest
 import torch
@@ -14,38 +13,39 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from synthood.errors import SynthoodError
-from synthood.evaluation import detectors, kinds
-from synthood.evaluation.detectors import METHODS, neighbours
+from synthood.evaluation import scoring
+from synthood.evaluation.detectors import neighbours
+from synthood.evaluation.detectors.base import Detector
+from synthood.evaluation.detectors.distances import Gmm
+from synthood.evaluation.detectors.heads import She
+from synthood.evaluation.detectors.logits import Gen, OpenMax
+from synthood.evaluation.detectors.neighbours import Cfood, Knn, NnGuide
+from synthood.evaluation.detectors.rectifiers import Ash, Scale, Vra
+from synthood.evaluation.detectors.subspaces import Residual, Vim
 from synthood.evaluation.features import Bank, Features, Reference
+from synthood.evaluation.hyperparameters import OutOfRangeError
 from synthood.evaluation.unchanged import Unchanged
+from synthood.plugins import plugins
 from toy_features import CLASSES, EVERY, READING, WIDTH, chosen, name_of, with_features
 
 every = pytest.mark.parametrize("detector", EVERY, ids=name_of)
 FEW = settings(max_examples=4, deadline=None)
 
 
-def test_every_kind_has_its_method_and_is_tested_here() -> None:
-    assert set(METHODS) == {type(detector) for detector in [*EVERY, *READING]}
+OF_FEATURES = {kind: one for kind, one in plugins(Detector, "synthood.evaluation.detectors").items() if one.inputs}
+del OF_FEATURES["custom"]
+
+
+def test_every_detector_of_features_is_tested_here() -> None:
+    assert {*OF_FEATURES.values()} == {type(detector) for detector in [*EVERY, *READING]}
     assert {detector.access for detector in [*EVERY, *READING]} == {"features"}
 
 
-@pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.__name__)
-def test_settings_and_function_have_the_same_hyperparameters(kind: type[kinds.Hyperparameters]) -> None:
-    own = {name: field.default for name, field in kind.model_fields.items() if name != "kind"}
-    taken = {name: p.default for name, p in inspect.signature(METHODS[kind].fit).parameters.items()}
-    taken.pop("reference")
-    assert own == taken
-    assert set(METHODS[kind].grid) <= set(own)
-
-
-@pytest.mark.parametrize("kind", [kind for kind in METHODS if METHODS[kind].grid], ids=lambda kind: kind.__name__)
-def test_grids_of_the_registry_are_valid_settings(kind: type[kinds.Hyperparameters]) -> None:
-    tag = get_args(kind.model_fields["kind"].annotation)[0]
-    found = kind.model_validate({"kind": tag, **METHODS[kind].grid}).candidates()
-    count = 1
-    for values in METHODS[kind].grid.values():
-        count *= len(values)
-    assert len(found) == count > 1
+@pytest.mark.parametrize("kind", [kind for kind, one in OF_FEATURES.items() if one.grid])
+def test_grids_of_others_are_valid_settings(kind: str) -> None:
+    grid = OF_FEATURES[kind].grid
+    found = OF_FEATURES[kind].model_validate({"kind": kind, **grid}).candidates()
+    assert len(found) == math.prod(map(len, grid.values())) > 1
 
 
 def tight(count: int, seed: int) -> Tensor:
@@ -55,7 +55,7 @@ def tight(count: int, seed: int) -> Tensor:
 
 
 @every
-def test_id_scores_above_ood_on_a_separable_toy(detector: kinds.Hyperparameters) -> None:
+def test_id_scores_above_ood_on_a_separable_toy(detector: Detector) -> None:
     """OOD fires the units that no class fires; OpenMax also suspects the ID samples in a class's tail."""
     weight, bias = torch.eye(CLASSES, WIDTH), torch.zeros(CLASSES)
     train, val, inside = (
@@ -63,53 +63,51 @@ def test_id_scores_above_ood_on_a_separable_toy(detector: kinds.Hyperparameters)
     )
     toy = Reference(train, val, weight, bias)
     outside = with_features(0.01 + 2.0 * (torch.arange(WIDTH) >= CLASSES).float().repeat(40, 1), toy)
-    score = detectors.fit(detector, toy)
+    score = detector.fit(toy)
     area = roc_auc_score([1] * 40 + [0] * 40, torch.cat([score(inside), score(outside)]))
-    assert area > (0.85 if isinstance(detector, kinds.OpenMax) else 0.99)
+    assert area > (0.85 if isinstance(detector, OpenMax) else 0.99)
 
 
 @every
 @FEW
 @given(seed=st.integers(0, 999), count=st.integers(1, 9))
 def test_each_sample_is_scored_by_itself(
-    detector: kinds.Hyperparameters, reference: Reference, near: Features, seed: int, count: int
+    detector: Detector, reference: Reference, near: Features, seed: int, count: int
 ) -> None:
     """In any order and any batch."""
-    score = detectors.fit(detector, reference)
+    score = detector.fit(reference)
     order = torch.randperm(len(near), generator=torch.Generator().manual_seed(seed))
     torch.testing.assert_close(score(chosen(near, order)), score(near)[order], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(score(chosen(near, order[:count])), score(near)[order[:count]], rtol=1e-5, atol=1e-5)
 
 
 @every
-def test_order_of_the_reference_is_irrelevant(
-    detector: kinds.Hyperparameters, reference: Reference, near: Features
-) -> None:
+def test_order_of_the_reference_is_irrelevant(detector: Detector, reference: Reference, near: Features) -> None:
     mixed = [
         chosen(x, torch.randperm(len(x), generator=torch.Generator().manual_seed(1)))
         for x in (reference.train, reference.val)
     ]
     other = Reference(*mixed, reference.weight, reference.bias)
-    ours, theirs = (detectors.fit(detector, one)(near) for one in (reference, other))
+    ours, theirs = (detector.fit(one)(near) for one in (reference, other))
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 @every
-def test_fitted_on_the_named_parts_alone(detector: kinds.Hyperparameters, reference: Reference, near: Features) -> None:
-    """Parts that the registry does not name may hold anything."""
-    named = METHODS[type(detector)].fitted_on
-    if isinstance(detector, kinds.Ash | kinds.Scale):
+def test_fitted_on_the_named_parts_alone(detector: Detector, reference: Reference, near: Features) -> None:
+    """Parts that the class does not name may hold anything."""
+    named = detector.fitted_on
+    if isinstance(detector, Ash | Scale):
         named = ("train",)  # whose sign alone is looked at
     broken = Features(torch.full((3, 2), -7.0), torch.full((3, 5), -7.0), torch.full((3,), -7))
     train, val = (getattr(reference, name) if name in named else broken for name in ("train", "val"))
     other = Reference(train, val, reference.weight, reference.bias)
-    assert torch.equal(detectors.fit(detector, other)(near), detectors.fit(detector, reference)(near))
+    assert torch.equal(detector.fit(other)(near), detector.fit(reference)(near))
 
 
 @every
-def test_looks_at_the_named_inputs_alone(detector: kinds.Hyperparameters, reference: Reference, near: Features) -> None:
-    """Labels never matter; logits or features do where the registry names them, and nowhere else."""
-    inputs, score = METHODS[type(detector)].inputs, detectors.fit(detector, reference)
+def test_looks_at_the_named_inputs_alone(detector: Detector, reference: Reference, near: Features) -> None:
+    """Labels never matter; logits or features do where the class names them, and nowhere else."""
+    inputs, score = detector.inputs, detector.fit(reference)
     random = torch.Generator().manual_seed(3)
     other = Features(
         near.logits if "logits" in inputs else torch.randn(near.logits.shape, generator=random),
@@ -124,19 +122,17 @@ def test_looks_at_the_named_inputs_alone(detector: kinds.Hyperparameters, refere
 
 
 @every
-def test_nothing_it_reads_is_changed(detector: kinds.Hyperparameters, reference: Reference, near: Features) -> None:
+def test_nothing_it_reads_is_changed(detector: Detector, reference: Reference, near: Features) -> None:
     seen = Unchanged(near.tensors("x"))
     before = reference.unchanged
-    detectors.together({"it": detectors.fit(detector, reference)}, near)
+    scoring.together({"it": detector.fit(reference)}, near)
     seen.check("it")
     before.check("it")
 
 
 @every
-def test_result_is_one_float32_per_sample(
-    detector: kinds.Hyperparameters, reference: Reference, near: Features
-) -> None:
-    confidence = detectors.fit(detector, reference)(near)
+def test_result_is_one_float32_per_sample(detector: Detector, reference: Reference, near: Features) -> None:
+    confidence = detector.fit(reference)(near)
     assert (confidence.dtype, confidence.shape) == (torch.float32, (len(near),))
 
 
@@ -157,11 +153,9 @@ def dead(features: Tensor) -> Tensor:
 
 
 @every
-def test_dead_repeated_and_constant_units(
-    detector: kinds.Hyperparameters, reference: Reference, near: Features
-) -> None:
+def test_dead_repeated_and_constant_units(detector: Detector, reference: Reference, near: Features) -> None:
     broken, test = everywhere(dead, reference, near)
-    confidence = detectors.fit(detector, broken)(test)
+    confidence = detector.fit(broken)(test)
     assert confidence.isfinite().all()
     assert roc_auc_score([1] * 200 + [0] * 200, confidence) > 0.5
 
@@ -169,95 +163,91 @@ def test_dead_repeated_and_constant_units(
 @every
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_features_that_are_all_equal_give_equal_scores(
-    detector: kinds.Hyperparameters, value: float, reference: Reference, near: Features
+    detector: Detector, value: float, reference: Reference, near: Features
 ) -> None:
     broken, test = everywhere(lambda x: torch.full_like(x, value), reference, near)
-    confidence = detectors.fit(detector, broken)(test)
+    confidence = detector.fit(broken)(test)
     assert confidence.isfinite().all()
     torch.testing.assert_close(confidence, confidence[:1].expand(400), rtol=1e-5, atol=1e-5)
 
 
 @every
-def test_two_classes_one_of_which_has_a_single_sample(detector: kinds.Hyperparameters, reference: Reference) -> None:
+def test_two_classes_one_of_which_has_a_single_sample(detector: Detector, reference: Reference) -> None:
     weight, bias = reference.weight[:2], reference.bias[:2]
     first = (reference.train.labels == 0).nonzero()[:, 0]
     second = (reference.train.labels == 1).nonzero()[:1, 0]
     train = chosen(reference.train, torch.cat([first, second]))
     small = Features(train.logits[:, :2], train.features, train.labels)
-    values = {
-        key: 2 for key in ("top", "alpha") if isinstance(detector, kinds.Gen | kinds.OpenMax) and hasattr(detector, key)
-    }
+    values = {key: 2 for key in ("top", "alpha") if isinstance(detector, Gen | OpenMax) and hasattr(detector, key)}
     two = detector.model_copy(update=values)
-    confidence = detectors.fit(two, Reference(small, small, weight, bias))(small)
+    confidence = two.fit(Reference(small, small, weight, bias))(small)
     assert confidence.isfinite().all()
     assert len(confidence) == 101
 
 
 @every
-def test_samples_of_zeros_and_of_huge_features(detector: kinds.Hyperparameters, reference: Reference) -> None:
+def test_samples_of_zeros_and_of_huge_features(detector: Detector, reference: Reference) -> None:
     """A sample that no unit fires for, and one a thousand times as strong as any other."""
     extreme = with_features(torch.cat([torch.zeros(1, WIDTH), 3000 * torch.ones(1, WIDTH)]), reference)
-    assert detectors.fit(detector, reference)(extreme).isfinite().all()
+    assert detector.fit(reference)(extreme).isfinite().all()
 
 
-NEEDS_LARGE: list[tuple[kinds.Hyperparameters, str]] = [
-    (kinds.Gen(kind="gen", top=5), "top 5 is larger than the number of classes 4"),
-    (kinds.OpenMax(kind="openmax", alpha=5), "alpha 5 is larger than the number of classes 4"),
-    (kinds.Gmm(kind="gmm", dimension=13), "dimension 13 is larger than the features' 12"),
-    (kinds.Knn(kind="knn", k=401), "k 401 is larger than the bank's number of training features 400"),
-    (kinds.NnGuide(kind="nnguide", k=41, share=0.1), "k 41 is larger than the bank's number of training features 40"),
-    (kinds.Cfood(kind="cfood", share=0.001), "the bank of 1"),
-    (kinds.Residual(kind="residual", dimension=12), "dimension 12 must be below the features' 12"),
-    (kinds.Vim(kind="vim", dimension=13), "dimension 13 must be below the features' 12"),
-    (kinds.Vra(kind="vra", low=90.0, high=90.0), "low 90 is not below high 90"),
+NEEDS_LARGE: list[tuple[Detector, str]] = [
+    (Gen(top=5), "top 5 is larger than the number of classes 4"),
+    (OpenMax(alpha=5), "alpha 5 is larger than the number of classes 4"),
+    (Gmm(dimension=13), "dimension 13 is larger than the features' 12"),
+    (Knn(k=401), "k 401 is larger than the bank's number of training features 400"),
+    (NnGuide(k=41, share=0.1), "k 41 is larger than the bank's number of training features 40"),
+    (Cfood(share=0.001), "the bank of 1"),
+    (Residual(dimension=12), "dimension 12 must be below the features' 12"),
+    (Vim(dimension=13), "dimension 13 must be below the features' 12"),
+    (Vra(low=90.0, high=90.0), "low 90 is not below high 90"),
 ]
 
 
 @pytest.mark.parametrize(("detector", "message"), NEEDS_LARGE, ids=lambda one: getattr(one, "kind", ""))
-def test_a_value_that_the_data_cannot_have_is_an_error(
-    detector: kinds.Hyperparameters, message: str, reference: Reference
-) -> None:
-    with pytest.raises(detectors.OutOfRangeError, match=message):
-        detectors.fit(detector, reference)
+def test_a_value_that_the_data_cannot_have_is_an_error(detector: Detector, message: str, reference: Reference) -> None:
+    with pytest.raises(OutOfRangeError, match=message):
+        detector.fit(reference)
 
 
-@pytest.mark.parametrize("detector", [d for d in EVERY if isinstance(d, kinds.Ash | kinds.Scale)], ids=name_of)
+@pytest.mark.parametrize("detector", [d for d in EVERY if isinstance(d, Ash | Scale)], ids=name_of)
 def test_rectifiers_of_activations_refuse_negative_features(
-    detector: kinds.Hyperparameters, reference: Reference, near: Features
+    detector: Detector, reference: Reference, near: Features
 ) -> None:
     shifted, test = everywhere(lambda x: x - 0.5, reference, near)
     with pytest.raises(SynthoodError, match=f"{detector.kind}: features below zero"):
-        detectors.fit(detector, shifted)
+        detector.fit(shifted)
     with pytest.raises(SynthoodError, match=f"{detector.kind}: features below zero"):
-        detectors.fit(detector, reference)(test)
+        detector.fit(reference)(test)
 
 
-@pytest.mark.parametrize("kind", [kinds.She, kinds.OpenMax], ids=lambda kind: kind.__name__)
-def test_a_class_without_training_samples_is_named(kind: type[kinds.Hyperparameters], reference: Reference) -> None:
+@pytest.mark.parametrize("kind", [She, OpenMax], ids=lambda kind: kind.__name__)
+def test_a_class_without_training_samples_is_named(kind: type[Detector], reference: Reference) -> None:
     kept = chosen(reference.train, (reference.train.labels != 1).nonzero()[:, 0])
     other = Reference(kept, reference.val, reference.weight, reference.bias)
     with pytest.raises(SynthoodError, match="class 1 has no training sample"):
-        detectors.fit(next(d for d in EVERY if type(d) is kind), other)
+        next(d for d in EVERY if type(d) is kind).fit(other)
 
 
 def test_a_grid_is_no_detector_yet(reference: Reference) -> None:
     with pytest.raises(SynthoodError, match="a grid needs validation data"):
-        detectors.fit(kinds.Knn.parse('{"kind":"knn","k":[3,5]}'), reference)
+        Knn.parse('{"kind":"knn","k":[3,5]}').fit(reference)
 
 
 def test_together_is_each_alone(reference: Reference, near: Features, monkeypatch: pytest.MonkeyPatch) -> None:
     """To the bit, in rows and pieces of odd sizes; and to rounding what it is in one piece."""
-    scores = {name_of(detector): detectors.fit(detector, reference) for detector in EVERY}
+    scores = {name_of(detector): detector.fit(reference) for detector in EVERY}
     whole = {name: score(near) for name, score in scores.items()}
     monkeypatch.setattr(neighbours, "CHUNK", 53 * 37)
     monkeypatch.setattr(neighbours, "ROWS", 61)
     other = replace(reference)
     vars(other)["bank"] = Bank(reference.train.features, rows=53)
-    scores = {name_of(detector): detectors.fit(detector, other) for detector in EVERY}
-    scores["half"] = detectors.fit(kinds.NnGuide(kind="nnguide", k=5, share=0.5), other)
-    found = detectors.together(scores, near)
+    scores = {name_of(detector): detector.fit(other) for detector in EVERY}
+    scores["half"] = NnGuide(k=5, share=0.5).fit(other)
+    found = scoring.together(scores, near)
     assert list(found) == list(scores)
     for name, score in scores.items():
-        assert torch.equal(found[name], detectors.together({name: score}, near)[name]), name
+        assert torch.equal(found[name], scoring.together({name: score}, near)[name]), name
         if name in whole:
             torch.testing.assert_close(found[name], whole[name], rtol=1e-5, atol=1e-5, msg=name)

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from synthood.evaluation.detectors import heads
 from synthood.evaluation.detectors.base import class_means
+from synthood.evaluation.detectors.heads import Fdbd, GradNorm, Nci, She
 from synthood.evaluation.features import Features, Reference
 from toy_features import CLASSES, chosen
 
@@ -13,7 +13,7 @@ from toy_features import CLASSES, chosen
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 def test_gradnorm_is_the_gradients_norm(temperature: float, reference: Reference, near: Features) -> None:
     """Of the mean over classes of the cross-entropy to each, in W, by backward passes."""
-    found = heads.gradnorm(reference, temperature)(near)
+    found = GradNorm(temperature=temperature).fit(reference)(near)
     for index in (0, 7, 333):
         weight = reference.weight.clone().requires_grad_()
         logits = F.linear(near.features[index], weight, reference.bias)
@@ -32,11 +32,11 @@ def test_she_and_nci_by_hand() -> None:
     x = Features(
         torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[5.25, 5.0], [2.25, 5.0]]), torch.zeros(2).long()
     )
-    assert heads.she(reference)(x).tolist() == pytest.approx([3 * 5.25, 5.0])
+    assert She().fit(reference)(x).tolist() == pytest.approx([3 * 5.25, 5.0])
     # mean (2.25, 1): centred (3, 4) and (0, 4)
-    assert heads.nci(reference, alpha=0.1)(x).tolist() == pytest.approx([3 / 5 + 1.025, 2.0 + 0.725])
+    assert Nci(alpha=0.1).fit(reference)(x).tolist() == pytest.approx([3 / 5 + 1.025, 2.0 + 0.725])
     assert (
-        heads.nci(reference, alpha=0.0)(Features(x.logits[:1], torch.tensor([[2.25, 1.0]]), x.labels[:1])).item() == 0.0
+        Nci(alpha=0.0).fit(reference)(Features(x.logits[:1], torch.tensor([[2.25, 1.0]]), x.labels[:1])).item() == 0.0
     )
 
 
@@ -48,7 +48,7 @@ def test_class_means_fall_back_to_all_samples_where_none_is_right() -> None:
 
 @pytest.mark.parametrize("centred", [True, False])
 def test_fdbd_by_brute_force(centred: bool, reference: Reference, near: Features) -> None:
-    found = heads.fdbd(reference, centred)(near)
+    found = Fdbd(centred=centred).fit(reference)(near)
     mean = reference.train.features.mean(0) if centred else 0.0
     for index in range(0, 400, 57):
         h, logits = near.features[index], near.logits[index]
@@ -63,7 +63,7 @@ def test_fdbd_of_classes_with_equal_weights_is_finite(reference: Reference, near
     weight = reference.weight.clone()
     weight[1] = weight[0]
     twins = Reference(reference.train, reference.val, weight, reference.bias)
-    assert heads.fdbd(twins)(chosen(near, torch.arange(20))).isfinite().all()
+    assert Fdbd().fit(twins)(chosen(near, torch.arange(20))).isfinite().all()
 
 
 @pytest.mark.parametrize("factor", [0.5, 4.0])
@@ -71,7 +71,7 @@ def test_scaled_features_scale_or_leave_the_scores(factor: float, reference: Ref
     """Of a head without bias: fDBD without a mean stays, SHE and GradNorm at a scaled temperature grow alike."""
     unbiased = Reference(reference.train, reference.val, reference.weight, torch.zeros(CLASSES))
     larger = Features(near.logits * factor, near.features * factor, near.labels)
-    torch.testing.assert_close(heads.fdbd(unbiased, centred=False)(larger), heads.fdbd(unbiased, centred=False)(near))
-    torch.testing.assert_close(heads.she(unbiased)(larger), factor * heads.she(unbiased)(near))
-    at = heads.gradnorm(unbiased, temperature=factor)
-    torch.testing.assert_close(at(larger), factor * heads.gradnorm(unbiased)(near), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(Fdbd(centred=False).fit(unbiased)(larger), Fdbd(centred=False).fit(unbiased)(near))
+    torch.testing.assert_close(She().fit(unbiased)(larger), factor * She().fit(unbiased)(near))
+    at = GradNorm(temperature=factor).fit(unbiased)
+    torch.testing.assert_close(at(larger), factor * GradNorm().fit(unbiased)(near), rtol=1e-4, atol=1e-4)

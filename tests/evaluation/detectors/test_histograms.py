@@ -7,6 +7,7 @@ import torch.nn.functional as F
 
 from synthood.common.seeds import generator
 from synthood.evaluation.detectors import histograms
+from synthood.evaluation.detectors.histograms import Nac, WeiPer
 from synthood.evaluation.features import Features, Reference
 from toy_features import CLASSES, WIDTH, chosen
 
@@ -51,12 +52,12 @@ def test_weiper_step_by_step(reference: Reference, near: Features, monkeypatch: 
         own = histograms.smoothed(histograms.histogram(make(x.features), 10, *ends), 3)
         expected = expected - weight * histograms.divergence(mean, own, floor)
     monkeypatch.setattr(histograms, "VALUES", 3 * CLASSES * 7)
-    found = histograms.weiper(reference, 1.5, repeats=3, bins=10, smoothing=3, logits=2.0, msp=0.5)(x)
+    found = WeiPer(distance=1.5, repeats=3, bins=10, smoothing=3, logits=2.0, msp=0.5).fit(reference)(x)
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_weiper_is_the_same_on_every_run(reference: Reference, near: Features) -> None:
-    one, other = (histograms.weiper(reference, repeats=4)(near) for _ in range(2))
+    one, other = (WeiPer(repeats=4).fit(reference)(near) for _ in range(2))
     assert torch.equal(one, other)
 
 
@@ -68,7 +69,7 @@ def test_nac_by_autograd_and_loops(reference: Reference, near: Features) -> None
         return (30 * x.features * gradient).sigmoid()
 
     train, test = states(reference.train), states(chosen(near, torch.arange(20)))
-    found = histograms.nac(reference, bins=10, steepness=30.0, enough=25.0)(near)
+    found = Nac(bins=10, steepness=30.0, enough=25.0).fit(reference)(near)
     for index, row in enumerate(test):
         covered = []
         for unit, state in enumerate(row):

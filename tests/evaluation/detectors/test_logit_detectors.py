@@ -11,6 +11,7 @@ from scipy.stats import gumbel_l
 from torch import Tensor
 
 from synthood.evaluation.detectors import logits
+from synthood.evaluation.detectors.logits import Klm, OpenMax, Temperature
 from synthood.evaluation.features import Features, Reference
 from toy_features import with_logits
 
@@ -85,26 +86,26 @@ def test_klm_by_brute_force(reference: Reference, near: Features) -> None:
     means = [p[predicted == k].mean(0).numpy() for k in predicted.unique()]
     x = near.logits.double().softmax(1).numpy()
     expected = [-min(rel_entr(row, mean).sum() for mean in means) for row in x]
-    assert logits.klm(reference)(near).tolist() == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    assert Klm().fit(reference)(near).tolist() == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 def test_klm_with_classes_that_are_never_predicted_and_probabilities_that_vanish() -> None:
     """Logits so far apart that every other probability is zero in double precision."""
     val = with_logits(torch.tensor([[2000.0, 0.0, -2000.0], [0.0, 2000.0, -2000.0]]))
-    found = logits.klm(Reference(val, val, torch.zeros(3, 2), torch.zeros(3)))(val)
+    found = Klm().fit(Reference(val, val, torch.zeros(3, 2), torch.zeros(3)))(val)
     assert found.tolist() == [0.0, 0.0]
 
 
 def test_temperature_of_a_validation_set_without_errors_is_the_bound() -> None:
     val = Features(torch.eye(3), torch.zeros(3, 2), torch.arange(3))
-    found = logits.temperature(Reference(val, val, torch.zeros(3, 2), torch.zeros(3)))(val)
+    found = Temperature().fit(Reference(val, val, torch.zeros(3, 2), torch.zeros(3)))(val)
     torch.testing.assert_close(found.sigmoid(), (torch.eye(3) / 0.25).softmax(1).amax(1))
 
 
 def test_temperature_keeps_the_order_of_sure_predictions() -> None:
     """At T = 1/4 both probabilities are one in single precision."""
     val = Features(torch.eye(3), torch.zeros(3, 2), torch.arange(3))
-    method = logits.temperature(Reference(val, val, torch.zeros(3, 2), torch.zeros(3)))
+    method = Temperature().fit(Reference(val, val, torch.zeros(3, 2), torch.zeros(3)))
     assert method(with_logits(torch.tensor([[10.0, 0.0, 0.0], [11.0, 0.0, 0.0]]))).diff().item() == pytest.approx(4.0)
 
 
@@ -114,7 +115,7 @@ def test_temperature_of_overconfident_logits_is_their_scale() -> None:
     true = 2 * torch.randn(20000, 5, generator=random)
     labels = torch.multinomial(true.softmax(1), 1, generator=random)[:, 0]
     val = Features(3 * true, torch.zeros(20000, 2), labels)
-    found = logits.temperature(Reference(val, val, torch.zeros(5, 2), torch.zeros(5)))(val)
+    found = Temperature().fit(Reference(val, val, torch.zeros(5, 2), torch.zeros(5)))(val)
     torch.testing.assert_close(found.sigmoid(), true.softmax(1).amax(1), rtol=0, atol=0.02)
 
 
@@ -132,8 +133,8 @@ def test_gumbel_of_equal_values_is_a_step() -> None:
 def test_openmax_far_from_all_classes_is_unknown(reference: Reference) -> None:
     """At a class's mean its logit stays, and unknown has the share of a zero logit; far away it has all of them."""
     means = torch.stack([reference.train.logits[reference.train.labels == k].mean(0) for k in range(4)])
-    near_means = logits.openmax(reference, alpha=1, tail=20)(with_logits(means))
-    far_away = logits.openmax(reference, alpha=4, tail=20)(with_logits(means + 20))
+    near_means = OpenMax(alpha=1, tail=20).fit(reference)(with_logits(means))
+    far_away = OpenMax(alpha=4, tail=20).fit(reference)(with_logits(means + 20))
     expected = 1 / (1 + means.exp().sum(1))
     torch.testing.assert_close(near_means, -expected, rtol=0.1, atol=1e-3)
     assert (far_away < -0.99).all()

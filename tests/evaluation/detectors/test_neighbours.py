@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthood.evaluation.detectors import neighbours
+from synthood.evaluation.detectors.neighbours import Cfood, Knn, NnGuide, Relation
 from synthood.evaluation.features import Bank, Features, Reference
 from toy_features import WIDTH, chosen, toy_reference, with_features
 
@@ -32,24 +33,24 @@ def squared_distances(x: Features, bank: Features) -> torch.Tensor:
 @pytest.mark.parametrize("k", [1, 3, 400])
 def test_knn_by_brute_force(k: int, pieced: Reference, near: Features) -> None:
     expected = -squared_distances(near, pieced.train).sort(1).values[:, k - 1]
-    found = neighbours.knn(pieced, k)(near)
+    found = Knn(k=k).fit(pieced)(near)
     torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-5)
 
 
 def test_knn_of_the_bank_itself_is_zero(pieced: Reference) -> None:
-    found = neighbours.knn(pieced, 1)(pieced.train)
+    found = Knn(k=1).fit(pieced)(pieced.train)
     assert found.max() <= 0
     assert found.min() > -1e-5
 
 
 def test_knn_of_a_sample_without_direction_is_the_distance_to_the_origin(pieced: Reference) -> None:
-    assert neighbours.knn(pieced, 5)(with_features(torch.zeros(2, WIDTH), pieced)).tolist() == [-1.0, -1.0]
+    assert Knn(k=5).fit(pieced)(with_features(torch.zeros(2, WIDTH), pieced)).tolist() == [-1.0, -1.0]
 
 
 @pytest.mark.parametrize("factor", [0.25, 16.0])
 def test_knn_looks_at_directions_alone(factor: float, pieced: Reference, near: Features) -> None:
     longer = Features(near.logits, near.features * factor, near.labels)
-    method = neighbours.knn(pieced, 5)
+    method = Knn(k=5).fit(pieced)
     torch.testing.assert_close(method(longer), method(near), rtol=1e-4, atol=1e-6)
 
 
@@ -59,7 +60,7 @@ def test_nnguide_by_brute_force(k: int, share: float, pieced: Reference, near: F
     cosines = 1 - squared_distances(near, bank) / 2
     scaled = (cosines * bank.logits.double().logsumexp(1)).sort(1, descending=True).values[:, :k]
     expected = scaled.mean(1) * near.logits.double().logsumexp(1)
-    found = neighbours.nnguide(pieced, k, share)(near)
+    found = NnGuide(k=k, share=share).fit(pieced)(near)
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -68,14 +69,14 @@ def test_relation_by_brute_force(power: float, threshold: float, pieced: Referen
     cosines = (1 - squared_distances(near, pieced.train) / 2).clamp(min=0)
     edges = cosines * (near.logits.double().softmax(1) @ pieced.train.logits.double().softmax(1).T)
     expected = torch.where(edges > threshold, edges**power, 0.0).sum(1)
-    found = neighbours.relation(pieced, power, threshold)(near)
+    found = Relation(power=power, threshold=threshold).fit(pieced)(near)
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_relation_leaves_opposite_directions_out(pieced: Reference) -> None:
     """Negative features, as a network without a last ReLU has them."""
     opposite = with_features(-pieced.train.features[:5] - 0.1, pieced)
-    assert neighbours.relation(pieced, 1.0, 0.0)(opposite).tolist() == [0.0] * 5
+    assert Relation(power=1.0, threshold=0.0).fit(pieced)(opposite).tolist() == [0.0] * 5
 
 
 @pytest.mark.parametrize(("share", "fraction"), [(1.0, 0.01), (1.0, 0.2), (0.25, 0.05)])
@@ -90,7 +91,7 @@ def test_cfood_by_brute_force(share: float, fraction: float, pieced: Reference, 
         rank = min(max(1, int(q * count)), count - 1)
         taken_in = (own[:, rank] >= distances - 1e-7).double().mean(1)
         expected[taken_in >= fraction - 1e-9] = q
-    found = neighbours.cfood(pieced, share, fraction)(near).double()
+    found = Cfood(share=share, fraction=fraction).fit(pieced)(near).double()
     assert ((found + expected).abs() > 2e-3).double().mean() < 0.01
 
 

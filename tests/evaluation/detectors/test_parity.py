@@ -10,7 +10,13 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from synthood.evaluation import detectors, kinds
+from synthood.evaluation.detectors.base import Detector
+from synthood.evaluation.detectors.distances import Gmm, Mds, Rmds
+from synthood.evaluation.detectors.heads import Fdbd, GradNorm, Nci, She
+from synthood.evaluation.detectors.logits import Energy, Entropy, Gen, Klm, Mls, Msp, OpenMax, Temperature
+from synthood.evaluation.detectors.neighbours import Knn, NnGuide
+from synthood.evaluation.detectors.rectifiers import Ash, Dice, Lts, React, Scale, Vra
+from synthood.evaluation.detectors.subspaces import Pnml, Vim
 from synthood.evaluation.features import Features, Reference
 from toy_features import TEST, chosen
 
@@ -36,31 +42,31 @@ def fit(detector: object, x: Features) -> object:
     return detector.fit_features(x.features, x.labels)
 
 
-AGREEING: list[tuple[kinds.Hyperparameters, Oracle]] = [
-    (kinds.Msp(kind="msp"), lambda r, x, head: theirs.MaxSoftmax(None).predict_logits(x.logits)),
+AGREEING: list[tuple[Detector, Oracle]] = [
+    (Msp(), lambda r, x, head: theirs.MaxSoftmax(None).predict_logits(x.logits)),
     (
-        kinds.Energy(kind="energy", temperature=2.0),
+        Energy(temperature=2.0),
         lambda r, x, head: theirs.EnergyBased(None, t=2.0).predict_logits(x.logits),
     ),
     (
-        kinds.Gen(kind="gen", gamma=0.1, top=3),
+        Gen(gamma=0.1, top=3),
         lambda r, x, head: theirs.GEN(None, gamma=0.1, M=3).predict_logits(x.logits),
     ),
     (
-        kinds.Klm(kind="klm"),
+        Klm(),
         lambda r, x, head: theirs.KLMatching(None).fit_logits(r.val.logits, r.val.labels).predict_logits(x.logits),
     ),
-    (kinds.Knn(kind="knn", k=5), lambda r, x, head: fit(theirs.KNN(None, k=5), r.train).predict_features(x.features)),
+    (Knn(k=5), lambda r, x, head: fit(theirs.KNN(None, k=5), r.train).predict_features(x.features)),
     (
-        kinds.Vim(kind="vim", dimension=6),
+        Vim(dimension=6),
         lambda r, x, head: fit(theirs.ViM(None, d=6, w=r.weight, b=r.bias), r.train).predict_features(x.features),
     ),
     (
-        kinds.She(kind="she"),
+        She(),
         lambda r, x, head: fit(theirs.SHE(None, head), r.train).predict_features(x.features),
     ),
     (
-        kinds.React(kind="react", percentile=80.0),
+        React(percentile=80.0),
         lambda r, x, head: (
             theirs.ReAct(None, head, percentile=0.8)
             .fit_feature_maps(r.val.features, r.val.labels)
@@ -68,58 +74,58 @@ AGREEING: list[tuple[kinds.Hyperparameters, Oracle]] = [
         ),
     ),
     (
-        kinds.Ash(kind="ash", variant="b", percentile=65.0),
+        Ash(variant="b", percentile=65.0),
         lambda r, x, head: theirs.ASH(None, on_maps(head), "ash-b", 0.65).predict_feature_maps(maps(x.features)),
     ),
     (
-        kinds.Dice(kind="dice", percentile=60.0),
+        Dice(percentile=60.0),
         lambda r, x, head: fit(theirs.DICE(None, r.weight, r.bias, p=0.6), r.train).predict_features(x.features),
     ),
     (
-        kinds.Scale(kind="scale", percentile=65.0),
+        Scale(percentile=65.0),
         lambda r, x, head: theirs.SCALE(None, on_maps(head), 0.65).predict_feature_maps(maps(x.features)),
     ),
     (
-        kinds.Nci(kind="nci", alpha=0.01),
+        Nci(alpha=0.01),
         lambda r, x, head: fit(theirs.NCI(None, head, alpha=0.01), r.train).predict_features(x.features),
     ),
-    (kinds.Fdbd(kind="fdbd"), lambda r, x, head: fit(theirs.fDBD(None, head), r.train).predict_features(x.features)),
-    (kinds.Mls(kind="mls"), lambda r, x, head: theirs.MaxLogit(None).predict_logits(x.logits)),
-    (kinds.Entropy(kind="entropy"), lambda r, x, head: theirs.Entropy(None).predict_logits(x.logits)),
+    (Fdbd(), lambda r, x, head: fit(theirs.fDBD(None, head), r.train).predict_features(x.features)),
+    (Mls(), lambda r, x, head: theirs.MaxLogit(None).predict_logits(x.logits)),
+    (Entropy(), lambda r, x, head: theirs.Entropy(None).predict_logits(x.logits)),
     (
-        kinds.Ash(kind="ash", variant="s", percentile=65.0),
+        Ash(variant="s", percentile=65.0),
         lambda r, x, head: theirs.ASH(None, on_maps(head), "ash-s", 0.65).predict_feature_maps(maps(x.features)),
     ),
     (
-        kinds.Ash(kind="ash", variant="p", percentile=65.0),
+        Ash(variant="p", percentile=65.0),
         lambda r, x, head: theirs.ASH(None, on_maps(head), "ash-p", 0.65).predict_feature_maps(maps(x.features)),
     ),
     (
-        kinds.Lts(kind="lts", share=0.3),
+        Lts(share=0.3),
         lambda r, x, head: theirs.LTS(None, head, p=0.3).predict_features(x.features),
     ),
     (
-        kinds.NnGuide(kind="nnguide", k=5),
+        NnGuide(k=5),
         lambda r, x, head: fit(theirs.NNGuide(None, head, k=5), r.train).predict_features(x.features),
     ),
-    (kinds.Pnml(kind="pnml"), lambda r, x, head: fit(theirs.PNML(None, head), r.train).predict_features(x.features)),
+    (Pnml(), lambda r, x, head: fit(theirs.PNML(None, head), r.train).predict_features(x.features)),
     (
-        kinds.Mds(kind="mds"),
+        Mds(),
         lambda r, x, head: fit(theirs.Mahalanobis(None), r.train).predict_features(x.features),
     ),
-    (kinds.Rmds(kind="rmds"), lambda r, x, head: fit(theirs.RMD(None), r.train).predict_features(x.features)),
+    (Rmds(), lambda r, x, head: fit(theirs.RMD(None), r.train).predict_features(x.features)),
     (
-        kinds.Gmm(kind="gmm", ridge=1e-9),
+        Gmm(ridge=1e-9),
         lambda r, x, head: fit(theirs.GMM(None, reg=1e-12), r.train).predict_features(x.features),
     ),
     (
-        kinds.OpenMax(kind="openmax", alpha=3, tail=20),
+        OpenMax(alpha=3, tail=20),
         lambda r, x, head: (
             theirs.OpenMax(None, tailsize=20, alpha=3).fit_logits(*rightly_classified(r.train)).predict_logits(x.logits)
         ),
     ),
     (
-        kinds.GradNorm(kind="gradnorm"),
+        GradNorm(),
         lambda r, x, head: theirs.GradNorm(
             nn.Sequential(linear(r).requires_grad_(True)), param_filter=lambda name: name.endswith("weight")
         ).predict(x.features),
@@ -137,10 +143,8 @@ def areas(own: Tensor, other: Tensor) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize(("settings", "oracle"), AGREEING, ids=lambda one: getattr(one, "kind", ""))
-def test_agrees_with_pytorch_ood(
-    settings: kinds.Hyperparameters, oracle: Oracle, reference: Reference, near: Features
-) -> None:
-    own = detectors.fit(settings, reference)(near)
+def test_agrees_with_pytorch_ood(settings: Detector, oracle: Oracle, reference: Reference, near: Features) -> None:
+    own = settings.fit(reference)(near)
     other = -oracle(reference, near, linear(reference)).double()
     assert spearmanr(own, other).statistic >= 0.9999
     area, expected = areas(own, other)
@@ -149,18 +153,18 @@ def test_agrees_with_pytorch_ood(
 
 
 def test_gen_is_their_mean_times_the_classes_that_count(reference: Reference, near: Features) -> None:
-    own = detectors.fit(kinds.Gen(kind="gen", gamma=0.5, top=3), reference)(near)
+    own = Gen(gamma=0.5, top=3).fit(reference)(near)
     torch.testing.assert_close(own, -3 * theirs.GEN(None, gamma=0.5, M=3).predict_logits(near.logits))
 
 
 def test_knn_is_their_distance_squared(reference: Reference, near: Features) -> None:
-    own = detectors.fit(kinds.Knn(kind="knn", k=5), reference)(near)
+    own = Knn(k=5).fit(reference)(near)
     other = fit(theirs.KNN(None, k=5), reference.train).predict_features(near.features)
     torch.testing.assert_close(own.double(), -other.double().square(), rtol=1e-4, atol=1e-6)
 
 
 def test_vra_has_one_pair_of_bounds_and_they_one_per_unit(reference: Reference, near: Features) -> None:
-    own = detectors.fit(kinds.Vra(kind="vra", low=20.0, high=80.0), reference)(near)
+    own = Vra(low=20.0, high=80.0).fit(reference)(near)
     head = linear(reference)
     vra = theirs.VRA(None, head, lower_percentile=0.2, upper_percentile=0.8)
     per_unit = -vra.fit_feature_maps(reference.val.features, reference.val.labels).predict_feature_maps(near.features)
@@ -173,7 +177,7 @@ def test_ash_prunes_ninety_percent_and_evens_by_default_and_they_prune_less_and_
     reference: Reference, near: Features
 ) -> None:
     head = on_maps(linear(reference))
-    own = detectors.fit(kinds.Ash(kind="ash"), reference)(near)
+    own = Ash().fit(reference)(near)
     same = -theirs.ASH(None, head, "ash-b", 0.9).predict_feature_maps(maps(near.features))
     default = -theirs.ASH(None, head).predict_feature_maps(maps(near.features))
     torch.testing.assert_close(own, same, rtol=1e-5, atol=1e-5)
@@ -188,15 +192,13 @@ def deficient(x: Features, off: float = 0.0) -> Features:
     return Features(x.logits, features, x.labels)
 
 
-@pytest.mark.parametrize(
-    ("settings", "other"), [(kinds.Mds(kind="mds"), theirs.Mahalanobis), (kinds.Rmds(kind="rmds"), theirs.RMD)]
-)
+@pytest.mark.parametrize(("settings", "other"), [(Mds(), theirs.Mahalanobis), (Rmds(), theirs.RMD)])
 def test_null_directions_are_dropped_and_they_divide_by_a_millionth(
-    settings: kinds.Hyperparameters, other: type, reference: Reference, near: Features
+    settings: Detector, other: type, reference: Reference, near: Features
 ) -> None:
     """In the training data's span both agree; out of it theirs explodes, and ours stays what it is in the span."""
     train, val = deficient(reference.train), deficient(reference.val)
-    score = detectors.fit(settings, Reference(train, val, reference.weight, reference.bias))
+    score = settings.fit(Reference(train, val, reference.weight, reference.bias))
     inside, outside = deficient(near), deficient(near, off=0.01)
     explodes = -fit(other(None), train).predict_features(outside.features)
     calm = -fit(other(None), train).predict_features(inside.features)
@@ -204,7 +206,7 @@ def test_null_directions_are_dropped_and_they_divide_by_a_millionth(
     assert spearmanr(explodes, calm).statistic < 0.9
     span = torch.tensor([unit for unit in range(12) if unit not in (3, 5, 6)])
     slim = Features(train.logits, train.features[:, span], train.labels)
-    alone = detectors.fit(settings, Reference(slim, slim, reference.weight[:, span], reference.bias))
+    alone = settings.fit(Reference(slim, slim, reference.weight[:, span], reference.bias))
     expected = alone(Features(inside.logits, inside.features[:, span], inside.labels))
     torch.testing.assert_close(score(inside), expected, rtol=1e-3, atol=1e-3)
 
@@ -217,9 +219,7 @@ def test_temperature_has_the_least_loss_and_theirs_is_on_the_way(reference: Refe
         torch.rand(150, generator=random) < 0.3, torch.randint(0, 4, (150,), generator=random), val.labels
     )
     noisy = Features(val.logits, val.features, labels)
-    own = detectors.fit(
-        kinds.Temperature(kind="temperature"), Reference(noisy, noisy, reference.weight, reference.bias)
-    )
+    own = Temperature().fit(Reference(noisy, noisy, reference.weight, reference.bias))
     grid = torch.linspace(0.3, 5, 4701)
     losses = torch.stack([F.cross_entropy(val.logits / t, labels) for t in grid])
     best = grid[losses.argmin()]

@@ -1,15 +1,14 @@
 """Rectifiers by their definitions, sample by sample, and with every score of logits."""
 
-from typing import get_args
-
 import pytest
 import torch
 import torch.nn.functional as F
 
-from synthood.evaluation.detectors import METHODS, rectifiers
-from synthood.evaluation.detectors.base import at_percentile
+from synthood.evaluation.detectors import rectifiers
+from synthood.evaluation.detectors.base import Detector, at_percentile
+from synthood.evaluation.detectors.rectifiers import LOGIT_DETECTORS, Ash, Dice, Lts, React, Scale
 from synthood.evaluation.features import Features, Reference
-from synthood.evaluation.kinds import Logits
+from synthood.plugins import plugins, plugins_of
 from toy_features import WIDTH, with_features
 
 
@@ -21,7 +20,7 @@ def energy(h: torch.Tensor, reference: Reference) -> torch.Tensor:
 def test_react_bound_is_the_percentile(percentile: float, reference: Reference, near: Features) -> None:
     bound = torch.quantile(reference.val.features.double(), percentile / 100).float()
     torch.testing.assert_close(
-        rectifiers.react(reference, percentile)(near), energy(near.features.clamp(max=bound), reference)
+        React(percentile=percentile).fit(reference)(near), energy(near.features.clamp(max=bound), reference)
     )
 
 
@@ -40,7 +39,7 @@ def test_ash_by_its_definition(variant: str, reference: Reference, near: Feature
         shaped = torch.zeros(WIDTH)
         shaped[kept] = {"b": h.sum() / 3, "p": h[kept], "s": h[kept] * torch.exp(h.sum() / h[kept].sum())}[variant]
         expected.append(energy(shaped[None], reference)[0])
-    found = rectifiers.ash(reference, variant, 75.0)(near)
+    found = Ash(variant=variant, percentile=75.0).fit(reference)(near)
     torch.testing.assert_close(found, torch.stack(expected), rtol=1e-5, atol=1e-5)
 
 
@@ -48,23 +47,26 @@ def test_scale_and_lts_by_their_definitions(reference: Reference, near: Features
     largest = near.features.sort(1, descending=True).values[:, :3].sum(1, keepdim=True)
     ratio = near.features.sum(1, keepdim=True) / largest
     torch.testing.assert_close(
-        rectifiers.scale(reference, 75.0)(near), energy(near.features * ratio.exp(), reference), rtol=1e-5, atol=1e-5
+        Scale(percentile=75.0).fit(reference)(near),
+        energy(near.features * ratio.exp(), reference),
+        rtol=1e-5,
+        atol=1e-5,
     )
     torch.testing.assert_close(
-        rectifiers.lts(reference, 0.25)(near), (near.logits * ratio**2).logsumexp(1), rtol=1e-5, atol=1e-5
+        Lts(share=0.25).fit(reference)(near), (near.logits * ratio**2).logsumexp(1), rtol=1e-5, atol=1e-5
     )
 
 
 def test_scale_of_a_sample_without_activations_is_the_biass_energy(reference: Reference) -> None:
     silent = with_features(torch.zeros(1, WIDTH), reference)
-    for method in (rectifiers.scale, rectifiers.ash, rectifiers.lts):
-        assert method(reference)(silent).item() == pytest.approx(reference.bias.logsumexp(0).item())
+    for detector in (Scale(), Ash(), Lts()):
+        assert detector.fit(reference)(silent).item() == pytest.approx(reference.bias.logsumexp(0).item())
 
 
 def test_pruning_nothing_leaves_the_energy(reference: Reference, near: Features) -> None:
-    torch.testing.assert_close(rectifiers.ash(reference, "p", 0.0)(near), near.logits.logsumexp(1))
+    torch.testing.assert_close(Ash(variant="p", percentile=0.0).fit(reference)(near), near.logits.logsumexp(1))
     torch.testing.assert_close(
-        rectifiers.react(reference, 100.0)(near),
+        React(percentile=100.0).fit(reference)(near),
         energy(near.features.clamp(max=reference.val.features.max()), reference),
     )
 
@@ -72,7 +74,7 @@ def test_pruning_nothing_leaves_the_energy(reference: Reference, near: Features)
 def test_pruning_almost_all_keeps_one_feature(reference: Reference, near: Features) -> None:
     largest = near.features.max(1)
     alone = torch.zeros_like(near.features).scatter_(1, largest.indices[:, None], largest.values[:, None])
-    torch.testing.assert_close(rectifiers.ash(reference, "p", 99.0)(near), energy(alone, reference))
+    torch.testing.assert_close(Ash(variant="p", percentile=99.0).fit(reference)(near), energy(alone, reference))
 
 
 def test_dice_keeps_the_weights_of_large_contributions(reference: Reference, near: Features) -> None:
@@ -80,10 +82,10 @@ def test_dice_keeps_the_weights_of_large_contributions(reference: Reference, nea
     keep = contribution.sort(descending=True).indices[: round(0.25 * len(contribution))]
     sparse = torch.zeros(len(contribution)).index_put_((keep,), reference.weight.flatten()[keep])
     logits = F.linear(near.features, sparse.view_as(reference.weight), reference.bias)
-    torch.testing.assert_close(rectifiers.dice(reference, 75.0)(near), logits.logsumexp(1))
+    torch.testing.assert_close(Dice(percentile=75.0).fit(reference)(near), logits.logsumexp(1))
 
 
-@pytest.mark.parametrize("score", get_args(Logits))
+@pytest.mark.parametrize("score", LOGIT_DETECTORS)
 def test_every_score_of_logits_goes_with_a_rectifier(score: str, reference: Reference, near: Features) -> None:
     """As if the rectified logits had been the model's all along, on reference data too."""
     bound = at_percentile(reference.val.features, 80.0)
@@ -92,27 +94,23 @@ def test_every_score_of_logits_goes_with_a_rectifier(score: str, reference: Refe
         return Features(F.linear(x.features.clamp(max=bound), reference.weight, reference.bias), x.features, x.labels)
 
     other = Reference(clipped(reference.train), clipped(reference.val), reference.weight, reference.bias)
-    expected = rectifiers.LOGIT_SCORES[score](other)(clipped(near))
-    torch.testing.assert_close(rectifiers.react(reference, 80.0, score)(near), expected, rtol=1e-5, atol=1e-5)
+    expected = LOGIT_DETECTORS[score]().fit(other)(clipped(near))
+    torch.testing.assert_close(React(percentile=80.0, score=score).fit(reference)(near), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_every_detector_of_logits_alone_is_such_a_score() -> None:
-    alone = {
-        get_args(kind.model_fields["kind"].annotation)[0]
-        for kind, method in METHODS.items()
-        if method.inputs == ("logits",)
-    }
-    assert alone == set(get_args(Logits)) == set(rectifiers.LOGIT_SCORES)
+    every = plugins(Detector, "synthood.evaluation.detectors")
+    assert {kind for kind, one in every.items() if one.inputs == ("logits",)} == set(LOGIT_DETECTORS)
 
 
-@pytest.mark.parametrize("score", get_args(Logits))
+@pytest.mark.parametrize("score", LOGIT_DETECTORS)
 @pytest.mark.parametrize("method", ["vra", "ash", "scale", "lts", "dice"])
 def test_every_rectifier_goes_with_every_score_of_logits(
     method: str, score: str, reference: Reference, near: Features
 ) -> None:
     """A finite confidence per sample, and not the one of the logits as they are."""
-    found = getattr(rectifiers, method)(reference, score=score)(near)
-    plain = rectifiers.LOGIT_SCORES[score](reference)(near)
+    found = plugins_of(Detector, rectifiers)[method](score=score).fit(reference)(near)
+    plain = LOGIT_DETECTORS[score]().fit(reference)(near)
     assert found.shape == plain.shape
     assert found.isfinite().all()
     assert not torch.allclose(found, plain)

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from synthood.evaluation import detectors, features, kinds, moments
+from synthood.evaluation import features, moments, scoring
 from synthood.evaluation.detectors import histograms, neighbours
+from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.features import Bank, FeatureFolder, Features, Reference, write_part
 from toy_features import EVERY, WIDTH, name_of, part, toy_reference
 
@@ -43,7 +44,7 @@ def long() -> Reference:
 
 @pytest.mark.parametrize("detector", EVERY, ids=name_of)
 def test_nothing_as_large_as_the_bank_is_made(
-    detector: kinds.Hyperparameters, long: Reference, monkeypatch: pytest.MonkeyPatch
+    detector: Detector, long: Reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module, name, value in (
         (moments, "ROWS", 128),
@@ -56,8 +57,8 @@ def test_nothing_as_large_as_the_bank_is_made(
     vars(long).pop("moments", None)
     train = long.train
     with Largest([train.logits, train.features]) as seen:
-        score = detectors.fit(detector.model_copy(update=values), long)
-        detectors.together({"": score}, part(40, 7, long.weight, long.bias))
+        score = detector.model_copy(update=values).fit(long)
+        scoring.together({"": score}, part(40, 7, long.weight, long.bias))
     assert seen.elements < COUNT * WIDTH
 
 

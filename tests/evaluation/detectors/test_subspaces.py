@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from synthood.evaluation.detectors import subspaces
+from synthood.evaluation.detectors.subspaces import Pnml, Residual, Vim
 from synthood.evaluation.features import Features, Reference
 from toy_features import CLASSES, WIDTH
 
@@ -22,17 +22,17 @@ def outside(reference: Reference, features: torch.Tensor) -> torch.Tensor:
 
 def test_residual_and_vim_by_their_formulas(reference: Reference, near: Features) -> None:
     norm = outside(reference, near.features)
-    torch.testing.assert_close(subspaces.residual(reference, 6)(near).double(), -norm, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(Residual(dimension=6).fit(reference)(near).double(), -norm, rtol=1e-4, atol=1e-4)
     alpha = reference.train.logits.double().amax(1).mean() / outside(reference, reference.train.features).mean()
     expected = near.logits.double().logsumexp(1) - alpha * norm
-    torch.testing.assert_close(subspaces.vim(reference, 6)(near).double(), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(Vim(dimension=6).fit(reference)(near).double(), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_vim_without_anything_outside_is_the_energy(reference: Reference) -> None:
     """All features are zero and so is u: no norm to divide by."""
     zeros = torch.zeros(8, WIDTH)
     nothing = Features(torch.ones(8, CLASSES), zeros, torch.arange(8) % CLASSES)
-    found = subspaces.vim(Reference(nothing, nothing, reference.weight, torch.zeros(CLASSES)), 6)(nothing)
+    found = Vim(dimension=6).fit(Reference(nothing, nothing, reference.weight, torch.zeros(CLASSES)))(nothing)
     assert found.tolist() == pytest.approx([1 + math.log(CLASSES)] * 8)
 
 
@@ -42,11 +42,11 @@ def test_pnml_by_its_formula(reference: Reference, near: Features) -> None:
     p = F.linear(x.float(), reference.weight, reference.bias).double().softmax(1)
     power = (kappa / (1 + kappa))[:, None]
     regret = (p / (p + (1 - p) * p**power)).sum(1).log() / math.log(CLASSES)
-    torch.testing.assert_close(subspaces.pnml(reference)(near).double(), -regret, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(Pnml().fit(reference)(near).double(), -regret, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("factor", [0.5, 8.0])
 def test_pnml_looks_at_directions_alone(factor: float, reference: Reference, near: Features) -> None:
     longer = Features(near.logits, near.features * factor, near.labels)
-    method = subspaces.pnml(reference)
+    method = Pnml().fit(reference)
     torch.testing.assert_close(method(longer), method(near), rtol=1e-4, atol=1e-6)

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from synthood import detectors as interface
 from synthood.errors import SynthoodError
-from synthood.evaluation.detectors import fit, together
+from synthood.evaluation.detectors import together
+from synthood.evaluation.detectors.neighbours import Knn
+from synthood.evaluation.detectors.trained import Cider, Godin, Mcd, McDropout, RotPred, Vos
 from synthood.evaluation.features import Features, Reference
-from synthood.evaluation.kinds import Knn
-from synthood.evaluation.trained_kinds import Cider, Godin, Mcd, McDropout, RotPred, Vos
 from toy_features import READING, chosen, name_of
 
 
@@ -43,13 +43,13 @@ def test_each_sample_by_itself_and_in_rows_of_any_number(
     detector, reading: Reference, near: Features, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x = with_outputs(near, 30)
-    score = fit(detector, reading)
+    score = detector.fit(reading)
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(1))
     mixed = Features(
         *(each[order] for each in (x.logits, x.features, x.labels)), {n: o[order] for n, o in x.outputs.items()}
     )
     torch.testing.assert_close(score(mixed), score(x)[order])
-    monkeypatch.setattr("synthood.evaluation.detectors.neighbours.ROWS", 7)
+    monkeypatch.setattr("synthood.evaluation.scoring.ROWS", 7)
     torch.testing.assert_close(together({"it": score}, x)["it"], score(x))
     assert score(x).dtype == torch.float32
 
@@ -60,12 +60,12 @@ def test_rotpred_is_the_divergence_from_uniform_minus_the_mean_loss_of_the_turns
     x = Features(p.log(), torch.zeros(2, 12), torch.zeros(2).long(), {"rotation": losses})
     divergence = sum(0.25 * math.log2(0.25 / q) for q in (0.7, 0.1, 0.1, 0.1))
     expected = [divergence - 0.25 / math.log(2), -2.5 / math.log(2)]
-    assert fit(RotPred(kind="rotpred"), reading)(x).tolist() == pytest.approx(expected, rel=1e-5)
+    assert RotPred().fit(reading)(x).tolist() == pytest.approx(expected, rel=1e-5)
 
 
 def test_vos_is_its_head_s_output(reading: Reference, near: Features) -> None:
     x = with_outputs(near, 30)
-    assert torch.equal(fit(Vos(kind="vos"), reading)(x), x.outputs["virtual_outliers"])
+    assert torch.equal(Vos().fit(reading)(x), x.outputs["virtual_outliers"])
 
 
 def test_cider_is_knn_of_the_projections(reading: Reference, near: Features) -> None:
@@ -75,8 +75,8 @@ def test_cider_is_knn_of_the_projections(reading: Reference, near: Features) -> 
         return Features(part.logits, part.outputs["contrastive"], part.labels)
 
     other = Reference(projected(reading.train), projected(reading.val), reading.weight, reading.bias)
-    expected = fit(Knn(kind="knn", k=7), other)(projected(x))
-    torch.testing.assert_close(fit(Cider(kind="cider", k=7), reading)(x), expected)
+    expected = Knn(k=7).fit(other)(projected(x))
+    torch.testing.assert_close(Cider(k=7).fit(reading)(x), expected)
     distances = torch.cdist(x.outputs["contrastive"], reading.train.outputs["contrastive"]).sort(1).values[:, 6]
     torch.testing.assert_close(expected, -distances.square(), rtol=1e-4, atol=1e-5)
 
@@ -84,7 +84,7 @@ def test_cider_is_knn_of_the_projections(reading: Reference, near: Features) -> 
 @pytest.mark.parametrize("detector", READING, ids=name_of)
 def test_features_without_the_output_name_the_recipe_s_key(detector, reference: Reference, near: Features) -> None:
     with pytest.raises(SynthoodError, match=f"no output of a head `{detector.reads}`"):
-        fit(detector, reference)(near)
+        detector.fit(reference)(near)
 
 
 def test_mc_dropout_approaches_the_expectation_over_all_masks(reference: Reference) -> None:
@@ -96,14 +96,14 @@ def test_mc_dropout_approaches_the_expectation_over_all_masks(reference: Referen
         chance = (0.7 if first else 0.3) * (0.7 if second else 0.3)
         kept = h * torch.tensor([[first, second, *[0] * 10]]) / 0.7
         expected += chance * F.linear(kept, reference.weight, reference.bias).softmax(1)[0]
-    score = fit(McDropout(kind="mc-dropout", probability=0.3, passes=4000), reference)
+    score = McDropout(probability=0.3, passes=4000).fit(reference)
     x = Features(torch.zeros(1, 4), h, torch.zeros(1).long())
     assert float(score(x)) == pytest.approx(float(expected.max()), abs=0.02)
 
 
 def test_mc_dropout_needs_a_probability(reference: Reference) -> None:
     with pytest.raises(SynthoodError, match="probability is that of the recipe's dropout"):
-        fit(McDropout(kind="mc-dropout"), reference)
+        McDropout().fit(reference)
 
 
 def test_from_python_with_outputs(reading: Reference, near: Features) -> None:
@@ -114,14 +114,14 @@ def test_from_python_with_outputs(reading: Reference, near: Features) -> None:
     head = (reading.weight, reading.bias)
     detector = interface.fit("cider", given(reading.train), given(reading.val), head, k=3)
     found = interface.score(detector, x.logits, x.features, x.outputs)
-    expected = fit(Cider(kind="cider", k=3), reading)(x)
+    expected = Cider(k=3).fit(reading)(x)
     assert found == pytest.approx(expected.numpy(), abs=1e-6)
     with pytest.raises(SynthoodError, match="no output of a head `contrastive`"):
         interface.score(detector, x.logits, x.features)
 
 
 def test_one_sample_is_chosen_alone(reading: Reference, near: Features) -> None:
-    score = fit(McDropout(kind="mc-dropout", probability=0.5), reading)
+    score = McDropout(probability=0.5).fit(reading)
     index = torch.tensor([5])
     torch.testing.assert_close(score(chosen(near, index)), score(near)[index])
 
@@ -129,11 +129,11 @@ def test_one_sample_is_chosen_alone(reading: Reference, near: Features) -> None:
 def test_godin_is_one_of_what_its_head_gives(reading: Reference, near: Features) -> None:
     x = with_outputs(near, 30)
     largest, confidence = x.outputs["godin"].T
-    assert torch.equal(fit(Godin(kind="godin"), reading)(x), largest)
-    assert torch.equal(fit(Godin(kind="godin", score="g"), reading)(x), confidence)
+    assert torch.equal(Godin().fit(reading)(x), largest)
+    assert torch.equal(Godin(score="g").fit(reading)(x), confidence)
 
 
 def test_mcd_is_minus_the_distance_of_two_posteriors(reading: Reference) -> None:
     first, second = torch.tensor([[0.7, 0.1, 0.1, 0.1]]), torch.tensor([[0.2, 0.6, 0.1, 0.1]])
     x = Features(first.log(), torch.zeros(1, 12), torch.zeros(1).long(), {"discrepancy": second.log()})
-    assert fit(Mcd(kind="mcd"), reading)(x).tolist() == pytest.approx([-1.0])
+    assert Mcd().fit(reading)(x).tolist() == pytest.approx([-1.0])

@@ -1,35 +1,81 @@
-"""What all detectors share: the score's type, errors of range, percentiles, class means."""
+"""What all detectors share: their base class, errors of range, percentiles, class means."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
+from synthood.common.lazy import lazy
 from synthood.errors import SynthoodError
-from synthood.evaluation.features import Features, Reference
+from synthood.evaluation.features import Features as Features
+from synthood.evaluation.features import Reference
+from synthood.evaluation.hyperparameters import GRID as GRID
+from synthood.evaluation.hyperparameters import Access, OutOfRangeError, combinations
 from synthood.evaluation.moments import pieces
-from synthood.evaluation.selection import OutOfRangeError as OutOfRangeError
+from synthood.evaluation.scoring import Score as Score
+from synthood.plugins import Plugin
 
-Score = Callable[[Features], Tensor]
-"""Features of N samples to confidence float32 [N], larger for ID."""
+if TYPE_CHECKING:
+    import torch
+    import torch.nn.functional as F
+    from torch import Tensor
+else:
+    torch, F = lazy("torch"), lazy("torch.nn.functional")
+
+Grids = dict[str, list[Any]]
+"""Values of hyperparameters by name."""
+Input = Literal["logits", "features", "head", "outputs"]
 TINY = 1e-12
 
+Fit = Callable[["Detector", Reference], Score]
+"""Fits a detector without grids."""
 
-@dataclass(frozen=True)
-class Method:
-    """A detector: how it is fitted, what its score looks at, what it is fitted on, and the grid that others search."""
 
-    fit: Callable[..., Score]
-    inputs: tuple[str, ...]
-    fitted_on: tuple[str, ...] = ()
-    grid: dict[str, list[Any]] = field(default_factory=dict)
-    paper: str = ""
-    labelled: bool = False
-    """Whether it is fitted on the labels, too."""
+class Detector(Plugin):
+    """A detector: its fields are hyperparameters, each one value or, where it has `GRID`, a list to search."""
+
+    inputs: ClassVar[tuple[Input, ...]] = ()
+    """What its score looks at."""
+    fitted_on: ClassVar[tuple[Literal["train", "val"], ...]] = ()
+    """The parts that it is fitted on."""
+    labelled: ClassVar[bool] = False
+    """Whether it is fitted on their labels, too."""
+    grid: ClassVar[Grids] = {}
+    """The values that others search."""
+    reads: ClassVar[str | None] = None
+    """The key of a recipe without which it cannot score the recipe's models."""
+
+    @property
+    def access(self) -> Access:
+        """What the detector is scored from, and so in which job."""
+        return "features"
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """Values by name; lists are grids."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name != "kind"}
+
+    def candidates(self) -> list[Self]:
+        """A detector for every combination of the grids' values, the last grid varying fastest."""
+        return [self.model_copy(update=values) for values in combinations(self.hyperparameters)]
+
+    def fit(self, reference: Reference) -> Score:
+        """The score, fitted on ID features; raises OutOfRangeError for hyperparameters that these data cannot have."""
+        raise NotImplementedError
+
+    def ready(self, name: str) -> Fit:
+        """What fits each candidate, after all that can fail without data; `name` is that in the configuration."""
+        return lambda one, reference: one.fit(reference)
+
+    def readable(self, recipe: object) -> bool:
+        """Whether a recipe trains what the detector reads."""
+        return self.reads is None or self.reads in getattr(recipe, "heads", ())
+
+    def of_recipe(self, recipe: object) -> Self:
+        """The detector with what it takes from a recipe."""
+        return self
 
 
 def at_most(name: str, value: int, limit: int, what: str) -> None:

@@ -1,38 +1,70 @@
 """Detectors by Gaussian distances to class means."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import torch
-from torch import Tensor
+from pydantic import Field
 
-from synthood.evaluation.detectors.base import Score, at_most
+from synthood.common.lazy import lazy
+from synthood.common.settings import Count, Positive
+from synthood.evaluation.detectors.base import GRID, Detector, Score, at_most
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.moments import STRIP, Moments, by_pieces, pseudo_whitening
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch")
 
 COMPONENTS = 50
 EVEN = 1e4
 """How many times more than another a direction may be stretched in single precision."""
 
 
-def mds(reference: Reference) -> Score:
-    """-min_c (h - mu_c)^T S^+ (h - mu_c), S the covariance within classes (arXiv 1807.03888, equation 2).
+class Mds(Detector):
+    """Minus the Mahalanobis distance to the nearest class mean, tied covariance.
+
+    -min_c (h - mu_c)^T S^+ (h - mu_c), S the covariance within classes (equation 2).
 
     The pseudo-inverse drops null directions, as OpenOOD does; by whitening, so no [N,N] matrix appears.
     """
-    nearest = ClassDistance(reference.moments)
-    return lambda x: -nearest(x.features).float()
+
+    kind: Literal["mds"] = "mds"
+
+    paper = "arXiv 1807.03888"
+    inputs = ("features",)
+    fitted_on = ("train",)
+    labelled = True
+
+    def fit(self, reference: Reference) -> Score:
+        nearest = ClassDistance(reference.moments)
+        return Score(lambda x: -nearest(x.features).float())
 
 
-def rmds(reference: Reference) -> Score:
-    """(h - mu)^T S_0^+ (h - mu) - min_c (h - mu_c)^T S^+ (h - mu_c) (arXiv 2106.09022, negated).
+class Rmds(Detector):
+    """Mahalanobis distance to all of the ID data minus the one to the nearest class.
+
+    (h - mu)^T S_0^+ (h - mu) - min_c (h - mu_c)^T S^+ (h - mu_c) (negated).
 
     S_0 is the covariance of all training features; both with a pseudo-inverse, which keeps dead units out of it.
     """
-    nearest = ClassDistance(reference.moments)
-    whitened = Whitened(reference.moments.mean, pseudo_whitening(*reference.moments.components))
-    return lambda x: (whitened(x.features).square().sum(1) - nearest(x.features)).float()
+
+    kind: Literal["rmds"] = "rmds"
+
+    paper = "arXiv 2106.09022"
+    inputs = ("features",)
+    fitted_on = ("train",)
+    labelled = True
+
+    def fit(self, reference: Reference) -> Score:
+        nearest = ClassDistance(reference.moments)
+        whitened = Whitened(reference.moments.mean, pseudo_whitening(*reference.moments.components))
+        return Score(lambda x: (whitened(x.features).square().sum(1) - nearest(x.features)).float())
 
 
 class Whitened:
@@ -88,31 +120,45 @@ class ClassDistance:
         return (own.square().sum(1) + nearest).clamp(min=0)
 
 
-def gmm(reference: Reference, dimension: int | None = None, ridge: float = 1e-3) -> Score:
-    """log sum_c pi_c N(z; mu_c, S_c + r I), z the principal components of h (arXiv 2204.05306).
+class Gmm(Detector):
+    """Log density of a Gaussian per class on the principal components.
+
+    log sum_c pi_c N(z; mu_c, S_c + r I), z the principal components of h.
 
     A component per class, so nothing is iterated; r is `ridge` times the mean variance, so that a class of few samples
     has a density too.
     """
-    moments, width = reference.moments, reference.train.features.shape[1]
-    if dimension is not None:
-        at_most("gmm: dimension", dimension, width, "the features'")
-    variances, vectors = moments.components
-    kept = dimension or min(COMPONENTS, width)
-    axes = vectors[:, width - kept :]
-    project = Whitened(moments.mean, axes)
-    components = by_pieces(lambda _, rows: project(rows), reference.train.features)
-    floor = ridge * max(float(variances[width - kept :].mean()), torch.finfo(torch.float32).tiny)
-    order = moments.position.argsort(stable=True)
-    densities = [
-        Density.of(own, len(own) / len(components), floor) for own in components[order].split(moments.counts.tolist())
-    ]
 
-    def score(x: Features) -> Tensor:
-        z = project(x.features)
-        return torch.stack([density(z) for density in densities], 1).logsumexp(1).float()
+    kind: Literal["gmm"] = "gmm"
+    dimension: Annotated[Count | None, GRID, Field(description="components; null: 50, or all if fewer")] = None
+    ridge: Annotated[Positive, GRID, Field(description="added to each variance, in units of their mean")] = 1e-3
 
-    return score
+    paper = "arXiv 2204.05306"
+    inputs = ("features",)
+    fitted_on = ("train",)
+    labelled = True
+
+    def fit(self, reference: Reference) -> Score:
+        moments, width = reference.moments, reference.train.features.shape[1]
+        if self.dimension is not None:
+            at_most("gmm: dimension", self.dimension, width, "the features'")
+        variances, vectors = moments.components
+        kept = self.dimension or min(COMPONENTS, width)
+        axes = vectors[:, width - kept :]
+        project = Whitened(moments.mean, axes)
+        components = by_pieces(lambda _, rows: project(rows), reference.train.features)
+        floor = self.ridge * max(float(variances[width - kept :].mean()), torch.finfo(torch.float32).tiny)
+        order = moments.position.argsort(stable=True)
+        densities = [
+            Density.of(own, len(own) / len(components), floor)
+            for own in components[order].split(moments.counts.tolist())
+        ]
+
+        def score(x: Features) -> Tensor:
+            z = project(x.features)
+            return torch.stack([density(z) for density in densities], 1).logsumexp(1).float()
+
+        return Score(score)
 
 
 @dataclass(frozen=True)
@@ -124,7 +170,7 @@ class Density:
     constant: float
 
     @classmethod
-    def of(cls, samples: Tensor, share: float, ridge: float) -> "Density":
+    def of(cls, samples: Tensor, share: float, ridge: float) -> Density:
         """Fitted to samples [n,R], with `ridge` added to every variance."""
         mean = samples.mean(0)
         centred = samples - mean

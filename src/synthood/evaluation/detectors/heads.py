@@ -1,57 +1,115 @@
-"""Detectors that look at a feature beside the head's weights or the predicted class's mean."""
+"""Detectors that look at a feature and the head's weights, or the predicted class's mean."""
 
-import torch
-from torch import Tensor
+from __future__ import annotations
 
-from synthood.evaluation.detectors.base import TINY, Score, class_means
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from synthood.common.lazy import lazy
+from synthood.common.settings import Positive
+from synthood.evaluation.detectors.base import GRID, TINY, Detector, Grids, Score, class_means
 from synthood.evaluation.features import Features, Reference
 
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch")
 
-def gradnorm(reference: Reference, temperature: float = 1.0) -> Score:
-    """||h||_1 sum_c |1 - C p_c|: the L1 norm of the gradient that cross-entropy to uniform has in W.
 
-    arXiv 2110.00218, times C as in OpenOOD; no backward pass, since the gradient is an outer product.
+class GradNorm(Detector):
+    """L1 norm of the head's gradient of the loss to the uniform distribution.
+
+    ||h||_1 sum_c |1 - C p_c|: the L1 norm of the gradient that cross-entropy to uniform has in W.
+
+    Times C as in OpenOOD; no backward pass, since the gradient is an outer product.
     """
-    classes = reference.weight.shape[0]
 
-    def score(x: Features) -> Tensor:
-        p = (x.logits / temperature).softmax(1)
-        return x.features.abs().sum(1) * (1 - classes * p).abs().sum(1)
+    kind: Literal["gradnorm"] = "gradnorm"
+    temperature: Annotated[Positive, GRID, Field(description="divides the logits")] = 1.0
 
-    return score
+    paper = "arXiv 2110.00218"
+    inputs = ("logits", "features")
 
+    def fit(self, reference: Reference) -> Score:
+        classes = reference.weight.shape[0]
 
-def she(reference: Reference) -> Score:
-    """<h, m_c>, m_c the mean of training features rightly classified as the prediction c (Zhang et al., ICLR 2023)."""
-    train, classes = reference.train, reference.weight.shape[0]
-    means = class_means(train.features, train.labels, train.logits.argmax(1), classes).float()
-    return lambda x: (x.features * means[x.logits.argmax(1)]).sum(1)
+        def score(x: Features) -> Tensor:
+            p = (x.logits / self.temperature).softmax(1)
+            return x.features.abs().sum(1) * (1 - classes * p).abs().sum(1)
 
-
-def nci(reference: Reference, alpha: float = 1e-4) -> Score:
-    """<w_c, h - mu> / ||h - mu|| + alpha ||h||_1, c the prediction (arXiv 2311.01479)."""
-    mean = reference.moments.mean.float()
-
-    def score(x: Features) -> Tensor:
-        centred = x.features - mean
-        along = (centred * reference.weight[x.logits.argmax(1)]).sum(1)
-        return along / centred.norm(dim=1).clamp(min=TINY) + alpha * x.features.abs().sum(1)
-
-    return score
+        return Score(score)
 
 
-def fdbd(reference: Reference, centred: bool = True) -> Score:
-    """Mean over c of |l_c - l_max| / ||w_c - w_max||, over ||h - mu||, or over ||h|| (arXiv 2312.11536).
+class She(Detector):
+    """Inner product with the mean feature of the predicted class.
+
+    <h, m_c>, m_c the mean of training features rightly classified as the prediction c.
+    """
+
+    kind: Literal["she"] = "she"
+
+    paper = "Zhang et al., ICLR 2023"
+    inputs = ("logits", "features")
+    fitted_on = ("train",)
+    labelled = True
+
+    def fit(self, reference: Reference) -> Score:
+        train, classes = reference.train, reference.weight.shape[0]
+        means = class_means(train.features, train.labels, train.logits.argmax(1), classes).float()
+        return Score(lambda x: (x.features * means[x.logits.argmax(1)]).sum(1))
+
+
+class Nci(Detector):
+    """Cosine of the centred feature and the predicted class's weights, plus an L1 norm.
+
+    <w_c, h - mu> / ||h - mu|| + alpha ||h||_1, c the prediction.
+    """
+
+    kind: Literal["nci"] = "nci"
+    alpha: Annotated[float, Field(ge=0), GRID, Field(description="weight of the L1 norm")] = 1e-4
+
+    paper = "arXiv 2311.01479"
+    inputs = ("logits", "features", "head")
+    fitted_on = ("train",)
+    grid: ClassVar[Grids] = {"alpha": [0.0001, 0.001, 0.01, 0.1]}
+
+    def fit(self, reference: Reference) -> Score:
+        mean = reference.moments.mean.float()
+
+        def score(x: Features) -> Tensor:
+            centred = x.features - mean
+            along = (centred * reference.weight[x.logits.argmax(1)]).sum(1)
+            return along / centred.norm(dim=1).clamp(min=TINY) + self.alpha * x.features.abs().sum(1)
+
+        return Score(score)
+
+
+class Fdbd(Detector):
+    """Mean distance to the decision boundaries over the distance to the mean feature.
+
+    Mean over c of |l_c - l_max| / ||w_c - w_max||, over ||h - mu||, or over ||h||.
 
     Classes with equal weights have no boundary between them and add nothing.
     """
-    mean = reference.moments.mean.float() if centred else reference.weight.new_zeros(reference.weight.shape[1])
-    gaps = torch.cdist(reference.weight, reference.weight, compute_mode="donot_use_mm_for_euclid_dist")
-    inverse = torch.where(gaps > 0, 1 / gaps.clamp(min=TINY), 0.0)
 
-    def score(x: Features) -> Tensor:
-        largest, predicted = x.logits.max(1)
-        boundaries = ((largest[:, None] - x.logits) * inverse[predicted]).sum(1) / (len(inverse) - 1)
-        return boundaries / (x.features - mean).norm(dim=1).clamp(min=TINY)
+    kind: Literal["fdbd"] = "fdbd"
+    centred: Annotated[bool, GRID, Field(description="false: over the feature's norm")] = True
 
-    return score
+    paper = "arXiv 2312.11536"
+    inputs = ("logits", "features", "head")
+    fitted_on = ("train",)
+    grid: ClassVar[Grids] = {"centred": [True, False]}
+
+    def fit(self, reference: Reference) -> Score:
+        mean = reference.moments.mean.float() if self.centred else reference.weight.new_zeros(reference.weight.shape[1])
+        gaps = torch.cdist(reference.weight, reference.weight, compute_mode="donot_use_mm_for_euclid_dist")
+        inverse = torch.where(gaps > 0, 1 / gaps.clamp(min=TINY), 0.0)
+
+        def score(x: Features) -> Tensor:
+            largest, predicted = x.logits.max(1)
+            boundaries = ((largest[:, None] - x.logits) * inverse[predicted]).sum(1) / (len(inverse) - 1)
+            return boundaries / (x.features - mean).norm(dim=1).clamp(min=TINY)
+
+        return Score(score)

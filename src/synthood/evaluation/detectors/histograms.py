@@ -1,12 +1,23 @@
 """Detectors that count: in which bins a sample's values fall, and where those of training data fell."""
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from synthood.common.lazy import lazy
 from synthood.common.seeds import generator
-from synthood.evaluation.detectors.base import Score
+from synthood.common.settings import Count, Positive
+from synthood.evaluation.detectors.base import GRID, Detector, Score
 from synthood.evaluation.features import Features, Reference, parts
+
+if TYPE_CHECKING:
+    import torch
+    import torch.nn.functional as F
+    from torch import Tensor
+else:
+    torch, F = lazy("torch"), lazy("torch.nn.functional")
 
 VALUES = 1 << 24
 """Perturbed logits that are held at once."""
@@ -14,68 +25,93 @@ FLOORS = (0.01, 0.025)
 """What is added to a bin of a sample's features and of its perturbed logits, as in the released code."""
 
 
-def weiper(
-    reference: Reference,
-    distance: float = 2.1,
-    repeats: int = 100,
-    bins: int = 100,
-    smoothing: int = 20,
-    logits: float = 1.0,
-    msp: float = 1.0,
-) -> Score:
-    """-(D(features) + `logits` D(perturbed logits) - `msp` max_c p_c averaged over perturbations) (arXiv 2405.17164).
+class WeiPer(Detector):
+    """Divergences of the histograms of features and of randomly perturbed logits.
+
+    -(D(features) + `logits` D(perturbed logits) - `msp` max_c p_c averaged over perturbations).
 
     D is the symmetric divergence of a sample's smoothed histogram from the mean one of training data. A perturbation
     adds to each class's weights a random direction of `distance` times their length; directions come from a fixed seed.
     """
-    classes, width = reference.weight.shape
-    noise = torch.randn((repeats, classes, width), generator=generator("weiper", repeats)).to(reference.weight.device)
-    noise = F.normalize(noise, dim=2) * distance * reference.weight.norm(dim=1, keepdim=True)
-    weights, bias = (reference.weight + noise).flatten(0, 1), reference.bias.repeat(repeats)
-    rows = max(1, VALUES // len(weights))
 
-    def perturbed(features: Tensor) -> Tensor:
-        return F.linear(features, weights, bias)
+    kind: Literal["weiper"] = "weiper"
+    distance: Annotated[Positive, GRID, Field(description="length of a perturbation over its weights'")] = 2.1
+    repeats: Annotated[Count, GRID, Field(description="random perturbations of the last layer's weights")] = 100
+    bins: Annotated[Count, GRID, Field(description="of each histogram")] = 100
+    smoothing: Annotated[Count, GRID, Field(description="bins that a histogram is averaged over")] = 20
+    logits: Annotated[float, Field(ge=0), GRID, Field(description="weight of the logits' divergence")] = 1.0
+    msp: Annotated[float, Field(ge=0), GRID, Field(description="weight of the mean probability")] = 1.0
 
-    train = reference.train.features
-    pieces = train.split(rows)
-    spans = [span([torch.stack(torch.aminmax(make(p))) for p in pieces]) for make in (torch.Tensor.float, perturbed)]
-    means = [
-        torch.stack([histogram(make(p), bins, *bounds).sum(0) for p in pieces]).sum(0) / len(train)
-        for make, bounds in zip((torch.Tensor.float, perturbed), spans, strict=True)
-    ]
+    paper = "arXiv 2405.17164"
+    inputs = ("features", "head")
+    fitted_on = ("train",)
 
-    def score(features: Tensor) -> Tensor:
-        values = perturbed(features)
-        sure = values.view(len(features), repeats, classes).softmax(2).amax(2).mean(1)
-        own, other = (
-            divergence(mean, smoothed(histogram(x, bins, *bounds), smoothing), floor)
-            for mean, x, bounds, floor in zip(means, (features, values), spans, FLOORS, strict=True)
+    def fit(self, reference: Reference) -> Score:
+        classes, width = reference.weight.shape
+        noise = torch.randn((self.repeats, classes, width), generator=generator("weiper", self.repeats)).to(
+            reference.weight.device
         )
-        return msp * sure - own - logits * other
+        noise = F.normalize(noise, dim=2) * self.distance * reference.weight.norm(dim=1, keepdim=True)
+        weights, bias = (reference.weight + noise).flatten(0, 1), reference.bias.repeat(self.repeats)
+        rows = max(1, VALUES // len(weights))
 
-    return lambda x: torch.cat([score(part) for part in x.features.split(rows)])
+        def perturbed(features: Tensor) -> Tensor:
+            return F.linear(features, weights, bias)
+
+        train = reference.train.features
+        pieces = train.split(rows)
+        spans = [
+            span([torch.stack(torch.aminmax(make(p))) for p in pieces]) for make in (torch.Tensor.float, perturbed)
+        ]
+        means = [
+            torch.stack([histogram(make(p), self.bins, *bounds).sum(0) for p in pieces]).sum(0) / len(train)
+            for make, bounds in zip((torch.Tensor.float, perturbed), spans, strict=True)
+        ]
+
+        def score(features: Tensor) -> Tensor:
+            values = perturbed(features)
+            sure = values.view(len(features), self.repeats, classes).softmax(2).amax(2).mean(1)
+            own, other = (
+                divergence(mean, smoothed(histogram(x, self.bins, *bounds), self.smoothing), floor)
+                for mean, x, bounds, floor in zip(means, (features, values), spans, FLOORS, strict=True)
+            )
+            return self.msp * sure - own - self.logits * other
+
+        return Score(lambda x: torch.cat([score(part) for part in x.features.split(rows)]))
 
 
-def nac(reference: Reference, bins: int = 50, steepness: float = 100.0, enough: float = 50.0) -> Score:
-    """Mean over units of min(1, n / `enough`), n training samples in the bin of the unit's state (arXiv 2306.02879).
+class Nac(Detector):
+    """Mean coverage of the units' states by training data.
+
+    Mean over units of min(1, n / `enough`), n training samples in the bin of the unit's state.
 
     The state is sigmoid(`steepness` h_d g_d), g the gradient in h of KL(uniform || p): W^T (p - 1 / C), so no backward
     pass is needed for the penultimate layer, the only one that features hold.
     """
-    classes, width = reference.weight.shape
-    offsets = torch.arange(width, device=reference.weight.device) * bins
 
-    def cells(x: Features) -> Tensor:
-        gradient = (x.logits.softmax(1) - 1 / classes) @ reference.weight
-        states = (steepness * x.features * gradient).sigmoid()
-        return (states * bins).long().clamp(max=bins - 1) + offsets
+    kind: Literal["nac"] = "nac"
+    bins: Annotated[Count, GRID, Field(description="of each unit's histogram of states")] = 50
+    steepness: Annotated[Positive, GRID, Field(description="of the sigmoid over the states")] = 100.0
+    enough: Annotated[Positive, GRID, Field(description="training samples at which a bin is covered")] = 50.0
 
-    counts = offsets.new_zeros(width * bins)
-    for rows in parts(reference.train):
-        counts += torch.bincount(cells(rows).flatten(), minlength=width * bins)
-    coverage = (counts / enough).clamp(max=1.0)
-    return lambda x: coverage[cells(x)].mean(1)
+    paper = "arXiv 2306.02879"
+    inputs = ("logits", "features", "head")
+    fitted_on = ("train",)
+
+    def fit(self, reference: Reference) -> Score:
+        classes, width = reference.weight.shape
+        offsets = torch.arange(width, device=reference.weight.device) * self.bins
+
+        def cells(x: Features) -> Tensor:
+            gradient = (x.logits.softmax(1) - 1 / classes) @ reference.weight
+            states = (self.steepness * x.features * gradient).sigmoid()
+            return (states * self.bins).long().clamp(max=self.bins - 1) + offsets
+
+        counts = offsets.new_zeros(width * self.bins)
+        for rows in parts(reference.train):
+            counts += torch.bincount(cells(rows).flatten(), minlength=width * self.bins)
+        coverage = (counts / self.enough).clamp(max=1.0)
+        return Score(lambda x: coverage[cells(x)].mean(1))
 
 
 def histogram(values: Tensor, bins: int, low: float, high: float) -> Tensor:

@@ -1,140 +1,240 @@
 """Detectors that look at logits alone, closed forms but for three fitted ones."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import torch
-from torch import Tensor
+from pydantic import Field
 
-from synthood.evaluation.detectors.base import TINY, Score, at_most, class_means
+from synthood.common.lazy import lazy
+from synthood.common.settings import Count, Positive
+from synthood.evaluation.detectors.base import GRID, TINY, Detector, Grids, Score, at_most, class_means
 from synthood.evaluation.features import Reference
 from synthood.evaluation.moments import by_pieces
 
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch")
+
 STEPS = 60
 """Halvings of a bracket that double precision can tell apart."""
-SMALLEST = torch.finfo(torch.float32).tiny
+SMALLEST = 2.0**-126
+"""The smallest normal float32."""
 TEMPERATURES = (0.25, 20.0)
 
 
-def msp(reference: Reference) -> Score:
-    """max_c p_c (arXiv 1610.02136, section 2)."""
-    return lambda x: x.logits.softmax(1).amax(1)
+class Msp(Detector):
+    """Maximum softmax probability.
+
+    max_c p_c (section 2).
+    """
+
+    kind: Literal["msp"] = "msp"
+
+    paper = "arXiv 1610.02136"
+    inputs = ("logits",)
+
+    def fit(self, reference: Reference) -> Score:
+        return Score(lambda x: x.logits.softmax(1).amax(1))
 
 
-def mls(reference: Reference) -> Score:
-    """max_c l_c (arXiv 1911.11132)."""
-    return lambda x: x.logits.amax(1)
+class Mls(Detector):
+    """Maximum logit.
+
+    max_c l_c.
+    """
+
+    kind: Literal["mls"] = "mls"
+
+    paper = "arXiv 1911.11132"
+    inputs = ("logits",)
+
+    def fit(self, reference: Reference) -> Score:
+        return Score(lambda x: x.logits.amax(1))
 
 
-def energy(reference: Reference, temperature: float = 1.0) -> Score:
-    """T log sum_c exp(l_c / T) (arXiv 2010.03759, equation 4, negated)."""
-    if temperature == 1.0:
-        return lambda x: x.logits.logsumexp(1)
-    return lambda x: temperature * (x.logits / temperature).logsumexp(1)
+class Energy(Detector):
+    """T logsumexp(logits / T).
+
+    T log sum_c exp(l_c / T) (equation 4, negated).
+    """
+
+    kind: Literal["energy"] = "energy"
+    temperature: Annotated[Positive, GRID, Field(description="divides the logits")] = 1.0
+
+    paper = "arXiv 2010.03759"
+    inputs = ("logits",)
+
+    def fit(self, reference: Reference) -> Score:
+        if self.temperature == 1.0:
+            return Score(lambda x: x.logits.logsumexp(1))
+        return Score(lambda x: self.temperature * (x.logits / self.temperature).logsumexp(1))
 
 
-def entropy(reference: Reference) -> Score:
-    """sum_c p_c log p_c (arXiv 2012.06575, negated)."""
+class Entropy(Detector):
+    """Minus the entropy of the softmax.
 
-    def score(logits: Tensor) -> Tensor:
-        logs = logits.log_softmax(1)
-        return (logs.exp() * logs).sum(1)
+    sum_c p_c log p_c (negated).
+    """
 
-    return lambda x: score(x.logits)
+    kind: Literal["entropy"] = "entropy"
 
+    paper = "arXiv 2012.06575"
+    inputs = ("logits",)
 
-def gen(reference: Reference, gamma: float = 0.1, top: int | None = None) -> Score:
-    """-sum over the `top` largest p_c of (p_c (1 - p_c))^gamma (Liu, Lochman, Zach, CVPR 2023)."""
-    classes = reference.weight.shape[0]
-    if top is not None:
-        at_most("gen: top", top, classes, "the number of classes")
+    def fit(self, reference: Reference) -> Score:
+        def score(logits: Tensor) -> Tensor:
+            logs = logits.log_softmax(1)
+            return (logs.exp() * logs).sum(1)
 
-    def score(logits: Tensor) -> Tensor:
-        # Of sure predictions 1 - p loses all its digits, which the sum of the others' odds keeps
-        largest, likeliest = logits.max(1, keepdim=True)
-        log_odds = logits - largest
-        odds = log_odds.exp().scatter_(1, likeliest, 0.0)
-        others = odds.sum(1, keepdim=True)
-        total = 1 + others
-        # The odds of all other classes than each, over whose total 1 - p is them
-        rest = torch.sub(total, odds, out=odds).scatter_(1, likeliest, others.clamp(min=SMALLEST))
-        products = rest.log_().add_(log_odds.sub_(2 * total.log())).mul_(gamma).exp_()
-        if top is not None and top < classes:
-            products = products.gather(1, log_odds.topk(top).indices)
-        return -products.sum(1)
-
-    return lambda x: score(x.logits)
+        return Score(lambda x: score(x.logits))
 
 
-def temperature(reference: Reference) -> Score:
-    """log p / (1 - p), p = max_c softmax(l / T)_c, T of least cross-entropy on ID validation, within 0.25 to 20.
+class Gen(Detector):
+    """Minus the generalised entropy of the largest probabilities.
 
-    arXiv 1706.04599. The loss is convex in 1 / T, so its slope has one root; validation data without errors have none
+    -sum over the `top` largest p_c of (p_c (1 - p_c))^gamma.
+    """
+
+    kind: Literal["gen"] = "gen"
+    gamma: Annotated[Positive, GRID, Field(description="exponent of p (1 - p)")] = 0.1
+    top: Annotated[Count | None, GRID, Field(description="classes that count, at most C; null: all")] = None
+
+    paper = "Liu, Lochman, Zach, CVPR 2023"
+    inputs = ("logits",)
+    grid: ClassVar[Grids] = {"gamma": [0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0], "top": [10, 50, 100, 200, 500, 1000]}
+
+    def fit(self, reference: Reference) -> Score:
+        classes = reference.weight.shape[0]
+        if self.top is not None:
+            at_most("gen: top", self.top, classes, "the number of classes")
+
+        def score(logits: Tensor) -> Tensor:
+            # Of sure predictions 1 - p loses all its digits, which the sum of the others' odds keeps
+            largest, likeliest = logits.max(1, keepdim=True)
+            log_odds = logits - largest
+            odds = log_odds.exp().scatter_(1, likeliest, 0.0)
+            others = odds.sum(1, keepdim=True)
+            total = 1 + others
+            # The odds of all other classes than each, over whose total 1 - p is them
+            rest = torch.sub(total, odds, out=odds).scatter_(1, likeliest, others.clamp(min=SMALLEST))
+            products = rest.log_().add_(log_odds.sub_(2 * total.log())).mul_(self.gamma).exp_()
+            if self.top is not None and self.top < classes:
+                products = products.gather(1, log_odds.topk(self.top).indices)
+            return -products.sum(1)
+
+        return Score(lambda x: score(x.logits))
+
+
+class Temperature(Detector):
+    """Log odds of the likeliest class, at the temperature that calibrates ID validation data.
+
+    log p / (1 - p), p = max_c softmax(l / T)_c, T of least cross-entropy on ID validation, within 0.25 to 20.
+
+    The loss is convex in 1 / T, so its slope has one root; validation data without errors have none
     and take the bound. Odds keep the order of p where a low T rounds p itself to one.
     """
-    logits, labels = reference.val.logits.double(), reference.val.labels
-    own = logits.gather(1, labels[:, None])[:, 0].mean()
-    low, high = (1 / bound for bound in reversed(TEMPERATURES))
-    for _ in range(STEPS):
-        middle = math.sqrt(low * high)
-        slope = ((logits * middle).softmax(1) * logits).sum(1).mean() - own
-        low, high = (low, middle) if slope > 0 else (middle, high)
-    found = 1 / middle
 
-    def score(logits: Tensor) -> Tensor:
-        ordered = (logits / found).sort(1, descending=True).values
-        return ordered[:, 0] - ordered[:, 1:].logsumexp(1)
+    kind: Literal["temperature"] = "temperature"
 
-    return lambda x: score(x.logits)
+    paper = "arXiv 1706.04599"
+    inputs = ("logits",)
+    fitted_on = ("val",)
+    labelled = True
+
+    def fit(self, reference: Reference) -> Score:
+        logits, labels = reference.val.logits.double(), reference.val.labels
+        own = logits.gather(1, labels[:, None])[:, 0].mean()
+        low, high = (1 / bound for bound in reversed(TEMPERATURES))
+        for _ in range(STEPS):
+            middle = math.sqrt(low * high)
+            slope = ((logits * middle).softmax(1) * logits).sum(1).mean() - own
+            low, high = (low, middle) if slope > 0 else (middle, high)
+        found = 1 / middle
+
+        def score(logits: Tensor) -> Tensor:
+            ordered = (logits / found).sort(1, descending=True).values
+            return ordered[:, 0] - ordered[:, 1:].logsumexp(1)
+
+        return Score(lambda x: score(x.logits))
 
 
-def klm(reference: Reference) -> Score:
-    """-min_k KL(p || d_k), d_k the mean p of ID validation samples with prediction k (arXiv 1911.11132).
+class Klm(Detector):
+    """Minus the divergence from the nearest mean of ID validation probabilities.
+
+    -min_k KL(p || d_k), d_k the mean p of ID validation samples with prediction k.
 
     Classes that are never predicted have no d_k; OpenOOD's one-hot for them is infinitely far from every softmax.
     """
-    logs = reference.val.logits.double().log_softmax(1)
-    predicted = logs.argmax(1)
-    means = torch.stack(
-        [logs[predicted == k].logsumexp(0) - math.log(int((predicted == k).sum())) for k in predicted.unique()]
-    )
 
-    def score(logits: Tensor) -> Tensor:
-        own = logits.double().log_softmax(1)
-        p = own.exp()
-        return -((p * own).sum(1, keepdim=True) - p @ means.T).amin(1).float()
+    kind: Literal["klm"] = "klm"
 
-    return lambda x: score(x.logits)
+    paper = "arXiv 1911.11132"
+    inputs = ("logits",)
+    fitted_on = ("val",)
+
+    def fit(self, reference: Reference) -> Score:
+        logs = reference.val.logits.double().log_softmax(1)
+        predicted = logs.argmax(1)
+        means = torch.stack(
+            [logs[predicted == k].logsumexp(0) - math.log(int((predicted == k).sum())) for k in predicted.unique()]
+        )
+
+        def score(logits: Tensor) -> Tensor:
+            own = logits.double().log_softmax(1)
+            p = own.exp()
+            return -((p * own).sum(1, keepdim=True) - p @ means.T).amin(1).float()
+
+        return Score(lambda x: score(x.logits))
 
 
-def openmax(reference: Reference, alpha: int = 3, tail: int = 20) -> Score:
-    """-p_unknown after the `alpha` largest logits lose what an extreme distance takes (arXiv 1511.06233, algorithm 2).
+class OpenMax(Detector):
+    """Minus the probability of an unknown class, from extreme distances to class means.
+
+    -p_unknown after the `alpha` largest logits lose what an extreme distance takes (algorithm 2).
 
     Distances are Euclidean, from the mean logits of a class. The released code fits a Weibull law to the `tail` largest
     after adding 10,000, which is the law of Gumbel to four digits: 1 - exp(-exp((d - u) / b)).
     """
-    classes = reference.weight.shape[0]
-    at_most("openmax: alpha", alpha, classes, "the number of classes")
-    train = reference.train
-    predictions = train.logits.argmax(1)
-    means = class_means(train.logits, train.labels, predictions, classes).float()
-    own = by_pieces(lambda place, rows: (rows - means[train.labels[place]]).norm(dim=1), train.logits)
-    right = train.labels == predictions
-    fitted = []
-    for label in range(classes):
-        chosen = own[(train.labels == label) & right]
-        fitted.append(gumbel((chosen if len(chosen) else own[train.labels == label]).double().sort().values[-tail:]))
-    place, spread = (means.new_tensor(values) for values in zip(*fitted, strict=True))
-    weights = (alpha - torch.arange(alpha, device=means.device)) / alpha
 
-    def score(logits: Tensor) -> Tensor:
-        ranked = logits.topk(alpha).indices
-        distances = torch.cdist(logits, means, compute_mode="donot_use_mm_for_euclid_dist")
-        far = -torch.expm1(-((distances - place) / spread).clamp(max=80).exp())
-        lost = torch.zeros_like(logits).scatter_(1, ranked, far.gather(1, ranked) * weights)
-        unknown = (logits * lost).sum(1, keepdim=True)
-        return -torch.cat([unknown, logits * (1 - lost)], 1).softmax(1)[:, 0]
+    kind: Literal["openmax"] = "openmax"
+    alpha: Annotated[Count, GRID, Field(description="classes whose logits are revised, at most C")] = 3
+    tail: Annotated[Count, GRID, Field(description="largest distances per class that are fitted")] = 20
 
-    return lambda x: score(x.logits)
+    paper = "arXiv 1511.06233"
+    inputs = ("logits",)
+    fitted_on = ("train",)
+    labelled = True
+
+    def fit(self, reference: Reference) -> Score:
+        classes = reference.weight.shape[0]
+        at_most("openmax: alpha", self.alpha, classes, "the number of classes")
+        train = reference.train
+        predictions = train.logits.argmax(1)
+        means = class_means(train.logits, train.labels, predictions, classes).float()
+        own = by_pieces(lambda place, rows: (rows - means[train.labels[place]]).norm(dim=1), train.logits)
+        right = train.labels == predictions
+        fitted = []
+        for label in range(classes):
+            chosen = own[(train.labels == label) & right]
+            fitted.append(
+                gumbel((chosen if len(chosen) else own[train.labels == label]).double().sort().values[-self.tail :])
+            )
+        place, spread = (means.new_tensor(values) for values in zip(*fitted, strict=True))
+        weights = (self.alpha - torch.arange(self.alpha, device=means.device)) / self.alpha
+
+        def score(logits: Tensor) -> Tensor:
+            ranked = logits.topk(self.alpha).indices
+            distances = torch.cdist(logits, means, compute_mode="donot_use_mm_for_euclid_dist")
+            far = -torch.expm1(-((distances - place) / spread).clamp(max=80).exp())
+            lost = torch.zeros_like(logits).scatter_(1, ranked, far.gather(1, ranked) * weights)
+            unknown = (logits * lost).sum(1, keepdim=True)
+            return -torch.cat([unknown, logits * (1 - lost)], 1).softmax(1)[:, 0]
+
+        return Score(lambda x: score(x.logits))
 
 
 def gumbel(values: Tensor) -> tuple[float, float]:

@@ -1,160 +1,160 @@
-"""Detectors that compare a feature with a bank of training features, all in one pass over pieces of the bank."""
+"""Detectors that compare a feature with a bank of training features."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+import functools
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from synthood.evaluation.detectors.base import Score, at_most
-from synthood.evaluation.detectors.custom import CustomScore
-from synthood.evaluation.features import Bank, Features, Reference, parts
-from synthood.evaluation.moments import ROWS, by_pieces, pieces
-from synthood.evaluation.unchanged import Unchanged
+from pydantic import Field
 
-CHUNK = 1 << 24
-"""Similarities that are held at once."""
-STREAMED = 4
-"""How many times as many where the bank's pieces are made anew in each pass, so that passes are fewer."""
+from synthood.common.lazy import lazy
+from synthood.common.settings import Count, Fraction, Positive
+from synthood.evaluation.detectors.base import GRID, Detector, Grids, Score, at_most
+from synthood.evaluation.features import Features, Reference
+from synthood.evaluation.moments import by_pieces, pieces
+from synthood.evaluation.scoring import CHUNK, BankScore
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch")
+
 STRIDE = 8
-"""Similarities of which the largest stands for all when the largest of a row are looked for."""
-SHARES = torch.cat(
-    [
-        torch.linspace(0.001, 0.1, 100, dtype=torch.float64),
-        torch.linspace(0.105, 0.5, 81, dtype=torch.float64),
-        torch.linspace(0.51, 0.99, 49, dtype=torch.float64),
-    ]
-)
-"""Neighbourhoods, as shares of the bank, that CFOOD tries."""
+"""Similarities of which the largest represents all when the largest of a row are looked for."""
 
 
-@dataclass(frozen=True)
-class BankScore:
-    """A score by the cosines of samples to a bank, gathered from piece to piece of it.
+class Knn(Detector):
+    """Minus the squared distance to the k-th nearest training feature, normalised.
 
-    `gather` takes what was found before (None at first), cosines [n,m], the n samples, and the piece's place in the
-    bank; `confidence` makes scores [n] of what was found at the end.
+    -||z - z_(k)||^2 with z = h / ||h|| and the k-th nearest training feature (equation 2).
     """
 
-    bank: Bank
-    gather: Callable[[Tensor | None, Tensor, Features, slice], Tensor]
-    confidence: Callable[[Tensor, Features], Tensor]
+    kind: Literal["knn"] = "knn"
+    k: Annotated[Count, GRID, Field(description="neighbours; the distance is to the k-th")] = 50
 
-    def __call__(self, x: Features) -> Tensor:
-        return together({"": self}, x)[""]
+    paper = "arXiv 2204.06507"
+    inputs = ("features",)
+    fitted_on = ("train",)
+    grid: ClassVar[Grids] = {"k": [50, 100, 200, 500, 1000]}
 
+    def fit(self, reference: Reference) -> Score:
+        at_most("knn: k", self.k, len(reference.bank), "the bank's number of training features")
 
-def together(scores: Mapping[str, Score], x: Features) -> dict[str, Tensor]:
-    """Every score of the samples [N]; scores that have a bank in common share one pass over it.
+        def gather(found: Tensor | None, cosines: Tensor, x: Features, place: slice) -> Tensor:
+            return largest_yet(found, cosines, self.k)
 
-    A score's bits do not depend on which others are asked for.
-    """
-    found: dict[str, list[Tensor]] = {name: [] for name in scores}
-    banks: dict[int, dict[str, BankScore]] = {}
-    for name, score in scores.items():
-        if isinstance(score, BankScore):
-            banks.setdefault(id(score.bank), {})[name] = score
-    own = {name: score for name, score in scores.items() if isinstance(score, CustomScore)}
-    unchanged = Unchanged(x.tensors("x") if own else {})
-    for name, custom in own.items():
-        found[name].append(custom.checked(x, unchanged))
-    for rows in parts(x, ROWS):
-        for name, score in scores.items():
-            if not isinstance(score, BankScore | CustomScore):
-                found[name].append(score(rows))
-    for members in banks.values():
-        bank = next(iter(members.values())).bank
-        at_once = CHUNK if bank.kept is not None else STREAMED * CHUNK
-        for rows in parts(x, max(1, at_once // min(len(bank), bank.rows))):
-            for name, values in one_pass(bank, members, rows).items():
-                found[name].append(values)
-    return {name: torch.cat(values) for name, values in found.items()}
+        def confidence(nearest: Tensor, x: Features) -> Tensor:
+            # A sample of zeros has no direction: its distance to all of the bank is 1
+            return (2 * nearest[:, -1] - 1 - (x.features != 0).any(1).float()).clamp(max=0)
+
+        return BankScore(reference.bank, gather, confidence)
 
 
-def one_pass(bank: Bank, members: Mapping[str, BankScore], rows: Features) -> dict[str, Tensor]:
-    """Scores [n] of some samples by every member."""
-    directions = F.normalize(rows.features)
-    gathered: dict[str, Tensor] = {}
-    for place, piece in bank.pieces():
-        cosines = directions @ piece.T
-        for name, member in members.items():
-            gathered[name] = member.gather(gathered.get(name), cosines, rows, place)
-    return {name: member.confidence(gathered[name], rows) for name, member in members.items()}
+class NnGuide(Detector):
+    """Energy times the mean of the k largest similarities, each times its training energy.
 
-
-def knn(reference: Reference, k: int = 50) -> Score:
-    """-||z - z_(k)||^2 with z = h / ||h|| and the k-th nearest training feature (arXiv 2204.06507, equation 2)."""
-    at_most("knn: k", k, len(reference.bank), "the bank's number of training features")
-
-    def gather(found: Tensor | None, cosines: Tensor, x: Features, place: slice) -> Tensor:
-        return largest_yet(found, cosines, k)
-
-    def confidence(nearest: Tensor, x: Features) -> Tensor:
-        # A sample of zeros has no direction: its distance to all of the bank is 1
-        return (2 * nearest[:, -1] - 1 - (x.features != 0).any(1).float()).clamp(max=0)
-
-    return BankScore(reference.bank, gather, confidence)
-
-
-def nnguide(reference: Reference, k: int = 10, share: float = 1.0) -> Score:
-    """lse(l) times the mean of the k largest <z, z_i> lse(l_i) over the bank (arXiv 2309.14888).
+    lse(l) times the mean of the k largest <z, z_i> lse(l_i) over the bank.
 
     The bank is every n-th training sample for a `share` of 1 / n. The k and share of the paper go with its sets; the
     defaults here are those of pytorch-ood.
     """
-    chosen = Chosen(len(reference.bank), share)
-    at_most("nnguide: k", k, len(chosen), "the bank's number of training features")
-    energies = by_pieces(lambda _, rows: rows.logsumexp(1), reference.train.logits)
 
-    def gather(found: Tensor | None, cosines: Tensor, x: Features, place: slice) -> Tensor:
-        own, index = chosen.of(cosines, place)
-        return largest_yet(found, own * energies[index], k)
+    kind: Literal["nnguide"] = "nnguide"
+    k: Annotated[Count, GRID, Field(description="neighbours whose similarities are averaged")] = 10
+    share: Annotated[Fraction, GRID, Field(gt=0, description="of the training features that are the bank")] = 1.0
 
-    return BankScore(reference.bank, gather, lambda best, x: best.mean(1) * x.logits.logsumexp(1))
+    paper = "arXiv 2309.14888"
+    inputs = ("logits", "features")
+    fitted_on = ("train",)
 
+    def fit(self, reference: Reference) -> Score:
+        chosen = Chosen(len(reference.bank), self.share)
+        at_most("nnguide: k", self.k, len(chosen), "the bank's number of training features")
+        energies = by_pieces(lambda _, rows: rows.logsumexp(1), reference.train.logits)
 
-def relation(reference: Reference, power: float = 1.0, threshold: float = 0.03) -> Score:
-    """Sum over the bank of r^power where r > threshold, r = max(0, <z, z_i>) <p, p_i> (arXiv 2301.12321)."""
-    logits = reference.train.logits
+        def gather(found: Tensor | None, cosines: Tensor, x: Features, place: slice) -> Tensor:
+            own, index = chosen.of(cosines, place)
+            return largest_yet(found, own * energies[index], self.k)
 
-    def gather(found: Tensor | None, cosines: Tensor, x: Features, place: slice) -> Tensor:
-        edges = (x.logits.softmax(1) @ logits[place].softmax(1).T).mul_(cosines)
-        edges = torch.threshold_(edges, threshold, 0.0)
-        sums = (edges if power == 1 else edges.pow_(power)).sum(1, dtype=torch.float64)
-        return sums if found is None else found + sums
-
-    return BankScore(reference.bank, gather, lambda sums, x: sums.float())
+        return BankScore(reference.bank, gather, lambda best, x: best.mean(1) * x.logits.logsumexp(1))
 
 
-def cfood(reference: Reference, share: float = 0.1, fraction: float = 0.01) -> Score:
-    """Minus the smallest q at which a `fraction` of the bank has the sample among its nearest q M (OpenOOD's CFOOD).
+class Relation(Detector):
+    """Sum of the similarities, in features and predictions, to training data.
+
+    Sum over the bank of r^power where r > threshold, r = max(0, <z, z_i>) <p, p_i>.
+    """
+
+    kind: Literal["relation"] = "relation"
+    power: Annotated[Positive, GRID, Field(description="exponent of the similarities")] = 1.0
+    threshold: Annotated[float, Field(ge=0), GRID, Field(description="similarities at or below it are left out")] = 0.03
+
+    paper = "arXiv 2301.12321"
+    inputs = ("logits", "features")
+    fitted_on = ("train",)
+    grid: ClassVar[Grids] = {"power": [1.0, 2.0, 4.0, 6.0, 8.0]}
+
+    def fit(self, reference: Reference) -> Score:
+        logits = reference.train.logits
+
+        def gather(found: Tensor | None, cosines: Tensor, x: Features, place: slice) -> Tensor:
+            edges = (x.logits.softmax(1) @ logits[place].softmax(1).T).mul_(cosines)
+            edges = torch.threshold_(edges, self.threshold, 0.0)
+            sums = (edges if self.power == 1 else edges.pow_(self.power)).sum(1, dtype=torch.float64)
+            return sums if found is None else found + sums
+
+        return BankScore(reference.bank, gather, lambda sums, x: sums.float())
+
+
+class Cfood(Detector):
+    """Minus the neighbourhood, as a share of the bank, at which enough training data take the sample in.
+
+    Minus the smallest q at which a `fraction` of the bank has the sample among its nearest q M (OpenOOD's CFOOD).
 
     q is one of 230 values, 1 where none is enough, so ties are many. Whether bank sample i takes the sample in grows
     with q: the answer is an order statistic, over the bank, of the first such q. The bank is every n-th sample.
     """
-    chosen = Chosen(len(reference.bank), share)
-    size = len(chosen)
-    at_most("cfood: two samples", 2, size, "the bank of")
-    ranks = (SHARES * size).long().clamp(1, size - 1)
-    keep = torch.cat([torch.ones(1, dtype=torch.bool), ranks[1:] > ranks[:-1]])
-    ranks, shares = ranks[keep], torch.cat([SHARES[keep], torch.ones(1, dtype=torch.float64)]).float()
-    bank = reference.bank.at(chosen.index)
-    # Largest cosines first, each sample's own left out; negated, so that they ascend with the rank
-    rows = max(1, CHUNK // size)
-    reach = -torch.cat([(own @ bank.T).sort(1, descending=True).values[:, ranks] for _, own in pieces(bank, rows)])
-    needed = max(1, -int(-fraction * size // 1))
 
-    def gather(found: Tensor | None, cosines: Tensor, x: Features, place: slice) -> Tensor:
-        own, _ = chosen.of(cosines, place)
-        first = torch.searchsorted(reach[chosen.within(place)], -own.T.contiguous())
-        counts = first.new_zeros((len(shares), len(x)), dtype=torch.int32) if found is None else found
-        return counts.scatter_add_(0, first, counts.new_ones(()).expand_as(first))
+    kind: Literal["cfood"] = "cfood"
+    share: Annotated[Fraction, GRID, Field(gt=0, description="of the training features that are the bank")] = 0.1
+    fraction: Annotated[Fraction, GRID, Field(gt=0, description="of the bank that must take the sample in")] = 0.01
 
-    def confidence(counts: Tensor, x: Features) -> Tensor:
-        return -shares.to(counts.device)[(counts.cumsum(0) < needed).sum(0)]
+    paper = "OpenOOD's CFOOD, 2025"
+    inputs = ("features",)
+    fitted_on = ("train",)
 
-    return BankScore(reference.bank, gather, confidence)
+    def fit(self, reference: Reference) -> Score:
+        chosen = Chosen(len(reference.bank), self.share)
+        size = len(chosen)
+        at_most("cfood: two samples", 2, size, "the bank of")
+        tried = shares_tried()
+        ranks = (tried * size).long().clamp(1, size - 1)
+        keep = torch.cat([torch.ones(1, dtype=torch.bool), ranks[1:] > ranks[:-1]])
+        ranks, shares = ranks[keep], torch.cat([tried[keep], torch.ones(1, dtype=torch.float64)]).float()
+        bank = reference.bank.at(chosen.index)
+        # Largest cosines first, each sample's own left out; negated, so that they ascend with the rank
+        rows = max(1, CHUNK // size)
+        reach = -torch.cat([(own @ bank.T).sort(1, descending=True).values[:, ranks] for _, own in pieces(bank, rows)])
+        needed = max(1, -int(-self.fraction * size // 1))
+
+        def gather(found: Tensor | None, cosines: Tensor, x: Features, place: slice) -> Tensor:
+            own, _ = chosen.of(cosines, place)
+            first = torch.searchsorted(reach[chosen.within(place)], -own.T.contiguous())
+            counts = first.new_zeros((len(shares), len(x)), dtype=torch.int32) if found is None else found
+            return counts.scatter_add_(0, first, counts.new_ones(()).expand_as(first))
+
+        def confidence(counts: Tensor, x: Features) -> Tensor:
+            return -shares.to(counts.device)[(counts.cumsum(0) < needed).sum(0)]
+
+        return BankScore(reference.bank, gather, confidence)
+
+
+@functools.cache
+def shares_tried() -> Tensor:
+    """Neighbourhoods, as shares of the bank, that CFOOD tries, float64 [230]."""
+    ends = ((0.001, 0.1, 100), (0.105, 0.5, 81), (0.51, 0.99, 49))
+    return torch.cat([torch.linspace(low, high, steps, dtype=torch.float64) for low, high, steps in ends])
 
 
 class Chosen:

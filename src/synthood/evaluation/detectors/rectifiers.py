@@ -1,114 +1,227 @@
 """Detectors that change features, weights or logits first, and then take any score of logits."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from pydantic import Field
 
+from synthood.common.lazy import lazy
+from synthood.common.settings import PERCENT, Fraction
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors import logits
-from synthood.evaluation.detectors.base import OutOfRangeError, Score, at_percentile, head_logits
+from synthood.evaluation.detectors.base import (
+    GRID,
+    Detector,
+    Grids,
+    OutOfRangeError,
+    Score,
+    at_percentile,
+    head_logits,
+)
 from synthood.evaluation.features import Features, Reference, parts
+from synthood.plugins import Kind, Plugin, plugins_of
 
-LOGIT_SCORES: dict[str, Callable[[Reference], Score]] = {
-    "msp": logits.msp,
-    "mls": logits.mls,
-    "energy": logits.energy,
-    "temperature": logits.temperature,
-    "entropy": logits.entropy,
-    "gen": logits.gen,
-    "klm": logits.klm,
-    "openmax": logits.openmax,
-}
-FITTED_ON_VAL, FITTED_ON_TRAIN = ("temperature", "klm"), ("openmax",)
+if TYPE_CHECKING:
+    import torch
+    import torch.nn.functional as F
+    from torch import Tensor
+else:
+    torch, F = lazy("torch"), lazy("torch.nn.functional")
 
-
-def rectified(change: Callable[[Features], Tensor], score: str, reference: Reference) -> Score:
-    """`score` of the logits [N,C] that `change` makes, fitted on reference data changed alike."""
-
-    def changed(x: Features) -> Features:
-        return replace(x, logits=change(x))
-
-    if score in FITTED_ON_VAL:
-        reference = replace(reference, val=changed(reference.val))
-    if score in FITTED_ON_TRAIN:
-        logits = torch.cat([change(rows) for rows in parts(reference.train)])
-        reference = replace(reference, train=replace(reference.train, logits=logits))
-    inner = LOGIT_SCORES[score](reference)
-    return lambda x: inner(changed(x))
+Percentile = Annotated[float, Field(gt=0, le=100), PERCENT]
+Pruned = Annotated[float, Field(ge=0, lt=100), PERCENT]
+LOGIT_DETECTORS = plugins_of(Detector, logits)
 
 
-def react(reference: Reference, percentile: float = 90.0, score: str = "energy") -> Score:
-    """Logits of min(h, c), c a percentile of all ID validation activations (arXiv 2111.12797, equation 5)."""
-    bound = at_percentile(reference.val.features, percentile)
-    return rectified(lambda x: head_logits(x.features.clamp(max=bound), reference), score, reference)
+class Rectifier(Detector):
+    """Changes the features, then scores the new logits; `score` is any logit detector with its defaults."""
+
+    score: Annotated[
+        str, Kind(LOGIT_DETECTORS), GRID, Field(description="logit detector that scores the new logits")
+    ] = "energy"
+
+    def uses(self) -> list[type[Plugin]]:
+        return [LOGIT_DETECTORS[name] for name in (self.score if isinstance(self.score, list) else [self.score])]
+
+    def rectified(self, change: Callable[[Features], Tensor], reference: Reference) -> Score:
+        """`score` of the logits [N,C] that `change` makes, fitted on reference data changed alike."""
+
+        def changed(x: Features) -> Features:
+            return replace(x, logits=change(x))
+
+        inner = LOGIT_DETECTORS[self.score]()
+        if "val" in inner.fitted_on:
+            reference = replace(reference, val=changed(reference.val))
+        if "train" in inner.fitted_on:
+            logits = torch.cat([change(rows) for rows in parts(reference.train)])
+            reference = replace(reference, train=replace(reference.train, logits=logits))
+        fitted = inner.fit(reference)
+        return Score(lambda x: fitted(changed(x)))
 
 
-def vra(reference: Reference, low: float = 10.0, high: float = 90.0, score: str = "energy") -> Score:
-    """Logits of h between two percentiles of all ID validation activations (arXiv 2302.11716).
+class React(Rectifier):
+    """Energy after features are clipped at a percentile of ID validation activations.
+
+    Logits of min(h, c), c a percentile of all ID validation activations (equation 5).
+    """
+
+    kind: Literal["react"] = "react"
+    percentile: Annotated[
+        Percentile,
+        GRID,
+        Field(description="% of ID validation activations below the bound that features are clipped at"),
+    ] = 90.0
+
+    paper = "arXiv 2111.12797"
+    inputs = ("features", "head")
+    fitted_on = ("val",)
+    grid: ClassVar[Grids] = {"percentile": [85.0, 90.0, 95.0, 99.0]}
+
+    def fit(self, reference: Reference) -> Score:
+        bound = at_percentile(reference.val.features, self.percentile)
+        return self.rectified(lambda x: head_logits(x.features.clamp(max=bound), reference), reference)
+
+
+class Vra(Rectifier):
+    """Energy after features are clipped at two percentiles of ID validation activations.
+
+    Logits of h between two percentiles of all ID validation activations.
 
     One pair of bounds for all units, as OpenOOD has it; pytorch-ood fits a pair per unit.
     """
-    if low >= high:
-        raise OutOfRangeError(f"vra: low {low:g} is not below high {high:g}; set them in detectors")
-    least, most = (at_percentile(reference.val.features, p) for p in (low, high))
-    return rectified(lambda x: head_logits(x.features.clamp(least, most), reference), score, reference)
+
+    kind: Literal["vra"] = "vra"
+    low: Annotated[
+        Pruned, GRID, Field(description="percentile of ID validation activations that features are raised to")
+    ] = 10.0
+    high: Annotated[
+        Percentile, GRID, Field(description="percentile of ID validation activations that features are clipped at")
+    ] = 90.0
+
+    paper = "arXiv 2302.11716"
+    inputs = ("features", "head")
+    fitted_on = ("val",)
+    grid: ClassVar[Grids] = {"low": [1.0, 5.0, 10.0, 15.0], "high": [85.0, 90.0, 95.0, 99.0]}
+
+    def fit(self, reference: Reference) -> Score:
+        if self.low >= self.high:
+            raise OutOfRangeError(f"vra: low {self.low:g} is not below high {self.high:g}; set them in detectors")
+        least, most = (at_percentile(reference.val.features, p) for p in (self.low, self.high))
+        return self.rectified(lambda x: head_logits(x.features.clamp(least, most), reference), reference)
 
 
-def ash(reference: Reference, variant: str = "b", percentile: float = 90.0, score: str = "energy") -> Score:
-    """Logits of a sample's largest features: kept (p), set to sum(h) / k (b), or times exp(s1 / s2) (s).
+class Ash(Rectifier):
+    """Energy of the largest features: as they are (p), evened (b) or scaled (s).
 
-    s1 sums all features, s2 the k largest (arXiv 2209.09858). Pooled features, so the default is
+    Logits of a sample's largest features: kept (p), set to sum(h) / k (b), or times exp(s1 / s2) (s).
+
+    s1 sums all features, s2 the k largest. Pooled features, so the default is
     OpenOOD's; pytorch-ood prunes 65 % and scales (s).
     """
-    for rows in parts(reference.train):
-        non_negative(rows.features, "ash")
-    keep = kept(reference.weight.shape[1], percentile)
 
-    def change(x: Features) -> Tensor:
-        h = non_negative(x.features, "ash")
-        largest = h.topk(keep, sorted=False)
-        values = largest.values
-        if variant == "b":
-            values = (h.sum(1, keepdim=True) / keep).expand_as(values)
-        elif variant == "s":
-            values = values * ratio(h, values).exp()
-        return head_logits(h.new_zeros(h.shape).scatter_(1, largest.indices, values), reference)
+    kind: Literal["ash"] = "ash"
+    variant: Annotated[
+        Literal["b", "p", "s"],
+        GRID,
+        Field(description="p: the largest features as they are; b: all set to one value; s: scaled"),
+    ] = "b"
+    percentile: Annotated[Pruned, GRID, Field(description="of a sample's features that are set to zero")] = 90.0
 
-    return rectified(change, score, reference)
+    paper = "arXiv 2209.09858"
+    inputs = ("features", "head")
+    grid: ClassVar[Grids] = {"percentile": [65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0]}
 
+    def fit(self, reference: Reference) -> Score:
+        for rows in parts(reference.train):
+            non_negative(rows.features, "ash")
+        keep = kept(reference.weight.shape[1], self.percentile)
 
-def scale(reference: Reference, percentile: float = 85.0, score: str = "energy") -> Score:
-    """Logits of h exp(s1 / s2), s1 the sum of all features and s2 of the largest (arXiv 2310.00227)."""
-    for rows in parts(reference.train):
-        non_negative(rows.features, "scale")
-    keep = kept(reference.weight.shape[1], percentile)
+        def change(x: Features) -> Tensor:
+            h = non_negative(x.features, "ash")
+            largest = h.topk(keep, sorted=False)
+            values = largest.values
+            if self.variant == "b":
+                values = (h.sum(1, keepdim=True) / keep).expand_as(values)
+            elif self.variant == "s":
+                values = values * ratio(h, values).exp()
+            return head_logits(h.new_zeros(h.shape).scatter_(1, largest.indices, values), reference)
 
-    def change(x: Features) -> Tensor:
-        h = non_negative(x.features, "scale")
-        return head_logits(h * ratio(h, h.topk(keep, sorted=False).values).exp(), reference)
-
-    return rectified(change, score, reference)
-
-
-def lts(reference: Reference, share: float = 0.05, score: str = "energy") -> Score:
-    """l (s1 / s2)^2, s1 the sum of all rectified features and s2 of the largest (arXiv 2409.01175)."""
-    keep = kept(reference.weight.shape[1], 100 * (1 - share))
-
-    def change(x: Features) -> Tensor:
-        h = x.features.relu()
-        return x.logits * ratio(h, h.topk(keep, sorted=False).values).square()
-
-    return rectified(change, score, reference)
+        return self.rectified(change, reference)
 
 
-def dice(reference: Reference, percentile: float = 90.0, score: str = "energy") -> Score:
-    """Logits with the weights whose mean contribution W_cd mean(h_d) is above a percentile (arXiv 2111.09805)."""
-    contribution = reference.weight * reference.moments.mean.float()
-    sparse = reference.weight * (contribution > at_percentile(contribution, percentile))
-    return rectified(lambda x: F.linear(x.features, sparse, reference.bias), score, reference)
+class Scale(Rectifier):
+    """Energy of features scaled by how much of their sum the largest hold.
+
+    Logits of h exp(s1 / s2), s1 the sum of all features and s2 of the largest.
+    """
+
+    kind: Literal["scale"] = "scale"
+    percentile: Annotated[
+        Pruned, GRID, Field(description="% of a sample's features that do not count as the largest")
+    ] = 85.0
+
+    paper = "arXiv 2310.00227"
+    inputs = ("features", "head")
+    grid: ClassVar[Grids] = {"percentile": [65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0]}
+
+    def fit(self, reference: Reference) -> Score:
+        for rows in parts(reference.train):
+            non_negative(rows.features, "scale")
+        keep = kept(reference.weight.shape[1], self.percentile)
+
+        def change(x: Features) -> Tensor:
+            h = non_negative(x.features, "scale")
+            return head_logits(h * ratio(h, h.topk(keep, sorted=False).values).exp(), reference)
+
+        return self.rectified(change, reference)
+
+
+class Lts(Rectifier):
+    """Energy of logits scaled by how much of the features' sum the largest hold.
+
+    l (s1 / s2)^2, s1 the sum of all rectified features and s2 of the largest.
+    """
+
+    kind: Literal["lts"] = "lts"
+    share: Annotated[Fraction, GRID, Field(description="of the features that are large")] = 0.05
+
+    paper = "arXiv 2409.01175"
+    inputs = ("logits", "features")
+
+    def fit(self, reference: Reference) -> Score:
+        keep = kept(reference.weight.shape[1], 100 * (1 - self.share))
+
+        def change(x: Features) -> Tensor:
+            h = x.features.relu()
+            return x.logits * ratio(h, h.topk(keep, sorted=False).values).square()
+
+        return self.rectified(change, reference)
+
+
+class Dice(Rectifier):
+    """Energy with the head's largest mean contributions alone.
+
+    Logits with the weights whose mean contribution W_cd mean(h_d) is above a percentile.
+    """
+
+    kind: Literal["dice"] = "dice"
+    percentile: Annotated[
+        Pruned,
+        GRID,
+        Field(description="% of the weights, those of the smallest mean contribution, that are set to zero"),
+    ] = 90.0
+
+    paper = "arXiv 2111.09805"
+    inputs = ("features", "head")
+    fitted_on = ("train",)
+
+    def fit(self, reference: Reference) -> Score:
+        contribution = reference.weight * reference.moments.mean.float()
+        sparse = reference.weight * (contribution > at_percentile(contribution, self.percentile))
+        return self.rectified(lambda x: F.linear(x.features, sparse, reference.bias), reference)
 
 
 def kept(width: int, percent: float) -> int:

@@ -1,15 +1,25 @@
 """Detectors by how much of a feature lies outside the space that training features span."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from pydantic import Field
 
-from synthood.evaluation.detectors.base import OutOfRangeError, Score
+from synthood.common.lazy import lazy
+from synthood.common.settings import Count
+from synthood.evaluation.detectors.base import GRID, Detector, Grids, OutOfRangeError, Score
 from synthood.evaluation.detectors.distances import Whitened
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.moments import add_products, mirrored, pieces, pseudo_whitening
+
+if TYPE_CHECKING:
+    import torch
+    import torch.nn.functional as F
+    from torch import Tensor
+else:
+    torch, F = lazy("torch"), lazy("torch.nn.functional")
 
 SMALLEST = 1e-12
 
@@ -31,44 +41,78 @@ class Outside:
         return (features @ self.minor).sub_(self.origin).norm(dim=1)
 
 
-def residual(reference: Reference, dimension: int = 256) -> Score:
-    """-||(h - u) N|| (arXiv 2203.10807), fitted on training features; OpenOOD takes validation's."""
-    outside = Outside(reference, dimension, "residual")
-    return lambda x: -outside(x.features)
+class Residual(Detector):
+    """Minus the norm of the feature's part outside the principal space.
+
+    -||(h - u) N|| , fitted on training features; OpenOOD takes validation's.
+    """
+
+    kind: Literal["residual"] = "residual"
+    dimension: Annotated[Count, GRID, Field(description="of the principal space; below the features'")] = 256
+
+    paper = "arXiv 2203.10807"
+    inputs = ("features", "head")
+    fitted_on = ("train",)
+
+    def fit(self, reference: Reference) -> Score:
+        outside = Outside(reference, self.dimension, "residual")
+        return Score(lambda x: -outside(x.features))
 
 
-def vim(reference: Reference, dimension: int = 256) -> Score:
-    """lse(l) - alpha ||(h - u) N||, u = -W^+ b, N the minor eigenvectors (arXiv 2203.10807, equations 4 to 7).
+class Vim(Detector):
+    """Energy minus the scaled norm of the feature's part outside the principal space.
+
+    lse(l) - alpha ||(h - u) N||, u = -W^+ b, N the minor eigenvectors (equations 4 to 7).
 
     alpha is the mean largest logit over the mean norm on training data; 0 where these have nothing outside.
     """
-    outside = Outside(reference, dimension, "vim")
-    mean = average(outside, reference.train.features)
-    alpha = average(lambda logits: logits.amax(1), reference.train.logits) / mean if mean > 0 else 0.0
-    return lambda x: x.logits.logsumexp(1) - alpha * outside(x.features)
+
+    kind: Literal["vim"] = "vim"
+    dimension: Annotated[Count, GRID, Field(description="of the principal space; below the features' dimension")] = 256
+
+    paper = "arXiv 2203.10807"
+    inputs = ("logits", "features", "head")
+    fitted_on = ("train",)
+    grid: ClassVar[Grids] = {"dimension": [256, 1000]}
+
+    def fit(self, reference: Reference) -> Score:
+        outside = Outside(reference, self.dimension, "vim")
+        mean = average(outside, reference.train.features)
+        alpha = average(lambda logits: logits.amax(1), reference.train.logits) / mean if mean > 0 else 0.0
+        return Score(lambda x: x.logits.logsumexp(1) - alpha * outside(x.features))
 
 
-def pnml(reference: Reference) -> Score:
-    """-log sum_c p_c / (p_c + (1 - p_c) p_c^g), over log C: the regret (arXiv 2110.09246).
+class Pnml(Detector):
+    """Minus the regret of the predictive normalised maximum likelihood learner.
+
+    -log sum_c p_c / (p_c + (1 - p_c) p_c^g), over log C: the regret.
 
     g = k / (1 + k), k = z^T (Z^T Z)^+ z with z = h / ||h||, Z the training features' z, and p the head's softmax of z.
     """
-    features, width = reference.train.features, reference.train.features.shape[1]
-    sums = features.new_zeros((width, width), dtype=torch.float64)
-    for _, rows in pieces(features):
-        add_products(sums, F.normalize(rows).double())
-    whitened = Whitened(sums.new_zeros(width), pseudo_whitening(*torch.linalg.eigh(mirrored(sums))))
-    classes = torch.tensor(float(reference.weight.shape[0]), dtype=torch.float64)
 
-    def score(x: Features) -> Tensor:
-        lengths = x.features.norm(dim=1, keepdim=True).clamp(min=SMALLEST)
-        outside = whitened.squared_length(x.features)[:, None] / lengths.double().square()
-        logits = F.linear(x.features, reference.weight) / lengths + reference.bias
-        p = logits.double().softmax(1).clamp(SMALLEST, 1 - SMALLEST)
-        regret = p / (p + (1 - p) * p.pow(outside / (1 + outside)))
-        return -(regret.sum(1).log() / classes.log()).float()
+    kind: Literal["pnml"] = "pnml"
 
-    return score
+    paper = "arXiv 2110.09246"
+    inputs = ("features", "head")
+    fitted_on = ("train",)
+
+    def fit(self, reference: Reference) -> Score:
+        features, width = reference.train.features, reference.train.features.shape[1]
+        sums = features.new_zeros((width, width), dtype=torch.float64)
+        for _, rows in pieces(features):
+            add_products(sums, F.normalize(rows).double())
+        whitened = Whitened(sums.new_zeros(width), pseudo_whitening(*torch.linalg.eigh(mirrored(sums))))
+        classes = torch.tensor(float(reference.weight.shape[0]), dtype=torch.float64)
+
+        def score(x: Features) -> Tensor:
+            lengths = x.features.norm(dim=1, keepdim=True).clamp(min=SMALLEST)
+            outside = whitened.squared_length(x.features)[:, None] / lengths.double().square()
+            logits = F.linear(x.features, reference.weight) / lengths + reference.bias
+            p = logits.double().softmax(1).clamp(SMALLEST, 1 - SMALLEST)
+            regret = p / (p + (1 - p) * p.pow(outside / (1 + outside)))
+            return -(regret.sum(1).log() / classes.log()).float()
+
+        return Score(score)
 
 
 def average(of: Callable[[Tensor], Tensor], values: Tensor) -> float:

@@ -1,16 +1,26 @@
-"""Detectors that read what a recipe trained beside the classifier, or trained it with: heads' outputs, dropout."""
+"""Detectors that read what a recipe trained with the classifier: heads' outputs, dropout."""
+
+from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from pydantic import Field
 
+from synthood.common.lazy import lazy
 from synthood.common.seeds import generator
+from synthood.common.settings import Count
 from synthood.errors import SynthoodError
-from synthood.evaluation.detectors.base import Score
-from synthood.evaluation.detectors.neighbours import knn
+from synthood.evaluation.detectors.base import GRID, Detector, Grids, Score
+from synthood.evaluation.detectors.neighbours import Knn
 from synthood.evaluation.features import Features, Reference
+
+if TYPE_CHECKING:
+    import torch
+    import torch.nn.functional as F
+    from torch import Tensor
+else:
+    torch, F = lazy("torch"), lazy("torch.nn.functional")
 
 
 def output(x: Features, name: str) -> Tensor:
@@ -22,63 +32,140 @@ def output(x: Features, name: str) -> Tensor:
     return x.outputs[name]
 
 
-def rotpred(reference: Reference) -> Score:
-    """KL(u || p) minus the mean cross-entropy of the four turns (arXiv 1906.12340, section 4), u uniform.
+class RotPred(Detector):
+    """Divergence from uniform minus the loss of telling quarter turns.
+
+    KL(u || p) minus the mean cross-entropy of the four turns (section 4), u uniform.
 
     Both in bits, as in OpenOOD; it changes no order.
     """
-    del reference
 
-    def score(x: Features) -> Tensor:
-        classes = x.logits.shape[1]
-        divergence = -math.log(classes) - x.logits.log_softmax(1).mean(1)
-        return (divergence - output(x, "rotation").mean(1)) / math.log(2)
+    kind: Literal["rotpred"] = "rotpred"
 
-    return score
+    paper = "arXiv 1906.12340"
+    inputs = ("logits", "outputs")
+    reads = "rotation"
 
+    def fit(self, reference: Reference) -> Score:
+        def score(x: Features) -> Tensor:
+            classes = x.logits.shape[1]
+            divergence = -math.log(classes) - x.logits.log_softmax(1).mean(1)
+            return (divergence - output(x, "rotation").mean(1)) / math.log(2)
 
-def vos(reference: Reference) -> Score:
-    """Log odds of ID by the logistic regression on the weighted energy that VOS trains (arXiv 2202.01197, eq. 5)."""
-    del reference
-    return lambda x: output(x, "virtual_outliers")
-
-
-def cider(reference: Reference, k: int = 50) -> Score:
-    """KNN on the normalised projection that SupCon or CIDER trains (arXiv 2203.04450, section 3.3)."""
-
-    def projected(x: Features) -> Features:
-        return Features(x.logits, output(x, "contrastive"), x.labels)
-
-    nearest = knn(Reference(projected(reference.train), reference.val, reference.weight, reference.bias), k)
-    return lambda x: nearest(projected(x))
+        return Score(score)
 
 
-def godin(reference: Reference, score: str = "h") -> Score:
-    """max_i h_i(x), or g(x) (arXiv 2002.11297, section 3.1); without the paper's perturbation of inputs."""
-    del reference
-    return lambda x: output(x, "godin")[:, 0 if score == "h" else 1]
+class Vos(Detector):
+    """Log odds by the logistic regression that virtual outliers train.
+
+    Log odds of ID by the logistic regression on the weighted energy that VOS trains (eq. 5).
+    """
+
+    kind: Literal["vos"] = "vos"
+
+    paper = "arXiv 2202.01197"
+    inputs = ("outputs",)
+    reads = "virtual_outliers"
+
+    def fit(self, reference: Reference) -> Score:
+        return Score(lambda x: output(x, "virtual_outliers"))
 
 
-def mcd(reference: Reference) -> Score:
-    """-|p_1 - p_2|_1 of the posteriors of both last layers (arXiv 1908.04951, section 3.4)."""
-    del reference
-    return lambda x: -(x.logits.softmax(1) - output(x, "discrepancy").softmax(1)).abs().sum(1)
+class Cider(Detector):
+    """KNN on the projection that SupCon or CIDER trains.
+
+    KNN on the normalised projection that SupCon or CIDER trains (section 3.3).
+    """
+
+    kind: Literal["cider"] = "cider"
+    k: Annotated[Count, GRID, Field(description="neighbours; the distance is to the k-th")] = 50
+
+    paper = "arXiv 2203.04450"
+    inputs = ("outputs",)
+    fitted_on = ("train",)
+    grid: ClassVar[Grids] = {"k": [50, 100, 200, 500, 1000]}
+    reads = "contrastive"
+
+    def fit(self, reference: Reference) -> Score:
+        def projected(x: Features) -> Features:
+            return Features(x.logits, output(x, "contrastive"), x.labels)
+
+        own = Reference(projected(reference.train), reference.val, reference.weight, reference.bias)
+        nearest = Knn(k=self.k).fit(own)
+        return Score(lambda x: nearest(projected(x)))
 
 
-def mc_dropout(reference: Reference, probability: float | None = None, passes: int = 5) -> Score:
-    """max_c of the mean softmax over passes of the last layer, features dropped (Gal and Ghahramani, ICML 2016).
+class Godin(Detector):
+    """The largest logit, or the confidence that divides logits in training.
+
+    max_i h_i(x), or g(x) (section 3.1); without the paper's perturbation of inputs.
+    """
+
+    kind: Literal["godin"] = "godin"
+    score: Annotated[Literal["h", "g"], Field(description="h: the logit; g: the confidence")] = "h"
+
+    paper = "arXiv 2002.11297"
+    inputs = ("outputs",)
+    reads = "godin"
+
+    def fit(self, reference: Reference) -> Score:
+        return Score(lambda x: output(x, "godin")[:, 0 if self.score == "h" else 1])
+
+
+class Mcd(Detector):
+    """Agreement of two last layers that are trained to differ on outliers.
+
+    -|p_1 - p_2|_1 of the posteriors of both last layers (section 3.4).
+    """
+
+    kind: Literal["mcd"] = "mcd"
+
+    paper = "arXiv 1908.04951"
+    inputs = ("logits", "outputs")
+    reads = "discrepancy"
+
+    def fit(self, reference: Reference) -> Score:
+        return Score(lambda x: -(x.logits.softmax(1) - output(x, "discrepancy").softmax(1)).abs().sum(1))
+
+
+class McDropout(Detector):
+    """Mean softmax over passes of the last layer with features dropped.
+
+    max_c of the mean softmax over passes of the last layer, features dropped.
 
     Exact for networks whose dropout stands before the last layer, as this package's. Each pass drops the same units
     of every sample, so a score depends neither on the order nor on the batch.
     """
-    if probability is None:
-        raise SynthoodError("mc-dropout: probability is that of the recipe's dropout; give one outside a workflow")
-    random = generator(0, "mc-dropout", passes)
-    width = reference.weight.shape[1]
-    masks = (torch.rand((passes, width), generator=random) >= probability).float() / (1 - probability)
 
-    def score(x: Features) -> Tensor:
-        each = (F.linear(x.features * mask, reference.weight, reference.bias).softmax(1) for mask in masks)
-        return torch.stack(list(each)).mean(0).amax(1)
+    kind: Literal["mc-dropout"] = "mc-dropout"
+    probability: Annotated[
+        float | None, GRID, Field(gt=0, lt=1, description="of a feature to be dropped; null: the recipe's `dropout`")
+    ] = None
+    passes: Annotated[Count, GRID, Field(description="with features dropped, which are averaged")] = 5
 
-    return score
+    paper = "Gal, Ghahramani, ICML 2016"
+    inputs = ("features", "head")
+    reads = "dropout"
+
+    def readable(self, recipe: object) -> bool:
+        return self.probability is not None or super().readable(recipe)
+
+    def of_recipe(self, recipe: object) -> Self:
+        if self.probability is not None:
+            return self
+        return self.model_copy(update={"probability": getattr(recipe, "dropout", None)})
+
+    def fit(self, reference: Reference) -> Score:
+        if self.probability is None:
+            raise SynthoodError("mc-dropout: probability is that of the recipe's dropout; give one outside a workflow")
+        random = generator(0, "mc-dropout", self.passes)
+        width = reference.weight.shape[1]
+        masks = (torch.rand((self.passes, width), generator=random) >= self.probability).float() / (
+            1 - self.probability
+        )
+
+        def score(x: Features) -> Tensor:
+            each = (F.linear(x.features * mask, reference.weight, reference.bias).softmax(1) for mask in masks)
+            return torch.stack(list(each)).mean(0).amax(1)
+
+        return Score(score)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from synthood.common.settings import Count, Fraction, Name, Positive, Seed, Settings
+from synthood.common.settings import REAL_IMAGES, Count, Fraction, Name, Positive, Ref, Seed, Settings
 from synthood.data.files.settings import ClassName
 from synthood.generators.every_kind import EveryKind
 
@@ -33,7 +33,9 @@ class Watch(Settings):
     every: Annotated[int, Field(ge=1, description="steps between two measurements; the end is always measured")] = 1000
     images: Annotated[int, Field(ge=2, description="images made for each, in equal numbers per class")] = 2000
     classifier: Annotated[
-        Name | None, Field(description="a recipe on real images alone: FID on its features chooses what is kept")
+        Name | None,
+        Ref("recipes", seed="classifier_seed", without=REAL_IMAGES),
+        Field(description="a recipe on real images alone: FID on its features chooses what is kept"),
     ] = None
     classifier_seed: Seed = 1001
     least_diversity: Annotated[

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from synthood.common.settings import Count, Name, Positive, Seed, Settings
+from synthood.common.settings import Count, Name, Positive, Ref, Seed, Settings
 from synthood.data.files.settings import ClassName
 from synthood.generators.diffusion.sampler_settings import Sample, StableDiffusionSample
 from synthood.generators.every_kind import EveryKind
@@ -37,7 +37,9 @@ class StableDiffusionFit(Settings):
     """A miniature latent diffusion model and how it learns: first the autoencoder, then U-Net and text encoder."""
 
     prompt: WordPrompt = "a photo of the digit {word}"
-    also: Annotated[list[Name], Field(description="extra sets of the dataset that it learns as well")] = []
+    also: Annotated[
+        list[Name], Ref("extra"), Field(description="extra sets of the dataset that it learns as well")
+    ] = []
     autoencoder_steps: Count
     denoiser_steps: Count
     batch_size: Count = 64

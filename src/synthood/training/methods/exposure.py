@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from synthood.common.lazy import lazy
-from synthood.common.settings import Name, Positive
+from synthood.common.settings import Name, Positive, Ref
 from synthood.training.methods.base import Method, Weight
 from synthood.training.methods.term import Batch, Companions, Context, Prepared, Term
 from synthood.training.terms.losses import mean
@@ -33,6 +33,7 @@ class Exposure(Method):
 
     from_: Annotated[
         Name,
+        Ref("outliers", or_section="extra"),
         Field(
             alias="from",
             description="a section of `outliers`, of which the gate's images, or an `extra` set of images",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from synthood.common.lazy import lazy
-from synthood.common.settings import Name, Positive
+from synthood.common.settings import Name, Positive, Ref
 from synthood.errors import SynthoodError
 from synthood.training.methods.base import Method
 from synthood.training.methods.term import Batch, Context, Term
@@ -36,7 +36,7 @@ class OutlierTerms(Method):
     hard_labels = True
 
     kind: Literal["outliers"] = "outliers"
-    from_: Annotated[Name, Field(alias="from", description="a section of `outliers`")]
+    from_: Annotated[Name, Ref("outliers"), Field(alias="from", description="a section of `outliers`")]
     boundary_weight: Annotated[float, Field(ge=0, description="of boundary embeddings; 0 leaves them out")] = 0.1
     latent_weight: Annotated[float, Field(ge=0, description="of latents; 0 leaves them out")] = 0.2
     energy_weight: Annotated[

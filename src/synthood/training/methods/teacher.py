@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from synthood.common.lazy import lazy
-from synthood.common.settings import Name, Positive, Seed
+from synthood.common.settings import Name, Positive, Ref, Seed
 from synthood.errors import SynthoodError
 from synthood.training.methods.base import Method
 from synthood.training.methods.term import Batch, Context, Term
@@ -32,7 +32,11 @@ class Teacher(Method):
     order = 1
 
     kind: Literal["teacher"] = "teacher"
-    recipe: Annotated[Name, Field(description="the teacher's recipe, trained with `seed` or the student's own")]
+    recipe: Annotated[
+        Name,
+        Ref("recipes", seed="seed"),
+        Field(description="the teacher's recipe, trained with `seed` or the student's own"),
+    ]
     seed: Seed | None = None
     logit_weight: Annotated[float, Field(ge=0)] = 4.0
     temperature: Annotated[Positive, Field(description="of the logits")] = 1.0

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from synthood.common.settings import Settings
+from synthood.common.settings import JobSettings, Settings
+from synthood.workflow.code import digests_in
 from synthood.workflow.plan.evaluation import EvaluationPlan
 from synthood.workflow.plan.generators import GeneratorPlan
 from synthood.workflow.plan.outliers import OutlierPlan
@@ -16,5 +17,14 @@ class Plan(OutsidePlan, GeneratorPlan, OutlierPlan, TrainingPlan, EvaluationPlan
 
 
 def as_parameter(settings: Callable[..., Settings]) -> Callable[[Wildcards], str]:
-    """A rule's parameter: the settings as canonical JSON."""
-    return lambda wildcards: settings(wildcards).canonical()
+    """A rule's parameter: the settings as canonical JSON, with the digests of the plug-ins in them."""
+
+    def text(wildcards: Wildcards) -> str:
+        found = settings(wildcards)
+        if code := digests_in(found):
+            if not isinstance(found, JobSettings):
+                raise TypeError(f"{type(found).__name__} names plug-ins, so it must be JobSettings")
+            found = found.model_copy(update={"code": code})
+        return found.canonical()
+
+    return text

@@ -37,8 +37,7 @@ class DataPlan(Paths):
     def compared_parts(self, wildcards: Wildcards) -> list[str]:
         """Parts that must not share images: those that are evaluated, and the extra sets that something learns from."""
         dataset = self.config.datasets[wildcards.dataset]
-        used = {name for generator in self.config.generators.values() for name in self.learned_also(generator)}
-        used |= {recipe.exposure.from_ for recipe in self.config.recipes.values() if recipe.exposure}
+        used = {to.name for _, to, _ in self.references if to.section == "extra"}
         extra = [name for name in dataset.extra if name in used]
         return [self.images(wildcards.dataset, part) for part in [*dataset.evaluated_parts, *extra]]
 

@@ -2,7 +2,8 @@
 
 from synthood.config.detection import accesses, asked_of, detectors_for
 from synthood.data.evidence import evidence
-from synthood.evaluation.settings import Detector, ScoreSettings
+from synthood.evaluation.detectors.base import Detector
+from synthood.evaluation.settings import ScoreSettings
 from synthood.generators.settings import Generator
 from synthood.reporting.published import figures, read, sets_of
 from synthood.reporting.published_sets import names_in_source
@@ -33,8 +34,7 @@ class EvaluationPlan(Paths):
         return [f"{run}/heads.safetensors"] if self.extract_settings(wildcards).heads.methods else []
 
     def score_settings(self, wildcards: Wildcards) -> ScoreSettings:
-        settings = self._scoring(wildcards.dataset, detectors_for(self.config, wildcards.recipe))
-        return settings.model_copy(update={"code": self.detector_code})
+        return self._scoring(wildcards.dataset, detectors_for(self.config, wildcards.recipe))
 
     def score_model_settings(self, wildcards: Wildcards) -> ScoreSettings:
         """The detectors of maps, or those of gradients, that tables ask this model for."""

@@ -1,6 +1,7 @@
 """What the stages of outliers read."""
 
 from collections.abc import Callable, Iterable
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -15,12 +16,13 @@ class OutlierPlan(Paths):
     """What the stages of outliers read."""
 
     def outlier_pictures(self, names: Iterable[tuple[str, str]] | None = None) -> list[str]:
-        """Gallery and curve by dataset and section of outliers, all of them where none are named.
+        """Gallery and curve by dataset and section of outliers; where none are named, of those behind built tables.
 
         Without a judge there are no pictures; then what the gate kept.
         """
         if names is None:
-            names = [(dataset, outliers) for dataset in self.config.datasets for outliers in self.config.outliers]
+            built = [(self.config.tables[table].datasets, self.outliers_behind(table)) for table in self.config.build]
+            names = dict.fromkeys(pair for datasets, outliers in built for pair in product(datasets, outliers))
         made = []
         for dataset, outliers in names:
             files = ["gallery.png"] if self.config.assess else ["gate.safetensors"]

@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 
 from synthood.common.settings import Settings
+from synthood.config.refs import Entry
 from synthood.data import raw
 from synthood.data.settings import PartSettings
 from synthood.generators.biggan.settings import BigGAN
@@ -16,8 +17,6 @@ from synthood.training.networks.settings import pretrained_file
 from synthood.workflow.plan.data import DataPlan
 
 DOWNLOADED = re.compile(r"biggan-deep-(128|256|512)")
-Model = tuple[str, int]
-"""Recipe and seed."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +52,14 @@ class OutsidePlan(DataPlan):
         for name in self.built_datasets():
             yield from self._images(name)
         for table in self.config.build:
-            models, generators, outliers = self._behind(table)
-            for on in self.config.tables[table].datasets:
-                for recipe, seed in models:
-                    yield from self._weights(on, recipe, seed)
-                for generator in generators:
-                    yield from self._generator(on, generator)
-                for section in outliers:
-                    if path := self.config.outliers[section].encoder.outside:
-                        made = self.outlier_files(on, section)[0]
-                        yield Needed(f"outliers.{section}.encoder", Path(path), made)
+            behind = self._behind(table)
+            for on, (section, name, seed) in product(self.config.tables[table].datasets, behind):
+                if section == "recipes" and seed is not None:
+                    yield from self._weights(on, name, seed)
+                elif section == "generators":
+                    yield from self._generator(on, name)
+                elif section == "outliers" and (path := self.config.outliers[name].encoder.outside):
+                    yield Needed(f"outliers.{name}.encoder", Path(path), self.outlier_files(on, name)[0])
 
     def _images(self, name: str) -> Iterator[Needed]:
         dataset = self.config.datasets[name]
@@ -72,38 +69,14 @@ class OutsidePlan(DataPlan):
             for path in raw.raw_paths(self.settings_of_part(name, part)):
                 yield Needed(f"datasets.{name}.{key}", path, self.images(name, part), dataset.source(part), part)
 
-    def _behind(self, table: str) -> tuple[list[Model], list[str], list[str]]:
-        """Models that must be there for a table, and the generators and sections of outliers behind them."""
-        runs, models = self.config.tables[table], dict[Model, None]()
-        generators, outliers = dict[str, None](), dict[str, None]()
-        waiting: list[Model] = list(product(runs.recipes, runs.seeds))
-        while waiting:
-            recipe, seed = waiting.pop()
-            if (recipe, seed) in models:
-                continue
-            models[recipe, seed] = None
-            settings = self.config.recipes[recipe]
-            waiting += [(settings.warm_start, seed)] if settings.warm_start else []
-            if teacher := settings.teacher:
-                waiting.append((teacher.recipe, seed if teacher.seed is None else teacher.seed))
-            used = [settings.synthetic.from_] if settings.synthetic else []
-            for terms in (settings.outliers, settings.exposure):
-                if terms and (section := self.config.outliers.get(terms.from_)):
-                    outliers[terms.from_] = None
-                    used.append(section.generator)
-                    waiting.append((section.gate.classifier, section.gate.classifier_seed))
-                    if section.encoder.kind == "recipe":
-                        waiting.append((section.encoder.recipe, section.encoder.seed))
-            for name in used:
-                generators[name] = None
-                generator = self.config.generators[name]
-                if chosen := generator.filtering:
-                    waiting.append((chosen.classifier, chosen.classifier_seed))
-                if isinstance(generator, BigGAN) and (watch := generator.watched) and watch.classifier:
-                    waiting.append((watch.classifier, watch.classifier_seed))
-            if used and (assess := self.config.assess):
-                waiting.append((assess.judge, assess.judge_seed))
-        return list(models), list(generators), list(outliers)
+    def _behind(self, table: str) -> list[Entry]:
+        """What must be there for a table, the judge of its generators included."""
+        runs, assess = self.config.tables[table], self.config.assess
+        models = [Entry("recipes", recipe, seed) for recipe in runs.recipes for seed in runs.seeds]
+        found = self.references.behind(*models)
+        if assess and any(one.section == "generators" for one in found):
+            return self.references.behind(*models, Entry("recipes", assess.judge, assess.judge_seed))
+        return found
 
     def _weights(self, on: str, recipe: str, seed: int) -> Iterator[Needed]:
         settings, made = self.config.recipes[recipe], self.model(on, recipe, seed)

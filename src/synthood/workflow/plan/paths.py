@@ -1,15 +1,12 @@
 """Where artefacts lie, and what the configuration has."""
 
 from collections.abc import Iterable
-from functools import cached_property
-from pathlib import Path
 from typing import Literal, Protocol
 
 from synthood.config.models import Config
-from synthood.evaluation.kinds import Custom
+from synthood.config.refs import Entry, References
 from synthood.generators.diffusion.settings import StableDiffusion
 from synthood.generators.settings import Generator
-from synthood.workflow.code import code_of_file
 
 
 class Wildcards(Protocol):
@@ -31,12 +28,6 @@ class Paths:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-
-    @cached_property
-    def detector_code(self) -> dict[str, str]:
-        """Digests of the files that detectors of one's own are in."""
-        files = {one.file for one in self.config.detectors.values() if isinstance(one, Custom)}
-        return {file: code_of_file(Path(file)) for file in sorted(files)}
 
     def images(self, dataset: str, part: str) -> str:
         return f"results/{dataset}/images/{part}.safetensors"
@@ -61,23 +52,20 @@ class Paths:
         folder = f"results/{dataset}/outliers/{outliers}"
         return [f"{folder}/{name}.safetensors" for name in ("embeddings", "boundary", "latents", "gate")]
 
+    @cached_property
+    def references(self) -> References:
+        """Which entry of the configuration names which."""
+        return References(self.config)
+
     def outliers_behind(self, table: str) -> list[str]:
         """Sections of outliers that a table's recipes learn from, in their order."""
-        recipes = [self.config.recipes[name] for name in self.config.tables[table].recipes]
-        named = dict.fromkeys(t.from_ for recipe in recipes for t in (recipe.outliers, recipe.exposure) if t)
-        return [name for name in named if name in self.config.outliers]
+        recipes = [Entry("recipes", name) for name in self.config.tables[table].recipes]
+        found = [to for recipe in recipes for _, to, _ in self.references.of(recipe)]
+        return list(dict.fromkeys(to.name for to in found if to.section == "outliers"))
 
     def generators_behind(self, recipe: str) -> set[str]:
         """Generators that a recipe learns from, also by a teacher or a warm start."""
-        settings = self.config.recipes[recipe]
-        found = {settings.synthetic.from_} if settings.synthetic else set()
-        for terms in (settings.outliers, settings.exposure):
-            if terms and (outliers := self.config.outliers.get(terms.from_)):
-                found |= {outliers.generator} if outliers.generator else set()
-        others = [settings.teacher.recipe] if settings.teacher else []
-        for other in [*others, *([settings.warm_start] if settings.warm_start else [])]:
-            found |= self.generators_behind(other)
-        return found
+        return {one.name for one in self.references.behind(Entry("recipes", recipe)) if one.section == "generators"}
 
     def learned_also(self, generator: Generator) -> list[str]:
         """Extra sets that a generator learns from besides the ID images."""

@@ -1,19 +1,33 @@
 """AdaSCALE: features scaled more the less a small step of the image shifts them."""
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from __future__ import annotations
 
-from synthood.evaluation.access.method import ModelMethod, Rule
-from synthood.evaluation.access.view import Look
-from synthood.evaluation.hyperparameters import Values
-from synthood.evaluation.selection import OutOfRangeError
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from synthood.common.lazy import lazy
+from synthood.common.settings import Fraction
+from synthood.evaluation.detectors.base import Grids
+from synthood.evaluation.detectors.of_model.base import ModelMethod, OfGradients, Percent
+from synthood.evaluation.hyperparameters import GRID, OutOfRangeError, Values
+
+if TYPE_CHECKING:
+    import torch
+    import torch.nn.functional as F
+    from torch import Tensor
+
+    from synthood.evaluation.detectors.of_model.base import Scorer
+    from synthood.evaluation.probe import BatchView
+else:
+    torch, F = lazy("torch"), lazy("torch.nn.functional")
+
 
 STEP = 0.5
 """Of the normalised input, as in the paper's code."""
 
 
-class AdaScale(ModelMethod):
+class AdaScaleMethod(ModelMethod):
     """Energy of W h exp(r) + b (a) or r^2 (W h + b) (l), r = sum h / sum of the largest h (arXiv 2503.08023).
 
     How many are large is a percentile of each sample's own: low + (1 - F(Q)) (high - low), F the distribution over ID
@@ -22,25 +36,25 @@ class AdaScale(ModelMethod):
     it is smallest. One gradient and one pass serve all candidates but those of `pixels`.
     """
 
-    calibrates = True
-    passed = ("pixels",)
+    needs_val = True
+    pass_params = ("pixels",)
 
-    def evidence(self, look: Look, values: Values) -> Tensor:
+    def statistic(self, batch: BatchView, values: Values) -> Tensor:
         """h beside h~ [N,2D]."""
-        gradient = look.gradient(look.attached, ("largest logit",), lambda run: run.logits.amax(1))
+        gradient = batch.gradient(batch.attached, ("largest logit",), lambda run: run.logits.amax(1))
         flat = gradient.flatten(1)
         places = flat.abs().topk(int(values["pixels"] * flat.shape[1]), largest=False).indices
         moves = torch.zeros_like(flat).scatter_(1, places, flat.gather(1, places).sign()).view_as(gradient)
         with torch.no_grad():
-            moved = self.view.features(look.inputs + STEP * moves)
-        return torch.cat([look.attached.features.detach(), moved], 1).float().cpu()
+            moved = self.probe.features(batch.inputs + STEP * moves)
+        return torch.cat([batch.attached.features.detach(), moved], 1).float().cpu()
 
-    def rule(self, values: Values, inside: Tensor | None, outside: Tensor | None) -> Rule:
+    def scorer(self, values: Values, inside: Tensor | None, outside: Tensor | None) -> Scorer:
         low, high = values["low"], values["high"]
         if low >= high:
             raise OutOfRangeError(f"adascale: low {low:g} is not below high {high:g}; set them in detectors")
         assert inside is not None
-        weight, bias = self.view.head.weight.cpu(), self.view.head.bias.cpu()
+        weight, bias = self.probe.head.weight.cpu(), self.probe.head.bias.cpu()
         known = shift(inside, values).sort().values
 
         def confidence(evidence: Tensor) -> Tensor:
@@ -73,3 +87,23 @@ def ratio(h: Tensor, percentiles: Tensor) -> Tensor:
     ordered = h.sort(1, descending=True).values
     largest = (ordered * (torch.arange(width) < kept[:, None])).sum(1, keepdim=True)
     return (h.sum(1, keepdim=True) / largest.where(largest > 0, 1)).where(largest > 0, 1)
+
+
+class AdaScale(OfGradients):
+    """Energy scaled by a percentile of each sample's own, from how a step shifts its features."""
+
+    kind: Literal["adascale"] = "adascale"
+    variant: Annotated[Literal["a", "l"], GRID, Field(description="a: scales features; l: logits")] = "a"
+    low: Annotated[Percent, Field(description="percentile of the most shifted")] = 75.0
+    high: Annotated[Percent, Field(description="percentile of the least shifted")] = 85.0
+    strongest: Annotated[Percent, Field(description="% of features whose shifted values count")] = 5.0
+    shifting: Annotated[Percent, Field(description="% of features whose shifts count")] = 1.0
+    shift_weight: Annotated[float, Field(ge=0), GRID, Field(description="lambda of the sum of shifts")] = 10.0
+    pixels: Annotated[Fraction, GRID, Field(gt=0, description="share of the image's values that are moved")] = 0.05
+
+    paper = "arXiv 2503.08023"
+    grid: ClassVar[Grids] = {
+        "low": [60.0, 65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0],
+        "high": [65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0, 99.0],
+    }
+    method = AdaScaleMethod

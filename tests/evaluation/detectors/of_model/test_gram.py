@@ -7,18 +7,18 @@ from pytorch_ood.detector import Gram as Oracle
 from scipy.stats import spearmanr
 from torch.utils.data import DataLoader, TensorDataset
 
-from synthood.evaluation.access.gram import Gram, row_sums
-from synthood.evaluation.access.view import Look
+from synthood.evaluation.detectors.of_model.gram import Gram, row_sums
+from synthood.evaluation.probe import BatchView
 from synthood.training.networks.model import inputs_of
-from toy_models import CLASSES, classifier, pictures, view_of
+from toy_models import CLASSES, classifier, pictures, probe_of
 
 MODEL = classifier()
-VIEW = view_of(MODEL)
+PROBE = probe_of(MODEL)
 
 
-def look(count: int, seed: int, contrast: float = 1.0) -> Look:
+def look(count: int, seed: int, contrast: float = 1.0) -> BatchView:
     images = pictures(count, seed, contrast).images
-    return Look(VIEW, next(inputs_of(MODEL, images, torch.device("cpu"), count)))
+    return BatchView(PROBE, next(inputs_of(MODEL, images, torch.device("cpu"), count)))
 
 
 def test_row_sums_are_those_of_the_matrices() -> None:
@@ -39,7 +39,7 @@ def test_high_powers_of_large_and_of_no_activations_are_finite() -> None:
 
 
 def test_deviations_by_brute_force() -> None:
-    method = Gram(VIEW, [{"powers": 2}, {"powers": 3}])
+    method = Gram(PROBE, [{"powers": 2}, {"powers": 3}])
     train, test = [look(20, 1), look(13, 2)], look(9, 3, contrast=2.0)
     for each in train:
         method.observe(each, torch.zeros(len(each.inputs)).long())
@@ -47,7 +47,7 @@ def test_deviations_by_brute_force() -> None:
     layers = [torch.cat(pair) for pair in zip(*(method.statistics(each.mapped) for each in train), strict=True)]
     predicted = torch.cat([each.mapped.logits.argmax(1) for each in train])
     for powers in (2, 3):
-        found = method.evidence(test, {"powers": powers})
+        found = method.statistic(test, {"powers": powers})
         for layer, x in enumerate(method.statistics(test.mapped)):
             for i, c in enumerate(test.mapped.logits.argmax(1).tolist()):
                 own = layers[layer][predicted == c] if (predicted == c).any() else layers[layer]
@@ -57,20 +57,20 @@ def test_deviations_by_brute_force() -> None:
                 above = torch.where(value > high, (value - high) / (high.abs() + 1e-6), 0)
                 assert found[i, layer].item() == pytest.approx((below + above).sum().item(), rel=1e-4, abs=1e-5)
     inside = torch.tensor([[2.0, 0.0], [4.0, 0.0]])
-    rule = method.rule({"powers": 2}, inside, None)
+    rule = method.scorer({"powers": 2}, inside, None)
     assert rule(torch.tensor([[3.0, 5.0]])).tolist() == [-(3 / 3 + 5)]
 
 
 def test_training_images_do_not_deviate() -> None:
-    method = Gram(VIEW, [{"powers": 3}])
+    method = Gram(PROBE, [{"powers": 3}])
     train = look(20, 1)
     method.observe(train, torch.zeros(20).long())
     method.observed()
-    assert method.evidence(train, {"powers": 3}).abs().max() == 0
+    assert method.statistic(train, {"powers": 3}).abs().max() == 0
 
 
 def test_a_class_that_was_never_predicted_has_the_range_of_all() -> None:
-    method = Gram(VIEW, [{"powers": 1}])
+    method = Gram(PROBE, [{"powers": 1}])
     train = look(20, 1)
     train.mapped.logits[:, 2] = -1000.0
     method.observe(train, torch.zeros(20).long())
@@ -83,10 +83,10 @@ def test_a_class_that_was_never_predicted_has_the_range_of_all() -> None:
 def test_the_order_of_pytorch_ood() -> None:
     """On the blocks' maps, with labels that are the predictions and too few of each to hold any out."""
     train, test = look(26, 1), look(40, 2, contrast=2.0)
-    layers = list(VIEW.blocks)
+    layers = list(PROBE.blocks)
 
     def head(maps: torch.Tensor) -> torch.Tensor:
-        return VIEW.head(maps.mean((2, 3)))
+        return PROBE.head(maps.mean((2, 3)))
 
     predicted = train.mapped.logits.argmax(1)
     order = torch.cat([(predicted == c).nonzero()[:9, 0] for c in range(len(CLASSES))])
@@ -98,13 +98,13 @@ def test_the_order_of_pytorch_ood() -> None:
     )
     oracle = Oracle(head, layers, len(CLASSES), num_poles_list=[1, 2, 3]).to("cpu")
     oracle.fit(DataLoader(data, batch_size=8))
-    method = Gram(VIEW, [{"powers": 3}])
+    method = Gram(PROBE, [{"powers": 3}])
     monkey = method.statistics
     method.statistics = lambda run: monkey(run)[len(run.convolved) :]
-    method.observe(Look(VIEW, chosen), labels)
+    method.observe(BatchView(PROBE, chosen), labels)
     method.observed()
     kept = ~torch.isin(test.mapped.logits.argmax(1), torch.tensor(missing, dtype=torch.long))
-    ours = method.evidence(test, {"powers": 3}).sum(1)[kept]
+    ours = method.statistic(test, {"powers": 3}).sum(1)[kept]
     theirs = oracle.predict(test.inputs).detach()[kept]
     assert len(ours) > 10
     assert spearmanr(ours, theirs).statistic > 0.999

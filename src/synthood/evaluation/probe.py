@@ -12,7 +12,7 @@ from synthood.training.networks.model import Classifier
 
 
 @dataclass(frozen=True)
-class Run:
+class ForwardRun:
     """One forward pass: inputs [N,3,H,W], features [N,D] and logits [N,C]; maps [N,c,h,w] of the blocks in order, and
     what the convolutions gave."""
 
@@ -23,7 +23,7 @@ class Run:
     convolved: list[Tensor]
 
 
-class View:
+class Probe:
     """A classifier's network on its device, in evaluation mode and without gradients in its weights."""
 
     def __init__(self, classifier: Classifier, device: torch.device) -> None:
@@ -47,7 +47,7 @@ class View:
             )
         return [inner.get_submodule(name) for name in names]
 
-    def run(self, inputs: Tensor, mapped: bool = False) -> Run:
+    def run(self, inputs: Tensor, mapped: bool = False) -> ForwardRun:
         """A forward pass; `mapped` keeps maps. Gradients flow where the inputs ask for them."""
         maps: dict[int, Tensor] = {}
         convolved: list[Tensor] = []
@@ -73,7 +73,7 @@ class View:
                 "this network's blocks give no maps [channels, height, width], which gram, rankfeat and mds-ensemble "
                 "look at; leave them out of its tables"
             )
-        return Run(inputs, features, self.head(features), [maps[i] for i in sorted(maps)], convolved)
+        return ForwardRun(inputs, features, self.head(features), [maps[i] for i in sorted(maps)], convolved)
 
     def stages(self, maps: list[Tensor]) -> list[int]:
         """Indices of the last map of each size, in order."""
@@ -95,40 +95,40 @@ class View:
             hook.remove()
 
 
-class Look:
+class BatchView:
     """One batch: each pass and each gradient is computed when first asked for, and once for all detectors."""
 
-    def __init__(self, view: View, inputs: Tensor) -> None:
-        self.view, self.inputs = view, inputs
+    def __init__(self, probe: Probe, inputs: Tensor) -> None:
+        self.probe, self.inputs = probe, inputs
         self._gradients: dict[tuple[object, ...], Tensor] = {}
 
     @cached_property
-    def mapped(self) -> Run:
+    def mapped(self) -> ForwardRun:
         """A pass that keeps maps."""
         with torch.no_grad():
-            return self.view.run(self.inputs, mapped=True)
+            return self.probe.run(self.inputs, mapped=True)
 
     @cached_property
-    def plain(self) -> Run:
+    def plain(self) -> ForwardRun:
         """A pass that need not keep maps."""
         if "mapped" in vars(self):
             return self.mapped
         with torch.no_grad():
-            return self.view.run(self.inputs)
+            return self.probe.run(self.inputs)
 
     @cached_property
-    def attached(self) -> Run:
+    def attached(self) -> ForwardRun:
         """A pass whose graph is kept for gradients in its inputs."""
         with torch.enable_grad():
-            return self.view.run(self.inputs.detach().clone().requires_grad_())
+            return self.probe.run(self.inputs.detach().clone().requires_grad_())
 
     @cached_property
-    def attached_maps(self) -> Run:
+    def attached_maps(self) -> ForwardRun:
         """The same with maps."""
         with torch.enable_grad():
-            return self.view.run(self.inputs.detach().clone().requires_grad_(), mapped=True)
+            return self.probe.run(self.inputs.detach().clone().requires_grad_(), mapped=True)
 
-    def gradient(self, run: Run, name: tuple[object, ...], objective: Callable[[Run], Tensor]) -> Tensor:
+    def gradient(self, run: ForwardRun, name: tuple[object, ...], objective: Callable[[ForwardRun], Tensor]) -> Tensor:
         """Gradient [N,3,H,W] of an objective [N] of a pass in its inputs; `name` says which, for who asks again."""
         if name not in self._gradients:
             with torch.enable_grad():

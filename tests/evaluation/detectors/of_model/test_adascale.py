@@ -5,11 +5,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from synthood.evaluation.access.adascale import AdaScale, ratio, shift
-from synthood.evaluation.access.view import Look
-from synthood.evaluation.selection import OutOfRangeError
+from synthood.evaluation.detectors.of_model.adascale import AdaScale, ratio, shift
+from synthood.evaluation.hyperparameters import OutOfRangeError
+from synthood.evaluation.probe import BatchView
 from synthood.training.networks.model import inputs_of
-from toy_models import Flat, classifier, pictures, view_of
+from toy_models import Flat, classifier, pictures, probe_of
 
 VALUES = {
     "variant": "a",
@@ -32,10 +32,10 @@ def evidence(count: int, seed: int, width: int = 32) -> torch.Tensor:
 @pytest.mark.parametrize("variant", ["a", "l"])
 def test_each_sample_from_the_definition(variant: str) -> None:
     model = classifier()
-    method = AdaScale(view_of(model), [])
+    method = AdaScale(probe_of(model), [])
     inside, test = evidence(40, 1), evidence(9, 2)
     values = VALUES | {"variant": variant}
-    found = method.rule(values, inside, None)(test)
+    found = method.scorer(values, inside, None)(test)
     weight, bias = (each.detach() for each in model.network.head.parameters())
 
     def q(row: torch.Tensor) -> float:
@@ -57,8 +57,8 @@ def test_each_sample_from_the_definition(variant: str) -> None:
 def test_the_values_of_smallest_gradient_move_along_its_sign() -> None:
     torch.manual_seed(0)
     model = classifier(Flat(3 * 16 * 16))
-    look = Look(view_of(model), next(inputs_of(model, pictures(5, 1).images, torch.device("cpu"), 5)))
-    found = AdaScale(look.view, []).evidence(look, VALUES)
+    look = BatchView(probe_of(model), next(inputs_of(model, pictures(5, 1).images, torch.device("cpu"), 5)))
+    found = AdaScale(look.probe, []).statistic(look, VALUES)
     x = look.inputs.flatten(1)
     gradient = model.network.head.weight.detach()[look.plain.logits.argmax(1)]
     least = gradient.abs().argsort(1)[:, : int(0.05 * 768)]
@@ -74,6 +74,6 @@ def test_samples_without_activation_and_narrow_features_are_defined() -> None:
 
 
 def test_a_low_percentile_that_is_not_below_the_high_one_is_out_of_range() -> None:
-    method = AdaScale(view_of(classifier()), [])
+    method = AdaScale(probe_of(classifier()), [])
     with pytest.raises(OutOfRangeError, match="adascale: low 90 is not below high 90"):
-        method.rule(VALUES | {"low": 90.0}, evidence(4, 1), None)
+        method.scorer(VALUES | {"low": 90.0}, evidence(4, 1), None)

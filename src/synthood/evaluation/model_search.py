@@ -11,16 +11,15 @@ from torch import Tensor
 from synthood.common.encoded import EncodedImages
 from synthood.common.progress import Progress
 from synthood.errors import SynthoodError
-from synthood.evaluation.access.method import ModelMethod, Rule
-from synthood.evaluation.access.registry import MODEL_METHODS
-from synthood.evaluation.access.view import Look, View
-from synthood.evaluation.hyperparameters import Hyperparameters, Values
-from synthood.evaluation.selection import COLUMNS, OutOfRangeError, area, selected, text_of
+from synthood.evaluation.detectors.of_model.base import ModelDetector, ModelMethod, Scorer
+from synthood.evaluation.hyperparameters import OutOfRangeError, Values
+from synthood.evaluation.probe import BatchView, Probe
+from synthood.evaluation.selection import COLUMNS, area, selected, text_of
 from synthood.training.networks.model import Classifier, inputs_of
 
 SMALL_SIDE, SMALL_BATCH, LARGE_BATCH = 64, 128, 16
 """Images up to this side, and how many go at once, of them and of larger ones: their activations stay for gradients."""
-Evidence = dict[tuple[str, str], Tensor]
+Statistics = dict[tuple[str, str], Tensor]
 """By detector, and by the values that a pass depends on."""
 
 
@@ -50,23 +49,25 @@ class Fitted:
 
     method: ModelMethod
     values: Values
-    rule: Rule
+    scorer: Scorer
 
-    def __call__(self, look: Look) -> Tensor:
+    def __call__(self, batch: BatchView) -> Tensor:
         """Confidence float32 [N] of a batch, on the CPU."""
-        return self.rule(self.method.evidence(look, self.values)).float()
+        return self.scorer(self.method.statistic(batch, self.values)).float()
 
 
-def looks(view: View, classifier: Classifier, images: Images, name: str = "") -> Iterator[tuple[Look, Tensor]]:
-    """The images batch by batch, with their labels; progress is told of those that have a `name`."""
+def batches_of(
+    probe: Probe, classifier: Classifier, images: Images, name: str = ""
+) -> Iterator[tuple[BatchView, Tensor]]:
+    """The images batch by batch, with their labels; with progress where they have a `name`."""
     batch = SMALL_BATCH if max(images.images.shape[1:3]) <= SMALL_SIDE else LARGE_BATCH
     labels = torch.from_numpy(images.labels).split(batch)
-    device = view.deviation.device
+    device = probe.deviation.device
     progress = Progress(name, len(labels)) if name else None
     for step, (inputs, own) in enumerate(
         zip(inputs_of(classifier, images.images, device, batch), labels, strict=True), 1
     ):
-        yield Look(view, inputs), own
+        yield BatchView(probe, inputs), own
         if progress is not None:
             progress.update(step, {})
     if progress is not None:
@@ -74,28 +75,28 @@ def looks(view: View, classifier: Classifier, images: Images, name: str = "") ->
 
 
 def fitted(
-    view: View, classifier: Classifier, detectors: Mapping[str, Hyperparameters], validation: ImageValidation
+    probe: Probe, classifier: Classifier, detectors: Mapping[str, ModelDetector], validation: ImageValidation
 ) -> tuple[dict[str, Fitted], pd.DataFrame]:
     """Each detector with its best hyperparameters, and a row per candidate of the grids, as `search.fitted` has it.
 
     One pass over the training images for those that learn from them, one over validation images for all.
     """
-    grids = {name: detector.candidates() for name, detector in detectors.items()}
-    methods = {name: MODEL_METHODS[type(d)].method(view, grids[name]) for name, d in detectors.items()}
+    grids = {name: [one.hyperparameters for one in d.candidates()] for name, d in detectors.items()}
+    methods = {name: d.method(probe, grids[name]) for name, d in detectors.items()}
     for name, method in methods.items():
-        if validation.ood is None and (len(grids[name]) > 1 or method.contrasts):
+        if validation.ood is None and (len(grids[name]) > 1 or method.needs_ood_val):
             what = "a grid" if len(grids[name]) > 1 else "it"
             raise SynthoodError(f"detectors.{name}: {what} needs the dataset's ood_validation; name one")
-    learning = [method for method in methods.values() if method.learns]
-    for look, labels in looks(view, classifier, validation.train, "training images") if learning else ():
+    learning = [method for method in methods.values() if method.needs_train]
+    for batch, labels in batches_of(probe, classifier, validation.train, "training images") if learning else ():
         for method in learning:
-            method.observe(look, labels)
+            method.observe(batch, labels)
     for method in learning:
         method.observed()
-    asked = {name: m for name, m in methods.items() if m.calibrates or len(grids[name]) > 1}
-    contrasted = {name: m for name, m in asked.items() if m.contrasts or len(grids[name]) > 1}
-    inside = evidence(view, classifier, asked, validation.val)
-    outside = {} if validation.ood is None else evidence(view, classifier, contrasted, validation.ood)
+    asked = {name: m for name, m in methods.items() if m.needs_val or len(grids[name]) > 1}
+    contrasted = {name: m for name, m in asked.items() if m.needs_ood_val or len(grids[name]) > 1}
+    inside = statistics(probe, classifier, asked, validation.val)
+    outside = {} if validation.ood is None else statistics(probe, classifier, contrasted, validation.ood)
     found: dict[str, Fitted] = {}
     rows: list[dict[str, object]] = []
     for name, method in methods.items():
@@ -104,7 +105,7 @@ def fitted(
     return found, pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def evidence(view: View, classifier: Classifier, methods: Mapping[str, ModelMethod], images: Images) -> Evidence:
+def statistics(probe: Probe, classifier: Classifier, methods: Mapping[str, ModelMethod], images: Images) -> Statistics:
     """What the images show to every candidate of the methods, in one pass over them."""
     pieces: dict[tuple[str, str], list[Tensor]] = {}
     wanted = {
@@ -112,20 +113,20 @@ def evidence(view: View, classifier: Classifier, methods: Mapping[str, ModelMeth
         for name, method in methods.items()
         for values in method.candidates
     }
-    for look, _ in looks(view, classifier, images, "validation images") if wanted else ():
+    for batch, _ in batches_of(probe, classifier, images, "validation images") if wanted else ():
         for key, (method, values) in wanted.items():
-            pieces.setdefault(key, []).append(method.evidence(look, values))
+            pieces.setdefault(key, []).append(method.statistic(batch, values))
     return {key: torch.cat(each) for key, each in pieces.items()}
 
 
 def chosen(
-    name: str, method: ModelMethod, candidates: list[Values], inside: Evidence, outside: Evidence
+    name: str, method: ModelMethod, candidates: list[Values], inside: Statistics, outside: Statistics
 ) -> tuple[Fitted, list[dict[str, object]]]:
     """The best candidate, and a row of `COLUMNS` for each; none where there is but one."""
 
-    def made(values: Values) -> tuple[Rule, Tensor | None, Tensor | None]:
+    def made(values: Values) -> tuple[Scorer, Tensor | None, Tensor | None]:
         key = (name, key_of(method, values))
-        return method.rule(values, inside.get(key), outside.get(key)), inside.get(key), outside.get(key)
+        return method.scorer(values, inside.get(key), outside.get(key)), inside.get(key), outside.get(key)
 
     if len(candidates) == 1:
         return Fitted(method, candidates[0], made(candidates[0])[0]), []
@@ -135,18 +136,18 @@ def chosen(
     for values in candidates:
         text = text_of(values)
         try:
-            rule, id_evidence, ood_evidence = made(values)
+            scorer, id_statistic, ood_statistic = made(values)
         except OutOfRangeError as error:
             notes[text] = f"left out: {error}"
             continue
-        assert id_evidence is not None
-        assert ood_evidence is not None
-        possible[text] = Fitted(method, values, rule)
-        areas[text] = area(rule(id_evidence).float(), rule(ood_evidence).float(), name)
-    best, rows = selected(name, candidates, areas, notes)
+        assert id_statistic is not None
+        assert ood_statistic is not None
+        possible[text] = Fitted(method, values, scorer)
+        areas[text] = area(scorer(id_statistic).float(), scorer(ood_statistic).float(), name)
+    best, rows = selected(name, map(text_of, candidates), areas, notes)
     return possible[best], rows
 
 
 def key_of(method: ModelMethod, values: Values) -> str:
-    """Candidates of one key share their evidence."""
-    return text_of({name: values[name] for name in method.passed})
+    """Candidates of one key share their statistic."""
+    return text_of({name: values[name] for name in method.pass_params})

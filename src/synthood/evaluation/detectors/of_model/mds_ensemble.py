@@ -1,15 +1,25 @@
 """Mahalanobis distances of the mean features of every stage, weighted by a logistic regression."""
 
-import torch
-from sklearn.linear_model import LogisticRegression
-from torch import Tensor
+from __future__ import annotations
 
-from synthood.evaluation.access.method import ModelMethod, Rule
-from synthood.evaluation.access.view import Look, Run, View
-from synthood.evaluation.hyperparameters import Values
+from typing import TYPE_CHECKING, Literal
+
+from synthood.common.lazy import lazy
+from synthood.evaluation.detectors.of_model.base import ModelDetector, ModelMethod, Noise
+from synthood.evaluation.hyperparameters import Access, Values
+
+if TYPE_CHECKING:
+    import torch
+    from sklearn import linear_model
+    from torch import Tensor
+
+    from synthood.evaluation.detectors.of_model.base import Scorer
+    from synthood.evaluation.probe import BatchView, ForwardRun, Probe
+else:
+    torch, linear_model = lazy("torch"), lazy("sklearn.linear_model")
 
 
-class MdsEnsemble(ModelMethod):
+class MdsEnsembleMethod(ModelMethod):
     """sum_l alpha_l M_l(x_l), M_l = -min_c (z_l - mu_lc)^T S_l^+ (z_l - mu_lc) (arXiv 1807.03888, algorithm 1).
 
     z_l are the channels' means of the stem's and each stage's last map, x_l = x + eps sign(grad M_l(x)), eps in units
@@ -17,21 +27,21 @@ class MdsEnsemble(ModelMethod):
     M_l of ID against OOD validation images. Fitted in one pass over the training images.
     """
 
-    learns = True
-    calibrates = True
-    contrasts = True
-    passed = ("noise",)
+    needs_train = True
+    needs_val = True
+    needs_ood_val = True
+    pass_params = ("noise",)
 
-    def __init__(self, view: View, candidates: list[Values]) -> None:
-        super().__init__(view, candidates)
+    def __init__(self, probe: Probe, candidates: list[Values]) -> None:
+        super().__init__(probe, candidates)
         self.moments: list[Moments] = []
         self.means: list[Tensor] = []
         self.inverses: list[Tensor] = []
 
-    def observe(self, look: Look, labels: Tensor) -> None:
-        layers = self.layers(look.mapped)
+    def observe(self, batch: BatchView, labels: Tensor) -> None:
+        layers = self.layers(batch.mapped)
         if not self.moments:
-            self.moments = [Moments(z, self.view.classes) for z in layers]
+            self.moments = [Moments(z, self.probe.classes) for z in layers]
         for moments, z in zip(self.moments, layers, strict=True):
             moments.add(z, labels.to(z.device))
 
@@ -39,41 +49,41 @@ class MdsEnsemble(ModelMethod):
         self.means = [moments.means() for moments in self.moments]
         self.inverses = [torch.linalg.pinv(moments.within(), hermitian=True) for moments in self.moments]
 
-    def layers(self, run: Run) -> list[Tensor]:
+    def layers(self, run: ForwardRun) -> list[Tensor]:
         """Channels' means float64 [N,c] of the stem's map and of every stage's last."""
-        ends = self.view.stages(run.maps)
+        ends = self.probe.stages(run.maps)
         return [run.maps[index].mean((2, 3)).double() for index in dict.fromkeys([0, *ends])]
 
-    def distance(self, run: Run, layer: int) -> Tensor:
+    def distance(self, run: ForwardRun, layer: int) -> Tensor:
         """M_l [N]."""
         gaps = self.layers(run)[layer][:, None] - self.means[layer]
         return -((gaps @ self.inverses[layer]) * gaps).sum(2).amin(1)
 
-    def evidence(self, look: Look, values: Values) -> Tensor:
+    def statistic(self, batch: BatchView, values: Values) -> Tensor:
         """M_l(x_l) of every layer [N,L]."""
         count, noise = len(self.means), values["noise"]
         if not noise:
-            return torch.stack([self.distance(look.mapped, layer) for layer in range(count)], 1).cpu()
+            return torch.stack([self.distance(batch.mapped, layer) for layer in range(count)], 1).cpu()
         found = []
         for layer in range(count):
 
-            def objective(run: Run, layer: int = layer) -> Tensor:
+            def objective(run: ForwardRun, layer: int = layer) -> Tensor:
                 return self.distance(run, layer)
 
-            gradient = look.gradient(look.attached_maps, ("mds", layer), objective)
+            gradient = batch.gradient(batch.attached_maps, ("mds", layer), objective)
             with torch.no_grad():
-                moved = self.view.run(look.inputs + noise * gradient.sign() / self.view.deviation, mapped=True)
+                moved = self.probe.run(batch.inputs + noise * gradient.sign() / self.probe.deviation, mapped=True)
             found.append(self.distance(moved, layer))
         return torch.stack(found, 1).cpu()
 
-    def rule(self, values: Values, inside: Tensor | None, outside: Tensor | None) -> Rule:
+    def scorer(self, values: Values, inside: Tensor | None, outside: Tensor | None) -> Scorer:
         assert inside is not None
         assert outside is not None
         known = torch.cat([inside, outside])
         centre, spread = known.mean(0), known.std(0)
         spread = spread.where(spread > 0, 1)
         is_id = torch.cat([torch.ones(len(inside)), torch.zeros(len(outside))])
-        regression = LogisticRegression(class_weight="balanced")
+        regression = linear_model.LogisticRegression(class_weight="balanced")
         regression.fit(((known - centre) / spread).numpy(), is_id.numpy())
         alpha = torch.from_numpy(regression.coef_[0]).double()
         return lambda evidence: ((evidence - centre) / spread @ alpha).float()
@@ -103,3 +113,18 @@ class Moments:
         """The covariance within classes [c,c]."""
         between = (self.sums / self.counts.clamp(min=1)[:, None]).mT @ self.sums
         return (self.squares - between) / self.counts.sum()
+
+
+class MdsEnsemble(ModelDetector):
+    """Mahalanobis distances of every stage's mean features, weighted by a regression."""
+
+    kind: Literal["mds-ensemble"] = "mds-ensemble"
+    noise: Noise = 0.0014
+
+    paper = "arXiv 1807.03888"
+    method = MdsEnsembleMethod
+
+    @property
+    def access(self) -> Access:
+        levels = self.noise if isinstance(self.noise, list) else [self.noise]
+        return "gradients" if any(levels) else "maps"

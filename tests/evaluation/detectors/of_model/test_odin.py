@@ -8,14 +8,14 @@ import torch
 from pytorch_ood.detector import ODIN
 from scipy.stats import spearmanr
 
-from synthood.evaluation.access.odin import Iodin, Odin, likeliest
-from synthood.evaluation.access.view import Look
+from synthood.evaluation.detectors.of_model.odin import Iodin, Odin, likeliest
+from synthood.evaluation.probe import BatchView
 from synthood.training.networks.model import inputs_of
-from toy_models import Flat, classifier, pictures, view_of
+from toy_models import Flat, classifier, pictures, probe_of
 
 
-def look(model, count: int = 12) -> Look:
-    return Look(view_of(model), next(inputs_of(model, pictures(count, 4).images, torch.device("cpu"), count)))
+def look(model, count: int = 12) -> BatchView:
+    return BatchView(probe_of(model), next(inputs_of(model, pictures(count, 4).images, torch.device("cpu"), count)))
 
 
 def odds(logits: np.ndarray, temperature: float) -> np.ndarray:
@@ -32,7 +32,7 @@ def test_a_linear_model_by_hand(kind, temperature: float) -> None:
     model = classifier(Flat(3 * 16 * 16))
     seen = look(model)
     values = {"temperature": temperature, "noise": 0.02}
-    found = kind(seen.view, [values]).evidence(seen, values)
+    found = kind(seen.probe, [values]).statistic(seen, values)
     weight, bias = (each.detach().numpy().astype(np.float64) for each in model.network.head.parameters())
     x = seen.inputs.flatten(1).numpy().astype(np.float64)
     logits = x @ weight.T + bias
@@ -63,7 +63,7 @@ def test_the_order_of_pytorch_ood(temperature: float, noise: float) -> None:
     model = classifier()
     seen = look(model, 40)
     values = {"temperature": temperature, "noise": noise}
-    found = Odin(seen.view, [values]).evidence(seen, values)
+    found = Odin(seen.probe, [values]).statistic(seen, values)
     oracle = ODIN(model.network, eps=noise, temperature=temperature, norm_std=model.deviation)
     theirs = -oracle.predict(seen.inputs).detach()
     assert spearmanr(found, theirs).statistic > 0.9999
@@ -77,7 +77,7 @@ def test_a_grid_takes_one_gradient_for_each_temperature(monkeypatch: pytest.Monk
     real = torch.autograd.grad
     monkeypatch.setattr(torch.autograd, "grad", lambda *a, **k: count.append(1) or real(*a, **k))
     for kind in (Odin, Iodin):
-        method = kind(seen.view, grid)
+        method = kind(seen.probe, grid)
         for values in grid:
-            method.evidence(seen, values)
+            method.statistic(seen, values)
     assert len(count) == 2

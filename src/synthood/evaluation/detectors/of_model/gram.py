@@ -1,17 +1,31 @@
 """Gram matrices of maps against their range over the training images of the predicted class."""
 
-import torch
-from torch import Tensor
+from __future__ import annotations
 
-from synthood.evaluation.access.method import ModelMethod, Rule
-from synthood.evaluation.access.view import Look, Run, View
-from synthood.evaluation.hyperparameters import Values
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from synthood.common.lazy import lazy
+from synthood.common.settings import Count
+from synthood.evaluation.detectors.of_model.base import ModelMethod, OfMaps
+from synthood.evaluation.hyperparameters import GRID, Values
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from synthood.evaluation.detectors.of_model.base import Scorer
+    from synthood.evaluation.probe import BatchView, ForwardRun, Probe
+else:
+    torch = lazy("torch")
+
 
 SMALL = 1e-6
 """Added to the size of a bound, as in the paper's code."""
 
 
-class Gram(ModelMethod):
+class GramMethod(ModelMethod):
     """-sum_l delta_l / E[delta_l] (arXiv 1912.12510, equations 4 to 6), with row sums of Gram matrices as there.
 
     delta_l sums, over channels and powers, how far a row sum lies outside of its range over the training images that
@@ -20,26 +34,26 @@ class Gram(ModelMethod):
     for a layer where none deviates. A class that was never predicted has the range of all of them.
     """
 
-    learns = True
-    calibrates = True
-    passed = ("powers",)
+    needs_train = True
+    needs_val = True
+    pass_params = ("powers",)
 
-    def __init__(self, view: View, candidates: list[Values]) -> None:
-        super().__init__(view, candidates)
+    def __init__(self, probe: Probe, candidates: list[Values]) -> None:
+        super().__init__(probe, candidates)
         self.highest = max(values["powers"] for values in candidates)
         self.low: list[Tensor] = []
         self.high: list[Tensor] = []
 
-    def statistics(self, run: Run) -> list[Tensor]:
+    def statistics(self, run: ForwardRun) -> list[Tensor]:
         """Row sums [N,P,c] by layer."""
         return [row_sums(each, self.highest) for each in (*run.convolved, *run.maps)]
 
-    def observe(self, look: Look, labels: Tensor) -> None:
-        run = look.mapped
+    def observe(self, batch: BatchView, labels: Tensor) -> None:
+        run = batch.mapped
         predicted, found = run.logits.argmax(1), self.statistics(run)
         if not self.low:
-            self.low = [x.new_full((self.view.classes, *x.shape[1:]), torch.inf) for x in found]
-            self.high = [x.new_full((self.view.classes, *x.shape[1:]), -torch.inf) for x in found]
+            self.low = [x.new_full((self.probe.classes, *x.shape[1:]), torch.inf) for x in found]
+            self.high = [x.new_full((self.probe.classes, *x.shape[1:]), -torch.inf) for x in found]
         for x, low, high in zip(found, self.low, self.high, strict=True):
             index = predicted.view(-1, 1, 1).expand_as(x)
             low.scatter_reduce_(0, index, x, "amin")
@@ -50,9 +64,9 @@ class Gram(ModelMethod):
             low.copy_(torch.where(low.isinf(), low.amin(0, keepdim=True), low))
             high.copy_(torch.where(high.isinf(), high.amax(0, keepdim=True), high))
 
-    def evidence(self, look: Look, values: Values) -> Tensor:
+    def statistic(self, batch: BatchView, values: Values) -> Tensor:
         """Deviations [N,L]."""
-        run = look.mapped
+        run = batch.mapped
         predicted, powers = run.logits.argmax(1), values["powers"]
         deviations = []
         for x, low, high in zip(self.statistics(run), self.low, self.high, strict=True):
@@ -61,7 +75,7 @@ class Gram(ModelMethod):
             deviations.append(outside[:, :powers].sum((1, 2)))
         return torch.stack(deviations, 1).cpu()
 
-    def rule(self, values: Values, inside: Tensor | None, outside: Tensor | None) -> Rule:
+    def scorer(self, values: Values, inside: Tensor | None, outside: Tensor | None) -> Scorer:
         assert inside is not None
         expected = inside.mean(0)
         expected = expected.where(expected > 0, 1)
@@ -83,3 +97,13 @@ def row_sums(maps: Tensor, highest: int) -> Tensor:
         sums = (power @ power.sum(1).unsqueeze(2)).squeeze(2)
         rows.append(sums.sign() * sums.abs() ** (1 / p))
     return torch.stack(rows, 1) * size.square()
+
+
+class Gram(OfMaps):
+    """Minus the deviation of Gram matrices from the range of the predicted class."""
+
+    kind: Literal["gram"] = "gram"
+    powers: Annotated[Count, GRID, Field(description="matrices of the order 1 to this")] = 5
+
+    paper = "arXiv 1912.12510"
+    method = GramMethod

@@ -6,30 +6,29 @@ import torch
 import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score
 
-from synthood.evaluation.access.mds_ensemble import MdsEnsemble, Moments
-from synthood.evaluation.access.view import Look
-from synthood.evaluation.detectors import fit
+from synthood.evaluation.detectors.distances import Mds
+from synthood.evaluation.detectors.of_model.mds_ensemble import MdsEnsemble, Moments
 from synthood.evaluation.features import Features, Reference
-from synthood.evaluation.kinds import Mds
+from synthood.evaluation.probe import BatchView
 from synthood.training.networks.model import inputs_of
-from toy_models import classifier, pictures, view_of
+from toy_models import classifier, pictures, probe_of
 
 MODEL = classifier()
-VIEW = view_of(MODEL)
+PROBE = probe_of(MODEL)
 TRAIN = pictures(60, 1)
 
 
-def look(count: int, seed: int) -> Look:
-    return Look(VIEW, next(inputs_of(MODEL, pictures(count, seed).images, torch.device("cpu"), count)))
+def look(count: int, seed: int) -> BatchView:
+    return BatchView(PROBE, next(inputs_of(MODEL, pictures(count, seed).images, torch.device("cpu"), count)))
 
 
 @pytest.fixture(scope="module")
 def method() -> MdsEnsemble:
-    result = MdsEnsemble(VIEW, [{"noise": 0.0}])
+    result = MdsEnsemble(PROBE, [{"noise": 0.0}])
     for first in (0, 37):
         part = slice(first, first + 37)
         inputs = next(inputs_of(MODEL, TRAIN.images[part], torch.device("cpu"), 60))
-        result.observe(Look(VIEW, inputs), torch.from_numpy(TRAIN.labels[part]))
+        result.observe(BatchView(PROBE, inputs), torch.from_numpy(TRAIN.labels[part]))
     result.observed()
     return result
 
@@ -47,29 +46,29 @@ def test_moments_in_batches_are_those_of_all() -> None:
 
 
 def test_without_noise_each_layer_is_mds_of_its_mean_features(method: MdsEnsemble) -> None:
-    whole = Look(VIEW, next(inputs_of(MODEL, TRAIN.images, torch.device("cpu"), 60)))
+    whole = BatchView(PROBE, next(inputs_of(MODEL, TRAIN.images, torch.device("cpu"), 60)))
     test = look(15, 2)
-    found = method.evidence(test, {"noise": 0.0})
+    found = method.statistic(test, {"noise": 0.0})
     assert found.shape == (15, 4)
     labels = torch.from_numpy(TRAIN.labels)
     for layer, (z, own) in enumerate(zip(method.layers(whole.mapped), method.layers(test.mapped), strict=True)):
         zeros = torch.zeros(len(z), 3)
         part = Features(zeros, z.float(), labels)
-        score = fit(Mds(kind="mds"), Reference(part, part, torch.zeros(3, z.shape[1]), torch.zeros(3)))
+        score = Mds().fit(Reference(part, part, torch.zeros(3, z.shape[1]), torch.zeros(3)))
         expected = score(Features(zeros[:15], own.float(), labels[:15]))
         torch.testing.assert_close(found[:, layer].float(), expected, rtol=1e-2, atol=1e-2)
 
 
 def test_the_step_raises_each_layer_s_own_confidence(method: MdsEnsemble) -> None:
     test, noise = look(6, 2), 0.002
-    found = method.evidence(test, {"noise": noise})
+    found = method.statistic(test, {"noise": noise})
     for layer in range(4):
         x = test.inputs.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(method.distance(VIEW.run(x, mapped=True), layer).sum(), x)
+        (gradient,) = torch.autograd.grad(method.distance(PROBE.run(x, mapped=True), layer).sum(), x)
         step = noise * gradient.sign() / torch.tensor(MODEL.deviation).view(1, 3, 1, 1)
-        expected = method.distance(VIEW.run(test.inputs + step, mapped=True), layer)
+        expected = method.distance(PROBE.run(test.inputs + step, mapped=True), layer)
         torch.testing.assert_close(found[:, layer], expected)
-    assert (found > method.evidence(test, {"noise": 0.0})).float().mean() > 0.9
+    assert (found > method.statistic(test, {"noise": 0.0})).float().mean() > 0.9
 
 
 def test_the_regression_weights_the_layer_that_tells(method: MdsEnsemble) -> None:
@@ -77,7 +76,7 @@ def test_the_regression_weights_the_layer_that_tells(method: MdsEnsemble) -> Non
     inside, outside = (torch.randn((200, 4), generator=random, dtype=torch.float64) for _ in range(2))
     outside[:, 2] -= 3
     inside[:, 1] = outside[:, 1] = 5.0  # constant
-    rule = method.rule({"noise": 0.0}, inside, outside)
+    rule = method.scorer({"noise": 0.0}, inside, outside)
     scores = torch.cat([rule(inside), rule(outside)])
     assert scores.dtype == torch.float32
     assert roc_auc_score(np.repeat([1, 0], 200), scores) > 0.97

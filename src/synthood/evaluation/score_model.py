@@ -10,8 +10,8 @@ from synthood.common import stage
 from synthood.common.devices import device_for, set_threads
 from synthood.common.images import check_sizes, open_images, stored
 from synthood.errors import SynthoodError
-from synthood.evaluation.access.choice import Fitted, Images, ImageValidation, fitted, looks
-from synthood.evaluation.access.view import View
+from synthood.evaluation.model_search import Fitted, Images, ImageValidation, batches_of, fitted
+from synthood.evaluation.probe import Probe
 from synthood.evaluation.settings import TEXTS, ScoreSettings
 from synthood.evaluation.summary import check_names, facts, finite, write
 from synthood.training.networks.model import Classifier
@@ -31,7 +31,7 @@ def validation(files: Mapping[str, Path]) -> ImageValidation:
 
 
 def confidences(
-    view: View, classifier: Classifier, found: Mapping[str, Fitted], files: Mapping[str, Path], parts: Sequence[str]
+    probe: Probe, classifier: Classifier, found: Mapping[str, Fitted], files: Mapping[str, Path], parts: Sequence[str]
 ) -> pd.DataFrame:
     """A row per sample of the parts: the columns of `FACTS`, and a float32 confidence per detector."""
     tables = []
@@ -39,10 +39,10 @@ def confidences(
         images = read(files, part)
         logits: list[torch.Tensor] = []
         columns: dict[str, list[torch.Tensor]] = {name: [] for name in found}
-        for look, _ in looks(view, classifier, images, part):
+        for batch, _ in batches_of(probe, classifier, images, part):
             for name, detector in found.items():
-                columns[name].append(detector(look))
-            logits.append(look.plain.logits.float().cpu())
+                columns[name].append(detector(batch))
+            logits.append(batch.plain.logits.float().cpu())
         rows = facts(part, torch.cat(logits), torch.from_numpy(images.labels), stored(files[part])[1])
         scores = {name: finite(torch.cat(each), name, part, files[part]) for name, each in columns.items()}
         tables.append(pd.DataFrame(rows | scores))
@@ -60,9 +60,9 @@ def main(command_line: Sequence[str] | None = None) -> None:
         files = {path.stem: path for path in arguments.images}
         classifier = Classifier.load(arguments.model)
         with device_for(arguments.gpus) as device:
-            view = View(classifier, device)
-            found, candidates = fitted(view, classifier, settings.detectors, validation(files))
-            scores = confidences(view, classifier, found, files, settings.parts)
+            probe = Probe(classifier, device)
+            found, candidates = fitted(probe, classifier, settings.detectors, validation(files))
+            scores = confidences(probe, classifier, found, files, settings.parts)
         write(job, scores, candidates, settings)
         print(f"{arguments.output[0]}: {len(scores)} samples, {len(settings.detectors)} detectors")
 

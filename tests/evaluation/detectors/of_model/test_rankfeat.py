@@ -5,13 +5,13 @@ import torch
 from pytorch_ood.detector import RankFeat as Oracle
 from torch import Tensor
 
-from synthood.evaluation.access.rankfeat import RankFeat, without_largest
-from synthood.evaluation.access.view import Look
+from synthood.evaluation.detectors.of_model.rankfeat import RankFeat, without_largest
+from synthood.evaluation.probe import BatchView
 from synthood.training.networks.model import inputs_of
-from toy_models import classifier, pictures, view_of
+from toy_models import classifier, pictures, probe_of
 
 MODEL = classifier()
-VIEW = view_of(MODEL)
+PROBE = probe_of(MODEL)
 
 
 def by_svd(maps: Tensor) -> Tensor:
@@ -35,20 +35,20 @@ def test_maps_of_rank_one_and_of_zeros_leave_nothing() -> None:
 @pytest.mark.parametrize("stages", ["last", "last-but-one", "both"])
 def test_logits_of_the_rest_of_the_network(stages: str) -> None:
     """Averaged over the two stages before the energy."""
-    look = Look(VIEW, next(inputs_of(MODEL, pictures(10, 1).images, torch.device("cpu"), 10)))
+    look = BatchView(PROBE, next(inputs_of(MODEL, pictures(10, 1).images, torch.device("cpu"), 10)))
     with torch.no_grad():
-        first = VIEW.network.stem(look.inputs)
-        one, two, three = list(VIEW.network.stages)
+        first = PROBE.network.stem(look.inputs)
+        one, two, three = list(PROBE.network.stages)
         second = two(one(first))
-        last = VIEW.head(by_svd(three(second)).mean((2, 3)))
-        before = VIEW.head(three(by_svd(second)).mean((2, 3)))
+        last = PROBE.head(by_svd(three(second)).mean((2, 3)))
+        before = PROBE.head(three(by_svd(second)).mean((2, 3)))
     logits = {"last": last, "last-but-one": before, "both": (last + before) / 2}[stages]
-    found = RankFeat(VIEW, []).evidence(look, {"stages": stages})
+    found = RankFeat(PROBE, []).statistic(look, {"stages": stages})
     torch.testing.assert_close(found, logits.logsumexp(1), rtol=1e-4, atol=1e-4)
 
 
 def test_pytorch_ood_has_the_last_stage_alone() -> None:
-    look = Look(VIEW, next(inputs_of(MODEL, pictures(10, 1).images, torch.device("cpu"), 10)))
-    oracle = Oracle(lambda x: look.mapped.maps[-1], lambda maps: VIEW.head(maps.mean((2, 3))))
-    found = RankFeat(VIEW, []).evidence(look, {"stages": "last"})
+    look = BatchView(PROBE, next(inputs_of(MODEL, pictures(10, 1).images, torch.device("cpu"), 10)))
+    oracle = Oracle(lambda x: look.mapped.maps[-1], lambda maps: PROBE.head(maps.mean((2, 3))))
+    found = RankFeat(PROBE, []).statistic(look, {"stages": "last"})
     torch.testing.assert_close(found, -oracle.predict(look.inputs), rtol=1e-4, atol=1e-4)

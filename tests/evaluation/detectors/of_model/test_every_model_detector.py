@@ -1,58 +1,53 @@
 """What holds for every detector of the model: settings, samples by themselves, types, images without any contrast."""
 
-from typing import get_args
-
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from synthood.evaluation import kinds
-from synthood.evaluation.access.choice import Fitted, Images, ImageValidation, fitted, looks
-from synthood.evaluation.access.registry import MODEL_METHODS
-from synthood.evaluation.access.settings import Ensemble, MdsEnsemble
-from synthood.evaluation.access.view import Look
-from synthood.evaluation.detectors import METHODS
-from synthood.evaluation.hyperparameters import Hyperparameters
-from synthood.evaluation.settings import Detector
+from synthood.evaluation.detectors.base import Detector
+from synthood.evaluation.detectors.logits import Msp
+from synthood.evaluation.detectors.of_model.base import ModelDetector
+from synthood.evaluation.detectors.of_model.mds_ensemble import MdsEnsemble
+from synthood.evaluation.model_search import Fitted, Images, ImageValidation, batches_of, fitted
+from synthood.evaluation.probe import BatchView
+from synthood.plugins import plugins
 from synthood.training.networks.model import inputs_of
-from toy_models import OF_MODEL, classifier, pictures, view_of
+from toy_models import OF_MODEL, classifier, pictures, probe_of
 
 MODEL = classifier()
-VIEW = view_of(MODEL)
+PROBE = probe_of(MODEL)
 NEAR = pictures(24, 5, contrast=1.5)
 VALIDATION = ImageValidation(pictures(60, 1), pictures(30, 2), pictures(30, 3, contrast=2.5))
 
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Fitted]:
-    return fitted(VIEW, MODEL, {d.kind: d for d in OF_MODEL}, VALIDATION)[0]
+    return fitted(PROBE, MODEL, {d.kind: d for d in OF_MODEL}, VALIDATION)[0]
 
 
 def scored(detector: Fitted, images: Images, batch: int) -> Tensor:
     inputs = inputs_of(MODEL, images.images, torch.device("cpu"), batch)
-    return torch.cat([detector(Look(VIEW, each)) for each in inputs])
+    return torch.cat([detector(BatchView(PROBE, each)) for each in inputs])
 
 
-def test_every_kind_of_another_access_has_its_method() -> None:
-    union = set(get_args(get_args(Detector)[0]))
-    assert set(MODEL_METHODS) == {type(detector) for detector in OF_MODEL}
-    assert union == {*METHODS, *MODEL_METHODS, kinds.Custom, Ensemble}
+def test_every_detector_of_the_model_is_tested_here() -> None:
+    every = plugins(Detector, "synthood.evaluation.detectors").values()
+    assert {one for one in every if issubclass(one, ModelDetector)} == {type(detector) for detector in OF_MODEL}
 
 
 @pytest.mark.parametrize("detector", OF_MODEL, ids=lambda d: d.kind)
-def test_settings_name_what_the_pass_depends_on_and_the_grid_is_valid(detector: Hyperparameters) -> None:
-    entry, fields = MODEL_METHODS[type(detector)], set(type(detector).model_fields)
-    assert set(entry.method.passed) <= fields
-    grid = type(detector).model_validate({"kind": detector.kind, **entry.grid})
-    assert len(grid.candidates()) == np.prod([len(values) for values in entry.grid.values()], dtype=int)
+def test_settings_name_what_the_pass_depends_on_and_the_grid_is_valid(detector: ModelDetector) -> None:
+    assert set(detector.method.pass_params) <= set(type(detector).model_fields)
+    grid = type(detector).model_validate({"kind": detector.kind, **detector.grid})
+    assert len(grid.candidates()) == np.prod([len(values) for values in detector.grid.values()], dtype=int)
 
 
 def test_access_is_by_maps_or_by_gradients() -> None:
     assert [d.access for d in OF_MODEL] == ["maps", "maps", "gradients", "gradients", "gradients", "gradients"]
-    assert MdsEnsemble(kind="mds-ensemble", noise=0.0).access == "maps"
+    assert MdsEnsemble(noise=0.0).access == "maps"
     assert MdsEnsemble.parse('{"kind":"mds-ensemble","noise":[0.0,0.001]}').access == "gradients"
-    assert kinds.Msp(kind="msp").access == "features"
+    assert Msp().access == "features"
 
 
 @pytest.mark.parametrize("kind", [d.kind for d in OF_MODEL])
@@ -77,18 +72,18 @@ def test_labels_of_what_is_scored_do_not_matter(found: dict[str, Fitted]) -> Non
     other = Images(NEAR.images, NEAR.labels[::-1].copy())
     for detector in found.values():
         ours, theirs = (
-            torch.cat([detector(look) for look, _ in looks(VIEW, MODEL, images)]) for images in (NEAR, other)
+            torch.cat([detector(look) for look, _ in batches_of(PROBE, MODEL, images)]) for images in (NEAR, other)
         )
         assert torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize("detector", OF_MODEL, ids=lambda d: d.kind)
-def test_a_network_with_dead_channels_has_finite_scores(detector: Hyperparameters) -> None:
+def test_a_network_with_dead_channels_has_finite_scores(detector: Detector) -> None:
     """Units that never fire, as after a stage whose normalisation scales half of its channels to nothing."""
     dead = classifier()
     for name, parameter in dead.network.named_parameters():
         if "norm" in name:
             parameter.data[::2] = 0.0
-    other = view_of(dead)
+    other = probe_of(dead)
     score = fitted(other, dead, {"it": detector}, VALIDATION)[0]["it"]
-    assert torch.cat([score(look) for look, _ in looks(other, dead, NEAR)]).isfinite().all()
+    assert torch.cat([score(look) for look, _ in batches_of(other, dead, NEAR)]).isfinite().all()

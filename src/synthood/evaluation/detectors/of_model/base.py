@@ -1,0 +1,80 @@
+"""What every detector of the model has: a statistic of each batch, and a scorer that makes it a confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from synthood.common.settings import PERCENT, unless
+from synthood.evaluation.detectors.base import Detector
+from synthood.evaluation.hyperparameters import GRID, Access, Values
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from synthood.evaluation.probe import BatchView, Probe
+
+Scorer = Callable[["Tensor"], "Tensor"]
+"""A statistic [N,...] to confidence float32 [N], larger for ID."""
+PIXELS = unless(lambda value: value > 0.1, "expected at most 0.1 of the pixels' range [0,1]; divide 0 to 255 by 255")
+Noise = Annotated[
+    float, Field(ge=0, lt=1), PIXELS, GRID, Field(description="of each pixel, in units of the range [0,1]")
+]
+Percent = Annotated[float, Field(gt=0, lt=100), PERCENT, GRID]
+
+
+class ModelDetector(Detector):
+    """A detector that needs the model itself; `method` computes it for all candidates of its grid at once."""
+
+    method: ClassVar[type[ModelMethod]]
+
+
+class OfMaps(ModelDetector):
+    """Scored in one pass that sees the maps between the layers."""
+
+    @property
+    def access(self) -> Access:
+        return "maps"
+
+
+class OfGradients(ModelDetector):
+    """Scored with gradients in the images."""
+
+    @property
+    def access(self) -> Access:
+        return "gradients"
+
+
+class ModelMethod:
+    """A detector of one model, for all candidates of its grid at once."""
+
+    needs_train: ClassVar[bool] = False
+    """Whether it sees the training images first."""
+    needs_val: ClassVar[bool] = False
+    """Whether its scorer depends on the statistic of validation images."""
+    needs_ood_val: ClassVar[bool] = False
+    """Whether its scorer depends on that of OOD as well."""
+    pass_params: ClassVar[tuple[str, ...]] = ()
+    """The hyperparameters that the statistic depends on; the scorer takes the others."""
+
+    def __init__(self, probe: Probe, candidates: Sequence[Values]) -> None:
+        self.probe, self.candidates = probe, candidates
+
+    def observe(self, batch: BatchView, labels: Tensor) -> None:
+        """Takes a batch of training images in."""
+
+    def observed(self) -> None:
+        """After the last of them."""
+
+    def statistic(self, batch: BatchView, values: Values) -> Tensor:
+        """What a batch shows, [N,...], on the CPU; no row depends on another."""
+        raise NotImplementedError
+
+    def scorer(self, values: Values, inside: Tensor | None, outside: Tensor | None) -> Scorer:
+        """How the statistic becomes a confidence, given that of ID and OOD validation images; unchanged by default.
+
+        Raises OutOfRangeError for values that cannot be.
+        """
+        return lambda statistic: statistic
