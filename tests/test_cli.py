@@ -10,6 +10,7 @@ import yaml
 
 import synthood
 from synthood.cli import main
+from synthood.config.reference import markdown
 from synthood.config.schema import json_schema
 
 CONFIG = Path(__file__).parents[1] / "config.yaml"
@@ -65,6 +66,37 @@ def test_the_schema_is_printed(capsys):
     out, err = capsys.readouterr()
     assert (out, err) == (json_schema(), "")
     assert json.loads(out)["title"] == "Config"
+
+
+def test_the_key_reference_is_printed(capsys):
+    main(["schema", "--markdown"])
+    assert capsys.readouterr() == (markdown(), "")
+
+
+def test_a_key_is_explained(capsys):
+    main(["explain", "recipes.sio.synthetic.alpha"])
+    assert capsys.readouterr().out.startswith(
+        "recipes.NAME.synthetic.alpha (kind: train)\n  type     number > 0, ≤ 1\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("explain", "recipes.synthetic.alhpa"), "recipes.synthetic.alhpa: no such key; the nearest are "),
+        (("list", "detector"), "'detector' cannot be listed; did you mean 'detectors'? (known: "),
+        (("show", "recipes", "ce"), "'recipes' cannot be shown; did you mean 'recipe'? (known: "),
+        (("show", "recipe", "cee", str(CONFIG)), f"{CONFIG}: recipes: no recipe is named 'cee'; did you mean 'ce'?"),
+    ],
+)
+def test_unknown_names_end_in_the_nearest_ones(capsys, arguments, message):
+    assert exit_code(*arguments) == 1
+    assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
+def test_an_entry_is_shown_with_its_defaults(capsys):
+    main(["show", "detector", "knn", str(CONFIG)])
+    assert capsys.readouterr().out == "detectors:\n  knn: {kind: knn, k: 10}\n"
 
 
 def test_the_version_is_the_packages(capsys):

@@ -16,6 +16,13 @@ def test_what_needs_no_torch_does_not_import_it(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("arguments", [["explain", "detectors.knn.k"], ["list", "losses"], ["schema", "--markdown"]])
+def test_what_reads_the_schema_alone_does_not_import_numpy(arguments: list[str]) -> None:
+    code = f"import sys; from synthood.cli import main; main({arguments}); print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("\nFalse\n")
+
+
 def test_training_does_not_import_diffusion_models_nor_timm() -> None:
     names = ("diffusers", "transformers", "timm")
     code = f"import sys, synthood.training.train; print([name for name in {names} if name in sys.modules])"

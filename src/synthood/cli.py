@@ -1,4 +1,7 @@
-"""The console script `synthood`: checks a configuration, writes its schema, shows, exports and fetches data."""
+"""The console script `synthood`: checks and explains configurations, shows, exports and fetches data.
+
+Each command imports what it needs, so that those that only read the schema start fast.
+"""
 
 import argparse
 import sys
@@ -6,76 +9,132 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from synthood import __version__
-from synthood.config.load import load_file
-from synthood.config.schema import json_schema
-from synthood.data.export import export
-from synthood.data.public.fetch import fetch, fetch_all, registry
-from synthood.data.public.wanted import wanted
-from synthood.data.show import show
 from synthood.errors import SynthoodError
-from synthood.workflow.plan import Plan
-from synthood.workflow.plausible import fetchable, impossible
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
     """Runs one subcommand; a user's mistake ends in one sentence and exit code 1."""
+    arguments = _parser().parse_args(command_line)
+    try:
+        arguments.run(arguments)
+    except (SynthoodError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="synthood", description="Synthetic data for out-of-distribution detection.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="check configuration files without running anything")
     check.add_argument("files", type=Path, nargs="*", default=[Path("config.yaml")])
     check.add_argument("--data", action="store_true", help="read the images and checkpoints too; nothing is written")
-    commands.add_parser("schema", help="print the JSON schema of configuration files")
+    check.set_defaults(run=_check)
+    schema = commands.add_parser("schema", help="print the JSON schema of configuration files")
+    schema.add_argument("--markdown", action="store_true", help="print the table of all keys instead (docs/config.md)")
+    schema.set_defaults(run=_schema)
+    explain = commands.add_parser("explain", help="print what a key of the configuration means")
+    explain.add_argument("key", help="for example detectors.knn.k or recipes.synthetic.alpha")
+    explain.set_defaults(run=_explain)
+    listed = commands.add_parser("list", help="print the names that a configuration can choose from")
+    listed.add_argument("family", help="detectors, losses, generators, ...; a wrong word lists all")
+    listed.set_defaults(run=_list)
+    entry = commands.add_parser("show", help="print an entry of a configuration with its defaults")
+    entry.add_argument("kind", help="dataset, generator, outliers, recipe, detector or table")
+    entry.add_argument("name")
+    entry.add_argument("config", type=Path, nargs="?", default=Path("config.yaml"))
+    entry.set_defaults(run=_show)
     fetched = commands.add_parser("fetch", help="download public data, or say where it may be had")
     what = fetched.add_mutually_exclusive_group(required=True)
-    what.add_argument("--dataset", metavar="NAME", help=", ".join(registry()))
+    what.add_argument("--dataset", metavar="NAME", help="a public data set, such as cifar10; a wrong name lists all")
     what.add_argument("--config", type=Path, help="whatever this configuration names and is not there")
     fetched.add_argument("--to", type=Path, default=Path("data"), help="folder that it is put into (default: data)")
+    fetched.set_defaults(run=_fetch)
     data = commands.add_parser("data", help="images of a run").add_subparsers(dest="action", required=True)
     shown = data.add_parser("show", help="table of a folder: parts, counts, classes, sizes, SHA-256")
     shown.add_argument("folder", type=Path, help="for example results/cifar10/images")
+    shown.set_defaults(run=_show_data)
     exported = data.add_parser("export", help="one .npz file of a part, or of all that a generator made")
     exported.add_argument("source", type=Path, help="for example results/cifar10/synthetic/biggan")
     exported.add_argument("target", type=Path, help="with images, labels and classes, as `kind: ready-made` reads them")
+    exported.set_defaults(run=_export)
     checkpoint = commands.add_parser("checkpoint", help="files of weights").add_subparsers(dest="action", required=True)
     of_file = checkpoint.add_parser("show", help="entries, keys, classes and the likely network of a checkpoint")
     of_file.add_argument("file", type=Path, help="a file of torch (.pt, .pth, .ckpt, .bin) or of safetensors")
-    arguments = parser.parse_args(command_line)
-    try:
-        if arguments.command == "schema":
-            print(json_schema(), end="")
-            return
-        if arguments.command == "checkpoint":
-            from synthood.training.networks.inspect import shown as checkpoint_shown  # torch, for this command alone
+    of_file.set_defaults(run=_show_checkpoint)
+    return parser
 
-            print(checkpoint_shown(arguments.file))
-            return
-        if arguments.command == "data" and arguments.action == "export":
-            made = export(arguments.source, arguments.target)
-            print(f"{arguments.target}: {len(made)} images of {len(made.classes)} classes")
-            return
-        if arguments.command == "data":
-            print(show(arguments.folder))
-            return
-        if arguments.command == "fetch" and arguments.config:
-            print(fetch_all(wanted(load_file(arguments.config).datasets.values()), registry()))
-            return
-        if arguments.command == "fetch":
-            print(fetch(arguments.dataset, arguments.to, registry()))
-            return
-        for file in arguments.files:
-            check_file(file, arguments.data)
-    except (SynthoodError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+
+def _check(arguments: argparse.Namespace) -> None:
+    for file in arguments.files:
+        check_file(file, arguments.data)
+
+
+def _schema(arguments: argparse.Namespace) -> None:
+    from synthood.config.reference import markdown
+    from synthood.config.schema import json_schema
+
+    print(markdown() if arguments.markdown else json_schema(), end="")
+
+
+def _explain(arguments: argparse.Namespace) -> None:
+    from synthood.config.explain import explain
+
+    print(explain(arguments.key))
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    from synthood.config.listing import listing
+
+    print(listing(arguments.family))
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    from synthood.config.show import resolved_entry
+
+    print(resolved_entry(arguments.kind, arguments.name, arguments.config), end="")
+
+
+def _fetch(arguments: argparse.Namespace) -> None:
+    from synthood.config.load import load_file
+    from synthood.data.public.fetch import fetch, fetch_all, registry
+    from synthood.data.public.wanted import wanted
+
+    if arguments.config:
+        print(fetch_all(wanted(load_file(arguments.config).datasets.values()), registry()))
+    else:
+        print(fetch(arguments.dataset, arguments.to, registry()))
+
+
+def _show_data(arguments: argparse.Namespace) -> None:
+    from synthood.data.show import show
+
+    print(show(arguments.folder))
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from synthood.data.export import export
+
+    made = export(arguments.source, arguments.target)
+    print(f"{arguments.target}: {len(made)} images of {len(made.classes)} classes")
+
+
+def _show_checkpoint(arguments: argparse.Namespace) -> None:
+    from synthood.training.networks.inspect import shown
+
+    print(shown(arguments.file))
 
 
 def check_file(file: Path, data: bool) -> None:
     """Raises SynthoodError with all that is wrong with a configuration, and with the files that it names."""
+    from synthood.config.load import load_file
+    from synthood.workflow.plausible import fetchable, impossible
+
     config = load_file(file)
     faults = list(map(str, impossible(config)))
     if data:
         from synthood.workflow.data_check import check_data
+        from synthood.workflow.plan import Plan
 
         found = check_data(Plan(config))
         print(*found.lines, *(f"warning: {warning}" for warning in found.warnings), sep="\n")

@@ -84,12 +84,12 @@ def test_a_misspelt_key_is_told_with_its_path_and_the_nearest_key(edited, path, 
 
 WRONG_TYPE = [
     ("recipes/judge/learning_rate", "0.1", "valid number, got '0.1', which is text; take the quotes away"),
-    ("recipes/judge/epochs", 1.5, "valid integer, got 1.5"),
+    ("recipes/judge/epochs", 1.5, "valid integer, got 1.5 (passes over the real training images)"),
     ("recipes/judge/epochs", "ten", "valid integer, got 'ten'"),
     ("recipes/judge/epochs", True, "valid integer, got True"),
     ("recipes/judge/learning_rate", True, "valid number, got True"),
     ("recipes/cutout/augmentation/flip", 1, "valid boolean, got 1"),
-    ("generators/biggan/fit/steps", 1.5, "valid integer, got 1.5"),
+    ("generators/biggan/fit/steps", 1.5, "valid integer, got 1.5 (updates of the weights)"),
     ("generators/biggan/fit/steps", False, "valid integer, got False"),
     (
         "generators/sd/fit/denoiser_channels",

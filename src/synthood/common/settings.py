@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 # A log file's name joins three names, and file systems take 255 bytes.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=75)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Seed = Annotated[int, Field(ge=0, lt=2**31, description="of the random numbers")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -54,10 +54,18 @@ BEFORE_THE_END = unless(
 )
 
 
+def _name_paper(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Writes the `paper` of a class into its JSON schema."""
+    if paper := getattr(model, "paper", None):
+        schema["x-paper"] = paper
+
+
 class Settings(BaseModel):
     """A section of the configuration: unknown keys and wrong types are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, json_schema_extra=_name_paper
+    )
 
     @classmethod
     def parse(cls, text: str) -> Self:

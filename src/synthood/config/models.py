@@ -22,12 +22,14 @@ class Config(Settings):
     version: Annotated[Literal[1], Field(description="of this format")]
     build: Annotated[list[Name], Ref("tables"), Field(min_length=1, description="the tables that `snakemake` makes")]
     precision: Annotated[Precision, Field(description="auto: bfloat16 where the processor has it")] = "auto"
-    datasets: Annotated[dict[Name, DatasetSettings], Field(min_length=1)]
+    datasets: Annotated[dict[Name, DatasetSettings], Field(min_length=1, description="ID images and OOD sets by name")]
     leaks: Annotated[LeakSettings | None, Field(description="look for images that stand in two parts")] = None
-    generators: Annotated[dict[Name, Generator], Field(min_length=1)] = {}
+    generators: Annotated[
+        dict[Name, Generator], Field(min_length=1, description="of synthetic ID images, by name")
+    ] = {}
     assess: AssessSettings | None = None
-    outliers: Annotated[dict[Name, Outliers], Field(min_length=1)] = {}
-    recipes: Annotated[dict[Name, Recipe], Field(min_length=1)]
-    detectors: Annotated[dict[Name, AnyDetector], Field(min_length=1)]
-    tables: Annotated[dict[Name, TableSettings], Field(min_length=1)]
+    outliers: Annotated[dict[Name, Outliers], Field(min_length=1, description="synthetic outliers by name")] = {}
+    recipes: Annotated[dict[Name, Recipe], Field(min_length=1, description="how a classifier is trained, by name")]
+    detectors: Annotated[dict[Name, AnyDetector], Field(min_length=1, description="OOD detectors by name")]
+    tables: Annotated[dict[Name, TableSettings], Field(min_length=1, description="what is compared, by name")]
     figures: Figures = Figures()

@@ -10,32 +10,44 @@ from synthood.config.models import Config
 
 LIKE = {
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
+    "default": None,
     "description": "entries of this section whose keys come first, those of a later one over those of an earlier",
 }
 
 
 def json_schema() -> str:
-    """Draft 2020-12; with `like:` an entry may leave out any key, and null takes one away."""
-    schema: dict[str, Any] = Config.model_json_schema(by_alias=True)
-    parts, dataset = schema["$defs"], schema["$defs"]["DatasetSettings"]
-    entries = {name for section in SECTIONS for name in _named(schema["properties"][section])}
-    sets = {name for role in (*ROLES, "ood_validation") for name in _named(dataset["properties"][role])}
+    """Draft 2020-12 for editors; with `like:` an entry may leave out any key, and null takes one away."""
+    schema = config_schema()
+    parts = schema["$defs"]
+    entries = _entries(schema)
     required = {name: parts[name].pop("required", []) for name in _reached(parts, entries)}
     for name in required:
         parts[name] = _partial(parts[name])
     schema["properties"] |= {section: _partial(schema["properties"][section], null=False) for section in SECTIONS}
-    for name in entries | sets:
-        parts[name]["properties"]["like"] = LIKE
     for name in entries:
         parts[name]["anyOf"] = [{"required": required[name]}, {"required": ["like"]}]
-    dataset = parts["DatasetSettings"]
-    dataset["anyOf"].append({"required": ["benchmark"]})
-    dataset["properties"] |= {
-        "benchmark": {"enum": benchmark_names(), "description": "a protocol whose keys come first"},
-        "path": {"type": "string", "description": "the folder with the benchmark's data"},
-    }
+    parts["DatasetSettings"]["anyOf"].append({"required": ["benchmark"]})
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return json.dumps(schema, indent=1, sort_keys=True) + "\n"
+
+
+def config_schema() -> dict[str, Any]:
+    """The schema of a configuration whose entries are complete, with the keys that are followed when it is read."""
+    schema: dict[str, Any] = Config.model_json_schema(by_alias=True)
+    parts, dataset = schema["$defs"], schema["$defs"]["DatasetSettings"]
+    sets = {name for role in (*ROLES, "ood_validation") for name in _named(dataset["properties"][role])}
+    for name in _entries(schema) | sets:
+        parts[name]["properties"]["like"] = LIKE
+    dataset["properties"] |= {
+        "benchmark": {"enum": benchmark_names(), "default": None, "description": "a protocol whose keys come first"},
+        "path": {"type": "string", "default": None, "description": "the folder with the benchmark's data"},
+    }
+    return schema
+
+
+def _entries(schema: dict[str, Any]) -> set[str]:
+    """Definitions of the entries of sections that `like:` may name."""
+    return {name for section in SECTIONS for name in _named(schema["properties"][section])}
 
 
 def _named(part: Any) -> Iterator[str]:

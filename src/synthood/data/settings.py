@@ -55,7 +55,7 @@ class Digits(Settings):
     """scikit-learn's 1,797 handwritten digits, enlarged from 8x8 to 32x32 RGB."""
 
     kind: Literal["digits"]
-    classes: Annotated[list[Annotated[int, Field(ge=0, le=9)]], Field(min_length=1)]
+    classes: Annotated[list[Annotated[int, Field(ge=0, le=9)]], Field(min_length=1, description="digits")]
     nuisance: Nuisance = Nuisance()
     seed: Seed = 0
 
@@ -70,8 +70,8 @@ class Digits(Settings):
 class IdDigits(Digits):
     """The digits that the classifier is taught, split by class: what train and val leave is the test set."""
 
-    train_per_class: Count
-    val_per_class: Count
+    train_per_class: Annotated[Count, Field(description="training images of each class")]
+    val_per_class: Annotated[Count, Field(description="validation images of each class")]
 
     @property
     def class_count(self) -> int:
@@ -91,7 +91,7 @@ class IdDigits(Digits):
 class Computed(Settings):
     """Images that are made here, of the ID images' size."""
 
-    images: Count
+    images: Annotated[Count, Field(description="how many")]
     seed: Seed = 0
     size: Annotated[int | None, Field(ge=8, le=1024, description="side in pixels; default: as the ID images")] = None
 
@@ -118,7 +118,7 @@ class ShuffledQuadrants(Settings):
     """Digits of the ID validation images with their four quadrants permuted: OOD without new content."""
 
     kind: Literal["shuffled-quadrants"]
-    images: Count
+    images: Annotated[Count, Field(description="how many")]
     seed: Seed = 0
 
 

@@ -8,7 +8,7 @@ from synthood.common.settings import REAL_IMAGES, Name, Ref, Seed, Settings
 
 
 class AssessSettings(Settings):
-    """The `assess` section: who judges synthetic images, and by how many."""
+    """Who judges synthetic images, and by how many."""
 
     judge: Annotated[
         Name,

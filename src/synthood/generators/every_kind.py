@@ -14,7 +14,7 @@ class EveryKind(Settings):
     Block k holds images k * block_size and on.
     """
 
-    images_per_class: Count
+    images_per_class: Annotated[Count, Field(description="synthetic images of each class")]
     block_size: Annotated[int, Field(ge=1, description="images in one job and file")]
 
     filter: Annotated[Filter | None, Field(description="of the images made; default: all are taken")] = None

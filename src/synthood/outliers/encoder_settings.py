@@ -31,10 +31,10 @@ class EncoderSettings(Anchored):
     """The text-aligned encoder: images to the space of the class words' embeddings (arXiv 2309.13415)."""
 
     kind: Literal["text-aligned"] = "text-aligned"
-    network: AnyNetwork
-    epochs: Count
-    batch_size: Annotated[int, Field(ge=2)]
-    learning_rate: Positive = 0.1
+    network: Annotated[AnyNetwork, Field(description="architecture of the image encoder")]
+    epochs: Annotated[Count, Field(description="passes over the training images")]
+    batch_size: Annotated[int, Field(ge=2, description="images of a step")]
+    learning_rate: Annotated[Positive, Field(description="the highest, of SGD on a cosine schedule")] = 0.1
     temperature: Annotated[Positive, Field(description="of the cosines to the class words")] = 0.1
     augmentation: Augmentation = Augmentation()
     seed: Seed = 0
@@ -63,7 +63,7 @@ class RecipeEncoder(Anchored):
         Ref("recipes", seed="seed", without=NO_OUTLIERS),
         Field(description="a recipe that learns without outliers"),
     ]
-    seed: Seed = 0
+    seed: Annotated[Seed, Field(description="training seed of the recipe")] = 0
 
 
 class ClipEncoder(Anchored):

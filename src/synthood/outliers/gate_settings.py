@@ -15,7 +15,7 @@ class GateSettings(Settings):
         Ref("recipes", seed="classifier_seed", without=REAL_IMAGES),
         Field(description="a recipe that learns from real images alone, not the judge"),
     ]
-    classifier_seed: Seed = 0
+    classifier_seed: Annotated[Seed, Field(description="training seed of the classifier")] = 0
     wanted_per_class: Annotated[int, Field(ge=1, description="accepted outliers kept of each class")]
     accept: Annotated[
         Literal["outliers", "all"], Field(description="all: whatever was sampled, as the papers' code does")
@@ -26,7 +26,7 @@ class GateSettings(Settings):
         Literal["knn", "density"],
         Field(description="to the k-th nearest ID feature, or to the nearest class's Gaussian of one covariance"),
     ] = "knn"
-    k: Count = 10
+    k: Annotated[Count, Field(description="neighbours; distances are to the k-th")] = 10
     percentile: Annotated[
         float,
         PERCENT,

@@ -36,8 +36,8 @@ class LatentsSettings(Settings):
 class CurveSettings(Settings):
     """How many latents keep their intended class, over the length of the move."""
 
-    scales: Annotated[list[Positive], Field(min_length=1)]
-    attempts_per_class: Count = 30
+    scales: Annotated[list[Positive], Field(min_length=1, description="lengths of the move, as `latents.scale`")]
+    attempts_per_class: Annotated[Count, Field(description="latents sampled of each class and length")] = 30
 
 
 class ScaleCurveSettings(Settings):

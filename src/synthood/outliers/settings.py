@@ -15,7 +15,7 @@ class SampledOutliers(Settings):
     """Outliers sampled by a Stable Diffusion of this configuration."""
 
     generator: Annotated[Name, Ref("generators"), Field(description="a generator of kind stable-diffusion")]
-    encoder: Encoder
+    encoder: Annotated[Encoder, Field(description="network whose embeddings outliers are sought among")]
     boundary: BoundarySettings
     latents: LatentsSettings
     gate: GateSettings

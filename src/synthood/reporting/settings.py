@@ -59,19 +59,36 @@ class TableSettings(Settings):
     """Which runs stand in a table and what is said of them."""
 
     title: Annotated[str, Field(description="one line")] = ""
-    datasets: Annotated[list[Name], Ref("datasets"), Field(min_length=1)]
-    recipes: Annotated[list[Name], Ref("recipes"), Field(min_length=1)]
-    seeds: Annotated[list[Seed], Field(min_length=1)]
-    detectors: Annotated[list[Name], Ref("detectors"), Field(min_length=1)]
+    datasets: Annotated[list[Name], Ref("datasets"), Field(min_length=1, description="a table for each")]
+    recipes: Annotated[list[Name], Ref("recipes"), Field(min_length=1, description="rows")]
+    seeds: Annotated[
+        list[Seed], Field(min_length=1, description="a classifier is trained with each; means are over them")
+    ]
+    detectors: Annotated[
+        list[Name],
+        Ref("detectors"),
+        Field(min_length=1, description="each scores every classifier; the first is tested"),
+    ]
     bases: Annotated[list[Name], Field(min_length=1, description="recipes that gains are counted from")]
-    columns: Annotated[list[Metric], Field(min_length=1, description="metrics shown, in order")] = [
+    columns: Annotated[
+        list[Metric],
+        Field(
+            min_length=1,
+            description="metrics shown, in order; auroc: probability that an ID image scores above an OOD image; "
+            "aupr_in: average precision with ID as the positive class; "
+            "aupr_out: average precision with OOD as the positive class; "
+            "fpr95_id_positive: share of OOD images accepted at the threshold that accepts 95 % of ID images; "
+            "fpr95_ood_positive: share of ID images rejected at the threshold that rejects 95 % of OOD images; "
+            "id_accuracy: share of ID test images classified correctly",
+        ),
+    ] = [
         "auroc",
         "fpr95_id_positive",
         "fpr95_ood_positive",
         "id_accuracy",
     ]
     confidence: Annotated[float, Field(gt=0, lt=1, description="of the intervals")] = 0.95
-    resamples: Count = 1000
+    resamples: Annotated[Count, Field(description="bootstrap resamples of the images behind the intervals")] = 1000
     full_spectrum: Annotated[
         bool, Field(description="ID images are the test images and those of the dataset's `shifted` sets")
     ] = False
@@ -108,7 +125,7 @@ class FigureSettings(Settings):
 
 
 class Figures(FigureSettings):
-    """The section `figures`."""
+    """Looks of figures, and which of them are drawn."""
 
     contact_sheets: Annotated[bool, Field(description="draw images of every part of the datasets")] = False
     map: Annotated[

@@ -37,20 +37,22 @@ class RecipeSettings(Methods):
     """One way of training; `like: other` takes another's keys first and is resolved before this model."""
 
     kind: Literal["train"] = "train"
-    network: AnyNetwork
-    epochs: Count
-    batch_size: Annotated[int, Field(ge=2)]
-    learning_rate: Positive
+    network: Annotated[AnyNetwork, Field(description="architecture of the classifier")]
+    epochs: Annotated[Count, Field(description="passes over the real training images")]
+    batch_size: Annotated[int, Field(ge=2, description="images of a step, real and synthetic together")]
+    learning_rate: Annotated[Positive, Field(description="the highest; it falls on a cosine")]
     last_layer_learning_rate: Annotated[
         Positive | None, Field(description="of the network's last layer, on the same schedule; learning_rate's if null")
     ] = None
-    final_learning_rate: Annotated[float, Field(ge=0)] = 1e-6
+    final_learning_rate: Annotated[float, Field(ge=0, description="at the end of the cosine")] = 1e-6
     warmup: Annotated[Fraction, BEFORE_THE_END, Field(description="share of the steps with rising learning rate")] = 0.0
     restarts: Annotated[int, Field(ge=0, description="of the cosine, at equal distances")] = 0
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Annotated[
+        Literal["sgd", "adamw"], Field(description="sgd: with Nesterov momentum; adamw: decoupled decay")
+    ] = "sgd"
     momentum: Annotated[Fraction, Field(description="of SGD, after Nesterov; AdamW's first beta")] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, description="of all weights, per step")] = 5e-4
+    label_smoothing: Annotated[float, Field(ge=0, lt=1, description="share of the label spread over all classes")] = 0.0
     augmentation: Augmentation = Augmentation()
     dropout: Annotated[float, Field(ge=0, lt=1, description="of features before the last layer")] = 0.0
     synthetic: Synthetic | None = None

@@ -215,9 +215,9 @@ class Imglist(ListedFiles):
 class ListCounts(Settings):
     """Lines of an ID benchmark's three lists."""
 
-    train: Count | None = None
-    val: Count | None = None
-    test: Count | None = None
+    train: Annotated[Count | None, Field(description="lines of the training list")] = None
+    val: Annotated[Count | None, Field(description="lines of the validation list")] = None
+    test: Annotated[Count | None, Field(description="lines of the test list")] = None
 
 
 class IdImglist(ListedFiles):
@@ -286,7 +286,7 @@ class IdArrays(ExceptClasses):
     train: Annotated[str, Field(min_length=1, description="file of the training images")]
     test: Annotated[str, Field(min_length=1, description="file of the validation and test images")]
     classes: Words
-    val_per_class: Count
+    val_per_class: Annotated[Count, Field(description="validation images of each class")]
     train_per_class: Annotated[int | None, Field(ge=1, description="so many of each class instead of all")] = None
     size: Annotated[
         int | None, Field(ge=8, le=64, description="side in pixels: the shorter side is resized, the centre cut out")

@@ -15,14 +15,14 @@ class BigGANFit(Settings):
     """A small BigGAN generator for small sets: the decoder of a conditional VAE with a discriminator."""
 
     objective: Literal["vae-gan"] = "vae-gan"
-    steps: Count
-    batch_size: Annotated[int, Field(ge=2)] = 32
-    learning_rate: Positive = 2e-3
-    latent_size: Count = 16
-    channel_width: Annotated[int, Field(ge=8)] = 16
+    steps: Annotated[Count, Field(description="updates of the weights")]
+    batch_size: Annotated[int, Field(ge=2, description="real images of a step")] = 32
+    learning_rate: Annotated[Positive, Field(description="of the encoder and the generator, by Adam")] = 2e-3
+    latent_size: Annotated[Count, Field(description="dimensions of the noise, and of a class embedding")] = 16
+    channel_width: Annotated[int, Field(ge=8, description="channels of the last block; earlier ones have more")] = 16
     reconstruction_variance: Annotated[Positive, Field(description="sigma^2 of the VAE's pixels in [-1,1]")] = 3.0
     adversarial_from: Annotated[Fraction, Field(description="share of the steps before the discriminator")] = 0.5
-    adversarial_weight: Annotated[float, Field(ge=0)] = 15.0
+    adversarial_weight: Annotated[float, Field(ge=0, description="of the discriminator in the loss")] = 15.0
     shift: Annotated[int, Field(ge=0, description="random shift of real images, in pixels")] = 3
     seed: Seed = 0
 
@@ -37,7 +37,7 @@ class Watch(Settings):
         Ref("recipes", seed="classifier_seed", without=REAL_IMAGES),
         Field(description="a recipe on real images alone: FID on its features chooses what is kept"),
     ] = None
-    classifier_seed: Seed = 1001
+    classifier_seed: Annotated[Seed, Field(description="training seed of the classifier")] = 1001
     least_diversity: Annotated[
         Fraction, Field(description="a class is collapsed below this share of its real images' mean distance")
     ] = 0.5
@@ -51,13 +51,13 @@ class HingeFit(Settings):
 
     objective: Literal["hinge"]
     steps: Annotated[int, Field(ge=1, description="of the generator")]
-    batch_size: Annotated[int, Field(ge=2)] = 64
+    batch_size: Annotated[int, Field(ge=2, description="images of a step")] = 64
     accumulate: Annotated[int, Field(ge=1, description="parts of a batch, one after the other, for less memory")] = 1
     learning_rate: Annotated[Positive, Field(description="of the generator")] = 1e-4
-    discriminator_learning_rate: Positive = 4e-4
+    discriminator_learning_rate: Annotated[Positive, Field(description="of the discriminator")] = 4e-4
     discriminator_steps: Annotated[int, Field(ge=1, description="for each step of the generator")] = 1
-    latent_size: Count = 64
-    channel_width: Annotated[int, Field(ge=8)] = 32
+    latent_size: Annotated[Count, Field(description="dimensions of the noise, and of a class embedding")] = 64
+    channel_width: Annotated[int, Field(ge=8, description="channels of the last block; earlier ones have more")] = 32
     discriminator_width: Annotated[int, Field(ge=8, description="channels of its first block")] = 32
     augmentation: Annotated[list[Policy], Field(description="differentiable, of real and made images")] = [
         "colour",
@@ -112,7 +112,7 @@ class BigGANFitting(Settings):
     """What `fit_generator` needs of a BigGAN: how it is fitted, or where it is taken from."""
 
     kind: Literal["biggan"]
-    fit: Fit | None = None
+    fit: Annotated[Fit | None, Field(description="a small BigGAN fitted on the ID images")] = None
     pretrained: Pretrained | None = None
 
     @model_validator(mode="after")

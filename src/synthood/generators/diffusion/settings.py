@@ -40,13 +40,21 @@ class StableDiffusionFit(Settings):
     also: Annotated[
         list[Name], Ref("extra"), Field(description="extra sets of the dataset that it learns as well")
     ] = []
-    autoencoder_steps: Count
-    denoiser_steps: Count
-    batch_size: Count = 64
-    autoencoder_channels: Annotated[list[Count], Field(min_length=1)] = [8, 16, 32]
-    denoiser_channels: Annotated[list[Count], Field(min_length=2, max_length=2)] = [32, 64]
-    text_width: Count = 64
-    learning_rate: Positive = 2e-3
+    autoencoder_steps: Annotated[Count, Field(description="updates of the autoencoder")]
+    denoiser_steps: Annotated[Count, Field(description="updates of the U-Net and the text encoder")]
+    batch_size: Annotated[Count, Field(description="images of a step")] = 64
+    autoencoder_channels: Annotated[
+        list[Count], Field(min_length=1, description="of each stage; all but the last halve the side")
+    ] = [
+        8,
+        16,
+        32,
+    ]
+    denoiser_channels: Annotated[
+        list[Count], Field(min_length=2, max_length=2, description="of the U-Net's two stages")
+    ] = [32, 64]
+    text_width: Annotated[Count, Field(description="dimensions of a token's embedding")] = 64
+    learning_rate: Annotated[Positive, Field(description="of both, by AdamW")] = 2e-3
     seed: Seed = 0
 
 
@@ -61,8 +69,10 @@ class Weights(Settings):
 class LoRA(Weights):
     """Low-rank weights made elsewhere, e.g. LCM-LoRA, added to the checkpoint's (arXiv 2106.09685)."""
 
-    file: Annotated[str, Field(pattern=r"\.safetensors$")] = "pytorch_lora_weights.safetensors"
-    scale: Positive = 1.0
+    file: Annotated[str, Field(pattern=r"\.safetensors$", description="its name in the folder")] = (
+        "pytorch_lora_weights.safetensors"
+    )
+    scale: Annotated[Positive, Field(description="factor of the added weights")] = 1.0
 
 
 class Adaptation(Settings):
@@ -72,8 +82,8 @@ class Adaptation(Settings):
         Literal["lora", "tokens"],
         Field(description="lora: low-rank weights of the U-Net; tokens: a token for each class (arXiv 2208.01618)"),
     ]
-    steps: Count
-    batch_size: Count = 4
+    steps: Annotated[Count, Field(description="updates of what is learned")]
+    batch_size: Annotated[Count, Field(description="images of a step")] = 4
     rank: Annotated[int, Field(ge=1, description="of the low-rank weights")] = 8
     learning_rate: Annotated[Positive | None, Field(description="null: 1e-4 for lora, 5e-3 for tokens")] = None
     flip: Annotated[bool, Field(description="learn mirrored images as well")] = False

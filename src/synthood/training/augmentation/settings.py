@@ -10,7 +10,7 @@ from synthood.common.settings import Count, Positive, Settings
 class RandAugment(Settings):
     """Random operations on pixels, all of the same magnitude (arXiv 1909.13719)."""
 
-    operations: Count = 2
+    operations: Annotated[Count, Field(description="in turn, of each image")] = 2
     magnitude: Annotated[int, Field(ge=0, le=30, description="of 30")] = 9
 
 
@@ -19,7 +19,7 @@ class AugMix(Settings):
 
     width: Annotated[Count, Field(description="chains")] = 3
     depth: Annotated[Count, Field(description="operations of a chain at most")] = 3
-    severity: Annotated[int, Field(ge=1, le=10)] = 3
+    severity: Annotated[int, Field(ge=1, le=10, description="strength of an operation, of 10")] = 3
 
 
 class PixMix(Settings):
@@ -27,7 +27,7 @@ class PixMix(Settings):
 
     rounds: Annotated[Count, Field(description="at most")] = 4
     beta: Annotated[Positive, Field(description="the larger, the weaker")] = 3.0
-    severity: Annotated[int, Field(ge=1, le=10)] = 3
+    severity: Annotated[int, Field(ge=1, le=10, description="strength of an operation, of 10")] = 3
     fractals: Annotated[Count, Field(description="pictures in the mixing set, drawn from the seed")] = 128
     pictures: Annotated[
         str | None, Field(min_length=1, description="a folder whose image files are the mixing set instead")
@@ -41,6 +41,8 @@ class Augmentation(Settings):
     augmix: AugMix | None = None
     pixmix: PixMix | None = None
     shift: Annotated[int, Field(ge=0, description="pixels in each direction")] = 0
-    padding: Literal["zero", "replicate"] = "replicate"
+    padding: Annotated[
+        Literal["zero", "replicate"], Field(description="what shift fills in: zeros, or the nearest pixel of the edge")
+    ] = "replicate"
     flip: Annotated[bool, Field(description="mirror with probability one half")] = False
     cutout: Annotated[int, Field(ge=0, description="side of the square that is erased, in pixels")] = 0

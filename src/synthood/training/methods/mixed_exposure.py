@@ -31,7 +31,9 @@ class MixedExposure(Exposure):
 
     kind: Literal["mixed"] = "mixed"
     weight: Weight = 1.0
-    operation: Literal["cutmix", "mixup"] = "cutmix"
+    operation: Annotated[
+        Literal["cutmix", "mixup"], Field(description="cutmix: a box of the outlier; mixup: both images blended")
+    ] = "cutmix"
     beta: Annotated[Positive, Field(description="of the share's Beta(beta, beta)")] = 1.0
 
     def terms(self, context: Context) -> dict[str, Term]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 from synthood.common.lazy import lazy
 from synthood.common.seeds import numpy_generator
@@ -23,6 +25,7 @@ class Mixing(Method):
     """A batch mixed with itself."""
 
     key = "mixing"
+    meaning = "of images and labels of a batch in pairs"
     order = 3
 
     @property
@@ -35,8 +38,8 @@ class InPlace(Mixing):
 
     mixes_labels = True
 
-    beta: Positive = 1.0
-    probability: Fraction = 1.0
+    beta: Annotated[Positive, Field(description="of the share's Beta(beta, beta)")] = 1.0
+    probability: Annotated[Fraction, Field(description="that an image is mixed with another")] = 1.0
 
     def mixed(self, inputs: Tensor, labels: Tensor, classes: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
         return mixed(inputs, labels, classes, self, random)
@@ -64,7 +67,7 @@ class RegMixup(Mixing):
     paper = "arXiv 2206.14502"
 
     kind: Literal["regmixup"] = "regmixup"
-    beta: Positive = 10.0
+    beta: Annotated[Positive, Field(description="of the share's Beta(beta, beta)")] = 10.0
     weight: Weight = 1.0
 
     def terms(self, context: Context) -> dict[str, Term]:

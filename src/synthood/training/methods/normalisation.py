@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 from synthood.common.lazy import lazy
 from synthood.common.settings import Positive
@@ -33,7 +35,7 @@ class LogitNorm(Normalisation):
     paper = "arXiv 2205.09310"
 
     kind: Literal["logitnorm"] = "logitnorm"
-    temperature: Positive = 0.04
+    temperature: Annotated[Positive, Field(description="divides the logits of length 1")] = 0.04
 
     def adjusted_logits(self, logits: Tensor) -> Tensor:
         """z / (temperature |z|), eq. 5."""
@@ -46,7 +48,7 @@ class T2FNorm(Normalisation):
     paper = "arXiv 2305.17797"
 
     kind: Literal["t2fnorm"] = "t2fnorm"
-    temperature: Positive = 0.1
+    temperature: Annotated[Positive, Field(description="divides the features of length 1")] = 0.1
 
     def adjusted_features(self, features: Tensor) -> Tensor:
         """Of length 1 / temperature; detectors score features as they are."""

@@ -30,7 +30,7 @@ class Contrastive(Method):
     hard_labels = True
 
     weight: Weight = 1.0
-    temperature: Positive = 0.1
+    temperature: Annotated[Positive, Field(description="divides the cosines")] = 0.1
     dimensions: Annotated[Count, Field(description="of the projection")] = 128
 
     @property

@@ -37,10 +37,10 @@ class Teacher(Method):
         Ref("recipes", seed="seed"),
         Field(description="the teacher's recipe, trained with `seed` or the student's own"),
     ]
-    seed: Seed | None = None
-    logit_weight: Annotated[float, Field(ge=0)] = 4.0
+    seed: Annotated[Seed | None, Field(description="training seed of the teacher; null: the student's")] = None
+    logit_weight: Annotated[float, Field(ge=0, description="of the logits' divergence in the loss")] = 4.0
     temperature: Annotated[Positive, Field(description="of the logits")] = 1.0
-    feature_weight: Annotated[float, Field(ge=0)] = 0.0
+    feature_weight: Annotated[float, Field(ge=0, description="of the features' distance in the loss")] = 0.0
     feature_form: Annotated[
         Literal["cosine", "released"],
         Field(description="cosine: a projection of the student's features; released: the papers' code"),

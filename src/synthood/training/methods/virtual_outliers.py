@@ -36,7 +36,7 @@ class VirtualOutliers(Method):
     weight: Weight = 0.1
     start: Annotated[Fraction, BEFORE_THE_END, Field(description="share of the steps without them")] = 0.4
     queue: Annotated[int, Field(ge=2, description="features kept of each class")] = 1000
-    candidates: Count = 10000
+    candidates: Annotated[Count, Field(description="drawn from the Gaussian of each class")] = 10000
     per_class: Annotated[Count, Field(description="candidates taken, the least likely")] = 1
     shrinkage: Annotated[float, Field(gt=0, le=1, description="of the covariance towards its mean variance")] = 0.01
     variant: Annotated[

@@ -26,7 +26,7 @@ class CheckpointRecipe(Settings):
     kind: Literal["checkpoint"]
     path: Annotated[str, Field(min_length=1, description="{seed} in it stands for the seed; without, one for all")]
     sha256: Sha256 | None = None
-    network: AnyNetwork
+    network: Annotated[AnyNetwork, Field(description="architecture that the weights belong to")]
     weights: Annotated[
         str | None,
         Field(min_length=1, description="ema, raw, or the file's entry with the weights; averaged ones (EMA) if null"),
@@ -38,8 +38,13 @@ class CheckpointRecipe(Settings):
     rename: Annotated[
         dict[Annotated[str, Field(min_length=1)], str], Field(description="beginnings of keys, and what they become")
     ] = {}
-    mean: Annotated[list[OfPixels], Field(min_length=3, max_length=3)]
-    deviation: Annotated[list[Annotated[OfPixels, Field(gt=0)]], Field(min_length=3, max_length=3)]
+    mean: Annotated[
+        list[OfPixels], Field(min_length=3, max_length=3, description="of red, green and blue, subtracted; in [0,1]")
+    ]
+    deviation: Annotated[
+        list[Annotated[OfPixels, Field(gt=0)]],
+        Field(min_length=3, max_length=3, description="SD of red, green and blue, divided by; in [0,1]"),
+    ]
 
     @field_validator("path")
     @classmethod

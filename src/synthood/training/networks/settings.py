@@ -36,7 +36,7 @@ class Network(Settings):
         "wrn-40-2",
         "wrn-28-10",
     ]
-    width: Annotated[int, Field(ge=8)] = 16
+    width: Annotated[int, Field(ge=8, description="channels of the first stage")] = 16
     shortcut: Annotated[
         Literal["projected", "padded"],
         Field(description="where the shape changes: a 1x1 convolution, or every second pixel and channels of zeros"),

@@ -1,6 +1,7 @@
 """Where artefacts lie, and what the configuration has."""
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Literal, Protocol
 
 from synthood.config.models import Config
