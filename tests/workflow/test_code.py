@@ -1,6 +1,7 @@
 """The digest of a stage's code: what changes it and what does not."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,9 @@ from pathlib import Path
 import pytest
 
 import synthood
-from synthood.workflow.code import NOT_RESULTS, code_of, modules_behind
+from synthood.training.method_settings import METHODS
+from synthood.training.methods.custom import CustomLoss
+from synthood.workflow.code import NOT_RESULTS, code_of, code_of_plugin, modules_behind
 
 PROJECT = Path(__file__).parents[2]
 MODULE = '''"""What it is for."""
@@ -259,6 +262,28 @@ SETTINGS = {
 def test_settings_reach_only_the_stages_that_use_them(module):
     reached = {name.rpartition(".")[2] for name in stages() if f"synthood.{module}" in modules_behind(name)}
     assert reached == SETTINGS[module]
+
+
+LOSSES = {
+    "outliers.py": ("PROTOTYPE_MOMENTUM = 0.8", {"outliers"}),
+    "exposure.py": ("def uniformity(logits): return logits.sum()", {"uniform"}),
+    "mixing.py": ("class Another(Mixing): kind: Literal['another'] = 'another'", set()),
+    "brand_new.py": ("class Brand(Method): kind: Literal['brand'] = 'brand'", set()),
+}
+
+
+@pytest.mark.parametrize("file", LOSSES)
+def test_an_edit_of_a_loss_changes_the_code_of_that_loss_alone(tmp_path, file):
+    shutil.copytree(PROJECT / "src/synthood", tmp_path / "synthood", ignore=shutil.ignore_patterns("__pycache__"))
+    text, changed = LOSSES[file]
+    with (tmp_path / "synthood/training/methods" / file).open("a") as stream:
+        stream.write(f"\n{text}\n")
+    losses = [
+        method.model_construct() for methods in METHODS.values() for method in methods if method is not CustomLoss
+    ]
+    assert {loss.kind for loss in losses if code_of_plugin(loss, tmp_path) != code_of_plugin(loss)} == changed
+    for stage in ("synthood.training.train", "synthood.evaluation.extract"):
+        assert code_of(stage, tmp_path) == code_of(stage)
 
 
 def test_what_prepares_images_depends_on_no_network():
