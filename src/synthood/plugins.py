@@ -35,9 +35,16 @@ class Plugin(Settings):
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         found = handler.resolve_ref_schema(handler(schema))
         found["description"] = description_of(cls)
+        if facts := cls.facts():
+            found["x-facts"] = facts
         found["properties"]["kind"].pop("default", None)
         found["required"] = ["kind", *(key for key in found.get("required", []) if key != "kind")]
         return found
+
+    @classmethod
+    def facts(cls) -> str:
+        """More about the method for its row in the reference, in sentences."""
+        return ""
 
     def uses(self) -> list[type["Plugin"]]:
         """Plug-ins that this one looks up by name; those that it imports need not be listed."""

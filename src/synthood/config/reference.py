@@ -55,6 +55,8 @@ def _row(key: Key, headings: dict[int, str]) -> str:
     papers = [f"[{one}](https://arxiv.org/abs/{one})" if one[0].isdigit() else one for one in key.papers]
     name = f"**{last.key}: {', '.join(last.values)}**" if isinstance(last, Tag) else f"`{last}`"
     meaning = re.sub(r" \(arXiv [\d.]+\)|, arXiv [\d.]+(?=\))", "", key.meaning)
+    if isinstance(last, Tag):
+        meaning = f"{meaning} {key.owner.get('x-facts', '')}".strip()
     cells = [name, "" if isinstance(last, Tag) else kind, key.default, meaning, ", ".join(papers)]
     escaped = [cell.replace("|", r"\|") for cell in cells]
     return re.sub(" +", " ", f"| {' | '.join(escaped)} |\n")

@@ -33,6 +33,10 @@ Fit = Callable[["Detector", Reference], Score]
 """Fits a detector without grids."""
 
 
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}"
+
+
 class Detector(Plugin):
     """A detector: its fields are hyperparameters, each one value or, where it has `GRID`, a list to search."""
 
@@ -46,6 +50,19 @@ class Detector(Plugin):
     """The values that others search."""
     reads: ClassVar[str | None] = None
     """The key of a recipe without which it cannot score the recipe's models."""
+
+    compared: ClassVar[str] = ""
+    """How its scores compare with pytorch-ood 0.4, whose sign is the other."""
+
+    @classmethod
+    def facts(cls) -> str:
+        sentences = [
+            f"Looks at {' and '.join(cls.inputs)}" if cls.inputs else "",
+            f"Fitted on {' and '.join(cls.fitted_on)}{', with labels' * cls.labelled}" if cls.fitted_on else "",
+            *(f"OpenOOD searches {name} {', '.join(map(_shown, values))}" for name, values in cls.grid.items()),
+            f"pytorch-ood: {cls.compared}" if cls.compared else "",
+        ]
+        return " ".join(f"{sentence}." for sentence in sentences if sentence)
 
     @property
     def access(self) -> Access:

@@ -37,6 +37,7 @@ class Mds(Detector):
     kind: Literal["mds"] = "mds"
 
     paper = "arXiv 1807.03888"
+    compared = "equal, but it divides null directions by 1e-6"
     inputs = ("features",)
     fitted_on = ("train",)
     labelled = True
@@ -57,6 +58,7 @@ class Rmds(Detector):
     kind: Literal["rmds"] = "rmds"
 
     paper = "arXiv 2106.09022"
+    compared = "as mds"
     inputs = ("features",)
     fitted_on = ("train",)
     labelled = True
@@ -134,6 +136,7 @@ class Gmm(Detector):
     ridge: Annotated[Positive, GRID, Field(description="added to each variance, in units of their mean")] = 1e-3
 
     paper = "arXiv 2204.05306"
+    compared = "equal with ridge near 0"
     inputs = ("features",)
     fitted_on = ("train",)
     labelled = True

@@ -30,6 +30,7 @@ class GradNorm(Detector):
     temperature: Annotated[Positive, GRID, Field(description="divides the logits")] = 1.0
 
     paper = "arXiv 2110.00218"
+    compared = "equal with its filter on W"
     inputs = ("logits", "features")
 
     def fit(self, reference: Reference) -> Score:
@@ -51,6 +52,7 @@ class She(Detector):
     kind: Literal["she"] = "she"
 
     paper = "Zhang et al., ICLR 2023"
+    compared = "equal"
     inputs = ("logits", "features")
     fitted_on = ("train",)
     labelled = True
@@ -71,6 +73,7 @@ class Nci(Detector):
     alpha: Annotated[float, Field(ge=0), GRID, Field(description="weight of the L1 norm")] = 1e-4
 
     paper = "arXiv 2311.01479"
+    compared = "equal"
     inputs = ("logits", "features", "head")
     fitted_on = ("train",)
     grid: ClassVar[Grids] = {"alpha": [0.0001, 0.001, 0.01, 0.1]}
@@ -98,6 +101,7 @@ class Fdbd(Detector):
     centred: Annotated[bool, GRID, Field(description="false: over the feature's norm")] = True
 
     paper = "arXiv 2312.11536"
+    compared = "equal"
     inputs = ("logits", "features", "head")
     fitted_on = ("train",)
     grid: ClassVar[Grids] = {"centred": [True, False]}

@@ -95,6 +95,7 @@ class Nac(Detector):
     enough: Annotated[Positive, GRID, Field(description="training samples at which a bin is covered")] = 50.0
 
     paper = "arXiv 2306.02879"
+    compared = "several layers by gradients; here the penultimate one"
     inputs = ("logits", "features", "head")
     fitted_on = ("train",)
 

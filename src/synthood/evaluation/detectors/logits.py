@@ -35,6 +35,7 @@ class Msp(Detector):
     kind: Literal["msp"] = "msp"
 
     paper = "arXiv 1610.02136"
+    compared = "equal"
     inputs = ("logits",)
 
     def fit(self, reference: Reference) -> Score:
@@ -50,6 +51,7 @@ class Mls(Detector):
     kind: Literal["mls"] = "mls"
 
     paper = "arXiv 1911.11132"
+    compared = "equal"
     inputs = ("logits",)
 
     def fit(self, reference: Reference) -> Score:
@@ -66,6 +68,7 @@ class Energy(Detector):
     temperature: Annotated[Positive, GRID, Field(description="divides the logits")] = 1.0
 
     paper = "arXiv 2010.03759"
+    compared = "equal"
     inputs = ("logits",)
 
     def fit(self, reference: Reference) -> Score:
@@ -83,6 +86,7 @@ class Entropy(Detector):
     kind: Literal["entropy"] = "entropy"
 
     paper = "arXiv 2012.06575"
+    compared = "equal"
     inputs = ("logits",)
 
     def fit(self, reference: Reference) -> Score:
@@ -104,6 +108,7 @@ class Gen(Detector):
     top: Annotated[Count | None, GRID, Field(description="classes that count, at most C; null: all")] = None
 
     paper = "Liu, Lochman, Zach, CVPR 2023"
+    compared = "equal, times top"
     inputs = ("logits",)
     grid: ClassVar[Grids] = {"gamma": [0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0], "top": [10, 50, 100, 200, 500, 1000]}
 
@@ -141,6 +146,7 @@ class Temperature(Detector):
     kind: Literal["temperature"] = "temperature"
 
     paper = "arXiv 1706.04599"
+    compared = "stops short of the least loss"
     inputs = ("logits",)
     fitted_on = ("val",)
     labelled = True
@@ -173,6 +179,7 @@ class Klm(Detector):
     kind: Literal["klm"] = "klm"
 
     paper = "arXiv 1911.11132"
+    compared = "equal"
     inputs = ("logits",)
     fitted_on = ("val",)
 

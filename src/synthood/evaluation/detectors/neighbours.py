@@ -34,6 +34,7 @@ class Knn(Detector):
     k: Annotated[Count, GRID, Field(description="neighbours; the distance is to the k-th")] = 50
 
     paper = "arXiv 2204.06507"
+    compared = "equal in order; not squared"
     inputs = ("features",)
     fitted_on = ("train",)
     grid: ClassVar[Grids] = {"k": [50, 100, 200, 500, 1000]}
@@ -65,6 +66,7 @@ class NnGuide(Detector):
     share: Annotated[Fraction, GRID, Field(gt=0, description="of the training features that are the bank")] = 1.0
 
     paper = "arXiv 2309.14888"
+    compared = "equal"
     inputs = ("logits", "features")
     fitted_on = ("train",)
 

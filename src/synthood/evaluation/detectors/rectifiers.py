@@ -76,6 +76,7 @@ class React(Rectifier):
     ] = 90.0
 
     paper = "arXiv 2111.12797"
+    compared = "equal, fitted on V"
     inputs = ("features", "head")
     fitted_on = ("val",)
     grid: ClassVar[Grids] = {"percentile": [85.0, 90.0, 95.0, 99.0]}
@@ -102,6 +103,7 @@ class Vra(Rectifier):
     ] = 90.0
 
     paper = "arXiv 2302.11716"
+    compared = "bounds per unit, here one pair"
     inputs = ("features", "head")
     fitted_on = ("val",)
     grid: ClassVar[Grids] = {"low": [1.0, 5.0, 10.0, 15.0], "high": [85.0, 90.0, 95.0, 99.0]}
@@ -131,6 +133,7 @@ class Ash(Rectifier):
     percentile: Annotated[Pruned, GRID, Field(description="of a sample's features that are set to zero")] = 90.0
 
     paper = "arXiv 2209.09858"
+    compared = "equal; default s, 65"
     inputs = ("features", "head")
     grid: ClassVar[Grids] = {"percentile": [65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0]}
 
@@ -164,6 +167,7 @@ class Scale(Rectifier):
     ] = 85.0
 
     paper = "arXiv 2310.00227"
+    compared = "equal"
     inputs = ("features", "head")
     grid: ClassVar[Grids] = {"percentile": [65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0]}
 
@@ -189,6 +193,7 @@ class Lts(Rectifier):
     share: Annotated[Fraction, GRID, Field(description="of the features that are large")] = 0.05
 
     paper = "arXiv 2409.01175"
+    compared = "equal"
     inputs = ("logits", "features")
 
     def fit(self, reference: Reference) -> Score:
@@ -215,6 +220,7 @@ class Dice(Rectifier):
     ] = 90.0
 
     paper = "arXiv 2111.09805"
+    compared = "equal"
     inputs = ("features", "head")
     fitted_on = ("train",)
 

@@ -71,6 +71,7 @@ class Vim(Detector):
     dimension: Annotated[Count, GRID, Field(description="of the principal space; below the features' dimension")] = 256
 
     paper = "arXiv 2203.10807"
+    compared = "equal"
     inputs = ("logits", "features", "head")
     fitted_on = ("train",)
     grid: ClassVar[Grids] = {"dimension": [256, 1000]}
@@ -93,6 +94,7 @@ class Pnml(Detector):
     kind: Literal["pnml"] = "pnml"
 
     paper = "arXiv 2110.09246"
+    compared = "equal"
     inputs = ("features", "head")
     fitted_on = ("train",)
 

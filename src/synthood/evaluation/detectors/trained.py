@@ -144,6 +144,7 @@ class McDropout(Detector):
     passes: Annotated[Count, GRID, Field(description="with features dropped, which are averaged")] = 5
 
     paper = "Gal, Ghahramani, ICML 2016"
+    compared = "anew for each sample; here the same units for all"
     inputs = ("features", "head")
     reads = "dropout"
 

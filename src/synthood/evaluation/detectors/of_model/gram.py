@@ -106,4 +106,5 @@ class Gram(OfMaps):
     powers: Annotated[Count, GRID, Field(description="matrices of the order 1 to this")] = 5
 
     paper = "arXiv 1912.12510"
+    compared = "equal with labels for predictions, without V"
     method = GramMethod

@@ -122,6 +122,7 @@ class MdsEnsemble(ModelDetector):
     noise: Noise = 0.0014
 
     paper = "arXiv 1807.03888"
+    compared = "no step, weights given"
     method = MdsEnsembleMethod
 
     @property

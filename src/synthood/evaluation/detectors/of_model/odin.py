@@ -81,6 +81,7 @@ class Odin(Perturbed):
     kind: Literal["odin"] = "odin"
 
     paper = "arXiv 1706.02690"
+    compared = "equal in order, given norm_std"
     method = OdinMethod
 
 

@@ -58,4 +58,5 @@ class RankFeat(OfMaps):
     ] = "both"
 
     paper = "arXiv 2209.08590"
+    compared = "equal with stages: last"
     method = RankFeatMethod
