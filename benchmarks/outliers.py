@@ -16,8 +16,9 @@ import time
 import torch
 import torch.nn.functional as F
 
-from synthood.outliers.boundary import boundary_outliers, kth_distance
-from synthood.outliers.settings import BoundarySettings
+from synthood.common.neighbours import kth_distance
+from synthood.outliers.boundary import boundary_outliers
+from synthood.outliers.boundary_settings import BoundarySettings
 
 CLASSES, PER_CLASS, WIDTH, PUBLISHED_ROUNDS = 100, 500, 768, 100
 MINUTES, GIBIBYTES = 5.0, 3.0

@@ -42,7 +42,7 @@ from synthood.evaluation.search import Validation, fitted
 from synthood.reporting.statistics import Resamples
 from synthood.training.networks.model import Classifier, logits_and_features
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 
 MINUTES, GIBIBYTES = 10.0, 6.0
 KINDS = {name: kind for name, kind in detectors.KINDS.items() if kind.reads is None}

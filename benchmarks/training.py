@@ -30,10 +30,11 @@ from torchvision import transforms
 from synthood.common.arithmetic import autocast, resolved_precision
 from synthood.common.seeds import generator
 from synthood.training.augmentation.geometry import augmented
+from synthood.training.augmentation.settings import Augmentation
 from synthood.training.batches import Composition
 from synthood.training.networks.model import Classifier
 from synthood.training.networks.residual import build
-from synthood.training.settings import Augmentation, Network
+from synthood.training.networks.settings import Network
 from synthood.training.terms.losses import cross_entropy
 from synthood.workflow.machine import ALLOCATION
 

@@ -23,7 +23,7 @@ from synthood.workflow.cluster import ask_squeue_without_accounting, gpu_limit
 from synthood.workflow.code import code_of
 from synthood.workflow.machine import ALLOCATION, gpus_found
 from synthood.workflow.plan import Plan, as_parameter
-from synthood.workflow.plausible import wrong_detectors
+from synthood.workflow.plausible import wrong_files
 
 for name, value in ALLOCATION.items():
     os.environ.setdefault(name, value)
@@ -40,7 +40,7 @@ try:
         [text for file in workflow.configfiles for text in mistakes_of(Path(file))] if main_process else []
     )
     plan = Plan(load(config, ", ".join(map(str, workflow.configfiles)), of_text))
-    if main_process and (mistakes := list(wrong_detectors(plan.config))):
+    if main_process and (mistakes := list(wrong_files(plan.config))):
         raise SynthoodError("\n".join(map(str, mistakes)))
 except SynthoodError as error:
     raise WorkflowError(str(error))

@@ -17,7 +17,7 @@ rule extract:
         mem_mb=8000,
         runtime=120,
     params:
-        settings=as_parameter(plan.head_settings),
+        settings=as_parameter(plan.extract_settings),
     message:
         "extract features of {wildcards.recipe} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:

@@ -57,6 +57,15 @@ JUDGED = {
     CURVE,
 }
 
+EMBEDDED = {
+    "fit the text-aligned encoder of oal on digits",
+    "embed digits for oal",
+    "find boundary outliers of digits for oal",
+} | SAMPLED
+SYNTHESISED_SD = {"synthesise block 0 of digits with sd", "assess the images of sd for digits"}
+FITTED = {"fit generator biggan on digits", "fit generator sd on digits"} | EMBEDDED
+FITTED |= SYNTHESISED_BIGGAN | SYNTHESISED_SD
+
 Edit = Callable[[dict[str, Any]], None]
 
 
@@ -200,21 +209,23 @@ def test_a_number_written_otherwise(place: Workflow, written: str, instead: str)
 @pytest.fixture
 def source(finished: Workflow) -> Iterator[Callable[[str, str], None]]:
     """Appends text to a module of the package; undone after the test."""
-    before: dict[Path, str] = {}
+    before: dict[Path, str | None] = {}
 
     def append(module: str, text: str) -> None:
         path = finished.place / "src" / "synthood" / module
-        before.setdefault(path, path.read_text())
-        path.write_text(before[path] + text)
+        original = before.setdefault(path, path.read_text() if path.exists() else None)
+        path.write_text((original or "") + text)
 
     yield append
-    for path, text in before.items():
-        path.write_text(text)
+    for path, original in before.items():
+        if original is None:
+            path.unlink()
+        else:
+            path.write_text(original)
 
 
 CODE = {
     "training/fit.py": JUDGED | GATED | evaluated(*RECIPES),
-    "training/terms/contrast.py": JUDGED | GATED | evaluated(*RECIPES),
     "outliers/assess_outliers.py": {ASSESSED},
     "evaluation/detectors/neighbours.py": scored(*RECIPES),
     "reporting/render.py": {"tabulate small"},
@@ -226,6 +237,15 @@ CODE = {
         CURVE,
     },
     "common/progress.py": set(),
+    # Settings: a class added for a new method.
+    "training/methods/rotation.py": set(),
+    "training/methods/outliers.py": set(),
+    "training/methods/brand_new.py": set(),
+    "training/networks/settings.py": JUDGED | FITTED | evaluated(*RECIPES),
+    "generators/diffusion/sampler_settings.py": FITTED | evaluated("sio-biggan", "sio-sd"),
+    "outliers/boundary_settings.py": {"find boundary outliers of digits for oal"} | SAMPLED | evaluated("sio-biggan"),
+    "outliers/encoder_settings.py": EMBEDDED | evaluated("sio-biggan"),
+    "outliers/settings.py": set(),
 }
 
 
@@ -233,6 +253,21 @@ CODE = {
 def test_an_edit_of_the_code(finished: Workflow, source: Callable[[str, str], None], module: str) -> None:
     source(module, "\nADDED = 1\n")
     assert finished.planned() == CODE[module]
+
+
+METHODS = {
+    "training/methods/outliers.py": ("PROTOTYPE_MOMENTUM = 0.8", evaluated("sio-biggan")),
+    "training/methods/teacher.py": ("Teacher.order = 1", evaluated("sio-biggan")),
+    "training/methods/rotation.py": ("Rotation.order = 6", set()),
+}
+"""Edits of a method: its recipes alone are trained again."""
+
+
+@pytest.mark.parametrize("module", METHODS)
+def test_an_edit_of_a_method(finished: Workflow, source: Callable[[str, str], None], module: str) -> None:
+    text, jobs = METHODS[module]
+    source(module, f"\n{text}\n")
+    assert finished.planned() == jobs
 
 
 def test_a_comment_or_docstring(finished: Workflow, source: Callable[[str, str], None]) -> None:

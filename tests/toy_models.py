@@ -14,7 +14,7 @@ from synthood.evaluation.model_search import Images
 from synthood.evaluation.probe import Probe
 from synthood.training.networks.model import Classifier
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 
 CLASSES = ["a", "b", "c"]
 NETWORK = Network(name="resnet8", width=8)

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from synthood.training.methods.term import Batch
 from synthood.training.networks.residual import ResNet
-from synthood.training.terms.heads import Batch
 
 
 def random(seed: int = 0) -> torch.Generator:

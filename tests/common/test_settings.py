@@ -12,9 +12,10 @@ from synthood.config.load import load
 from synthood.data.settings import IdDigits, Nuisance
 from synthood.evaluation.settings import ScoreSettings
 from synthood.generators.biggan.settings import BigGANFit, BigGANSampling
-from synthood.outliers.settings import LatentsSettings
-from synthood.training.settings import RecipeSettings, Synthetic, Teacher, TrainSettings
-from synthood.training.terms.exposure_settings import OutlierTerms
+from synthood.outliers.latents_settings import LatentsSettings
+from synthood.training.methods.outliers import OutlierTerms
+from synthood.training.methods.teacher import Teacher
+from synthood.training.settings import RecipeSettings, Synthetic, TrainSettings
 
 RECIPE = '"network":{"name":"resnet8"},"epochs":2,"batch_size":4,"learning_rate":0.1'
 FULL = "{" + RECIPE + "}"

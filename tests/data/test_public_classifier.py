@@ -11,8 +11,8 @@ from synthood.data.prepare import prepare
 from synthood.data.settings import PartSettings
 from synthood.evaluation.metrics import auroc
 from synthood.training.networks.checkpoint import imported
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.model import logits_and_features
-from synthood.training.settings import CheckpointRecipe
 
 
 @pytest.fixture(scope="module")

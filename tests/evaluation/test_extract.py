@@ -12,22 +12,25 @@ from synthood.common.tensors import write_tensors
 from synthood.errors import SynthoodError
 from synthood.evaluation.extract import extracted
 from synthood.evaluation.features import FeatureFolder, write_batches, write_head, write_part
-from synthood.training.method_settings import Cider, Godin, Rotation, VirtualOutliers
+from synthood.training.method_settings import Methods
+from synthood.training.methods.discrepancy import DiscrepancyExposure
+from synthood.training.methods.godin import Godin
+from synthood.training.methods.rotation import Rotation
+from synthood.training.methods.supervised_contrast import Cider
+from synthood.training.methods.term import Context
+from synthood.training.methods.virtual_outliers import VirtualOutliers
 from synthood.training.networks import model
 from synthood.training.networks.model import Classifier, logits_and_features
 from synthood.training.networks.residual import build
-from synthood.training.settings import HeadSettings, Network
-from synthood.training.terms.discrepancy import ClassifierDiscrepancy
-from synthood.training.terms.exposure_settings import DiscrepancyExposure
-from synthood.training.terms.heads import learned
-from synthood.training.terms.reading import read_terms, reading_terms
+from synthood.training.networks.settings import Network
+from synthood.training.terms.build import learned, read_terms, terms_of
 
-SETTINGS = HeadSettings(
+SETTINGS = Methods(
     rotation=Rotation(),
     contrastive=Cider(kind="cider", dimensions=5),
     virtual_outliers=VirtualOutliers(queue=4),
-    godin=Godin(kind="godin", form="inner"),
-    discrepancy=DiscrepancyExposure.model_validate({"kind": "discrepancy", "from": "o"}),
+    normalisation=Godin(kind="godin", form="inner"),
+    exposure=DiscrepancyExposure.model_validate({"kind": "discrepancy", "from": "o"}),
 )
 NETWORK = Network(name="resnet8", width=8)
 
@@ -40,9 +43,7 @@ def classifier() -> Classifier:
 @pytest.fixture
 def heads(tmp_path: Path) -> Path:
     """What train writes, with parameters that are not those of a new term."""
-    terms = torch.nn.ModuleDict(dict(reading_terms(SETTINGS, 32, 3)))
-    assert SETTINGS.discrepancy
-    terms["discrepancy"] = ClassifierDiscrepancy(SETTINGS.discrepancy, 32, 3)
+    terms = terms_of(SETTINGS.methods, Context(32, 3), seed=0)
     with torch.no_grad():
         for parameter in terms.parameters():
             parameter.add_(0.1)
@@ -56,7 +57,7 @@ LABELS = np.arange(7) % 3
 
 
 def test_outputs_are_those_of_the_trained_heads(classifier: Classifier, heads: Path) -> None:
-    terms = read_terms(heads, SETTINGS, 32, 3)
+    terms = read_terms(heads, SETTINGS.methods, 32, 3)
     (found,) = extracted(classifier, terms, IMAGES, LABELS, torch.device("cpu"))
     logits, features = logits_and_features(classifier, IMAGES, torch.device("cpu"))
     torch.testing.assert_close(found.logits, logits)
@@ -87,7 +88,7 @@ def test_outputs_are_those_of_the_trained_heads(classifier: Classifier, heads: P
 
 
 def test_outputs_come_back_from_the_folder(classifier: Classifier, heads: Path, tmp_path: Path) -> None:
-    (found,) = extracted(classifier, read_terms(heads, SETTINGS, 32, 3), IMAGES, LABELS, torch.device("cpu"))
+    (found,) = extracted(classifier, read_terms(heads, SETTINGS.methods, 32, 3), IMAGES, LABELS, torch.device("cpu"))
     folder = tmp_path / "features"
     folder.mkdir()
     write_part(folder, "val", found)
@@ -118,8 +119,9 @@ def test_batches_never_meet(classifier: Classifier, tmp_path: Path, monkeypatch:
 
 
 def test_heads_of_another_recipe_are_told(heads: Path, tmp_path: Path) -> None:
+    other = SETTINGS.model_copy(update={"contrastive": Cider(dimensions=6)})
     with pytest.raises(SynthoodError, match="does not hold the head `contrastive`"):
-        read_terms(heads, SETTINGS.model_copy(update={"contrastive": Cider(kind="cider", dimensions=6)}), 32, 3)
+        read_terms(heads, other.methods, 32, 3)
     write_tensors(tmp_path / "none.safetensors", {}, {"terms": []})
-    with pytest.raises(SynthoodError, match="does not hold the head `rotation`"):
-        read_terms(tmp_path / "none.safetensors", SETTINGS, 32, 3)
+    with pytest.raises(SynthoodError, match="does not hold the head `discrepancy`"):
+        read_terms(tmp_path / "none.safetensors", SETTINGS.methods, 32, 3)

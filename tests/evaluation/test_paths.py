@@ -15,7 +15,7 @@ from synthood.evaluation.settings import FACTS, ScoreSettings
 from synthood.reporting.runs import read_runs
 from synthood.training.networks.model import Classifier
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 
 PATHS = ["a b.png", 'x"<b>,\n.png', "ü/日本.png", "\\xff.png"]
 OUTPUTS = ("scores.parquet", "metrics.csv", "search.csv")

@@ -11,7 +11,7 @@ from synthood.evaluation.model_search import ImageValidation, fitted
 from synthood.evaluation.probe import BatchView
 from synthood.training.networks.model import inputs_of
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 from toy_models import Flat, classifier, pictures, probe_of
 
 

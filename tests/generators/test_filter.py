@@ -16,7 +16,7 @@ from synthood.generators import filter as filtering
 from synthood.generators.filter_settings import Filter
 from synthood.training.networks.model import Classifier
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 
 CLASSES = ["cat", "dog"]
 

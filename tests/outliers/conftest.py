@@ -12,7 +12,7 @@ from synthood.generators.diffusion.settings import StableDiffusionFit
 from synthood.generators.folder import Description
 from synthood.training.networks.model import Classifier
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 
 WORDS = ["cat", "dog"]
 PROMPT = "a photo of a {word}"

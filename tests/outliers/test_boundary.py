@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
+from synthood.common.neighbours import chosen, kth_distance
 from synthood.common.seeds import generator
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
 from synthood.outliers import boundary
-from synthood.outliers.boundary import boundary_outliers, candidate_distances, chosen, kth_distance
-from synthood.outliers.settings import BoundarySettings
+from synthood.outliers.boundary import boundary_outliers, candidate_distances
+from synthood.outliers.boundary_settings import BoundarySettings
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +77,11 @@ def test_meaning_among_id_embeddings_is_reported(embedded: tuple[Tensor, Tensor]
 def test_released_selection_is_the_shuffled_one() -> None:
     """Candidate j of point i sits at i * M + j; read as [M,P], column p holds candidates of several points."""
     distances = torch.arange(6.0).view(2, 3)
-    kept = chosen(distances, settings(selection="released", kept=1), torch.Generator())
+    kept = chosen(distances, 1, "released", torch.Generator())
     assert kept.tolist() == [[2], [2]]
     distances = torch.tensor([[9.0, 0.0, 1.0], [2.0, 3.0, 4.0]])
-    assert chosen(distances, settings(selection="released", kept=1), torch.Generator()).tolist() == [[0], [2]]
-    assert chosen(distances, settings(kept=1), torch.Generator()).tolist() == [[0], [2]]
+    assert chosen(distances, 1, "released", torch.Generator()).tolist() == [[0], [2]]
+    assert chosen(distances, 1, "knn", torch.Generator()).tolist() == [[0], [2]]
 
 
 def test_same_seed_same_outliers(embedded: tuple[Tensor, Tensor]) -> None:

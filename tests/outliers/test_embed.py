@@ -22,7 +22,7 @@ from synthood.outliers.encoder_settings import EmbedSettings, EncoderSettings, R
 from synthood.outliers.spaces import EmbeddingSpace
 from synthood.training.networks.model import Classifier
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 
 SPACE = EmbeddingSpace("recipe", "token", "f00d")
 

@@ -11,7 +11,7 @@ from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion import sampling
 from synthood.outliers.gate import Verdict, gate, mahalanobis, main, shares
-from synthood.outliers.settings import GateSettings
+from synthood.outliers.gate_settings import GateSettings
 from synthood.training.networks.model import Classifier, logits_and_features
 
 SETTINGS = GateSettings(classifier="ce", wanted_per_class=2, k=1, percentile=90.0)

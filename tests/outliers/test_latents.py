@@ -19,7 +19,7 @@ from synthood.generators.folder import Description
 from synthood.outliers import latents
 from synthood.outliers.class_words import text_encoder_digest
 from synthood.outliers.latents import moved, outlier_latents
-from synthood.outliers.settings import LatentsSettings
+from synthood.outliers.latents_settings import LatentsSettings
 from synthood.outliers.spaces import EmbeddingSpace
 
 SAMPLE = StableDiffusionSample(steps=2, batch_size=4)

@@ -16,8 +16,8 @@ from synthood.generators.folder import Description
 from synthood.outliers import scale_curve
 from synthood.outliers.class_words import text_encoder_digest
 from synthood.outliers.latents import outlier_latents
+from synthood.outliers.latents_settings import CurveSettings, LatentsSettings, ScaleCurveSettings
 from synthood.outliers.scale_curve import draw_curve
-from synthood.outliers.settings import CurveSettings, LatentsSettings, ScaleCurveSettings
 from synthood.training.networks.model import Classifier, logits_and_features
 
 SCALES = [0.5, 8.0]

@@ -17,9 +17,8 @@ from synthood.evaluation.features import Features, write_head, write_part
 from synthood.reporting import map as module
 from synthood.reporting.map import SHOWN, Points, adapted, draw_map, flattened, projected
 from synthood.reporting.settings import MapSettings
+from synthood.training.methods.outliers import OutlierTerms, contrasts
 from synthood.training.outlier_set import OutlierSet, Space
-from synthood.training.terms.contrast import contrasts
-from synthood.training.terms.exposure_settings import OutlierTerms
 from synthood.training.terms.heads import LatentAdapter
 
 CLASSES = ["cat", "dog", "owl"]

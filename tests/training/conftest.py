@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from synthood.common.images import ImageSet
+from synthood.training.augmentation.settings import Augmentation
+from synthood.training.networks.settings import Network
 from synthood.training.outlier_set import OutlierSet, Space
-from synthood.training.settings import Augmentation, Network, RecipeSettings, TrainSettings
+from synthood.training.settings import RecipeSettings, TrainSettings
 
 CLASSES = ["cat", "dog", "owl"]
 MakeImages = Callable[..., ImageSet]

@@ -11,7 +11,7 @@ from synthood.common.iterate import ResumeFile
 from synthood.config.load import load_file
 from synthood.training.fit import train
 from synthood.training.settings import RecipeSettings, TrainSettings
-from synthood.training.terms.heads import learned
+from synthood.training.terms.build import learned
 
 CONFIG = load_file(Path(__file__).parents[2] / "configs" / "digits-methods.yaml")
 RECIPES = {name: recipe for name, recipe in CONFIG.recipes.items() if isinstance(recipe, RecipeSettings)}

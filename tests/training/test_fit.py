@@ -20,13 +20,16 @@ from synthood.training.augmentation.geometry import augmented
 from synthood.training.batches import Composition
 from synthood.training.fit import History, accuracy, features_of, learning_rate, train
 from synthood.training.forward import Compiled
+from synthood.training.methods.outliers import OutlierTerms
+from synthood.training.methods.teacher import Teacher
+from synthood.training.methods.term import Context
 from synthood.training.networks import model
 from synthood.training.networks.model import Classifier, logits_and_features
 from synthood.training.networks.residual import build
+from synthood.training.networks.settings import Network
 from synthood.training.outlier_set import OutlierSet, Space
-from synthood.training.settings import Network, RecipeSettings, Synthetic, Teacher, TrainSettings
-from synthood.training.terms.exposure_settings import OutlierTerms
-from synthood.training.terms.registry import terms_of
+from synthood.training.settings import RecipeSettings, Synthetic, TrainSettings
+from synthood.training.terms.build import terms_of
 
 CPU = torch.device("cpu")
 OUTLIERS = OutlierTerms.model_validate({"from": "oal"})
@@ -422,13 +425,8 @@ def test_the_heads_have_a_learning_rate_of_their_own(trainer: Trainer, everythin
     """With almost none they stay where the seed put them, while the network moves."""
     _, still, _ = trainer.with_terms(head_learning_rate=1e-12, **everything)
     _, moved, _ = trainer.with_terms(**everything)
-    begun = terms_of(
-        trainer.make_settings(outliers=OUTLIERS).recipe,
-        trainer()[0],
-        None,
-        everything["outlier_set"],
-        0,
-    )
+    features = trainer()[0].network.head.in_features
+    begun = terms_of([OUTLIERS], Context(features, 3, outliers=everything["outlier_set"]), seed=0)
     for name, parameter in begun.named_parameters():
         torch.testing.assert_close(still.get_parameter(name), parameter, rtol=0, atol=1e-9)
         assert not torch.allclose(moved.get_parameter(name), parameter, rtol=0, atol=1e-4)

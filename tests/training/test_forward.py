@@ -16,11 +16,11 @@ from synthood.common.seeds import global_seed
 from synthood.errors import SynthoodError
 from synthood.training.fit import train
 from synthood.training.forward import Compiled, Pass, still
-from synthood.training.method_settings import Rotation, SupCon
+from synthood.training.methods.rotation import Rotation
+from synthood.training.methods.supervised_contrast import SupCon
 from synthood.training.networks.residual import ResNet, build
-from synthood.training.networks.settings import TimmNetwork
+from synthood.training.networks.settings import Network, TimmNetwork
 from synthood.training.record import History
-from synthood.training.settings import Network
 from synthood.training.train import write_history
 
 CPU = torch.device("cpu")

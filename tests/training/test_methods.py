@@ -21,6 +21,7 @@ from toy_training import random
 CPU = torch.device("cpu")
 SYNTHETIC = {"synthetic": {"from": "g", "alpha": 0.5}}
 NPOS = {"queue": 4, "k": 2, "boundary_points": 3, "picked": 2, "candidates": 20, "kept": 3}
+EXAMPLE = Path(__file__).parents[2] / "examples/custom_loss/center_loss.py"
 METHODS: dict[str, dict[str, Any]] = {
     "randaugment": {"augmentation": {"randaugment": {}}},
     "augmix": {"augmentation": {"augmix": {}}},
@@ -45,6 +46,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "npos": {"contrastive": {"kind": "npos", "dimensions": 8, "start": 0.2, **NPOS}},
     "vaze": {"label_smoothing": 0.1, "restarts": 1, "augmentation": {"randaugment": {"operations": 1}}},
     "vos": {"virtual_outliers": {"queue": 4, "candidates": 50, "start": 0.2}},
+    "custom": {"custom": {"file": str(EXAMPLE), "class": "CenterLoss", "values": {"weight": 0.1}}},
     "together": {"exposure": {"kind": "uniform", "from": "o"}, "rotation": {}, "mixing": {"kind": "regmixup"}},
 }
 BASE = {

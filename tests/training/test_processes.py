@@ -10,7 +10,10 @@ import pytest
 from processes import started, torchrun
 from synthood.common.images import ImageSet, write_images
 from synthood.common.tensors import read_tensors
-from synthood.training.method_settings import Cider, CutMix, Rotation, VirtualOutliers
+from synthood.training.methods.mixing import CutMix
+from synthood.training.methods.rotation import Rotation
+from synthood.training.methods.supervised_contrast import Cider
+from synthood.training.methods.virtual_outliers import VirtualOutliers
 from synthood.training.settings import Synthetic
 
 NAMES = ["model.safetensors", "history.csv", "heads.safetensors"]

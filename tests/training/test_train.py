@@ -13,10 +13,11 @@ from synthood.common.iterate import ResumeFile
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.training import train as stage
 from synthood.training.fit import train
+from synthood.training.methods.exposure import UniformExposure
+from synthood.training.methods.outliers import OutlierTerms
+from synthood.training.methods.teacher import Teacher
 from synthood.training.networks.model import Classifier
 from synthood.training.outlier_set import OutlierSet
-from synthood.training.settings import Teacher
-from synthood.training.terms.exposure_settings import OutlierTerms, UniformExposure
 
 NAMES = ["model.safetensors", "history.csv", "heads.safetensors"]
 

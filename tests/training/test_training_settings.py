@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from synthood.training.settings import Network, RecipeSettings, Synthetic, Teacher, TrainSettings
+from synthood.training.methods.teacher import Teacher
+from synthood.training.networks.settings import Network
+from synthood.training.settings import RecipeSettings, Synthetic, TrainSettings
 
 BASE: dict[str, Any] = {
     "network": Network(name="resnet8"),

@@ -1,6 +1,7 @@
 """The digest of a stage's code: what changes it and what does not."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,9 @@ from pathlib import Path
 import pytest
 
 import synthood
-from synthood.workflow.code import NOT_RESULTS, code_of, modules_behind
+from synthood.training.method_settings import METHODS
+from synthood.training.methods.custom import CustomLoss
+from synthood.workflow.code import NOT_RESULTS, code_of, code_of_plugin, modules_behind
 
 PROJECT = Path(__file__).parents[2]
 MODULE = '''"""What it is for."""
@@ -232,6 +235,55 @@ def test_every_stage_of_the_rules_has_a_digest_of_its_own():
         assert name.rpartition(".")[0] in behind  # its package
         assert not behind.keys() & set(NOT_RESULTS)
     assert len({code_of(name) for name in stages()}) == len(stages())
+
+
+SETTINGS = {
+    "training.method_settings": {"train", "extract"},
+    "training.methods.rotation": set(),
+    "training.methods.outliers": set(),
+    "training.settings": {"train"},
+    "training.augmentation.settings": {"train", "fit_encoder", "embed", "fit_generator"},
+    "training.networks.checkpoint_settings": {"train", "import_checkpoint", "fit_encoder", "embed"},
+    "training.networks.settings": {
+        "fit_generator", "filter", "assess", "fit_encoder", "embed", "gate", "scale_curve", "assess_outliers",
+        "train", "import_checkpoint", "extract", "score_model",
+    },
+    "generators.diffusion.sampler_settings": {
+        "fit_generator", "synthesise", "fit_encoder", "embed", "latents", "gate", "scale_curve",
+    },
+    "outliers.boundary_settings": {"boundary"},
+    "outliers.encoder_settings": {"fit_encoder", "embed"},
+    "outliers.settings": set(),
+}  # fmt: skip
+"""Stages that read the settings of a module: a class added there changes the code of these, and of no others."""
+
+
+@pytest.mark.parametrize("module", SETTINGS)
+def test_settings_reach_only_the_stages_that_use_them(module):
+    reached = {name.rpartition(".")[2] for name in stages() if f"synthood.{module}" in modules_behind(name)}
+    assert reached == SETTINGS[module]
+
+
+LOSSES = {
+    "outliers.py": ("PROTOTYPE_MOMENTUM = 0.8", {"outliers"}),
+    "exposure.py": ("def uniformity(logits): return logits.sum()", {"uniform"}),
+    "mixing.py": ("class Another(Mixing): kind: Literal['another'] = 'another'", set()),
+    "brand_new.py": ("class Brand(Method): kind: Literal['brand'] = 'brand'", set()),
+}
+
+
+@pytest.mark.parametrize("file", LOSSES)
+def test_an_edit_of_a_loss_changes_the_code_of_that_loss_alone(tmp_path, file):
+    shutil.copytree(PROJECT / "src/synthood", tmp_path / "synthood", ignore=shutil.ignore_patterns("__pycache__"))
+    text, changed = LOSSES[file]
+    with (tmp_path / "synthood/training/methods" / file).open("a") as stream:
+        stream.write(f"\n{text}\n")
+    losses = [
+        method.model_construct() for methods in METHODS.values() for method in methods if method is not CustomLoss
+    ]
+    assert {loss.kind for loss in losses if code_of_plugin(loss, tmp_path) != code_of_plugin(loss)} == changed
+    for stage in ("synthood.training.train", "synthood.evaluation.extract"):
+        assert code_of(stage, tmp_path) == code_of(stage)
 
 
 def test_what_prepares_images_depends_on_no_network():

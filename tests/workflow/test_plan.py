@@ -14,7 +14,7 @@ from synthood.generators.biggan.settings import BigGANFitting
 from synthood.generators.diffusion.settings import StableDiffusionSampling
 from synthood.generators.settings import BlockSettings, FitSettings
 from synthood.outliers.encoder_settings import EmbedSettings
-from synthood.outliers.settings import ScaleCurveSettings
+from synthood.outliers.latents_settings import ScaleCurveSettings
 from synthood.reporting.settings import MapSettings, PlotSettings, TabulateSettings
 from synthood.training.settings import TrainSettings
 from synthood.workflow.plan import Plan, as_parameter

@@ -56,8 +56,21 @@ def test_a_detector_of_one_s_own_is_a_function_in_a_file_of_python(edited, tmp_p
 
 def test_a_detector_s_file_that_is_missing_is_named(edited):
     assert told(edited({"detectors/own": {"kind": "custom", "file": "gone/own.py"}})) == [
-        "detectors.own.file: gone/own.py: No such file or directory; paths of detectors start where snakemake runs"
+        "detectors.own.file: gone/own.py: No such file or directory; such paths start where snakemake runs"
     ]
+
+
+def test_a_loss_of_one_s_own_is_a_class_that_works_on_made_up_numbers(edited, tmp_path):
+    config = edited({"recipes/ce/custom": {"file": "own.py", "class": "Mine"}})
+    assert told(config) == [
+        "recipes.ce.custom.file: own.py: No such file or directory; such paths start where snakemake runs"
+    ]
+    (tmp_path / "own.py").write_text("class Main: ...\n")
+    assert told(config) == ["recipes.ce.custom.class: own.py has no class 'Mine'; did you mean 'Main'? (known: Main)"]
+    (tmp_path / "own.py").write_text("import nothing_of_this_name\nclass Mine: ...\n")
+    (line,) = told(config)
+    assert line.startswith("recipes.ce.custom: own.py: ModuleNotFoundError: No module named 'nothing_of_this_name'")
+    assert line.endswith("(line 1)")
 
 
 TIMM = {"like": "ce", "network": {"name": "timm/resnet18", "width": None, "pretrained": "nets/r18.pt"}}

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     import torch
 
@@ -20,6 +22,13 @@ def generator(*parts: str | int) -> "torch.Generator":
     import torch
 
     return torch.Generator().manual_seed(derived_seed(*parts))
+
+
+def numpy_generator(random: "torch.Generator") -> np.random.Generator:
+    """NumPy's generator, which knows Beta and Dirichlet, seeded by torch's."""
+    import torch
+
+    return np.random.default_rng(int(torch.randint(2**62, (1,), generator=random)))
 
 
 @contextmanager

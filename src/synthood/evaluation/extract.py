@@ -11,10 +11,10 @@ from synthood.common.devices import device_for, set_threads
 from synthood.common.encoded import EncodedImages
 from synthood.common.images import check_sizes, open_images, stored
 from synthood.evaluation.features import Features, write_batches, write_head, write_names
+from synthood.training.method_settings import ExtractSettings
+from synthood.training.methods.term import Seen, Term
 from synthood.training.networks.model import Classifier, inputs_of
-from synthood.training.settings import HeadSettings
-from synthood.training.terms.heads import Seen, Term
-from synthood.training.terms.reading import read_terms
+from synthood.training.terms.build import read_terms
 
 
 @torch.no_grad()
@@ -42,7 +42,7 @@ def extracted(
 def main(command_line: Sequence[str] | None = None) -> None:
     def work(job: stage.Job) -> None:
         arguments = job.arguments
-        settings = HeadSettings.parse(arguments.settings)
+        settings = ExtractSettings.parse(arguments.settings)
         set_threads(arguments.threads)
         check_sizes(arguments.images)
         classifier = Classifier.load(arguments.model)
@@ -50,7 +50,9 @@ def main(command_line: Sequence[str] | None = None) -> None:
         terms = {
             name: term
             for path in arguments.heads
-            for name, term in read_terms(path, settings, head.in_features, len(classifier.classes)).items()
+            for name, term in read_terms(
+                path, settings.heads.methods, head.in_features, len(classifier.classes)
+            ).items()
         }
         with device_for(arguments.gpus) as device, job.writing(arguments.output[0]) as folder:
             classifier.network.to(device)

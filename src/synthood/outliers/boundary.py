@@ -10,13 +10,12 @@ from torch import Tensor
 
 from synthood.common import stage
 from synthood.common.devices import set_threads
+from synthood.common.neighbours import chosen, kth_distance
 from synthood.common.seeds import generator
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
-from synthood.outliers.settings import BoundarySettings
+from synthood.outliers.boundary_settings import BoundarySettings
 
-WORKING_SET = 1 << 24
-"""Distances held at once, in numbers."""
 SUMS_AT_ONCE = 1 << 20
 """Sums of products held at once: as many as a core's cache takes."""
 UNIT_WITHIN, EQUAL_WITHIN = 1e-3, 1e-6
@@ -37,13 +36,6 @@ class BoundaryOutliers:
     distances: Tensor
     among_candidates: Tensor
     among_id: Tensor
-
-
-def kth_distance(queries: Tensor, bank: Tensor, k: int) -> Tensor:
-    """Exact Euclidean distance [Q] of queries [Q,D] to their k-th nearest in the bank [N,D], in chunks."""
-    chunk = max(1, WORKING_SET // len(bank))
-    parts = [torch.cdist(part, bank).topk(k, largest=False).values[:, -1] for part in queries.split(chunk)]
-    return torch.cat(parts)
 
 
 def candidate_distances(centres: Tensor, noise: Tensor, bank: Tensor, deviation: float, k: int) -> Tensor:
@@ -127,23 +119,12 @@ def of_round(
     noise = torch.randn(shape if settings.shared_noise else (len(outermost), *shape), generator=random)
     centres = points[outermost]
     distances = candidate_distances(centres, noise, points, settings.noise, settings.k)
-    kept = chosen(distances, settings, random)
+    kept = chosen(distances, settings.kept, settings.selection, random)
     own_noise = noise if settings.shared_noise else noise.flatten(0, 1)
     first = 0 if settings.shared_noise else settings.candidates * torch.arange(len(outermost))[:, None]
     made = F.normalize(centres[:, None] + settings.noise * own_noise[kept + first], dim=2)
     among = (distances[:, None, :] < distances.gather(1, kept)[:, :, None]).float().mean(2)
     return made.flatten(0, 1), outermost.repeat_interleave(settings.kept), among.flatten()
-
-
-def chosen(distances: Tensor, settings: BoundarySettings, random: torch.Generator) -> Tensor:
-    """Which candidates of each point are kept, int64 [P,kept], from their distances [P,M]."""
-    points, candidates = distances.shape
-    if settings.selection == "random":
-        return torch.rand(distances.shape, generator=random).topk(settings.kept, dim=1).indices
-    if settings.selection == "released":
-        # The papers' code lays the distances out as [M,P] before choosing, so it compares candidates of all points.
-        return distances.reshape(candidates, points).topk(settings.kept, dim=0).indices.T.contiguous()
-    return distances.topk(settings.kept, dim=1).indices
 
 
 def main(command_line: Sequence[str] | None = None) -> None:

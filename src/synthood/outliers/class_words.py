@@ -8,7 +8,7 @@ from torch import Tensor
 
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion import prompt_tokens
-from synthood.outliers.encoder_settings import Anchors
+from synthood.outliers.spaces import Anchors
 
 DIGITS = 16
 

@@ -5,10 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from synthood.common.settings import NO_OUTLIERS, Count, Name, Positive, Ref, Seed, Settings
+from synthood.outliers.spaces import Anchors
+from synthood.training.augmentation.settings import Augmentation
 from synthood.training.networks.settings import AnyNetwork
-from synthood.training.settings import Augmentation
-
-Anchors = Literal["token", "contextual"]
 
 
 class Anchored(Settings):

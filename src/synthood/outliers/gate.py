@@ -11,13 +11,13 @@ from torch import Tensor
 from synthood.common import stage
 from synthood.common.devices import device_for, set_threads
 from synthood.common.images import open_images
+from synthood.common.neighbours import kth_distance
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion import pipelines
 from synthood.generators.folder import Description
-from synthood.outliers.boundary import kth_distance
+from synthood.outliers.gate_settings import GateSettings
 from synthood.outliers.latent_images import images_of
-from synthood.outliers.settings import GateSettings
 from synthood.training.networks.model import Classifier, logits_and_features
 
 SHRINKAGE = 0.01

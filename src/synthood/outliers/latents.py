@@ -19,10 +19,9 @@ from synthood.errors import SynthoodError
 from synthood.generators.diffusion import pipelines, prompt_tokens, sampling
 from synthood.generators.folder import Description
 from synthood.outliers.class_words import anchors_of, text_encoder_digest
-from synthood.outliers.encoder_settings import Anchors
 from synthood.outliers.latent_images import id_latents
-from synthood.outliers.settings import LatentsSettings
-from synthood.outliers.spaces import EmbeddingSpace
+from synthood.outliers.latents_settings import LatentsSettings
+from synthood.outliers.spaces import Anchors, EmbeddingSpace
 
 
 def moved(anchor: Tensor, outliers: Tensor, scale: float | Literal["released"]) -> Tensor:

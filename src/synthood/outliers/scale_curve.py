@@ -18,7 +18,7 @@ from synthood.generators.quality.measures import judged_shares
 from synthood.outliers.class_words import text_encoder_digest
 from synthood.outliers.latent_images import images_of
 from synthood.outliers.latents import outlier_latents, outlier_names
-from synthood.outliers.settings import ScaleCurveSettings
+from synthood.outliers.latents_settings import ScaleCurveSettings
 from synthood.outliers.spaces import EmbeddingSpace
 from synthood.training.networks.model import Classifier, logits_and_features
 

@@ -2,10 +2,11 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from synthood.errors import SynthoodError
-from synthood.outliers.encoder_settings import Anchors
+
+Anchors = Literal["token", "contextual"]
 
 
 @dataclass(frozen=True)

@@ -45,11 +45,8 @@ def check_inputs(
     ):
         if named is not None and given is None:
             raise SynthoodError(f"the recipe names {what}, and none is given")
-    if recipe.rotation and real.images.shape[1] != real.images.shape[2]:
-        raise SynthoodError(
-            f"images of {real.images.shape[1]} x {real.images.shape[2]} pixels cannot be turned by 90 degrees; "
-            f"take `rotation` out of the recipe"
-        )
+    for method in recipe.methods:
+        method.check_images(*real.images.shape[1:3])
     if recipe.real_per_batch < recipe.batch_size and synthetic is None:
         raise SynthoodError(f"alpha {recipe.effective_alpha:.3g} asks for synthetic images, and none are given")
     if recipe.real_per_batch < recipe.batch_size and synthetic is not None:

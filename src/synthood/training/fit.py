@@ -23,6 +23,7 @@ from synthood.training.batches import Composition
 from synthood.training.checks import check_inputs
 from synthood.training.feed import JoinedSet, Labelled, feed
 from synthood.training.forward import Compiled, Pass
+from synthood.training.methods.term import NO_IMAGES, Context
 from synthood.training.networks.base import ImageNetwork
 from synthood.training.networks.model import Classifier, channel_statistics, logits_and_features
 from synthood.training.networks.pretrained import initial
@@ -31,7 +32,7 @@ from synthood.training.record import History, Record, losses
 from synthood.training.settings import RecipeSettings, TrainSettings
 from synthood.training.stability import WayBack, optimizer_of
 from synthood.training.step import Step
-from synthood.training.terms.registry import exposure_of, terms_of
+from synthood.training.terms.build import terms_of
 
 GRAPHS_PAY_FROM = 5000
 """Steps after which compiling has paid for itself."""
@@ -83,11 +84,10 @@ def train(
     def prepared(images: Tensor, random: torch.Generator) -> Tensor:
         return augmented(classifier.normalised(on_pixels(images, random)), recipe.augmentation, random)
 
-    exposure = None
-    if recipe.exposure and exposed is not None:
-        sizes = network.head.in_features, len(real.classes)
-        exposure = exposure_of(recipe.exposure, exposed, prepared, *sizes, recipe.label_smoothing)
-    terms = terms_of(recipe, classifier, teacher_model, outliers, seed, exposure).to(device)
+    sizes = network.head.in_features, len(real.classes), recipe.label_smoothing
+    shown = NO_IMAGES if exposed is None else exposed
+    context = Context(*sizes, classifier, mean, deviation, teacher_model, outliers, shown, prepared)
+    terms = terms_of(recipe.methods, context, seed).to(device)
 
     sets = [real] if synthetic is None or recipe.real_per_batch == recipe.batch_size else [real, synthetic]
     labels = torch.from_numpy(np.concatenate([each.labels for each in sets])).to(device)

@@ -11,10 +11,9 @@ from torch.utils.checkpoint import checkpoint
 
 from synthood.common.arithmetic import autocast
 from synthood.common.ranks import ALONE, Ranks, Whole
+from synthood.training.methods.term import Companions, Term
 from synthood.training.networks.base import ImageNetwork
 from synthood.training.settings import RecipeSettings
-from synthood.training.terms.heads import Companions, Term
-from synthood.training.terms.normalisation import training_logits
 
 Features = Callable[[Tensor], Tensor]
 
@@ -112,7 +111,7 @@ def forward(
     """Features [N,D] and logits [N,C] of the inputs, and the companions with theirs, in one pass."""
     with autocast(through.dtype, inputs.device):
         features = through(inputs, is_real, [each.inputs for each in beside.values()])
-        logits = training_logits(through.network.head, features, recipe.normalisation, recipe.dropout, random)
+        logits = training_logits(through.network.head, features, recipe, random)
     if not beside:
         return features, logits, {}
     counts = [len(inputs), *(len(each.inputs) for each in beside.values())]
@@ -120,3 +119,17 @@ def forward(
     logits, *their_logits = logits.split(counts)
     parts = zip(beside.items(), others, their_logits, strict=True)
     return features, logits, {n: replace(c, features=f.float(), logits=z.float()) for (n, c), f, z in parts}
+
+
+def training_logits(head: nn.Linear, features: Tensor, recipe: RecipeSettings, random: torch.Generator) -> Tensor:
+    """Logits [N,C] of features [N,D] as training sees them; inference takes `head(features)`.
+
+    Dropout before the last layer (arXiv 1506.02142) zeroes a share of the features and lets the others grow by as much.
+    """
+    if recipe.dropout:
+        kept = torch.rand(features.shape, generator=random).to(features.device, non_blocking=True) >= recipe.dropout
+        features = features * kept / (1 - recipe.dropout)
+    for method in recipe.methods:
+        features = method.adjusted_features(features)
+    logits: Tensor = head(features)
+    return logits

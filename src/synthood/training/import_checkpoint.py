@@ -11,8 +11,8 @@ from synthood.common.devices import set_threads
 from synthood.common.images import read_images
 from synthood.common.tensors import write_tensors
 from synthood.training.networks.checkpoint import imported
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.model import logits_and_features
-from synthood.training.settings import CheckpointRecipe
 
 HISTORY = "epoch,learning_rate,loss,accuracy,val_accuracy\n"
 """Of a training that nothing is known of: no rows."""

@@ -1,182 +1,62 @@
-"""Settings of the methods that a recipe can add to cross-entropy training."""
+"""The keys of a recipe that add methods to cross-entropy, from the classes in `training/methods/`."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from itertools import groupby
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model
 
-from synthood.common.settings import BEFORE_THE_END, Count, Fraction, Positive, Settings
-
-Weight = Annotated[Positive, Field(description="of the term in the loss")]
-
-
-class RandAugment(Settings):
-    """Random operations on pixels, all of the same magnitude (arXiv 1909.13719)."""
-
-    operations: Annotated[Count, Field(description="in turn, of each image")] = 2
-    magnitude: Annotated[int, Field(ge=0, le=30, description="of 30")] = 9
+from synthood.common.settings import JobSettings, Settings
+from synthood.plugins import plugins
+from synthood.training.methods.base import Method
 
 
-class AugMix(Settings):
-    """Chains of operations mixed with the image (arXiv 1912.02781), without the consistency loss."""
-
-    width: Annotated[Count, Field(description="chains")] = 3
-    depth: Annotated[Count, Field(description="operations of a chain at most")] = 3
-    severity: Annotated[int, Field(ge=1, le=10, description="strength of an operation, of 10")] = 3
+def key_of(method: type[Method]) -> str:
+    return method.key
 
 
-class Consistency(AugMix):
-    """Posteriors of an image and of two of its mixes near each other (arXiv 1912.02781, section 3)."""
-
-    weight: Weight = 12.0
-
-
-class PixMix(Settings):
-    """Rounds of mixing with fractals or with an operation on the image (arXiv 2112.05135)."""
-
-    rounds: Annotated[Count, Field(description="at most")] = 4
-    beta: Annotated[Positive, Field(description="the larger, the weaker")] = 3.0
-    severity: Annotated[int, Field(ge=1, le=10, description="strength of an operation, of 10")] = 3
-    fractals: Annotated[Count, Field(description="pictures in the mixing set, drawn from the seed")] = 128
-    pictures: Annotated[
-        str | None, Field(min_length=1, description="a folder whose image files are the mixing set instead")
-    ] = None
+METHODS = {
+    key: tuple(classes)
+    for key, classes in groupby(sorted(plugins(Method, "synthood.training.methods").values(), key=key_of), key_of)
+}
+"""The methods that each key of a recipe may name."""
 
 
-class CutMix(Settings):
-    """A box of each image comes from another, and so does its share of the label (arXiv 1905.04899)."""
-
-    kind: Literal["cutmix"]
-    beta: Annotated[Positive, Field(description="of the share's Beta(beta, beta)")] = 1.0
-    probability: Annotated[Fraction, Field(description="that an image is mixed with another")] = 1.0
-
-
-class Mixup(Settings):
-    """Images and labels blended in pairs (arXiv 1710.09412)."""
-
-    kind: Literal["mixup"]
-    beta: Annotated[Positive, Field(description="of the share's Beta(beta, beta)")] = 1.0
-    probability: Annotated[Fraction, Field(description="that an image is mixed with another")] = 1.0
+def field_of(classes: tuple[type[Method], ...]) -> Any:
+    """The type of a recipe's key: one method, or several told apart by `kind`; and its default, none."""
+    union: Any = Union[classes]  # noqa: UP007  a union of what is found
+    if len(classes) > 1:
+        union = Annotated[union, Field(discriminator="kind")]
+    return Annotated[union | None, Field(description=classes[0].meaning)], None
 
 
-class RegMixup(Settings):
-    """Cross-entropy of blended pairs beside that of the images (arXiv 2206.14502)."""
+class Named(Settings):
+    """Settings that name methods."""
 
-    kind: Literal["regmixup"]
-    beta: Annotated[Positive, Field(description="of the share's Beta(beta, beta)")] = 10.0
-    weight: Weight = 1.0
-
-
-Mixing = Annotated[CutMix | Mixup | RegMixup, Field(discriminator="kind")]
-
-
-class LogitNorm(Settings):
-    """Cross-entropy of logits of one length (arXiv 2205.09310)."""
-
-    kind: Literal["logitnorm"]
-    temperature: Annotated[Positive, Field(description="divides the logits of length 1")] = 0.04
+    @property
+    def methods(self) -> list[Method]:
+        """The methods that are named, in the order in which they act."""
+        named = [method for key in METHODS if (method := getattr(self, key)) is not None]
+        return sorted(named, key=lambda method: (method.order, method.key))
 
 
-class T2FNorm(Settings):
-    """Features of one length, in training alone (arXiv 2305.17797)."""
+if TYPE_CHECKING:
 
-    kind: Literal["t2fnorm"]
-    temperature: Annotated[Positive, Field(description="divides the features of length 1")] = 0.1
+    class Methods(Named):
+        """The keys of a recipe that add methods."""
 
-
-class Godin(Settings):
-    """Logits divided by a learned confidence (G-ODIN, arXiv 2002.11297)."""
-
-    kind: Literal["godin"]
-    form: Annotated[
-        Literal["inner", "euclid", "cosine"], Field(description="of the logits: products, distances or cosines")
-    ] = "cosine"
+        def __getattr__(self, key: str) -> Any: ...
+else:
+    fields = {key: field_of(classes) for key, classes in METHODS.items()}
+    Methods = create_model("Methods", __base__=Named, __doc__="The keys of a recipe that add methods.", **fields)
 
 
-Normalisation = Annotated[LogitNorm | T2FNorm | Godin, Field(discriminator="kind")]
+class ExtractSettings(JobSettings):
+    """One job of `extract`: the methods whose trained heads detectors read."""
 
+    heads: Methods = Methods()
 
-class Rotation(Settings):
-    """Prediction of quarter turns (RotPred, arXiv 1906.12340)."""
-
-    weight: Weight = 0.5
-
-
-class SupCon(Settings):
-    """Supervised contrast of the batch's samples (arXiv 2004.11362)."""
-
-    kind: Literal["supcon"]
-    weight: Weight = 1.0
-    temperature: Annotated[Positive, Field(description="divides the cosines")] = 0.1
-    dimensions: Annotated[Count, Field(description="of the projection")] = 128
-
-
-class Prototypes(Settings):
-    """Samples near their class's prototype, prototypes apart."""
-
-    weight: Weight = 1.0
-    dispersion: Annotated[Positive, Field(description="weight of dispersion against compactness")] = 0.5
-    temperature: Annotated[Positive, Field(description="divides the cosines")] = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1, description="of the prototypes")] = 0.5
-    dimensions: Annotated[Count, Field(description="of the projection")] = 128
-
-
-class Cider(Prototypes):
-    """Samples near their class's prototype, prototypes apart (arXiv 2203.04450)."""
-
-    kind: Literal["cider"]
-
-
-class Npos(Prototypes):
-    """CIDER's losses, and outliers drawn around the outermost points of each class (NPOS, arXiv 2303.02966)."""
-
-    kind: Literal["npos"]
-    outlier_weight: Weight = 0.1
-    start: Annotated[Fraction, BEFORE_THE_END, Field(description="share of the steps without outliers")] = 0.4
-    queue: Annotated[int, Field(ge=2, description="points kept of each class")] = 1000
-    k: Annotated[Count, Field(description="neighbours; distances are to the k-th of the class")] = 300
-    boundary_points: Annotated[Count, Field(description="of each class, those with the farthest k-th neighbour")] = 200
-    picked: Annotated[Count, Field(description="boundary points of a step and class")] = 2
-    candidates: Annotated[int, Field(ge=2, description="drawn around each picked point")] = 600
-    kept: Annotated[Count, Field(description="candidates of each picked point, the farthest")] = 200
-    noise: Annotated[Positive, Field(description="standard deviation of a candidate's coordinates")] = 0.1
-    variant: Annotated[
-        Literal["correct", "released"],
-        Field(description="released: the shuffled choice of the papers' code, off the sphere"),
-    ] = "correct"
-
-    @model_validator(mode="after")
-    def _enough_of_each(self) -> "Npos":
-        for less, more, why in (
-            ("k", "queue", "a point has so many neighbours at most, itself left out"),
-            ("boundary_points", "queue", "they are taken from it"),
-            ("picked", "boundary_points", "they are picked from them"),
-            ("kept", "candidates", "they are kept of them"),
-        ):
-            one, other = getattr(self, less), getattr(self, more)
-            if one > other or (less == "k" and one == other):
-                raise ValueError(f"{less} {one} against {more} {other}: {why}; lower {less} or raise {more}")
-        return self
-
-
-Contrastive = Annotated[SupCon | Cider | Npos, Field(discriminator="kind")]
-
-
-class VirtualOutliers(Settings):
-    """Outliers drawn in feature space (VOS, arXiv 2202.01197)."""
-
-    weight: Weight = 0.1
-    start: Annotated[Fraction, BEFORE_THE_END, Field(description="share of the steps without them")] = 0.4
-    queue: Annotated[int, Field(ge=2, description="features kept of each class")] = 1000
-    candidates: Annotated[Count, Field(description="drawn from the Gaussian of each class")] = 10000
-    per_class: Annotated[Count, Field(description="candidates taken, the least likely")] = 1
-    shrinkage: Annotated[float, Field(gt=0, le=1, description="of the covariance towards its mean variance")] = 0.01
-    variant: Annotated[
-        Literal["correct", "released"],
-        Field(description="released: energies of the benchmark's code, without gradient into the network"),
-    ] = "correct"
-
-    @model_validator(mode="after")
-    def _enough_candidates(self) -> "VirtualOutliers":
-        if self.per_class > self.candidates:
-            raise ValueError(f"per_class {self.per_class} of only {self.candidates} candidates; raise candidates")
-        return self
+    @classmethod
+    def of(cls, methods: Iterable[Method]) -> "ExtractSettings":
+        """Of a recipe's methods."""
+        return cls(heads=Methods(**{method.key: method for method in methods if method.head}))

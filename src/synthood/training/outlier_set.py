@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from synthood.common.images import read_images
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
 
@@ -62,3 +63,15 @@ class OutlierSet:
                 torch.from_numpy(sampled["labels"][kept]),
             ),
         )
+
+
+def exposed_images(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """The images uint8 [M,H,W,3] that a gate kept, or all of an image set.
+
+    Raises SynthoodError unless they are of `shape` [H,W,3].
+    """
+    arrays, _ = read_tensors(path)
+    images = arrays["images"][arrays["kept"]] if "kept" in arrays else read_images(path).images
+    if images.shape[1:] != shape:
+        raise SynthoodError(f"{path}: outliers are {images.shape[1:]}, the training images {shape}")
+    return np.ascontiguousarray(images)

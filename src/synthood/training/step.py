@@ -1,6 +1,5 @@
 """One step of training: from the images of a batch to the move of the weights."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,16 +11,10 @@ from synthood.common.seeds import generator, global_seed
 from synthood.errors import SynthoodError
 from synthood.training.batches import sample_weights
 from synthood.training.forward import Pass, companions, forward
-from synthood.training.method_settings import CutMix, Mixup
+from synthood.training.methods.term import Batch, Prepared, Term
 from synthood.training.settings import RecipeSettings
 from synthood.training.stability import set_rate
-from synthood.training.terms.heads import Batch, Term
 from synthood.training.terms.losses import cross_entropy
-from synthood.training.terms.mixing import mixed
-from synthood.training.terms.normalisation import compared
-
-Prepared = Callable[[Tensor, torch.Generator], Tensor]
-"""Images uint8 [N,H,W,3] augmented and normalised, float32 [N,3,H,W]."""
 
 
 @dataclass
@@ -73,8 +66,8 @@ class Step:
         chosen, is_real = rows.to(images.device, non_blocking=True), rows < self.real
         inputs = self.prepared(images, generator(seed, "augmentation", step))
         targets = labels
-        if isinstance(recipe.mixing, CutMix | Mixup):
-            inputs, targets = mixed(inputs, labels, self.classes, recipe.mixing, generator(seed, "partners", step))
+        for method in recipe.methods:
+            inputs, targets = method.mixed(inputs, targets, self.classes, generator(seed, "partners", step))
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         network.train()
         terms.train()
@@ -95,7 +88,9 @@ class Step:
             weights,
             step / self.total,
         )
-        seen = compared(batch.logits, recipe.normalisation)
+        seen = batch.logits
+        for method in recipe.methods:
+            seen = method.adjusted_logits(seen)
         for term in self.own_terms:
             seen = term.compared(seen, batch)
         losses = {"cross_entropy": cross_entropy(seen, targets, recipe.label_smoothing, weights)}

@@ -16,11 +16,10 @@ from synthood.common.tensors import write_tensors
 from synthood.training.feed import joined_sets
 from synthood.training.fit import train
 from synthood.training.networks.pretrained import pretrained_digest
-from synthood.training.outlier_set import OutlierSet
+from synthood.training.outlier_set import OutlierSet, exposed_images
 from synthood.training.record import History
 from synthood.training.settings import TrainSettings
-from synthood.training.terms.exposure import exposed_images
-from synthood.training.terms.heads import learned
+from synthood.training.terms.build import learned
 
 
 def write_history(path: Path, history: History) -> None:

@@ -17,7 +17,7 @@ from synthood.data.overlap_settings import ID_PARTS, refusal
 from synthood.data.prepare import prepare
 from synthood.data.settings import PartSettings
 from synthood.errors import SynthoodError
-from synthood.training.settings import CheckpointRecipe
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.workflow.plan import Plan
 from synthood.workflow.plausible import unknown_classes
 

@@ -11,6 +11,7 @@ from synthood.data.files.layouts import root_of
 from synthood.data.files.settings import ExceptClasses, IdFolders, IdManifest, IdTorchvision
 from synthood.errors import SynthoodError, nearest
 from synthood.evaluation.detectors.custom import Custom
+from synthood.training.methods.custom import CustomLoss
 from synthood.workflow.plan import Plan
 from synthood.workflow.plan.outside import Needed
 
@@ -25,7 +26,7 @@ def impossible(config: Config) -> list[MistakeError]:
         for one in Plan(config).missing()
         if not public(one)
     ]
-    return [*wrong_detectors(config), *unknown_classes(config), *missing]
+    return [*wrong_files(config), *failing_losses(config), *unknown_classes(config), *missing]
 
 
 def fetchable(config: Config) -> list[Needed]:
@@ -41,26 +42,47 @@ def public(one: Needed) -> bool:
     return one.source is not None and name_of(one.source, one.part) in registry()
 
 
-def wrong_detectors(config: Config) -> Iterator[MistakeError]:
-    """Detectors of one's own whose file is missing, is not Python, or has no such function; nothing is run."""
-    for name, detector in config.detectors.items():
-        if not isinstance(detector, Custom):
-            continue
-        path = f"detectors.{name}"
-        try:
-            found = _bound(ast.parse(Path(detector.file).read_bytes()).body)
-        except OSError as error:
-            yield MistakeError(
-                f"{path}.file", f"{detector.file}: {error.strerror}; paths of detectors start where snakemake runs"
-            )
-        except SyntaxError as error:
-            yield MistakeError(f"{path}.file", f"{detector.file}: line {error.lineno}: {error.msg}")
-        except (ValueError, RecursionError, MemoryError) as error:
-            yield MistakeError(f"{path}.file", f"{detector.file}: not readable as Python ({error})")
-        else:
-            if detector.function not in found and "*" not in found:
-                what = f"{detector.file} has no function {detector.function!r}{nearest(detector.function, found)}"
-                yield MistakeError(f"{path}.function", what)
+def wrong_files(config: Config) -> Iterator[MistakeError]:
+    """Python files of the user's that are missing, are not Python, or lack what is named; nothing is run."""
+    detectors = {f"detectors.{n}": d for n, d in config.detectors.items() if isinstance(d, Custom)}
+    for path, detector in detectors.items():
+        yield from _wrong_file(path, detector.file, "function", detector.function)
+    for path, loss in custom_losses(config).items():
+        yield from _wrong_file(path, loss.file, "class", loss.class_)
+
+
+def custom_losses(config: Config) -> dict[str, CustomLoss]:
+    """The user's losses by their place, each once."""
+    found: dict[str, CustomLoss] = {}
+    for name, recipe in config.recipes.items():
+        for method in recipe.methods:
+            if isinstance(method, CustomLoss) and method not in found.values():
+                found[f"recipes.{name}.{method.key}"] = method
+    return found
+
+
+def failing_losses(config: Config) -> Iterator[MistakeError]:
+    """The user's losses that fail on made-up numbers; their files are run."""
+    for path, loss in custom_losses(config).items():
+        if not list(_wrong_file(path, loss.file, "class", loss.class_)):
+            try:
+                loss.dry_run()
+            except SynthoodError as error:
+                yield MistakeError(path, str(error))
+
+
+def _wrong_file(path: str, file: str, what: str, name: str) -> Iterator[MistakeError]:
+    try:
+        found = _bound(ast.parse(Path(file).read_bytes()).body)
+    except OSError as error:
+        yield MistakeError(f"{path}.file", f"{file}: {error.strerror}; such paths start where snakemake runs")
+    except SyntaxError as error:
+        yield MistakeError(f"{path}.file", f"{file}: line {error.lineno}: {error.msg}")
+    except (ValueError, RecursionError, MemoryError) as error:
+        yield MistakeError(f"{path}.file", f"{file}: not readable as Python ({error})")
+    else:
+        if name not in found and "*" not in found:
+            yield MistakeError(f"{path}.{what}", f"{file} has no {what} {name!r}{nearest(name, found)}")
 
 
 def _bound(statements: list[ast.stmt]) -> set[str]:

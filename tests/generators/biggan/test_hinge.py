@@ -19,7 +19,7 @@ from synthood.generators.biggan.settings import HingeFit, Watch
 from synthood.generators.biggan.watching import Best, Watcher
 from synthood.training.networks.model import Classifier
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 
 NO_RESUME = ResumeFile(None, "")
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.training.augmentation.geometry import augmented, cut_out, flipped, shifted
-from synthood.training.settings import Augmentation
+from synthood.training.augmentation.settings import Augmentation
 
 
 def random(seed: int = 0) -> torch.Generator:

@@ -10,8 +10,7 @@ from PIL import Image
 from synthood.errors import SynthoodError
 from synthood.training.augmentation.mixing_set import pictures_of
 from synthood.training.augmentation.policies import PixelAugmentation, pixmixed
-from synthood.training.method_settings import PixMix
-from synthood.training.settings import Augmentation
+from synthood.training.augmentation.settings import Augmentation, PixMix
 from toy_training import random
 
 

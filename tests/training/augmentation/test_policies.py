@@ -19,8 +19,7 @@ from synthood.training.augmentation.policies import (
     pixmixed,
     randaugmented,
 )
-from synthood.training.method_settings import AugMix, PixMix, RandAugment
-from synthood.training.settings import Augmentation
+from synthood.training.augmentation.settings import Augmentation, AugMix, PixMix, RandAugment
 
 CPU = torch.device("cpu")
 EVERY: list[dict[str, Any]] = [{"randaugment": RandAugment()}, {"augmix": AugMix()}, {"pixmix": PixMix(fractals=3)}]

@@ -18,9 +18,10 @@ from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
 from synthood.training import import_checkpoint
 from synthood.training.networks.checkpoint import imported
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.model import Classifier
 from synthood.training.networks.residual import BLOCKS, build
-from synthood.training.settings import CheckpointRecipe, Network
+from synthood.training.networks.settings import Network
 
 CLASSES = ["cat", "dog", "owl"]
 MEAN, DEVIATION = [0.1, 0.2, 0.3], [0.5, 0.25, 1.0]

@@ -16,11 +16,13 @@ from synthood.common.seeds import derived_seed, global_seed
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
 from synthood.training.fit import train
+from synthood.training.methods.teacher import Teacher
 from synthood.training.networks import from_timm
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.model import Classifier, logits_and_features
 from synthood.training.networks.residual import build
 from synthood.training.networks.settings import Network, TimmNetwork, network_described
-from synthood.training.settings import CheckpointRecipe, RecipeSettings, Teacher
+from synthood.training.settings import RecipeSettings
 
 VIT = TimmNetwork(
     name="timm/vit_tiny_patch16_224",

@@ -10,11 +10,11 @@ from pydantic import ValidationError
 
 from synthood.errors import SynthoodError
 from synthood.training.networks.checkpoint import imported
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.model import Classifier
 from synthood.training.networks.pretrained import initial, pretrained_digest
 from synthood.training.networks.residual import build, made
 from synthood.training.networks.settings import TorchvisionNetwork, network_described
-from synthood.training.settings import CheckpointRecipe
 
 CLASSES = ["cat", "dog", "owl"]
 SEVERAL = ["mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0"]

@@ -10,10 +10,10 @@ import yaml
 from safetensors.torch import save_file
 
 from synthood.cli import main
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.inspect import shown
 from synthood.training.networks.residual import build
 from synthood.training.networks.settings import AnyNetwork, DenseNetwork, Network, TorchvisionNetwork
-from synthood.training.settings import CheckpointRecipe
 
 
 def pasted(text: str) -> CheckpointRecipe:

@@ -14,7 +14,7 @@ from synthood.errors import SynthoodError
 from synthood.training.networks import model
 from synthood.training.networks.model import Classifier, channel_statistics, logits_and_features
 from synthood.training.networks.residual import build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 
 SETTINGS = Network(name="resnet8", width=8)
 

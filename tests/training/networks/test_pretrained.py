@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 
 from synthood.errors import SynthoodError
 from synthood.training.networks.checkpoint import imported
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.pretrained import initial, pretrained_digest
 from synthood.training.networks.residual import build
 from synthood.training.networks.settings import Network, TimmNetwork
-from synthood.training.settings import CheckpointRecipe
 
 NAME = "test_vit"
 OPTIONS = {"depth": 1, "embed_dim": 32, "num_heads": 2}

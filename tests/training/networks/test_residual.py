@@ -13,7 +13,7 @@ from torch import nn
 
 from synthood.training.networks.base import Resize
 from synthood.training.networks.residual import BLOCKS, BasicBlock, Padded, build
-from synthood.training.settings import Network
+from synthood.training.networks.settings import Network
 
 Name = Literal[
     "resnet8",

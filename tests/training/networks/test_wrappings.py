@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from synthood.errors import SynthoodError
 from synthood.training.networks.checkpoint import imported
-from synthood.training.settings import CheckpointRecipe
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 
 NAME = "test_resnet"
 CLASSES = ["cat", "dog", "owl"]

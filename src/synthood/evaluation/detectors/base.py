@@ -88,7 +88,7 @@ class Detector(Plugin):
 
     def readable(self, recipe: object) -> bool:
         """Whether a recipe trains what the detector reads."""
-        return self.reads is None or bool(getattr(recipe, self.reads, None))
+        return self.reads is None or self.reads in getattr(recipe, "heads", ())
 
     def of_recipe(self, recipe: object) -> Self:
         """The detector with what it takes from a recipe."""

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synthood.training.settings import Augmentation
+from synthood.training.augmentation.settings import Augmentation
 
 
 def augmented(images: Tensor, settings: Augmentation, random: torch.Generator) -> Tensor:

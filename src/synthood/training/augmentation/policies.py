@@ -6,12 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from synthood.common.seeds import derived_seed
+from synthood.common.seeds import derived_seed, numpy_generator
 from synthood.training.augmentation.fractals import fractals
 from synthood.training.augmentation.mixing_set import pictures_of
 from synthood.training.augmentation.pixels import OPERATIONS, PLAIN, applied
-from synthood.training.method_settings import AugMix, PixMix, RandAugment
-from synthood.training.settings import Augmentation
+from synthood.training.augmentation.settings import Augmentation, AugMix, PixMix, RandAugment
 
 
 class PixelAugmentation:
@@ -110,11 +109,6 @@ def added(images: Tensor, others: Tensor, mine: Tensor, its: Tensor) -> Tensor:
 def multiplied(images: Tensor, others: Tensor, mine: Tensor, its: Tensor) -> Tensor:
     """x^a y^b on [0,2]; a negative power of 0 is kept finite."""
     return (2 * images) ** mine * (2 * others).clamp(min=1e-4) ** its / 2
-
-
-def numpy_generator(random: torch.Generator) -> np.random.Generator:
-    """NumPy's generator, which knows Beta and Dirichlet, seeded by the step's."""
-    return np.random.default_rng(int(torch.randint(2**62, (1,), generator=random)))
 
 
 def column(values: np.ndarray, images: Tensor) -> Tensor:

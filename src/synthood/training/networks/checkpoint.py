@@ -5,12 +5,12 @@ from pathlib import Path
 from synthood.common.states import Report, State, listed, read_states
 from synthood.errors import SynthoodError, printable
 from synthood.training.networks.base import ImageNetwork
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.fitting import Choice, fitted
 from synthood.training.networks.keys import translations
 from synthood.training.networks.model import Classifier
 from synthood.training.networks.residual import build
 from synthood.training.networks.settings import AnyNetwork
-from synthood.training.settings import CheckpointRecipe
 
 KEYS = "say which by `weights`, `prefix`, `ignore` or `rename` (docs/detectors.md)"
 

@@ -1,7 +1,16 @@
 """The terms of a classifier's loss."""
 
-import torch.nn.functional as F
-from torch import Tensor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from synthood.common.lazy import lazy
+
+if TYPE_CHECKING:
+    import torch.nn.functional as F
+    from torch import Tensor
+else:
+    F = lazy("torch.nn.functional")
 
 
 def mean(values: Tensor, weights: Tensor | None) -> Tensor:

@@ -8,7 +8,9 @@ from synthood.generators.settings import Generator
 from synthood.reporting.published import figures, read, sets_of
 from synthood.reporting.published_sets import names_in_source
 from synthood.reporting.settings import FigureSettings, PlotSettings, Published, PublishedOn, TabulateSettings
-from synthood.training.settings import CheckpointRecipe, HeadSettings
+from synthood.training.method_settings import ExtractSettings
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe
+from synthood.workflow.code import digests_in
 from synthood.workflow.plan.paths import Paths, Wildcards
 
 
@@ -21,14 +23,15 @@ def prior_of(generator: Generator) -> str | None:
 class EvaluationPlan(Paths):
     """What the stages of evaluation and reporting read."""
 
-    def head_settings(self, wildcards: Wildcards) -> HeadSettings:
-        """What of a recipe says which trained heads detectors may read."""
-        return HeadSettings.of(self.config.recipes[wildcards.recipe])
+    def extract_settings(self, wildcards: Wildcards) -> ExtractSettings:
+        """Which trained heads detectors may read."""
+        settings = ExtractSettings.of(self.config.recipes[wildcards.recipe].methods)
+        return settings.model_copy(update={"code": digests_in(settings.heads)})
 
     def heads_read(self, wildcards: Wildcards) -> list[str]:
         """What a recipe learned beside its model, where detectors may read it."""
         run = self.run(wildcards.dataset, wildcards.recipe, wildcards.seed)
-        return [f"{run}/heads.safetensors"] if self.head_settings(wildcards) != HeadSettings() else []
+        return [f"{run}/heads.safetensors"] if self.extract_settings(wildcards).heads.methods else []
 
     def score_settings(self, wildcards: Wildcards) -> ScoreSettings:
         return self._scoring(wildcards.dataset, detectors_for(self.config, wildcards.recipe))

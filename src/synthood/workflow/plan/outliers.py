@@ -7,7 +7,7 @@ from typing import Literal
 
 from synthood.data import raw
 from synthood.outliers.encoder_settings import EmbedSettings, RecipeEncoder
-from synthood.outliers.settings import ScaleCurveSettings
+from synthood.outliers.latents_settings import ScaleCurveSettings
 from synthood.reporting.settings import MapSettings
 from synthood.workflow.plan.paths import Paths, Wildcards
 

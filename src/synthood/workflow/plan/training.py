@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from synthood.data import raw
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.settings import pretrained_file
-from synthood.training.settings import CheckpointRecipe, TrainSettings
+from synthood.training.settings import TrainSettings
+from synthood.workflow.code import digests_in
 from synthood.workflow.plan.paths import Paths, Wildcards
 
 
@@ -52,7 +54,8 @@ class TrainingPlan(Paths):
         if file := pretrained_file(recipe.network):
             made = Path(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed))
             state = raw.state_of_file(Path(file), made)
-        return TrainSettings(recipe=recipe, precision=self.config.precision, pretrained_state=state)
+        code = digests_in(recipe)
+        return TrainSettings(recipe=recipe, precision=self.config.precision, pretrained_state=state, code=code)
 
     def pictures_state(self, wildcards: Wildcards) -> str:
         """A digest of the folder that PixMix mixes with, so that a change of it is noticed; empty without one."""

@@ -1,0 +1,91 @@
+"""MCD: a second last layer that agrees with the first on ID images and differs from it on outliers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from synthood.common.lazy import lazy
+from synthood.common.settings import BEFORE_THE_END, Fraction, Positive
+from synthood.training.methods.base import Weight
+from synthood.training.methods.exposure import Exposure, OutlierImages, PerImage
+from synthood.training.methods.term import NO_IMAGES, Batch, Context, Prepared, Seen, Term, as_they_are
+from synthood.training.terms.losses import cross_entropy
+
+if TYPE_CHECKING:
+    import torch.nn.functional as F
+    from torch import Tensor, nn
+else:
+    nn, F = lazy("torch.nn"), lazy("torch.nn.functional")
+
+
+class DiscrepancyExposure(Exposure):
+    """Two last layers that differ on outliers."""
+
+    paper = "MCD, arXiv 1908.04951"
+    head = "discrepancy"
+    hard_labels = True
+
+    kind: Literal["discrepancy"] = "discrepancy"
+    weight: Weight = 1.0
+    per_image: PerImage = 1.0
+    margin: Annotated[Positive, Field(description="difference of the entropies that is enough, in nats")] = 1.2
+    start: Annotated[Fraction, BEFORE_THE_END, Field(description="share of the steps without the discrepancy")] = 0.5
+
+    def check_recipe(self, recipe: Any) -> None:
+        if recipe.normalisation:
+            raise ValueError("exposure.kind discrepancy needs two last layers alike, and `normalisation` changes one")
+
+    def terms(self, context: Context) -> dict[str, Term]:
+        sizes = context.features, context.classes, context.label_smoothing
+        return {"discrepancy": ClassifierDiscrepancy(self, *sizes, context.exposed, context.prepared)}
+
+
+class ClassifierDiscrepancy(OutlierImages):
+    """MCD (arXiv 1908.04951, section 3): both layers' cross-entropy, and max(m - mean(H(p_1) - H(p_2)), 0) on outliers.
+
+    The network's own layer is the first, whose posteriors become uniform on outliers; `second` becomes certain there.
+    Outliers pass through the network from the first step on, the discrepancy counts once `start` of the steps are done.
+    """
+
+    name = "discrepancy"
+
+    def __init__(
+        self,
+        settings: DiscrepancyExposure,
+        features: int,
+        classes: int,
+        smoothing: float = 0.0,
+        images: np.ndarray = NO_IMAGES,
+        prepared: Prepared = as_they_are,
+    ) -> None:
+        super().__init__(images, prepared, settings.per_image)
+        self.settings, self.smoothing = settings, smoothing
+        self.second = nn.Linear(features, classes)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        settings, beside = self.settings, batch.beside["discrepancy"]
+        own = cross_entropy(self.second(batch.features), batch.labels, self.smoothing, batch.weights)
+        losses = {"second_cross_entropy": own}
+        if batch.progress < settings.start:
+            return losses | {"discrepancy": 0 * beside.logits.sum()}
+        apart = discrepancy(beside.logits, self.second(beside.features))
+        return losses | {"discrepancy": settings.weight * F.relu(settings.margin - apart)}
+
+    def output(self, seen: Seen) -> Tensor:
+        """Logits [N,C] of the second layer."""
+        logits: Tensor = self.second(seen.features)
+        return logits
+
+
+def discrepancy(first: Tensor, second: Tensor) -> Tensor:
+    """Mean of H(p_1) - H(p_2) in nats, of logits [M,C] each (arXiv 1908.04951, section 3.3)."""
+    return (entropy(first) - entropy(second)).mean()
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """In nats [M], of the posteriors of logits [M,C]."""
+    chances = F.log_softmax(logits, 1)
+    return -(chances.exp() * chances).sum(1)

@@ -1,0 +1,141 @@
+"""Outlier exposure: images of outliers beside the batch, with uniform posteriors or bounded energies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from synthood.common.lazy import lazy
+from synthood.common.settings import Name, Positive, Ref
+from synthood.training.methods.base import Method, Weight
+from synthood.training.methods.term import Batch, Companions, Context, Prepared, Term
+from synthood.training.terms.losses import mean
+
+if TYPE_CHECKING:
+    import torch
+    import torch.nn.functional as F
+    from torch import Tensor
+else:
+    torch, F = lazy("torch"), lazy("torch.nn.functional")
+
+
+PerImage = Annotated[Positive, Field(description="outliers per ID image of a batch")]
+
+
+class Exposure(Method):
+    """A term that sees outlier images; `from` is a section of `outliers` or an `extra` set."""
+
+    key = "exposure"
+    meaning = "outlier images beside the batch"
+    order = 4
+
+    from_: Annotated[
+        Name,
+        Ref("outliers", or_section="extra"),
+        Field(
+            alias="from",
+            description="a section of `outliers`, of which the gate's images, or an `extra` set of images",
+        ),
+    ]
+
+
+class UniformExposure(Exposure):
+    """Uniform posteriors on outlier images."""
+
+    paper = "OE, arXiv 1812.04606"
+
+    kind: Literal["uniform"] = "uniform"
+    weight: Weight = 0.5
+    per_image: PerImage = 1.0
+
+    def terms(self, context: Context) -> dict[str, Term]:
+        return {"exposure": UniformPosteriors(self, context.exposed, context.prepared)}
+
+
+class EnergyExposure(Exposure):
+    """Energies bounded from above for ID, from below for outlier images."""
+
+    paper = "arXiv 2010.03759"
+
+    kind: Literal["energy"] = "energy"
+    weight: Weight = 0.1
+    per_image: PerImage = 1.0
+    id_at_most: Annotated[float, Field(description="energy of ID images that costs nothing")] = -23.0
+    outliers_at_least: Annotated[float, Field(description="energy of outliers that costs nothing")] = -5.0
+
+    @model_validator(mode="after")
+    def _a_gap(self) -> Self:
+        if self.id_at_most >= self.outliers_at_least:
+            raise ValueError(
+                f"id_at_most {self.id_at_most} must lie below outliers_at_least {self.outliers_at_least}; "
+                f"ID images have the lower energies"
+            )
+        return self
+
+    def terms(self, context: Context) -> dict[str, Term]:
+        return {"exposure": BoundedEnergies(self, context.exposed, context.prepared)}
+
+
+class OutlierImages(Term):
+    """Outlier images uint8 [M,H,W,3] and how many of them go beside each ID image of a batch.
+
+    `name` is the term's.
+    """
+
+    name = "exposure"
+
+    def __init__(self, images: np.ndarray, prepared: Prepared, per_image: float = 1.0) -> None:
+        super().__init__()
+        self.prepared, self.per_image = prepared, per_image
+        self.register_buffer("images", torch.from_numpy(images), persistent=False)
+
+    def drawn(self, beside: int, random: torch.Generator) -> Tensor:
+        """Outliers for so many ID images, drawn with replacement, through the same augmentation."""
+        images = self.get_buffer("images")
+        count = max(1, round(self.per_image * beside))
+        chosen = torch.randint(len(images), (count,), generator=random).to(images.device, non_blocking=True)
+        return self.prepared(images[chosen], random)
+
+    def companions(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> Companions:
+        return Companions(self.drawn(len(inputs), random))
+
+
+class UniformPosteriors(OutlierImages):
+    """OE's loss (arXiv 1812.04606, section 4.3)."""
+
+    def __init__(self, settings: UniformExposure, images: np.ndarray, prepared: Prepared) -> None:
+        super().__init__(images, prepared, settings.per_image)
+        self.settings = settings
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        return {"exposure": self.settings.weight * uniformity(batch.beside["exposure"].logits)}
+
+
+class BoundedEnergies(OutlierImages):
+    """Bounds on the energies of ID and outlier images (arXiv 2010.03759, eq. 7 and 8)."""
+
+    def __init__(self, settings: EnergyExposure, images: np.ndarray, prepared: Prepared) -> None:
+        super().__init__(images, prepared, settings.per_image)
+        self.settings = settings
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        settings = self.settings
+        bounds = settings.id_at_most, settings.outliers_at_least
+        loss = bounded_energy(batch.logits, batch.beside["exposure"].logits, *bounds, batch.weights)
+        return {"exposure": settings.weight * loss}
+
+
+def uniformity(logits: Tensor) -> Tensor:
+    """Mean cross-entropy of logits [M,C] to the uniform distribution (arXiv 1812.04606, section 4.3)."""
+    return (logits.logsumexp(1) - logits.mean(1)).mean()
+
+
+def bounded_energy(
+    known: Tensor, outliers: Tensor, id_at_most: float, outliers_at_least: float, weights: Tensor | None = None
+) -> Tensor:
+    """Mean squared hinges of the energies -logsumexp of logits [N,C] and [M,C] (arXiv 2010.03759, eq. 7 and 8)."""
+    above = F.relu(-known.logsumexp(1) - id_at_most)
+    below = F.relu(outliers_at_least + outliers.logsumexp(1))
+    return mean(above**2, weights) + (below**2).mean()

@@ -1,0 +1,63 @@
+"""Dream-OOD: a logistic layer that tells the energies of ID images from those of outlier images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from synthood.common.lazy import lazy
+from synthood.training.methods.base import Weight
+from synthood.training.methods.exposure import Exposure, OutlierImages, PerImage
+from synthood.training.methods.term import NO_IMAGES, Batch, Context, Prepared, Term, as_they_are
+from synthood.training.terms.losses import mean
+
+if TYPE_CHECKING:
+    import torch.nn.functional as F
+    from torch import Tensor
+
+    from synthood.training.terms import heads
+else:
+    F = lazy("torch.nn.functional")
+    heads = lazy("synthood.training.terms.heads")
+
+
+class LogisticExposure(Exposure):
+    """Energies of ID and outlier images told apart by a logistic layer."""
+
+    paper = "Dream-OOD, arXiv 2309.13415"
+
+    kind: Literal["logistic"] = "logistic"
+    weight: Weight = 2.5
+    per_image: PerImage = 1.0
+
+    def terms(self, context: Context) -> dict[str, Term]:
+        return {"exposure": LogisticEnergies(self, context.exposed, context.prepared)}
+
+
+class LogisticEnergies(OutlierImages):
+    """Dream-OOD's energy regularisation (arXiv 2309.13415, section 3.3); the network learns through both energies.
+
+    The logistic layer plays no part in inference.
+    """
+
+    def __init__(
+        self, settings: LogisticExposure, images: np.ndarray = NO_IMAGES, prepared: Prepared = as_they_are
+    ) -> None:
+        super().__init__(images, prepared, settings.per_image)
+        self.settings = settings
+        self.logistic = heads.EnergyLogOdds()
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        scale, offset = self.logistic.weight[0, 0], self.logistic.bias[0]
+        loss = separation(batch.logits, batch.beside["exposure"].logits, scale, offset, batch.weights)
+        return {"exposure": self.settings.weight * loss}
+
+
+def separation(known: Tensor, outliers: Tensor, scale: Tensor, offset: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Half of E_known[-log p] + E_outliers[-log(1 - p)], p = sigmoid(scale logsumexp(logits) + offset).
+
+    Of logits [N,C] and [M,C]; at N = M it is the mean over both, as the published code has it.
+    """
+    own, theirs = (scale * logits.logsumexp(1) + offset for logits in (known, outliers))
+    return (mean(F.softplus(-own), weights) + F.softplus(theirs).mean()) / 2

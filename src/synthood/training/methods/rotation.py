@@ -1,0 +1,67 @@
+"""Prediction of quarter turns beside that of classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from synthood.common.lazy import lazy
+from synthood.errors import SynthoodError
+from synthood.training.methods.base import Method, Weight
+from synthood.training.methods.term import Batch, Companions, Context, Seen, Term
+from synthood.training.terms.losses import mean
+
+if TYPE_CHECKING:
+    import torch
+    import torch.nn.functional as F
+    from torch import Tensor, nn
+else:
+    torch, nn, F = lazy("torch"), lazy("torch.nn"), lazy("torch.nn.functional")
+
+
+class Rotation(Method):
+    """Prediction of quarter turns."""
+
+    key = "rotation"
+    paper = "RotPred, arXiv 1906.12340"
+    order = 6
+    head = "rotation"
+
+    kind: Literal["rotation"] = "rotation"
+    weight: Weight = 0.5
+
+    def check_images(self, height: int, width: int) -> None:
+        if height != width:
+            raise SynthoodError(
+                f"images of {height} x {width} pixels cannot be turned by 90 degrees; take `rotation` out of the recipe"
+            )
+
+    def terms(self, context: Context) -> dict[str, Term]:
+        return {"rotation": RotationPrediction(self, context.features)}
+
+
+class RotationPrediction(Term):
+    """RotPred (arXiv 1906.12340, section 4): which of four quarter turns, by a layer of its own on the features.
+
+    Only the images as they are count for the classes. The layer plays no part in the logits; `rotpred` reads it.
+    """
+
+    def __init__(self, settings: Rotation, features: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.layer = nn.Linear(features, 4)
+
+    def companions(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> Companions:
+        """The inputs turned by 90, 180 and 270 degrees, in this order."""
+        return Companions(torch.cat([inputs.rot90(turns, (2, 3)) for turns in (1, 2, 3)]))
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        logits = self.layer(torch.cat([batch.features, batch.beside["rotation"].features]))
+        turns = torch.arange(4, device=logits.device).repeat_interleave(len(batch.features))
+        each = F.cross_entropy(logits, turns, reduction="none").view(4, -1).mean(0)
+        return {"rotation": self.settings.weight * mean(each, batch.weights)}
+
+    def output(self, seen: Seen) -> Tensor:
+        """Cross-entropy of each of the four turns [N,4], that of no turn first."""
+        turned = [seen.features_of(seen.inputs.rot90(turns, (2, 3))) for turns in (1, 2, 3)]
+        chances = torch.stack([self.layer(h).log_softmax(1) for h in (seen.features, *turned)], 1)
+        return -chances.diagonal(dim1=1, dim2=2)

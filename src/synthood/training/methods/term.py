@@ -1,0 +1,151 @@
+"""A part of the loss, and what it sees of a step and of a trained network."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synthood.common.lazy import lazy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from synthood.training.networks.model import Classifier
+    from synthood.training.outlier_set import OutlierSet
+
+    Module = nn.Module
+else:
+    torch, nn = lazy("torch"), lazy("torch.nn")
+
+    class Module:
+        """An nn.Module from the first object on; the class, which planning imports, needs no torch."""
+
+        def __new__(cls, *_: Any, **__: Any) -> Module:
+            return object.__new__(with_torch(cls))
+
+    @functools.cache
+    def with_torch(cls: type) -> type:
+        """A class below Module, and nn.Module behind it."""
+        return cls if issubclass(cls, nn.Module) else type(cls.__name__, (cls, nn.Module), {})
+
+
+Prepared = Callable[["Tensor", "torch.Generator"], "Tensor"]
+"""Images uint8 [N,H,W,3] augmented and normalised, float32 [N,3,H,W]."""
+NO_IMAGES = np.empty((0, 1, 1, 3), np.uint8)
+
+
+def as_they_are(images: Tensor, random: torch.Generator) -> Tensor:
+    """Images float32 [N,3,H,W] without augmentation, from 0 to 255."""
+    return images.permute(0, 3, 1, 2).float()
+
+
+@dataclass(frozen=True)
+class Context:
+    """What terms are built from.
+
+    The width D of features and the number of classes; in training also the network, what its inputs are normalised by,
+    the teacher's file, outlier embeddings and latents, outlier images uint8 [M,H,W,3] and how images are augmented.
+    """
+
+    features: int
+    classes: int
+    label_smoothing: float = 0.0
+    classifier: Classifier | None = None
+    mean: Sequence[float] = ()
+    deviation: Sequence[float] = ()
+    teacher: Path | None = None
+    outliers: OutlierSet | None = None
+    exposed: np.ndarray = field(default_factory=lambda: NO_IMAGES)
+    prepared: Prepared = as_they_are
+
+
+def nothing() -> Tensor:
+    return torch.empty(0)
+
+
+@dataclass(frozen=True)
+class Companions:
+    """Images that go through the network beside a batch's own, in the same pass.
+
+    inputs float32 [M,3,H,W], targets as their term needs them, and what comes of them: logits float32 [M,C] and
+    features float32 [M,D].
+    """
+
+    inputs: Tensor
+    targets: Tensor = field(default_factory=nothing)
+    logits: Tensor = field(default_factory=nothing)
+    features: Tensor = field(default_factory=nothing)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A step as the terms of the loss see it.
+
+    inputs float32 [N,3,H,W], labels int64 [N], rows int64 [N] (index of the training image; at or above their number
+    for synthetic ones), logits float32 [N,C] and features float32 [N,D] of the student, its last layer, the step's
+    random numbers, the type in which networks compute, the companions that terms asked for, by their names, the
+    samples' weights float32 [N] of sum 1 (None: all alike), and the share of the training's steps that is done.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    rows: Tensor
+    logits: Tensor
+    features: Tensor
+    head: nn.Linear
+    random: torch.Generator
+    precision: torch.dtype = field(default_factory=lambda: torch.float32)
+    beside: Mapping[str, Companions] = field(default_factory=dict)
+    weights: Tensor | None = None
+    progress: float = 1.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Images as a trained network sees them: inputs float32 [N,3,H,W], its features [N,D] and logits [N,C] of them.
+
+    `features_of` gives the features of other inputs, such as the same images turned.
+    """
+
+    inputs: Tensor
+    features: Tensor
+    logits: Tensor
+    features_of: Callable[[Tensor], Tensor]
+
+
+class Term(Module):
+    """A part of the loss, with the parameters that it alone needs.
+
+    `passing` names buffers that a resumed run needs, and nobody once training is done. A term whose trained head a
+    detector reads overrides `output`; its method's `head` is what the detector's `reads` names.
+    """
+
+    passing: tuple[str, ...] = ()
+
+    def companions(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> Companions | None:
+        """Images for the network beside inputs float32 [N,3,H,W] with labels int64 [N]; none unless overridden."""
+        return None
+
+    def compared(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Logits [N,C] that cross-entropy sees; as they are unless overridden."""
+        return logits
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Weighted losses by name."""
+        raise NotImplementedError
+
+    def settle(self, head: nn.Linear) -> None:
+        """What is done to the network's last layer after each step; nothing unless overridden."""
+
+    def output(self, seen: Seen) -> Tensor | None:
+        """What detectors read of the trained head, float32 [N,...], a row per image; none unless overridden.
+
+        `extract` writes it beside logits and features. No row may depend on another image of the batch.
+        """
+        return None
