@@ -9,7 +9,7 @@ from torch import Tensor
 
 from synthood import detectors as interface
 from synthood.errors import SynthoodError
-from synthood.evaluation.detectors import together
+from synthood.evaluation.scoring import together
 from synthood.evaluation.detectors.neighbours import Knn
 from synthood.evaluation.detectors.trained import Cider, Godin, Mcd, McDropout, RotPred, Vos
 from synthood.evaluation.features import Features, Reference
