@@ -1,11 +1,12 @@
 """Stage `prepare`: one part of a dataset as an image set."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.encoded import LARGEST_RAW, write_encoded
 from synthood.common.images import ImageSet, header_of, read_facts, write_images
 from synthood.common.settings import Settings
@@ -105,39 +106,38 @@ def imbalance(labels: np.ndarray, classes: list[str]) -> str:
     return f"; {counts[low]} of {classes[low]} to {counts[high]} of {classes[high]}"
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        settings, threads = PartSettings.parse(job.arguments.settings), job.arguments.threads
-        output = job.arguments.output[0]
-        job.facts["raw"] = job.arguments.raw
-        if isinstance(source := settings.source, Files) and is_large(source):
-            with job.writing(output) as path:
-                labels, classes, notes = write_large(
-                    path,
-                    source,
-                    settings.part,
-                    settings.ood,
-                    threads,
-                    settings.held_out,
-                    settings.taught,
-                    settings.held_out_splits,
-                )
-        else:
-            images = prepare(settings, threads)
-            labels, classes, notes = images.labels, images.classes, images.notes
-            checked_side(settings, *images.images.shape[1:3])
-            with job.writing(output) as path:
-                write(path, images, threads)
-        print(f"{output}: {len(labels)} images of {len(classes)} classes{imbalance(labels, classes)}")
-        for note in notes:
-            print(f"note: {note}")
-        print(f"before preparation: {read_facts(output)}")
-
-    parser = stage.parser(__doc__)
-    parser.add_argument(
-        "--raw", nargs="?", const="", default="", help="state of the raw files when the job was planned, to be recorded"
-    )
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    *,
+    settings: PartSettings,
+    threads: int,
+    output: Output,
+    raw: Annotated[str, "state of the raw files when the job was planned, to be recorded"] = "",
+) -> None:
+    job.facts["raw"] = raw
+    if isinstance(source := settings.source, Files) and is_large(source):
+        with job.writing(output) as path:
+            labels, classes, notes = write_large(
+                path,
+                source,
+                settings.part,
+                settings.ood,
+                threads,
+                settings.held_out,
+                settings.taught,
+                settings.held_out_splits,
+            )
+    else:
+        images = prepare(settings, threads)
+        labels, classes, notes = images.labels, images.classes, images.notes
+        checked_side(settings, *images.images.shape[1:3])
+        with job.writing(output) as path:
+            write(path, images, threads)
+    print(f"{output}: {len(labels)} images of {len(classes)} classes{imbalance(labels, classes)}")
+    for note in notes:
+        print(f"note: {note}")
+    print(f"before preparation: {read_facts(output)}")
 
 
 if __name__ == "__main__":

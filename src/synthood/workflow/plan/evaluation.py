@@ -8,6 +8,7 @@ from synthood.reporting.published import figures, read, sets_of
 from synthood.reporting.published_sets import names_in_source
 from synthood.reporting.settings import FigureSettings, PlotSettings, Published, PublishedOn, TabulateSettings
 from synthood.training.settings import CheckpointRecipe, HeadSettings
+from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
 
 
@@ -26,8 +27,8 @@ class EvaluationPlan(Paths):
 
     def heads_read(self, wildcards: Wildcards) -> list[str]:
         """What a recipe learned beside its model, where detectors may read it."""
-        run = self.run(wildcards.dataset, wildcards.recipe, wildcards.seed)
-        return [f"{run}/heads.safetensors"] if self.head_settings(wildcards) != HeadSettings() else []
+        heads = at.HEADS.format(dataset=wildcards.dataset, recipe=wildcards.recipe, seed=wildcards.seed)
+        return [heads] if self.head_settings(wildcards) != HeadSettings() else []
 
     def score_settings(self, wildcards: Wildcards) -> ScoreSettings:
         settings = self._scoring(wildcards.dataset, detectors_for(self.config, wildcards.recipe))
@@ -46,7 +47,7 @@ class EvaluationPlan(Paths):
     def ensemble_members(self, wildcards: Wildcards) -> list[str]:
         """Features of one recipe's models, of a table's seeds."""
         seeds = self.config.tables[wildcards.table].seeds
-        return [f"{self.run(wildcards.dataset, wildcards.recipe, seed)}/features" for seed in seeds]
+        return [at.FEATURES.format(dataset=wildcards.dataset, recipe=wildcards.recipe, seed=seed) for seed in seeds]
 
     def scores_beside(self, table: str) -> list[str]:
         """Scores that a table's detectors need beside those of features: for each access, of every run in order.
@@ -54,11 +55,12 @@ class EvaluationPlan(Paths):
         An ensemble serves the runs of all seeds, and stands here once for each of them.
         """
         needed = accesses(self.config, table)
-        found = [path for a in needed if a != "ensemble" for path in self.table_runs(table, f"{a}/scores.parquet")]
+        separate = [at.ACCESS_SCORES.replace("{access}", access) for access in needed if access != "ensemble"]
+        found = [path for scores in separate for path in self.table_runs(table, scores)]
         settings = self.config.tables[table]
         if "ensemble" in needed:
             found += [
-                f"results/{dataset}/models/{recipe}/ensembles/{table}/scores.parquet"
+                at.ENSEMBLE_SCORES.format(dataset=dataset, recipe=recipe, table=table)
                 for dataset in settings.datasets
                 for recipe in settings.recipes
                 for _ in settings.seeds

@@ -13,6 +13,7 @@ from synthood.generators.biggan.settings import BigGAN
 from synthood.generators.diffusion.settings import StableDiffusion, Weights
 from synthood.generators.ready_made_settings import ReadyMade
 from synthood.training.networks.settings import pretrained_file
+from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.data import DataPlan
 
 DOWNLOADED = re.compile(r"biggan-deep-(128|256|512)")
@@ -61,7 +62,7 @@ class OutsidePlan(DataPlan):
                     yield from self._generator(on, generator)
                 for section in outliers:
                     if path := self.config.outliers[section].encoder.outside:
-                        made = self.outlier_files(on, section)[0]
+                        made = at.EMBEDDINGS.format(dataset=on, outliers=section)
                         yield Needed(f"outliers.{section}.encoder", Path(path), made)
 
     def _images(self, name: str) -> Iterator[Needed]:
@@ -114,7 +115,7 @@ class OutsidePlan(DataPlan):
             yield Needed(f"recipes.{recipe}.network.pretrained", Path(path), made)
 
     def _generator(self, on: str, name: str) -> Iterator[Needed]:
-        generator, made = self.config.generators[name], f"results/{on}/generators/{name}"
+        generator, made = self.config.generators[name], at.GENERATOR.format(dataset=on, generator=name)
         key = f"generators.{name}.pretrained"
         if isinstance(generator, ReadyMade):
             for path in raw.raw_paths(PartSettings(part="ready-made", source=generator.source)):
@@ -127,7 +128,7 @@ class OutsidePlan(DataPlan):
             for file in () if DOWNLOADED.fullmatch(source) else ("config.json", "pytorch_model.bin"):
                 yield Needed(f"{key}.from", Path(source) / file, made)
         if (assess := self.config.assess) and assess.inception:
-            yield Needed("assess.inception", Path(assess.inception), f"results/{on}/synthetic/{name}/quality.json")
+            yield Needed("assess.inception", Path(assess.inception), at.QUALITY.format(dataset=on, generator=name))
 
 
 def _of_hub(key: str, weights: Weights, made: str) -> Iterator[Needed]:

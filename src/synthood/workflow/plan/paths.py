@@ -5,11 +5,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol
 
+from synthood.common.settings import Settings
 from synthood.config.models import Config
 from synthood.evaluation.kinds import Custom
 from synthood.generators.diffusion.settings import StableDiffusion
 from synthood.generators.settings import Generator
 from synthood.workflow.code import code_of_file
+from synthood.workflow.plan import artefacts as at
 
 
 class Wildcards(Protocol):
@@ -39,27 +41,27 @@ class Paths:
         return {file: code_of_file(Path(file)) for file in sorted(files)}
 
     def images(self, dataset: str, part: str) -> str:
-        return f"results/{dataset}/images/{part}.safetensors"
+        return at.IMAGES.format(dataset=dataset, part=part)
 
     def run(self, dataset: str, recipe: str, seed: int | str) -> str:
-        return f"results/{dataset}/models/{recipe}/seed{seed}"
+        return at.RUN.format(dataset=dataset, recipe=recipe, seed=seed)
 
     def model(self, dataset: str, recipe: str, seed: int | str) -> str:
-        return f"{self.run(dataset, recipe, seed)}/model.safetensors"
+        return at.MODEL.format(dataset=dataset, recipe=recipe, seed=seed)
 
-    def table_runs(self, table: str, file: str) -> list[str]:
-        """A file of every run of a table: by dataset, recipe, seed."""
+    def table_runs(self, table: str, artefact: str) -> list[str]:
+        """An artefact of every run of a table: by dataset, recipe, seed."""
         settings = self.config.tables[table]
         return [
-            f"{self.run(dataset, recipe, seed)}/{file}"
+            artefact.format(dataset=dataset, recipe=recipe, seed=seed)
             for dataset in settings.datasets
             for recipe in settings.recipes
             for seed in settings.seeds
         ]
 
-    def outlier_files(self, dataset: str, outliers: str) -> list[str]:
-        folder = f"results/{dataset}/outliers/{outliers}"
-        return [f"{folder}/{name}.safetensors" for name in ("embeddings", "boundary", "latents", "gate")]
+    def no_settings(self, wildcards: Wildcards) -> Settings:
+        """Of a stage without settings."""
+        return Settings()
 
     def outliers_behind(self, table: str) -> list[str]:
         """Sections of outliers that a table's recipes learn from, in their order."""
@@ -101,13 +103,13 @@ class Paths:
     def blocks(self, dataset: str, generator: str) -> list[str]:
         """The files of a generator's synthetic images: its blocks, or what the filter kept of them."""
         if self.config.generators[generator].filtering is not None:
-            return [f"results/{dataset}/synthetic/{generator}/kept.safetensors"]
+            return [at.KEPT.format(dataset=dataset, generator=generator)]
         return self.sampled_blocks(dataset, generator)
 
     def sampled_blocks(self, dataset: str, generator: str) -> list[str]:
         """Every block of synthetic images of a generator, before any filter."""
         return [
-            f"results/{dataset}/synthetic/{generator}/block{block}.safetensors"
+            at.BLOCK.format(dataset=dataset, generator=generator, block=block)
             for block in range(len(self.block_counts(dataset, generator)))
         ]
 
