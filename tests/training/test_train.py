@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from command_lines import writing
 from synthood.common.images import ImageSet, write_images
 from synthood.common.iterate import ResumeFile
 from synthood.common.tensors import read_tensors, write_tensors
@@ -19,6 +20,7 @@ from synthood.training.settings import Teacher
 from synthood.training.terms.exposure_settings import OutlierTerms, UniformExposure
 
 NAMES = ["model.safetensors", "history.csv", "heads.safetensors"]
+OUTLIERS = ("embeddings", "boundary", "latents", "gate")
 
 
 @pytest.fixture
@@ -48,12 +50,12 @@ def files(sets: dict[str, ImageSet], make_settings: Any, make_outliers: Any, tmp
     }
     for name, tensors in arrays.items():
         write_tensors(tmp_path / name, {key: value.numpy() for key, value in tensors.items()}, {})
-    return found | {"outliers": [tmp_path / name for name in arrays]}
+    return found | {name: [tmp_path / name] for name in arrays}
 
 
 def run(folder: Path, settings: str, files: dict[str, list[Path]]) -> list[Path]:
     outputs = [folder / name for name in NAMES]
-    line = ["--settings", settings, "--seed", "0", "--output", *map(str, outputs)]
+    line = ["--settings", settings, "--seed", "0", *writing(stage.main, outputs)]
     stage.main([*line, *(part for name, paths in files.items() for part in (f"--{name}", *map(str, paths)))])
     return outputs
 
@@ -65,7 +67,7 @@ def test_the_stage_writes_what_training_gives(
         teacher=Teacher(recipe="t", feature_weight=8.0), outliers=OutlierTerms.model_validate({"from": "oal"})
     )
     model, curves, heads = run(tmp_path / "run", settings.canonical(), files)
-    outliers = OutlierSet.read(files["outliers"], sets["train"].labels)
+    outliers = OutlierSet.read(*(files[name][0] for name in OUTLIERS), sets["train"].labels)
     classifier, terms, history = train(
         settings,
         0,

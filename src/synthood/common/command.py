@@ -4,10 +4,9 @@ import argparse
 import inspect
 import os
 import sys
-import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from synthood.common.settings import Settings
 
@@ -31,7 +30,7 @@ class Command:
     def parser(self) -> argparse.ArgumentParser:
         """Every stage takes settings as JSON, and threads."""
         threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
-        result = argparse.ArgumentParser(description=sys.modules[self.function.__module__].__doc__)
+        result = argparse.ArgumentParser(description=sys.modules[self.function.__module__].__doc__, allow_abbrev=False)
         result.add_argument("--settings", default="{}", help="the stage's settings as JSON")
         result.add_argument("--threads", type=int, default=threads, help=f"default: {threads}, of OMP_NUM_THREADS")
         for name, option in self.parameters.items():
@@ -57,20 +56,21 @@ class _Option:
     def __init__(self, hint: Any, default: Any) -> None:
         self.kind, *notes = get_args(hint) if get_origin(hint) is Annotated else (hint,)
         self.written = WRITTEN in notes
-        texts = [note for note in notes if note != WRITTEN]
         required = default is inspect.Parameter.empty
-        words: dict[str, Any] = {"required": required, "default": None if required else default}
-        words["help"] = "; ".join(["what the stage writes"] * self.written + texts) or None
+        texts = ["what the stage writes" if note == WRITTEN else note for note in notes]
+        if isinstance(default, (int, float, str)) and default not in ("", False):
+            texts.append(f"default: {default}")
+        self.words: dict[str, Any] = {"required": required, "help": "; ".join(texts)}
+        self.words |= {} if required else {"default": default}
         inner = get_args(self.kind)
         if self.kind is bool:
-            words |= {"action": "store_true"}
-        elif get_origin(self.kind) in (list, Sequence):
-            words |= {"type": inner[0], "nargs": "+" if required else "*"}
-        elif get_origin(self.kind) in (types.UnionType, Union):
-            words |= {"type": inner[0]}
+            self.words["action"] = "store_true"
+        elif inner:
+            self.words["type"] = inner[0]
         else:
-            words |= {"type": self.kind}
-        self.words = words
+            self.words["type"] = self.kind
+        if get_origin(self.kind) in (list, Sequence):
+            self.words["nargs"] = "+" if required else "*"
 
     def value(self, given: Any) -> Any:
         """Settings from their text; anything else as it was parsed."""

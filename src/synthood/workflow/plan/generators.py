@@ -101,7 +101,7 @@ class GeneratorPlan(Paths):
             raise ValueError(f"generators.{wildcards.generator} has no filter")
         return settings
 
-    def assess_settings(self, wildcards: Wildcards) -> Settings:
+    def assess_settings(self, wildcards: Wildcards) -> AssessSettings:
         return self._assess()
 
     def judge(self, wildcards: Wildcards) -> str:
