@@ -82,6 +82,6 @@ def test_memory_and_time_grow_with_each_attempt_by_any_profile(fresh: Workflow, 
     (tmp_path / "mine" / "profile.yaml").write_text(PROFILE)
     targets = [GENERATORS[0], "results/digits/models/ce/seed0/model.safetensors"]
     found = submitted(fresh, tmp_path / "slurm", targets, "--retries", "1", profile=str(tmp_path / "mine"))
-    assert {option(call, "--partition") for call in found["sbatch"]} == {"mine"}
-    asked = {(option(call, "--mem"), option(call, "--time")) for call in found["sbatch"]}
+    assert {option(call, "-p") for call in found["sbatch"]} == {"mine"}
+    asked = {(option(call, "--mem"), option(call, "-t")) for call in found["sbatch"]}
     assert asked == {("32000", "1440"), ("64000", "2880"), ("5000", "1440"), ("10000", "2880")}

@@ -12,16 +12,19 @@ from synthood.common.settings import Settings
 from synthood.common.stage import Stage
 from synthood.workflow.plan import Plan
 
-RULES = sorted((Path(__file__).parents[1] / "rules").glob("*.smk"))
+FILES = sorted((Path(__file__).parents[1] / "rules").glob("*.smk"))
 OF_ALL = {"settings", "threads", "save_seconds"}
 
 
 def rules() -> Iterator[tuple[str, str, Stage]]:
     """Name, text and stage of every rule that has one."""
-    for file in RULES:
+    for file in FILES:
         for name, body in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", file.read_text(), re.MULTILINE):
             if module := re.search(r'stage\(\s*"([\w.]+)"', body):
                 yield name, body, import_module(module[1]).main
+
+
+RULES = [pytest.param(*rule, id=rule[0]) for rule in rules()]
 
 
 def named(body: str, directive: str) -> list[str]:

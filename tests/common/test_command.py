@@ -113,6 +113,7 @@ def test_the_help_has_the_descriptions() -> None:
     text = " ".join(Command(work).parser().format_help().split())
     assert text.count("The command line of a stage is its function's signature.") == 1
     for part in (
+        "--settings SETTINGS Some as JSON; the rest by default",
         "--model MODEL model that is read",
         "--images IMAGES [IMAGES ...] image sets",
         "--scores SCORES what the stage writes",

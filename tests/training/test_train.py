@@ -110,6 +110,15 @@ def test_outliers_of_other_training_images_are_told(
     assert "embeddings: made of 20 images, but there are 22 training images" in capsys.readouterr().err
 
 
+def test_outliers_come_together(
+    files: dict[str, list[Path]], make_settings: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del files["gate"]
+    with pytest.raises(SystemExit):
+        run(tmp_path / "run", make_settings().canonical(), files)
+    assert "--gate: some are missing; give all four or none" in capsys.readouterr().err
+
+
 def test_exposed_images_come_from_the_gate(
     sets: dict[str, ImageSet], files: dict[str, list[Path]], make_settings: Any, tmp_path: Path
 ) -> None:

@@ -29,9 +29,11 @@ class Command:
 
     def parser(self) -> argparse.ArgumentParser:
         """Every stage takes settings as JSON, and threads."""
+        settings = self.parameters.get("settings")
+        of = f"{settings.kind.__name__} as JSON; the rest by default" if settings else "nothing: the stage has none"
         threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
         result = argparse.ArgumentParser(description=sys.modules[self.function.__module__].__doc__, allow_abbrev=False)
-        result.add_argument("--settings", default="{}", help="the stage's settings as JSON")
+        result.add_argument("--settings", default="{}", help=of)
         result.add_argument("--threads", type=int, default=threads, help=f"default: {threads}, of OMP_NUM_THREADS")
         for name, option in self.parameters.items():
             if name not in ("settings", "threads"):

@@ -15,6 +15,7 @@ from synthood.common.images import check_sizes, open_set
 from synthood.common.iterate import ResumeFile
 from synthood.common.ranks import joined, ranks_of_torchrun
 from synthood.common.tensors import write_tensors
+from synthood.errors import SynthoodError
 from synthood.training import fit
 from synthood.training.feed import joined_sets
 from synthood.training.networks.pretrained import pretrained_digest
@@ -77,6 +78,8 @@ def main(
     outliers = None
     if embeddings and boundary and latents and gate:
         outliers = OutlierSet.read(embeddings, boundary, latents, gate, real.labels)
+    elif embeddings or boundary or latents or gate:
+        raise SynthoodError("--embeddings, --boundary, --latents, --gate: some are missing; give all four or none")
     exposed = exposed_images(exposure, real.images.shape[1:]) if exposure else None
     with device_for(min(1, gpus)) as device, joined(ranks, device):
         job.facts |= {
