@@ -67,7 +67,6 @@ def compared(parts: Sequence[Part], extra: Sequence[str]) -> list[Shared]:
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: OverlapSettings,
     images: Annotated[list[Path], "image sets, named by their files"],
     output: Output,

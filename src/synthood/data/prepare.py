@@ -109,7 +109,6 @@ def imbalance(labels: np.ndarray, classes: list[str]) -> str:
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: PartSettings,
     threads: int,
     output: Output,

@@ -86,7 +86,6 @@ def draw(path: Path, rows: list[Row], title: str) -> None:
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     threads: int,
     images: Annotated[list[Path], "image sets, named by their files"],
     output: Output,

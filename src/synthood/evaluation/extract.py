@@ -44,7 +44,6 @@ def extracted(
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: HeadSettings,
     threads: int,
     model: Annotated[Path, "model whose features are extracted"],

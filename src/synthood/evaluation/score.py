@@ -68,7 +68,6 @@ def scored(folder: FeatureFolder, settings: ScoreSettings, store: KeptScores) ->
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: ScoreSettings,
     threads: int,
     features: Annotated[Path, "folder that extract wrote"],

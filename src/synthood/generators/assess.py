@@ -105,7 +105,6 @@ def heading(name: str, figures: Figures) -> str:
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: AssessSettings,
     threads: int,
     synthetic: Annotated[list[Path], "blocks of synthetic images"],

@@ -95,7 +95,6 @@ def require(found: dict[str, dict[str, float]], per_class: int) -> None:
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: FilterSettings,
     threads: int,
     synthetic: Annotated[list[Path], "blocks of synthetic images"],

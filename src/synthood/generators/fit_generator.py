@@ -19,7 +19,6 @@ from synthood.generators.settings import FitSettings
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: FitSettings,
     threads: int,
     train: Annotated[Path, "ID training images"],

@@ -70,7 +70,6 @@ def own_classes(description: Description, labels: Tensor, seeds: list[int]) -> T
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: BlockSettings,
     threads: int,
     generator: Annotated[Path, "folder of a fitted generator"],

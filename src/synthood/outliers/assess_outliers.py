@@ -85,7 +85,6 @@ def heading(name: str, figures: Mapping[str, object]) -> str:
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     threads: int,
     gate: Annotated[Path, "what gate wrote"],
     boundary: Annotated[Path, "what boundary wrote"],

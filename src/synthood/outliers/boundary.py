@@ -150,7 +150,6 @@ def chosen(distances: Tensor, settings: BoundarySettings, random: torch.Generato
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: BoundarySettings,
     threads: int,
     embeddings: Annotated[Path, "what embed wrote"],

@@ -89,7 +89,6 @@ def embedded(encoding: Encoding, images: np.ndarray | EncodedImages) -> Tensor:
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: EmbedSettings,
     threads: int,
     train: Annotated[Path, "ID training images"],

@@ -18,7 +18,6 @@ from synthood.outliers.encoder_settings import EncoderSettings
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: EncoderSettings,
     threads: int,
     train: Annotated[Path, "ID training images"],

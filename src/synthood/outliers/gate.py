@@ -109,7 +109,6 @@ def shares(verdict: Verdict, labels: Tensor, classes: list[str]) -> dict[str, fl
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: GateSettings,
     threads: int,
     generator: Annotated[Path, "folder of a Stable Diffusion"],

@@ -99,7 +99,6 @@ def stored(latents: Tensor, named: Named) -> Tensor:
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: LatentsSettings,
     threads: int,
     generator: Annotated[Path, "folder of a Stable Diffusion"],

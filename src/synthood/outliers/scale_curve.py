@@ -51,7 +51,6 @@ def draw_curve(path: Path, rows: pd.DataFrame, chosen: object) -> None:
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: ScaleCurveSettings,
     threads: int,
     generator: Annotated[Path, "folder of a Stable Diffusion"],

@@ -98,7 +98,6 @@ def draw_map(
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: MapSettings,
     threads: int,
     heads: Annotated[Path, "what train wrote beside the model"],

@@ -122,7 +122,6 @@ def name_panel(axis: Axes, row: int, column: int, row_name: str, column_name: st
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: PlotSettings,
     scores: Annotated[list[Path], "per dataset, recipe, seed"],
     histories: Annotated[list[Path], "in the same order"],

@@ -185,7 +185,6 @@ def notes_of(settings: TabulateSettings) -> dict[str, str]:
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: TabulateSettings,
     scores: Annotated[list[Path], "one per dataset, recipe and seed, in this order"],
     csv: Output,

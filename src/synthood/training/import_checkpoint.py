@@ -22,7 +22,6 @@ HISTORY = "epoch,learning_rate,loss,accuracy,val_accuracy\n"
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: CheckpointRecipe,
     threads: int,
     val: Annotated[Path, "the data set's validation images"],

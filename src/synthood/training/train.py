@@ -38,7 +38,6 @@ def write_history(path: Path, history: History) -> None:
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: TrainSettings,
     threads: int,
     seed: Annotated[int, "of the model"],

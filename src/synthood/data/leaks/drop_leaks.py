@@ -55,7 +55,6 @@ def _some_left(source: Path, kept: np.ndarray) -> None:
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: LeakSettings,
     threads: int,
     images: Annotated[Path, "the part that loses images"],

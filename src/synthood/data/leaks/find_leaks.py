@@ -198,7 +198,6 @@ def grouped(images: list[Path], synthetic: list[Path]) -> dict[str, list[Path]]:
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: LeakSettings,
     threads: int,
     images: Annotated[list[Path], "image sets, named by their files"],

@@ -39,7 +39,6 @@ def confidences(folders: Sequence[FeatureFolder], settings: ScoreSettings) -> pd
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: ScoreSettings,
     threads: int,
     features: Annotated[list[Path], "what extract wrote, one per seed"],

@@ -55,7 +55,6 @@ def confidences(
 @stage.Stage
 def main(
     job: stage.Job,
-    *,
     settings: ScoreSettings,
     threads: int,
     model: Annotated[Path, "model that is scored"],
