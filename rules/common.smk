@@ -22,7 +22,7 @@ from synthood.errors import SynthoodError
 from synthood.workflow.cluster import ask_squeue_without_accounting, gpu_limit
 from synthood.workflow.code import code_of
 from synthood.workflow.machine import ALLOCATION, gpus_found
-from synthood.workflow.plan import Plan, as_parameter
+from synthood.workflow.plan import Plan, artefacts as at, as_parameter
 from synthood.workflow.plausible import wrong_files
 
 for name, value in ALLOCATION.items():
@@ -63,12 +63,34 @@ wildcard_constraints:
     block=r"\d+",
 
 
-def stage(module):
-    """The command of a stage: the digest of its code makes an edit of it a change of the rule."""
+def flags(wildcards, input, output):
+    """A parameter: the options of a stage that name its files, as the rule names them; an output alone is `output`."""
+    files = {name: paths for name, paths in input.items() if paths and name != "compared"}
+    files |= dict(output.items()) or {"output": output}
+    return " ".join(f"--{name.replace('_', '-')} {paths}" for name, paths in files.items())
+
+
+def stage(module, **options):
+    """The command of a stage: the digest of its code makes an edit of it a change of the rule.
+
+    Its options are those of its files, and those named here.
+    """
+    named = {name.replace("_", "-"): value for name, value in options.items()}
+    more = "".join(f"--{name} " if value is True else f"--{name}={value} " for name, value in named.items())
     return (
-        f"SYNTHOOD_CODE={code_of(module)} OMP_NUM_THREADS={{threads}} exec python -m {module} "
-        "--threads {threads} --settings {params.settings:q} --output {output} "
+        f"SYNTHOOD_CODE={code_of(module)} OMP_NUM_THREADS={{threads}} exec python -m {module} --threads {{threads}} "
+        f"--settings {{params.settings:q}} {more}{{params.flags}} > {{log}} 2>&1"
     )
+
+
+def needs(mem_mb, minutes):
+    """Memory and time of a job, more with each attempt: here, since one option of profiles/default hides all of another
+    profile's. A profile's or the command line's `set-resources` of a rule comes first.
+    """
+    return {
+        "mem_mb": lambda wildcards, attempt: mem_mb * attempt,
+        "runtime": lambda wildcards, attempt: minutes * attempt,
+    }
 
 
 def compared(command):
@@ -81,10 +103,8 @@ def of_tables(*patterns):
     return [p.format(table=table) for table in plan.config.build for p in patterns]
 
 
-rendered_tables = of_tables(*(f"results/tables/{{table}}.{form}" for form in ("csv", "md", "html")))
-drawn_figures = of_tables(
-    *(f"results/figures/{{table}}/{name}.png" for name in ("roc", "histograms", "training"))
-)
+rendered_tables = of_tables(at.TABLE, at.TABLE_MARKDOWN, at.TABLE_HTML)
+drawn_figures = of_tables(at.ROC, at.HISTOGRAMS, at.TRAINING)
 drawn_galleries = [picture for table in plan.config.build for picture in plan.assessments(table)]
 drawn_galleries += plan.data_pages()
 drawn_outliers = list(dict.fromkeys(p for table in plan.config.build for p in plan.table_outliers(table)))

@@ -2,8 +2,7 @@ rule fetch:
     log:
         "results/logs/fetch.log",
     conda:
-        "../envs/torch.yaml"
-    threads: 1
+        "../envs/synthood.yaml"
     resources:
         mem_mb=1000,
         runtime=720,

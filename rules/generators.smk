@@ -1,118 +1,115 @@
 rule fit_generator:
     input:
-        train="results/{dataset}/images/train.safetensors",
+        train=at.TRAIN,
         also=plan.also,
         classifier=plan.watching,
-        compared="results/{dataset}/overlaps_id.csv",
+        compared=at.OVERLAPS_ID,
     output:
-        directory("results/{dataset}/generators/{generator}"),
+        directory(at.GENERATOR),
     log:
-        "results/logs/fit_generator/{dataset}-{generator}.log",
+        "results/logs/fit_generator/{dataset}/{generator}.log",
     benchmark:
-        "results/benchmarks/fit_generator/{dataset}-{generator}.tsv"
+        "results/benchmarks/fit_generator/{dataset}/{generator}.tsv"
     priority: 100
     conda:
-        "../envs/diffusion.yaml"
-    threads: 1
+        "../envs/synthood.yaml"
     resources:
+        **needs(mem_mb=32000, minutes=1440),
         gpu=GPU,
-        mem_mb=8000,
-        runtime=720,
     params:
+        flags=flags,
         settings=as_parameter(plan.fit_settings),
         resume=".resume/{dataset}/generators/{generator}",
         raw=plan.generator_state,
     message:
         "fit generator {wildcards.generator} on {wildcards.dataset}"
     shell:
-        compared(stage("synthood.generators.fit_generator"))
-        + "--gpus {resources.gpu} --resume {params.resume:q} --raw {params.raw:q} --train {input.train} "
-        "--also {input.also} --classifier {input.classifier} > {log} 2>&1"
+        compared(
+            stage(
+                "synthood.generators.fit_generator",
+                gpus="{resources.gpu}",
+                resume="{params.resume:q}",
+                raw="{params.raw:q}",
+            )
+        )
 
 
 rule synthesise:
     input:
-        "results/{dataset}/generators/{generator}",
+        generator=at.GENERATOR,
     output:
-        "results/{dataset}/synthetic/{generator}/block{block}.safetensors",
+        at.BLOCK,
     log:
-        "results/logs/synthesise/{dataset}-{generator}-block{block}.log",
+        "results/logs/synthesise/{dataset}/{generator}/block{block}.log",
     benchmark:
-        "results/benchmarks/synthesise/{dataset}-{generator}-block{block}.tsv"
+        "results/benchmarks/synthesise/{dataset}/{generator}/block{block}.tsv"
     priority: 90
     conda:
-        "../envs/diffusion.yaml"
-    threads: 1
+        "../envs/synthood.yaml"
     resources:
+        **needs(mem_mb=16000, minutes=480),
         gpu=GPU,
-        mem_mb=8000,
-        runtime=240,
     params:
+        flags=flags,
         settings=as_parameter(plan.block_settings),
     message:
         "synthesise block {wildcards.block} of {wildcards.dataset} with {wildcards.generator}"
     shell:
-        stage("synthood.generators.synthesise") + "--gpus {resources.gpu} --generator {input} > {log} 2>&1"
+        stage("synthood.generators.synthesise", gpus="{resources.gpu}")
 
 
 rule filter:
     input:
         synthetic=lambda wildcards: plan.sampled_blocks(wildcards.dataset, wildcards.generator),
-        train="results/{dataset}/images/train.safetensors",
-        val="results/{dataset}/images/val.safetensors",
+        train=at.TRAIN,
+        val=at.VAL,
         classifier=plan.filter_classifier,
     output:
-        images="results/{dataset}/synthetic/{generator}/kept.safetensors",
-        counts="results/{dataset}/synthetic/{generator}/kept.json",
+        images=at.KEPT,
+        table=at.SYNTHETIC + "/kept.json",
     log:
-        "results/logs/filter/{dataset}-{generator}.log",
+        "results/logs/filter/{dataset}/{generator}.log",
     wildcard_constraints:
         generator=one_of(plan.filtered_generators()),
     priority: 90
     conda:
-        "../envs/torch.yaml"
-    threads: 1
+        "../envs/synthood.yaml"
     resources:
+        **needs(mem_mb=16000, minutes=240),
         gpu=GPU,
-        mem_mb=8000,
-        runtime=240,
     params:
+        flags=flags,
         settings=as_parameter(plan.filter_settings),
     message:
         "filter the images of {wildcards.generator} for {wildcards.dataset}"
     shell:
-        stage("synthood.generators.filter")
-        + "--gpus {resources.gpu} --synthetic {input.synthetic} --train {input.train} --val {input.val} "
-        "--classifier {input.classifier} > {log} 2>&1"
+        stage("synthood.generators.filter", gpus="{resources.gpu}")
 
 
 rule assess:
     input:
         synthetic=lambda wildcards: plan.blocks(wildcards.dataset, wildcards.generator),
-        train="results/{dataset}/images/train.safetensors",
-        test="results/{dataset}/images/test.safetensors",
+        train=at.TRAIN,
+        test=at.TEST,
         judge=plan.judge,
     output:
-        figures="results/{dataset}/synthetic/{generator}/quality.json",
+        figures=at.QUALITY,
         gallery=report(
-            "results/{dataset}/synthetic/{generator}/quality.png",
+            at.QUALITY_GALLERY,
             caption="../report/gallery.rst",
             category="Synthetic images",
             labels={"dataset": "{dataset}", "generator": "{generator}"},
         ),
     log:
-        "results/logs/assess/{dataset}-{generator}.log",
+        "results/logs/assess/{dataset}/{generator}.log",
     conda:
-        "../envs/torch.yaml"
-    threads: 1
+        "../envs/synthood.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **needs(mem_mb=16000, minutes=120),
     params:
+        flags=flags,
         settings=as_parameter(plan.assess_settings),
     message:
         "assess the images of {wildcards.generator} for {wildcards.dataset}"
     shell:
-        stage("synthood.generators.assess")
-        + "--title {wildcards.generator} --synthetic {input.synthetic} --train {input.train} --test {input.test} "
-        "--judge {input.judge} > {log} 2>&1"
+        stage("synthood.generators.assess", title="{wildcards.generator}")

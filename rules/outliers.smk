@@ -1,208 +1,190 @@
 rule fit_encoder:
     input:
-        train="results/{dataset}/images/train.safetensors",
+        train=at.TRAIN,
         generator=plan.outlier_generator,
-        compared="results/{dataset}/overlaps_id.csv",
+        compared=at.OVERLAPS_ID,
     output:
-        "results/{dataset}/outliers/{outliers}/encoder.safetensors",
+        at.ENCODER,
     log:
-        "results/logs/fit_encoder/{dataset}-{outliers}.log",
+        "results/logs/fit_encoder/{dataset}/{outliers}.log",
     benchmark:
-        "results/benchmarks/fit_encoder/{dataset}-{outliers}.tsv"
+        "results/benchmarks/fit_encoder/{dataset}/{outliers}.tsv"
     priority: 80
     conda:
-        "../envs/diffusion.yaml"
-    threads: 1
+        "../envs/synthood.yaml"
     resources:
+        **needs(mem_mb=16000, minutes=480),
         gpu=GPU,
-        mem_mb=8000,
-        runtime=240,
     params:
-        settings=plan.outlier_settings("encoder"),
+        flags=flags,
+        settings=as_parameter(plan.outlier_settings("encoder")),
         resume=".resume/{dataset}/outliers/{outliers}",
     message:
         "fit the text-aligned encoder of {wildcards.outliers} on {wildcards.dataset}"
     shell:
-        compared(stage("synthood.outliers.fit_encoder"))
-        + "--gpus {resources.gpu} --resume {params.resume:q} --train {input.train} --generator {input.generator} > {log} 2>&1"
+        compared(stage("synthood.outliers.fit_encoder", gpus="{resources.gpu}", resume="{params.resume:q}"))
 
 
 rule embed:
     input:
-        train="results/{dataset}/images/train.safetensors",
+        train=at.TRAIN,
         encoder=plan.fitted_encoder,
         generator=plan.ready_made_generator,
         model=plan.encoder_model,
     output:
-        "results/{dataset}/outliers/{outliers}/embeddings.safetensors",
+        at.EMBEDDINGS,
     log:
-        "results/logs/embed/{dataset}-{outliers}.log",
+        "results/logs/embed/{dataset}/{outliers}.log",
     benchmark:
-        "results/benchmarks/embed/{dataset}-{outliers}.tsv"
+        "results/benchmarks/embed/{dataset}/{outliers}.tsv"
     priority: 80
     conda:
-        "../envs/diffusion.yaml"
-    threads: 1
+        "../envs/synthood.yaml"
     resources:
+        **needs(mem_mb=16000, minutes=240),
         gpu=GPU,
-        mem_mb=8000,
-        runtime=240,
     params:
-        settings=plan.embed_settings,
+        flags=flags,
+        settings=as_parameter(plan.embed_settings),
         raw=plan.encoder_state,
     message:
         "embed {wildcards.dataset} for {wildcards.outliers}"
     shell:
-        stage("synthood.outliers.embed")
-        + "--gpus {resources.gpu} --train {input.train} --encoder {input.encoder} --generator {input.generator} "
-        "--model {input.model} > {log} 2>&1"
+        stage("synthood.outliers.embed", gpus="{resources.gpu}")
 
 
 rule boundary:
     input:
-        "results/{dataset}/outliers/{outliers}/embeddings.safetensors",
+        embeddings=at.EMBEDDINGS,
     output:
-        "results/{dataset}/outliers/{outliers}/boundary.safetensors",
+        at.BOUNDARY,
     log:
-        "results/logs/boundary/{dataset}-{outliers}.log",
+        "results/logs/boundary/{dataset}/{outliers}.log",
     priority: 80
     conda:
-        "../envs/torch.yaml"
-    threads: 1
+        "../envs/synthood.yaml"
     resources:
-        mem_mb=8000,
-        runtime=240,
+        **needs(mem_mb=8000, minutes=240),
     params:
-        settings=plan.outlier_settings("boundary"),
+        flags=flags,
+        settings=as_parameter(plan.outlier_settings("boundary")),
     message:
         "find boundary outliers of {wildcards.dataset} for {wildcards.outliers}"
     shell:
-        stage("synthood.outliers.boundary") + "--embeddings {input} > {log} 2>&1"
+        stage("synthood.outliers.boundary")
 
 
 rule latents:
     input:
         generator=plan.outlier_generator,
-        boundary="results/{dataset}/outliers/{outliers}/boundary.safetensors",
+        boundary=at.BOUNDARY,
         train=plan.encoded_images,
     output:
-        "results/{dataset}/outliers/{outliers}/latents.safetensors",
+        at.LATENTS,
     log:
-        "results/logs/latents/{dataset}-{outliers}.log",
+        "results/logs/latents/{dataset}/{outliers}.log",
     benchmark:
-        "results/benchmarks/latents/{dataset}-{outliers}.tsv"
+        "results/benchmarks/latents/{dataset}/{outliers}.tsv"
     priority: 80
     conda:
-        "../envs/diffusion.yaml"
-    threads: 1
+        "../envs/synthood.yaml"
     resources:
+        **needs(mem_mb=16000, minutes=480),
         gpu=GPU,
-        mem_mb=8000,
-        runtime=240,
     params:
-        settings=plan.outlier_settings("latents"),
+        flags=flags,
+        settings=as_parameter(plan.outlier_settings("latents")),
     message:
         "sample outlier latents of {wildcards.outliers} for {wildcards.dataset}"
     shell:
-        stage("synthood.outliers.latents")
-        + "--gpus {resources.gpu} --generator {input.generator} --boundary {input.boundary} --train {input.train} "
-        "> {log} 2>&1"
+        stage("synthood.outliers.latents", gpus="{resources.gpu}")
 
 
 rule gate:
     input:
-        train="results/{dataset}/images/train.safetensors",
-        val="results/{dataset}/images/val.safetensors",
+        train=at.TRAIN,
+        val=at.VAL,
         generator=plan.outlier_generator,
-        latents="results/{dataset}/outliers/{outliers}/latents.safetensors",
+        latents=at.LATENTS,
         classifier=plan.gate_classifier,
     output:
-        "results/{dataset}/outliers/{outliers}/gate.safetensors",
+        at.GATE,
     log:
-        "results/logs/gate/{dataset}-{outliers}.log",
+        "results/logs/gate/{dataset}/{outliers}.log",
     benchmark:
-        "results/benchmarks/gate/{dataset}-{outliers}.tsv"
+        "results/benchmarks/gate/{dataset}/{outliers}.tsv"
     priority: 80
     conda:
-        "../envs/diffusion.yaml"
-    threads: 1
+        "../envs/synthood.yaml"
     resources:
+        **needs(mem_mb=16000, minutes=240),
         gpu=GPU,
-        mem_mb=8000,
-        runtime=240,
     params:
-        settings=plan.outlier_settings("gate"),
+        flags=flags,
+        settings=as_parameter(plan.outlier_settings("gate")),
     message:
         "gate the outliers of {wildcards.outliers} for {wildcards.dataset}"
     shell:
-        stage("synthood.outliers.gate")
-        + "--gpus {resources.gpu} --generator {input.generator} --latents {input.latents} --classifier {input.classifier} "
-        "--train {input.train} --val {input.val} > {log} 2>&1"
+        stage("synthood.outliers.gate", gpus="{resources.gpu}")
 
 
 rule assess_outliers:
     input:
-        train="results/{dataset}/images/train.safetensors",
-        val="results/{dataset}/images/val.safetensors",
-        boundary="results/{dataset}/outliers/{outliers}/boundary.safetensors",
-        gate="results/{dataset}/outliers/{outliers}/gate.safetensors",
+        train=at.TRAIN,
+        val=at.VAL,
+        boundary=at.BOUNDARY,
+        gate=at.GATE,
         judge=plan.judge,
     output:
-        figures="results/{dataset}/outliers/{outliers}/assessment.json",
+        figures=at.OUTLIERS + "/assessment.json",
         gallery=report(
-            "results/{dataset}/outliers/{outliers}/gallery.png",
+            at.OUTLIER_GALLERY,
             caption="../report/outliers.rst",
             category="Outliers",
             labels={"dataset": "{dataset}", "outliers": "{outliers}", "figure": "gallery"},
         ),
     log:
-        "results/logs/assess_outliers/{dataset}-{outliers}.log",
+        "results/logs/assess_outliers/{dataset}/{outliers}.log",
     conda:
-        "../envs/torch.yaml"
-    threads: 1
+        "../envs/synthood.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **needs(mem_mb=4000, minutes=60),
     params:
-        settings=lambda wildcards: "{}",
+        flags=flags,
+        settings=as_parameter(plan.no_settings),
     message:
         "assess the outliers of {wildcards.outliers} for {wildcards.dataset}"
     shell:
-        stage("synthood.outliers.assess_outliers")
-        + "--title {wildcards.outliers} --train {input.train} --val {input.val} --boundary {input.boundary} "
-        "--gate {input.gate} --judge {input.judge} > {log} 2>&1"
+        stage("synthood.outliers.assess_outliers", title="{wildcards.outliers}")
 
 
 rule scale_curve:
     input:
         generator=plan.outlier_generator,
-        boundary="results/{dataset}/outliers/{outliers}/boundary.safetensors",
-        train="results/{dataset}/images/train.safetensors",
+        boundary=at.BOUNDARY,
+        train=at.TRAIN,
         judge=plan.judge,
     output:
-        table="results/{dataset}/outliers/{outliers}/curve.csv",
+        table=at.OUTLIERS + "/curve.csv",
         figure=report(
-            "results/{dataset}/outliers/{outliers}/curve.png",
+            at.CURVE,
             caption="../report/curve.rst",
             category="Outliers",
             labels={"dataset": "{dataset}", "outliers": "{outliers}", "figure": "curve over the scale"},
         ),
     log:
-        "results/logs/scale_curve/{dataset}-{outliers}.log",
+        "results/logs/scale_curve/{dataset}/{outliers}.log",
     benchmark:
-        "results/benchmarks/scale_curve/{dataset}-{outliers}.tsv"
+        "results/benchmarks/scale_curve/{dataset}/{outliers}.tsv"
     conda:
-        "../envs/diffusion.yaml"
-    threads: 1
+        "../envs/synthood.yaml"
     resources:
+        **needs(mem_mb=16000, minutes=480),
         gpu=GPU,
-        mem_mb=8000,
-        runtime=240,
     params:
+        flags=flags,
         settings=as_parameter(plan.curve_settings),
     message:
         "draw the curve over the scale of {wildcards.outliers} for {wildcards.dataset}"
     shell:
-        stage("synthood.outliers.scale_curve")
-        + "--gpus {resources.gpu} --generator {input.generator} --boundary {input.boundary} --train {input.train} "
-        "--judge {input.judge} > {log} 2>&1"
+        stage("synthood.outliers.scale_curve", gpus="{resources.gpu}")

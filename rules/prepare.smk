@@ -18,77 +18,75 @@ onstart:
 
 rule prepare:
     output:
-        "results/{dataset}/images/{part}.safetensors",
+        at.IMAGES,
     log:
-        "results/logs/prepare/{dataset}-{part}.log",
+        "results/logs/prepare/{dataset}/{part}.log",
     priority: 1000
     conda:
-        "../envs/torch.yaml"
+        "../envs/synthood.yaml"
     threads: plan.prepare_threads
     resources:
-        mem_mb=2000,
-        runtime=240,
+        **needs(mem_mb=2000, minutes=240),
     params:
+        flags=flags,
         settings=as_parameter(plan.part_settings),
         raw=plan.raw_state,
     message:
         "prepare {wildcards.part} of {wildcards.dataset}"
     shell:
-        stage("synthood.data.prepare") + "--raw {params.raw:q} > {log} 2>&1"
+        stage("synthood.data.prepare", raw="{params.raw:q}")
 
 
 # All that learns waits for `overlaps_id`, all tables and figures for `overlaps`. An OOD set must not be an input, not even
 # an `ancient` one, of what learns: Snakemake would overlook other reasons to train again when the set is edited.
 rule overlaps_id:
     input:
-        plan.id_parts,
+        images=plan.id_parts,
     output:
-        "results/{dataset}/overlaps_id.csv",
+        at.OVERLAPS_ID,
     log:
         "results/logs/overlaps_id/{dataset}.log",
     priority: 1000
     conda:
-        "../envs/torch.yaml"
-    threads: 1
+        "../envs/synthood.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **needs(mem_mb=4000, minutes=60),
     params:
+        flags=flags,
         settings=as_parameter(plan.id_overlap_settings),
     message:
         "compare train, val and test of {wildcards.dataset}"
     shell:
-        stage("synthood.data.overlaps") + "--count-only --images {input} > {log} 2>&1"
+        stage("synthood.data.overlaps", count_only=True)
 
 
 rule overlaps:
     input:
-        plan.compared_parts,
+        images=plan.compared_parts,
     output:
-        "results/{dataset}/overlaps.csv",
+        at.OVERLAPS,
     log:
         "results/logs/overlaps/{dataset}.log",
     priority: 1000
     conda:
-        "../envs/torch.yaml"
-    threads: 1
+        "../envs/synthood.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **needs(mem_mb=4000, minutes=60),
     params:
+        flags=flags,
         settings=as_parameter(plan.overlap_settings),
     message:
         "compare the parts of {wildcards.dataset}"
     shell:
-        stage("synthood.data.overlaps") + "--images {input} > {log} 2>&1"
+        stage("synthood.data.overlaps")
 
 
 rule sheet:
     input:
-        plan.all_parts,
+        images=plan.all_parts,
     output:
         report(
-            "results/{dataset}/images/sheet.png",
+            at.SHEET,
             caption="../report/sheet.rst",
             category="Data",
             labels={"dataset": "{dataset}", "page": "contact sheet"},
@@ -96,14 +94,13 @@ rule sheet:
     log:
         "results/logs/sheet/{dataset}.log",
     conda:
-        "../envs/torch.yaml"
-    threads: 1
+        "../envs/synthood.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **needs(mem_mb=2000, minutes=30),
     params:
-        settings=lambda wildcards: "{}",
+        flags=flags,
+        settings=as_parameter(plan.no_settings),
     message:
         "draw the contact sheet of {wildcards.dataset}"
     shell:
-        stage("synthood.data.sheet") + "--title {wildcards.dataset} --images {input} > {log} 2>&1"
+        stage("synthood.data.sheet", title="{wildcards.dataset}")

@@ -1,19 +1,19 @@
 rule tabulate:
     input:
-        scores=lambda wildcards: plan.table_runs(wildcards.table, "scores.parquet"),
+        scores=lambda wildcards: plan.table_runs(wildcards.table, at.SCORES),
         images=lambda wildcards: plan.table_images(wildcards.table),
         beside=lambda wildcards: plan.scores_beside(wildcards.table),
         compared=lambda wildcards: plan.compared(wildcards.table),
     output:
         csv=report(
-            "results/tables/{table}.csv",
+            at.TABLE,
             caption="../report/table.rst",
             category="Tables",
             labels={"table": "{table}", "form": "CSV"},
         ),
-        markdown="results/tables/{table}.md",
+        md=at.TABLE_MARKDOWN,
         html=report(
-            "results/tables/{table}.html",
+            at.TABLE_HTML,
             caption="../report/table.rst",
             category="Tables",
             labels={"table": "{table}", "form": "page"},
@@ -21,41 +21,39 @@ rule tabulate:
     log:
         "results/logs/tabulate/{table}.log",
     conda:
-        "../envs/torch.yaml"
-    threads: 1
+        "../envs/synthood.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        **needs(mem_mb=16000, minutes=60),
     params:
+        flags=flags,
         settings=as_parameter(plan.tabulate_settings),
     message:
         "tabulate {wildcards.table}"
     shell:
         stage("synthood.reporting.tabulate")
-        + "--scores {input.scores} --images {input.images} --beside {input.beside} > {log} 2>&1"
 
 
 rule plot:
     input:
-        scores=lambda wildcards: plan.table_runs(wildcards.table, "scores.parquet"),
+        scores=lambda wildcards: plan.table_runs(wildcards.table, at.SCORES),
         beside=lambda wildcards: plan.scores_beside(wildcards.table),
         compared=lambda wildcards: plan.compared(wildcards.table),
-        histories=lambda wildcards: plan.table_runs(wildcards.table, "history.csv"),
+        histories=lambda wildcards: plan.table_runs(wildcards.table, at.HISTORY),
     output:
         roc=report(
-            "results/figures/{table}/roc.png",
+            at.ROC,
             caption="../report/roc.rst",
             category="Figures",
             labels={"table": "{table}", "figure": "ROC curves"},
         ),
         histograms=report(
-            "results/figures/{table}/histograms.png",
+            at.HISTOGRAMS,
             caption="../report/histograms.rst",
             category="Figures",
             labels={"table": "{table}", "figure": "score histograms"},
         ),
         training=report(
-            "results/figures/{table}/training.png",
+            at.TRAINING,
             caption="../report/training.rst",
             category="Figures",
             labels={"table": "{table}", "figure": "training curves"},
@@ -63,44 +61,42 @@ rule plot:
     log:
         "results/logs/plot/{table}.log",
     conda:
-        "../envs/torch.yaml"
-    threads: 1
+        "../envs/synthood.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        **needs(mem_mb=4000, minutes=30),
     params:
+        flags=flags,
         settings=as_parameter(plan.plot_settings),
     message:
         "plot the figures of {wildcards.table}"
     shell:
         stage("synthood.reporting.plot")
-        + "--scores {input.scores} --beside {input.beside} --histories {input.histories} > {log} 2>&1"
 
 
 rule map:
     input:
-        heads="results/{dataset}/models/{recipe}/seed{seed}/heads.safetensors",
-        features="results/{dataset}/models/{recipe}/seed{seed}/features",
-        outliers=plan.outliers,
+        heads=at.HEADS,
+        features=at.FEATURES,
+        boundary=plan.outliers(at.BOUNDARY),
+        latents=plan.outliers(at.LATENTS),
+        gate=plan.outliers(at.GATE),
     output:
         report(
-            "results/{dataset}/models/{recipe}/seed{seed}/map.png",
+            at.MAP,
             caption="../report/map.rst",
             category="Outliers",
             labels={"dataset": "{dataset}", "recipe": "{recipe}", "figure": "map"},
         ),
     log:
-        "results/logs/map/{dataset}-{recipe}-seed{seed}.log",
+        "results/logs/map/{dataset}/{recipe}/seed{seed}.log",
     conda:
-        "../envs/torch.yaml"
-    threads: 1
+        "../envs/synthood.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        **needs(mem_mb=4000, minutes=30),
     params:
+        flags=flags,
         settings=as_parameter(plan.map_settings),
     message:
         "map the outliers of {wildcards.recipe} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
         stage("synthood.reporting.map")
-        + "--heads {input.heads} --features {input.features} --outliers {input.outliers} > {log} 2>&1"

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,10 @@ def calls(folder: Path) -> list[dict[str, Any]]:
 
 
 def option(call: dict[str, Any], name: str) -> str | None:
-    """The value of `--name=value` in a call."""
-    found = [one.partition("=")[2] for one in call["arguments"] if one.startswith(f"{name}=")]
+    """The value of `--name=value` or `--name value` in a call."""
+    words = call["arguments"]
+    found = [one.partition("=")[2] for one in words if one.startswith(f"{name}=")]
+    found += [after for one, after in pairwise(words) if one == name]
     return found[0] if found else None
 
 

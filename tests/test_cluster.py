@@ -18,7 +18,9 @@ QUICK = ("--retries", "0", "--latency-wait", "0", "--seconds-between-status-chec
 GENERATORS = ["results/digits/generators/biggan", "results/digits/generators/sd"]
 
 
-def submitted(fresh: Workflow, folder: Path, targets: list[str], *options: str) -> dict[str, list[dict[str, Any]]]:
+def submitted(
+    fresh: Workflow, folder: Path, targets: list[str], *options: str, profile: str = "profiles/slurm"
+) -> dict[str, list[dict[str, Any]]]:
     """Calls by program, of jobs whose images are there; their steps are refused, so that nothing is computed."""
     images = fresh.place / "results/digits/images"
     images.mkdir(parents=True, exist_ok=True)
@@ -26,7 +28,7 @@ def submitted(fresh: Workflow, folder: Path, targets: list[str], *options: str) 
         (images / f"{part}.safetensors").touch()
     (fresh.place / "results/digits/overlaps_id.csv").touch()
     soon = ("--slurm-init-seconds-before-status-checks", "1")
-    command = fresh.command("--profile", "profiles/slurm", *targets, *QUICK, *soon, *options, cores=None)
+    command = fresh.command("--profile", profile, *targets, *QUICK, *soon, *options, cores=None)
     done = subprocess.run(
         command,
         cwd=fresh.place,
@@ -61,3 +63,25 @@ def test_without_gpus_no_step_asks_for_one(fresh: Workflow, tmp_path: Path) -> N
     assert len(found["sbatch"]) == len(found["srun"]) == 1
     for call in (*found["sbatch"], *found["srun"]):
         assert [one for one in call["arguments"] if one.startswith(("--gpus", "--gres", "--ntasks-per-gpu"))] == []
+
+
+PROFILE = """
+executor: slurm
+jobs: 50
+default-resources:
+  slurm_partition: mine
+set-resources:
+  train:
+    mem_mb: 5000 * attempt
+"""
+
+
+def test_memory_and_time_grow_with_each_attempt_by_any_profile(fresh: Workflow, tmp_path: Path) -> None:
+    """Those of the rules, or a profile's; profiles/default hides nothing of another profile."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "profile.yaml").write_text(PROFILE)
+    targets = [GENERATORS[0], "results/digits/models/ce/seed0/model.safetensors"]
+    found = submitted(fresh, tmp_path / "slurm", targets, "--retries", "1", profile=str(tmp_path / "mine"))
+    assert {option(call, "-p") for call in found["sbatch"]} == {"mine"}
+    asked = {(option(call, "--mem"), option(call, "-t")) for call in found["sbatch"]}
+    assert asked == {("32000", "1440"), ("64000", "2880"), ("5000", "1440"), ("10000", "2880")}

@@ -46,7 +46,7 @@ def rules() -> Iterator[tuple[str, str, str]]:
     """Name, module and conda environment of every rule."""
     for file in sorted((PROJECT / "rules").glob("*.smk")):
         for name, body in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", file.read_text(), re.MULTILINE):
-            module = re.search(r'stage\("([\w.]+)"\)|python -m (synthood[\w.]*)', body)
+            module = re.search(r'stage\(\s*"([\w.]+)"|python -m (synthood[\w.]*)', body)
             environment = re.search(r'conda:\s+"\.\./envs/(\w+)\.yaml"', body)
             assert module is not None, name
             assert environment is not None, name

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.workflow
 
 MODEL = "results/digits/models/ce/seed0/model.safetensors"
 HISTORY = "results/digits/models/ce/seed0/history.csv"
-LOG = "results/logs/train/digits-ce-seed0.log"
+LOG = "results/logs/train/digits/ce/seed0.log"
 RESUME = ".resume/digits/models/ce/seed0/training.pt"
 TRAINING = "synthood.training.train"
 PATIENCE = 90.0

@@ -51,18 +51,18 @@ def test_a_gpu_is_asked_for_only_where_one_is(fresh: Workflow, gpus: int) -> Non
     visible = ",".join(map(str, range(gpus)))
     done = fresh.run("-n", "--verbose", "--printshellcmds", CUDA_VISIBLE_DEVICES=visible)
     assert done.returncode == 0, done.stdout
-    assert set(re.findall(r"--gpus (\d+)", done.stdout)) == {str(gpus)}
+    assert set(re.findall(r"--gpus=(\d+)", done.stdout)) == {str(gpus)}
 
 
 def test_the_slurm_profile_plans_with_a_gpu_and_time_for_heavy_rules(fresh: Workflow) -> None:
     done = fresh.run("-n", "--printshellcmds", "--profile", "profiles/slurm", cores=None, CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 0, done.stdout
-    commands = set(re.findall(r"exec python -m \S+\.(\w+) .*?--gpus (\d+)", done.stdout))
+    commands = set(re.findall(r"exec python -m \S+\.(\w+) .*?--gpus=(\d+)", done.stdout))
     assert commands == {(rule, "1") for rule in HEAVY}
+    assert set(re.findall(r"--memory=(\d+)", done.stdout)) == {"16000"}
     profile = yaml.safe_load((PROJECT / "profiles" / "slurm" / "profile.yaml").read_text())
     assert profile["retries"] == 2
-    for rule in HEAVY:
-        assert {"gpu", "mem_mb", "runtime"} <= profile["set-resources"][rule].keys(), rule
+    assert {rule for rule, body in rule_texts().items() if "gpu=GPU" in body} == profile["set-resources"].keys()
 
 
 def rule_texts() -> dict[str, str]:
@@ -74,13 +74,31 @@ def rule_texts() -> dict[str, str]:
 @pytest.mark.parametrize("name", rule_texts())
 def test_every_rule_says_what_it_needs(name: str) -> None:
     body = rule_texts()[name]
-    for directive in ("log", "conda", "threads", "resources", "message", "params"):
+    for directive in ("log", "conda", "resources", "message", "params"):
         assert f"    {directive}:" in body, directive
-    for resource in ("mem_mb", "runtime"):
-        assert f"{resource}=" in body, resource
+    assert name == "fetch" or re.search(r"\*\*needs\(mem_mb=\d+, minutes=\d+\)", body)
     if name in HEAVY:
         assert "    benchmark:" in body
         assert "gpu=GPU" in body
+
+
+def test_no_two_jobs_share_a_log_or_a_benchmark(fresh: Workflow) -> None:
+    """Also where names joined by hyphens would be the same: a and b-c, a-b and c."""
+    config = fresh.config
+    digits, recipes = config["datasets"].pop("digits"), config["recipes"]
+    config["datasets"] = {"a": digits, "a-b": digits}
+    recipes |= {"c": recipes["ce"], "b-c": recipes["ce"]}
+    (table,) = config["tables"].values()
+    table |= {"datasets": ["a", "a-b"], "recipes": [*table["recipes"], "b-c", "c"]}
+    fresh.config = config
+    done = fresh.run("-n", "--printshellcmds")
+    assert done.returncode == 0, done.stdout
+    logs = re.findall(r"> (results/logs/\S+) 2>&1$", done.stdout, re.MULTILINE)
+    assert {f"results/logs/train/{name}/seed0.log" for name in ("a/b-c", "a/c", "a-b/b-c", "a-b/c")} <= set(logs)
+    assert len(logs) == len(set(logs))
+    for body in rule_texts().values():
+        log, *benchmark = re.findall(r'"results/(?:logs|benchmarks)/([^"]*)\.(?:log|tsv)"', body)
+        assert benchmark in ([], [log])
 
 
 def test_lint_and_format() -> None:

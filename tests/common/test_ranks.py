@@ -54,6 +54,7 @@ def test_one_process_needs_no_others():
 LAUNCH = """
 import os, sys
 from synthood.common import stage
+from synthood.common.command import Output
 
 def instead(path, command):  # of another process that takes this one's place
     print(command[1:], os.get_inheritable(stage._held[0]), flush=True)
@@ -61,11 +62,11 @@ def instead(path, command):  # of another process that takes this one's place
     sys.exit(7)
 
 os.execv = instead
-stage.run(
-    stage.parser(""),
-    lambda job: stage.start_again_under_torchrun("module", 3, ["--seed", "0"]),
-    ["--output", sys.argv[1]],
-)
+@stage.Stage
+def main(job: stage.Job, output: Output) -> None:
+    stage.start_again_under_torchrun("module", 3, ["--seed", "0"])
+
+main(["--output", sys.argv[1]])
 """
 OTHER = """
 import sys

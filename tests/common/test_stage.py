@@ -7,22 +7,28 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 
 import synthood
+from command_lines import writing
 from synthood.common import stage
 from synthood.common.artefact import read_provenance, write_provenance
+from synthood.common.command import Output
 from synthood.errors import SynthoodError
 
 SCRIPT = """
 import sys, time
 from pathlib import Path
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.errors import SynthoodError
 
-def work(job):
+@stage.Stage
+def main(job: stage.Job, output: Output) -> None:
     here = Path(sys.argv[0]).parent
     print("working", flush=True)
     deadline = time.monotonic() + 60
@@ -33,10 +39,10 @@ def work(job):
     if (here / "fail").exists():
         (here / "fail").unlink()
         raise SynthoodError("the first fails")
-    with job.writing(job.arguments.output[0]) as path:
+    with job.writing(output) as path:
         path.write_text((here / "count").read_text())
 
-stage.run(stage.parser(None), work)
+main()
 """
 
 
@@ -48,14 +54,38 @@ def _environment(monkeypatch):
     monkeypatch.delenv("SYNTHOOD_CODE", raising=False)
 
 
-def options():
-    parser = stage.resumable(stage.parser("what it does"))
-    parser.add_argument("--input", type=Path, nargs="*", default=[])
-    return parser
+def taking(function):
+    """A stage with the options of one that fits something."""
+
+    @stage.Stage
+    def main(
+        job: stage.Job,
+        output: Output,
+        given: Annotated[Sequence[Path], "what it reads"] = (),
+        resume: Path | None = None,
+        save_seconds: float = stage.SAVE_SECONDS,
+        gpus: int = 0,
+    ) -> None:
+        function(job)
+
+    return main
+
+
+def taking_two(function):
+    """A stage that writes two files."""
+
+    @stage.Stage
+    def main(job: stage.Job, first: Output, second: Output, gpus: int = 0) -> None:
+        function(job)
+
+    return main
 
 
 def run(function, output, *more):
-    stage.run(options(), function, ["--output", *map(str, output if isinstance(output, list) else [output]), *more])
+    if isinstance(output, list):
+        taking_two(function)([*writing(taking_two(function), output), *more])
+    else:
+        taking(function)(["--output", str(output), *more])
 
 
 def writer(text="made"):
@@ -124,7 +154,7 @@ def test_a_missing_input_is_told_before_any_work(tmp_path, capsys):
         raise AssertionError("must not be called")
 
     with pytest.raises(SystemExit) as caught:
-        run(work, tmp_path / "a", "--input", str(tmp_path / "absent"))
+        run(work, tmp_path / "a", "--given", str(tmp_path / "absent"))
     assert caught.value.code == 1
     assert capsys.readouterr().err == f"error: {tmp_path / 'absent'}: not found; run the stage that makes it\n"
 
@@ -168,8 +198,12 @@ def test_an_unusable_place_for_the_output_is_told(tmp_path, capsys):
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: test_stage: ")
 
 
+def parsed(kind, words):
+    return kind(writer()).command.parse(words)
+
+
 def fingerprint(output, *more, name="s"):
-    return stage.Job(name, options().parse_args(["--output", str(output), *more])).fingerprint
+    return stage.Job(name, parsed(taking, ["--output", str(output), *more])).fingerprint
 
 
 def test_a_fingerprint_has_settings_and_content_but_no_paths(tmp_path, monkeypatch):
@@ -177,7 +211,7 @@ def test_a_fingerprint_has_settings_and_content_but_no_paths(tmp_path, monkeypat
         (tmp_path / folder).mkdir()
         (tmp_path / folder / f"{folder}.in").write_text(content)
     one, same, other = (str(tmp_path / n / f"{n}.in") for n in "abc")
-    base = ["--settings", '{"x":1}', "--input"]
+    base = ["--settings", '{"x":1}', "--given"]
     first = fingerprint(tmp_path / "o", *base, one)
     assert fingerprint(tmp_path / "o", *base, one) == first
     assert fingerprint(tmp_path / "elsewhere", *base, same) == first
@@ -187,7 +221,7 @@ def test_a_fingerprint_has_settings_and_content_but_no_paths(tmp_path, monkeypat
         fingerprint(tmp_path / "o", *base, other),
         fingerprint(tmp_path / "o", *base, one, same),
         fingerprint(tmp_path / "o", *base),
-        fingerprint(tmp_path / "o", "--settings", '{"x":2}', "--input", one),
+        fingerprint(tmp_path / "o", "--settings", '{"x":2}', "--given", one),
         fingerprint(tmp_path / "o", *base, one, name="t"),
     }
     monkeypatch.setenv("SYNTHOOD_CODE", "abc")
@@ -199,29 +233,29 @@ def test_the_order_of_inputs_counts(tmp_path):
     for name in "xy":
         (tmp_path / name).write_text(name)
     x, y = str(tmp_path / "x"), str(tmp_path / "y")
-    assert fingerprint(tmp_path / "o", "--input", x, y) != fingerprint(tmp_path / "o", "--input", y, x)
+    assert fingerprint(tmp_path / "o", "--given", x, y) != fingerprint(tmp_path / "o", "--given", y, x)
 
 
 def test_a_fingerprint_of_a_damaged_input_is_refused(tmp_path):
     path = tmp_path / "in"
     path.write_text("x" * 20)
     write_provenance(path, path, {})
-    before = fingerprint(tmp_path / "o", "--input", str(path))
+    before = fingerprint(tmp_path / "o", "--given", str(path))
     path.write_text("x" * 10)
     with pytest.raises(SynthoodError, match=r"in: truncated or changed"):
-        fingerprint(tmp_path / "o", "--input", str(path))
+        fingerprint(tmp_path / "o", "--given", str(path))
     path.write_text("x" * 20)
-    assert fingerprint(tmp_path / "o", "--input", str(path)) == before
+    assert fingerprint(tmp_path / "o", "--given", str(path)) == before
 
 
 def test_made_meanwhile_asks_for_all_outputs_of_the_same_job(tmp_path):
     outputs = [tmp_path / "a", tmp_path / "b"]
-    arguments = ["--output", *map(str, outputs)]
-    job = stage.Job("test_stage", options().parse_args(arguments))
+    arguments = writing(taking_two(writer()), outputs)
+    job = stage.Job("test_stage", parsed(taking_two, arguments))
     assert not job.made_meanwhile()
     run(writer(), outputs)
     assert job.made_meanwhile()
-    assert not stage.Job("test_stage", options().parse_args([*arguments, "--settings", "[]"])).made_meanwhile()
+    assert not stage.Job("test_stage", parsed(taking_two, [*arguments, "--settings", "[]"])).made_meanwhile()
     outputs[1].unlink()
     assert not job.made_meanwhile()
 
@@ -230,21 +264,6 @@ def test_a_job_that_did_not_wait_runs_again(tmp_path):
     run(writer("first"), tmp_path / "a")
     run(writer("second"), tmp_path / "a")
     assert (tmp_path / "a").read_text() == "second"
-
-
-def test_options_have_defaults(tmp_path, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    monkeypatch.delenv("SYNTHOOD_SAVE_SECONDS", raising=False)
-    found = vars(options().parse_args(["--output", "a"]))
-    assert found == {
-        "settings": "{}",
-        "output": [Path("a")],
-        "threads": 5,
-        "resume": None,
-        "save_seconds": 60.0,
-        "gpus": 0,
-        "input": [],
-    }
 
 
 class Process:

@@ -1,4 +1,4 @@
-"""Names that other artefacts, columns or log files bear are refused before any job."""
+"""Names that other artefacts or columns bear are refused before any job."""
 
 import pytest
 
@@ -66,37 +66,8 @@ def test_names_of_one_level_differ_in_more_than_case(edited, demo, path, like, o
     ]
 
 
-def test_names_that_are_joined_make_different_log_files(edited, demo):
-    digits = demo["datasets"]["digits"]
-    raw = edited({"datasets/digits-b": digits, "recipes/b-x": {"like": "ce"}, "recipes/x": {"like": "ce"}})
-    assert told(raw) == [
-        "datasets.digits-b: digits-b and x make the log file digits-b-x.log, as do digits and b-x; rename one of them"
-    ]
-    del raw["recipes"]["x"]
-    assert load(raw).datasets.keys() == {"digits", "digits-b"}
-    raw["datasets"]["digits"] = digits | {"far": {**digits["far"], "b-noise": NOISE}}
-    assert told(raw) == [
-        "datasets.digits-b: digits-b and noise make the log file digits-b-noise.log, as do digits and b-noise; "
-        "rename one of them"
-    ]
-
-
-def test_three_names_are_joined_for_ensembles_alone(edited, demo):
-    table = demo["tables"]["demo-sio"] | {"recipes": ["ce", "ce-x"], "title": ""}
-    raw = edited({"recipes/ce-x": {"like": "ce"}, "tables/x-t": table, "tables/t": table})
-    load(raw)
-    raw["detectors"]["all"] = {"kind": "ensemble"}
-    for name in ("x-t", "t"):
-        raw["tables"][name]["detectors"] = ["all"]
-    (line,) = told(raw)
-    assert line.endswith(
-        "digits and ce-x and t make the log file digits-ce-x-t.log, as do digits and ce and x-t; rename one of them"
-    )
-
-
 def test_a_name_fits_into_a_file_s_name(demo):
     name = "n" * 75
-    assert len(f".{name}-{name}-{name}.log".encode()) < 255
     assert len(f".{name}.safetensors.provenance.json.12345678.tmp".encode()) < 255
     assert name in load(renamed(demo, name)).datasets
     (line,) = {line.partition(": ")[2] for line in told(renamed(demo, name + "n")) if "most 75 characters" in line}

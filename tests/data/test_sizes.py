@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from command_lines import writing
 from synthood.common.encoded import is_encoded
 from synthood.common.images import ImageSet, check_sizes, read_facts, read_images, write_images
 from synthood.config.load import load
@@ -145,7 +146,6 @@ def test_the_id_images_shrunk_are_no_ood_set(sets):
 @pytest.mark.parametrize("stage", ["extract", "score_model", "train"])
 def test_no_stage_starts_with_two_sizes(sets, stage, capsys):
     images = [str(sets / f"{name}.safetensors") for name in ("train", "val", "test", "small")]
-    output = ["--output", *(str(sets / "out" / name) for name in "abc")]
     scored = ["--model", str(sets / "model"), "--images", *images]
     recipe = {"network": {"name": "resnet8", "width": 8}, "epochs": 1, "batch_size": 4, "learning_rate": 0.1}
     learned = ["--seed", "0", "--train", images[0], "--val", str(sets / "val32.safetensors")]
@@ -154,8 +154,9 @@ def test_no_stage_starts_with_two_sizes(sets, stage, capsys):
         "score_model": (score_model.main, {"detectors": {}, "near": ["small"], "far": []}, scored),
         "train": (train.main, {"recipe": recipe}, learned),
     }[stage]
+    outputs = [sets / "out" / name for name in run.command.outputs]
     with pytest.raises(SystemExit):
-        run(["--settings", json.dumps(settings), *words, *output])
+        run(["--settings", json.dumps(settings), *words, *writing(run, outputs)])
     assert MESSAGE.format(images[0]) in capsys.readouterr().err
 
 

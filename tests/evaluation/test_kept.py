@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from command_lines import writing
 from synthood.evaluation import score
 from synthood.evaluation.features import write_head, write_part
 from synthood.evaluation.settings import ScoreSettings
@@ -54,7 +55,7 @@ class Run:
         settings = ScoreSettings.model_validate(asked).canonical()
         outputs = [str(self.place / to / name) for name in OUTPUTS]
         self.fitted.clear()
-        score.main(["--settings", settings, "--features", str(self.place / "features"), "--output", *outputs])
+        score.main(["--settings", settings, "--features", str(self.place / "features"), *writing(score.main, outputs)])
         return set(self.fitted)
 
     def content(self, place: str = "") -> list[bytes]:

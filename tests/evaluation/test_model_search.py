@@ -9,6 +9,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from command_lines import writing
 from synthood.common.images import ImageSet, write_images
 from synthood.common.names import Names
 from synthood.errors import SynthoodError
@@ -117,7 +118,7 @@ def test_the_stage_writes_scores_metrics_and_the_log(
     settings = ScoreSettings(detectors=asked, near=["close"], far=["away"])
     outputs = [str(tmp_path / "out" / name) for name in ("scores.parquet", "metrics.csv", "search.csv")]
     given = ["--model", str(tmp_path / "model.safetensors"), "--images", *map(str, files.values())]
-    score_model.main(["--settings", settings.canonical(), *given, "--output", *outputs])
+    score_model.main(["--settings", settings.canonical(), *given, *writing(score_model.main, outputs)])
     scores = pd.read_parquet(outputs[0])
     assert list(scores) == [*FACTS, "gram", "it"]
     assert scores["part"].value_counts().to_dict() == {"test": 12, "close": 9, "away": 6}

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from command_lines import writing
 from synthood.common.images import ImageSet, write_images
 from synthood.common.names import Names
 from synthood.evaluation import extract, score, score_ensemble
@@ -45,7 +46,7 @@ def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[Path]]
         settings = ScoreSettings(detectors=detectors, near=["close"], far=["away"]).canonical()
         for _ in range(2):
             written = [tmp_path / stage.__name__ / name for name in OUTPUTS]
-            stage.main(["--settings", settings, "--features", str(features), "--output", *map(str, written)])
+            stage.main(["--settings", settings, "--features", str(features), *writing(stage.main, written)])
         found.append(written)
     return found
 

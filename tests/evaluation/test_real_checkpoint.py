@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from checkouts import PROJECT
+from command_lines import writing
 from synthood.common.images import ImageSet, write_images
 from synthood.evaluation import extract, score
 from synthood.evaluation.settings import ScoreSettings
@@ -72,13 +73,15 @@ def test_known_figures(
     recipe["network"] = {"name": name, "shortcut": "padded"}
     settings = CheckpointRecipe.model_validate(recipe).canonical()
     model = [str(tmp_path / name) for name in ("model.safetensors", "history.csv", "heads.safetensors")]
-    import_checkpoint.main(["--settings", settings, "--val", str(files["val"]), "--output", *model])
+    import_checkpoint.main(
+        ["--settings", settings, "--val", str(files["val"]), *writing(import_checkpoint.main, model)]
+    )
     features = str(tmp_path / "features")
     extract.main(["--model", model[0], "--images", *map(str, files.values()), "--output", features])
     asked = {"msp": {"kind": "msp"}, "energy": {"kind": "energy"}}
     settings = ScoreSettings.model_validate({"detectors": asked, "near": ["cifar100"], "far": ["cifar100"]}).canonical()
     scored = [str(tmp_path / name) for name in ("scores.parquet", "metrics.csv", "search.csv")]
-    score.main(["--settings", settings, "--features", features, "--output", *scored])
+    score.main(["--settings", settings, "--features", features, *writing(score.main, scored)])
     found = pd.read_csv(scored[1], keep_default_na=False).set_index(["detector", "set", "metric"])["value"]
     assert found["", "test", "id_accuracy"] == pytest.approx(accuracy, abs=2e-4)
     assert found["msp", "cifar100", "auroc"] == pytest.approx(msp, abs=0.003)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from command_lines import writing
 from synthood.errors import SynthoodError
 from synthood.evaluation import score
 from synthood.evaluation.detectors.heads import Nci
@@ -165,7 +166,7 @@ def test_the_stage_writes_scores_metrics_and_the_log(
     grid = SETTINGS.detectors | {"vim": Vim.parse('{"kind":"vim","dimension":[6,1000]}')}
     settings = SETTINGS.model_copy(update={"detectors": grid})
     outputs = [tmp_path / name for name in ("scores.parquet", "metrics.csv", "search.csv")]
-    score.main(["--settings", settings.canonical(), "--features", str(folder), "--output", *map(str, outputs)])
+    score.main(["--settings", settings.canonical(), "--features", str(folder), *writing(score.main, outputs)])
     assert 'vim {"dimension": 1000}: left out: vim: dimension 1000' in capsys.readouterr().out
     log = pd.read_csv(outputs[2])
     expected = score.fitted_on(FeatureFolder(folder), ScoreSettings.parse(settings.canonical()))[1]

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from command_lines import writing
 from synthood.common.images import ImageSet, read_images, write_images
 from synthood.common.names import Names
 from synthood.errors import SynthoodError
@@ -93,7 +94,7 @@ def files(folder: Path, classifier: Classifier, attempts: int, per_class: int, *
     return [
         *("--settings", text, "--synthetic", *map(str, blocks)),
         *("--train", paths["train"], "--val", paths["val"], "--classifier", paths["model"]),
-        *("--output", paths["kept"], str(folder / "kept.json")),
+        *writing(filtering.main, [paths["kept"], folder / "kept.json"]),
     ]
 
 

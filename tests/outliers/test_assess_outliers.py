@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from command_lines import writing
 from synthood.common.figures import plain
 from synthood.common.images import ImageSet
 from synthood.common.tensors import Arrays, write_tensors
@@ -116,7 +117,7 @@ def test_the_stage_writes_figures_and_gallery(
         "title": "oal",
     }
     line = [part for key, value in arguments.items() for part in (f"--{key}", str(value))]
-    assess_outliers.main([*line, "--output", *map(str, outputs)])
+    assess_outliers.main([*line, *writing(assess_outliers.main, outputs)])
     logits, _ = logits_and_features(judge, verdict["images"], torch.device("cpu"))
     known, _ = logits_and_features(judge, train_images.images, torch.device("cpu"))
     expected = assessed(verdict, BOUNDARY, logits.softmax(1).numpy(), known.softmax(1).numpy(), CLASSES)

@@ -1,6 +1,5 @@
 """Embeddings by fitted and by ready-made encoders, with the class words beside them."""
 
-from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -101,8 +100,7 @@ def test_an_encoder_from_elsewhere_stands_beside_the_words_of_the_classes(
     network, model = Network(name="resnet8", width=8), tmp_path / "model"
     Classifier(network, names, [0.5] * 3, [0.25] * 3, build(network, 2, seed=0)).save(model)
     settings = EmbedSettings(encoder=RecipeEncoder(kind="recipe", recipe="ce"))
-    arguments = Namespace(settings=settings.canonical(), generator=[tmp_path], model=[model])
-    found = embed.ready_made(arguments, torch.device("cpu"))
+    found = embed.ready_made(settings.encoder, tmp_path, model, torch.device("cpu"))
     torch.testing.assert_close(found.anchors, prompt_tokens.word_embeddings(pipeline, words))
     assert found.classes == names
 

@@ -9,6 +9,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 
+from command_lines import writing
 from synthood.common.tensors import write_tensors
 from synthood.generators.diffusion import sampling
 from synthood.generators.diffusion.sampler_settings import StableDiffusionSample
@@ -74,7 +75,7 @@ def test_the_stage_writes_a_row_for_each_scale_and_a_picture(
         "judge": judge_file,
     }
     line = [part for key, value in arguments.items() for part in (f"--{key}", str(value))]
-    scale_curve.main([*line, "--output", *map(str, outputs)])
+    scale_curve.main([*line, *writing(scale_curve.main, outputs)])
     rows = pd.read_csv(outputs[0])
     assert list(rows) == ["scale", "latents", "intended_share", "other_class_share", "surely_other_class_share"]
     assert rows["scale"].tolist() == SCALES

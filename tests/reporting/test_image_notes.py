@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from command_lines import writing
 from synthood.common.image_facts import ImageFacts
 from synthood.common.images import ImageSet, write_images
 from synthood.reporting import tabulate
@@ -62,7 +63,7 @@ def test_the_table_shows_the_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
     settings = TabulateSettings(table=table, near={"d": ["near"]}, far={"d": ["far"]})
     outputs = [str(tmp_path / f"t.{suffix}") for suffix in ("csv", "md", "html")]
-    words = ["--settings", settings.canonical(), "--scores", str(tmp_path / "scores.parquet"), "--output", *outputs]
-    tabulate.main([*words, "--images", *map(str, files)])
+    words = ["--settings", settings.canonical(), "--scores", str(tmp_path / "scores.parquet")]
+    tabulate.main([*words, *writing(tabulate.main, outputs), "--images", *map(str, files)])
     for name in ("t.md", "t.html"):
         assert f"Images of d: {NOTE}" in (tmp_path / name).read_text()

@@ -217,8 +217,9 @@ class Files:
         arrays = {name: value.numpy() for name, value in heads.items()}
         write_tensors(self.folder / "heads.safetensors", arrays, {"terms": []})
         words = ["--settings", SETTINGS.canonical(), "--heads", self.folder / "heads.safetensors"]
-        words += ["--features", self.folder / "features", "--output", self.folder / "map.png", "--outliers"]
-        module.main(list(map(str, [*words, *(self.folder / n for n in ("embeddings", "boundary", "latents", "gate"))])))
+        words += ["--features", self.folder / "features", "--output", self.folder / "map.png"]
+        words += [word for name in ("boundary", "latents", "gate") for word in (f"--{name}", self.folder / name)]
+        module.main(list(map(str, words)))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from scipy.stats import norm as normal
 from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
+from command_lines import writing
 from synthood.errors import SynthoodError
 from synthood.evaluation.metrics import OOD_METRICS, Ranking
 from synthood.reporting import tabulate as module
@@ -328,7 +329,7 @@ def test_the_stage_writes_the_table_three_times(
         files.append(tmp_path / f"{recipe}{seed}.parquet")
         one.to_parquet(files[-1])
     outputs = [tmp_path / f"table.{kind}" for kind in ("csv", "md", "html")]
-    words = ["--settings", settings.canonical(), "--scores", *map(str, files), "--output", *map(str, outputs)]
+    words = ["--settings", settings.canonical(), "--scores", *map(str, files), *writing(module.main, outputs)]
     module.main(words)
     written = pd.read_csv(outputs[0], keep_default_na=False)
     expected = tabulate(scores, settings)

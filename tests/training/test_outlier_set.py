@@ -44,7 +44,7 @@ def written(files: Files, folder: Path) -> list[Path]:
 
 
 def test_both_spaces_hold_what_the_files_hold(files: Files, tmp_path: Path) -> None:
-    found = OutlierSet.read(written(files, tmp_path), LABELS)
+    found = OutlierSet.read(*written(files, tmp_path), LABELS)
     assert np.array_equal(found.token.id, files["embeddings"]["embeddings"])
     assert np.array_equal(found.token.outliers, files["boundary"]["embeddings"])
     assert found.token.outlier_labels.tolist() == [0, 0, 1, 1]
@@ -56,7 +56,7 @@ def test_both_spaces_hold_what_the_files_hold(files: Files, tmp_path: Path) -> N
 
 
 def test_the_latents_that_the_gate_kept_are_taken(files: Files, tmp_path: Path) -> None:
-    found = OutlierSet.read(written(files, tmp_path), LABELS).latent
+    found = OutlierSet.read(*written(files, tmp_path), LABELS).latent
     assert np.array_equal(found.outliers, files["latents"]["latents"][[1, 5, 3]])
     assert found.outlier_labels.tolist() == [0, 1, 1]
 
@@ -75,13 +75,13 @@ def test_files_of_other_training_images_are_named(
     files[name] |= change
     paths = written(files, tmp_path)
     with pytest.raises(SynthoodError, match=f"{name}.safetensors: {message}"):
-        OutlierSet.read(paths, LABELS)
+        OutlierSet.read(*paths, LABELS)
 
 
 def test_a_file_of_another_stage_is_named(files: Files, tmp_path: Path) -> None:
     paths = written(files, tmp_path)
     with pytest.raises(SynthoodError, match=r"boundary\.safetensors: not a file that this stage reads"):
-        OutlierSet.read([paths[0], paths[1], paths[1], paths[3]], LABELS)
+        OutlierSet.read(paths[0], paths[1], paths[1], paths[3], LABELS)
     del files["latents"]["id_latents"]
     with pytest.raises(SynthoodError, match=r"latents\.safetensors: not a file that this stage reads"):
-        OutlierSet.read(written(files, tmp_path), LABELS)
+        OutlierSet.read(*written(files, tmp_path), LABELS)

@@ -41,7 +41,7 @@ def line(make_images: Any, tmp_path: Path) -> list[str]:
 
 
 def arguments(line: list[str], folder: Path, settings: str) -> list[str]:
-    return [*line, "--settings", settings, "--output", *(str(folder / name) for name in NAMES)]
+    return [*line, "--settings", settings, *(f"--{Path(name).stem}={folder / name}" for name in NAMES)]
 
 
 @pytest.mark.parametrize("name", RECIPES)

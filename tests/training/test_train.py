@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from command_lines import writing
 from synthood.common.images import ImageSet, write_images
 from synthood.common.iterate import ResumeFile
 from synthood.common.tensors import read_tensors, write_tensors
@@ -20,6 +21,7 @@ from synthood.training.networks.model import Classifier
 from synthood.training.outlier_set import OutlierSet
 
 NAMES = ["model.safetensors", "history.csv", "heads.safetensors"]
+OUTLIERS = ("embeddings", "boundary", "latents", "gate")
 
 
 @pytest.fixture
@@ -49,12 +51,12 @@ def files(sets: dict[str, ImageSet], make_settings: Any, make_outliers: Any, tmp
     }
     for name, tensors in arrays.items():
         write_tensors(tmp_path / name, {key: value.numpy() for key, value in tensors.items()}, {})
-    return found | {"outliers": [tmp_path / name for name in arrays]}
+    return found | {name: [tmp_path / name] for name in arrays}
 
 
 def run(folder: Path, settings: str, files: dict[str, list[Path]]) -> list[Path]:
     outputs = [folder / name for name in NAMES]
-    line = ["--settings", settings, "--seed", "0", "--output", *map(str, outputs)]
+    line = ["--settings", settings, "--seed", "0", *writing(stage.main, outputs)]
     stage.main([*line, *(part for name, paths in files.items() for part in (f"--{name}", *map(str, paths)))])
     return outputs
 
@@ -66,7 +68,7 @@ def test_the_stage_writes_what_training_gives(
         teacher=Teacher(recipe="t", feature_weight=8.0), outliers=OutlierTerms.model_validate({"from": "oal"})
     )
     model, curves, heads = run(tmp_path / "run", settings.canonical(), files)
-    outliers = OutlierSet.read(files["outliers"], sets["train"].labels)
+    outliers = OutlierSet.read(*(files[name][0] for name in OUTLIERS), sets["train"].labels)
     classifier, terms, history = train(
         settings,
         0,
@@ -107,6 +109,15 @@ def test_outliers_of_other_training_images_are_told(
     with pytest.raises(SystemExit):
         run(tmp_path / "run", settings.canonical(), files)
     assert "embeddings: made of 20 images, but there are 22 training images" in capsys.readouterr().err
+
+
+def test_outliers_come_together(
+    files: dict[str, list[Path]], make_settings: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del files["gate"]
+    with pytest.raises(SystemExit):
+        run(tmp_path / "run", make_settings().canonical(), files)
+    assert "--gate: some are missing; give all four or none" in capsys.readouterr().err
 
 
 def test_exposed_images_come_from_the_gate(

@@ -13,11 +13,10 @@ from synthood.evaluation.settings import ScoreSettings
 from synthood.generators.biggan.settings import BigGANFitting
 from synthood.generators.diffusion.settings import StableDiffusionSampling
 from synthood.generators.settings import BlockSettings, FitSettings
-from synthood.outliers.encoder_settings import EmbedSettings
 from synthood.outliers.latents_settings import ScaleCurveSettings
 from synthood.reporting.settings import MapSettings, PlotSettings, TabulateSettings
 from synthood.training.settings import TrainSettings
-from synthood.workflow.plan import Plan, as_parameter
+from synthood.workflow.plan import Plan, artefacts, as_parameter
 
 CONFIG = Path(__file__).parents[2] / "config.yaml"
 TABLE, OAL = "demo-sio", "demo-oal"
@@ -69,7 +68,7 @@ def texts(plan):
     for table in config.tables:
         found["tabulate", table] = plan.tabulate_settings(wild(table=table))
         found["plot", table] = plan.plot_settings(wild(table=table))
-    return {job: found[job] if isinstance(found[job], str) else found[job].canonical() for job in found}
+    return {job: settings.canonical() for job, settings in found.items()}
 
 
 def changed_jobs(before, after):
@@ -132,7 +131,7 @@ def test_paths(plan):
 
 def test_a_table_needs_every_run_of_its_datasets_recipes_and_seeds(raw):
     raw["tables"][TABLE] |= {"recipes": ["ce", "cutout"], "seeds": [4, 0]}
-    assert Plan(load(raw)).table_runs(TABLE, "scores.parquet") == [
+    assert Plan(load(raw)).table_runs(TABLE, artefacts.SCORES) == [
         f"results/digits/models/{recipe}/seed{seed}/scores.parquet" for recipe in ("ce", "cutout") for seed in (4, 0)
     ]
 
@@ -263,19 +262,27 @@ def test_recipes_with_outliers_need_what_their_stages_wrote_in_order(raw):
     raw["outliers"]["mine"] = raw["outliers"]["oal"]
     raw["recipes"]["oal-random-outliers"]["outliers"]["from"] = "mine"
     plan = Plan(load(raw))
-    assert plan.outliers(wild(recipe="oal")) == outlier_files("oal")
-    assert plan.outliers(wild(recipe="oal", dataset="other", seed="9")) == outlier_files("oal", "other")
-    assert plan.outliers(wild(recipe="oal-random-outliers")) == outlier_files("mine")
+    files = [
+        plan.outliers(artefact)
+        for artefact in (artefacts.EMBEDDINGS, artefacts.BOUNDARY, artefacts.LATENTS, artefacts.GATE)
+    ]
+
+    def read(**names):
+        return [path for file in files for path in file(wild(**names))]
+
+    assert read(recipe="oal") == outlier_files("oal")
+    assert read(recipe="oal", dataset="other", seed="9") == outlier_files("oal", "other")
+    assert read(recipe="oal-random-outliers") == outlier_files("mine")
     without = [recipe for recipe in raw["recipes"] if not recipe.startswith("oal")]
     assert {"ce", "kd", "judge", "sio-sd"} <= set(without)
-    assert [plan.outliers(wild(recipe=recipe)) for recipe in without] == [[]] * len(without)
+    assert [read(recipe=recipe) for recipe in without] == [[]] * len(without)
 
 
 def test_recipes_with_exposure_need_the_gate_alone(raw):
     raw["recipes"]["exposed"] = {"like": "ce", "exposure": {"kind": "uniform", "from": "oal"}}
     plan = Plan(load(raw))
     assert plan.exposure(wild(recipe="exposed")) == ["results/digits/outliers/oal/gate.safetensors"]
-    assert plan.outliers(wild(recipe="exposed")) == []
+    assert plan.outliers(artefacts.GATE)(wild(recipe="exposed")) == []
     assert plan.exposure(wild(recipe="ce")) == plan.exposure(wild(recipe="oal")) == []
 
 
@@ -356,14 +363,14 @@ ENCODERS = [
 def test_an_encoder_from_elsewhere_is_not_fitted(raw, plan, encoder, model):
     assert plan.fitted_encoder(wild()) == ["results/digits/outliers/oal/encoder.safetensors"]
     assert (plan.ready_made_generator(wild()), plan.encoder_model(wild())) == ([], [])
-    assert (plan.embed_settings(wild()), plan.encoder_state(wild())) == ("{}", "")
+    assert (plan.embed_settings(wild()).canonical(), plan.encoder_state(wild())) == ("{}", "")
     raw["outliers"]["oal"]["encoder"] = encoder
     other = Plan(load(raw))
     assert other.fitted_encoder(wild()) == []
     assert other.ready_made_generator(wild()) == ["results/digits/generators/sd"]
     assert other.encoder_model(wild()) == model
-    assert json.loads(other.embed_settings(wild())) == {"encoder": encoder}
-    assert EmbedSettings.parse(other.embed_settings(wild())).encoder == other.config.outliers["oal"].encoder
+    assert json.loads(other.embed_settings(wild()).canonical()) == {"encoder": encoder}
+    assert other.embed_settings(wild()).encoder == other.config.outliers["oal"].encoder
 
 
 def test_an_encoder_s_weights_that_are_missing_are_told_before_any_job(raw, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-# A log file's name joins three names, and file systems take 255 bytes.
+# File systems take 255 bytes, of which the endings of temporary files need some.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=75)]
 Seed = Annotated[int, Field(ge=0, lt=2**31, description="of the random numbers")]
 Fraction = Annotated[float, Field(ge=0, le=1)]

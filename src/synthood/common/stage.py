@@ -1,4 +1,4 @@
-"""A stage on the command line: arguments, one lock per output, fingerprint, provenance, plain errors."""
+"""A stage as a process: one lock per output, fingerprint, provenance, plain errors."""
 
 import argparse
 import hashlib
@@ -21,9 +21,11 @@ from pydantic import ValidationError
 
 from synthood import __version__
 from synthood.common import artefact
+from synthood.common.command import Command
 from synthood.errors import SynthoodError
 
 NOT_IN_FINGERPRINT = ("output", "resume", "save_seconds", "memory")
+SAVE_SECONDS = float(os.environ.get("SYNTHOOD_SAVE_SECONDS", "60"))
 RECORDED_PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scikit-learn", "pandas")
 
 _held: list[int] = []
@@ -31,10 +33,10 @@ _held: list[int] = []
 
 
 class Job:
-    """What a stage's function is given: its arguments, its outputs, and where to keep resume states."""
+    """What a stage's function is given with its parameters: writes outputs, and identifies the job."""
 
-    def __init__(self, stage: str, arguments: argparse.Namespace) -> None:
-        self.stage, self.arguments = stage, arguments
+    def __init__(self, stage: str, arguments: argparse.Namespace, command_line: Sequence[str] = ()) -> None:
+        self.stage, self.arguments, self.command_line = stage, arguments, command_line
         self.began = time.time()
         self.facts: dict[str, Any] = {}
         self.fingerprint = self._fingerprint()
@@ -78,61 +80,47 @@ class Job:
         }
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """The options that every stage has."""
-    result = argparse.ArgumentParser(description=description)
-    result.add_argument("--settings", default="{}", help="the stage's settings as JSON")
-    result.add_argument("--output", type=Path, nargs="+", required=True, help="what the stage writes")
-    result.add_argument("--threads", type=int, default=int(os.environ.get("OMP_NUM_THREADS", "1")))
-    return result
+class Stage:
+    """A stage as a command: called with a command line, or without one with that of the process.
 
+    Waits for the outputs' lock, then runs; a user's mistake ends in one sentence and exit code 1.
+    """
 
-def resumable(result: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Adds the options of a stage that fits something."""
-    result.add_argument("--resume", type=Path, help="folder for the state of an unfinished fit")
-    seconds = float(os.environ.get("SYNTHOOD_SAVE_SECONDS", "60"))
-    result.add_argument("--save-seconds", type=float, default=seconds, help="time between two saved states")
-    return with_gpus(result)
+    def __init__(self, function: Callable[..., None]) -> None:
+        self.function, self.command = function, Command(function)
+        self.module = sys.modules[function.__module__]
 
-
-def with_gpus(result: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Adds the option of a stage that can compute on a GPU."""
-    result.add_argument("--gpus", type=int, default=0, help="0: compute on the CPU")
-    return result
-
-
-def run(
-    arguments: argparse.ArgumentParser, function: Callable[[Job], None], command_line: Sequence[str] | None = None
-) -> None:
-    """Parses, waits for the outputs' lock, runs the stage; a user's mistake ends in one sentence and exit code 1."""
-    parsed = arguments.parse_args(command_line)
-    stage = Path(sys.modules[function.__module__].__file__ or "stage").stem
-    os.environ["OMP_NUM_THREADS"] = str(parsed.threads)
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    try:
-        # Processes of torchrun work under the lock of the one that started it.
-        with nullcontext(False) if under_torchrun() else _locked(parsed.output[0]) as waited:
-            job = Job(stage, parsed)
-            if waited and job.made_meanwhile():
-                print(f"{parsed.output[0]}: made meanwhile by another process with the same inputs; kept")
-                for path in parsed.output:
-                    os.utime(path)
-                return
-            function(job)
-    except SynthoodError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except ValidationError as error:
-        found = error.errors(include_url=False)[0]
-        where = ".".join(map(str, found["loc"])) or "the text"
-        print(f"error: --settings: {where}: {found['msg']}", file=sys.stderr)
-        sys.exit(1)
-    except (MemoryError, OSError) as error:
-        traceback.print_exc()
-        print(f"error: {stage}: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
+    def __call__(self, command_line: Sequence[str] | None = None) -> None:
+        given = list(sys.argv[1:] if command_line is None else command_line)
+        parsed = self.command.parse(given)
+        name = Path(self.module.__file__ or "stage").stem
+        os.environ["OMP_NUM_THREADS"] = str(parsed.threads)
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+        try:
+            arguments = self.command.arguments(parsed)
+            # Processes of torchrun work under the lock of the one that started it.
+            with nullcontext(False) if under_torchrun() else _locked(parsed.output[0]) as waited:
+                job = Job(name, parsed, given)
+                if waited and job.made_meanwhile():
+                    print(f"{parsed.output[0]}: made meanwhile by another process with the same inputs; kept")
+                    for path in parsed.output:
+                        os.utime(path)
+                    return
+                self.function(job, **arguments)
+        except SynthoodError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+        except ValidationError as error:
+            found = error.errors(include_url=False)[0]
+            where = ".".join(map(str, found["loc"])) or "the text"
+            print(f"error: --settings: {where}: {found['msg']}", file=sys.stderr)
+            sys.exit(1)
+        except (MemoryError, OSError) as error:
+            traceback.print_exc()
+            print(f"error: {name}: {error}", file=sys.stderr)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            sys.exit(128 + signal.SIGINT)
 
 
 def under_torchrun() -> bool:

@@ -1,8 +1,7 @@
-"""Names that cannot bear what is made of them: files of other artefacts, rows of tables, log files of two jobs."""
+"""Names that cannot bear what is made of them: files of other artefacts, rows of tables."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Iterator, Mapping, Sequence
 from unicodedata import normalize
 
 from synthood.config.messages import MistakeError
@@ -37,7 +36,6 @@ def clashes(config: Config) -> Iterator[MistakeError]:
             yield MistakeError(f"generators.{name}", f"names that end in {PROVENANCE} are for records of runs")
     for section in ("datasets", "generators", "outliers", "recipes", "tables"):
         yield from _alike([(name, f"{section}.{name}") for name in getattr(config, section)])
-    yield from _logs(config)
     yield from _classes(config)
     yield from _tables_by_class(config)
 
@@ -64,31 +62,6 @@ def _alike(names: Sequence[tuple[str, str]]) -> Iterator[MistakeError]:
         other = first.setdefault(name.lower(), name)
         if other != name:
             yield MistakeError(path, f"differs from {other!r} in case alone, which some file systems do not see")
-
-
-def _logs(config: Config) -> Iterator[MistakeError]:
-    """Pairs of dataset and another name that make the same log file, joined by a hyphen as they are."""
-    for section in ("recipes", "generators", "outliers"):
-        yield from _joined([(dataset, name) for dataset, name in product(config.datasets, getattr(config, section))])
-    parts = {name: [*dataset.evaluated_parts, *dataset.extra] for name, dataset in config.datasets.items()}
-    yield from _joined([(dataset, part) for dataset, names in parts.items() for part in names])
-    for_ensembles = [
-        (dataset, recipe, name)
-        for name, table in config.tables.items()
-        if any(config.detectors[one].access == "ensemble" for one in table.detectors if one in config.detectors)
-        for dataset, recipe in product(table.datasets, table.recipes)
-    ]
-    yield from _joined(for_ensembles)
-
-
-def _joined(names: Iterable[tuple[str, ...]]) -> Iterator[MistakeError]:
-    first: dict[str, tuple[str, ...]] = {}
-    for parts in names:
-        other = first.setdefault("-".join(parts), parts)
-        if other != parts:
-            what = f"{' and '.join(parts)} make the log file {'-'.join(parts)}.log, as do {' and '.join(other)}"
-            yield MistakeError(f"datasets.{parts[0]}", f"{what}; rename one of them")
-            return
 
 
 def _classes(config: Config) -> Iterator[MistakeError]:

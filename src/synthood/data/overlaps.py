@@ -5,10 +5,12 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.images import check_sizes, stored
 from synthood.common.names import Names
 from synthood.data.overlap_settings import OverlapSettings, Shared, refusal
@@ -62,31 +64,31 @@ def compared(parts: Sequence[Part], extra: Sequence[str]) -> list[Shared]:
     return [overlap(one, other) for one, other in pairs if not {one.name, other.name} <= set(extra)]
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        settings = OverlapSettings.parse(job.arguments.settings)
-        check_sizes(job.arguments.images)
-        parts = [Part.read(path) for path in job.arguments.images]
-        for part in parts:
-            if twice := part.count - len(part.digests):
-                print(f"note: {twice} of the {part.count} images of {part.name} repeat another one of it")
-        found = compared(parts, settings.extra)
-        for each in found:
-            if each.count:
-                limit = allowed(each, settings)
-                print(f"{each.one} and {each.other} share {each.count} images (allowed: {limit}): {each.examples}")
-        if not job.arguments.count_only and (refused := refusal(found, settings)):
-            raise SynthoodError(refused)
-        with job.writing(job.arguments.output[0]) as path, path.open("w", newline="") as stream:
-            table = csv.writer(stream, lineterminator="\n")
-            table.writerow(COLUMNS)
-            table.writerows([each.one, each.other, each.count, each.examples] for each in found)
-        print(f"{job.arguments.output[0]}: {len(found)} pairs of parts compared")
-
-    parser = stage.parser(__doc__)
-    parser.add_argument("--images", type=Path, nargs="+", required=True, help="image sets, named by their files")
-    parser.add_argument("--count-only", action="store_true", help="refuse nothing; `overlap_guard` does")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: OverlapSettings,
+    images: Annotated[list[Path], "image sets, named by their files"],
+    output: Output,
+    count_only: Annotated[bool, "refuse nothing; `overlap_guard` does"] = False,
+) -> None:
+    check_sizes(images)
+    parts = [Part.read(path) for path in images]
+    for part in parts:
+        if twice := part.count - len(part.digests):
+            print(f"note: {twice} of the {part.count} images of {part.name} repeat another one of it")
+    found = compared(parts, settings.extra)
+    for each in found:
+        if each.count:
+            limit = allowed(each, settings)
+            print(f"{each.one} and {each.other} share {each.count} images (allowed: {limit}): {each.examples}")
+    if not count_only and (refused := refusal(found, settings)):
+        raise SynthoodError(refused)
+    with job.writing(output) as path, path.open("w", newline="") as stream:
+        table = csv.writer(stream, lineterminator="\n")
+        table.writerow(COLUMNS)
+        table.writerows([each.one, each.other, each.count, each.examples] for each in found)
+    print(f"{output}: {len(found)} pairs of parts compared")
 
 
 def allowed(each: Shared, settings: OverlapSettings) -> str:

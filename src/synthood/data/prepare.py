@@ -1,12 +1,12 @@
 """Stage `prepare`: one part of a dataset as an image set."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.encoded import LARGEST_RAW, write_encoded
 from synthood.common.images import OOD_LABEL, ImageSet, check_labels, header_of, read_facts, write_images
 from synthood.common.settings import Settings
@@ -135,23 +135,21 @@ def imbalance(labels: np.ndarray, classes: list[str]) -> str:
     return f"; {counts[low]} of {classes[low]} to {counts[high]} of {classes[high]}"
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        settings, threads = PartSettings.parse(job.arguments.settings), job.arguments.threads
-        output = job.arguments.output[0]
-        job.facts["raw"] = job.arguments.raw
-        with job.writing(output) as path:
-            labels, classes, notes = write(path, settings, threads)
-        print(f"{output}: {len(labels)} images of {len(classes)} classes{imbalance(labels, classes)}")
-        for note in notes:
-            print(f"note: {note}")
-        print(f"before preparation: {read_facts(output)}")
-
-    parser = stage.parser(__doc__)
-    parser.add_argument(
-        "--raw", nargs="?", const="", default="", help="state of the raw files when the job was planned, to be recorded"
-    )
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: PartSettings,
+    threads: int,
+    output: Output,
+    raw: Annotated[str, "state of the raw files when the job was planned, to be recorded"] = "",
+) -> None:
+    job.facts["raw"] = raw
+    with job.writing(output) as path:
+        labels, classes, notes = write(path, settings, threads)
+    print(f"{output}: {len(labels)} images of {len(classes)} classes{imbalance(labels, classes)}")
+    for note in notes:
+        print(f"note: {note}")
+    print(f"before preparation: {read_facts(output)}")
 
 
 if __name__ == "__main__":

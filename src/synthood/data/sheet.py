@@ -1,13 +1,14 @@
 """Stage `sheet`: a contact sheet, a row of images from each part of a dataset."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import matplotlib
 import numpy as np
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.images import open_set
 from synthood.data.prepare import imbalance
 
@@ -75,18 +76,19 @@ def draw(path: Path, rows: list[Row], title: str) -> None:
     plt.close(figure)
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        rows = [row_of(path, job.arguments.threads) for path in job.arguments.images]
-        with job.writing(job.arguments.output[0]) as path:
-            draw(path, rows, job.arguments.title)
-        for row in rows:
-            print(f"{row.name}: {row.text}")
-
-    parser = stage.parser(__doc__)
-    parser.add_argument("--title", default="", help="stands above the picture")
-    parser.add_argument("--images", type=Path, nargs="+", required=True, help="image sets, named by their files")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    threads: int,
+    images: Annotated[list[Path], "image sets, named by their files"],
+    output: Output,
+    title: Annotated[str, "stands above the picture"] = "",
+) -> None:
+    rows = [row_of(path, threads) for path in images]
+    with job.writing(output) as path:
+        draw(path, rows, title)
+    for row in rows:
+        print(f"{row.name}: {row.text}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """Stage `extract`: logits, penultimate features and trained heads' outputs of every part, from one pass."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.devices import device_for, set_threads
 from synthood.common.encoded import EncodedImages
 from synthood.common.images import check_sizes, open_images, stored
@@ -39,37 +41,36 @@ def extracted(
         yield Features(logits.float().cpu(), features.float().cpu(), own, outputs)
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        arguments = job.arguments
-        settings = ExtractSettings.parse(arguments.settings)
-        set_threads(arguments.threads)
-        check_sizes(arguments.images)
-        classifier = Classifier.load(arguments.model)
-        head = classifier.network.head
-        terms = {
-            name: term
-            for path in arguments.heads
-            for name, term in read_terms(
-                path, settings.heads.methods, head.in_features, len(classifier.classes)
-            ).items()
-        }
-        with device_for(arguments.gpus) as device, job.writing(arguments.output[0]) as folder:
-            classifier.network.to(device)
-            folder.mkdir()
-            write_head(folder, head.weight.detach().cpu(), head.bias.detach().cpu())
-            heads = {name: term.to(device) for name, term in terms.items()}
-            for path in arguments.images:
-                images, labels = open_images(path)
-                write_batches(folder, path.stem, len(images), extracted(classifier, heads, images, labels, device))
-                write_names(folder, path.stem, stored(path)[1])
-                print(f"{path.stem}: {len(images)} images", flush=True)
-
-    parser = stage.with_gpus(stage.parser(__doc__))
-    parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--heads", type=Path, nargs="*", default=[], help="what train learned beside the model")
-    parser.add_argument("--images", type=Path, nargs="+", required=True, help="image sets; a part is named by its file")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: ExtractSettings,
+    threads: int,
+    model: Annotated[Path, "model whose features are extracted"],
+    images: Annotated[list[Path], "image sets; a part is named by its file"],
+    output: Output,
+    heads: Annotated[Path | None, "what train learned with the model"] = None,
+    gpus: Annotated[int, "0: compute on the CPU"] = 0,
+) -> None:
+    set_threads(threads)
+    check_sizes(images)
+    classifier = Classifier.load(model)
+    head = classifier.network.head
+    terms = {
+        name: term
+        for path in ([heads] if heads else [])
+        for name, term in read_terms(path, settings.heads.methods, head.in_features, len(classifier.classes)).items()
+    }
+    with device_for(gpus) as device, job.writing(output) as folder:
+        classifier.network.to(device)
+        folder.mkdir()
+        write_head(folder, head.weight.detach().cpu(), head.bias.detach().cpu())
+        on_device = {name: term.to(device) for name, term in terms.items()}
+        for path in images:
+            found, labels = open_images(path)
+            write_batches(folder, path.stem, len(found), extracted(classifier, on_device, found, labels, device))
+            write_names(folder, path.stem, stored(path)[1])
+            print(f"{path.stem}: {len(found)} images", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """Stage `score`: confidence of every detector on every sample of a model, and the metrics."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.devices import set_threads
 from synthood.evaluation.features import FeatureFolder
 from synthood.evaluation.kept import Kept, KeptScores
@@ -64,19 +65,21 @@ def scored(folder: FeatureFolder, settings: ScoreSettings, store: KeptScores) ->
     return table[[*FACTS, *settings.detectors]], pd.DataFrame(ordered, columns=list(COLUMNS))
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        set_threads(job.arguments.threads)
-        settings = ScoreSettings.parse(job.arguments.settings)
-        folder = FeatureFolder(job.arguments.features)
-        table = job.arguments.output[0]
-        scores, candidates = scored(folder, settings, KeptScores(table.parent / KEPT, folder.digest, settings))
-        write(job, scores, candidates, settings)
-        print(f"{table}: {len(scores)} samples, {len(settings.detectors)} detectors")
-
-    parser = stage.parser(__doc__)
-    parser.add_argument("--features", type=Path, required=True, help="folder that extract wrote")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: ScoreSettings,
+    threads: int,
+    features: Annotated[Path, "folder that extract wrote"],
+    scores: Output,
+    metrics: Output,
+    search: Output,
+) -> None:
+    set_threads(threads)
+    folder = FeatureFolder(features)
+    found, candidates = scored(folder, settings, KeptScores(scores.parent / KEPT, folder.digest, settings))
+    write(job, (scores, metrics, search), found, candidates, settings)
+    print(f"{scores}: {len(found)} samples, {len(settings.detectors)} detectors")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
 import torch
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.devices import set_threads
 from synthood.errors import SynthoodError
 from synthood.evaluation.features import FeatureFolder
@@ -34,19 +36,22 @@ def confidences(folders: Sequence[FeatureFolder], settings: ScoreSettings) -> pd
     return pd.concat(tables, ignore_index=True).astype(TEXTS)
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        set_threads(job.arguments.threads)
-        settings = ScoreSettings.parse(job.arguments.settings)
-        check_names(settings.detectors)
-        folders = [FeatureFolder(path) for path in job.arguments.features]
-        scores = confidences(folders, settings)
-        write(job, scores, pd.DataFrame(columns=list(COLUMNS)), settings)
-        print(f"{job.arguments.output[0]}: {len(scores)} samples, {len(folders)} models")
-
-    parser = stage.parser(__doc__)
-    parser.add_argument("--features", type=Path, nargs="+", required=True, help="what extract wrote, one per seed")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: ScoreSettings,
+    threads: int,
+    features: Annotated[list[Path], "what extract wrote, one per seed"],
+    scores: Output,
+    metrics: Output,
+    search: Output,
+) -> None:
+    set_threads(threads)
+    check_names(settings.detectors)
+    folders = [FeatureFolder(path) for path in features]
+    found = confidences(folders, settings)
+    write(job, (scores, metrics, search), found, pd.DataFrame(columns=list(COLUMNS)), settings)
+    print(f"{scores}: {len(found)} samples, {len(folders)} models")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
 import torch
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.devices import device_for, set_threads
 from synthood.common.images import check_sizes, open_images, stored
 from synthood.errors import SynthoodError
@@ -50,26 +52,29 @@ def confidences(
     return pd.concat(tables, ignore_index=True).astype(TEXTS)
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        arguments = job.arguments
-        set_threads(arguments.threads)
-        settings = ScoreSettings.parse(arguments.settings)
-        check_names(settings.detectors)
-        check_sizes(arguments.images)
-        files = {path.stem: path for path in arguments.images}
-        classifier = Classifier.load(arguments.model)
-        with device_for(arguments.gpus) as device:
-            probe = Probe(classifier, device)
-            found, candidates = fitted(probe, classifier, settings.detectors, validation(files))
-            scores = confidences(probe, classifier, found, files, settings.parts)
-        write(job, scores, candidates, settings)
-        print(f"{arguments.output[0]}: {len(scores)} samples, {len(settings.detectors)} detectors")
-
-    parser = stage.with_gpus(stage.parser(__doc__))
-    parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--images", type=Path, nargs="+", required=True, help="image sets; a part is named by its file")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: ScoreSettings,
+    threads: int,
+    model: Annotated[Path, "model that is scored"],
+    images: Annotated[list[Path], "image sets; a part is named by its file"],
+    scores: Output,
+    metrics: Output,
+    search: Output,
+    gpus: Annotated[int, "0: compute on the CPU"] = 0,
+) -> None:
+    set_threads(threads)
+    check_names(settings.detectors)
+    check_sizes(images)
+    files = {path.stem: path for path in images}
+    classifier = Classifier.load(model)
+    with device_for(gpus) as device:
+        probe = Probe(classifier, device)
+        detectors, candidates = fitted(probe, classifier, settings.detectors, validation(files))
+        found = confidences(probe, classifier, detectors, files, settings.parts)
+    write(job, (scores, metrics, search), found, candidates, settings)
+    print(f"{scores}: {len(found)} samples, {len(settings.detectors)} detectors")
 
 
 if __name__ == "__main__":

@@ -76,9 +76,15 @@ def metrics(scores: pd.DataFrame, settings: ScoreSettings) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def write(job: stage.Job, scores: pd.DataFrame, candidates: pd.DataFrame, settings: ScoreSettings) -> None:
-    """Writes a job's three outputs: scores, metrics, and the log of candidates, whose notes are printed."""
-    table, summary, searched = job.arguments.output
+def write(
+    job: stage.Job,
+    outputs: tuple[Path, Path, Path],
+    scores: pd.DataFrame,
+    candidates: pd.DataFrame,
+    settings: ScoreSettings,
+) -> None:
+    """Writes a job's outputs: scores, metrics, and the log of candidates, whose notes are printed."""
+    table, summary, searched = outputs
     with job.writing(table) as path:
         scores.to_parquet(path, index=False)
     with job.writing(summary) as path:

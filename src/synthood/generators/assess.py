@@ -2,15 +2,15 @@
 
 import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.devices import set_threads
 from synthood.common.figures import plain
 from synthood.common.images import ImageSet, concatenate, read_images
@@ -102,35 +102,34 @@ def heading(name: str, figures: Figures) -> str:
     )
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        arguments = job.arguments
-        settings = AssessSettings.parse(arguments.settings)
-        set_threads(arguments.threads)
-        blocks = concatenate([read_images(path) for path in arguments.synthetic])
-        shown = slice(settings.images)
-        synthetic = ImageSet(blocks.images[shown], blocks.labels[shown], blocks.classes)
-        train = read_images(arguments.train)
-        judge = Classifier.load(arguments.judge)
-        figures, nearest = assess(synthetic, train, read_images(arguments.test), judge, settings)
-        table, picture = arguments.output
-        with job.writing(table) as path:
-            path.write_text(json.dumps(plain(figures), indent=1) + "\n")
-        with job.writing(picture) as path:
-            real = first_real(train, PER_CLASS)
-            draw_gallery(path, synthetic, train.images[nearest], heading(arguments.title, figures), real=real)
-        print(json.dumps(plain(figures)))
-        for name, own in figures["by_class"].items():
-            if not own["images"]:
-                print(f"note: no image of {name} among those assessed; raise assess.images or look at the generator")
-
-    parser = stage.parser(__doc__)
-    parser.add_argument("--synthetic", type=Path, nargs="+", required=True, help="blocks of synthetic images")
-    parser.add_argument("--train", type=Path, required=True, help="ID training images")
-    parser.add_argument("--test", type=Path, required=True, help="held-out ID images")
-    parser.add_argument("--judge", type=Path, required=True, help="model trained on real images alone")
-    parser.add_argument("--title", default="synthetic images")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: AssessSettings,
+    threads: int,
+    synthetic: Annotated[list[Path], "blocks of synthetic images"],
+    train: Annotated[Path, "ID training images"],
+    test: Annotated[Path, "held-out ID images"],
+    judge: Annotated[Path, "model trained on real images alone"],
+    figures: Output,
+    gallery: Output,
+    title: str = "synthetic images",
+) -> None:
+    set_threads(threads)
+    blocks = concatenate([read_images(path) for path in synthetic])
+    first = slice(settings.images)
+    shown = ImageSet(blocks.images[first], blocks.labels[first], blocks.classes)
+    real = read_images(train)
+    found, nearest = assess(shown, real, read_images(test), Classifier.load(judge), settings)
+    with job.writing(figures) as path:
+        path.write_text(json.dumps(plain(found), indent=1) + "\n")
+    with job.writing(gallery) as path:
+        above = heading(title, found)
+        draw_gallery(path, shown, real.images[nearest], above, real=first_real(real, PER_CLASS))
+    print(json.dumps(plain(found)))
+    for name, own in found["by_class"].items():
+        if not own["images"]:
+            print(f"note: no image of {name} among those assessed; raise assess.images or look at the generator")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
 """Stage `filter`: the synthetic images that a classifier confirms and that copy no training image, in equal numbers."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.devices import device_for, set_threads
 from synthood.common.images import ImageSet, concatenate, read_images, write_images
 from synthood.errors import SynthoodError
@@ -91,35 +92,35 @@ def require(found: dict[str, dict[str, float]], per_class: int) -> None:
     )
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        arguments = job.arguments
-        settings = FilterSettings.parse(arguments.settings)
-        set_threads(arguments.threads)
-        made = concatenate([read_images(path) for path in arguments.synthetic])
-        train, val = read_images(arguments.train), read_images(arguments.val)
-        with device_for(arguments.gpus) as device:
-            classifier = Classifier.load(arguments.classifier)
-            verdicts = judged(made, train, val, classifier, settings.filter, device)
-        accepted = verdicts.accepted(settings.filter.least_posterior)
-        found = counts(made, verdicts, accepted, settings.images_per_class)
-        require(found, settings.images_per_class)
-        order = kept(accepted, made.labels, len(made.classes), settings.images_per_class)
-        columns = {"attempt": order, "posterior": verdicts.posterior[order].astype(np.float32)}
-        images, table = arguments.output
-        with job.writing(table) as path:
-            path.write_text(json.dumps(found, indent=1) + "\n")
-        with job.writing(images) as path:
-            names = made.names.chosen(order) if made.names is not None else None
-            write_images(path, ImageSet(made.images[order], made.labels[order], made.classes, columns, names=names))
-        print(f"{images}: {len(order)} of {len(made)} images kept, {accepted.mean():.1%} accepted")
-
-    parser = stage.with_gpus(stage.parser(__doc__))
-    parser.add_argument("--synthetic", type=Path, nargs="+", required=True, help="blocks of synthetic images")
-    parser.add_argument("--train", type=Path, required=True, help="ID training images")
-    parser.add_argument("--val", type=Path, required=True, help="held-out ID images, for how near real ones come")
-    parser.add_argument("--classifier", type=Path, required=True, help="model trained on real images alone")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: FilterSettings,
+    threads: int,
+    synthetic: Annotated[list[Path], "blocks of synthetic images"],
+    train: Annotated[Path, "ID training images"],
+    val: Annotated[Path, "held-out ID images, for how near real ones come"],
+    classifier: Annotated[Path, "model trained on real images alone"],
+    images: Output,
+    table: Output,
+    gpus: Annotated[int, "0: compute on the CPU"] = 0,
+) -> None:
+    set_threads(threads)
+    made = concatenate([read_images(path) for path in synthetic])
+    with device_for(gpus) as device:
+        judge = Classifier.load(classifier)
+        verdicts = judged(made, read_images(train), read_images(val), judge, settings.filter, device)
+    accepted = verdicts.accepted(settings.filter.least_posterior)
+    found = counts(made, verdicts, accepted, settings.images_per_class)
+    require(found, settings.images_per_class)
+    order = kept(accepted, made.labels, len(made.classes), settings.images_per_class)
+    columns = {"attempt": order, "posterior": verdicts.posterior[order].astype(np.float32)}
+    with job.writing(table) as path:
+        path.write_text(json.dumps(found, indent=1) + "\n")
+    with job.writing(images) as path:
+        names = made.names.chosen(order) if made.names is not None else None
+        write_images(path, ImageSet(made.images[order], made.labels[order], made.classes, columns, names=names))
+    print(f"{images}: {len(order)} of {len(made)} images kept, {accepted.mean():.1%} accepted")
 
 
 if __name__ == "__main__":

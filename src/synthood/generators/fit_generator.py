@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from synthood.common import stage
 from synthood.common.arithmetic import resolved_precision
+from synthood.common.command import Output
 from synthood.common.devices import device_for, set_threads
 from synthood.common.images import ImageSet, open_set, read_images
 from synthood.common.iterate import ResumeFile
@@ -19,42 +21,43 @@ def glimpse(path: Path) -> ImageSet:
     return ImageSet(opened.images[:1], opened.labels[:1], opened.classes)
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        arguments = job.arguments
-        settings = FitSettings.parse(arguments.settings)
-        set_threads(arguments.threads)
-        resume = ResumeFile(arguments.resume, job.fingerprint, arguments.save_seconds)
-        learns = settings.generator.learns
-        train = read_images(arguments.train) if learns else glimpse(arguments.train)
-        with device_for(arguments.gpus) as device, job.writing(arguments.output[0]) as folder:
-            job.facts |= {"device": str(device), "raw": arguments.raw}
-            dtype = resolved_precision(settings.precision, device)
-            if isinstance(settings.generator, BigGANFitting):
-                from synthood.generators.biggan import fit
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: FitSettings,
+    threads: int,
+    train: Annotated[Path, "ID training images"],
+    output: Output,
+    also: Annotated[Sequence[Path], "extra images that the generator learns"] = (),
+    raw: Annotated[str, "state of files from elsewhere, to be recorded"] = "",
+    classifier: Annotated[Path | None, "model that the fit is watched with"] = None,
+    resume: Annotated[Path | None, "folder for the state of an unfinished fit"] = None,
+    save_seconds: Annotated[float, "time between two saved states"] = stage.SAVE_SECONDS,
+    gpus: Annotated[int, "0: compute on the CPU"] = 0,
+) -> None:
+    set_threads(threads)
+    state = ResumeFile(resume, job.fingerprint, save_seconds)
+    learns = settings.generator.learns
+    images = read_images(train) if learns else glimpse(train)
+    with device_for(gpus) as device, job.writing(output) as folder:
+        job.facts |= {"device": str(device), "raw": raw}
+        dtype = resolved_precision(settings.precision, device)
+        if isinstance(settings.generator, BigGANFitting):
+            from synthood.generators.biggan import fit
 
-                fit.make(settings.generator, train, arguments.classifier, dtype, device, resume, folder)
-            elif isinstance(settings.generator, ReadyMadeReading):
-                from synthood.generators import ready_made
+            fit.make(settings.generator, images, [classifier] if classifier else [], dtype, device, state, folder)
+        elif isinstance(settings.generator, ReadyMadeReading):
+            from synthood.generators import ready_made
 
-                side = train.images.shape[1]
-                job.facts["per_class"] = ready_made.adopt(
-                    settings.generator, train.classes, side, arguments.threads, folder
-                )
-            else:
-                from synthood.generators.diffusion.fit import fit_stable_diffusion
+            side = images.images.shape[1]
+            job.facts["per_class"] = ready_made.adopt(settings.generator, images.classes, side, threads, folder)
+        else:
+            from synthood.generators.diffusion.fit import fit_stable_diffusion
 
-                also = [read_images(path) for path in arguments.also]
-                job.facts["precision"] = str(dtype)
-                fit_stable_diffusion(train, also, settings.generator, dtype, device, resume, folder)
-        resume.clear()
-
-    parser = stage.resumable(stage.parser(__doc__))
-    parser.add_argument("--train", type=Path, required=True, help="ID training images")
-    parser.add_argument("--also", type=Path, nargs="*", default=[], help="extra images that the generator learns")
-    parser.add_argument("--raw", nargs="?", const="", default="", help="state of files from elsewhere, to be recorded")
-    parser.add_argument("--classifier", type=Path, nargs="*", default=[], help="model that the fit is watched with")
-    stage.run(parser, work, command_line)
+            more = [read_images(path) for path in also]
+            job.facts["precision"] = str(dtype)
+            fit_stable_diffusion(images, more, settings.generator, dtype, device, state, folder)
+    state.clear()
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """Stage `synthesise`: one block of synthetic ID images, image i of class i mod C and with its own seed."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.devices import device_for, set_threads
 from synthood.common.images import ImageSet, write_images
 from synthood.common.seeds import derived_seed
@@ -66,20 +67,22 @@ def own_classes(description: Description, labels: Tensor, seeds: list[int]) -> T
     return torch.tensor([ids[seed % len(ids)] for ids, seed in zip(each, seeds, strict=True)])
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        set_threads(job.arguments.threads)
-        settings = BlockSettings.parse(job.arguments.settings)
-        with device_for(job.arguments.gpus) as device:
-            job.facts["device"] = str(device)
-            images = synthesise(job.arguments.generator, settings, device)
-        with job.writing(job.arguments.output[0]) as path:
-            write_images(path, images)
-        print(f"{job.arguments.output[0]}: {len(images)} images")
-
-    parser = stage.with_gpus(stage.parser(__doc__))
-    parser.add_argument("--generator", type=Path, required=True, help="folder of a fitted generator")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: BlockSettings,
+    threads: int,
+    generator: Annotated[Path, "folder of a fitted generator"],
+    output: Output,
+    gpus: Annotated[int, "0: compute on the CPU"] = 0,
+) -> None:
+    set_threads(threads)
+    with device_for(gpus) as device:
+        job.facts["device"] = str(device)
+        images = synthesise(generator, settings, device)
+    with job.writing(output) as path:
+        write_images(path, images)
+    print(f"{output}: {len(images)} images")
 
 
 if __name__ == "__main__":

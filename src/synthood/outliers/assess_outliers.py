@@ -2,13 +2,15 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.devices import set_threads
 from synthood.common.figures import plain
 from synthood.common.images import ImageSet, open_images, read_images
@@ -80,39 +82,37 @@ def heading(name: str, figures: Mapping[str, object]) -> str:
     )
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        arguments = job.arguments
-        set_threads(arguments.threads)
-        verdict, header = read_tensors(
-            arguments.gate, "images", "labels", "accepted", "kept", "distance", "id_distance"
-        )
-        boundary, _ = read_tensors(arguments.boundary, "labels", "among_candidates", "among_id")
-        train, classes = read_images(arguments.train), header["classes"]
-        judge = Classifier.load(arguments.judge)
-        posteriors, validation = (
-            logits_and_features(judge, images, torch.device("cpu"))[0].softmax(1).numpy()
-            for images in (verdict["images"], open_images(arguments.val)[0])
-        )
-        figures = assessed(verdict, boundary, posteriors, validation, classes)
-        kept = ImageSet(verdict["images"][verdict["kept"]], verdict["labels"][verdict["kept"]], classes)
-        _, nearest = nearest_training_image(kept.images, train.images, SHIFT)
-        table, picture = arguments.output
-        with job.writing(table) as path:
-            path.write_text(json.dumps(plain(figures), indent=1, allow_nan=False) + "\n")
-        with job.writing(picture) as path:
-            title = heading(arguments.title, figures)
-            draw_gallery(path, kept, train.images[nearest.numpy()], title, "outliers kept, by intended class")
-        print(json.dumps(plain(figures)))
-
-    parser = stage.parser(__doc__)
-    parser.add_argument("--gate", type=Path, required=True, help="what gate wrote")
-    parser.add_argument("--boundary", type=Path, required=True, help="what boundary wrote")
-    parser.add_argument("--train", type=Path, required=True, help="ID training images")
-    parser.add_argument("--val", type=Path, required=True, help="ID validation images")
-    parser.add_argument("--judge", type=Path, required=True, help="model trained on real images alone")
-    parser.add_argument("--title", default="outliers")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    threads: int,
+    gate: Annotated[Path, "what gate wrote"],
+    boundary: Annotated[Path, "what boundary wrote"],
+    train: Annotated[Path, "ID training images"],
+    val: Annotated[Path, "ID validation images"],
+    judge: Annotated[Path, "model trained on real images alone"],
+    figures: Output,
+    gallery: Output,
+    title: str = "outliers",
+) -> None:
+    set_threads(threads)
+    verdict, header = read_tensors(gate, "images", "labels", "accepted", "kept", "distance", "id_distance")
+    found, _ = read_tensors(boundary, "labels", "among_candidates", "among_id")
+    real, classes = read_images(train), header["classes"]
+    classifier = Classifier.load(judge)
+    posteriors, validation = (
+        logits_and_features(classifier, images, torch.device("cpu"))[0].softmax(1).numpy()
+        for images in (verdict["images"], open_images(val)[0])
+    )
+    assessment = assessed(verdict, found, posteriors, validation, classes)
+    kept = ImageSet(verdict["images"][verdict["kept"]], verdict["labels"][verdict["kept"]], classes)
+    _, nearest = nearest_training_image(kept.images, real.images, SHIFT)
+    with job.writing(figures) as path:
+        path.write_text(json.dumps(plain(assessment), indent=1, allow_nan=False) + "\n")
+    with job.writing(gallery) as path:
+        above = heading(title, assessment)
+        draw_gallery(path, kept, real.images[nearest.numpy()], above, "outliers kept, by intended class")
+    print(json.dumps(plain(assessment)))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """Stage `boundary`: outlier embeddings, noise around the outermost ID embeddings, the farthest of each point kept."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.devices import set_threads
 from synthood.common.neighbours import chosen, kth_distance
 from synthood.common.seeds import generator
@@ -127,23 +128,25 @@ def of_round(
     return made.flatten(0, 1), outermost.repeat_interleave(settings.kept), among.flatten()
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        set_threads(job.arguments.threads)
-        arrays, header = read_tensors(job.arguments.embeddings, "embeddings", "labels")
-        embeddings, labels = (torch.from_numpy(arrays[name]) for name in ("embeddings", "labels"))
-        found = boundary_outliers(embeddings, labels, BoundarySettings.parse(job.arguments.settings))
-        with job.writing(job.arguments.output[0]) as path:
-            write_tensors(path, {name: value.numpy() for name, value in vars(found).items()}, header)
-        print(
-            f"{len(found.labels)} outlier embeddings; percentile of the k-th distance among their own candidates "
-            f"{float(found.among_candidates.mean()):.3f}, among the class's ID embeddings "
-            f"{float(found.among_id.mean()):.3f} ({float((found.among_id < 1).float().mean()):.1%} below 1)"
-        )
-
-    parser = stage.parser(__doc__)
-    parser.add_argument("--embeddings", type=Path, required=True, help="what embed wrote")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: BoundarySettings,
+    threads: int,
+    embeddings: Annotated[Path, "what embed wrote"],
+    output: Output,
+) -> None:
+    set_threads(threads)
+    arrays, header = read_tensors(embeddings, "embeddings", "labels")
+    vectors, labels = (torch.from_numpy(arrays[name]) for name in ("embeddings", "labels"))
+    found = boundary_outliers(vectors, labels, settings)
+    with job.writing(output) as path:
+        write_tensors(path, {name: value.numpy() for name, value in vars(found).items()}, header)
+    print(
+        f"{len(found.labels)} outlier embeddings; percentile of the k-th distance among their own candidates "
+        f"{float(found.among_candidates.mean()):.3f}, among the class's ID embeddings "
+        f"{float(found.among_id.mean()):.3f} ({float((found.among_id < 1).float().mean()):.1%} below 1)"
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """Stage `embed`: unit embeddings of the ID training images, and the vectors of the class words."""
 
-import argparse
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.devices import device_for, set_threads
 from synthood.common.encoded import EncodedImages
 from synthood.common.images import open_images
@@ -18,6 +18,7 @@ from synthood.common.tensors import write_tensors
 from synthood.errors import SynthoodError
 from synthood.outliers.encoder import Encoder
 from synthood.outliers.encoder_settings import EmbedSettings
+from synthood.outliers.encoder_settings import Encoder as EncoderKind
 from synthood.outliers.image_encoders import Features, features_of
 from synthood.outliers.spaces import EmbeddingSpace
 from synthood.training.networks.model import EVALUATION_BATCH
@@ -44,19 +45,22 @@ def fitted(path: Path, device: torch.device) -> Encoding:
     return Encoding(encoder.features, anchors, encoder.space, encoder.classes, EVALUATION_BATCH)
 
 
-def ready_made(arguments: argparse.Namespace, device: torch.device) -> Encoding:
+def ready_made(
+    settings: EncoderKind | None, generator: Path | None, model: Path | None, device: torch.device
+) -> Encoding:
     """An encoder from elsewhere; the words are those of the generator, whose widths must agree."""
     # A fitted encoder brings the words' vectors, and does without the libraries of diffusion models.
     from synthood.generators.diffusion import pipelines
     from synthood.generators.folder import Description
     from synthood.outliers.class_words import anchors_of, text_encoder_digest
 
-    settings = EmbedSettings.parse(arguments.settings).encoder
-    description = Description.read(arguments.generator[0])
-    pipeline = pipelines.load(arguments.generator[0])
+    if settings is None or generator is None:
+        raise SynthoodError("embed: neither --encoder nor --settings with an encoder and --generator; give one of them")
+    description = Description.read(generator)
+    pipeline = pipelines.load(generator)
     anchors = anchors_of(pipeline, description.class_words, settings.anchors)
     space = EmbeddingSpace(settings.kind, settings.anchors, text_encoder_digest(pipeline))
-    features = features_of(settings, next(iter(arguments.model), None), device)
+    features = features_of(settings, model, device)
     return Encoding(features, anchors, space, description.classes, READY_MADE_BATCH)
 
 
@@ -82,30 +86,32 @@ def embedded(encoding: Encoding, images: np.ndarray | EncodedImages) -> Tensor:
     return torch.cat(parts)
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        arguments = job.arguments
-        set_threads(arguments.threads)
-        images, labels = open_images(arguments.train)
-        with device_for(arguments.gpus) as device:
-            encoding = fitted(arguments.encoder[0], device) if arguments.encoder else ready_made(arguments, device)
-            embeddings = embedded(encoding, images)
-        anchors, space = encoding.anchors, encoding.space
-        with job.writing(arguments.output[0]) as path:
-            arrays = {"embeddings": embeddings.numpy(), "labels": labels, "anchors": anchors.numpy()}
-            write_tensors(path, arrays, {"classes": encoding.classes, "space": space.header()})
-        right = ((embeddings @ F.normalize(anchors).T).argmax(1).numpy() == labels).mean()
-        print(
-            f"{len(labels)} embeddings by {space.encoder}, {right:.1%} nearest to their class word ({space.anchors}); "
-            f"mean norm of a word {float(anchors.norm(dim=1).mean()):.3f}"
-        )
-
-    parser = stage.with_gpus(stage.parser(__doc__))
-    parser.add_argument("--train", type=Path, required=True, help="ID training images")
-    parser.add_argument("--encoder", type=Path, nargs="*", default=[], help="what fit_encoder wrote")
-    parser.add_argument("--generator", type=Path, nargs="*", default=[], help="folder of a Stable Diffusion")
-    parser.add_argument("--model", type=Path, nargs="*", default=[], help="classifier whose features are taken")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: EmbedSettings,
+    threads: int,
+    train: Annotated[Path, "ID training images"],
+    output: Output,
+    encoder: Annotated[Path | None, "what fit_encoder wrote"] = None,
+    generator: Annotated[Path | None, "folder of a Stable Diffusion"] = None,
+    model: Annotated[Path | None, "classifier whose features are taken"] = None,
+    gpus: Annotated[int, "0: compute on the CPU"] = 0,
+) -> None:
+    set_threads(threads)
+    images, labels = open_images(train)
+    with device_for(gpus) as device:
+        encoding = fitted(encoder, device) if encoder else ready_made(settings.encoder, generator, model, device)
+        embeddings = embedded(encoding, images)
+    anchors, space = encoding.anchors, encoding.space
+    with job.writing(output) as path:
+        arrays = {"embeddings": embeddings.numpy(), "labels": labels, "anchors": anchors.numpy()}
+        write_tensors(path, arrays, {"classes": encoding.classes, "space": space.header()})
+    right = ((embeddings @ F.normalize(anchors).T).argmax(1).numpy() == labels).mean()
+    print(
+        f"{len(labels)} embeddings by {space.encoder}, {right:.1%} nearest to their class word ({space.anchors}); "
+        f"mean norm of a word {float(anchors.norm(dim=1).mean()):.3f}"
+    )
 
 
 if __name__ == "__main__":

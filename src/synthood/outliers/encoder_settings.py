@@ -91,6 +91,6 @@ Encoder = Annotated[
 
 
 class EmbedSettings(Settings):
-    """One job of `embed` by an encoder that is not fitted here."""
+    """One job of `embed`: nothing for an encoder that is fitted here, whose file says all."""
 
-    encoder: Encoder
+    encoder: Encoder | None = None

@@ -1,9 +1,10 @@
 """Stage `fit_encoder`: learns to embed images among the class words' token embeddings."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.devices import device_for, set_threads
 from synthood.common.images import open_set
 from synthood.common.iterate import ResumeFile
@@ -14,26 +15,29 @@ from synthood.outliers.encoder import fit_encoder
 from synthood.outliers.encoder_settings import EncoderSettings
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        arguments = job.arguments
-        set_threads(arguments.threads)
-        description = Description.read(arguments.generator)
-        pipeline = pipelines.load(arguments.generator)
-        resume = ResumeFile(arguments.resume, job.fingerprint, arguments.save_seconds)
-        settings = EncoderSettings.parse(arguments.settings)
-        anchors = anchors_of(pipeline, description.class_words, settings.anchors)
-        train, text_encoder = open_set(arguments.train), text_encoder_digest(pipeline)
-        with device_for(arguments.gpus) as device:
-            encoder = fit_encoder(train, anchors, settings, resume, text_encoder, device)
-        with job.writing(arguments.output[0]) as path:
-            encoder.save(path)
-        resume.clear()
-
-    parser = stage.resumable(stage.parser(__doc__))
-    parser.add_argument("--train", type=Path, required=True, help="ID training images")
-    parser.add_argument("--generator", type=Path, required=True, help="folder of a Stable Diffusion")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: EncoderSettings,
+    threads: int,
+    train: Annotated[Path, "ID training images"],
+    generator: Annotated[Path, "folder of a Stable Diffusion"],
+    output: Output,
+    resume: Annotated[Path | None, "folder for the state of an unfinished fit"] = None,
+    save_seconds: Annotated[float, "time between two saved states"] = stage.SAVE_SECONDS,
+    gpus: Annotated[int, "0: compute on the CPU"] = 0,
+) -> None:
+    set_threads(threads)
+    description = Description.read(generator)
+    pipeline = pipelines.load(generator)
+    state = ResumeFile(resume, job.fingerprint, save_seconds)
+    anchors = anchors_of(pipeline, description.class_words, settings.anchors)
+    images, text_encoder = open_set(train), text_encoder_digest(pipeline)
+    with device_for(gpus) as device:
+        encoder = fit_encoder(images, anchors, settings, state, text_encoder, device)
+    with job.writing(output) as path:
+        encoder.save(path)
+    state.clear()
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """Stage `gate`: which latents are outliers, by a classifier's posterior and its k-nearest-neighbour distance."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.devices import device_for, set_threads
 from synthood.common.images import open_images
 from synthood.common.neighbours import kth_distance
@@ -105,47 +106,48 @@ def shares(verdict: Verdict, labels: Tensor, classes: list[str]) -> dict[str, fl
     return found
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        arguments = job.arguments
-        set_threads(arguments.threads)
-        settings = GateSettings.parse(arguments.settings)
-        description = Description.read(arguments.generator)
-        arrays, _ = read_tensors(arguments.latents, "latents", "labels")
-        latents, labels = (torch.from_numpy(arrays[name]) for name in ("latents", "labels"))
-        classifier = Classifier.load(arguments.classifier)
-        train_images, train_labels = open_images(arguments.train)
-        with device_for(arguments.gpus) as device:
-            height, width = train_images.shape[1:3]
-            pipeline = pipelines.load(arguments.generator).to(device)
-            classes = [description.classes[label] for label in labels.tolist()]
-            images = images_of(
-                pipeline,
-                latents.float(),
-                height,
-                width,
-                lambda index: f"{arguments.latents}: outlier {index} of class {classes[index]!r}",
-            )
-            classifier.network.to(device)
-            logits, features = logits_and_features(classifier, images.numpy(), device)
-            _, train = logits_and_features(classifier, train_images, device)
-            _, validation = logits_and_features(classifier, open_images(arguments.val)[0], device)
-        verdict = gate(logits, features, labels, train, torch.from_numpy(train_labels), validation, settings)
-        accepted = shares(verdict, labels, description.classes)
-        with job.writing(arguments.output[0]) as path:
-            made = {name: value.numpy() for name, value in vars(verdict).items()}
-            header = {"classes": description.classes, "accepted": accepted}
-            write_tensors(path, made | {"labels": labels.numpy(), "images": images.numpy()}, header)
-        elsewhere = float(((verdict.prediction != labels) & ~verdict.accepted).float().mean())
-        print(f"accepted {accepted}; {elsewhere:.1%} of all rejected as another ID class")
-
-    parser = stage.with_gpus(stage.parser(__doc__))
-    parser.add_argument("--generator", type=Path, required=True, help="folder of a Stable Diffusion")
-    parser.add_argument("--latents", type=Path, required=True, help="what latents wrote")
-    parser.add_argument("--classifier", type=Path, required=True, help="model that learned from real images alone")
-    parser.add_argument("--train", type=Path, required=True, help="ID training images")
-    parser.add_argument("--val", type=Path, required=True, help="ID validation images")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: GateSettings,
+    threads: int,
+    generator: Annotated[Path, "folder of a Stable Diffusion"],
+    latents: Annotated[Path, "what latents wrote"],
+    classifier: Annotated[Path, "model that learned from real images alone"],
+    train: Annotated[Path, "ID training images"],
+    val: Annotated[Path, "ID validation images"],
+    output: Output,
+    gpus: Annotated[int, "0: compute on the CPU"] = 0,
+) -> None:
+    set_threads(threads)
+    description = Description.read(generator)
+    arrays, _ = read_tensors(latents, "latents", "labels")
+    drawn, labels = (torch.from_numpy(arrays[name]) for name in ("latents", "labels"))
+    judge = Classifier.load(classifier)
+    train_images, train_labels = open_images(train)
+    with device_for(gpus) as device:
+        height, width = train_images.shape[1:3]
+        pipeline = pipelines.load(generator).to(device)
+        classes = [description.classes[label] for label in labels.tolist()]
+        images = images_of(
+            pipeline,
+            drawn.float(),
+            height,
+            width,
+            lambda index: f"{latents}: outlier {index} of class {classes[index]!r}",
+        )
+        judge.network.to(device)
+        logits, features = logits_and_features(judge, images.numpy(), device)
+        _, known = logits_and_features(judge, train_images, device)
+        _, validation = logits_and_features(judge, open_images(val)[0], device)
+    verdict = gate(logits, features, labels, known, torch.from_numpy(train_labels), validation, settings)
+    accepted = shares(verdict, labels, description.classes)
+    with job.writing(output) as path:
+        made = {name: value.numpy() for name, value in vars(verdict).items()}
+        header = {"classes": description.classes, "accepted": accepted}
+        write_tensors(path, made | {"labels": labels.numpy(), "images": images.numpy()}, header)
+    elsewhere = float(((verdict.prediction != labels) & ~verdict.accepted).float().mean())
+    print(f"accepted {accepted}; {elsewhere:.1%} of all rejected as another ID class")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +10,7 @@ from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.devices import device_for, set_threads
 from synthood.common.finite import Named, check_rows
 from synthood.common.images import open_images
@@ -94,35 +95,36 @@ def stored(latents: Tensor, named: Named) -> Tensor:
     return half
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        arguments = job.arguments
-        set_threads(arguments.threads)
-        description = Description.read(arguments.generator)
-        arrays, header = read_tensors(arguments.boundary, "embeddings", "labels")
-        space = EmbeddingSpace.of(header, arguments.boundary)
-        outliers, labels = (torch.from_numpy(arrays[name]) for name in ("embeddings", "labels"))
-        settings = LatentsSettings.parse(arguments.settings)
-        with device_for(arguments.gpus) as device:
-            pipeline = pipelines.load(arguments.generator).to(device)
-            space.check(text_encoder_digest(pipeline), arguments.boundary)
-            latents, classes, parents, seeds = outlier_latents(
-                pipeline, description, outliers, labels, settings, space.anchors
-            )
-            names = outlier_names(description, classes, seeds)
-            half = stored(latents, names.__getitem__)
-            made = {"latents": half, "labels": classes, "parents": parents, "seeds": torch.tensor(seeds)}
-            for train in arguments.train:
-                made["id_latents"] = stored(id_latents(pipeline, open_images(train)[0]), "training image {}".format)
-        with job.writing(arguments.output[0]) as path:
-            header = {"classes": description.classes, "scale": settings.scale, "space": space.header()}
-            write_tensors(path, {name: value.numpy() for name, value in made.items()}, header)
-
-    parser = stage.with_gpus(stage.parser(__doc__))
-    parser.add_argument("--generator", type=Path, required=True, help="folder of a Stable Diffusion")
-    parser.add_argument("--boundary", type=Path, required=True, help="what boundary wrote")
-    parser.add_argument("--train", type=Path, nargs="*", default=[], help="ID training images, encoded as well")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: LatentsSettings,
+    threads: int,
+    generator: Annotated[Path, "folder of a Stable Diffusion"],
+    boundary: Annotated[Path, "what boundary wrote"],
+    output: Output,
+    train: Annotated[Path | None, "ID training images, encoded as well"] = None,
+    gpus: Annotated[int, "0: compute on the CPU"] = 0,
+) -> None:
+    set_threads(threads)
+    description = Description.read(generator)
+    arrays, header = read_tensors(boundary, "embeddings", "labels")
+    space = EmbeddingSpace.of(header, boundary)
+    outliers, labels = (torch.from_numpy(arrays[name]) for name in ("embeddings", "labels"))
+    with device_for(gpus) as device:
+        pipeline = pipelines.load(generator).to(device)
+        space.check(text_encoder_digest(pipeline), boundary)
+        drawn, classes, parents, seeds = outlier_latents(
+            pipeline, description, outliers, labels, settings, space.anchors
+        )
+        names = outlier_names(description, classes, seeds)
+        half = stored(drawn, names.__getitem__)
+        made = {"latents": half, "labels": classes, "parents": parents, "seeds": torch.tensor(seeds)}
+        if train:
+            made["id_latents"] = stored(id_latents(pipeline, open_images(train)[0]), "training image {}".format)
+    with job.writing(output) as path:
+        header = {"classes": description.classes, "scale": settings.scale, "space": space.header()}
+        write_tensors(path, {name: value.numpy() for name, value in made.items()}, header)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Stage `scale_curve`: the share of latents that keep their intended class, over the length of the token's move."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import matplotlib
 import numpy as np
@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.devices import device_for, set_threads
 from synthood.common.images import open_images
 from synthood.common.tensors import read_tensors
@@ -47,42 +48,43 @@ def draw_curve(path: Path, rows: pd.DataFrame, chosen: object) -> None:
     plt.close(figure)
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        arguments = job.arguments
-        set_threads(arguments.threads)
-        settings = ScaleCurveSettings.parse(arguments.settings)
-        description = Description.read(arguments.generator)
-        arrays, header = read_tensors(arguments.boundary, "embeddings", "labels")
-        space = EmbeddingSpace.of(header, arguments.boundary)
-        outliers, labels = (torch.from_numpy(arrays[name]) for name in ("embeddings", "labels"))
-        height, width = open_images(arguments.train)[0].shape[1:3]
-        judge, rows = Classifier.load(arguments.judge), []
-        with device_for(arguments.gpus) as device:
-            pipeline = pipelines.load(arguments.generator).to(device)
-            space.check(text_encoder_digest(pipeline), arguments.boundary)
-            for scale in settings.curve.scales:
-                moved = settings.latents.model_copy(update={"scale": scale})
-                latents, intended, _, seeds = outlier_latents(pipeline, description, outliers, labels, moved)
-                names = outlier_names(description, intended, seeds)
-                images = images_of(pipeline, latents, height, width, names.__getitem__).numpy()
-                logits, _ = logits_and_features(judge, images, torch.device("cpu"))
-                shares = judged_shares(logits.softmax(1).numpy(), intended.numpy())
-                rows.append({"scale": scale, "latents": len(intended), **shares})
-        table, picture = arguments.output
-        frame = pd.DataFrame(rows)
-        with job.writing(table) as path:
-            frame.to_csv(path, index=False, float_format="%.4f", lineterminator="\n")
-        with job.writing(picture) as path:
-            draw_curve(path, frame, settings.latents.scale)
-        print(frame.to_string(index=False))
-
-    parser = stage.with_gpus(stage.parser(__doc__))
-    parser.add_argument("--generator", type=Path, required=True, help="folder of a Stable Diffusion")
-    parser.add_argument("--boundary", type=Path, required=True, help="what boundary wrote")
-    parser.add_argument("--train", type=Path, required=True, help="ID training images, for their size")
-    parser.add_argument("--judge", type=Path, required=True, help="model trained on real images alone")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: ScaleCurveSettings,
+    threads: int,
+    generator: Annotated[Path, "folder of a Stable Diffusion"],
+    boundary: Annotated[Path, "what boundary wrote"],
+    train: Annotated[Path, "ID training images, for their size"],
+    judge: Annotated[Path, "model trained on real images alone"],
+    table: Output,
+    figure: Output,
+    gpus: Annotated[int, "0: compute on the CPU"] = 0,
+) -> None:
+    set_threads(threads)
+    description = Description.read(generator)
+    arrays, header = read_tensors(boundary, "embeddings", "labels")
+    space = EmbeddingSpace.of(header, boundary)
+    outliers, labels = (torch.from_numpy(arrays[name]) for name in ("embeddings", "labels"))
+    height, width = open_images(train)[0].shape[1:3]
+    classifier, rows = Classifier.load(judge), []
+    with device_for(gpus) as device:
+        pipeline = pipelines.load(generator).to(device)
+        space.check(text_encoder_digest(pipeline), boundary)
+        for scale in settings.curve.scales:
+            moved = settings.latents.model_copy(update={"scale": scale})
+            latents, intended, _, seeds = outlier_latents(pipeline, description, outliers, labels, moved)
+            names = outlier_names(description, intended, seeds)
+            images = images_of(pipeline, latents, height, width, names.__getitem__).numpy()
+            logits, _ = logits_and_features(classifier, images, torch.device("cpu"))
+            shares = judged_shares(logits.softmax(1).numpy(), intended.numpy())
+            rows.append({"scale": scale, "latents": len(intended), **shares})
+    frame = pd.DataFrame(rows)
+    with job.writing(table) as path:
+        frame.to_csv(path, index=False, float_format="%.4f", lineterminator="\n")
+    with job.writing(figure) as path:
+        draw_curve(path, frame, settings.latents.scale)
+    print(frame.to_string(index=False))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Stage `map`: ID images, outliers and OOD sets in the space of the class words, in two dimensions."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import matplotlib
 import numpy as np
@@ -12,6 +12,7 @@ from sklearn.manifold import TSNE
 from torch import Tensor
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.devices import set_threads
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
@@ -94,44 +95,43 @@ def draw_map(
     plt.close(figure)
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        arguments = job.arguments
-        set_threads(arguments.threads)
-        settings = MapSettings.parse(arguments.settings)
-        arrays, _ = read_tensors(arguments.heads)
-        heads = {key: torch.from_numpy(value) for key, value in arrays.items()}
-        needed = {"boundary.projection.weight", "latent.prototypes"}
-        if not needed <= heads.keys():
-            raise SynthoodError(f"{arguments.heads}: no heads of both kinds of outliers; the map needs infonce on both")
-        _, boundary_file, latents_file, gate_file = arguments.outliers
-        boundary, _ = read_tensors(boundary_file, "embeddings")
-        latents, latent_header = read_tensors(latents_file, "latents")
-        (kept,) = read_tensors(gate_file, "kept")[0].values()
-        folder = FeatureFolder(arguments.features)
-        test = folder.part("test")
-        kinds = {
-            "outlier embeddings": boundary["embeddings"],
-            "outlier latents": projected(heads, adapted(heads, torch.from_numpy(latents["latents"][kept]).float())),
-        }
-        kinds |= {part: projected(heads, folder.part(part).features) for part in [*settings.near, *settings.far]}
-        with job.writing(arguments.output[0]) as path:
-            draw_map(
-                path,
-                projected(heads, test.features),
-                test.labels.numpy(),
-                latent_header["classes"],
-                kinds,
-                settings.plane,
-            )
-
-    parser = stage.parser(__doc__)
-    parser.add_argument("--heads", type=Path, required=True, help="what train wrote beside the model")
-    parser.add_argument("--features", type=Path, required=True, help="folder that extract wrote")
-    parser.add_argument(
-        "--outliers", type=Path, nargs=4, required=True, help="what embed, boundary, latents and gate wrote"
-    )
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: MapSettings,
+    threads: int,
+    heads: Annotated[Path, "what train wrote beside the model"],
+    features: Annotated[Path, "folder that extract wrote"],
+    boundary: Annotated[Path, "what boundary wrote"],
+    latents: Annotated[Path, "what latents wrote"],
+    gate: Annotated[Path, "what gate wrote"],
+    output: Output,
+) -> None:
+    set_threads(threads)
+    arrays, _ = read_tensors(heads)
+    learned = {key: torch.from_numpy(value) for key, value in arrays.items()}
+    needed = {"boundary.projection.weight", "latent.prototypes"}
+    if not needed <= learned.keys():
+        raise SynthoodError(f"{heads}: no heads of both kinds of outliers; the map needs infonce on both")
+    found, _ = read_tensors(boundary, "embeddings")
+    sampled, latent_header = read_tensors(latents, "latents")
+    (kept,) = read_tensors(gate, "kept")[0].values()
+    folder = FeatureFolder(features)
+    test = folder.part("test")
+    kinds = {
+        "outlier embeddings": found["embeddings"],
+        "outlier latents": projected(learned, adapted(learned, torch.from_numpy(sampled["latents"][kept]).float())),
+    }
+    kinds |= {part: projected(learned, folder.part(part).features) for part in [*settings.near, *settings.far]}
+    with job.writing(output) as path:
+        draw_map(
+            path,
+            projected(learned, test.features),
+            test.labels.numpy(),
+            latent_header["classes"],
+            kinds,
+            settings.plane,
+        )
 
 
 if __name__ == "__main__":

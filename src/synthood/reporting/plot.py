@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import matplotlib
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 
 from synthood.common import stage
 from synthood.common.artefact import verify
+from synthood.common.command import Output
 from synthood.evaluation.metrics import counts_above
 from synthood.reporting.runs import Run, read_runs
 from synthood.reporting.settings import PlotSettings
@@ -115,29 +117,31 @@ def name_panel(axis: Axes, row: int, column: int, row_name: str, column_name: st
         axis.set_ylabel(row_name, fontsize=9)
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        settings = PlotSettings.parse(job.arguments.settings)
-        runs = [(d, r, s) for d in settings.datasets for r in settings.recipes for s in settings.seeds]
-        for path in job.arguments.histories:
-            verify(path)
-        scores = read_runs(runs, job.arguments.scores, job.arguments.beside, settings.detectors)
-        histories = {run: pd.read_csv(path) for run, path in zip(runs, job.arguments.histories, strict=True)}
-        figures = [
-            roc_figure(scores, settings),
-            histogram_figure(scores, settings),
-            training_figure(histories, settings),
-        ]
-        for path, figure in zip(job.arguments.output, figures, strict=True):
-            with job.writing(path) as temporary:
-                figure.savefig(temporary, format="png", dpi=settings.figures.dpi, metadata={"Software": None})
-            plt.close(figure)
-
-    parser = stage.parser(__doc__)
-    parser.add_argument("--scores", type=Path, nargs="+", required=True, help="per dataset, recipe, seed")
-    parser.add_argument("--beside", type=Path, nargs="*", default=[], help="scores of other jobs, in the same order")
-    parser.add_argument("--histories", type=Path, nargs="+", required=True, help="in the same order")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: PlotSettings,
+    scores: Annotated[list[Path], "per dataset, recipe, seed"],
+    histories: Annotated[list[Path], "in the same order"],
+    roc: Output,
+    histograms: Output,
+    training: Output,
+    beside: Annotated[Sequence[Path], "scores of other jobs, in the same order"] = (),
+) -> None:
+    runs = [(d, r, s) for d in settings.datasets for r in settings.recipes for s in settings.seeds]
+    for path in histories:
+        verify(path)
+    found = read_runs(runs, scores, beside, settings.detectors)
+    curves = {run: pd.read_csv(path) for run, path in zip(runs, histories, strict=True)}
+    figures = [
+        roc_figure(found, settings),
+        histogram_figure(found, settings),
+        training_figure(curves, settings),
+    ]
+    for path, figure in zip((roc, histograms, training), figures, strict=True):
+        with job.writing(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=settings.figures.dpi, metadata={"Software": None})
+        plt.close(figure)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.evaluation.metrics import Ranking
 from synthood.reporting.comparisons import compare
 from synthood.reporting.image_notes import image_notes
@@ -179,31 +181,29 @@ def notes_of(settings: TabulateSettings) -> dict[str, str]:
     return notes
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        settings = TabulateSettings.parse(job.arguments.settings)
-        table = settings.table
-        runs = [(d, r, s) for d in table.datasets for r in table.recipes for s in table.seeds]
-        scores = read_runs(runs, job.arguments.scores, job.arguments.beside, table.detectors)
-        rows = tabulate(scores, settings)
-        notes = notes_of(settings) | image_notes(table.datasets, map(Path, job.arguments.images))
-        csv_file, markdown_file, html_file = job.arguments.output
-        with job.writing(csv_file) as path:
-            rows.to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
-        with job.writing(markdown_file) as path:
-            path.write_text(markdown(rows, table, notes))
-        with job.writing(html_file) as path:
-            path.write_text(html_page(rows, table, notes))
-        print(markdown(rows, table, notes))
-
-    parser = stage.parser(__doc__)
-    parser.add_argument(
-        "--scores", type=Path, nargs="+", required=True, help="one per dataset, recipe and seed, in this order"
-    )
-    # Text, since a Path's content would be read and verified: of images the headers are enough.
-    parser.add_argument("--images", nargs="*", default=[], help="image sets of each dataset, train first")
-    parser.add_argument("--beside", type=Path, nargs="*", default=[], help="scores of other jobs, in the same order")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: TabulateSettings,
+    scores: Annotated[list[Path], "one per dataset, recipe and seed, in this order"],
+    csv: Output,
+    md: Output,
+    html: Output,
+    images: Annotated[Sequence[str], "image sets of each dataset, train first"] = (),
+    beside: Annotated[Sequence[Path], "scores of other jobs, in the same order"] = (),
+) -> None:
+    table = settings.table
+    runs = [(d, r, s) for d in table.datasets for r in table.recipes for s in table.seeds]
+    found = read_runs(runs, scores, beside, table.detectors)
+    rows = tabulate(found, settings)
+    notes = notes_of(settings) | image_notes(table.datasets, map(Path, images))
+    with job.writing(csv) as path:
+        rows.to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
+    with job.writing(md) as path:
+        path.write_text(markdown(rows, table, notes))
+    with job.writing(html) as path:
+        path.write_text(html_page(rows, table, notes))
+    print(markdown(rows, table, notes))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Outliers and ID samples of the same kinds, as the outlier stages left them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,12 +37,11 @@ class OutlierSet:
     latent: Space
 
     @classmethod
-    def read(cls, paths: Sequence[Path], labels: np.ndarray) -> "OutlierSet":
-        """From what embed, boundary, latents and gate wrote, in this order.
+    def read(cls, embed: Path, boundary: Path, latents: Path, gate: Path, labels: np.ndarray) -> "OutlierSet":
+        """From what embed, boundary, latents and gate wrote.
 
         Raises SynthoodError where they are not of the training images with these labels.
         """
-        embed, boundary, latents, gate = paths
         own, _ = read_tensors(embed, "embeddings", "labels")
         found, _ = read_tensors(boundary, "embeddings", "labels")
         sampled, _ = read_tensors(latents, "latents", "labels", "id_latents")

@@ -5,16 +5,19 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from synthood.common import stage
 from synthood.common.arithmetic import resolved_precision
+from synthood.common.command import Output
 from synthood.common.devices import check_gpus, device_for, keep_freed_memory, set_threads
 from synthood.common.images import check_sizes, open_set
 from synthood.common.iterate import ResumeFile
 from synthood.common.ranks import joined, ranks_of_torchrun
 from synthood.common.tensors import write_tensors
+from synthood.errors import SynthoodError
+from synthood.training import fit
 from synthood.training.feed import joined_sets
-from synthood.training.fit import train
 from synthood.training.networks.pretrained import pretrained_digest
 from synthood.training.outlier_set import OutlierSet, exposed_images
 from synthood.training.record import History
@@ -31,86 +34,89 @@ def write_history(path: Path, history: History) -> None:
         writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in history)
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        arguments = job.arguments
-        settings = TrainSettings.parse(arguments.settings)
-        check_gpus(arguments.gpus)
-        check_sizes([arguments.train, arguments.val, *arguments.synthetic])
-        ranks = ranks_of_torchrun()
-        if arguments.gpus > 1 and ranks.count == 1:
-            stage.start_again_under_torchrun("synthood.training.train", arguments.gpus, given)
-        if not ranks.leads:
-            # Stays open until the process ends
-            sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
-        threads = max(1, arguments.threads // ranks.count)
-        set_threads(threads)
-        keep_freed_memory()
-        synthetic = joined_sets([open_set(path) for path in arguments.synthetic]) if arguments.synthetic else None
-        resume = ResumeFile(arguments.resume, job.fingerprint, arguments.save_seconds, ranks)
-        real = open_set(arguments.train)
-        outliers = OutlierSet.read(arguments.outliers, real.labels) if arguments.outliers else None
-        gates = arguments.exposure
-        exposed = exposed_images(gates[0], real.images.shape[1:]) if gates else None
-        with device_for(min(1, arguments.gpus)) as device, joined(ranks, device):
-            job.facts |= {
-                "device": str(device),
-                "devices": ranks.count,
-                "precision": str(resolved_precision(settings.recipe.precision or settings.precision, device)),
-                "effective_alpha": settings.recipe.effective_alpha,
-                "raw": arguments.raw,
-            }
-            if digest := pretrained_digest(settings.recipe.network):
-                job.facts |= {"weights_sha256": digest, "raw": settings.pretrained_state}
-            classifier, terms, history = train(
-                settings,
-                arguments.seed,
-                real,
-                open_set(arguments.val),
-                synthetic,
-                device,
-                resume,
-                warm_start=next(iter(arguments.warm_start), None),
-                teacher_model=next(iter(arguments.teacher), None),
-                outliers=outliers,
-                exposed=exposed,
-                threads=threads,
-                memory=(arguments.memory << 20) or None,
-                ranks=ranks,
-                told=lambda so_far: resume.note("history.csv", lambda path: write_history(path, so_far)),
-            )
-        if not ranks.leads:
-            return
-        model, curves, heads = arguments.output
-        with job.writing(curves) as path:
-            write_history(path, history)
-        with job.writing(heads) as path:
-            found = {key: value.cpu().contiguous().numpy() for key, value in learned(terms).items()}
-            write_tensors(path, found, {"terms": list(terms)})
-        with job.writing(model) as path:
-            classifier.save(path)
-        resume.clear()
-        print(
-            f"{model}: validation accuracy {history[-1]['val_accuracy']:.4f}, alpha {settings.recipe.effective_alpha}"
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: TrainSettings,
+    threads: int,
+    seed: Annotated[int, "of the model"],
+    train: Annotated[Path, "ID training images"],
+    val: Annotated[Path, "ID validation images"],
+    model: Output,
+    history: Output,
+    heads: Output,
+    synthetic: Annotated[Sequence[Path], "blocks of synthetic ID images"] = (),
+    warm_start: Annotated[Path | None, "model whose weights come first"] = None,
+    teacher: Annotated[Path | None, "model that is distilled"] = None,
+    embeddings: Annotated[Path | None, "what embed wrote"] = None,
+    boundary: Annotated[Path | None, "what boundary wrote"] = None,
+    latents: Annotated[Path | None, "what latents wrote"] = None,
+    gate: Annotated[Path | None, "what gate wrote"] = None,
+    exposure: Annotated[Path | None, "what gate wrote, or a set of outlier images"] = None,
+    raw: Annotated[str, "state of the folder of pictures as planned"] = "",
+    memory: Annotated[int, "MiB of the job; images take half of it, or are streamed"] = 0,
+    resume: Annotated[Path | None, "folder for the state of an unfinished fit"] = None,
+    save_seconds: Annotated[float, "time between two saved states"] = stage.SAVE_SECONDS,
+    gpus: Annotated[int, "0: compute on the CPU; above 1: one process on each"] = 0,
+) -> None:
+    check_gpus(gpus)
+    check_sizes([train, val, *synthetic])
+    ranks = ranks_of_torchrun()
+    if gpus > 1 and ranks.count == 1:
+        stage.start_again_under_torchrun("synthood.training.train", gpus, job.command_line)
+    if not ranks.leads:
+        # Stays open until the process ends
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    of_rank = max(1, threads // ranks.count)
+    set_threads(of_rank)
+    keep_freed_memory()
+    blocks = joined_sets([open_set(path) for path in synthetic]) if synthetic else None
+    state = ResumeFile(resume, job.fingerprint, save_seconds, ranks)
+    real = open_set(train)
+    outliers = None
+    if embeddings and boundary and latents and gate:
+        outliers = OutlierSet.read(embeddings, boundary, latents, gate, real.labels)
+    elif embeddings or boundary or latents or gate:
+        raise SynthoodError("--embeddings, --boundary, --latents, --gate: some are missing; give all four or none")
+    exposed = exposed_images(exposure, real.images.shape[1:]) if exposure else None
+    with device_for(min(1, gpus)) as device, joined(ranks, device):
+        job.facts |= {
+            "device": str(device),
+            "devices": ranks.count,
+            "precision": str(resolved_precision(settings.recipe.precision or settings.precision, device)),
+            "effective_alpha": settings.recipe.effective_alpha,
+            "raw": raw,
+        }
+        if digest := pretrained_digest(settings.recipe.network):
+            job.facts |= {"weights_sha256": digest, "raw": settings.pretrained_state}
+        classifier, terms, curves = fit.train(
+            settings,
+            seed,
+            real,
+            open_set(val),
+            blocks,
+            device,
+            state,
+            warm_start=warm_start,
+            teacher_model=teacher,
+            outliers=outliers,
+            exposed=exposed,
+            threads=of_rank,
+            memory=(memory << 20) or None,
+            ranks=ranks,
+            told=lambda so_far: state.note("history.csv", lambda path: write_history(path, so_far)),
         )
-
-    given = list(sys.argv[1:] if command_line is None else command_line)
-    parser = stage.resumable(stage.parser(__doc__))
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--train", type=Path, required=True, help="ID training images")
-    parser.add_argument("--val", type=Path, required=True, help="ID validation images")
-    parser.add_argument("--synthetic", type=Path, nargs="*", default=[], help="blocks of synthetic ID images")
-    parser.add_argument("--warm-start", type=Path, nargs="*", default=[], help="model whose weights come first")
-    parser.add_argument("--teacher", type=Path, nargs="*", default=[], help="model that is distilled")
-    parser.add_argument(
-        "--outliers", type=Path, nargs="*", default=[], help="what embed, boundary, latents and gate wrote"
-    )
-    parser.add_argument(
-        "--exposure", type=Path, nargs="*", default=[], help="what gate wrote, or a set of outlier images"
-    )
-    parser.add_argument("--raw", nargs="?", const="", default="", help="state of the folder of pictures as planned")
-    parser.add_argument("--memory", type=int, default=0, help="MiB of the job; images take half of it, or are streamed")
-    stage.run(parser, work, given)
+    if not ranks.leads:
+        return
+    with job.writing(history) as path:
+        write_history(path, curves)
+    with job.writing(heads) as path:
+        found = {key: value.cpu().contiguous().numpy() for key, value in learned(terms).items()}
+        write_tensors(path, found, {"terms": list(terms)})
+    with job.writing(model) as path:
+        classifier.save(path)
+    state.clear()
+    print(f"{model}: validation accuracy {curves[-1]['val_accuracy']:.4f}, alpha {settings.recipe.effective_alpha}")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ PACKAGE_ROOT = Path(__file__).parents[2]
 NOT_RESULTS = (
     "synthood",
     "synthood.common.progress",
+    "synthood.common.command",
     "synthood.common.stage",
     "synthood.common.devices",
     "synthood.errors",

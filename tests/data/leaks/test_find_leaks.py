@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from command_lines import writing
 from pictures import as_jpeg, smooth
 from synthood.common.encoded import write_encoded
 from synthood.common.images import ImageSet, write_images
@@ -116,7 +117,7 @@ def test_the_stage_writes_all_three_and_twice_the_same(files, tmp_path, capsys):
         outputs = [tmp_path / place / name for name in ("leaks.csv", "leak_pairs.csv", "leaks.html")]
         images = [str(files[name]) for name in ("train", "test", "far")]
         blocks = [str(files[name]) for name in ("block0", "block1")]
-        main(["--output", *map(str, outputs), "--images", *images, "--synthetic", *blocks])
+        main([*writing(main, outputs), "--images", *images, "--synthetic", *blocks])
         return [path.read_bytes() for path in outputs]
 
     first = run("a")
@@ -134,7 +135,7 @@ def test_pairs_and_page_name_the_files(files, tmp_path):
     test.names = Names.of(odd)
     write_images(files["test"], test)
     outputs = [str(tmp_path / name) for name in ("leaks.csv", "leak_pairs.csv", "leaks.html")]
-    main(["--output", *outputs, "--images", str(files["train"]), str(files["test"])])
+    main([*writing(main, outputs), "--images", str(files["train"]), str(files["test"])])
     pairs = pd.read_csv(outputs[1], keep_default_na=False)
     rows = pairs[["image", "other", "kind", "image_path", "other_path"]].to_numpy().tolist()
     assert rows == [
@@ -152,6 +153,6 @@ def test_a_file_that_is_no_image_set_is_named(tmp_path, capsys):
     (tmp_path / "train.safetensors").write_bytes(b"no")
     outputs = [str(tmp_path / name) for name in ("a.csv", "b.csv", "c.html")]
     with pytest.raises(SystemExit):
-        main(["--output", *outputs, "--images", str(tmp_path / "train.safetensors")])
+        main([*writing(main, outputs), "--images", str(tmp_path / "train.safetensors")])
     assert "train.safetensors: not a readable safetensors file" in capsys.readouterr().err
     assert not (tmp_path / "a.csv").exists()

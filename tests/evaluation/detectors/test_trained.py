@@ -9,10 +9,10 @@ from torch import Tensor
 
 from synthood import detectors as interface
 from synthood.errors import SynthoodError
-from synthood.evaluation.scoring import together
 from synthood.evaluation.detectors.neighbours import Knn
 from synthood.evaluation.detectors.trained import Cider, Godin, Mcd, McDropout, RotPred, Vos
 from synthood.evaluation.features import Features, Reference
+from synthood.evaluation.scoring import together
 from toy_features import READING, chosen, name_of
 
 

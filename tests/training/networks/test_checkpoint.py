@@ -12,6 +12,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from command_lines import writing
 from synthood.common.artefact import read_provenance
 from synthood.common.images import ImageSet, write_images
 from synthood.common.tensors import read_tensors
@@ -231,7 +232,7 @@ def test_the_stage_writes_what_train_writes(
     write_images(tmp_path / "val", ImageSet(pixels, np.array([1, 1, 1, 0]), CLASSES))
     outputs = [tmp_path / name for name in ("model.safetensors", "history.csv", "heads.safetensors")]
     words = ["--settings", recipe(tmp_path / "a.pt", PADDED).canonical(), "--val", str(tmp_path / "val")]
-    import_checkpoint.main([*words, "--raw", "abc", "--output", *map(str, outputs)])
+    import_checkpoint.main([*words, "--raw", "abc", *writing(import_checkpoint.main, outputs)])
     assert "validation accuracy 0.7500" in capsys.readouterr().out
     model = Classifier.load(outputs[0])
     assert (model.classes, model.mean, model.settings) == (CLASSES, MEAN, PADDED)

@@ -1,11 +1,12 @@
 """Stage `drop_leaks`: an evaluated part without the images that stand in ID parts."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.encoded import EncodedImages, write_encoded
 from synthood.common.images import ImageSet, header_of, open_set, write_images
 from synthood.data.leaks.find_leaks import Part, leaks
@@ -39,23 +40,23 @@ def write_without(source: Path, target: Path, out: np.ndarray, told: list[str], 
         write_images(target, ImageSet(made.images[kept], labels, made.classes, columns, notes, made.facts, names))
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        settings, threads = LeakSettings.parse(job.arguments.settings), job.arguments.threads
-        source: Path = job.arguments.images
-        part = Part.read(source.stem, [source], threads)
-        against = [Part.read(path.stem, [path], threads) for path in job.arguments.against]
-        found = leaking(part, against, settings)
-        told = [f"{len(places)} images left out that stand in {name}" for name, places in found.items() if len(places)]
-        out = np.unique(np.concatenate([np.zeros(0, np.int64), *found.values()]))
-        with job.writing(job.arguments.output[0]) as path:
-            write_without(source, path, out, told, threads)
-        print(f"{job.arguments.output[0]}: {len(part) - len(out)} of {len(part)} images", *told, sep="\n")
-
-    parser = stage.parser(__doc__)
-    parser.add_argument("--images", type=Path, required=True, help="the part that loses images")
-    parser.add_argument("--against", type=Path, nargs="+", required=True, help="ID parts that keep theirs")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: LeakSettings,
+    threads: int,
+    images: Annotated[Path, "the part that loses images"],
+    against: Annotated[list[Path], "ID parts that keep theirs"],
+    output: Output,
+) -> None:
+    part = Part.read(images.stem, [images], threads)
+    others = [Part.read(path.stem, [path], threads) for path in against]
+    found = leaking(part, others, settings)
+    told = [f"{len(places)} images left out that stand in {name}" for name, places in found.items() if len(places)]
+    out = np.unique(np.concatenate([np.zeros(0, np.int64), *found.values()]))
+    with job.writing(output) as path:
+        write_without(images, path, out, told, threads)
+    print(f"{output}: {len(part) - len(out)} of {len(part)} images", *told, sep="\n")
 
 
 if __name__ == "__main__":

@@ -6,12 +6,14 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import jinja2
 import numpy as np
 import pandas as pd
 
 from synthood.common import stage
+from synthood.common.command import Output
 from synthood.common.html import HEAD
 from synthood.common.images import open_set, pixel_sha256, stored
 from synthood.common.names import Names
@@ -190,25 +192,27 @@ def grouped(images: list[Path], synthetic: list[Path]) -> dict[str, list[Path]]:
     return found
 
 
-def main(command_line: Sequence[str] | None = None) -> None:
-    def work(job: stage.Job) -> None:
-        settings, threads = LeakSettings.parse(job.arguments.settings), job.arguments.threads
-        files = grouped(job.arguments.images, job.arguments.synthetic)
-        parts = [Part.read(name, paths, threads) for name, paths in files.items()]
-        counts, pairs = leaks(parts, settings)
-        table, listed, shown = job.arguments.output
-        with job.writing(table) as path:
-            counts.to_csv(path, index=False, lineterminator="\n")
-        with job.writing(listed) as path:
-            pairs.to_csv(path, index=False, float_format="%.4f", lineterminator="\n")
-        with job.writing(shown) as path:
-            path.write_text(page(counts, pairs, parts, settings, threads))
-        print(counts[(counts["exact"] > 0) | (counts["near"] > 0)].to_string(index=False))
-
-    parser = stage.parser(__doc__)
-    parser.add_argument("--images", type=Path, nargs="+", required=True, help="image sets, named by their files")
-    parser.add_argument("--synthetic", type=Path, nargs="*", default=[], help="blocks, in folders named by generator")
-    stage.run(parser, work, command_line)
+@stage.Stage
+def main(
+    job: stage.Job,
+    settings: LeakSettings,
+    threads: int,
+    images: Annotated[list[Path], "image sets, named by their files"],
+    counts: Output,
+    pairs: Output,
+    html: Output,
+    synthetic: Annotated[Sequence[Path], "blocks, in folders named by generator"] = (),
+) -> None:
+    files = grouped(images, list(synthetic))
+    parts = [Part.read(name, paths, threads) for name, paths in files.items()]
+    found, listed = leaks(parts, settings)
+    with job.writing(counts) as path:
+        found.to_csv(path, index=False, lineterminator="\n")
+    with job.writing(pairs) as path:
+        listed.to_csv(path, index=False, float_format="%.4f", lineterminator="\n")
+    with job.writing(html) as path:
+        path.write_text(page(found, listed, parts, settings, threads))
+    print(found[(found["exact"] > 0) | (found["near"] > 0)].to_string(index=False))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from synthood.data.files.settings import Files
 from synthood.data.leaks.settings import LeakSettings
 from synthood.data.overlap_settings import ID_PARTS, OverlapSettings
 from synthood.data.settings import Computed, HeldOutClasses, PartSettings, ShuffledQuadrants, known_size
+from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
 
 
@@ -31,8 +32,8 @@ class DataPlan(Paths):
         parts = self.config.datasets[dataset].evaluated_parts
         if self.config.leaks is None or not self.config.leaks.drop:
             return [self.images(dataset, part) for part in parts]
-        names = [part if part in ("train", "val") else f"without_leaks/{part}" for part in parts]
-        return [self.images(dataset, name) for name in names]
+        files = [(at.IMAGES if part in ("train", "val") else at.WITHOUT_LEAKS, part) for part in parts]
+        return [file.format(dataset=dataset, part=part) for file, part in files]
 
     def compared_parts(self, wildcards: Wildcards) -> list[str]:
         """Parts that must not share images: those that are evaluated, and the extra sets that something learns from."""
@@ -43,7 +44,7 @@ class DataPlan(Paths):
 
     def compared(self, table: str) -> list[str]:
         """That the parts of each of a table's datasets have been compared."""
-        return [f"results/{dataset}/overlaps.csv" for dataset in self.config.tables[table].datasets]
+        return [at.OVERLAPS.format(dataset=dataset) for dataset in self.config.tables[table].datasets]
 
     def overlap_settings(self, wildcards: Wildcards) -> OverlapSettings:
         """What of a dataset's settings says which parts may share images."""
@@ -119,6 +120,6 @@ class DataPlan(Paths):
 
     def data_pages(self) -> list[str]:
         """What the configuration asks to be shown of the images behind the tables to be built."""
-        files = ["images/sheet.png"] if self.config.figures.contact_sheets else []
-        files += ["leaks.html"] if self.config.leaks is not None else []
-        return [f"results/{dataset}/{file}" for dataset in self.built_datasets() for file in files]
+        files = [at.SHEET] if self.config.figures.contact_sheets else []
+        files += [at.LEAKS] if self.config.leaks is not None else []
+        return [file.format(dataset=dataset) for dataset in self.built_datasets() for file in files]

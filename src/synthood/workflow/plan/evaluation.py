@@ -11,6 +11,7 @@ from synthood.reporting.settings import FigureSettings, PlotSettings, Published,
 from synthood.training.method_settings import ExtractSettings
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.workflow.code import digests_in
+from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
 
 
@@ -30,8 +31,8 @@ class EvaluationPlan(Paths):
 
     def heads_read(self, wildcards: Wildcards) -> list[str]:
         """What a recipe learned beside its model, where detectors may read it."""
-        run = self.run(wildcards.dataset, wildcards.recipe, wildcards.seed)
-        return [f"{run}/heads.safetensors"] if self.extract_settings(wildcards).heads.methods else []
+        heads = at.HEADS.format(dataset=wildcards.dataset, recipe=wildcards.recipe, seed=wildcards.seed)
+        return [heads] if self.extract_settings(wildcards).heads.methods else []
 
     def score_settings(self, wildcards: Wildcards) -> ScoreSettings:
         return self._scoring(wildcards.dataset, detectors_for(self.config, wildcards.recipe))
@@ -49,7 +50,7 @@ class EvaluationPlan(Paths):
     def ensemble_members(self, wildcards: Wildcards) -> list[str]:
         """Features of one recipe's models, of a table's seeds."""
         seeds = self.config.tables[wildcards.table].seeds
-        return [f"{self.run(wildcards.dataset, wildcards.recipe, seed)}/features" for seed in seeds]
+        return [at.FEATURES.format(dataset=wildcards.dataset, recipe=wildcards.recipe, seed=seed) for seed in seeds]
 
     def scores_beside(self, table: str) -> list[str]:
         """Scores that a table's detectors need beside those of features: for each access, of every run in order.
@@ -57,11 +58,12 @@ class EvaluationPlan(Paths):
         An ensemble serves the runs of all seeds, and stands here once for each of them.
         """
         needed = accesses(self.config, table)
-        found = [path for a in needed if a != "ensemble" for path in self.table_runs(table, f"{a}/scores.parquet")]
+        separate = [at.ACCESS_SCORES.replace("{access}", access) for access in needed if access != "ensemble"]
+        found = [path for scores in separate for path in self.table_runs(table, scores)]
         settings = self.config.tables[table]
         if "ensemble" in needed:
             found += [
-                f"results/{dataset}/models/{recipe}/ensembles/{table}/scores.parquet"
+                at.ENSEMBLE_SCORES.format(dataset=dataset, recipe=recipe, table=table)
                 for dataset in settings.datasets
                 for recipe in settings.recipes
                 for _ in settings.seeds

@@ -12,6 +12,7 @@ from synthood.generators.diffusion.settings import StableDiffusionFitting, Stabl
 from synthood.generators.filter_settings import Filter, FilterSettings
 from synthood.generators.ready_made_settings import ReadyMade, ReadyMadeReading, ReadyMadeSampling
 from synthood.generators.settings import BlockSettings, FitSettings
+from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
 
 FITTING: dict[str, type[BigGANFitting | StableDiffusionFitting | ReadyMadeReading]] = {
@@ -41,7 +42,7 @@ class GeneratorPlan(Paths):
         settings = self.config.tables[table]
         generators = [r.synthetic.from_ for r in map(self.config.recipes.__getitem__, settings.recipes) if r.synthetic]
         return [
-            f"results/{dataset}/synthetic/{generator}/quality.png"
+            at.QUALITY_GALLERY.format(dataset=dataset, generator=generator)
             for dataset in settings.datasets
             for generator in dict.fromkeys(generators)
         ]
@@ -65,7 +66,7 @@ class GeneratorPlan(Paths):
     def generator_state(self, wildcards: Wildcards) -> str:
         """A digest of the files that a generator is taken from, so that a change of them is noticed."""
         generator = self.config.generators[wildcards.generator]
-        made = Path(f"results/{wildcards.dataset}/generators/{wildcards.generator}")
+        made = Path(at.GENERATOR.format(dataset=wildcards.dataset, generator=wildcards.generator))
         if isinstance(generator, ReadyMade):
             return raw.state(PartSettings(part="ready-made", source=generator.source), made)
         pretrained = getattr(generator, "pretrained", None)
@@ -100,7 +101,7 @@ class GeneratorPlan(Paths):
             raise ValueError(f"generators.{wildcards.generator} has no filter")
         return settings
 
-    def assess_settings(self, wildcards: Wildcards) -> Settings:
+    def assess_settings(self, wildcards: Wildcards) -> AssessSettings:
         return self._assess()
 
     def judge(self, wildcards: Wildcards) -> str:

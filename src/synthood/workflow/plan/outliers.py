@@ -5,10 +5,12 @@ from itertools import product
 from pathlib import Path
 from typing import Literal
 
+from synthood.common.settings import Settings
 from synthood.data import raw
 from synthood.outliers.encoder_settings import EmbedSettings, RecipeEncoder
 from synthood.outliers.latents_settings import ScaleCurveSettings
 from synthood.reporting.settings import MapSettings
+from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
 
 
@@ -25,9 +27,9 @@ class OutlierPlan(Paths):
             names = dict.fromkeys(pair for datasets, outliers in built for pair in product(datasets, outliers))
         made = []
         for dataset, outliers in names:
-            files = ["gallery.png"] if self.config.assess else ["gate.safetensors"]
-            files += ["curve.png"] if self.config.assess and self.config.outliers[outliers].curve else []
-            made += [f"results/{dataset}/outliers/{outliers}/{file}" for file in files]
+            files = [at.OUTLIER_GALLERY] if self.config.assess else [at.GATE]
+            files += [at.CURVE] if self.config.assess and self.config.outliers[outliers].curve else []
+            made += [file.format(dataset=dataset, outliers=outliers) for file in files]
         return made
 
     def table_outliers(self, table: str) -> list[str]:
@@ -36,17 +38,20 @@ class OutlierPlan(Paths):
         terms = {name: t for name in settings.recipes if (t := self.config.recipes[name].outliers)}
         used = [(dataset, outliers) for dataset in settings.datasets for outliers in self.outliers_behind(table)]
         mapped = [name for name, t in terms.items() if t.maps_both_kinds]
-        maps = [f"{self.run(d, n, settings.seeds[0])}/map.png" for d in settings.datasets for n in mapped[:1]]
+        maps = [
+            at.MAP.format(dataset=d, recipe=n, seed=settings.seeds[0]) for d in settings.datasets for n in mapped[:1]
+        ]
         return [*self.outlier_pictures(used), *maps]
 
     def outlier_generator(self, wildcards: Wildcards) -> str:
         """The Stable Diffusion in whose latent space the outliers lie."""
-        return f"results/{wildcards.dataset}/generators/{self.config.outliers[wildcards.outliers].generator}"
+        generator = self.config.outliers[wildcards.outliers].generator
+        return at.GENERATOR.format(dataset=wildcards.dataset, generator=generator)
 
     def fitted_encoder(self, wildcards: Wildcards) -> list[str]:
         """The text-aligned encoder; none for an encoder from elsewhere."""
         fitted = self.config.outliers[wildcards.outliers].encoder.kind == "text-aligned"
-        return [f"results/{wildcards.dataset}/outliers/{wildcards.outliers}/encoder.safetensors"] if fitted else []
+        return [at.ENCODER.format(dataset=wildcards.dataset, outliers=wildcards.outliers)] if fitted else []
 
     def ready_made_generator(self, wildcards: Wildcards) -> list[str]:
         """Whose words an encoder from elsewhere is put beside; a fitted one holds them."""
@@ -59,10 +64,10 @@ class OutlierPlan(Paths):
             [self.model(wildcards.dataset, encoder.recipe, encoder.seed)] if isinstance(encoder, RecipeEncoder) else []
         )
 
-    def embed_settings(self, wildcards: Wildcards) -> str:
+    def embed_settings(self, wildcards: Wildcards) -> EmbedSettings:
         """Nothing for a fitted encoder, whose file says all."""
         encoder = self.config.outliers[wildcards.outliers].encoder
-        return "{}" if self.fitted_encoder(wildcards) else EmbedSettings(encoder=encoder).canonical()
+        return EmbedSettings() if self.fitted_encoder(wildcards) else EmbedSettings(encoder=encoder)
 
     def encoder_state(self, wildcards: Wildcards) -> str:
         """A digest of an encoder's own files, so that a change of them is noticed."""
@@ -71,7 +76,7 @@ class OutlierPlan(Paths):
             return ""
         path = Path(encoder.outside)
         weights = sorted(path.glob("*.safetensors"))
-        made = Path(self.outlier_files(wildcards.dataset, wildcards.outliers)[0])
+        made = Path(at.EMBEDDINGS.format(dataset=wildcards.dataset, outliers=wildcards.outliers))
         return raw.state_of_file(weights[0] if weights else path, made)
 
     def encoded_images(self, wildcards: Wildcards) -> list[str]:
@@ -83,9 +88,16 @@ class OutlierPlan(Paths):
         gate = self.config.outliers[wildcards.outliers].gate
         return self.model(wildcards.dataset, gate.classifier, gate.classifier_seed)
 
-    def outlier_settings(self, stage: Literal["encoder", "boundary", "latents", "gate"]) -> Callable[[Wildcards], str]:
-        """The parameter of one of the outliers' stages: its section alone."""
-        return lambda wildcards: getattr(self.config.outliers[wildcards.outliers], stage).canonical()
+    def outlier_settings(
+        self, stage: Literal["encoder", "boundary", "latents", "gate"]
+    ) -> Callable[[Wildcards], Settings]:
+        """The settings of one of the outliers' stages: its section alone."""
+
+        def of(wildcards: Wildcards) -> Settings:
+            section: Settings = getattr(self.config.outliers[wildcards.outliers], stage)
+            return section
+
+        return of
 
     def curve_settings(self, wildcards: Wildcards) -> ScaleCurveSettings:
         outliers = self.config.outliers[wildcards.outliers]

@@ -14,6 +14,7 @@ from synthood.generators.biggan.settings import BigGAN
 from synthood.generators.diffusion.settings import StableDiffusion, Weights
 from synthood.generators.ready_made_settings import ReadyMade
 from synthood.training.networks.settings import pretrained_file
+from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.data import DataPlan
 
 DOWNLOADED = re.compile(r"biggan-deep-(128|256|512)")
@@ -59,7 +60,9 @@ class OutsidePlan(DataPlan):
                 elif section == "generators":
                     yield from self._generator(on, name)
                 elif section == "outliers" and (path := self.config.outliers[name].encoder.outside):
-                    yield Needed(f"outliers.{name}.encoder", Path(path), self.outlier_files(on, name)[0])
+                    yield Needed(
+                        f"outliers.{name}.encoder", Path(path), at.EMBEDDINGS.format(dataset=on, outliers=name)
+                    )
 
     def _images(self, name: str) -> Iterator[Needed]:
         dataset = self.config.datasets[name]
@@ -87,7 +90,7 @@ class OutsidePlan(DataPlan):
             yield Needed(f"recipes.{recipe}.network.pretrained", Path(path), made)
 
     def _generator(self, on: str, name: str) -> Iterator[Needed]:
-        generator, made = self.config.generators[name], f"results/{on}/generators/{name}"
+        generator, made = self.config.generators[name], at.GENERATOR.format(dataset=on, generator=name)
         key = f"generators.{name}.pretrained"
         if isinstance(generator, ReadyMade):
             for path in raw.raw_paths(PartSettings(part="ready-made", source=generator.source)):
@@ -100,7 +103,7 @@ class OutsidePlan(DataPlan):
             for file in () if DOWNLOADED.fullmatch(source) else ("config.json", "pytorch_model.bin"):
                 yield Needed(f"{key}.from", Path(source) / file, made)
         if (assess := self.config.assess) and assess.inception:
-            yield Needed("assess.inception", Path(assess.inception), f"results/{on}/synthetic/{name}/quality.json")
+            yield Needed("assess.inception", Path(assess.inception), at.QUALITY.format(dataset=on, generator=name))
 
 
 def _of_hub(key: str, weights: Weights, made: str) -> Iterator[Needed]:

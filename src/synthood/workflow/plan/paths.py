@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import Literal, Protocol
 
+from synthood.common.settings import Settings
 from synthood.config.models import Config
 from synthood.config.refs import Entry, References
 from synthood.generators.diffusion.settings import StableDiffusion
 from synthood.generators.settings import Generator
+from synthood.workflow.plan import artefacts as at
 
 
 class Wildcards(Protocol):
@@ -31,27 +33,27 @@ class Paths:
         self.config = config
 
     def images(self, dataset: str, part: str) -> str:
-        return f"results/{dataset}/images/{part}.safetensors"
+        return at.IMAGES.format(dataset=dataset, part=part)
 
     def run(self, dataset: str, recipe: str, seed: int | str) -> str:
-        return f"results/{dataset}/models/{recipe}/seed{seed}"
+        return at.RUN.format(dataset=dataset, recipe=recipe, seed=seed)
 
     def model(self, dataset: str, recipe: str, seed: int | str) -> str:
-        return f"{self.run(dataset, recipe, seed)}/model.safetensors"
+        return at.MODEL.format(dataset=dataset, recipe=recipe, seed=seed)
 
-    def table_runs(self, table: str, file: str) -> list[str]:
-        """A file of every run of a table: by dataset, recipe, seed."""
+    def table_runs(self, table: str, artefact: str) -> list[str]:
+        """An artefact of every run of a table: by dataset, recipe, seed."""
         settings = self.config.tables[table]
         return [
-            f"{self.run(dataset, recipe, seed)}/{file}"
+            artefact.format(dataset=dataset, recipe=recipe, seed=seed)
             for dataset in settings.datasets
             for recipe in settings.recipes
             for seed in settings.seeds
         ]
 
-    def outlier_files(self, dataset: str, outliers: str) -> list[str]:
-        folder = f"results/{dataset}/outliers/{outliers}"
-        return [f"{folder}/{name}.safetensors" for name in ("embeddings", "boundary", "latents", "gate")]
+    def no_settings(self, wildcards: Wildcards) -> Settings:
+        """Of a stage without settings."""
+        return Settings()
 
     @cached_property
     def references(self) -> References:
@@ -90,13 +92,13 @@ class Paths:
     def blocks(self, dataset: str, generator: str) -> list[str]:
         """The files of a generator's synthetic images: its blocks, or what the filter kept of them."""
         if self.config.generators[generator].filter is not None:
-            return [f"results/{dataset}/synthetic/{generator}/kept.safetensors"]
+            return [at.KEPT.format(dataset=dataset, generator=generator)]
         return self.sampled_blocks(dataset, generator)
 
     def sampled_blocks(self, dataset: str, generator: str) -> list[str]:
         """Every block of synthetic images of a generator, before any filter."""
         return [
-            f"results/{dataset}/synthetic/{generator}/block{block}.safetensors"
+            at.BLOCK.format(dataset=dataset, generator=generator, block=block)
             for block in range(len(self.block_counts(dataset, generator)))
         ]
 

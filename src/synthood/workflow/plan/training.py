@@ -1,5 +1,6 @@
 """What the stages of training read."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from synthood.data import raw
@@ -7,6 +8,7 @@ from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.settings import pretrained_file
 from synthood.training.settings import TrainSettings
 from synthood.workflow.code import digests_in
+from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
 
 
@@ -31,10 +33,14 @@ class TrainingPlan(Paths):
         seed = wildcards.seed if teacher.seed is None else teacher.seed
         return [self.model(wildcards.dataset, teacher.recipe, seed)]
 
-    def outliers(self, wildcards: Wildcards) -> list[str]:
-        """What the outlier stages wrote for a recipe: embeddings, boundary, latents, gate."""
-        terms = self.config.recipes[wildcards.recipe].outliers
-        return self.outlier_files(wildcards.dataset, terms.from_) if terms else []
+    def outliers(self, artefact: str) -> Callable[[Wildcards], list[str]]:
+        """The input of a recipe that one of the outlier stages wrote; none where it learns without outliers."""
+
+        def of(wildcards: Wildcards) -> list[str]:
+            terms = self.config.recipes[wildcards.recipe].outliers
+            return [artefact.format(dataset=wildcards.dataset, outliers=terms.from_)] if terms else []
+
+        return of
 
     def exposure(self, wildcards: Wildcards) -> list[str]:
         """The gate whose images a recipe shows to its network, or the extra set of images."""
@@ -42,7 +48,7 @@ class TrainingPlan(Paths):
         if exposure is None:
             return []
         if exposure.from_ in self.config.outliers:
-            return self.outlier_files(wildcards.dataset, exposure.from_)[-1:]
+            return [at.GATE.format(dataset=wildcards.dataset, outliers=exposure.from_)]
         return [self.images(wildcards.dataset, exposure.from_)]
 
     def train_settings(self, wildcards: Wildcards) -> TrainSettings:
