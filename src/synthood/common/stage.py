@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from synthood import __version__
 from synthood.common import artefact
+from synthood.common.identity import FORMAT, Record, seal
 from synthood.errors import SynthoodError
 
 NOT_IN_FINGERPRINT = ("output", "resume", "save_seconds", "memory")
@@ -37,14 +38,16 @@ class Job:
         self.stage, self.arguments = stage, arguments
         self.began = time.time()
         self.facts: dict[str, Any] = {}
+        self.inputs: dict[str, str] = {}
         self.fingerprint = self._fingerprint()
 
     @contextmanager
     def writing(self, path: Path) -> Iterator[Path]:
-        """A temporary path for an output: renamed, and its provenance recorded, when the block ends well."""
+        """A temporary path for an output: sealed, renamed, and its provenance recorded, when the block ends well."""
         with artefact.replacing(path) as temporary:
             yield temporary
-            artefact.write_provenance(path, temporary, self._provenance())
+            record = seal(path, temporary, self._identity(path))
+            artefact.write_provenance(path, temporary, self._provenance(record))
 
     def made_meanwhile(self) -> bool:
         """Whether another process has just finished this very job."""
@@ -60,11 +63,27 @@ class Job:
             if name in NOT_IN_FINGERPRINT:
                 continue
             values = value if isinstance(value, list) else [value]
-            parts.append([name, [artefact.verify(v) if isinstance(v, Path) else str(v) for v in values]])
+            contents = [artefact.verify(v) if isinstance(v, Path) else str(v) for v in values]
+            if any(isinstance(v, Path) for v in values):
+                self.inputs[name] = hashlib.sha256("\n".join(contents).encode()).hexdigest()
+            parts.append([name, contents])
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
-    def _provenance(self) -> dict[str, Any]:
+    def _identity(self, path: Path) -> Record:
+        """What the output itself says of its job: the same for the same job, so nothing of time, machine or code."""
+        settings = getattr(self.arguments, "settings", "{}")
         return {
+            "format": FORMAT,
+            "stage": self.stage,
+            "place": artefact.place_of(path),
+            "settings": hashlib.sha256(settings.encode()).hexdigest(),
+            "inputs": self.inputs,
+        }
+
+    def _provenance(self, record: Record) -> dict[str, Any]:
+        return {
+            "sha256": record["sha256"],
+            "identity": {key: value for key, value in record.items() if key not in ("parts", "sha256")},
             "stage": self.stage,
             "fingerprint": self.fingerprint,
             "settings": getattr(self.arguments, "settings", None),
