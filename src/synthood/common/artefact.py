@@ -114,7 +114,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_provenance(path: Path, content: Path, facts: dict[str, Any]) -> None:
-    """Records the facts of the run, with the digest of `content`, soon to be renamed to `path`, unless they have it."""
-    facts = facts if "sha256" in facts else {"sha256": sha256(content), **facts}
+    """Records the digest of `content`, soon to be renamed to `path`, with the facts of the run."""
+    text = json.dumps({"sha256": sha256(content), **facts}, indent=1, sort_keys=True)
     with replacing(provenance_path(path)) as temporary:
-        temporary.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+        temporary.write_text(text + "\n")

@@ -75,16 +75,15 @@ def read_record(path: Path) -> Record | None:
     return record if isinstance(record, dict) and {"format", "sha256"} <= record.keys() else None
 
 
-def seal(path: Path, content: Path, record: Record) -> Record:
-    """Puts the record into `content`, soon to be renamed to `path`, where its kind can hold it; adds the digests."""
+def seal(path: Path, content: Path, record: Record) -> None:
+    """Puts the record and the digests into `content`, soon to be renamed to `path`, where its kind can hold them."""
     form = form_of(path, content)
     if form is None:
-        return record | {"sha256": sha256(content)}
+        return
     record = record | {"parts": form.parts(content), "sha256": UNSEALED}
     form.write(content, text_of(record))
     record["sha256"] = form.digest(content, record)
     form.write(content, text_of(record))
-    return record
 
 
 def text_of(record: Record) -> str:

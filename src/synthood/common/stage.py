@@ -46,8 +46,9 @@ class Job:
         """A temporary path for an output: sealed, renamed, and its provenance recorded, when the block ends well."""
         with artefact.replacing(path) as temporary:
             yield temporary
-            record = seal(path, temporary, self._identity(path))
-            artefact.write_provenance(path, temporary, self._provenance(record))
+            identity = self._identity(path)
+            seal(path, temporary, identity)
+            artefact.write_provenance(path, temporary, {"identity": identity, **self._provenance()})
 
     def made_meanwhile(self) -> bool:
         """Whether another process has just finished this very job."""
@@ -80,10 +81,8 @@ class Job:
             "inputs": self.inputs,
         }
 
-    def _provenance(self, record: Record) -> dict[str, Any]:
+    def _provenance(self) -> dict[str, Any]:
         return {
-            "sha256": record["sha256"],
-            "identity": {key: value for key, value in record.items() if key not in ("parts", "sha256")},
             "stage": self.stage,
             "fingerprint": self.fingerprint,
             "settings": getattr(self.arguments, "settings", None),
