@@ -205,10 +205,13 @@ def test_the_head_of_an_image_set_is_verified_without_its_images(tmp_path):
     content = path.read_bytes()
     path.write_bytes(content[:-1] + b"?")
     assert read_facts(path) is None
-    place = content.index(b'[\\"a\\"')
-    path.write_bytes(content[: place + 3] + b"c" + content[place + 4 :])
-    with pytest.raises(SynthoodError, match="truncated or changed"):
-        read_facts(path)
+    for right, wrong, message in (
+        (b'[\\"a\\"', b'[\\"c\\"', "truncated or changed"),
+        (b"identity", b"idenTity", "no identity in it"),
+    ):
+        path.write_bytes(content.replace(right, wrong, 1))
+        with pytest.raises(SynthoodError, match=message):
+            read_facts(path)
 
 
 def test_results_without_identity_are_read_by_their_provenance_with_a_note_and_refused_without(tmp_path, capsys):

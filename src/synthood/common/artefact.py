@@ -54,11 +54,13 @@ def verify(path: Path, ours: bool = False) -> str:
 def verify_head(path: Path) -> None:
     """The same of a safetensors file whose data are not read."""
     record = read_record(path)
-    if record is None or record["sha256"] == UNSEALED:
-        return
-    check_record(path, record)
-    if wrong := damage(path, record, parts=False):
-        raise _changed(path, wrong)
+    if record is None:
+        if "identity" in (facts := read_provenance(path)) or not facts:
+            raise _without_identity(path)
+    elif record["sha256"] != UNSEALED:
+        check_record(path, record)
+        if wrong := damage(path, record, parts=False):
+            raise _changed(path, wrong)
 
 
 def check_record(path: Path, record: Record) -> None:
@@ -83,13 +85,17 @@ def _verify_by_provenance(path: Path, ours: bool, record: Record | None) -> str:
         check_record(path, known)
     elif ours and record is None:
         if (path.is_dir() or path.suffix in FORMS) and not any(map(read_provenance, [path, *path.parents[:2]])):
-            raise SynthoodError(f"{path}: damaged, or not written by this pipeline (no identity in it); {AGAIN}")
+            raise _without_identity(path)
         print(f"{path}: read without an identity (of an older version, or its provenance file is gone)", flush=True)
     return digest
 
 
 def _changed(path: Path, what: str) -> SynthoodError:
     return SynthoodError(f"{path}: truncated or changed since it was written ({what}); {AGAIN}")
+
+
+def _without_identity(path: Path) -> SynthoodError:
+    return SynthoodError(f"{path}: damaged, or not written by this pipeline (no identity in it); {AGAIN}")
 
 
 @contextmanager

@@ -72,7 +72,7 @@ class Job:
 
     def _identity(self, path: Path) -> Record:
         """What the output itself says of its job: the same for the same job, so nothing of time, machine or code."""
-        settings = getattr(self.arguments, "settings", "{}")
+        settings = str(getattr(self.arguments, "settings", "{}"))
         return {
             "format": FORMAT,
             "stage": self.stage,

@@ -17,16 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Arrays = dict[str, np.ndarray]
-KINDS = {
-    "float64": "F64",
-    "int64": "I64",
-    "int32": "I32",
-    "float32": "F32",
-    "int16": "I16",
-    "float16": "F16",
-    "uint8": "U8",
-    "bool": "BOOL",
-}
+KINDS = {f"{name}int{bits}": f"{name or 'i'}{bits}".upper() for name in ("", "u") for bits in (8, 16, 32, 64)}
+KINDS |= {"bool": "BOOL", "float16": "F16", "float32": "F32", "float64": "F64"}
 """The format's names of types."""
 
 
