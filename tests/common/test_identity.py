@@ -55,13 +55,14 @@ READERS = {
 INSIDE = [name for name in WRITERS if Path(name).suffix not in (".csv", ".json")]
 
 
-def make(path, settings='{"seed":0}', inputs=(), work="train", write=None):
+def make(path, settings='{"seed":0}', inputs=(), work="train", words=()):
     """A job of its own that writes one artefact."""
     parser = stage.parser(None)
     parser.add_argument("--input", type=Path, nargs="*", default=[])
-    arguments = ["--settings", settings, "--output", str(path), "--input", *map(str, inputs)]
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = [*words, "--settings", settings, "--output", str(path), "--input", *map(str, inputs)]
     with stage.Job(work, parser.parse_args(arguments)).writing(path) as temporary:
-        (write or WRITERS[path.name])(temporary)
+        WRITERS[path.name](temporary)
     return path
 
 
@@ -87,6 +88,9 @@ def test_an_artefact_says_what_it_is_and_its_bytes_are_a_function_of_the_job(tmp
         assert record["sha256"] == verify(first)
         records = [record, read_record(make(first, '{"seed":1}')), read_record(make(first, inputs=[source, source]))]
         assert len({one["settings"] for one in records}) == 2
+        more = read_record(make(first, words=["--threads", "2", "--seed", "7"]))
+        assert read_record(make(first, words=["--threads", "3", "--seed", "7"])) == more
+        assert more["settings"] not in {one["settings"] for one in records}
         assert len({one["inputs"].get("input") for one in records}) == 3
     else:
         assert first.read_bytes() == make(first, '{"seed":1}').read_bytes()

@@ -25,6 +25,8 @@ from synthood.common.identity import FORMAT, Record, seal
 from synthood.errors import SynthoodError
 
 NOT_IN_FINGERPRINT = ("output", "resume", "save_seconds", "memory")
+OF_THE_MACHINE = ("threads", "gpus", "raw")
+"""Arguments that are no settings of what is made, and so in no artefact's identity."""
 RECORDED_PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scikit-learn", "pandas")
 
 _held: list[int] = []
@@ -39,6 +41,7 @@ class Job:
         self.began = time.time()
         self.facts: dict[str, Any] = {}
         self.inputs: dict[str, str] = {}
+        self.settings: dict[str, list[str]] = {}
         self.fingerprint = self._fingerprint()
 
     @contextmanager
@@ -67,12 +70,14 @@ class Job:
             contents = [artefact.verify(v) if isinstance(v, Path) else str(v) for v in values]
             if any(isinstance(v, Path) for v in values):
                 self.inputs[name] = hashlib.sha256("\n".join(contents).encode()).hexdigest()
+            elif name not in OF_THE_MACHINE:
+                self.settings[name] = contents
             parts.append([name, contents])
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def _identity(self, path: Path) -> Record:
         """What the output itself says of its job: the same for the same job, so nothing of time, machine or code."""
-        settings = str(getattr(self.arguments, "settings", "{}"))
+        settings = json.dumps(self.settings, sort_keys=True)
         return {
             "format": FORMAT,
             "stage": self.stage,
