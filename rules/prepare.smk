@@ -29,6 +29,8 @@ rule prepare:
         **needs(mem_mb=2000, minutes=240),
     params:
         flags=flags,
+        # An artefact says which dataset it is of, so that --cache must not take one for the other.
+        dataset="{dataset}",
         settings=as_parameter(plan.part_settings),
         raw=plan.raw_state,
     message:

@@ -1,5 +1,6 @@
 """The workflow as a whole: planned by every profile, linted, the same bytes twice, a report at the end."""
 
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import pytest
 import yaml
 
 from checkouts import PROJECT, Workflow, checkout
+from synthood.common.artefact import provenance_path, verify
+from synthood.common.identity import MANIFEST, read_record
 
 pytestmark = pytest.mark.workflow
 
@@ -33,6 +36,16 @@ def test_every_artefact_has_provenance(finished: Workflow) -> None:
         steps = [results / name, *(results / name).parents]
         beside = (step.parent / f"{step.name}.provenance.json" for step in steps if step.is_relative_to(results))
         assert any(path.is_file() for path in beside), name
+
+
+def test_every_artefact_says_what_it_is(finished: Workflow) -> None:
+    """In itself, its folder or, where it is text, its provenance file."""
+    results = finished.place / "results"
+    for name in finished.artefacts():
+        path = next((folder for folder in (results / name).parents if (folder / MANIFEST).exists()), results / name)
+        record = read_record(path) or json.loads(provenance_path(path).read_text())["identity"]
+        assert record["place"] == path.relative_to(results).as_posix()
+        assert verify(path, ours=True)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)

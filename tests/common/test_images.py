@@ -106,7 +106,7 @@ def test_a_file_of_other_tensors_is_named(tmp_path):
     with pytest.raises(SynthoodError, match=f"^{re.escape(str(path))}: not a file .*\\(it holds images, logits\\)$"):
         read_images(path)
     save_file({"images": PIXELS, "labels": LABELS}, path)
-    with pytest.raises(SynthoodError, match=f"^{re.escape(str(path))}: not a file that this stage reads"):
+    with pytest.raises(SynthoodError, match=f"^{re.escape(str(path))}: damaged, or not written by this pipeline"):
         read_images(path)
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 
+import numpy as np
 import pytest
 import torch
 
@@ -171,3 +172,39 @@ def test_finite_losses_are_shown(folder):
     assert loop.figures == {"epoch": 2, "loss": -1.5}
     loop.check(8, 0.1, loss=0.0)
     assert loop.figures == {"loss": 0.0}
+
+
+def interrupted(folder):
+    """The state of a fit that was killed at step 3."""
+    with pytest.raises(ExpectedError):
+        fit(folder, interrupt=failing_at(3))
+    return folder / "net.pt"
+
+
+def test_no_flipped_bit_of_a_state_is_loaded(folder, capsys):
+    file = interrupted(folder)
+    content, resume = file.read_bytes(), ResumeFile(folder, "f")
+    assert resume.load("net")["step"] == 3
+    for bit in np.random.default_rng(0).integers(8 * len(content), size=200).tolist():
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(flipped)
+        assert resume.load("net") is None, bit
+    out = capsys.readouterr().out.splitlines()
+    assert len(out) == 200
+    assert all(line.startswith(f"{file}: unreadable resume state (") for line in out)
+    file.write_bytes(content)
+    assert fit(folder)[0] == [3, 4, 5]
+
+
+@pytest.mark.parametrize("step", [10**9, 7, -1, 2.0, "3"])
+def test_a_step_that_cannot_be_starts_over_and_says_so(folder, capsys, step):
+    ResumeFile(folder, "f").save("net", {"step": step, "state": {"tally": {"sum": torch.ones(1)}}, "history": []})
+    assert fit(folder) == ([0, 1, 2, 3, 4, 5], 15.0, [0, 1, 2, 3, 4, 5])
+    assert capsys.readouterr().out.startswith(f"net: a resume state of step {step} of 6 cannot be; starting over\n")
+
+
+def test_the_state_of_another_fit_of_the_same_job_starts_over(folder, capsys):
+    interrupted(folder).rename(folder / "other.pt")
+    assert fit(folder, name="other")[0] == [0, 1, 2, 3, 4, 5]
+    assert "other.pt: resume state of" in capsys.readouterr().out

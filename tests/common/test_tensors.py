@@ -5,9 +5,7 @@ import re
 
 import numpy as np
 import pytest
-import torch
 from safetensors.numpy import save_file
-from safetensors.torch import save_file as save_torch
 
 from synthood.common.artefact import write_provenance
 from synthood.common.tensors import read_tensors, write_rows, write_tensors
@@ -54,7 +52,9 @@ def test_the_same_content_has_the_same_bytes(path, tmp_path):
 def test_a_truncated_file_is_named(path, keep):
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * keep) if isinstance(keep, float) else keep])
-    with pytest.raises(SynthoodError, match=f"^{re.escape(str(path))}: not a readable safetensors file .*delete it"):
+    with pytest.raises(
+        SynthoodError, match=f"^{re.escape(str(path))}: (damaged, or not written|not a readable) .*delete it"
+    ):
         read_tensors(path)
 
 
@@ -81,11 +81,11 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
-def test_another_programs_safetensors_file_is_named_with_what_it_holds(tmp_path, metadata):
+def test_another_programs_safetensors_file_is_named(tmp_path, metadata):
     path = tmp_path / "t.safetensors"
     save_file({"weight": np.zeros(2), "bias": np.zeros(1)}, path, metadata=metadata)
-    expected = re.escape(f"{path}: not a file that this stage reads (it holds bias, weight)")
-    with pytest.raises(SynthoodError, match=f"^{expected}$"):
+    expected = re.escape(f"{path}: damaged, or not written by this pipeline (no identity in it); delete it and run")
+    with pytest.raises(SynthoodError, match=f"^{expected}"):
         read_tensors(path)
 
 
@@ -95,16 +95,16 @@ def test_a_file_without_the_named_array_is_told(path):
         read_tensors(path, "a", "logits")
 
 
-def test_a_header_that_is_not_json_is_named(tmp_path):
-    path = tmp_path / "t.safetensors"
-    save_file({"a": np.zeros(2)}, path, metadata={"synthood": "|broken"})
-    with pytest.raises(SynthoodError, match=re.escape(str(path))):
+def test_a_header_that_is_not_json_is_named(path):
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"{\\"a', b'"|\\"a'))
+    with pytest.raises(SynthoodError, match=f"^{re.escape(str(path))}: not a readable safetensors file"):
         read_tensors(path)
 
 
-def test_a_type_that_numpy_lacks_is_named(tmp_path):
-    path = tmp_path / "t.safetensors"
-    save_torch({"a": torch.zeros(2, dtype=torch.bfloat16)}, path, metadata={"synthood": "{}"})
+def test_a_type_that_numpy_lacks_is_named(path):
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"F32"', b'"C64"').replace(b'"U8"', b'"BF16"', 1))
     with pytest.raises(SynthoodError, match=re.escape(str(path))):
         read_tensors(path)
 

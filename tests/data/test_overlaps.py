@@ -138,6 +138,16 @@ def test_what_learns_is_guarded_by_what_is_allowed_now(
     assert bool(error) == bool(code)
 
 
+def test_a_changed_comparison_lets_nothing_learn(
+    files: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = run(files[:3], "--count-only")
+    monkeypatch.setenv(overlap_guard.ALLOWED, json.dumps({"mine": {"dataset": "mine"}}))
+    table.write_text(table.read_text().replace("test,2,", "test,0,"))
+    assert overlap_guard.main(["mine", str(table)]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {table}: truncated or changed since it was written (")
+
+
 def test_many_images_are_compared_within_seconds() -> None:
     draw = np.random.default_rng(0)
     digests = draw.integers(0, 256, (10**5, 32), dtype=np.uint8)

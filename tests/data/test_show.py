@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from synthood.cli import main
+from synthood.common.artefact import write_provenance
 from synthood.common.encoded import write_encoded
 from synthood.common.image_facts import ImageFacts
 from synthood.common.images import ImageSet, write_images
@@ -26,7 +27,7 @@ def folder(tmp_path):
     write_encoded(
         tmp_path / "large.safetensors", iter(PIXELS[:3]), 1, lambda: (np.array([2, 1, 0]), {"classes": ["x", "y", "z"]})
     )
-    (tmp_path / "train.safetensors.provenance.json").write_text("{}")
+    write_provenance(tmp_path / "train.safetensors", tmp_path / "train.safetensors", {})
     (tmp_path / ".half.safetensors").write_text("no")
     return tmp_path
 

@@ -134,3 +134,14 @@ def test_outside_the_workflow_nothing_is_kept(run: Run, monkeypatch: pytest.Monk
     monkeypatch.delenv("SYNTHOOD_CODE")
     assert run() == run() == set(DETECTORS)
     assert not (run.place / ".scores").exists()
+
+
+def test_kept_scores_with_a_flipped_bit_are_scored_again(run: Run) -> None:
+    run()
+    before = run.content()
+    for number, file in enumerate(sorted((run.place / ".scores").iterdir())):
+        content = bytearray(file.read_bytes())
+        content[[-1, 100, 3][number % 3]] ^= 1 << number
+        file.write_bytes(content)
+    assert run() == set(DETECTORS)
+    assert run.content() == before

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from command_lines import writing
+from synthood.common.identity import FORMAT, seal
 from synthood.common.images import ImageSet, write_images
 from synthood.common.names import Names
 from synthood.evaluation import extract, score, score_ensemble
@@ -69,5 +70,6 @@ def test_scores_side_by_side_have_the_files_once(outputs: list[list[Path]]) -> N
     assert list(read_runs([run], [first], [second], ["msp", "mean"])[run]) == expected
     old = first.with_name("old.parquet")
     pd.read_parquet(first).drop(columns="path").to_parquet(old)
+    seal(old, old, {"format": FORMAT})
     found = read_runs([run], [old], [second], ["msp", "mean"])[run]
     assert list(found) == [name for name in expected if name != "path"]

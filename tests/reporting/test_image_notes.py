@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from command_lines import writing
+from synthood.common.identity import FORMAT, seal
 from synthood.common.image_facts import ImageFacts
 from synthood.common.images import ImageSet, write_images
 from synthood.reporting import tabulate
@@ -58,6 +59,7 @@ def test_the_table_shows_the_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     random, names = np.random.default_rng(0), np.repeat(["test", "near", "far"], 6)
     scores = pd.DataFrame({"part": names, "label": 0, "prediction": 0, "msp": random.random(18).astype(np.float32)})
     scores.to_parquet(tmp_path / "scores.parquet")
+    seal(tmp_path / "scores.parquet", tmp_path / "scores.parquet", {"format": FORMAT})
     table = TableSettings(
         datasets=["d"], recipes=["ce"], seeds=[0], detectors=["msp"], bases=["ce"], columns=["auroc"], resamples=5
     )

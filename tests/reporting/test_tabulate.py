@@ -10,6 +10,7 @@ from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
 from command_lines import writing
+from synthood.common.identity import FORMAT, seal
 from synthood.errors import SynthoodError
 from synthood.evaluation.metrics import OOD_METRICS, Ranking
 from synthood.reporting import tabulate as module
@@ -312,7 +313,7 @@ def test_unreadable_scores_are_named(tmp_path: Path) -> None:
     with pytest.raises(SynthoodError, match=r"scores\.parquet: not found"):
         read_scores(file)
     file.write_bytes(b"not parquet at all")
-    with pytest.raises(SynthoodError, match=r"scores\.parquet: not a readable table of scores"):
+    with pytest.raises(SynthoodError, match=r"scores\.parquet: damaged, or not written by this pipeline"):
         read_scores(file)
 
 
@@ -328,6 +329,7 @@ def test_the_stage_writes_the_table_three_times(
     for (_, recipe, seed), one in scores.items():
         files.append(tmp_path / f"{recipe}{seed}.parquet")
         one.to_parquet(files[-1])
+        seal(files[-1], files[-1], {"format": FORMAT})
     outputs = [tmp_path / f"table.{kind}" for kind in ("csv", "md", "html")]
     words = ["--settings", settings.canonical(), "--scores", *map(str, files), *writing(module.main, outputs)]
     module.main(words)

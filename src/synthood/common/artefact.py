@@ -1,6 +1,5 @@
-"""Artefacts on disk: written whole or not at all, with provenance beside them, verified when read."""
+"""Artefacts on disk: written whole or not at all, verified when read by the record inside or next to them."""
 
-import hashlib
 import json
 import shutil
 import uuid
@@ -9,9 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from synthood.common.identity import FORMAT, FORMS, MANIFEST, UNSEALED, Record, damage, read_record, sha256
 from synthood.errors import SynthoodError
 
-CHUNK = 1 << 22
+RESULTS = "results"
+AGAIN = "delete it and run the same command again"
 
 
 def provenance_path(path: Path) -> Path:
@@ -19,26 +20,14 @@ def provenance_path(path: Path) -> Path:
     return path.parent / f"{path.name}.provenance.json"
 
 
-def visible_files(folder: Path) -> list[Path]:
-    """Files below `folder` in a fixed order; hidden ones belong to tools."""
-    return sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
-
-
-def sha256(path: Path) -> str:
-    """Digest of a file's bytes, or of the names and bytes of all visible files of a folder."""
-    digest = hashlib.sha256()
-    if path.is_dir():
-        for file in visible_files(path):
-            digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
-        return digest.hexdigest()
-    with path.open("rb") as stream:
-        while block := stream.read(CHUNK):
-            digest.update(block)
-    return digest.hexdigest()
+def place_of(path: Path) -> str:
+    """Where an artefact is below the folder of results, wherever that lies; empty elsewhere."""
+    below = f"/{path.as_posix()}".rpartition(f"/{RESULTS}/")
+    return below[2] if below[1] else ""
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """The facts beside an artefact; empty where there are none."""
+    """The facts next to an artefact; empty where there are none."""
     try:
         facts = json.loads(provenance_path(path).read_text())
     except (FileNotFoundError, ValueError):
@@ -46,23 +35,72 @@ def read_provenance(path: Path) -> dict[str, Any]:
     return facts if isinstance(facts, dict) and isinstance(facts.get("sha256"), str) else {}
 
 
-def verify(path: Path) -> str:
-    """SHA-256 of an artefact; an error that names it where it is missing or not what its stage wrote."""
+def verify(path: Path, ours: bool = False) -> str:
+    """SHA-256 of an artefact, by its record; an error that names it where it is missing, damaged, or another one.
+
+    An artefact of ours, such as all below the folder of results, must have a record, or provenance of an older version.
+    """
     if not path.exists():
         raise SynthoodError(f"{path}: not found; run the stage that makes it")
-    digest = sha256(path)
-    recorded = read_provenance(path).get("sha256", digest)
-    if recorded != digest:
+    record = read_record(path)
+    if record is None or record["sha256"] == UNSEALED:
+        return _verify_by_provenance(path, ours or bool(place_of(path)) or (path / MANIFEST).exists(), record)
+    check_record(path, record)
+    if wrong := damage(path, record):
+        raise _changed(path, wrong)
+    return str(record["sha256"])
+
+
+def verify_head(path: Path) -> None:
+    """The same of a safetensors file whose data are not read."""
+    record = read_record(path)
+    if record is None:
+        if path.suffix in FORMS and ("identity" in (facts := read_provenance(path)) or not facts):
+            raise _without_identity(path)
+    elif record["sha256"] != UNSEALED:
+        check_record(path, record)
+        if wrong := damage(path, record, parts=False):
+            raise _changed(path, wrong)
+
+
+def check_record(path: Path, record: Record) -> None:
+    """Raises where a record is of a later format, or of an artefact from another place below the folder of results."""
+    if record["format"] != FORMAT:
         raise SynthoodError(
-            f"{path}: truncated or changed since it was written (SHA-256 {digest[:12]}, recorded {recorded[:12]}); "
-            f"delete it and run the same command again"
+            f"{path}: of format {record['format']}, this version reads {FORMAT}; take the version that wrote it, or "
+            f"delete it and run again"
         )
+    made, here = record.get("place", ""), place_of(path)
+    if made and here and made != here:
+        raise SynthoodError(f"{path}: holds {RESULTS}/{made}, written by {record.get('stage')}; {AGAIN}")
+
+
+def _verify_by_provenance(path: Path, ours: bool, record: Record | None) -> str:
+    facts, digest = read_provenance(path), sha256(path)
+    if not facts and provenance_path(path).exists():
+        raise SynthoodError(f"{provenance_path(path)}: truncated or changed; delete it with {path.name} and run again")
+    if facts and facts["sha256"] != digest:
+        raise _changed(path, f"SHA-256 {digest[:12]}, recorded {facts['sha256'][:12]}")
+    if isinstance(known := facts.get("identity"), dict) and "format" in known:
+        check_record(path, known)
+    elif ours and record is None:
+        if (path.is_dir() or path.suffix in FORMS) and not any(map(read_provenance, [path, *path.parents[:2]])):
+            raise _without_identity(path)
+        print(f"{path}: read without an identity (of an older version, or its provenance file is gone)", flush=True)
     return digest
+
+
+def _changed(path: Path, what: str) -> SynthoodError:
+    return SynthoodError(f"{path}: truncated or changed since it was written ({what}); {AGAIN}")
+
+
+def _without_identity(path: Path) -> SynthoodError:
+    return SynthoodError(f"{path}: damaged, or not written by this pipeline (no identity in it); {AGAIN}")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A unique temporary path beside `path`, renamed to it at the end, removed on any error."""
+    """A unique temporary path next to `path`, renamed to it at the end, removed on any error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
     try:

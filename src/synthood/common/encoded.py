@@ -134,7 +134,7 @@ def open_encoded(path: Path, threads: int = 0) -> tuple[EncodedImages, dict[str,
     """The images of a verified file, mapped from disk, with its other arrays and its header."""
     from safetensors import SafetensorError, safe_open
 
-    verify(path)
+    verify(path, ours=True)
     try:
         with safe_open(path, framework="numpy") as file:
             header = json.loads((file.metadata() or {})["synthood"])

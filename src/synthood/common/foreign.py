@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from synthood.common.artefact import sha256
+from synthood.common.identity import sha256
 from synthood.errors import SynthoodError, printable
 
 STARTS: dict[bytes, str] = {

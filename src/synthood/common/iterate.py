@@ -1,6 +1,7 @@
 """The loop under every fit: resumable, stopping at the first loss that is not finite."""
 
 import math
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,9 +12,13 @@ import torch
 
 from synthood.common.artefact import replacing
 from synthood.common.finite import check_state
+from synthood.common.identity import sha256
 from synthood.common.progress import Progress
 from synthood.common.ranks import ALONE, Ranks
 from synthood.errors import SynthoodError
+
+CHECKSUM = 64
+"""Hex digits after a resume state, which torch skips: the SHA-256 of all bytes before them."""
 
 
 class Stateful(Protocol):
@@ -36,14 +41,18 @@ class ResumeFile:
         if file is None or not file.exists():
             return None
         try:
+            with file.open("rb") as stream:
+                size = stream.seek(-CHECKSUM, os.SEEK_END)
+                if stream.read().decode() != sha256(file, 0, size):
+                    raise ValueError("truncated or changed since it was saved")
             state = torch.load(file, weights_only=True)
         except Exception as error:  # any unreadable state only costs its time
             print(f"{file}: unreadable resume state ({error}); starting over", flush=True)
             return None
-        if not isinstance(state, dict) or not {"fingerprint", "step", "state", "history"} <= state.keys():
+        if not isinstance(state, dict) or not {"name", "fingerprint", "step", "state", "history"} <= state.keys():
             print(f"{file}: not a resume state; starting over", flush=True)
             return None
-        if state["fingerprint"] != self.fingerprint:
+        if (state["name"], state["fingerprint"]) != (name, self.fingerprint):
             print(f"{file}: resume state of other settings, inputs or code; starting over", flush=True)
             return None
         return dict(state)
@@ -52,7 +61,10 @@ class ResumeFile:
         """Replaces the state of `name`; of several processes the first one does."""
         if (file := self._file(name)) is not None and self.ranks.leads:
             with replacing(file) as temporary:
-                torch.save({"fingerprint": self.fingerprint, **state}, temporary)
+                torch.save({"name": name, "fingerprint": self.fingerprint, **state}, temporary)
+                digest = sha256(temporary)
+                with temporary.open("a") as stream:
+                    stream.write(digest)
 
     def note(self, name: str, write: Callable[[Path], None]) -> None:
         """A file for who looks at a job that runs, such as its curves so far."""
@@ -145,11 +157,15 @@ class Iteration:
         saved = self.resume.load(self.name)
         if saved is None:
             return 0
+        step, history = saved["step"], saved["history"]
+        if not isinstance(step, int) or not 0 <= step <= self.total or not isinstance(history, list):
+            print(f"{self.name}: a resume state of step {step} of {self.total} cannot be; starting over", flush=True)
+            return 0
         for key, part in self.state.items():
             part.load_state_dict(saved["state"][key])
-        self.history = list(saved["history"])
-        print(f"{self.name}: resumed at step {saved['step']} of {self.total}", flush=True)
-        return int(saved["step"])
+        self.history = history
+        print(f"{self.name}: resumed at step {step} of {self.total}", flush=True)
+        return step
 
     def _save(self, step: int) -> None:
         if self.resume.path is not None:

@@ -22,9 +22,12 @@ from pydantic import ValidationError
 from synthood import __version__
 from synthood.common import artefact
 from synthood.common.command import Command
+from synthood.common.identity import FORMAT, Record, seal
 from synthood.errors import SynthoodError
 
 NOT_IN_FINGERPRINT = ("output", "resume", "save_seconds", "memory")
+OF_THE_MACHINE = ("threads", "gpus", "raw")
+"""Arguments that are no settings of what is made, and so in no artefact's identity."""
 SAVE_SECONDS = float(os.environ.get("SYNTHOOD_SAVE_SECONDS", "60"))
 RECORDED_PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scikit-learn", "pandas")
 
@@ -39,14 +42,18 @@ class Job:
         self.stage, self.arguments, self.command_line = stage, arguments, command_line
         self.began = time.time()
         self.facts: dict[str, Any] = {}
+        self.inputs: dict[str, str] = {}
+        self.settings: dict[str, list[str]] = {}
         self.fingerprint = self._fingerprint()
 
     @contextmanager
     def writing(self, path: Path) -> Iterator[Path]:
-        """A temporary path for an output: renamed, and its provenance recorded, when the block ends well."""
+        """A temporary path for an output: sealed, renamed, and its provenance recorded, when the block ends well."""
         with artefact.replacing(path) as temporary:
             yield temporary
-            artefact.write_provenance(path, temporary, self._provenance())
+            identity = self._identity(path)
+            seal(path, temporary, identity)
+            artefact.write_provenance(path, temporary, {"identity": identity, **self._provenance()})
 
     def made_meanwhile(self) -> bool:
         """Whether another process has just finished this very job."""
@@ -62,8 +69,24 @@ class Job:
             if name in NOT_IN_FINGERPRINT:
                 continue
             values = value if isinstance(value, list) else [value]
-            parts.append([name, [artefact.verify(v) if isinstance(v, Path) else str(v) for v in values]])
+            contents = [artefact.verify(v) if isinstance(v, Path) else str(v) for v in values]
+            if any(isinstance(v, Path) for v in values):
+                self.inputs[name] = hashlib.sha256("\n".join(contents).encode()).hexdigest()
+            elif name not in OF_THE_MACHINE:
+                self.settings[name] = contents
+            parts.append([name, contents])
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def _identity(self, path: Path) -> Record:
+        """What the output itself says of its job: the same for the same job, so nothing of time, machine or code."""
+        settings = json.dumps(self.settings, sort_keys=True)
+        return {
+            "format": FORMAT,
+            "stage": self.stage,
+            "place": artefact.place_of(path),
+            "settings": hashlib.sha256(settings.encode()).hexdigest(),
+            "inputs": self.inputs,
+        }
 
     def _provenance(self) -> dict[str, Any]:
         return {

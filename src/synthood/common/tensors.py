@@ -8,34 +8,45 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from synthood.common.artefact import verify
+from synthood.common.artefact import verify, verify_head
+from synthood.common.identity import FORMAT, KEY, SPACE, UNSEALED, text_of
 from synthood.errors import SynthoodError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Arrays = dict[str, np.ndarray]
-KINDS = {"int64": "I64", "int32": "I32", "float32": "F32", "float16": "F16", "uint8": "U8"}
-"""The format's names of types that are written piece by piece."""
+KINDS = {f"{name}int{bits}": f"{name or 'i'}{bits}".upper() for name in ("", "u") for bits in (8, 16, 32, 64)}
+KINDS |= {"bool": "BOOL", "float16": "F16", "float32": "F32", "float64": "F64"}
+"""The format's names of types."""
 
 
 def write_tensors(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
-    """Writes arrays and a header; a single metadata key keeps the bytes the same on every run."""
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    save_file(contiguous, path, metadata={"synthood": json.dumps(header, sort_keys=True)})
+    """Writes arrays and a header; the bytes are the same on every run."""
+    # Wider types first, so that all are aligned
+    names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
+    contiguous = {name: np.ascontiguousarray(arrays[name]) for name in names}
+    with path.open("wb") as stream:
+        stream.write(head_of_file({name: (array.dtype, array.shape) for name, array in contiguous.items()}, header))
+        for array in contiguous.values():
+            stream.write(array.data if array.size else b"")
 
 
 def head_of_file(arrays: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]], header: dict[str, Any]) -> bytes:
-    """The head of a safetensors file of arrays with these types and shapes, whose bytes follow in this order."""
-    entries: dict[str, Any] = {"__metadata__": {"synthood": json.dumps(header, sort_keys=True)}}
+    """The head of a safetensors file of arrays with these types and shapes, whose bytes follow in this order.
+
+    It has no identity yet, and space for one.
+    """
+    metadata = {"synthood": json.dumps(header, sort_keys=True)}
+    metadata[KEY] = text_of({"format": FORMAT, "sha256": UNSEALED})
+    entries: dict[str, Any] = {"__metadata__": metadata}
     end = 0
     for name, (dtype, shape) in arrays.items():
         begin, end = end, end + dtype.itemsize * math.prod(shape)
         entries[name] = {"dtype": KINDS[str(dtype)], "shape": list(shape), "data_offsets": [begin, end]}
     text = json.dumps(entries, sort_keys=True).encode()
-    text += b" " * (-len(text) % 8)
+    text += b" " * (SPACE - len(text) % 8)
     return len(text).to_bytes(8, "little") + text
 
 
@@ -78,7 +89,8 @@ def map_tensors(path: Path, *names: str) -> "dict[str, Tensor]":
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
-    """Header and shapes of the arrays of a file whose content is neither read nor verified."""
+    """Header and shapes of the arrays of a file whose data are neither read nor verified."""
+    verify_head(path)
     try:
         with safe_open(path, framework="numpy") as file:
             header = json.loads((file.metadata() or {})["synthood"])
@@ -88,15 +100,15 @@ def read_header(path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]
 
 
 def _opened(path: Path, names: tuple[str, ...], framework: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    verify(path)
+    verify(path, ours=True)
     try:
         with safe_open(path, framework=framework) as file:
-            metadata = file.metadata() or {}
             keys = set(file.keys())
-            if "synthood" not in metadata or not set(names) <= keys:
+            if not set(names) <= keys:
                 raise SynthoodError(f"{path}: not a file that this stage reads (it holds {', '.join(sorted(keys))})")
-            return {name: file.get_tensor(name) for name in names or sorted(keys)}, json.loads(metadata["synthood"])
-    except (SafetensorError, json.JSONDecodeError, TypeError, OSError) as error:
+            header = json.loads((file.metadata() or {})["synthood"])
+            return {name: file.get_tensor(name) for name in names or sorted(keys)}, header
+    except (SafetensorError, KeyError, json.JSONDecodeError, TypeError, OSError) as error:
         raise SynthoodError(f"{path}: not a readable safetensors file ({error}); delete it and run again") from error
 
 

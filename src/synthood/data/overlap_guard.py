@@ -11,7 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from synthood.common.artefact import verify
 from synthood.data.overlap_settings import OverlapSettings, Shared, refusal
+from synthood.errors import SynthoodError
 
 ALLOWED = "SYNTHOOD_OVERLAPS"
 """JSON: the settings of each dataset's comparison by its name."""
@@ -21,6 +23,11 @@ def main(command_line: Sequence[str]) -> int:
     """Takes the dataset's name and the table that `overlaps --count-only` wrote."""
     dataset, table = command_line
     settings = OverlapSettings.model_validate(json.loads(os.environ[ALLOWED])[dataset])
+    try:
+        verify(Path(table))
+    except SynthoodError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     with Path(table).open(newline="") as stream:
         rows = [
             Shared(row["part"], row["other"], int(row["shared"]), row["examples"]) for row in csv.DictReader(stream)

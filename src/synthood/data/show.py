@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from synthood.common.artefact import sha256
 from synthood.common.encoded import EncodedImages
+from synthood.common.identity import sha256
 from synthood.common.image_facts import ImageFacts, told
 from synthood.common.images import open_set
 from synthood.errors import SynthoodError

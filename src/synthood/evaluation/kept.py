@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from synthood.common.artefact import replacing
+from synthood.common.artefact import place_of, replacing
+from synthood.common.identity import FORMAT, seal
 from synthood.common.settings import canonical_json
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
@@ -67,3 +68,4 @@ class KeptScores:
             if not path.exists():
                 with replacing(path) as temporary:
                     write_tensors(temporary, dict(kept.confidences), {"search": kept.search})
+                    seal(path, temporary, {"format": FORMAT, "stage": "score", "place": place_of(path)})

@@ -36,7 +36,7 @@ def read_runs(
 
 def read_scores(path: Path) -> pd.DataFrame:
     """Scores of one model; an error names a file that is not one."""
-    verify(path)
+    verify(path, ours=True)
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:

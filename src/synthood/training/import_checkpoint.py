@@ -6,9 +6,9 @@ from typing import Annotated
 import torch
 
 from synthood.common import stage
-from synthood.common.artefact import sha256
 from synthood.common.command import Output
 from synthood.common.devices import set_threads
+from synthood.common.identity import sha256
 from synthood.common.images import read_images
 from synthood.common.tensors import write_tensors
 from synthood.training.networks.checkpoint import imported

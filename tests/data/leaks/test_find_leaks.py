@@ -154,5 +154,5 @@ def test_a_file_that_is_no_image_set_is_named(tmp_path, capsys):
     outputs = [str(tmp_path / name) for name in ("a.csv", "b.csv", "c.html")]
     with pytest.raises(SystemExit):
         main([*writing(main, outputs), "--images", str(tmp_path / "train.safetensors")])
-    assert "train.safetensors: not a readable safetensors file" in capsys.readouterr().err
+    assert "train.safetensors: damaged, or not written by this pipeline" in capsys.readouterr().err
     assert not (tmp_path / "a.csv").exists()

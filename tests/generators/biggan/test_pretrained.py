@@ -12,7 +12,7 @@ import torch
 from pytorch_pretrained_biggan import BigGAN, BigGANConfig
 from pytorch_pretrained_biggan.model import CONFIG_NAME, WEIGHTS_NAME
 
-from synthood.common.artefact import sha256
+from synthood.common.identity import sha256
 from synthood.errors import SynthoodError
 from synthood.generators.biggan import imagenet
 from synthood.generators.biggan import network as biggan

@@ -9,7 +9,7 @@ from pytorch_pretrained_biggan.model import (
     WEIGHTS_NAME,
 )
 
-from synthood.common.artefact import sha256
+from synthood.common.identity import sha256
 from synthood.errors import SynthoodError
 from synthood.generators.biggan import network as biggan
 from synthood.generators.biggan.imagenet import class_ids

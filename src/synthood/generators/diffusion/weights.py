@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from synthood.common.artefact import sha256
+from synthood.common.identity import sha256
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion.settings import LoRA, Pretrained, Weights
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synthood.common.artefact import sha256
 from synthood.common.foreign import Blank, read_content
+from synthood.common.identity import sha256
 from synthood.common.states import State, is_average, states_of
 from synthood.errors import SynthoodError, printable
 from synthood.training.networks.fitting import WRAPPERS, Choice, SeveralError, fitted

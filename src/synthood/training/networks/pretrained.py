@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from synthood.common.artefact import sha256
+from synthood.common.identity import sha256
 from synthood.common.states import Report, read_states
 from synthood.training.networks.base import ImageNetwork
 from synthood.training.networks.checkpoint import load_state
