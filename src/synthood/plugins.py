@@ -65,8 +65,9 @@ class OneOf:
     package: str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        union = Union[tuple(plugins(source, self.package).values())]  # noqa: UP007  a union of what is found
-        return handler.generate_schema(Annotated[union, Field(discriminator="kind")])
+        annotated: Any = Annotated
+        union: Any = Union[tuple(plugins(source, self.package).values())]  # noqa: UP007  a union of what is found
+        return handler.generate_schema(annotated[union, Field(discriminator="kind")])
 
 
 @functools.cache

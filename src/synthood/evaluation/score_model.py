@@ -12,6 +12,7 @@ from synthood.common.command import Output
 from synthood.common.devices import device_for, set_threads
 from synthood.common.images import check_sizes, open_images, stored
 from synthood.errors import SynthoodError
+from synthood.evaluation.detectors.of_model.base import ModelDetector
 from synthood.evaluation.model_search import Fitted, Images, ImageValidation, batches_of, fitted
 from synthood.evaluation.probe import Probe
 from synthood.evaluation.settings import TEXTS, ScoreSettings
@@ -66,12 +67,13 @@ def main(
 ) -> None:
     set_threads(threads)
     check_names(settings.detectors)
+    asked = {name: one for name, one in settings.detectors.items() if isinstance(one, ModelDetector)}
     check_sizes(images)
     files = {path.stem: path for path in images}
     classifier = Classifier.load(model)
     with device_for(gpus) as device:
         probe = Probe(classifier, device)
-        detectors, candidates = fitted(probe, classifier, settings.detectors, validation(files))
+        detectors, candidates = fitted(probe, classifier, asked, validation(files))
         found = confidences(probe, classifier, detectors, files, settings.parts)
     write(job, (scores, metrics, search), found, candidates, settings)
     print(f"{scores}: {len(found)} samples, {len(settings.detectors)} detectors")

@@ -12,7 +12,8 @@ from synthood.errors import SynthoodError
 from synthood.evaluation.features import Features as Features
 from synthood.evaluation.features import Reference
 from synthood.evaluation.hyperparameters import GRID as GRID
-from synthood.evaluation.hyperparameters import Access, OutOfRangeError, combinations
+from synthood.evaluation.hyperparameters import Access, combinations
+from synthood.evaluation.hyperparameters import OutOfRangeError as OutOfRangeError
 from synthood.evaluation.moments import pieces
 from synthood.evaluation.scoring import Score as Score
 from synthood.plugins import Plugin

@@ -52,7 +52,7 @@ class Rectifier(Detector):
         def changed(x: Features) -> Features:
             return replace(x, logits=change(x))
 
-        inner = LOGIT_DETECTORS[self.score]()
+        inner = LOGIT_DETECTORS[self.score].model_validate({"kind": self.score})
         if "val" in inner.fitted_on:
             reference = replace(reference, val=changed(reference.val))
         if "train" in inner.fitted_on:
