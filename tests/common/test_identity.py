@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from safetensors import safe_open
 
 from synthood.common import stage
 from synthood.common.artefact import place_of, provenance_path, verify
+from synthood.common.command import Command, Output
 from synthood.common.encoded import open_encoded, write_encoded
 from synthood.common.identity import FORMAT, MANIFEST, read_record, sha256, visible_files
 from synthood.common.images import ImageSet, read_facts, read_images, write_images
@@ -55,13 +57,14 @@ READERS = {
 INSIDE = [name for name in WRITERS if Path(name).suffix not in (".csv", ".json")]
 
 
+def a_stage(job: stage.Job, threads: int, output: Output, inputs: Sequence[Path] = (), seed: int = 0) -> None:
+    """The signature of the jobs here."""
+
+
 def make(path, settings='{"seed":0}', inputs=(), work="train", words=()):
     """A job of its own that writes one artefact."""
-    parser = stage.parser(None)
-    parser.add_argument("--input", type=Path, nargs="*", default=[])
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = [*words, "--settings", settings, "--output", str(path), "--input", *map(str, inputs)]
-    with stage.Job(work, parser.parse_args(arguments)).writing(path) as temporary:
+    arguments = [*words, "--settings", settings, "--output", str(path), "--inputs", *map(str, inputs)]
+    with stage.Job(work, Command(a_stage).parse(arguments)).writing(path) as temporary:
         WRITERS[path.name](temporary)
     return path
 
@@ -91,7 +94,7 @@ def test_an_artefact_says_what_it_is_and_its_bytes_are_a_function_of_the_job(tmp
         more = read_record(make(first, words=["--threads", "2", "--seed", "7"]))
         assert read_record(make(first, words=["--threads", "3", "--seed", "7"])) == more
         assert more["settings"] not in {one["settings"] for one in records}
-        assert len({one["inputs"].get("input") for one in records}) == 3
+        assert len({one["inputs"].get("inputs") for one in records}) == 3
     else:
         assert first.read_bytes() == make(first, '{"seed":1}').read_bytes()
     facts = json.loads(provenance_path(first).read_text())

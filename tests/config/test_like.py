@@ -135,6 +135,7 @@ def test_a_control_takes_over_all_that_it_does_not_change_of_the_outliers(edited
     )
     recipes = load(raw).recipes
     shown = recipes["oal-random-outliers"].outliers.model_dump(by_alias=True, exclude_defaults=True)
+    own = {"kind": "outliers"} | own
     assert shown == own | {"take": "other-classes"}
     assert recipes["oal-random-outliers"].teacher == recipes["oal"].teacher == recipes["kd"].teacher
     shown = recipes["no-latents"].outliers.model_dump(by_alias=True, exclude_defaults=True)

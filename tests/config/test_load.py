@@ -102,7 +102,7 @@ WRONG_TYPE = [
         ".1: input should be a valid integer, got '1', which is text; take the quotes away",
     ),
     ("datasets/digits/id/nuisance/scale", [0.9, "b"], ".1: input should be a valid number, got 'b'"),
-    ("detectors/knn/k", 10.0, "valid integer, got 10.0"),
+    ("detectors/knn/k", 10.0, "valid integer, got 10.0 (neighbours; the distance is to the k-th)"),
     ("detectors", ["msp"], "object, got ['msp']"),
     ("tables/demo-sio/seeds", [0, 1.5], ".1: input should be a valid integer, got 1.5"),
     ("tables/demo-sio/title", 7, "valid string, got 7"),
@@ -545,11 +545,14 @@ def test_a_date_is_told_with_its_path(edited):
     assert_told(edited({"recipes/judge/learning_rate": datetime.date(2024, 1, 31)}), "recipes.judge.learning_rate: ")
 
 
+KNN = "(neighbours; the distance is to the k-th)"
+
+
 def test_all_mistakes_are_told_at_once_and_the_last_are_counted(edited):
     wrong = {f"detectors/d{index}": {"kind": "knn", "k": 0} for index in range(SHOWN + 2)}
     lines = lines_of(edited(wrong))
     assert lines[:SHOWN] == [
-        f"detectors.d{index}.k: input should be greater than or equal to 1, got 0" for index in range(SHOWN)
+        f"detectors.d{index}.k: input should be greater than or equal to 1, got 0 {KNN}" for index in range(SHOWN)
     ]
     assert lines[SHOWN:] == ["(and 2 more)"]
     assert len(lines_of(edited(dict(list(wrong.items())[:SHOWN])))) == SHOWN

@@ -42,6 +42,8 @@ def test_every_key_of_every_class_has_a_row(page):
 
 def test_a_kind_has_a_row_with_its_paper(page):
     knn = "Minus the squared distance to the k-th nearest training feature, normalised."
+    knn += " Looks at features. Fitted on train. OpenOOD searches k 50, 100, 200, 500, 1000."
+    knn += " pytorch-ood: equal in order; not squared."
     assert f"\n| **kind: knn** | | | {knn} | [2204.06507](https://arxiv.org/abs/2204.06507) |\n" in page
 
 

@@ -10,6 +10,7 @@ import yaml
 
 from synthood.config.benchmarks import FOLDER
 from synthood.config.keys import NAME, Key, Tag, all_keys, first_paragraph, nested, papers_of, properties, tag_of
+from synthood.config.like import SECTIONS, resolved
 from synthood.config.read import LOADER
 from synthood.errors import SynthoodError
 
@@ -104,23 +105,27 @@ def _shipped() -> Iterator[tuple[str, Any]]:
 
 def _uses(raw: Any, keys: list[Key]) -> Iterator[tuple[str, str]]:
     """Path and value wherever a configuration gives one of these keys; of sections the path alone."""
+    followed = raw | {name: resolved(name, raw[name]) for name in SECTIONS if name in raw}
     for key in keys:
-        for path, value in _values(raw, key.path):
+        for path, value in _values(raw, followed, key.path):
             yield (".".join(path), "") if isinstance(value, dict) else (f"{'.'.join(path)}: ", str(value))
 
 
-def _values(value: Any, path: tuple[Step, ...], trail: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _values(
+    value: Any, followed: Any, path: tuple[Step, ...], trail: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Places and values of a path in what a file says; `followed` is that with `like:`, which may say the kind."""
     if not path:
         yield trail, value
         return
     step, rest = path[0], path[1:]
     if isinstance(value, list) and step == NAME:
-        value = {str(index): inner for index, inner in enumerate(value)}
-    if not isinstance(value, dict):
+        value, followed = ({str(index): inner for index, inner in enumerate(each)} for each in (value, followed))
+    if not isinstance(value, dict) or not isinstance(followed, dict):
         return
     if isinstance(step, Tag):
-        if step.covers(value):
-            yield from _values(value, rest, trail)
+        if step.covers(followed):
+            yield from _values(value, followed, rest, trail)
         return
     for name in value if step == NAME else [step] if step in value else []:
-        yield from _values(value[name], rest, (*trail, str(name)))
+        yield from _values(value[name], followed.get(name, value[name]), rest, (*trail, str(name)))

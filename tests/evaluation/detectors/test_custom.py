@@ -19,7 +19,7 @@ from synthood.evaluation.features import FeatureFolder, Features, Reference, wri
 from synthood.evaluation.score import confidences, fitted_on
 from synthood.evaluation.search import Validation, fitted
 from synthood.evaluation.settings import ScoreSettings
-from synthood.workflow.plan import Plan
+from synthood.workflow.plan import Plan, as_parameter
 from toy_features import part, toy_reference
 
 NORM = """
@@ -204,13 +204,13 @@ def test_numpy_arrays_and_buffers_used_again_are_taken(
 
 
 def test_a_missing_file_is_named(tmp_path: Path, reference: Reference) -> None:
-    with pytest.raises(SynthoodError, match=r"elsewhere\.py: not found; paths of detectors start where snakemake runs"):
+    with pytest.raises(SynthoodError, match=r"elsewhere\.py: not found; such paths start where snakemake runs"):
         custom(tmp_path / "elsewhere.py").fit(reference)
 
 
 def planned(demo: dict[str, Any], file: Path) -> str:
     demo["detectors"]["mine"] = {"kind": "custom", "file": str(file), "values": {"power": [1, 2.5]}}
-    return Plan(load(demo)).score_settings(SimpleNamespace(dataset="digits", recipe="ce")).canonical()
+    return as_parameter(Plan(load(demo)).score_settings)(SimpleNamespace(dataset="digits", recipe="ce"))
 
 
 def test_an_edit_of_the_file_changes_the_jobs_settings_and_a_comment_does_not(
@@ -231,8 +231,3 @@ def test_a_file_that_cannot_be_read_stops_before_any_job(demo: dict[str, Any], t
     (tmp_path / "mine.py").write_text("def fit(:\n")
     with pytest.raises(SynthoodError, match=r"mine\.py: line 1: "):
         planned(demo, tmp_path / "mine.py")
-
-
-def test_without_own_detectors_the_settings_are_as_before(demo: dict[str, Any]) -> None:
-    text = Plan(load(demo)).score_settings(SimpleNamespace(dataset="digits", recipe="ce")).canonical()
-    assert '"code"' not in text

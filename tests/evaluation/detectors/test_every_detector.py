@@ -14,7 +14,6 @@ from torch import Tensor
 
 from synthood.errors import SynthoodError
 from synthood.evaluation import scoring
-from synthood.evaluation.detectors import neighbours
 from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.detectors.distances import Gmm
 from synthood.evaluation.detectors.heads import She
@@ -239,8 +238,8 @@ def test_together_is_each_alone(reference: Reference, near: Features, monkeypatc
     """To the bit, in rows and pieces of odd sizes; and to rounding what it is in one piece."""
     scores = {name_of(detector): detector.fit(reference) for detector in EVERY}
     whole = {name: score(near) for name, score in scores.items()}
-    monkeypatch.setattr(neighbours, "CHUNK", 53 * 37)
-    monkeypatch.setattr(neighbours, "ROWS", 61)
+    monkeypatch.setattr(scoring, "CHUNK", 53 * 37)
+    monkeypatch.setattr(scoring, "ROWS", 61)
     other = replace(reference)
     vars(other)["bank"] = Bank(reference.train.features, rows=53)
     scores = {name_of(detector): detector.fit(other) for detector in EVERY}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from synthood.evaluation.detectors import logits
 from synthood.evaluation.detectors.logits import Klm, OpenMax, Temperature
+from synthood.evaluation.detectors.rectifiers import LOGIT_DETECTORS
 from synthood.evaluation.features import Features, Reference
 from toy_features import with_logits
 
@@ -26,7 +27,7 @@ def of(classes: int) -> Reference:
 
 
 def score(method: str, values: Tensor, **hyperparameters: float) -> list[float]:
-    return getattr(logits, method)(of(values.shape[1]), **hyperparameters)(with_logits(values)).tolist()
+    return LOGIT_DETECTORS[method](**hyperparameters).fit(of(values.shape[1]))(with_logits(values)).tolist()
 
 
 def log(*values: float) -> Tensor:

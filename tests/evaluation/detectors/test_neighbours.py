@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synthood.evaluation import scoring
 from synthood.evaluation.detectors import neighbours
 from synthood.evaluation.detectors.neighbours import Cfood, Knn, NnGuide, Relation
 from synthood.evaluation.features import Bank, Features, Reference
@@ -17,8 +18,8 @@ THIRDS = [slice(0, 3), slice(3, 6), slice(6, 9)]
 @pytest.fixture(params=[None, 0, 1 << 20], ids=["whole", "streamed", "pieces"])
 def pieced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Reference:
     """Scored seven samples at once, against a bank of 400 in one piece, in pieces of 37, or in those made anew."""
-    monkeypatch.setattr(neighbours, "CHUNK", 37 * 7)
-    monkeypatch.setattr(neighbours, "STREAMED", 1)
+    monkeypatch.setattr(scoring, "CHUNK", 37 * 7)
+    monkeypatch.setattr(scoring, "STREAMED", 1)
     toy = toy_reference()
     if request.param is not None:
         vars(toy)["bank"] = Bank(toy.train.features, rows=37, kept=request.param)
@@ -87,7 +88,7 @@ def test_cfood_by_brute_force(share: float, fraction: float, pieced: Reference, 
     own = squared_distances(bank, bank).sort(1).values
     distances = squared_distances(near, bank)
     expected = torch.ones(len(near), dtype=torch.float64)
-    for q in neighbours.SHARES.flip(0):
+    for q in neighbours.shares_tried().flip(0):
         rank = min(max(1, int(q * count)), count - 1)
         taken_in = (own[:, rank] >= distances - 1e-7).double().mean(1)
         expected[taken_in >= fraction - 1e-9] = q

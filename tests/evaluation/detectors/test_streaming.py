@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from synthood.evaluation import features, moments, scoring
-from synthood.evaluation.detectors import histograms, neighbours
+from synthood.evaluation.detectors import histograms
 from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.features import Bank, FeatureFolder, Features, Reference, write_part
 from toy_features import EVERY, WIDTH, name_of, part, toy_reference
@@ -48,8 +48,8 @@ def test_nothing_as_large_as_the_bank_is_made(
 ) -> None:
     for module, name, value in (
         (moments, "ROWS", 128),
-        (neighbours, "ROWS", 128),
-        (neighbours, "CHUNK", 1024),
+        (scoring, "ROWS", 128),
+        (scoring, "CHUNK", 1024),
         (histograms, "VALUES", 4096),
     ):
         monkeypatch.setattr(module, name, value)

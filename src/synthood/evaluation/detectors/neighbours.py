@@ -9,10 +9,11 @@ from pydantic import Field
 
 from synthood.common.lazy import lazy
 from synthood.common.settings import Count, Fraction, Positive
+from synthood.evaluation import scoring
 from synthood.evaluation.detectors.base import GRID, Detector, Grids, Score, at_most
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.moments import by_pieces, pieces
-from synthood.evaluation.scoring import CHUNK, BankScore
+from synthood.evaluation.scoring import BankScore
 
 if TYPE_CHECKING:
     import torch
@@ -136,7 +137,7 @@ class Cfood(Detector):
         ranks, shares = ranks[keep], torch.cat([tried[keep], torch.ones(1, dtype=torch.float64)]).float()
         bank = reference.bank.at(chosen.index)
         # Largest cosines first, each sample's own left out; negated, so that they ascend with the rank
-        rows = max(1, CHUNK // size)
+        rows = max(1, scoring.CHUNK // size)
         reach = -torch.cat([(own @ bank.T).sort(1, descending=True).values[:, ranks] for _, own in pieces(bank, rows)])
         needed = max(1, -int(-self.fraction * size // 1))
 

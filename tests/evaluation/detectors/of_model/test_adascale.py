@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from synthood.evaluation.detectors.of_model.adascale import AdaScale, ratio, shift
+from synthood.evaluation.detectors.of_model.adascale import AdaScaleMethod, ratio, shift
 from synthood.evaluation.hyperparameters import OutOfRangeError
 from synthood.evaluation.probe import BatchView
 from synthood.training.networks.model import inputs_of
@@ -32,7 +32,7 @@ def evidence(count: int, seed: int, width: int = 32) -> torch.Tensor:
 @pytest.mark.parametrize("variant", ["a", "l"])
 def test_each_sample_from_the_definition(variant: str) -> None:
     model = classifier()
-    method = AdaScale(probe_of(model), [])
+    method = AdaScaleMethod(probe_of(model), [])
     inside, test = evidence(40, 1), evidence(9, 2)
     values = VALUES | {"variant": variant}
     found = method.scorer(values, inside, None)(test)
@@ -58,7 +58,7 @@ def test_the_values_of_smallest_gradient_move_along_its_sign() -> None:
     torch.manual_seed(0)
     model = classifier(Flat(3 * 16 * 16))
     look = BatchView(probe_of(model), next(inputs_of(model, pictures(5, 1).images, torch.device("cpu"), 5)))
-    found = AdaScale(look.probe, []).statistic(look, VALUES)
+    found = AdaScaleMethod(look.probe, []).statistic(look, VALUES)
     x = look.inputs.flatten(1)
     gradient = model.network.head.weight.detach()[look.plain.logits.argmax(1)]
     least = gradient.abs().argsort(1)[:, : int(0.05 * 768)]
@@ -74,6 +74,6 @@ def test_samples_without_activation_and_narrow_features_are_defined() -> None:
 
 
 def test_a_low_percentile_that_is_not_below_the_high_one_is_out_of_range() -> None:
-    method = AdaScale(probe_of(classifier()), [])
+    method = AdaScaleMethod(probe_of(classifier()), [])
     with pytest.raises(OutOfRangeError, match="adascale: low 90 is not below high 90"):
         method.scorer(VALUES | {"low": 90.0}, evidence(4, 1), None)

@@ -7,7 +7,7 @@ from pytorch_ood.detector import Gram as Oracle
 from scipy.stats import spearmanr
 from torch.utils.data import DataLoader, TensorDataset
 
-from synthood.evaluation.detectors.of_model.gram import Gram, row_sums
+from synthood.evaluation.detectors.of_model.gram import GramMethod, row_sums
 from synthood.evaluation.probe import BatchView
 from synthood.training.networks.model import inputs_of
 from toy_models import CLASSES, classifier, pictures, probe_of
@@ -39,7 +39,7 @@ def test_high_powers_of_large_and_of_no_activations_are_finite() -> None:
 
 
 def test_deviations_by_brute_force() -> None:
-    method = Gram(PROBE, [{"powers": 2}, {"powers": 3}])
+    method = GramMethod(PROBE, [{"powers": 2}, {"powers": 3}])
     train, test = [look(20, 1), look(13, 2)], look(9, 3, contrast=2.0)
     for each in train:
         method.observe(each, torch.zeros(len(each.inputs)).long())
@@ -62,7 +62,7 @@ def test_deviations_by_brute_force() -> None:
 
 
 def test_training_images_do_not_deviate() -> None:
-    method = Gram(PROBE, [{"powers": 3}])
+    method = GramMethod(PROBE, [{"powers": 3}])
     train = look(20, 1)
     method.observe(train, torch.zeros(20).long())
     method.observed()
@@ -70,7 +70,7 @@ def test_training_images_do_not_deviate() -> None:
 
 
 def test_a_class_that_was_never_predicted_has_the_range_of_all() -> None:
-    method = Gram(PROBE, [{"powers": 1}])
+    method = GramMethod(PROBE, [{"powers": 1}])
     train = look(20, 1)
     train.mapped.logits[:, 2] = -1000.0
     method.observe(train, torch.zeros(20).long())
@@ -98,7 +98,7 @@ def test_the_order_of_pytorch_ood() -> None:
     )
     oracle = Oracle(head, layers, len(CLASSES), num_poles_list=[1, 2, 3]).to("cpu")
     oracle.fit(DataLoader(data, batch_size=8))
-    method = Gram(PROBE, [{"powers": 3}])
+    method = GramMethod(PROBE, [{"powers": 3}])
     monkey = method.statistics
     method.statistics = lambda run: monkey(run)[len(run.convolved) :]
     method.observe(BatchView(PROBE, chosen), labels)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score
 
 from synthood.evaluation.detectors.distances import Mds
-from synthood.evaluation.detectors.of_model.mds_ensemble import MdsEnsemble, Moments
+from synthood.evaluation.detectors.of_model.mds_ensemble import MdsEnsembleMethod, Moments
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.probe import BatchView
 from synthood.training.networks.model import inputs_of
@@ -23,8 +23,8 @@ def look(count: int, seed: int) -> BatchView:
 
 
 @pytest.fixture(scope="module")
-def method() -> MdsEnsemble:
-    result = MdsEnsemble(PROBE, [{"noise": 0.0}])
+def method() -> MdsEnsembleMethod:
+    result = MdsEnsembleMethod(PROBE, [{"noise": 0.0}])
     for first in (0, 37):
         part = slice(first, first + 37)
         inputs = next(inputs_of(MODEL, TRAIN.images[part], torch.device("cpu"), 60))
@@ -45,7 +45,7 @@ def test_moments_in_batches_are_those_of_all() -> None:
     torch.testing.assert_close(moments.within(), centred.mT @ centred / 50)
 
 
-def test_without_noise_each_layer_is_mds_of_its_mean_features(method: MdsEnsemble) -> None:
+def test_without_noise_each_layer_is_mds_of_its_mean_features(method: MdsEnsembleMethod) -> None:
     whole = BatchView(PROBE, next(inputs_of(MODEL, TRAIN.images, torch.device("cpu"), 60)))
     test = look(15, 2)
     found = method.statistic(test, {"noise": 0.0})
@@ -59,7 +59,7 @@ def test_without_noise_each_layer_is_mds_of_its_mean_features(method: MdsEnsembl
         torch.testing.assert_close(found[:, layer].float(), expected, rtol=1e-2, atol=1e-2)
 
 
-def test_the_step_raises_each_layer_s_own_confidence(method: MdsEnsemble) -> None:
+def test_the_step_raises_each_layer_s_own_confidence(method: MdsEnsembleMethod) -> None:
     test, noise = look(6, 2), 0.002
     found = method.statistic(test, {"noise": noise})
     for layer in range(4):
@@ -71,7 +71,7 @@ def test_the_step_raises_each_layer_s_own_confidence(method: MdsEnsemble) -> Non
     assert (found > method.statistic(test, {"noise": 0.0})).float().mean() > 0.9
 
 
-def test_the_regression_weights_the_layer_that_tells(method: MdsEnsemble) -> None:
+def test_the_regression_weights_the_layer_that_tells(method: MdsEnsembleMethod) -> None:
     random = torch.Generator().manual_seed(0)
     inside, outside = (torch.randn((200, 4), generator=random, dtype=torch.float64) for _ in range(2))
     outside[:, 2] -= 3
@@ -83,7 +83,7 @@ def test_the_regression_weights_the_layer_that_tells(method: MdsEnsemble) -> Non
     assert roc_auc_score(np.repeat([1, 0], 200), torch.cat([inside, outside])[:, 0]) < 0.6
 
 
-def test_the_stem_and_the_last_map_of_every_stage(method: MdsEnsemble) -> None:
+def test_the_stem_and_the_last_map_of_every_stage(method: MdsEnsembleMethod) -> None:
     run = look(2, 3).mapped
     assert [tuple(z.shape) for z in method.layers(run)] == [(2, 8), (2, 8), (2, 16), (2, 32)]
     torch.testing.assert_close(method.layers(run)[-1].float(), run.features)

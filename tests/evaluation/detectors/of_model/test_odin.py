@@ -8,7 +8,7 @@ import torch
 from pytorch_ood.detector import ODIN
 from scipy.stats import spearmanr
 
-from synthood.evaluation.detectors.of_model.odin import Iodin, Odin, likeliest
+from synthood.evaluation.detectors.of_model.odin import IodinMethod, OdinMethod, likeliest
 from synthood.evaluation.probe import BatchView
 from synthood.training.networks.model import inputs_of
 from toy_models import Flat, classifier, pictures, probe_of
@@ -25,7 +25,7 @@ def odds(logits: np.ndarray, temperature: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("temperature", [1.0, 10.0, 1000.0])
-@pytest.mark.parametrize("kind", [Odin, Iodin])
+@pytest.mark.parametrize("kind", [OdinMethod, IodinMethod])
 def test_a_linear_model_by_hand(kind, temperature: float) -> None:
     """The gradient of log p_y is (w_y - sum_k p_k w_k) / T."""
     torch.manual_seed(0)
@@ -39,7 +39,7 @@ def test_a_linear_model_by_hand(kind, temperature: float) -> None:
     p = np.exp(logits / temperature) / np.exp(logits / temperature).sum(1, keepdims=True)
     gradient = (weight[logits.argmax(1)] - p @ weight) / temperature
     step = np.sign(gradient)
-    if kind is Iodin:
+    if kind is IodinMethod:
         step *= np.arange(x.shape[1]) == np.abs(gradient).argmax(1)[:, None]
         assert (np.abs(step).sum(1) == 1).all()
     deviation = np.repeat([0.2, 0.25, 0.3], 256)
@@ -63,7 +63,7 @@ def test_the_order_of_pytorch_ood(temperature: float, noise: float) -> None:
     model = classifier()
     seen = look(model, 40)
     values = {"temperature": temperature, "noise": noise}
-    found = Odin(seen.probe, [values]).statistic(seen, values)
+    found = OdinMethod(seen.probe, [values]).statistic(seen, values)
     oracle = ODIN(model.network, eps=noise, temperature=temperature, norm_std=model.deviation)
     theirs = -oracle.predict(seen.inputs).detach()
     assert spearmanr(found, theirs).statistic > 0.9999
@@ -76,7 +76,7 @@ def test_a_grid_takes_one_gradient_for_each_temperature(monkeypatch: pytest.Monk
     grid = [{"temperature": t, "noise": e} for t in (1.0, 1000.0) for e in (0.001, 0.002)]
     real = torch.autograd.grad
     monkeypatch.setattr(torch.autograd, "grad", lambda *a, **k: count.append(1) or real(*a, **k))
-    for kind in (Odin, Iodin):
+    for kind in (OdinMethod, IodinMethod):
         method = kind(seen.probe, grid)
         for values in grid:
             method.statistic(seen, values)

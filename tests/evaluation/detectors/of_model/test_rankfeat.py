@@ -5,7 +5,7 @@ import torch
 from pytorch_ood.detector import RankFeat as Oracle
 from torch import Tensor
 
-from synthood.evaluation.detectors.of_model.rankfeat import RankFeat, without_largest
+from synthood.evaluation.detectors.of_model.rankfeat import RankFeatMethod, without_largest
 from synthood.evaluation.probe import BatchView
 from synthood.training.networks.model import inputs_of
 from toy_models import classifier, pictures, probe_of
@@ -43,12 +43,12 @@ def test_logits_of_the_rest_of_the_network(stages: str) -> None:
         last = PROBE.head(by_svd(three(second)).mean((2, 3)))
         before = PROBE.head(three(by_svd(second)).mean((2, 3)))
     logits = {"last": last, "last-but-one": before, "both": (last + before) / 2}[stages]
-    found = RankFeat(PROBE, []).statistic(look, {"stages": stages})
+    found = RankFeatMethod(PROBE, []).statistic(look, {"stages": stages})
     torch.testing.assert_close(found, logits.logsumexp(1), rtol=1e-4, atol=1e-4)
 
 
 def test_pytorch_ood_has_the_last_stage_alone() -> None:
     look = BatchView(PROBE, next(inputs_of(MODEL, pictures(10, 1).images, torch.device("cpu"), 10)))
     oracle = Oracle(lambda x: look.mapped.maps[-1], lambda maps: PROBE.head(maps.mean((2, 3))))
-    found = RankFeat(PROBE, []).statistic(look, {"stages": "last"})
+    found = RankFeatMethod(PROBE, []).statistic(look, {"stages": "last"})
     torch.testing.assert_close(found, -oracle.predict(look.inputs), rtol=1e-4, atol=1e-4)
