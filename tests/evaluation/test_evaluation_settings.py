@@ -1,12 +1,10 @@
 """Grids in the configuration: accepted, told by their key when wrong, and in the schema."""
 
-import json
-
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from synthood.config.load import load
-from synthood.config.schema import json_schema
+from synthood.config.schema import config_schema
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors.logits import Gen
 from synthood.evaluation.detectors.neighbours import Knn
@@ -58,5 +56,5 @@ def test_an_unknown_score_of_a_rectifier_is_an_error() -> None:
 
 
 def test_editors_know_that_a_list_is_allowed() -> None:
-    k = json.loads(json_schema())["$defs"]["Knn"]["properties"]["k"]
+    k = config_schema()["$defs"]["Knn"]["properties"]["k"]
     assert [option["type"] for option in k["anyOf"]] == ["integer", "array"]

@@ -114,9 +114,9 @@ def test_the_code_of_a_users_file_counts_for_its_detector(run: Run) -> None:
     (run.place / "mine.py").write_text("def fit(reference):\n    return lambda x: x.features.sum(1)\n")
     file = str(run.place / "mine.py")
     detectors = DETECTORS | {"mine": {"kind": "custom", "file": file}}
-    assert run(detectors, code={file: "1"}) == set(detectors)
-    assert run(detectors, code={file: "1"}) == set()
-    assert run(detectors, code={file: "2"}) == {"mine"}
+    assert run(detectors, code={"detectors.mine": "1"}) == set(detectors)
+    assert run(detectors, code={"detectors.mine": "1"}) == set()
+    assert run(detectors, code={"detectors.mine": "2"}) == {"mine"}
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: b"", lambda content: b"x" * 99])

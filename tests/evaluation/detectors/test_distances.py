@@ -8,6 +8,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, spearmanr
 
 from synthood.evaluation.detectors import distances
+from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.detectors.distances import Gmm, Mds, Rmds
 from synthood.evaluation.features import Features, Reference
 from toy_features import CLASSES, chosen
@@ -55,8 +56,8 @@ def test_mds_with_a_class_missing_from_training(reference: Reference, near: Feat
     torch.testing.assert_close(found.double(), mahalanobis(kept, near), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("method", [distances.mds, distances.rmds])
-def test_distances_do_not_know_the_units_scales(method: object, reference: Reference, near: Features) -> None:
+@pytest.mark.parametrize("detector", [Mds(), Rmds()], ids=lambda one: one.kind)
+def test_distances_do_not_know_the_units_scales(detector: Detector, reference: Reference, near: Features) -> None:
     """Any invertible map of the features leaves them, here scales and a rotation."""
     random = torch.Generator().manual_seed(0)
     rotation, _ = torch.linalg.qr(torch.randn((12, 12), generator=random))
@@ -66,7 +67,7 @@ def test_distances_do_not_know_the_units_scales(method: object, reference: Refer
         return Features(x.logits, x.features @ change, x.labels)
 
     other = Reference(mapped(reference.train), mapped(reference.val), reference.weight, reference.bias)
-    torch.testing.assert_close(method(other)(mapped(near)), method(reference)(near), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(detector.fit(other)(mapped(near)), detector.fit(reference)(near), rtol=1e-3, atol=1e-3)
 
 
 def test_gmm_is_scipys_density_on_principal_components(reference: Reference, near: Features) -> None:
