@@ -25,14 +25,14 @@ def code_of(module: str, root: Path = PACKAGE_ROOT) -> str:
     """Twelve hex digits that change when the code behind `module` does, not with comments or docstrings."""
     digest = hashlib.sha256()
     for name, file in sorted(modules_behind(module, root).items()):
-        digest.update(f"{name} {_shape_of_file(file)}\n".encode())
+        digest.update(f"{name} {_read(file.read_text())[0]}\n".encode())
     return digest.hexdigest()[:12]
 
 
 def code_of_file(file: Path) -> str:
     """The same for one file that is no module of this package, such as a user's detector."""
     try:
-        return _shape_of_file(file)[:12]
+        return _read(file.read_text())[0][:12]
     except OSError as error:
         raise SynthoodError(f"{file}: cannot be read ({error.strerror}); paths start where snakemake runs") from error
     except SyntaxError as error:
@@ -50,7 +50,7 @@ def modules_behind(module: str, root: Path = PACKAGE_ROOT) -> dict[str, Path]:
             continue
         found[name] = file
         package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-        waiting += [name.rpartition(".")[0], *_imports(file, package)]
+        waiting += [name.rpartition(".")[0], *_imports(file.read_text(), package)]
     return found
 
 
@@ -62,17 +62,25 @@ def _file_of(name: str, root: Path) -> Path | None:
     return next((f for f in (base.with_suffix(".py"), base / "__init__.py") if f.is_file()), None)
 
 
+def _imports(text: str, package: str) -> Iterator[str]:
+    parents = package.split(".")
+    for level, base, names in _read(text)[1]:
+        above = parents[: len(parents) - level + 1] if level else []
+        full = ".".join([*above, *([base] if base else [])])
+        yield from (full, *(f"{full}.{name}" for name in names))
+
+
 @functools.cache
-def _imports(file: Path, package: str) -> tuple[str, ...]:
-    names: list[str] = []
-    for node in _statements(_tree(file)):
+def _read(text: str) -> tuple[str, list[tuple[int, str | None, list[str]]]]:
+    """The digest of a module's shape, and its imports as level, base and names; its tree is soon let go."""
+    tree = ast.parse(text)
+    imports: list[tuple[int, str | None, list[str]]] = []
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
+            imports += [(0, alias.name, []) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*parents, *([node.module] if node.module else [])])
-            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    return tuple(names)
+            imports.append((node.level, node.module, [alias.name for alias in node.names]))
+    return hashlib.sha256(json.dumps(_shape(tree)).encode()).hexdigest(), imports
 
 
 def _statements(block: ast.AST) -> Iterator[ast.AST]:
@@ -81,16 +89,6 @@ def _statements(block: ast.AST) -> Iterator[ast.AST]:
         for inner in getattr(block, field, ()):
             yield inner
             yield from _statements(inner)
-
-
-@functools.cache
-def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_text())
-
-
-@functools.cache
-def _shape_of_file(file: Path) -> str:
-    return hashlib.sha256(json.dumps(_shape(_tree(file))).encode()).hexdigest()
 
 
 def _shape(node: Any) -> Any:
