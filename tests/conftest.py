@@ -17,11 +17,18 @@ from checkouts import PROJECT, WarmWorkflow, Workflow, checkout
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 Raw = dict[str, Any]
+LONG = (
+    "test_kills.py",
+    "test_processes.py",
+    "test_public_classifier.py",
+    "test_real_checkpoint.py",
+    "test_real_data.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long ones first, so that none is left to one process at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("workflow") is None)
+    items.sort(key=lambda item: (item.get_closest_marker("workflow") is None, item.path.name not in LONG))
 
 
 @pytest.fixture
