@@ -17,13 +17,7 @@ from checkouts import PROJECT, WarmWorkflow, Workflow, checkout
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 Raw = dict[str, Any]
-LONG = (
-    "test_kills.py",
-    "test_processes.py",
-    "test_public_classifier.py",
-    "test_real_checkpoint.py",
-    "test_real_data.py",
-)
+LONG = [f"test_{name}.py" for name in ("kills", "processes", "public_classifier", "real_checkpoint", "real_data")]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

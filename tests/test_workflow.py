@@ -83,11 +83,9 @@ def test_every_rule_says_what_it_needs(name: str) -> None:
         assert "gpu=GPU" in body
 
 
-def test_lint_and_format() -> None:
-    lint = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--lint"], cwd=PROJECT, capture_output=True, text=True, check=False
-    )
-    assert lint.returncode == 0, lint.stdout + lint.stderr
+def test_lint_and_format(clean: WarmWorkflow) -> None:
+    lint = clean.run("--lint", cores=None)
+    assert lint.returncode == 0, lint.stdout
     files = [PROJECT / "Snakefile", *RULES]
     command = [str(Path(sys.executable).parent / "snakefmt"), "--check", *map(str, files)]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
