@@ -4,6 +4,7 @@ What a command costs most, imports and digests of code, is there already. Digest
 plan and the rest that planning imports must stay as they are.
 """
 
+import gc
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import snakemake.cli
+from snakemake.common import parse_uri
 
 sys.path.insert(0, str(Path("src").resolve()))
 from synthood.config import load  # noqa: F401 the checkout's own, for the forks
@@ -33,8 +35,11 @@ def forked(arguments: list[str], variables: dict[str, str]) -> tuple[int, str]:
         return code, output.read().decode()
 
 
+snakemake.cli.get_argument_parser()  # imports plugins
+parse_uri("Snakefile")  # imports clients of storage
 for rules in Path("rules").glob("*.smk"):
     for module in re.findall(r'stage\("([\w.]+)"', rules.read_text()):
         code_of(module)
+gc.freeze()  # the forks collect their own garbage alone
 for line in sys.stdin:
     print(json.dumps(forked(**json.loads(line))), flush=True)
