@@ -1,11 +1,12 @@
 """A checkout of the project in a temporary folder, on which tests run Snakemake."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,35 @@ class Workflow:
         """The same checkout with its results elsewhere, as `cp -a` does."""
         shutil.copytree(self.place, place, symlinks=True)
         return Workflow(place)
+
+
+@dataclass
+class WarmWorkflow(Workflow):
+    """The same checkout, for commands that start no job: all fork from one process, which has imported and planned."""
+
+    server: subprocess.Popen[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.server = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("warm_snakemake.py"))],
+            cwd=self.place,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def run(self, *options: str, cores: int | None = 2, **variables: str) -> subprocess.CompletedProcess[str]:
+        assert self.server.stdin
+        assert self.server.stdout
+        arguments = self.command(*options, cores=cores)[3:]
+        self.server.stdin.write(json.dumps({"arguments": arguments, "variables": variables}) + "\n")
+        self.server.stdin.flush()
+        code, output = json.loads(self.server.stdout.readline())
+        return subprocess.CompletedProcess(arguments, code, output)
+
+    def end(self) -> None:
+        """Ends the process."""
+        self.server.communicate()
 
 
 def checkout(place: Path) -> Workflow:

@@ -3,7 +3,7 @@
 import copy
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,18 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from checkouts import PROJECT, Workflow, checkout
+from checkouts import PROJECT, WarmWorkflow, Workflow, checkout
 
 # Before torch is imported: on small tensors its threads cost more than they give, most of all on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 Raw = dict[str, Any]
+LONG = [f"test_{name}.py" for name in ("kills", "processes", "public_classifier", "real_checkpoint", "real_data")]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long ones first, so that none is left to one process at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("workflow") is None)
+    items.sort(key=lambda item: (item.get_closest_marker("workflow") is None, item.path.name not in LONG))
 
 
 @pytest.fixture
@@ -42,6 +43,22 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
             assert done.returncode == 0, done.stdout
             workflow.place.rename(shared / "finished")
     return Workflow(shared / "finished").copied(tmp_path_factory.mktemp("workflow") / "finished")
+
+
+@pytest.fixture(scope="session")
+def planner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmWorkflow]:
+    workflow = WarmWorkflow(checkout(tmp_path_factory.mktemp("clean") / "clean").place)
+    yield workflow
+    workflow.end()
+
+
+@pytest.fixture
+def clean(planner: WarmWorkflow) -> Iterator[WarmWorkflow]:
+    """A checkout in which nothing runs, for plans and refusals of any configuration."""
+    before = planner.config
+    yield planner
+    planner.config = before
+    assert not (planner.place / "results").exists()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,10 @@ from pathlib import Path
 from synthood.training import train
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["synthood.training.train", "synthood.training.terms.virtual_outliers", "processes"])
+# Every optimizer imports torch._dynamo, which takes longer than these tests train.
+CONTEXT.set_forkserver_preload(
+    ["synthood.training.train", "synthood.training.terms.virtual_outliers", "torch._dynamo", "processes"]
+)
 PATIENCE = 120.0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from checkouts import Workflow
+from checkouts import PROJECT, WarmWorkflow, Workflow
 
 pytestmark = pytest.mark.workflow
 
@@ -166,13 +166,13 @@ CONFIG_MISTAKES = {
 
 
 @pytest.mark.parametrize("name", CONFIG_MISTAKES)
-def test_a_mistake_in_the_configuration_stops_before_any_job(fresh: Workflow, name: str) -> None:
+def test_a_mistake_in_the_configuration_stops_before_any_job(clean: WarmWorkflow, name: str) -> None:
     right, wrong, message = CONFIG_MISTAKES[name]
-    path = fresh.place / "config.yaml"
-    assert right in path.read_text()
-    path.write_text(path.read_text().replace(right, wrong))
-    told_once(fresh, message)
-    assert not (fresh.place / "results").exists()
+    text = (PROJECT / "tests" / "config.yaml").read_text()
+    assert right in text
+    (clean.place / "config.yaml").write_text(text.replace(right, wrong))
+    told_once(clean, message)
+    assert not (clean.place / "results").exists()
 
 
 def test_a_file_where_results_should_be(fresh: Workflow) -> None:

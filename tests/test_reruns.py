@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from checkouts import Workflow
+from checkouts import WarmWorkflow, Workflow
 
 pytestmark = pytest.mark.workflow
 
@@ -175,11 +175,18 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def warm(finished: Workflow) -> Iterator[WarmWorkflow]:
+    workflow = WarmWorkflow(finished.place)
+    yield workflow
+    workflow.end()
+
+
 @pytest.fixture
-def place(finished: Workflow) -> Iterator[Workflow]:
-    before = finished.config
-    yield finished
-    finished.config = before
+def place(warm: WarmWorkflow) -> Iterator[WarmWorkflow]:
+    before = warm.config
+    yield warm
+    warm.config = before
 
 
 @pytest.mark.parametrize("name", EDITS)
@@ -250,9 +257,9 @@ CODE = {
 
 
 @pytest.mark.parametrize("module", CODE)
-def test_an_edit_of_the_code(finished: Workflow, source: Callable[[str, str], None], module: str) -> None:
+def test_an_edit_of_the_code(warm: WarmWorkflow, source: Callable[[str, str], None], module: str) -> None:
     source(module, "\nADDED = 1\n")
-    assert finished.planned() == CODE[module]
+    assert warm.planned() == CODE[module]
 
 
 METHODS = {
@@ -264,21 +271,21 @@ METHODS = {
 
 
 @pytest.mark.parametrize("module", METHODS)
-def test_an_edit_of_a_method(finished: Workflow, source: Callable[[str, str], None], module: str) -> None:
+def test_an_edit_of_a_method(warm: WarmWorkflow, source: Callable[[str, str], None], module: str) -> None:
     text, jobs = METHODS[module]
     source(module, f"\n{text}\n")
-    assert finished.planned() == jobs
+    assert warm.planned() == jobs
 
 
-def test_a_comment_or_docstring(finished: Workflow, source: Callable[[str, str], None]) -> None:
+def test_a_comment_or_docstring(warm: WarmWorkflow, source: Callable[[str, str], None]) -> None:
     source("training/fit.py", '\n# A comment.\n"""A string that nobody reads."""\n')
     source("common/tensors.py", "\n\n\n# Another.\n")
-    assert finished.planned() == set()
+    assert warm.planned() == set()
 
 
-def test_a_refactoring_can_be_waved_through(finished: Workflow, source: Callable[[str, str], None]) -> None:
+def test_a_refactoring_can_be_waved_through(warm: WarmWorkflow, source: Callable[[str, str], None]) -> None:
     source("training/fit.py", "\nADDED = 1\n")
-    assert finished.planned("--rerun-triggers", "mtime", "params", "input", "software-env") == set()
+    assert warm.planned("--rerun-triggers", "mtime", "params", "input", "software-env") == set()
 
 
 def test_a_touch_of_every_file(finished: Workflow) -> None:

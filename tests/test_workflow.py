@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from checkouts import PROJECT, Workflow, checkout
+from checkouts import PROJECT, WarmWorkflow, Workflow, checkout
 from synthood.common.artefact import provenance_path, verify
 from synthood.common.identity import MANIFEST, read_record
 
@@ -49,26 +49,26 @@ def test_every_artefact_says_what_it_is(finished: Workflow) -> None:
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
-def test_every_configuration_plans_in_a_fresh_clone(fresh: Workflow, config: Path) -> None:
-    assert any(job.startswith(("train ", "import ")) for job in fresh.planned("--configfile", str(config)))
+def test_every_configuration_plans_in_a_fresh_clone(clean: WarmWorkflow, config: Path) -> None:
+    assert any(job.startswith(("train ", "import ")) for job in clean.planned("--configfile", str(config)))
 
 
-def test_no_demo_key_leaks_into_another_configuration(fresh: Workflow) -> None:
-    (fresh.place / "config.yaml").write_text((PROJECT / "config.yaml").read_text())
-    jobs = fresh.planned("--configfile", str(PROJECT / "tests" / "config.yaml"))
+def test_no_demo_key_leaks_into_another_configuration(clean: WarmWorkflow) -> None:
+    (clean.place / "config.yaml").write_text((PROJECT / "config.yaml").read_text())
+    jobs = clean.planned("--configfile", str(PROJECT / "tests" / "config.yaml"))
     assert {job for job in jobs if "cutout" in job or "photos" in job} == set()
 
 
 @pytest.mark.parametrize("gpus", [0, 1])
-def test_a_gpu_is_asked_for_only_where_one_is(fresh: Workflow, gpus: int) -> None:
+def test_a_gpu_is_asked_for_only_where_one_is(clean: WarmWorkflow, gpus: int) -> None:
     visible = ",".join(map(str, range(gpus)))
-    done = fresh.run("-n", "--verbose", "--printshellcmds", CUDA_VISIBLE_DEVICES=visible)
+    done = clean.run("-n", "--verbose", "--printshellcmds", CUDA_VISIBLE_DEVICES=visible)
     assert done.returncode == 0, done.stdout
     assert set(re.findall(r"--gpus=(\d+)", done.stdout)) == {str(gpus)}
 
 
-def test_the_slurm_profile_plans_with_a_gpu_and_time_for_heavy_rules(fresh: Workflow) -> None:
-    done = fresh.run("-n", "--printshellcmds", "--profile", "profiles/slurm", cores=None, CUDA_VISIBLE_DEVICES="")
+def test_the_slurm_profile_plans_with_a_gpu_and_time_for_heavy_rules(clean: WarmWorkflow) -> None:
+    done = clean.run("-n", "--printshellcmds", "--profile", "profiles/slurm", cores=None, CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 0, done.stdout
     commands = set(re.findall(r"exec python -m \S+\.(\w+) .*?--gpus=(\d+)", done.stdout))
     assert commands == {(rule, "1") for rule in HEAVY}
@@ -114,19 +114,16 @@ def test_no_two_jobs_share_a_log_or_a_benchmark(fresh: Workflow) -> None:
         assert benchmark in ([], [log])
 
 
-def test_lint_and_format() -> None:
-    lint = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--lint"], cwd=PROJECT, capture_output=True, text=True, check=False
-    )
-    assert lint.returncode == 0, lint.stdout + lint.stderr
+def test_lint_and_format(clean: WarmWorkflow) -> None:
+    lint = clean.run("--lint", cores=None)
+    assert lint.returncode == 0, lint.stdout
     files = [PROJECT / "Snakefile", *RULES]
     command = [str(Path(sys.executable).parent / "snakefmt"), "--check", *map(str, files)]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def test_the_rule_graph_of_the_readme_is_the_workflow_s(fresh: Workflow) -> None:
-    command = fresh.command("--configfile", str(PROJECT / "config.yaml"), "--rulegraph", "mermaid-js")
-    done = subprocess.run(command, cwd=fresh.place, capture_output=True, text=True, check=True)
+def test_the_rule_graph_of_the_readme_is_the_workflow_s(clean: WarmWorkflow) -> None:
+    done = clean.run("--configfile", str(PROJECT / "config.yaml"), "--rulegraph", "mermaid-js")
     drawn = re.search(r"```mermaid\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
     assert drawn is not None
     assert edges(drawn[1]) == edges(done.stdout)

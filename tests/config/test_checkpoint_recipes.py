@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from checkouts import Workflow
+from checkouts import WarmWorkflow, Workflow
 from synthood.common.tensors import read_tensors
 from synthood.config.load import load
 from synthood.config.schema import json_schema
@@ -133,12 +133,12 @@ def test_it_may_be_a_teacher_but_does_not_learn(with_checkpoint):
 
 
 @pytest.mark.workflow
-def test_an_import_stands_where_a_training_would(fresh: Workflow) -> None:
-    config = fresh.config
+def test_an_import_stands_where_a_training_would(clean: WarmWorkflow) -> None:
+    config = clean.config
     config["recipes"]["outside"] = CHECKPOINT
     config["tables"]["small"]["recipes"] = ["ce", "outside"]
-    fresh.config = config
-    jobs = fresh.planned("--", "tables")
+    clean.config = config
+    jobs = clean.planned("--", "tables")
     assert {"import outside for digits, seed 0", "train ce on digits, seed 0"} <= jobs
     assert {"extract features of outside on digits, seed 0", "score outside on digits, seed 0"} <= jobs
     assert "train outside on digits, seed 0" not in jobs

@@ -160,3 +160,9 @@ def test_many_images_are_compared_within_seconds() -> None:
     found = overlap(*parts)
     assert time.process_time() - began < 5
     assert (found.count, found.examples) == (2, "train/5 = test/10001, train/99999 = test/10000")
+
+
+def test_parts_of_two_sizes_are_refused(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    write_images(Path(files[4]), ImageSet.out_of_distribution(np.zeros((3, 16, 16, 3), np.uint8)))
+    error, _ = refused(capsys, files)
+    assert f"{files[4]}: images of 16x16 px, but {files[0]} has images of 8x8 px" in error

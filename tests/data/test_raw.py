@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
-from checkouts import Workflow
+from checkouts import WarmWorkflow, Workflow
 from synthood.common.artefact import write_provenance
 from synthood.data.files.settings import (
     CLASS_COUNTS,
@@ -126,10 +125,11 @@ def test_a_changed_file_is_prepared_again_and_a_lost_one_is_not(fresh: Workflow)
     config["datasets"]["digits"]["far"] = {"own": {"kind": "arrays", "path": "own.npz"}}
     fresh.config = config
     target = "results/digits/images/own.safetensors"
-    planned = fresh.run("-n")
+    warm = WarmWorkflow(fresh.place)
+    planned = warm.run("-n")
     assert planned.returncode == 0, planned.stdout
     assert "prepare own of digits" in planned.stdout
-    refused = fresh.run("results/digits/images/train.safetensors", target)
+    refused = warm.run("results/digits/images/train.safetensors", target)
     assert refused.returncode != 0
     assert "0 of " not in refused.stdout  # no job ran
     assert not (fresh.place / "results/digits/images").exists()
@@ -141,21 +141,22 @@ def test_a_changed_file_is_prepared_again_and_a_lost_one_is_not(fresh: Workflow)
     np.savez(own, images=images)
     done = fresh.run(target)
     assert done.returncode == 0, done.stdout
-    assert fresh.planned(target) == set()
+    assert warm.planned(target) == set()
     content = own.read_bytes()
     own.unlink()
-    assert fresh.planned(target) == set()
+    assert warm.planned(target) == set()
     own.write_bytes(content)
     np.savez(own, images=images[::-1])
-    assert fresh.planned(target) == {"prepare own of digits"}
+    assert warm.planned(target) == {"prepare own of digits"}
+    warm.end()
 
 
 @pytest.mark.workflow
-def test_a_benchmark_is_planned_without_its_data(fresh: Workflow) -> None:
-    config = fresh.config
+def test_a_benchmark_is_planned_without_its_data(clean: WarmWorkflow) -> None:
+    config = clean.config
     config["datasets"] = {"cifar10": {"benchmark": "openood-cifar10", "path": "data"}}
     config["generators"]["sd"]["fit"]["also"] = []
     config["tables"]["small"]["datasets"] = ["cifar10"]
-    (fresh.place / "config.yaml").write_text(yaml.safe_dump(config))
-    jobs = fresh.planned()
+    clean.config = config
+    jobs = clean.planned()
     assert {f"prepare {name} of cifar10" for name in ("train", "val", "test", "tin", "svhn", "ood_validation")} <= jobs

@@ -1,4 +1,4 @@
-"""Public ResNets on real CIFAR-10 through import, extract and score: the figures that are known of them."""
+"""A public ResNet-56 on real CIFAR-10 through import, extract and score: the figures that are known of it."""
 
 import io
 import os
@@ -45,7 +45,7 @@ def decoded(file: Path, step: int = 1) -> tuple[np.ndarray, np.ndarray, list[str
 def files(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """All CIFAR-10 test images and every second of CIFAR-100, as a workflow's jobs have them."""
     images, labels, classes = decoded(shared / "cifar10_test.webp.npz")
-    sets = {"test": ImageSet(images, labels, classes), "val": ImageSet(images[:500], labels[:500], classes)}
+    sets = {"test": ImageSet(images, labels, classes), "val": ImageSet(images[:50], labels[:50], classes)}
     sets["train"] = sets["val"]  # msp and energy learn nothing from it
     sets["cifar100"] = ImageSet.out_of_distribution(decoded(shared / "cifar100_test.webp.npz", 2)[0])
     folder = tmp_path_factory.mktemp("images")
@@ -54,23 +54,11 @@ def files(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
     return {part: folder / f"{part}.safetensors" for part in sets}
 
 
-@pytest.mark.parametrize(
-    ("name", "accuracy", "msp", "energy"), [("resnet20", 0.9173, 0.861, 0.882), ("resnet56", 0.9339, 0.862, 0.873)]
-)
-def test_known_figures(
-    name: str,
-    accuracy: float,
-    msp: float,
-    energy: float,
-    shared: Path,
-    files: dict[str, Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_known_figures(shared: Path, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
-    recipe = {"kind": "checkpoint", "path": str(shared / f"cifar10_{name}.pt")} | IMAGENET
-    recipe["network"] = {"name": name, "shortcut": "padded"}
+    recipe = {"kind": "checkpoint", "path": str(shared / "cifar10_resnet56.pt")} | IMAGENET
+    recipe["network"] = {"name": "resnet56", "shortcut": "padded"}
     settings = CheckpointRecipe.model_validate(recipe).canonical()
     model = [str(tmp_path / name) for name in ("model.safetensors", "history.csv", "heads.safetensors")]
     import_checkpoint.main(
@@ -83,6 +71,6 @@ def test_known_figures(
     scored = [str(tmp_path / name) for name in ("scores.parquet", "metrics.csv", "search.csv")]
     score.main(["--settings", settings, "--features", features, *writing(score.main, scored)])
     found = pd.read_csv(scored[1], keep_default_na=False).set_index(["detector", "set", "metric"])["value"]
-    assert found["", "test", "id_accuracy"] == pytest.approx(accuracy, abs=2e-4)
-    assert found["msp", "cifar100", "auroc"] == pytest.approx(msp, abs=0.003)
-    assert found["energy", "cifar100", "auroc"] == pytest.approx(energy, abs=0.003)
+    assert found["", "test", "id_accuracy"] == pytest.approx(0.9339, abs=2e-4)
+    assert found["msp", "cifar100", "auroc"] == pytest.approx(0.862, abs=0.003)
+    assert found["energy", "cifar100", "auroc"] == pytest.approx(0.873, abs=0.003)

@@ -96,15 +96,19 @@ def folder(name: str) -> dict[str, Any]:
     return {"kind": "folders", "path": f"data/{name}", "size": 32}
 
 
+SOME = {"kind": "imglist", "path": "data", "list": "list.txt", "size": 32, "count": 12000, "except_labels": [3]}
+
+
 @pytest.mark.parametrize(
     ("dataset", "published"),
     [
         (openood(), {}),
         (openood(far={"svhn": None, "texture": None, "places365": None}), {}),
         (openood(far={"mnist": None, "numerals": folder("numerals")}), {"sets": {"numerals": "mnist"}}),
+        (openood(near={"cifar100": None, "some": SOME}, far={"svhn": None}), {"sets": {"some": "cifar100"}}),
         ({"benchmark": "sio-cifar10", "path": "data"}, {"source": "sio-table1"}),
     ],
-    ids=["all", "near", "renamed", "sio"],
+    ids=["all", "near", "renamed", "lines that are not all taken", "sio"],
 )
 def test_a_dataset_of_which_a_role_has_the_published_sets_loads(
     demo: dict[str, Any], dataset: dict[str, Any], published: dict[str, Any]

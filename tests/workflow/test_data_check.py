@@ -66,6 +66,8 @@ def test_parts_are_counted_and_compared(photographs, capsys):
     assert any(line.startswith("  train: ") and "notes.txt" in line for line in lines)
     few = "a threshold that rejects 5% of them has a standard error of 7.3 points on new ones; take 100 or more"
     assert f"warning: datasets.own: val has 9 images: {few}" in lines
+    differs = "warning: datasets.own: noise differs from the ID images in format (computed against JPEG)"
+    assert any(line.startswith(differs) for line in lines)
     assert lines[-1] == "own.yaml: valid; tables own, recipes ce, randaugment"
 
 

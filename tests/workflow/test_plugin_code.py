@@ -48,7 +48,7 @@ def edited(original: Path) -> Callable[[str, str, str], tuple[set[str], set[str]
 
 
 def digests(root: Path) -> dict[str, str]:
-    for cached in (code._file_of, code._imports, code._tree, code._shape_of_file, code._parts, code._code_of_class):
+    for cached in (code._file_of, code._code_of_class):
         cached.cache_clear()
     every = {
         kind: one() for kind, one in plugins(Detector, "synthood.evaluation.detectors").items() if kind not in REQUIRED

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-from scipy.special import stdtrit
-
 from synthood.errors import SynthoodError
 from synthood.reporting.published_sets import sidecar
 from synthood.reporting.settings import ImageSets, Metric, Published, PublishedFigure
@@ -126,6 +124,8 @@ def agreement(sd: float, published_sd: float, seeds: int, published_seeds: int =
     The published SD is over the number of its seeds (ddof 0), `sd` is ours (ddof 1).
     """
     theirs, ours = published_sd**2 / (published_seeds - 1), sd**2 / seeds
+    from scipy.special import stdtrit  # planning, which reads this module too, needs no scipy
+
     if theirs + ours == 0:
         return 0.0
     freedom = (theirs + ours) ** 2 / (theirs**2 / (published_seeds - 1) + ours**2 / (seeds - 1))

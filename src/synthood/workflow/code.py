@@ -30,7 +30,7 @@ def code_of(module: str, root: Path = PACKAGE_ROOT) -> str:
     """Twelve hex digits that change when the code behind `module` does, not with comments or docstrings."""
     digest = hashlib.sha256()
     for name, file in sorted(modules_behind(module, root).items()):
-        digest.update(f"{name} {_shape_of_file(file)}\n".encode())
+        digest.update(f"{name} {_shape_of(file.read_text())}\n".encode())
     return digest.hexdigest()[:12]
 
 
@@ -98,7 +98,7 @@ def modules_behind(module: str, root: Path = PACKAGE_ROOT) -> dict[str, Path]:
             continue
         found[name] = file
         package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-        waiting += [name.rpartition(".")[0], *_imports(file, package)]
+        waiting += [name.rpartition(".")[0], *_imports(file.read_text(), package)]
     return found
 
 
@@ -119,7 +119,7 @@ def shapes_behind(module: str, name: str, root: Path = PACKAGE_ROOT) -> dict[str
             if file is None or own in found or own in NOT_RESULTS:
                 continue
             package = own if file.name == "__init__.py" else own.rpartition(".")[0]
-            found[own] = [part for part in _parts(file, package) if part.binds is None or part.binds & used]
+            found[own] = [part for part in _parts(file.read_text(), package) if part.binds is None or part.binds & used]
             waiting += [own.rpartition(".")[0], *(each for part in found[own] for each in part.imports)]
         used |= {each for parts in found.values() for part in parts for each in part.names}
         if before == (len(used), sum(map(len, found.values()))):
@@ -138,10 +138,10 @@ class Part:
 
 
 @functools.cache
-def _parts(file: Path, package: str) -> tuple[Part, ...]:
-    tree = _tree(file)
+def _parts(text: str, package: str) -> tuple[Part, ...]:
+    tree = ast.parse(text)
     if not any(_is_plugin(node) for node in tree.body):
-        return (Part(None, _names(tree), _imports(file, package), _shape_of_file(file)),)
+        return (Part(None, _names(tree), _imports(text, package), _digest(tree)),)
     return tuple(
         Part(_bound(node), _names(node), _imported(node, package), _digest(node)) for node in _pruned(tree.body)
     )
@@ -199,8 +199,8 @@ def _file_of(name: str, root: Path) -> Path | None:
 
 
 @functools.cache
-def _imports(file: Path, package: str) -> tuple[str, ...]:
-    return _imported(_tree(file), package)
+def _imports(text: str, package: str) -> tuple[str, ...]:
+    return _imported(ast.parse(text), package)
 
 
 def _imported(block: ast.AST, package: str) -> tuple[str, ...]:
@@ -224,13 +224,8 @@ def _statements(block: ast.AST) -> Iterator[ast.AST]:
 
 
 @functools.cache
-def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_text())
-
-
-@functools.cache
-def _shape_of_file(file: Path) -> str:
-    return _digest(_tree(file))
+def _shape_of(text: str) -> str:
+    return _digest(ast.parse(text))
 
 
 def _digest(node: ast.AST) -> str:

@@ -9,7 +9,7 @@ import pytest
 from command_lines import writing
 from pictures import as_jpeg, smooth
 from synthood.common.encoded import write_encoded
-from synthood.common.images import ImageSet, write_images
+from synthood.common.images import ImageSet, read_images, write_images
 from synthood.common.names import Names
 from synthood.data.leaks.find_leaks import Part, examples, grouped, leaks, main, page
 from synthood.data.leaks.settings import LeakSettings
@@ -147,6 +147,14 @@ def test_pairs_and_page_name_the_files(files, tmp_path):
     text = Path(outputs[2]).read_text()
     assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;.png" in text
     assert "<script>" not in text
+
+
+def test_files_are_named_in_every_block(files):
+    made = read_images(files["block1"])
+    made.names = Names.of(["a.png", "b.png", "c.png", "d.png"])
+    write_images(files["block1"], made)
+    part = Part.read("synthetic-sd", [files["block0"], files["block1"]])
+    assert [part.path(place) for place in range(len(part))] == ["", "", "", "a.png", "b.png", "c.png", "d.png"]
 
 
 def test_a_file_that_is_no_image_set_is_named(tmp_path, capsys):

@@ -1,7 +1,5 @@
 """Batches of one size, halved where memory runs out."""
 
-import itertools
-
 import pytest
 import torch
 from hypothesis import given
@@ -24,8 +22,19 @@ def test_batches_are_full_and_hold_every_index_in_order(count: int, size: int) -
     assert indices[count:] == [index % count for index in range(count, len(indices))]
 
 
-@given(st.integers(1, 64), st.integers(1, 64))
-def test_halved_until_it_fits(size: int, fits: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "fits", "sizes"),
+    [
+        (1, 1, [1]),
+        (64, 64, [64]),
+        (5, 64, [5]),
+        (64, 63, [64, 32]),
+        (63, 15, [63, 31, 15]),
+        (40, 9, [40, 20, 10, 5]),
+        (64, 1, [64, 32, 16, 8, 4, 2, 1]),
+    ],
+)
+def test_halved_until_it_fits(size: int, fits: int, sizes: list[int]) -> None:
     tried = []
 
     def work(now: int) -> int:
@@ -34,10 +43,8 @@ def test_halved_until_it_fits(size: int, fits: int) -> None:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return now
 
-    found = halving("sampling", size, work)
-    assert found <= fits
-    assert tried[0] == size
-    assert all(after == before // 2 for before, after in itertools.pairwise(tried))
+    assert halving("sampling", size, work) == sizes[-1]
+    assert tried == sizes
 
 
 def test_other_errors_are_not_taken_for_want_of_memory() -> None:

@@ -18,6 +18,7 @@ from synthood.generators.diffusion.settings import StableDiffusionSampling
 from synthood.generators.folder import Description
 from synthood.generators.settings import BlockSettings
 from synthood.generators.synthesise import synthesise
+from synthood.outliers import latent_images
 from synthood.outliers.latent_images import id_latents, images_of
 from toy_checkpoints import stable_diffusion_1, stable_diffusion_xl
 
@@ -78,6 +79,7 @@ def test_xl_is_checked_as_well() -> None:
 def test_one_bad_pixel_is_no_black_one(monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = stable_diffusion_1()
     monkeypatch.setattr(sampling, "DECODED_PIXELS", 2 * 16 * 16)
+    monkeypatch.setattr(latent_images, "PIXELS_AT_ONCE", 2 * 16 * 16)
     latents = torch.zeros(3, 4, 8, 8)
     hook = pipeline.vae.decoder.register_forward_hook(spoiled_at(call=1))
     with pytest.raises(SynthoodError, match="image 2: decoded pixels are not finite; check the checkpoint"):
@@ -88,6 +90,10 @@ def test_one_bad_pixel_is_no_black_one(monkeypatch: pytest.MonkeyPatch) -> None:
     latents[1, 0, 0, 0] = float("inf")
     with pytest.raises(SynthoodError, match="image 1: its latents are not finite"):
         images_of(pipeline, latents, 8, 8)
+    hook = pipeline.vae.encoder.register_forward_hook(spoiled_at(call=1))
+    with pytest.raises(SynthoodError, match="training image 2: the latents that it is encoded to are not finite"):
+        id_latents(pipeline, np.zeros((3, 16, 16, 3), np.uint8))
+    hook.remove()
 
 
 def spoiled_at(call: int) -> Callable[[nn.Module, object, Tensor], None]:

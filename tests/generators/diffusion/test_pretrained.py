@@ -292,6 +292,13 @@ def test_wrong_loras_are_told(checkpoint: Path, lora: Path, train: ImageSet, tmp
     wide = {key: torch.cat([value] * 2, dim=1) for key, value in load_file(lora / pipelines.LORA).items()}
     save_file(wide, tmp_path / "wide.safetensors")
     told("wide.safetensors: not a LoRA of this checkpoint", **{"from": str(tmp_path / "wide.safetensors")})
+    endless = {
+        key: value.index_fill(0, torch.tensor([0]), torch.inf)
+        for key, value in load_file(lora / pipelines.LORA).items()
+    }
+    save_file(endless, tmp_path / "endless.safetensors")
+    file = str(tmp_path / "endless.safetensors")
+    told(r"endless.safetensors: added to the unet: .* is not finite; fetch it again, or lower", **{"from": file})
 
 
 def test_classes_and_sizes_that_do_not_fit_are_told(checkpoint: Path, train: ImageSet, tmp_path: Path) -> None:

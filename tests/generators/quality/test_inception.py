@@ -41,7 +41,10 @@ def test_pooling_is_tensorflows(weights: Path) -> None:
 
 def test_other_weights_are_an_error(weights: Path, tmp_path: Path) -> None:
     state = torch.load(weights, weights_only=True)
-    del state["Mixed_5b.branch1x1.conv.weight"]
+    kernel = state.pop("Mixed_5b.branch1x1.conv.weight")
     torch.save(state, tmp_path / "cut.pth")
     with pytest.raises(SynthoodError, match=r"cut\.pth: not a state dict of Inception v3"):
         inception.load(tmp_path / "cut.pth")
+    torch.save(state | {"Mixed_5b.branch1x1.conv.weight": kernel * torch.nan}, tmp_path / "nan.pth")
+    with pytest.raises(SynthoodError, match=r"nan\.pth: Mixed_5b\.branch1x1\.conv\.weight is not finite; the file is"):
+        inception.load(tmp_path / "nan.pth")
