@@ -25,7 +25,8 @@ import torch
 import torch.nn.functional as F
 
 from synthood import detectors
-from synthood.evaluation.features import FeatureFolder, Features, write_head, write_part
+from synthood.evaluation.feature_files import FeatureFolder, write_head, write_part
+from synthood.evaluation.features import Features
 from synthood.evaluation.scoring import together
 
 WHOLE, GIBIBYTES = 1_281_167, 8.0

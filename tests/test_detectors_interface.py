@@ -35,7 +35,7 @@ def fitted(name: str, train: Any = None, val: Any = None, head: Any = HEAD, **mo
 
 @pytest.mark.parametrize("settings", EVERY, ids=lambda one: one.kind)
 def test_every_detector_gives_what_the_stage_gives(settings: Any) -> None:
-    values = settings.candidates()[0]
+    values = settings.hyperparameters
     found = score(fitted(settings.kind, **values), TEST.logits.numpy(), TEST.features.numpy())
     assert (found.dtype, found.shape) == (np.float32, (50,))
     assert found == pytest.approx(settings.fit(REFERENCE)(TEST).numpy(), rel=1e-4, abs=1e-5)

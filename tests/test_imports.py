@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 LIGHT = ("config.load", "workflow.plan", "cli", "data.prepare", "reporting.tabulate", "reporting.plot")
 HEAVY = ("torch", "diffusers", "transformers", "sklearn")
 

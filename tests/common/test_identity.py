@@ -21,7 +21,7 @@ from synthood.common.identity import FORMAT, MANIFEST, read_record, sha256, visi
 from synthood.common.images import ImageSet, read_facts, read_images, write_images
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
-from synthood.evaluation.features import FeatureFolder
+from synthood.evaluation.feature_files import FeatureFolder
 from synthood.reporting.runs import read_scores
 
 SCORES = pd.DataFrame({"part": ["test"] * 3, "index": [0, 1, 2], "msp": [0.5, 0.25, 1.0]})

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from synthood.common.tensors import write_tensors
 from synthood.errors import SynthoodError
 from synthood.evaluation.extract import extracted
-from synthood.evaluation.features import FeatureFolder, write_batches, write_head, write_part
+from synthood.evaluation.feature_files import FeatureFolder, write_batches, write_head, write_part
 from synthood.training.method_settings import Methods
 from synthood.training.methods.discrepancy import DiscrepancyExposure
 from synthood.training.methods.godin import Godin

@@ -7,15 +7,8 @@ import torch
 
 from synthood.common.tensors import write_tensors
 from synthood.errors import SynthoodError
-from synthood.evaluation.features import (
-    FeatureFolder,
-    Features,
-    Reference,
-    check_head,
-    checked_reference,
-    write_head,
-    write_part,
-)
+from synthood.evaluation.feature_files import FeatureFolder, write_head, write_part
+from synthood.evaluation.features import Features, Reference, check_head, checked_reference
 
 
 def features(count: int, offset: float = 0.0) -> Features:

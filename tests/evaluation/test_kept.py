@@ -8,7 +8,7 @@ import torch
 
 from command_lines import writing
 from synthood.evaluation import score
-from synthood.evaluation.features import write_head, write_part
+from synthood.evaluation.feature_files import write_head, write_part
 from synthood.evaluation.settings import ScoreSettings
 from toy_features import part, toy_reference
 

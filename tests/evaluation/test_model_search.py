@@ -19,7 +19,8 @@ from synthood.evaluation.detectors.of_model.adascale import AdaScale, AdaScaleMe
 from synthood.evaluation.detectors.of_model.gram import Gram
 from synthood.evaluation.detectors.of_model.mds_ensemble import MdsEnsemble
 from synthood.evaluation.detectors.of_model.odin import Odin
-from synthood.evaluation.features import FeatureFolder, Features, write_head, write_part
+from synthood.evaluation.feature_files import FeatureFolder, write_head, write_part
+from synthood.evaluation.features import Features
 from synthood.evaluation.model_search import ImageValidation, batches_of, fitted
 from synthood.evaluation.selection import COLUMNS
 from synthood.evaluation.settings import FACTS, ScoreSettings

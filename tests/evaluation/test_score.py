@@ -12,7 +12,8 @@ from sklearn.metrics import roc_auc_score
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors.logits import Energy, Msp
 from synthood.evaluation.detectors.neighbours import Knn
-from synthood.evaluation.features import FeatureFolder, Features, write_head, write_part
+from synthood.evaluation.feature_files import FeatureFolder, write_head, write_part
+from synthood.evaluation.features import Features
 from synthood.evaluation.metrics import OOD_METRICS, aurc, ece
 from synthood.evaluation.score import confidences, fitted_on
 from synthood.evaluation.settings import FACTS, ScoreSettings

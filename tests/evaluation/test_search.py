@@ -15,7 +15,8 @@ from synthood.evaluation.detectors.heads import Nci
 from synthood.evaluation.detectors.logits import Gen, Msp
 from synthood.evaluation.detectors.neighbours import Knn
 from synthood.evaluation.detectors.subspaces import Vim
-from synthood.evaluation.features import FeatureFolder, Features, Reference, write_head, write_part
+from synthood.evaluation.feature_files import FeatureFolder, write_head, write_part
+from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.search import Validation, fitted
 from synthood.evaluation.selection import COLUMNS
 from synthood.evaluation.settings import ScoreSettings

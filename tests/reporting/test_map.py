@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from synthood.common.tensors import write_tensors
-from synthood.evaluation.features import Features, write_head, write_part
+from synthood.evaluation.feature_files import write_head, write_part
+from synthood.evaluation.features import Features
 from synthood.reporting import map as module
 from synthood.reporting.map import SHOWN, Points, adapted, draw_map, flattened, projected
 from synthood.reporting.settings import MapSettings

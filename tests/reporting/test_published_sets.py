@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from synthood.config.benchmarks import FOLDER as BENCHMARKS
+from synthood.config.like import sets_resolved
 from synthood.config.load import load
 from synthood.errors import SynthoodError
 from synthood.reporting.published import FOLDER, read, sets_of, shipped
@@ -24,7 +25,7 @@ ASKED = {"source": "openood-v1.5", "trainings": {"ce": "CrossEntropy"}, "detecto
 
 def counts(benchmark: str) -> ImageSets:
     """What a benchmark's file says, demanded or reported."""
-    content = yaml.safe_load((BENCHMARKS / f"{benchmark}.yaml").read_text())
+    content = sets_resolved(yaml.safe_load((BENCHMARKS / f"{benchmark}.yaml").read_text()), benchmark)
 
     def of(source: dict[str, Any]) -> Any:
         return {**source.get("reported_count", {}), **source.get("count", {})}

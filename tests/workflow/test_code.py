@@ -223,7 +223,7 @@ def test_modules_that_do_not_touch_results_do_not_count(package, left_out):
 
 def stages():
     text = "".join(path.read_text() for path in sorted((PROJECT / "rules").glob("*.smk")))
-    return sorted(set(re.findall(r'stage\("([\w.]+)"\)', text)))
+    return sorted(set(re.findall(r'stage\(\s*"([\w.]+)"', text)))
 
 
 def test_every_stage_of_the_rules_has_a_digest_of_its_own():

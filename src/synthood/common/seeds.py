@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 
@@ -24,11 +23,12 @@ def generator(*parts: str | int) -> "torch.Generator":
     return torch.Generator().manual_seed(derived_seed(*parts))
 
 
-def numpy_generator(random: "torch.Generator") -> np.random.Generator:
+def numpy_generator(random: "torch.Generator") -> "np.random.Generator":
     """NumPy's generator, which knows Beta and Dirichlet, seeded by torch's."""
+    import numpy
     import torch
 
-    return np.random.default_rng(int(torch.randint(2**62, (1,), generator=random)))
+    return numpy.random.default_rng(int(torch.randint(2**62, (1,), generator=random)))
 
 
 @contextmanager

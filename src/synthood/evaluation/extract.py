@@ -12,7 +12,8 @@ from synthood.common.command import Output
 from synthood.common.devices import device_for, set_threads
 from synthood.common.encoded import EncodedImages
 from synthood.common.images import check_sizes, open_images, stored
-from synthood.evaluation.features import Features, write_batches, write_head, write_names
+from synthood.evaluation.feature_files import write_batches, write_head, write_names
+from synthood.evaluation.features import Features
 from synthood.training.method_settings import ExtractSettings
 from synthood.training.methods.term import Seen, Term
 from synthood.training.networks.model import Classifier, inputs_of

@@ -10,7 +10,7 @@ import pandas as pd
 from synthood.common import stage
 from synthood.common.command import Output
 from synthood.common.devices import set_threads
-from synthood.evaluation.features import FeatureFolder
+from synthood.evaluation.feature_files import FeatureFolder
 from synthood.evaluation.kept import Kept, KeptScores
 from synthood.evaluation.scoring import Score, check_references, together
 from synthood.evaluation.search import Validation, fitted

@@ -11,7 +11,7 @@ from synthood.common import stage
 from synthood.common.command import Output
 from synthood.common.devices import set_threads
 from synthood.errors import SynthoodError
-from synthood.evaluation.features import FeatureFolder
+from synthood.evaluation.feature_files import FeatureFolder
 from synthood.evaluation.selection import COLUMNS
 from synthood.evaluation.settings import TEXTS, ScoreSettings
 from synthood.evaluation.summary import check_names, facts, finite, write

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from synthood.common.lazy import lazy
 from synthood.common.user_code import call
 from synthood.errors import SynthoodError
@@ -16,11 +14,12 @@ from synthood.evaluation.moments import ROWS
 from synthood.evaluation.unchanged import Unchanged
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     import torch.nn.functional as F
     from torch import Tensor
 else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
+    np, torch, F = lazy("numpy"), lazy("torch"), lazy("torch.nn.functional")
 
 CHUNK = 1 << 24
 """Similarities that are held at once."""

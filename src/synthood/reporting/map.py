@@ -16,7 +16,7 @@ from synthood.common.command import Output
 from synthood.common.devices import set_threads
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
-from synthood.evaluation.features import FeatureFolder
+from synthood.evaluation.feature_files import FeatureFolder
 from synthood.reporting.settings import MapSettings, Plane
 from synthood.training.terms.heads import LatentAdapter
 

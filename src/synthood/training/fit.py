@@ -23,7 +23,7 @@ from synthood.training.batches import Composition
 from synthood.training.checks import check_inputs
 from synthood.training.feed import JoinedSet, Labelled, feed
 from synthood.training.forward import Compiled, Pass
-from synthood.training.methods.term import NO_IMAGES, Context
+from synthood.training.methods.term import Context, no_images
 from synthood.training.networks.base import ImageNetwork
 from synthood.training.networks.model import Classifier, channel_statistics, logits_and_features
 from synthood.training.networks.pretrained import initial
@@ -85,7 +85,7 @@ def train(
         return augmented(classifier.normalised(on_pixels(images, random)), recipe.augmentation, random)
 
     sizes = network.head.in_features, len(real.classes), recipe.label_smoothing
-    shown = NO_IMAGES if exposed is None else exposed
+    shown = no_images() if exposed is None else exposed
     context = Context(*sizes, classifier, mean, deviation, teacher_model, outliers, shown, prepared)
     terms = terms_of(recipe.methods, context, seed).to(device)
 

@@ -4,6 +4,7 @@ import ast
 import functools
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,24 +107,27 @@ def shapes_behind(module: str, name: str, root: Path = PACKAGE_ROOT) -> dict[str
     """Digests of what a class of `module` needs, by the module that it is in.
 
     Of a module that defines plug-ins only the statements count that bind a name in use, so another plug-in, or a
-    function that serves another one alone, changes nothing. Names are compared without regard to the module, so more
-    may count than needed, never less.
+    function that serves another one alone, changes nothing. Members of other modules are compared without regard to
+    which module, so more may count than needed, never less.
     """
-    used, found = {name}, dict[str, list[Part]]()
+    named, found = {name}, dict[str, list[Part]]()
+    own: dict[str, set[str]] = defaultdict(set)
     while True:
-        before = len(used), sum(map(len, found.values()))
+        before = len(named), sum(map(len, own.values())), sum(map(len, found.values()))
         waiting, found = [module], {}
         while waiting:
-            own = waiting.pop()
-            file = _file_of(own, root)
-            if file is None or own in found or own in NOT_RESULTS:
+            one = waiting.pop()
+            file = _file_of(one, root)
+            if file is None or one in found or one in NOT_RESULTS:
                 continue
-            package = own if file.name == "__init__.py" else own.rpartition(".")[0]
-            found[own] = [part for part in _parts(file.read_text(), package) if part.binds is None or part.binds & used]
-            waiting += [own.rpartition(".")[0], *(each for part in found[own] for each in part.imports)]
-        used |= {each for parts in found.values() for part in parts for each in part.names}
-        if before == (len(used), sum(map(len, found.values()))):
-            return {own: " ".join(part.shape for part in parts) for own, parts in found.items()}
+            package = one if file.name == "__init__.py" else one.rpartition(".")[0]
+            used = named | own[one]
+            found[one] = [part for part in _parts(file.read_text(), package) if part.binds is None or part.binds & used]
+            waiting += [one.rpartition(".")[0], *(each for part in found[one] for each in part.imports)]
+            own[one] |= {each for part in found[one] for each in part.names}
+        named |= {each for parts in found.values() for part in parts for each in part.members}
+        if before == (len(named), sum(map(len, own.values())), sum(map(len, found.values()))):
+            return {one: " ".join(part.shape for part in parts) for one, parts in found.items()}
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,9 @@ class Part:
     binds: frozenset[str] | None
     """The names that it gives a meaning; None where it counts in any case."""
     names: frozenset[str]
+    """The names that it mentions."""
+    members: frozenset[str]
+    """What it mentions of other modules: attributes, and names after `from ... import`."""
     imports: tuple[str, ...]
     shape: str
 
@@ -141,9 +148,9 @@ class Part:
 def _parts(text: str, package: str) -> tuple[Part, ...]:
     tree = ast.parse(text)
     if not any(_is_plugin(node) for node in tree.body):
-        return (Part(None, _names(tree), _imports(text, package), _digest(tree)),)
+        return (Part(None, *_names(tree), _imports(text, package), _digest(tree)),)
     return tuple(
-        Part(_bound(node), _names(node), _imported(node, package), _digest(node)) for node in _pruned(tree.body)
+        Part(_bound(node), *_names(node), _imported(node, package), _digest(node)) for node in _pruned(tree.body)
     )
 
 
@@ -177,17 +184,12 @@ def _bound(node: ast.stmt) -> frozenset[str] | None:
     return frozenset(named) if each and len(named) == len(each) else None
 
 
-def _names(tree: ast.AST) -> frozenset[str]:
-    """Every name and attribute that code mentions."""
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
-            found.add(node.id)
-        elif isinstance(node, ast.Attribute):
-            found.add(node.attr)
-        elif isinstance(node, ast.alias):
-            found |= {*node.name.split("."), node.asname or ""}
-    return frozenset(found)
+def _names(tree: ast.AST) -> tuple[frozenset[str], frozenset[str]]:
+    """Every name that code mentions, and those among them that may be members of other modules."""
+    nodes = list(ast.walk(tree))
+    members = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    members |= {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    return frozenset(members | {node.id for node in nodes if isinstance(node, ast.Name)}), frozenset(members)
 
 
 @functools.cache

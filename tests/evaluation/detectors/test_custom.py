@@ -15,7 +15,8 @@ from synthood.evaluation.detectors.custom import Custom
 from synthood.evaluation.detectors.distances import Mds
 from synthood.evaluation.detectors.logits import Msp
 from synthood.evaluation.detectors.neighbours import Knn
-from synthood.evaluation.features import FeatureFolder, Features, Reference, write_head, write_part
+from synthood.evaluation.feature_files import FeatureFolder, write_head, write_part
+from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.score import confidences, fitted_on
 from synthood.evaluation.search import Validation, fitted
 from synthood.evaluation.settings import ScoreSettings

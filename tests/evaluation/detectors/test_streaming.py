@@ -12,7 +12,8 @@ from torch.utils._pytree import tree_leaves
 from synthood.evaluation import features, moments, scoring
 from synthood.evaluation.detectors import histograms
 from synthood.evaluation.detectors.base import Detector
-from synthood.evaluation.features import Bank, FeatureFolder, Features, Reference, write_part
+from synthood.evaluation.feature_files import FeatureFolder, write_part
+from synthood.evaluation.features import Bank, Features, Reference
 from toy_features import EVERY, WIDTH, name_of, part, toy_reference
 
 COUNT = 3000

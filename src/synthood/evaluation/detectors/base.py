@@ -6,8 +6,6 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-import numpy as np
-
 from synthood.common.lazy import lazy
 from synthood.errors import SynthoodError
 from synthood.evaluation.features import Features as Features
@@ -20,11 +18,12 @@ from synthood.evaluation.scoring import Score as Score
 from synthood.plugins import Plugin
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     import torch.nn.functional as F
     from torch import Tensor
 else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
+    np, torch, F = lazy("numpy"), lazy("torch"), lazy("torch.nn.functional")
 
 Grids = dict[str, list[Any]]
 """Values of hyperparameters by name."""

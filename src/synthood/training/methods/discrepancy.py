@@ -11,7 +11,7 @@ from synthood.common.lazy import lazy
 from synthood.common.settings import BEFORE_THE_END, Fraction, Positive
 from synthood.training.methods.base import Weight
 from synthood.training.methods.exposure import Exposure, OutlierImages, PerImage
-from synthood.training.methods.term import NO_IMAGES, Batch, Context, Prepared, Seen, Term, as_they_are
+from synthood.training.methods.term import Batch, Context, Prepared, Seen, Term, as_they_are, no_images
 from synthood.training.terms.losses import cross_entropy
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ class ClassifierDiscrepancy(OutlierImages):
         features: int,
         classes: int,
         smoothing: float = 0.0,
-        images: np.ndarray = NO_IMAGES,
+        images: np.ndarray | None = None,
         prepared: Prepared = as_they_are,
     ) -> None:
-        super().__init__(images, prepared, settings.per_image)
+        super().__init__(no_images() if images is None else images, prepared, settings.per_image)
         self.settings, self.smoothing = settings, smoothing
         self.second = nn.Linear(features, classes)
 

@@ -9,7 +9,7 @@ import numpy as np
 from synthood.common.lazy import lazy
 from synthood.training.methods.base import Weight
 from synthood.training.methods.exposure import Exposure, OutlierImages, PerImage
-from synthood.training.methods.term import NO_IMAGES, Batch, Context, Prepared, Term, as_they_are
+from synthood.training.methods.term import Batch, Context, Prepared, Term, as_they_are, no_images
 from synthood.training.terms.losses import mean
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ class LogisticEnergies(OutlierImages):
     """
 
     def __init__(
-        self, settings: LogisticExposure, images: np.ndarray = NO_IMAGES, prepared: Prepared = as_they_are
+        self, settings: LogisticExposure, images: np.ndarray | None = None, prepared: Prepared = as_they_are
     ) -> None:
-        super().__init__(images, prepared, settings.per_image)
+        super().__init__(no_images() if images is None else images, prepared, settings.per_image)
         self.settings = settings
         self.logistic = heads.EnergyLogOdds()
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from synthood.common.lazy import lazy
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from torch import Tensor, nn
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     Module = nn.Module
 else:
-    torch, nn = lazy("torch"), lazy("torch.nn")
+    np, torch, nn = lazy("numpy"), lazy("torch"), lazy("torch.nn")
 
     class Module:
         """An nn.Module from the first object on; the class, which planning imports, needs no torch."""
@@ -37,7 +36,12 @@ else:
 
 Prepared = Callable[["Tensor", "torch.Generator"], "Tensor"]
 """Images uint8 [N,H,W,3] augmented and normalised, float32 [N,3,H,W]."""
-NO_IMAGES = np.empty((0, 1, 1, 3), np.uint8)
+
+
+@functools.cache
+def no_images() -> np.ndarray:
+    """An empty batch, uint8 [0,1,1,3]."""
+    return np.empty((0, 1, 1, 3), np.uint8)
 
 
 def as_they_are(images: Tensor, random: torch.Generator) -> Tensor:
@@ -61,7 +65,7 @@ class Context:
     deviation: Sequence[float] = ()
     teacher: Path | None = None
     outliers: OutlierSet | None = None
-    exposed: np.ndarray = field(default_factory=lambda: NO_IMAGES)
+    exposed: np.ndarray = field(default_factory=no_images)
     prepared: Prepared = as_they_are
 
 
