@@ -67,7 +67,7 @@ class Detector(Plugin):
                 found: Score = fit(self, reference)
                 return found
 
-            cls.fit = of_one  # type: ignore[method-assign]  what the class defines, checked
+            cls.fit = of_one  # type: ignore[method-assign]  # what the class defines, checked
 
     @classmethod
     def facts(cls) -> str:

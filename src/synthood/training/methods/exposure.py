@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from synthood.common.lazy import lazy
@@ -14,6 +13,7 @@ from synthood.training.methods.term import Batch, Companions, Context, Prepared,
 from synthood.training.terms.losses import mean
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     import torch.nn.functional as F
     from torch import Tensor

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from synthood.common.lazy import lazy
 from synthood.training.methods.base import Weight
 from synthood.training.methods.exposure import Exposure, OutlierImages, PerImage
@@ -13,6 +11,7 @@ from synthood.training.methods.term import Batch, Context, Prepared, Term, as_th
 from synthood.training.terms.losses import mean
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch.nn.functional as F
     from torch import Tensor
 

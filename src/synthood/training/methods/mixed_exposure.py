@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 from pydantic import Field
 
 from synthood.common.lazy import lazy
@@ -16,6 +15,7 @@ from synthood.training.methods.term import Batch, Companions, Context, Prepared,
 from synthood.training.terms.losses import cross_entropy
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     import torch.nn.functional as F
     from torch import Tensor
