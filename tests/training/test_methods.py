@@ -206,9 +206,9 @@ def test_weights_and_shares_of_the_settings() -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"mixing": {"kind": "cutmix"}}, "`mixing` is not; take form: composition"),
-        ({"contrastive": {"kind": "supcon"}}, "`contrastive` is not"),
-        ({"contrastive": {"kind": "npos"}}, "`contrastive` is not"),
+        ({"mixing": {"kind": "cutmix"}}, "`mixing.kind cutmix` is not; take form: composition"),
+        ({"contrastive": {"kind": "supcon"}}, "`contrastive.kind supcon` is not"),
+        ({"contrastive": {"kind": "npos"}}, "`contrastive.kind npos` is not"),
         ({"virtual_outliers": {}}, "`virtual_outliers` is not"),
         ({"outliers": {"from": "o"}}, "`outliers` is not"),
         ({"teacher": {"recipe": "t", "feature_form": "released"}}, "`teacher` is not"),

@@ -493,21 +493,22 @@ def test_a_recipe_without_outliers_says_nothing_of_them_or_of_heads(raw):
     kd, taken_away = (plan.train_settings(wild(recipe=recipe)).canonical() for recipe in ("kd", "taken-away"))
     assert kd == taken_away
     distilled = json.loads(plan.train_settings(wild(recipe="distilled")).canonical())["recipe"]
-    assert distilled["teacher"] == {"recipe": "judge"}
+    assert distilled["teacher"] == {"kind": "teacher", "recipe": "judge"}
     control = json.loads(plan.train_settings(wild(recipe="oal-random-outliers")).canonical())["recipe"]
-    assert control["outliers"] == {"from": "oal", "take": "other-classes"}
+    assert control["outliers"] == {"kind": "outliers", "from": "oal", "take": "other-classes"}
 
 
 def test_heads_are_read_where_a_recipe_trains_some(raw, plan):
     assert plan.heads_read(wild()) == []
-    assert plan.head_settings(wild()).canonical() == "{}"
+    assert not plan.extract_settings(wild()).heads.methods
     raw["recipes"]["turned"] = {"like": "ce", "rotation": {}}
     raw["recipes"]["tuned"] = {"like": "turned", "learning_rate": 0.01}
     raw["detectors"]["turns"] = {"kind": "rotpred"}
     other = Plan(load(raw))
     assert other.heads_read(wild(recipe="turned")) == ["results/digits/models/turned/seed0/heads.safetensors"]
-    assert other.head_settings(wild(recipe="turned")).canonical() == '{"rotation":{}}'
-    assert other.head_settings(wild(recipe="turned")) == other.head_settings(wild(recipe="tuned"))
+    turned, tuned = (other.extract_settings(wild(recipe=recipe)) for recipe in ("turned", "tuned"))
+    assert [method.key for method in turned.heads.methods] == ["rotation"]
+    assert turned == tuned
     assert "turns" in other.score_settings(wild(recipe="turned")).detectors
     assert other.score_settings(wild()) == plan.score_settings(wild())
 
