@@ -84,7 +84,7 @@ def test_mixed_images_become_parts_of_the_classes_that_are_taught(own):
     assert sum(note == "1 grey images became RGB" for note in notes) == 1
     assert sum(note == "1 images lost their alpha channel" for note in notes) == 1
     assert all(any("became 32x32" in note for note in images.notes) for images in parts.values())
-    log = (own.place / "results/logs/prepare/own-train.log").read_text()
+    log = (own.place / "results/logs/prepare/own/train.log").read_text()
     assert "112 images of 3 classes; 32 of circle to 48 of bars" in log
 
 
