@@ -234,7 +234,8 @@ def source(finished: Workflow) -> Iterator[Callable[[str, str], None]]:
 CODE = {
     "training/fit.py": JUDGED | GATED | evaluated(*RECIPES),
     "outliers/assess_outliers.py": {ASSESSED},
-    "evaluation/detectors/neighbours.py": scored(*RECIPES),
+    "evaluation/detectors/neighbours.py": set(),  # nothing uses what is added
+    "evaluation/scoring.py": scored(*RECIPES),
     "reporting/render.py": {"tabulate small"},
     "reporting/plot.py": {"plot the figures of small"},
     "generators/quality/measures.py": {
@@ -266,8 +267,10 @@ METHODS = {
     "training/methods/outliers.py": ("PROTOTYPE_MOMENTUM = 0.8", evaluated("sio-biggan")),
     "training/methods/teacher.py": ("Teacher.order = 1", evaluated("sio-biggan")),
     "training/methods/rotation.py": ("Rotation.order = 6", set()),
+    "evaluation/detectors/neighbours.py": ("Knn.limit = 1", scored(*RECIPES)),
+    "evaluation/detectors/distances.py": ("Mds.limit = 1", set()),
 }
-"""Edits of a method: its recipes alone are trained again."""
+"""Edits of a method: its recipes alone are trained again, or its detectors score again."""
 
 
 @pytest.mark.parametrize("module", METHODS)
