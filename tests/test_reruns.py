@@ -245,6 +245,7 @@ CODE = {
     "generators/diffusion/sampler_settings.py": FITTED | evaluated("sio-biggan", "sio-sd"),
     "outliers/boundary_settings.py": {"find boundary outliers of digits for oal"} | SAMPLED | evaluated("sio-biggan"),
     "outliers/encoder_settings.py": EMBEDDED | evaluated("sio-biggan"),
+    "outliers/encoders/clip.py": set(),
     "outliers/settings.py": set(),
 }
 
@@ -259,8 +260,10 @@ METHODS = {
     "training/methods/outliers.py": ("PROTOTYPE_MOMENTUM = 0.8", evaluated("sio-biggan")),
     "training/methods/teacher.py": ("Teacher.order = 1", evaluated("sio-biggan")),
     "training/methods/rotation.py": ("Rotation.order = 6", set()),
+    "outliers/encoders/text_aligned.py": ("TextAlignedEncoder.extra = 1", EMBEDDED | evaluated("sio-biggan")),
+    "outliers/encoders/timm.py": ("TimmEncoder.extra = 1", set()),
 }
-"""Edits of a method: its recipes alone are trained again."""
+"""Edits of a method: what names it is computed again."""
 
 
 @pytest.mark.parametrize("module", METHODS)

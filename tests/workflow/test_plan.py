@@ -363,14 +363,15 @@ ENCODERS = [
 def test_an_encoder_from_elsewhere_is_not_fitted(raw, plan, encoder, model):
     assert plan.fitted_encoder(wild()) == ["results/digits/outliers/oal/encoder.safetensors"]
     assert (plan.ready_made_generator(wild()), plan.encoder_model(wild())) == ([], [])
-    assert (plan.embed_settings(wild()).canonical(), plan.encoder_state(wild())) == ("{}", "")
+    assert plan.encoder_settings(wild()).encoder == plan.config.outliers["oal"].encoder
+    assert plan.encoder_state(wild()) == ""
     raw["outliers"]["oal"]["encoder"] = encoder
     other = Plan(load(raw))
     assert other.fitted_encoder(wild()) == []
     assert other.ready_made_generator(wild()) == ["results/digits/generators/sd"]
     assert other.encoder_model(wild()) == model
-    assert json.loads(other.embed_settings(wild()).canonical()) == {"encoder": encoder}
-    assert other.embed_settings(wild()).encoder == other.config.outliers["oal"].encoder
+    assert json.loads(other.encoder_settings(wild()).canonical()) == {"encoder": encoder}
+    assert other.encoder_settings(wild()).encoder == other.config.outliers["oal"].encoder
 
 
 def test_an_encoder_s_weights_that_are_missing_are_told_before_any_job(raw, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from synthood.config.read import EXPONENT, as_number
 from synthood.errors import SynthoodError, nearest, printable
+from synthood.plugins import OneOf, plugins
 
 SHOWN = 8
 TAG_KEYS = ("kind", "sampler", "objective")
@@ -114,7 +115,9 @@ def locate(model: type[BaseModel], loc: tuple[Any, ...]) -> tuple[list[Any], typ
 def _options(expected: Any) -> list[Any]:
     """The alternatives of a type, annotations and None taken off."""
     while get_origin(expected) is Annotated:
-        expected = get_args(expected)[0]
+        expected, *marks = get_args(expected)
+        if one_of := next((mark for mark in marks if isinstance(mark, OneOf)), None):
+            return list(plugins(expected, one_of.package).values())
     if get_origin(expected) in (Union, types.UnionType):
         return [option for part in get_args(expected) if part is not type(None) for option in _options(part)]
     return [expected]
@@ -135,7 +138,7 @@ def _inside(options: list[Any], step: Any, last: bool) -> tuple[type[BaseModel] 
         if isinstance(option, type) and issubclass(option, BaseModel):
             for name, field in option.model_fields.items():
                 if step in (name, field.alias):
-                    return option, Annotated[field.annotation, None]
+                    return option, Annotated[(field.annotation, None, *field.metadata)]
             if last:
                 return option, None
         if get_origin(option) is dict:
