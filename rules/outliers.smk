@@ -93,7 +93,7 @@ rule latents:
         gpu=GPU,
     params:
         flags=flags,
-        settings=as_parameter(plan.outlier_settings("latents")),
+        settings=as_parameter(plan.latents_settings),
     message:
         "sample outlier latents of {wildcards.outliers} for {wildcards.dataset}"
     shell:

@@ -242,7 +242,7 @@ CODE = {
     "training/methods/outliers.py": set(),
     "training/methods/brand_new.py": set(),
     "training/networks/settings.py": JUDGED | FITTED | evaluated(*RECIPES),
-    "generators/diffusion/sampler_settings.py": FITTED | evaluated("sio-biggan", "sio-sd"),
+    "generators/diffusion/samplers/plms.py": set(),
     "outliers/boundary_settings.py": {"find boundary outliers of digits for oal"} | SAMPLED | evaluated("sio-biggan"),
     "outliers/encoder_settings.py": EMBEDDED | evaluated("sio-biggan"),
     "outliers/encoders/clip.py": set(),
@@ -261,6 +261,11 @@ METHODS = {
     "training/methods/teacher.py": ("Teacher.order = 1", evaluated("sio-biggan")),
     "training/methods/rotation.py": ("Rotation.order = 6", set()),
     "outliers/encoders/text_aligned.py": ("TextAlignedEncoder.extra = 1", EMBEDDED | evaluated("sio-biggan")),
+    "generators/diffusion/samplers/few_step.py": ("FewStepSample.extra = 1", set()),
+    "generators/diffusion/samplers/dpm_solver.py": (
+        "StableDiffusionSample.extra = 1",
+        SAMPLED | SYNTHESISED_SD | evaluated("sio-biggan", "sio-sd"),
+    ),
     "outliers/encoders/timm.py": ("TimmEncoder.extra = 1", set()),
 }
 """Edits of a method: what names it is computed again."""

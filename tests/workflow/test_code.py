@@ -248,9 +248,10 @@ SETTINGS = {
         "fit_generator", "filter", "assess", "gate", "scale_curve", "assess_outliers",
         "train", "import_checkpoint", "extract", "score_model",
     },
-    "generators.diffusion.sampler_settings": {
+    "generators.diffusion.samplers.base": {
         "fit_generator", "synthesise", "fit_encoder", "embed", "latents", "gate", "scale_curve",
     },
+    "generators.diffusion.samplers.dpm_solver": set(),
     "outliers.boundary_settings": {"boundary"},
     "outliers.encoder_settings": {"fit_encoder", "embed"},
     "outliers.encoders.clip": set(),

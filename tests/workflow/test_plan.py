@@ -20,7 +20,7 @@ from synthood.workflow.plan import Plan, artefacts, as_parameter
 
 CONFIG = Path(__file__).parents[2] / "config.yaml"
 TABLE, OAL = "demo-sio", "demo-oal"
-OUTLIER_STAGES = ("encoder", "boundary", "latents", "gate")
+OUTLIER_STAGES = ("boundary", "gate")
 
 
 @pytest.fixture
@@ -60,6 +60,8 @@ def texts(plan):
         for outliers, settings in config.outliers.items():
             for stage in OUTLIER_STAGES:
                 found[stage, outliers] = plan.outlier_settings(stage)(wild(dataset=dataset, outliers=outliers))
+            found["encoder", outliers] = plan.encoder_settings(wild(dataset=dataset, outliers=outliers))
+            found["latents", outliers] = plan.latents_settings(wild(dataset=dataset, outliers=outliers))
             if settings.curve:
                 found["curve", outliers] = plan.curve_settings(wild(dataset=dataset, outliers=outliers))
         found["map", dataset] = plan.map_settings(wild(dataset=dataset))

@@ -8,7 +8,7 @@ from typing import Literal
 from synthood.common.settings import Settings
 from synthood.data import raw
 from synthood.outliers.encoder_settings import EncoderSettings
-from synthood.outliers.latents_settings import ScaleCurveSettings
+from synthood.outliers.latents_settings import LatentsJob, ScaleCurveSettings
 from synthood.reporting.settings import MapSettings
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
@@ -84,7 +84,7 @@ class OutlierPlan(Paths):
         gate = self.config.outliers[wildcards.outliers].gate
         return self.model(wildcards.dataset, gate.classifier, gate.classifier_seed)
 
-    def outlier_settings(self, stage: Literal["boundary", "latents", "gate"]) -> Callable[[Wildcards], Settings]:
+    def outlier_settings(self, stage: Literal["boundary", "gate"]) -> Callable[[Wildcards], Settings]:
         """The settings of one of the outliers' stages: its section alone."""
 
         def of(wildcards: Wildcards) -> Settings:
@@ -92,6 +92,9 @@ class OutlierPlan(Paths):
             return section
 
         return of
+
+    def latents_settings(self, wildcards: Wildcards) -> LatentsJob:
+        return LatentsJob(latents=self.config.outliers[wildcards.outliers].latents)
 
     def curve_settings(self, wildcards: Wildcards) -> ScaleCurveSettings:
         outliers = self.config.outliers[wildcards.outliers]
