@@ -105,7 +105,7 @@ def test_an_added_encoder_or_sampler_changes_nothing(edited, module: str, first:
 
 def test_an_added_import_and_a_constant_change_nothing(edited) -> None:
     assert edited(NEIGHBOURS, "STRIDE = 8\n", "STRIDE = 8\nLIMIT = 9\n") == (set(), set())
-    assert edited(NEIGHBOURS, "import functools\n", "import functools\nimport math\n") == (set(), set())
+    assert edited(NEIGHBOURS, "import functools\n", "import functools\nimport colorsys\n") == (set(), set())
 
 
 @pytest.mark.parametrize(
