@@ -19,7 +19,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from synthood.common.arithmetic import resolved_precision
 from synthood.generators.diffusion.miniature import NOISE_SCHEDULE, word_tokenizer
-from synthood.generators.diffusion.sampler_settings import StableDiffusionSample
+from synthood.generators.diffusion.samplers.dpm_solver import StableDiffusionSample
 from synthood.generators.diffusion.sampling import sample
 
 

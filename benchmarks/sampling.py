@@ -25,7 +25,7 @@ from synthood.common.images import read_images
 from synthood.common.seeds import derived_seed
 from synthood.generators.diffusion import pipelines, sampling
 from synthood.generators.diffusion.prompts import prompts_of
-from synthood.generators.diffusion.sampler_settings import FastSample
+from synthood.generators.diffusion.samplers.dpm_solver import FastSample
 from synthood.generators.folder import Description
 from synthood.training.networks.model import Classifier, logits_and_features
 

@@ -17,7 +17,7 @@ rule fit_encoder:
         gpu=GPU,
     params:
         flags=flags,
-        settings=as_parameter(plan.outlier_settings("encoder")),
+        settings=as_parameter(plan.encoder_settings),
         resume=".resume/{dataset}/outliers/{outliers}",
     message:
         "fit the text-aligned encoder of {wildcards.outliers} on {wildcards.dataset}"
@@ -45,7 +45,7 @@ rule embed:
         gpu=GPU,
     params:
         flags=flags,
-        settings=as_parameter(plan.embed_settings),
+        settings=as_parameter(plan.encoder_settings),
         raw=plan.encoder_state,
     message:
         "embed {wildcards.dataset} for {wildcards.outliers}"
@@ -93,7 +93,7 @@ rule latents:
         gpu=GPU,
     params:
         flags=flags,
-        settings=as_parameter(plan.outlier_settings("latents")),
+        settings=as_parameter(plan.latents_settings),
     message:
         "sample outlier latents of {wildcards.outliers} for {wildcards.dataset}"
     shell:

@@ -250,9 +250,10 @@ CODE = {
     "training/methods/outliers.py": set(),
     "training/methods/brand_new.py": set(),
     "training/networks/settings.py": JUDGED | FITTED | evaluated(*RECIPES),
-    "generators/diffusion/sampler_settings.py": FITTED | evaluated("sio-biggan", "sio-sd"),
+    "generators/diffusion/samplers/plms.py": set(),
     "outliers/boundary_settings.py": {"find boundary outliers of digits for oal"} | SAMPLED | evaluated("sio-biggan"),
     "outliers/encoder_settings.py": EMBEDDED | evaluated("sio-biggan"),
+    "outliers/encoders/clip.py": set(),
     "outliers/settings.py": set(),
 }
 
@@ -269,8 +270,15 @@ METHODS = {
     "training/methods/rotation.py": ("Rotation.order = 6", set()),
     "evaluation/detectors/neighbours.py": ("Knn.limit = 1", scored(*RECIPES)),
     "evaluation/detectors/distances.py": ("Mds.limit = 1", set()),
+    "outliers/encoders/text_aligned.py": ("TextAlignedEncoder.extra = 1", EMBEDDED | evaluated("sio-biggan")),
+    "generators/diffusion/samplers/few_step.py": ("FewStepSample.extra = 1", set()),
+    "generators/diffusion/samplers/dpm_solver.py": (
+        "StableDiffusionSample.extra = 1",
+        SAMPLED | SYNTHESISED_SD | evaluated("sio-biggan", "sio-sd"),
+    ),
+    "outliers/encoders/timm.py": ("TimmEncoder.extra = 1", set()),
 }
-"""Edits of a method: its recipes alone are trained again, or its detectors score again."""
+"""Edits of a method: what names it is computed again."""
 
 
 @pytest.mark.parametrize("module", METHODS)

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args
 
-from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, SerializerFunctionWrapHandler
+from pydantic import (
+    BaseModel,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    Tag,
+)
 from pydantic import model_serializer as serializer
 from pydantic_core import CoreSchema, core_schema
 
@@ -16,7 +24,7 @@ from synthood.common.settings import Settings
 
 
 class Plugin(Settings):
-    """A method of a family: its fields are the keys that a configuration sets, `kind` names it there.
+    """A method of a family: its fields are the keys that a configuration sets; one, such as `kind`, names it there.
 
     The docstring's first paragraph is the description in the schema and in the reference. The module that a plug-in is
     in is imported for planning, so torch and other slow packages are taken by `lazy`.
@@ -24,12 +32,14 @@ class Plugin(Settings):
 
     paper: ClassVar[str] = ""
     """Where the method was published."""
-
-    kind: str
+    tag: ClassVar[str] = "kind"
+    """The key that names it."""
+    is_default: ClassVar[bool] = False
+    """Whether it is meant where the key is missing."""
 
     @serializer(mode="wrap")
     def _with_kind(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {"kind": self.kind} | handler(self)
+        return {self.tag: getattr(self, self.tag)} | handler(self)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -37,8 +47,9 @@ class Plugin(Settings):
         found["description"] = description_of(cls)
         if facts := cls.facts():
             found["x-facts"] = facts
-        found["properties"]["kind"].pop("default", None)
-        found["required"] = ["kind", *(key for key in found.get("required", []) if key != "kind")]
+        if not cls.is_default:
+            found["properties"][cls.tag].pop("default", None)
+            found["required"] = [cls.tag, *(key for key in found.get("required", []) if key != cls.tag)]
         return found
 
     @classmethod
@@ -60,19 +71,28 @@ T = TypeVar("T", bound=Plugin)
 
 @dataclass(frozen=True)
 class OneOf:
-    """Annotates a plug-in's base class: any plug-in of that base in a package, chosen by `kind`."""
+    """Annotates a plug-in's base class: any plug-in of that base in a package, chosen by the key that names it."""
 
     package: str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         annotated: Any = Annotated
-        union: Any = Union[tuple(plugins(source, self.package).values())]  # noqa: UP007  a union of what is found
-        return handler.generate_schema(annotated[union, Field(discriminator="kind")])
+        classes, default = plugins(source, self.package), default_of(source, self.package)
+        if default is None:
+            union: Any = Union[tuple(classes.values())]  # noqa: UP007  a union of what is found
+            return handler.generate_schema(annotated[union, Field(discriminator=source.tag)])
+
+        def named(value: Any) -> Any:
+            meant = kind_of(default)
+            return value.get(source.tag, meant) if isinstance(value, dict) else getattr(value, source.tag, meant)
+
+        union = Union[tuple(annotated[cls, Tag(kind)] for kind, cls in classes.items())]  # noqa: UP007  as above
+        return handler.generate_schema(annotated[union, Discriminator(named)])
 
 
 @functools.cache
 def plugins(base: type[T], package: str) -> dict[str, type[T]]:
-    """The plug-ins of a base by their kind, in alphabetical order.
+    """The plug-ins of a base by their kind: the default, then the others in alphabetical order.
 
     Raises TypeError where two have one kind.
     """
@@ -87,7 +107,12 @@ def plugins(base: type[T], package: str) -> dict[str, type[T]]:
         if kind in found:
             raise TypeError(f"{cls.__module__}: {cls.__name__} and {found[kind].__name__} have one kind, {kind!r}")
         found[kind] = cls
-    return dict(sorted(found.items()))
+    return dict(sorted(found.items(), key=lambda item: (not item[1].is_default, item[0])))
+
+
+def default_of(base: type[T], package: str) -> type[T] | None:
+    """The plug-in that is meant where none is named."""
+    return next((cls for cls in plugins(base, package).values() if cls.is_default), None)
 
 
 def plugins_of(base: type[T], module: ModuleType) -> dict[str, type[T]]:
@@ -108,7 +133,7 @@ class Kind:
 
 def kind_of(cls: type[Plugin]) -> str | None:
     """The kind of a plug-in; None for a base, whose kind is any text."""
-    values = get_args(cls.model_fields["kind"].annotation)
+    values = get_args(cls.model_fields[cls.tag].annotation)
     return str(values[0]) if values else None
 
 

@@ -24,8 +24,8 @@ def test_members_are_those_of_the_models():
     assert names("metrics") == list(typing.get_args(Metric))
     assert names("benchmarks") == benchmark_names()
     assert names("generators") == ["biggan", "stable-diffusion", "ready-made"]
-    assert names("samplers") == ["miniature", "paper", "fast", "few-step"]
-    assert names("encoders") == ["text-aligned", "timm", "recipe", "clip"]
+    assert names("samplers") == ["miniature", "fast", "few-step", "paper"]
+    assert names("encoders") == ["text-aligned", "clip", "recipe", "timm"]
     assert names("outliers") == ["latent", "pixel"]
     assert {"resnet8", "densenet-bc-100", "torchvision/NAME", "timm/NAME"} <= set(names("networks"))
     assert {"msp", "knn", "cider", "gram", "ensemble", "custom"} <= set(names("detectors"))

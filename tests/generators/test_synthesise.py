@@ -16,7 +16,8 @@ from synthood.generators.biggan import network as biggan
 from synthood.generators.biggan.settings import BigGANSample, BigGANSampling
 from synthood.generators.diffusion import miniature, pipelines
 from synthood.generators.diffusion import sampling as diffusion_sampling
-from synthood.generators.diffusion.settings import StableDiffusionFit, StableDiffusionSample, StableDiffusionSampling
+from synthood.generators.diffusion.samplers.dpm_solver import StableDiffusionSample
+from synthood.generators.diffusion.settings import StableDiffusionFit, StableDiffusionSampling
 from synthood.generators.every_kind import EveryKind
 from synthood.generators.folder import DESCRIPTION, Description
 from synthood.generators.settings import BlockSettings

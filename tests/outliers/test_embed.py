@@ -16,8 +16,12 @@ from synthood.generators.diffusion import pipelines, prompt_tokens
 from synthood.generators.folder import Description
 from synthood.outliers import embed, fit_encoder
 from synthood.outliers.class_words import anchors_of, text_encoder_digest
-from synthood.outliers.embed import Encoding, embedded
-from synthood.outliers.encoder_settings import EmbedSettings, EncoderSettings, RecipeEncoder
+from synthood.outliers.embed import embedded
+from synthood.outliers.encoder import fit_encoder as fit
+from synthood.outliers.encoder_settings import EncoderSettings
+from synthood.outliers.encoders.base import Encoding
+from synthood.outliers.encoders.recipe import RecipeEncoder
+from synthood.outliers.encoders.text_aligned import TextAlignedEncoder
 from synthood.outliers.spaces import EmbeddingSpace
 from synthood.training.networks.model import Classifier
 from synthood.training.networks.residual import build
@@ -52,21 +56,29 @@ def test_embeddings_as_wide_as_no_token_are_told() -> None:
 
 
 def test_the_fitted_encoder_brings_its_words(
-    folder: Path, pipeline: StableDiffusionPipeline, train_file: Path, train_images: ImageSet, tmp_path: Path
+    folder: Path,
+    pipeline: StableDiffusionPipeline,
+    train_file: Path,
+    train_images: ImageSet,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     settings = EncoderSettings.model_validate(
-        {"network": {"name": "resnet8", "width": 8}, "epochs": 1, "batch_size": 7}
+        {"encoder": {"network": {"name": "resnet8", "width": 8}, "epochs": 1, "batch_size": 7}}
     )
     encoder, output = tmp_path / "encoder", tmp_path / "embeddings"
     images = ["--train", str(train_file)]
-    fit_encoder.main(
-        ["--settings", settings.canonical(), *images, "--generator", str(folder), "--output", str(encoder)]
-    )
-    embed.main([*images, "--encoder", str(encoder), "--output", str(output)])
+    given = ["--settings", settings.canonical(), *images]
+    with pytest.raises(SystemExit):
+        embed.main([*given, "--output", str(output)])
+    assert "embed: --encoder is missing" in capsys.readouterr().err
+    fit_encoder.main([*given, "--generator", str(folder), "--output", str(encoder)])
+    embed.main([*given, "--encoder", str(encoder), "--output", str(output)])
     arrays, header = read_tensors(output)
     digest = text_encoder_digest(pipeline)
     anchors = prompt_tokens.word_embeddings(pipeline, ["cat", "dog"])
-    expected = fit_encoder.fit_encoder(train_images, anchors, settings, ResumeFile(None, ""), digest)
+    assert isinstance(settings.encoder, TextAlignedEncoder)
+    expected = fit(train_images, anchors, settings.encoder, ResumeFile(None, ""), digest)
     embeddings = expected.features(torch.from_numpy(train_images.images)).detach()
     np.testing.assert_allclose(arrays["embeddings"], embeddings, atol=1e-5)
     np.testing.assert_array_equal(arrays["anchors"], anchors)
@@ -82,8 +94,8 @@ def test_a_classifier_as_the_encoder(
     network = Network(name="resnet8", width=8)
     model, output = tmp_path / "model", tmp_path / "embeddings"
     Classifier(network, ["cat", "dog"], [0.5] * 3, [0.25] * 3, build(network, 2, seed=0)).save(model)
-    settings = EmbedSettings(encoder=RecipeEncoder(kind="recipe", recipe="ce", anchors="contextual"))
-    assert EmbedSettings.parse(settings.canonical()) == settings
+    settings = EncoderSettings(encoder=RecipeEncoder(recipe="ce", anchors="contextual"))
+    assert EncoderSettings.parse(settings.canonical()) == settings
     places = ["--train", str(train_file), "--generator", str(folder), "--model", str(model), "--output", str(output)]
     with pytest.raises(SystemExit):  # 32 wide
         embed.main(["--settings", settings.canonical(), *places])
@@ -99,8 +111,7 @@ def test_an_encoder_from_elsewhere_stands_beside_the_words_of_the_classes(
     Description("stable-diffusion", names, "a photo of a {word}", words=words).write(tmp_path)
     network, model = Network(name="resnet8", width=8), tmp_path / "model"
     Classifier(network, names, [0.5] * 3, [0.25] * 3, build(network, 2, seed=0)).save(model)
-    settings = EmbedSettings(encoder=RecipeEncoder(kind="recipe", recipe="ce"))
-    found = embed.ready_made(settings.encoder, tmp_path, model, torch.device("cpu"))
+    found = RecipeEncoder(recipe="ce").encoding(model, tmp_path, torch.device("cpu"))
     torch.testing.assert_close(found.anchors, prompt_tokens.word_embeddings(pipeline, words))
     assert found.classes == names
 

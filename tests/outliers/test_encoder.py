@@ -12,7 +12,7 @@ from synthood.common.images import ImageSet, open_set
 from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
 from synthood.outliers.encoder import Encoder, fit_encoder
-from synthood.outliers.encoder_settings import EncoderSettings
+from synthood.outliers.encoders.text_aligned import TextAlignedEncoder
 from synthood.outliers.spaces import EmbeddingSpace
 
 ANCHORS = torch.tensor([[3.0, 0.0, 0.0, 0.0], [0.0, 0.2, 0.0, 0.0]])
@@ -32,9 +32,9 @@ def embeddings_of(encoder: Encoder, images: ImageSet) -> Tensor:
     return encoder.features(torch.from_numpy(images.images))
 
 
-def settings(**changes: object) -> EncoderSettings:
+def settings(**changes: object) -> TextAlignedEncoder:
     base = {"network": {"name": "resnet8", "width": 8}, "epochs": 6, "batch_size": 8, "learning_rate": 0.05}
-    return EncoderSettings.model_validate(base | changes)
+    return TextAlignedEncoder.model_validate(base | changes)
 
 
 def test_embeddings_are_unit_and_nearest_to_their_class_word(tmp_path: Path) -> None:

@@ -22,8 +22,10 @@ from transformers import (
 )
 
 from synthood.errors import SynthoodError
-from synthood.outliers.encoder_settings import ClipEncoder, RecipeEncoder, TimmEncoder
-from synthood.outliers.image_encoders import features_of, fitted, normalised, of_clip
+from synthood.outliers.encoders.base import normalised, resized_pixels
+from synthood.outliers.encoders.clip import ClipEncoder, loaded
+from synthood.outliers.encoders.recipe import RecipeEncoder
+from synthood.outliers.encoders.timm import TimmEncoder
 from synthood.training.networks.model import Classifier, logits_and_features
 
 CPU = torch.device("cpu")
@@ -52,10 +54,8 @@ def test_a_network_of_timm_gives_its_pre_logits(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = timm.create_model("test_vit", num_classes=7).eval()
     save_file(network.state_dict(), tmp_path / "vit.safetensors")
-    features = features_of(
-        TimmEncoder(kind="timm", model="test_vit", checkpoint=str(tmp_path / "vit.safetensors")), None, CPU
-    )
-    inputs = normalised(fitted(IMAGES, (160, 160), "bicubic"), [0.5] * 3, [0.5] * 3)
+    features = TimmEncoder(model="test_vit", checkpoint=str(tmp_path / "vit.safetensors")).features(None, CPU)
+    inputs = normalised(resized_pixels(IMAGES, (160, 160), "bicubic"), [0.5] * 3, [0.5] * 3)
     with torch.no_grad():
         expected = network.forward_head(network.forward_features(inputs), pre_logits=True)
         found = features(IMAGES)
@@ -68,11 +68,11 @@ def test_a_checkpoint_of_another_network_or_with_weights_missing_is_named(tmp_pa
     other = tmp_path / "other.safetensors"
     save_file({key: value for key, value in state.items() if key != "norm.bias"}, other)
     with pytest.raises(SynthoodError, match=r"other\.safetensors: weights that do not fit .*missing norm\.bias"):
-        features_of(TimmEncoder(kind="timm", model="test_vit", checkpoint=str(other)), None, CPU)
+        TimmEncoder(model="test_vit", checkpoint=str(other)).features(None, CPU)
     with pytest.raises(SynthoodError, match=r"gone\.pt: not found"):
-        features_of(TimmEncoder(kind="timm", model="test_vit", checkpoint="gone.pt"), None, CPU)
+        TimmEncoder(model="test_vit", checkpoint="gone.pt").features(None, CPU)
     with pytest.raises(SynthoodError, match=r"test_vitt: timm has none of this name; did you mean 'test_vit'\?$"):
-        features_of(TimmEncoder(kind="timm", model="test_vitt"), None, CPU)
+        TimmEncoder(model="test_vitt").features(None, CPU)
 
 
 def test_without_timm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_without_timm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(SynthoodError, match=r"needs timm; pip install 'synthood\[timm\]'"):
-        features_of(TimmEncoder(kind="timm", model="test_vit"), None, CPU)
+        TimmEncoder(model="test_vit").features(None, CPU)
 
 
 def test_weights_that_cannot_be_downloaded_ask_for_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,13 +94,13 @@ def test_weights_that_cannot_be_downloaded_ask_for_a_file(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(timm, "create_model", offline)
     with pytest.raises(SynthoodError, match=r"cannot be downloaded \(no network\); write a file of them as `enc"):
-        features_of(TimmEncoder(kind="timm", model="test_vit"), None, CPU)
+        TimmEncoder(model="test_vit").features(None, CPU)
 
 
 def test_clip_s_image_tower_with_its_projection(clip_folder: Path) -> None:
-    features = features_of(ClipEncoder(kind="clip", path=str(clip_folder)), None, CPU)
+    features = ClipEncoder(path=str(clip_folder)).features(None, CPU)
     model = CLIPVisionModelWithProjection.from_pretrained(clip_folder, projection_dim=12).eval()
-    inputs = normalised(fitted(IMAGES, (32, 32), "bicubic"), [0.5, 0.4, 0.3], [0.2, 0.3, 0.4])
+    inputs = normalised(resized_pixels(IMAGES, (32, 32), "bicubic"), [0.5, 0.4, 0.3], [0.2, 0.3, 0.4])
     with torch.no_grad():
         expected = model(pixel_values=inputs).image_embeds
         found = features(IMAGES)
@@ -110,21 +110,21 @@ def test_clip_s_image_tower_with_its_projection(clip_folder: Path) -> None:
 
 def test_a_folder_that_is_no_clip_is_named(clip_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(SynthoodError, match=r"no config\.json; encoder\.path is a CLIP's folder"):
-        features_of(ClipEncoder(kind="clip", path=str(tmp_path)), None, CPU)
+        ClipEncoder(path=str(tmp_path)).features(None, CPU)
     (tmp_path / "config.json").write_bytes((clip_folder / "config.json").read_bytes())
     with pytest.raises(SynthoodError, match="not a readable CLIP"):
-        features_of(ClipEncoder(kind="clip", path=str(tmp_path)), None, CPU)
+        ClipEncoder(path=str(tmp_path)).features(None, CPU)
     (tmp_path / "pytorch_model.bin").write_bytes(b"a pickle")  # never read
     with pytest.raises(SynthoodError, match="not a readable CLIP"):
-        features_of(ClipEncoder(kind="clip", path=str(tmp_path)), None, CPU)
+        ClipEncoder(path=str(tmp_path)).features(None, CPU)
     save_file({"nothing": torch.zeros(1)}, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(SynthoodError, match="not a whole CLIP"):
-        features_of(ClipEncoder(kind="clip", path=str(tmp_path)), None, CPU)
+        ClipEncoder(path=str(tmp_path)).features(None, CPU)
 
 
 def test_a_classifier_s_penultimate_features(judge: Classifier, judge_file: Path) -> None:
     with torch.no_grad():
-        found = features_of(RecipeEncoder(kind="recipe", recipe="ce"), judge_file, CPU)(IMAGES)
+        found = RecipeEncoder(recipe="ce").features(judge_file, CPU)(IMAGES)
     _, expected = logits_and_features(judge, IMAGES.numpy(), CPU)
     torch.testing.assert_close(found, expected)
 
@@ -132,8 +132,8 @@ def test_a_classifier_s_penultimate_features(judge: Classifier, judge_file: Path
 def test_pixels_are_scaled_resized_and_normalised() -> None:
     """A grey image stays grey in any size; one of the right size is only scaled."""
     grey = torch.full((1, 5, 7, 3), 51, dtype=torch.uint8)
-    torch.testing.assert_close(fitted(grey, (11, 3), "bicubic"), torch.full((1, 3, 11, 3), 0.2))
-    same: Tensor = fitted(IMAGES, (20, 16), "bilinear")
+    torch.testing.assert_close(resized_pixels(grey, (11, 3), "bicubic"), torch.full((1, 3, 11, 3), 0.2))
+    same: Tensor = resized_pixels(IMAGES, (20, 16), "bilinear")
     assert torch.equal(same, IMAGES.permute(0, 3, 1, 2).float() / 255)
     found = normalised(torch.full((1, 3, 1, 1), 0.5), [0.5, 0.4, 0.3], [0.1, 0.2, 0.5])
     torch.testing.assert_close(found.flatten(), torch.tensor([0.0, 0.5, 0.4]))
@@ -145,7 +145,7 @@ def test_code_in_a_clip_s_folder_is_told(clip_folder: Path, tmp_path: Path) -> N
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "evil.Evil"}}))
     with pytest.raises(SynthoodError, match=r"config\.json': auto_map asks for code"):
-        of_clip(folder, CPU)
+        loaded(folder)
     (folder / "evil.py").write_text("raise SystemExit")
     with pytest.raises(SynthoodError, match=r"evil\.py': code, which weights do not need"):
-        of_clip(folder, CPU)
+        loaded(folder)

@@ -14,16 +14,17 @@ from synthood.common.images import ImageSet
 from synthood.common.tensors import Arrays, read_tensors, write_tensors
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion import prompt_tokens, sampling
-from synthood.generators.diffusion.sampler_settings import StableDiffusionSample
+from synthood.generators.diffusion.samplers.dpm_solver import StableDiffusionSample
 from synthood.generators.folder import Description
 from synthood.outliers import latents
 from synthood.outliers.class_words import text_encoder_digest
 from synthood.outliers.latents import moved, outlier_latents
-from synthood.outliers.latents_settings import LatentsSettings
+from synthood.outliers.latents_settings import LatentsJob, LatentsSettings
 from synthood.outliers.spaces import EmbeddingSpace
 
 SAMPLE = StableDiffusionSample(steps=2, batch_size=4)
 SETTINGS = LatentsSettings(scale=2.0, attempts_per_class=3, sample=SAMPLE)
+JOB = LatentsJob(latents=SETTINGS).canonical()
 
 
 def space_of(pipeline: StableDiffusionPipeline) -> dict[str, dict[str, str]]:
@@ -111,7 +112,7 @@ def test_the_stage_writes_what_the_functions_give(
     write_tensors(tmp_path / "boundary", arrays, space_of(pipeline))
     output = tmp_path / "latents.safetensors"
     arguments = {
-        "settings": settings.canonical(),
+        "settings": LatentsJob(latents=settings).canonical(),
         "output": output,
         "generator": folder,
         "boundary": tmp_path / "boundary",
@@ -183,7 +184,7 @@ def test_outliers_of_another_text_encoder_are_refused(
     write_tensors(tmp_path / "boundary", arrays, header)
     places = ["--generator", str(folder), "--boundary", str(tmp_path / "boundary"), "--train", str(train_file)]
     with pytest.raises(SystemExit):
-        latents.main(["--settings", SETTINGS.canonical(), "--output", str(tmp_path / "latents"), *places])
+        latents.main(["--settings", JOB, "--output", str(tmp_path / "latents"), *places])
     assert not (tmp_path / "latents").exists()
     with pytest.raises(SynthoodError, match=r"boundary: its outliers lie near the words of another text encoder"):
         EmbeddingSpace.of(header, tmp_path / "boundary").check(text_encoder_digest(pipeline), tmp_path / "boundary")
@@ -195,5 +196,5 @@ def test_images_alone_need_no_id_images(folder: Path, pipeline: StableDiffusionP
     arrays: Arrays = {"embeddings": np.eye(16, dtype=np.float32)[:2], "labels": np.array([0, 1])}
     write_tensors(tmp_path / "boundary", arrays, space_of(pipeline))
     places = ["--generator", str(folder), "--boundary", str(tmp_path / "boundary")]
-    latents.main(["--settings", SETTINGS.canonical(), "--output", str(tmp_path / "latents"), *places])
+    latents.main(["--settings", JOB, "--output", str(tmp_path / "latents"), *places])
     assert read_tensors(tmp_path / "latents")[0].keys() == {"latents", "labels", "parents", "seeds"}

@@ -12,7 +12,7 @@ from PIL import Image
 from command_lines import writing
 from synthood.common.tensors import write_tensors
 from synthood.generators.diffusion import sampling
-from synthood.generators.diffusion.sampler_settings import StableDiffusionSample
+from synthood.generators.diffusion.samplers.dpm_solver import StableDiffusionSample
 from synthood.generators.folder import Description
 from synthood.outliers import scale_curve
 from synthood.outliers.class_words import text_encoder_digest

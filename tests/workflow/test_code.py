@@ -242,17 +242,20 @@ SETTINGS = {
     "training.methods.rotation": set(),
     "training.methods.outliers": set(),
     "training.settings": {"train"},
-    "training.augmentation.settings": {"train", "fit_encoder", "embed", "fit_generator"},
-    "training.networks.checkpoint_settings": {"train", "import_checkpoint", "fit_encoder", "embed"},
+    "training.augmentation.settings": {"train", "fit_generator"},
+    "training.networks.checkpoint_settings": {"train", "import_checkpoint"},
     "training.networks.settings": {
-        "fit_generator", "filter", "assess", "fit_encoder", "embed", "gate", "scale_curve", "assess_outliers",
+        "fit_generator", "filter", "assess", "gate", "scale_curve", "assess_outliers",
         "train", "import_checkpoint", "extract", "score_model",
     },
-    "generators.diffusion.sampler_settings": {
+    "generators.diffusion.samplers.base": {
         "fit_generator", "synthesise", "fit_encoder", "embed", "latents", "gate", "scale_curve",
     },
+    "generators.diffusion.samplers.dpm_solver": set(),
     "outliers.boundary_settings": {"boundary"},
     "outliers.encoder_settings": {"fit_encoder", "embed"},
+    "outliers.encoders.clip": set(),
+    "outliers.encoders.text_aligned": set(),
     "outliers.settings": set(),
 }  # fmt: skip
 """Stages that read the settings of a module: a class added there changes the code of these, and of no others."""

@@ -20,7 +20,7 @@ from synthood.workflow.plan import Plan, artefacts, as_parameter
 
 CONFIG = Path(__file__).parents[2] / "config.yaml"
 TABLE, OAL = "demo-sio", "demo-oal"
-OUTLIER_STAGES = ("encoder", "boundary", "latents", "gate")
+OUTLIER_STAGES = ("boundary", "gate")
 
 
 @pytest.fixture
@@ -60,6 +60,8 @@ def texts(plan):
         for outliers, settings in config.outliers.items():
             for stage in OUTLIER_STAGES:
                 found[stage, outliers] = plan.outlier_settings(stage)(wild(dataset=dataset, outliers=outliers))
+            found["encoder", outliers] = plan.encoder_settings(wild(dataset=dataset, outliers=outliers))
+            found["latents", outliers] = plan.latents_settings(wild(dataset=dataset, outliers=outliers))
             if settings.curve:
                 found["curve", outliers] = plan.curve_settings(wild(dataset=dataset, outliers=outliers))
         found["map", dataset] = plan.map_settings(wild(dataset=dataset))
@@ -363,14 +365,15 @@ ENCODERS = [
 def test_an_encoder_from_elsewhere_is_not_fitted(raw, plan, encoder, model):
     assert plan.fitted_encoder(wild()) == ["results/digits/outliers/oal/encoder.safetensors"]
     assert (plan.ready_made_generator(wild()), plan.encoder_model(wild())) == ([], [])
-    assert (plan.embed_settings(wild()).canonical(), plan.encoder_state(wild())) == ("{}", "")
+    assert plan.encoder_settings(wild()).encoder == plan.config.outliers["oal"].encoder
+    assert plan.encoder_state(wild()) == ""
     raw["outliers"]["oal"]["encoder"] = encoder
     other = Plan(load(raw))
     assert other.fitted_encoder(wild()) == []
     assert other.ready_made_generator(wild()) == ["results/digits/generators/sd"]
     assert other.encoder_model(wild()) == model
-    assert json.loads(other.embed_settings(wild()).canonical()) == {"encoder": encoder}
-    assert other.embed_settings(wild()).encoder == other.config.outliers["oal"].encoder
+    assert json.loads(other.encoder_settings(wild()).canonical()) == {"encoder": encoder}
+    assert other.encoder_settings(wild()).encoder == other.config.outliers["oal"].encoder
 
 
 def test_an_encoder_s_weights_that_are_missing_are_told_before_any_job(raw, tmp_path, monkeypatch):

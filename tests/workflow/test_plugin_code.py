@@ -10,13 +10,25 @@ import synthood
 from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.detectors.custom import Custom
 from synthood.evaluation.detectors.rectifiers import React
+from synthood.generators.diffusion.samplers.base import PACKAGE as SAMPLERS
+from synthood.generators.diffusion.samplers.base import Sampler
+from synthood.outliers.encoders.base import ImageEncoder
 from synthood.plugins import plugins
 from synthood.workflow import code
 from synthood.workflow.code import code_of, code_of_plugin
 
 PACKAGE = Path(synthood.__file__).parent
-STAGES = ("synthood.evaluation.score", "synthood.evaluation.score_model", "synthood.training.train")
+STAGES = (
+    "synthood.evaluation.score",
+    "synthood.evaluation.score_model",
+    "synthood.training.train",
+    "synthood.outliers.fit_encoder",
+    "synthood.outliers.embed",
+    "synthood.outliers.latents",
+    "synthood.generators.synthesise",
+)
 NEIGHBOURS = "evaluation/detectors/neighbours.py"
+SAMPLERS_FOLDER = "generators/diffusion/samplers/"
 Edit = Callable[[str, str, str], None]
 REQUIRED = {"custom": {"file": "mine.py"}}
 
@@ -30,7 +42,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def edited(original: Path) -> Callable[[str, str, str], tuple[set[str], set[str]]]:
-    """Replaces text of a module; returns the detectors and the stages whose digests change."""
+    """Replaces text of a module; returns the plug-ins and the stages whose digests change."""
 
     def edit(module: str, old: str, new: str) -> tuple[set[str], set[str]]:
         path = original / "synthood" / module
@@ -53,6 +65,8 @@ def digests(root: Path) -> dict[str, str]:
     every = {
         kind: one() for kind, one in plugins(Detector, "synthood.evaluation.detectors").items() if kind not in REQUIRED
     }
+    every |= {kind: one() for kind, one in plugins(Sampler, SAMPLERS).items()}
+    every |= {kind: one.model_construct() for kind, one in plugins(ImageEncoder, "synthood.outliers.encoders").items()}
     found = {kind: code_of_plugin(one, root) for kind, one in every.items()}
     return found | {stage: code_of(stage, root) for stage in STAGES}
 
@@ -77,9 +91,21 @@ def test_an_added_detector_with_a_function_of_its_own_changes_nothing(edited) ->
     assert edited(NEIGHBOURS, "class Knn(Detector):", ADDED) == (set(), set())
 
 
+@pytest.mark.parametrize(
+    ("module", "first", "tag"),
+    [
+        ("outliers/encoders/clip.py", "class ClipEncoder(ImageEncoder):", "kind"),
+        (SAMPLERS_FOLDER + "few_step.py", "class FewStepSample(Sampler):", "sampler"),
+    ],
+)
+def test_an_added_encoder_or_sampler_changes_nothing(edited, module: str, first: str, tag: str) -> None:
+    added = first.replace("ClipEncoder", "Mine").replace("FewStepSample", "Mine")
+    assert edited(module, first, f'{added}\n    {tag}: Literal["mine"] = "mine"\n\n\n{first}') == (set(), set())
+
+
 def test_an_added_import_and_a_constant_change_nothing(edited) -> None:
     assert edited(NEIGHBOURS, "STRIDE = 8\n", "STRIDE = 8\nLIMIT = 9\n") == (set(), set())
-    assert edited(NEIGHBOURS, "import functools\n", "import functools\nimport math\n") == (set(), set())
+    assert edited(NEIGHBOURS, "import functools\n", "import functools\nimport colorsys\n") == (set(), set())
 
 
 @pytest.mark.parametrize(
@@ -92,8 +118,26 @@ def test_an_added_import_and_a_constant_change_nothing(edited) -> None:
         ("evaluation/detectors/of_model/gram.py", "SMALL = 1e-6", "SMALL = 1e-5", {"gram"}),
         ("evaluation/detectors/of_model/odin.py", "gradient.sign()", "gradient.sgn()", {"odin", "iodin"}),
         ("evaluation/detectors/subspaces.py", "SMALLEST = 1e-12", "SMALLEST = 1e-11", {"pnml"}),
+        ("outliers/encoders/clip.py", '"bicubic"', '"bilinear"', {"clip"}),
+        ("outliers/encoders/recipe.py", "network.features(inputs)", "network(inputs)", {"recipe"}),
+        (SAMPLERS_FOLDER + "plms.py", "skip_prk_steps=True", "skip_prk_steps=False", {"paper"}),
+        (SAMPLERS_FOLDER + "dpm_solver.py", "solver_order=2", "solver_order=3", {"miniature", "fast"}),
+        ("outliers/encoder.py", "FINAL_SHARE = 0.01", "FINAL_SHARE = 0.02", {"text-aligned"}),
     ],
-    ids=["a class", "a constant", "a docstring", "logits", "of the model", "a base class", "subspaces"],
+    ids=[
+        "a class",
+        "a constant",
+        "a docstring",
+        "logits",
+        "of the model",
+        "a base class",
+        "subspaces",
+        "clip",
+        "recipe",
+        "a sampler",
+        "a family of samplers",
+        "the fit of an encoder",
+    ],
 )
 def test_an_edit_changes_what_uses_it(edited, module: str, old: str, new: str, changed: set[str]) -> None:
     assert edited(module, old, new) == (changed, set())

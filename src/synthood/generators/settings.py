@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from synthood.common.precision import Precision
-from synthood.common.settings import Count, Settings
+from synthood.common.settings import Count, JobSettings, Settings
 from synthood.generators.biggan.settings import BigGAN, BigGANFitting, BigGANSampling
 from synthood.generators.diffusion.settings import StableDiffusion, StableDiffusionFitting, StableDiffusionSampling
 from synthood.generators.ready_made_settings import ReadyMade, ReadyMadeReading, ReadyMadeSampling
@@ -22,7 +22,7 @@ class FitSettings(Settings):
     precision: Precision = "auto"
 
 
-class BlockSettings(Settings):
+class BlockSettings(JobSettings):
     """One job of `synthesise`: images `block * block_size` and on, of which `count` are kept."""
 
     generator: Sampling

@@ -1,6 +1,5 @@
 """Stage `embed`: unit embeddings of the ID training images, and the vectors of the class words."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -16,52 +15,8 @@ from synthood.common.encoded import EncodedImages
 from synthood.common.images import open_images
 from synthood.common.tensors import write_tensors
 from synthood.errors import SynthoodError
-from synthood.outliers.encoder import Encoder
-from synthood.outliers.encoder_settings import EmbedSettings
-from synthood.outliers.encoder_settings import Encoder as EncoderKind
-from synthood.outliers.image_encoders import Features, features_of
-from synthood.outliers.spaces import EmbeddingSpace
-from synthood.training.networks.model import EVALUATION_BATCH
-
-READY_MADE_BATCH = 64
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """An encoder with the vectors float32 [C,E] of the class words, its space, and how many images it takes at once."""
-
-    features: Features
-    anchors: Tensor
-    space: EmbeddingSpace
-    classes: list[str]
-    at_once: int
-
-
-def fitted(path: Path, device: torch.device) -> Encoding:
-    """The text-aligned encoder that fit_encoder wrote."""
-    encoder = Encoder.load(path)
-    encoder.module.to(device)
-    anchors = encoder.module.get_buffer("anchors").cpu()
-    return Encoding(encoder.features, anchors, encoder.space, encoder.classes, EVALUATION_BATCH)
-
-
-def ready_made(
-    settings: EncoderKind | None, generator: Path | None, model: Path | None, device: torch.device
-) -> Encoding:
-    """An encoder from elsewhere; the words are those of the generator, whose widths must agree."""
-    # A fitted encoder brings the words' vectors, and does without the libraries of diffusion models.
-    from synthood.generators.diffusion import pipelines
-    from synthood.generators.folder import Description
-    from synthood.outliers.class_words import anchors_of, text_encoder_digest
-
-    if settings is None or generator is None:
-        raise SynthoodError("embed: neither --encoder nor --settings with an encoder and --generator; give one of them")
-    description = Description.read(generator)
-    pipeline = pipelines.load(generator)
-    anchors = anchors_of(pipeline, description.class_words, settings.anchors)
-    space = EmbeddingSpace(settings.kind, settings.anchors, text_encoder_digest(pipeline))
-    features = features_of(settings, model, device)
-    return Encoding(features, anchors, space, description.classes, READY_MADE_BATCH)
+from synthood.outliers.encoder_settings import EncoderSettings
+from synthood.outliers.encoders.base import Encoding
 
 
 @torch.no_grad()
@@ -89,7 +44,7 @@ def embedded(encoding: Encoding, images: np.ndarray | EncodedImages) -> Tensor:
 @stage.Stage
 def main(
     job: stage.Job,
-    settings: EmbedSettings,
+    settings: EncoderSettings,
     threads: int,
     train: Annotated[Path, "ID training images"],
     output: Output,
@@ -101,7 +56,7 @@ def main(
     set_threads(threads)
     images, labels = open_images(train)
     with device_for(gpus) as device:
-        encoding = fitted(encoder, device) if encoder else ready_made(settings.encoder, generator, model, device)
+        encoding = settings.encoder.encoding(encoder or model, generator, device)
         embeddings = embedded(encoding, images)
     anchors, space = encoding.anchors, encoding.space
     with job.writing(output) as path:

@@ -12,7 +12,7 @@ from synthood.common.schedules import warmed_cosine
 from synthood.common.seeds import derived_seed, generator
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
-from synthood.outliers.encoder_settings import EncoderSettings
+from synthood.outliers.encoders.text_aligned import TextAlignedEncoder
 from synthood.outliers.spaces import EmbeddingSpace
 from synthood.training.augmentation.geometry import augmented
 from synthood.training.batches import Composition
@@ -75,7 +75,7 @@ class Encoder(ImageModel):
 def fit_encoder(
     images: Labelled,
     anchors: Tensor,
-    settings: EncoderSettings,
+    settings: TextAlignedEncoder,
     resume: ResumeFile,
     text_encoder: str,
     device: torch.device = CPU,

@@ -1,4 +1,4 @@
-"""Stage `fit_encoder`: learns to embed images among the class words' token embeddings."""
+"""Stage `fit_encoder`: fits an encoder of images to the class words."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,6 @@ from synthood.common.iterate import ResumeFile
 from synthood.generators.diffusion import pipelines
 from synthood.generators.folder import Description
 from synthood.outliers.class_words import anchors_of, text_encoder_digest
-from synthood.outliers.encoder import fit_encoder
 from synthood.outliers.encoder_settings import EncoderSettings
 
 
@@ -31,10 +30,10 @@ def main(
     description = Description.read(generator)
     pipeline = pipelines.load(generator)
     state = ResumeFile(resume, job.fingerprint, save_seconds)
-    anchors = anchors_of(pipeline, description.class_words, settings.anchors)
+    anchors = anchors_of(pipeline, description.class_words, settings.encoder.anchors)
     images, text_encoder = open_set(train), text_encoder_digest(pipeline)
     with device_for(gpus) as device:
-        encoder = fit_encoder(images, anchors, settings, state, text_encoder, device)
+        encoder = settings.encoder.fit(images, anchors, text_encoder, state, device)
     with job.writing(output) as path:
         encoder.save(path)
     state.clear()

@@ -21,7 +21,7 @@ from synthood.generators.diffusion import pipelines, prompt_tokens, sampling
 from synthood.generators.folder import Description
 from synthood.outliers.class_words import anchors_of, text_encoder_digest
 from synthood.outliers.latent_images import id_latents
-from synthood.outliers.latents_settings import LatentsSettings
+from synthood.outliers.latents_settings import LatentsJob, LatentsSettings
 from synthood.outliers.spaces import Anchors, EmbeddingSpace
 
 
@@ -98,7 +98,7 @@ def stored(latents: Tensor, named: Named) -> Tensor:
 @stage.Stage
 def main(
     job: stage.Job,
-    settings: LatentsSettings,
+    settings: LatentsJob,
     threads: int,
     generator: Annotated[Path, "folder of a Stable Diffusion"],
     boundary: Annotated[Path, "what boundary wrote"],
@@ -115,7 +115,7 @@ def main(
         pipeline = pipelines.load(generator).to(device)
         space.check(text_encoder_digest(pipeline), boundary)
         drawn, classes, parents, seeds = outlier_latents(
-            pipeline, description, outliers, labels, settings, space.anchors
+            pipeline, description, outliers, labels, settings.latents, space.anchors
         )
         names = outlier_names(description, classes, seeds)
         half = stored(drawn, names.__getitem__)
@@ -123,7 +123,7 @@ def main(
         if train:
             made["id_latents"] = stored(id_latents(pipeline, open_images(train)[0]), "training image {}".format)
     with job.writing(output) as path:
-        header = {"classes": description.classes, "scale": settings.scale, "space": space.header()}
+        header = {"classes": description.classes, "scale": settings.latents.scale, "space": space.header()}
         write_tensors(path, {name: value.numpy() for name, value in made.items()}, header)
 
 

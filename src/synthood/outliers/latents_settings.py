@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from synthood.common.settings import Count, Positive, Settings
-from synthood.generators.diffusion.sampler_settings import Sample, StableDiffusionSample
+from synthood.common.settings import Count, JobSettings, Positive, Settings
+from synthood.generators.diffusion.samplers.base import AnySampler, default_sampler
 
 
 def a_scale(value: object) -> object:
@@ -30,7 +30,7 @@ class LatentsSettings(Settings):
         Field(description="word: one new token for it; first-token: its others stay, as the papers' code does"),
     ] = "word"
     attempts_per_class: Annotated[int, Field(ge=1, description="latents sampled of each class; what the gate sees")]
-    sample: Sample = StableDiffusionSample()
+    sample: AnySampler = default_sampler()
 
 
 class CurveSettings(Settings):
@@ -40,7 +40,13 @@ class CurveSettings(Settings):
     attempts_per_class: Annotated[Count, Field(description="latents sampled of each class and length")] = 30
 
 
-class ScaleCurveSettings(Settings):
+class LatentsJob(JobSettings):
+    """One job of `latents`."""
+
+    latents: LatentsSettings
+
+
+class ScaleCurveSettings(JobSettings):
     """One job of `scale_curve`."""
 
     latents: LatentsSettings

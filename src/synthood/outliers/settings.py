@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from synthood.common.settings import Name, Ref, Settings
 from synthood.outliers.boundary_settings import BoundarySettings
-from synthood.outliers.encoder_settings import Encoder
+from synthood.outliers.encoder_settings import AnyEncoder
 from synthood.outliers.gate_settings import GateSettings
 from synthood.outliers.latents_settings import CurveSettings, LatentsSettings
 
@@ -15,7 +15,7 @@ class SampledOutliers(Settings):
     """Outliers sampled by a Stable Diffusion of this configuration."""
 
     generator: Annotated[Name, Ref("generators"), Field(description="a generator of kind stable-diffusion")]
-    encoder: Annotated[Encoder, Field(description="network whose embeddings outliers are sought among")]
+    encoder: Annotated[AnyEncoder, Field(description="network whose embeddings outliers are sought among")]
     boundary: BoundarySettings
     latents: LatentsSettings
     gate: GateSettings

@@ -25,6 +25,8 @@ NOT_RESULTS = (
     "synthood.errors",
 )
 """Modules that change how a job runs and reports, not what it writes."""
+TAGGED = ("kind: Literal[", "sampler: Literal[")
+"""How the key that names a plug-in is written in its class."""
 
 
 def code_of(module: str, root: Path = PACKAGE_ROOT) -> str:
@@ -156,7 +158,7 @@ def _parts(text: str, package: str) -> tuple[Part, ...]:
 
 def _is_plugin(node: ast.stmt) -> bool:
     return isinstance(node, ast.ClassDef) and any(
-        isinstance(one, ast.AnnAssign) and ast.unparse(one).startswith("kind: Literal[") for one in node.body
+        isinstance(one, ast.AnnAssign) and ast.unparse(one).startswith(TAGGED) for one in node.body
     )
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion import sampling
 from synthood.generators.diffusion.memory import filled_batches, halving
-from synthood.generators.diffusion.sampler_settings import FastSample
+from synthood.generators.diffusion.samplers.dpm_solver import FastSample
 from toy_checkpoints import stable_diffusion_1
 
 

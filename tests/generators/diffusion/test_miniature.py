@@ -6,7 +6,8 @@ from diffusers import StableDiffusionPipeline
 
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion import miniature, prompt_tokens
-from synthood.generators.diffusion.settings import StableDiffusionFit, StableDiffusionSample
+from synthood.generators.diffusion.samplers.dpm_solver import StableDiffusionSample
+from synthood.generators.diffusion.settings import StableDiffusionFit
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]

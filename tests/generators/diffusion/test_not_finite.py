@@ -13,7 +13,10 @@ from torch import Tensor, nn
 
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion import pipelines, sampling
-from synthood.generators.diffusion.sampler_settings import FastSample, FewStepSample, PaperSample, Sample
+from synthood.generators.diffusion.samplers.base import Sampler
+from synthood.generators.diffusion.samplers.dpm_solver import FastSample
+from synthood.generators.diffusion.samplers.few_step import FewStepSample
+from synthood.generators.diffusion.samplers.plms import PaperSample
 from synthood.generators.diffusion.settings import StableDiffusionSampling
 from synthood.generators.folder import Description
 from synthood.generators.settings import BlockSettings
@@ -49,7 +52,7 @@ def breaking(network: nn.Module, call: int, row: int = 0) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("settings", SAMPLERS, ids=lambda settings: settings.sampler)
-def test_the_first_step_that_is_not_finite(settings: Sample) -> None:
+def test_the_first_step_that_is_not_finite(settings: Sampler) -> None:
     """One number of one image; the step is that of the call."""
     pipeline = stable_diffusion_1()
     with breaking(pipeline.unet, 2, row=1), pytest.raises(SynthoodError) as caught:

@@ -24,7 +24,7 @@ from synthood.errors import SynthoodError
 from synthood.generators.diffusion import adaptation, pipelines, prompt_tokens, weights
 from synthood.generators.diffusion import sampling as diffusion_sampling
 from synthood.generators.diffusion.fit import fit_stable_diffusion
-from synthood.generators.diffusion.sampler_settings import FastSample
+from synthood.generators.diffusion.samplers.dpm_solver import FastSample
 from synthood.generators.diffusion.settings import Adaptation, LoRA, Pretrained, StableDiffusionFitting
 from synthood.generators.folder import Description
 from synthood.generators.settings import BlockSettings

@@ -15,14 +15,10 @@ from diffusers import (
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion import sampling
 from synthood.generators.diffusion.conditions import encoded_prompts
-from synthood.generators.diffusion.sampler_settings import (
-    FastSample,
-    FewStepSample,
-    PaperSample,
-    Sample,
-    StableDiffusionSample,
-)
-from synthood.generators.diffusion.samplers import scheduler_for
+from synthood.generators.diffusion.samplers.base import Sampler
+from synthood.generators.diffusion.samplers.dpm_solver import FastSample, StableDiffusionSample
+from synthood.generators.diffusion.samplers.few_step import FewStepSample
+from synthood.generators.diffusion.samplers.plms import PaperSample
 from toy_checkpoints import stable_diffusion_1, stable_diffusion_xl
 
 PROMPTS = ["a photo of the cat", "a photo of the dog", "a sketch of ice cream"]
@@ -41,10 +37,10 @@ def pipeline(request: pytest.FixtureRequest) -> StableDiffusionPipeline:
 
 @pytest.mark.parametrize("settings", [PAPER, FAST, FEW], ids=lambda one: one.sampler)
 def test_images_are_those_of_diffusers(
-    pipeline: StableDiffusionPipeline, settings: Sample, monkeypatch: pytest.MonkeyPatch
+    pipeline: StableDiffusionPipeline, settings: Sampler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours = sampling.sample(pipeline, PROMPTS, SEEDS, settings)
-    monkeypatch.setattr(pipeline, "scheduler", scheduler_for(pipeline, settings))
+    monkeypatch.setattr(pipeline, "scheduler", settings.scheduler(pipeline))
     theirs = pipeline(
         PROMPTS,
         negative_prompt=[settings.negative_prompt] * 3 if settings.negative_prompt else None,
@@ -68,9 +64,9 @@ def test_images_are_those_of_diffusers(
         (FewStepSample(sampler="few-step"), LCMScheduler, 4),
     ],
 )
-def test_each_sampler_is_the_published_one(settings: Sample, kind: type, evaluations: int) -> None:
+def test_each_sampler_is_the_published_one(settings: Sampler, kind: type, evaluations: int) -> None:
     """PLMS begins with an extra evaluation."""
-    scheduler = scheduler_for(stable_diffusion_1(), settings)
+    scheduler = settings.scheduler(stable_diffusion_1())
     scheduler.set_timesteps(settings.steps)
     assert type(scheduler) is kind
     assert len(scheduler.timesteps) == evaluations
@@ -79,7 +75,7 @@ def test_each_sampler_is_the_published_one(settings: Sample, kind: type, evaluat
 
 
 def test_turbo_keeps_its_own_sampler() -> None:
-    assert type(scheduler_for(stable_diffusion_xl(), FEW)) is EulerAncestralDiscreteScheduler
+    assert type(FEW.scheduler(stable_diffusion_xl())) is EulerAncestralDiscreteScheduler
 
 
 def test_a_distilled_guidance_is_an_input_of_the_network() -> None:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from synthood.common.iterate import ResumeFile
 from synthood.generators.diffusion import miniature, miniature_fit, sampling
-from synthood.generators.diffusion.settings import StableDiffusionFit, StableDiffusionSample
+from synthood.generators.diffusion.samplers.dpm_solver import StableDiffusionSample
+from synthood.generators.diffusion.settings import StableDiffusionFit
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]

@@ -41,6 +41,8 @@ def _shown(value: Any) -> str:
 class Detector(Plugin):
     """A detector: its fields are hyperparameters, each one value or, where it has `GRID`, a list to search."""
 
+    kind: str
+
     inputs: ClassVar[tuple[Input, ...]] = ()
     """What its score looks at."""
     fitted_on: ClassVar[tuple[Literal["train", "val"], ...]] = ()

@@ -4,7 +4,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from synthood.common.finite import check_state
-from synthood.generators.diffusion.sampler_settings import Sample
+from synthood.generators.diffusion.samplers.base import Sampler
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 NETWORKS = ("unet", "text_encoder", "text_encoder_2", "vae")
@@ -20,7 +20,7 @@ def sampling_dtype(precision: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
-def prepare(pipeline: StableDiffusionPipeline, settings: Sample) -> None:
+def prepare(pipeline: StableDiffusionPipeline, settings: Sampler) -> None:
     """Brings the networks to the precision of sampling; raises SynthoodError where a weight overflows float16.
 
     With float16 the autoencoder computes in float32 where its configuration says `force_upcast`, as is the default:

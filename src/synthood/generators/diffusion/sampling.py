@@ -13,8 +13,7 @@ from synthood.errors import SynthoodError
 from synthood.generators.diffusion.conditions import Conditions, encoded_prompts
 from synthood.generators.diffusion.memory import filled_batches, halving
 from synthood.generators.diffusion.precision import prepare, remedy
-from synthood.generators.diffusion.sampler_settings import Sample
-from synthood.generators.diffusion.samplers import scheduler_for
+from synthood.generators.diffusion.samplers.base import Sampler
 
 DECODED_PIXELS = 256 * 32 * 32
 """Pixels that the autoencoder decodes or encodes at once, in batches of its own."""
@@ -24,7 +23,7 @@ def sample(
     pipeline: StableDiffusionPipeline,
     prompts: list[str],
     seeds: list[int],
-    settings: Sample,
+    settings: Sampler,
     image_size: Sequence[int] | None = None,
     named: Named = numbered,
 ) -> Tensor:
@@ -41,7 +40,7 @@ def sample_latents(
     pipeline: StableDiffusionPipeline,
     encoded: Tensor,
     seeds: list[int],
-    settings: Sample,
+    settings: Sampler,
     named: Named = numbered,
 ) -> Tensor:
     """Scaled latents z_0 float32 [N,4,h,w] of encoded prompts [N,L,W]; SynthoodError where one is not finite."""
@@ -58,7 +57,7 @@ def denoised(
     pipeline: StableDiffusionPipeline,
     conditions: Conditions,
     seeds: list[int],
-    settings: Sample,
+    settings: Sampler,
     named: Named = numbered,
 ) -> Tensor:
     """Scaled latents z_0 float32 [N,4,h,w] on the CPU; all batches have one size, whatever N is."""
@@ -95,7 +94,7 @@ def one_batch(
     conditions: Conditions,
     seeds: list[int],
     side: int,
-    settings: Sample,
+    settings: Sampler,
     names: list[str],
 ) -> Tensor:
     """Latents float32 [B,4,side,side] on the device, each from the noise of its own seed.
@@ -104,7 +103,7 @@ def one_batch(
     """
     unet, device = pipeline.unet, pipeline.device
     random = [torch.Generator().manual_seed(seed) for seed in seeds]
-    scheduler = scheduler_for(pipeline, settings)
+    scheduler = settings.scheduler(pipeline)
     scheduler.set_timesteps(settings.steps, device=device)
     shape = (1, unet.config.in_channels, side, side)
     latents = torch.cat([torch.randn(shape, generator=one) for one in random]).to(device) * scheduler.init_noise_sigma

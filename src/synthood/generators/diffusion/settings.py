@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from synthood.common.settings import Count, Name, Positive, Ref, Seed, Settings
 from synthood.data.files.settings import ClassName
-from synthood.generators.diffusion.sampler_settings import Sample, StableDiffusionSample
+from synthood.generators.diffusion.samplers.base import AnySampler, default_sampler
 from synthood.generators.every_kind import EveryKind
 
 
@@ -127,7 +127,7 @@ class StableDiffusionSampling(Settings):
     prompts: Annotated[
         list[Prompt], Field(description="each image takes one, by its own seed; none: the generator's own prompt")
     ] = []
-    sample: Sample = StableDiffusionSample()
+    sample: AnySampler = default_sampler()
 
 
 class StableDiffusion(StableDiffusionFitting, StableDiffusionSampling, EveryKind):

@@ -35,6 +35,8 @@ class Method(Plugin):
     mixes_labels: ClassVar[bool] = False
     """Whether it mixes the labels that cross-entropy sees."""
 
+    kind: str
+
     @property
     def per_sample(self) -> bool:
         """Whether its loss is a mean over samples, which samples' weights can replace."""

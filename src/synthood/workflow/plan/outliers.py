@@ -7,8 +7,8 @@ from typing import Literal
 
 from synthood.common.settings import Settings
 from synthood.data import raw
-from synthood.outliers.encoder_settings import EmbedSettings, RecipeEncoder
-from synthood.outliers.latents_settings import ScaleCurveSettings
+from synthood.outliers.encoder_settings import EncoderSettings
+from synthood.outliers.latents_settings import LatentsJob, ScaleCurveSettings
 from synthood.reporting.settings import MapSettings
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
@@ -49,8 +49,8 @@ class OutlierPlan(Paths):
         return at.GENERATOR.format(dataset=wildcards.dataset, generator=generator)
 
     def fitted_encoder(self, wildcards: Wildcards) -> list[str]:
-        """The text-aligned encoder; none for an encoder from elsewhere."""
-        fitted = self.config.outliers[wildcards.outliers].encoder.kind == "text-aligned"
+        """The encoder that is fitted here; none for an encoder from elsewhere."""
+        fitted = self.config.outliers[wildcards.outliers].encoder.fitted
         return [at.ENCODER.format(dataset=wildcards.dataset, outliers=wildcards.outliers)] if fitted else []
 
     def ready_made_generator(self, wildcards: Wildcards) -> list[str]:
@@ -59,15 +59,11 @@ class OutlierPlan(Paths):
 
     def encoder_model(self, wildcards: Wildcards) -> list[str]:
         """The classifier whose features are embeddings."""
-        encoder = self.config.outliers[wildcards.outliers].encoder
-        return (
-            [self.model(wildcards.dataset, encoder.recipe, encoder.seed)] if isinstance(encoder, RecipeEncoder) else []
-        )
+        classifier = self.config.outliers[wildcards.outliers].encoder.classifier
+        return [self.model(wildcards.dataset, *classifier)] if classifier else []
 
-    def embed_settings(self, wildcards: Wildcards) -> EmbedSettings:
-        """Nothing for a fitted encoder, whose file says all."""
-        encoder = self.config.outliers[wildcards.outliers].encoder
-        return EmbedSettings() if self.fitted_encoder(wildcards) else EmbedSettings(encoder=encoder)
+    def encoder_settings(self, wildcards: Wildcards) -> EncoderSettings:
+        return EncoderSettings(encoder=self.config.outliers[wildcards.outliers].encoder)
 
     def encoder_state(self, wildcards: Wildcards) -> str:
         """A digest of an encoder's own files, so that a change of them is noticed."""
@@ -88,9 +84,7 @@ class OutlierPlan(Paths):
         gate = self.config.outliers[wildcards.outliers].gate
         return self.model(wildcards.dataset, gate.classifier, gate.classifier_seed)
 
-    def outlier_settings(
-        self, stage: Literal["encoder", "boundary", "latents", "gate"]
-    ) -> Callable[[Wildcards], Settings]:
+    def outlier_settings(self, stage: Literal["boundary", "gate"]) -> Callable[[Wildcards], Settings]:
         """The settings of one of the outliers' stages: its section alone."""
 
         def of(wildcards: Wildcards) -> Settings:
@@ -98,6 +92,9 @@ class OutlierPlan(Paths):
             return section
 
         return of
+
+    def latents_settings(self, wildcards: Wildcards) -> LatentsJob:
+        return LatentsJob(latents=self.config.outliers[wildcards.outliers].latents)
 
     def curve_settings(self, wildcards: Wildcards) -> ScaleCurveSettings:
         outliers = self.config.outliers[wildcards.outliers]
