@@ -5,60 +5,47 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.evaluation.detectors.base import Detector
-from synthood.evaluation.detectors.distances import Gmm, Mds, Rmds
-from synthood.evaluation.detectors.heads import Fdbd, GradNorm, Nci, She
-from synthood.evaluation.detectors.histograms import Nac, WeiPer
-from synthood.evaluation.detectors.logits import Energy, Entropy, Gen, Klm, Mls, Msp, OpenMax, Temperature
-from synthood.evaluation.detectors.neighbours import Cfood, Knn, NnGuide, Relation
-from synthood.evaluation.detectors.rectifiers import Ash, Dice, Lts, React, Scale, Vra
-from synthood.evaluation.detectors.subspaces import Pnml, Residual, Vim
-from synthood.evaluation.detectors.trained import Cider, Godin, Mcd, McDropout, RotPred, Vos
 from synthood.evaluation.features import Features, Reference
+from synthood.plugins import plugins
 
 CLASSES, WIDTH, TEST = 4, 12, 200
-EVERY: list[Detector] = [
-    Msp(),
-    Mls(),
-    Energy(temperature=2.0),
-    Temperature(),
-    Entropy(),
-    Gen(gamma=0.1, top=3),
-    Klm(),
-    OpenMax(alpha=3, tail=20),
-    GradNorm(),
-    React(percentile=80.0),
-    Vra(low=20.0, high=80.0),
-    Ash(variant="b", percentile=65.0),
-    Ash(variant="s", percentile=65.0),
-    Ash(variant="p", percentile=65.0),
-    Scale(percentile=65.0),
-    Lts(share=0.3),
-    Dice(percentile=60.0),
-    She(),
-    Nci(alpha=0.01),
-    Fdbd(),
-    Mds(),
-    Rmds(),
-    Gmm(),
-    Residual(dimension=6),
-    Vim(dimension=6),
-    Pnml(),
-    Knn(k=5),
-    NnGuide(k=5),
-    Relation(),
-    Cfood(share=1.0, fraction=0.02),
-    WeiPer(repeats=8, bins=20, smoothing=4),
-    Nac(enough=20.0),
-    McDropout(probability=0.2, passes=50),
-]
-READING: list[Detector] = [
-    RotPred(),
-    Vos(),
-    Cider(k=5),
-    Godin(),
-    Mcd(),
-]
-"""Detectors of trained heads' outputs, which the toy does not have."""
+OF_FEATURES = {
+    kind: one
+    for kind, one in plugins(Detector, "synthood.evaluation.detectors").items()
+    if one.inputs and kind != "custom"
+}
+"""The detectors of features that ship, by kind."""
+SMALL: dict[str, list[dict[str, object]]] = {
+    "ash": [{"variant": variant, "percentile": 65.0} for variant in "bsp"],
+    "cfood": [{"share": 1.0, "fraction": 0.02}],
+    "cider": [{"k": 5}],
+    "dice": [{"percentile": 60.0}],
+    "energy": [{"temperature": 2.0}],
+    "gen": [{"gamma": 0.1, "top": 3}],
+    "knn": [{"k": 5}],
+    "lts": [{"share": 0.3}],
+    "mc-dropout": [{"probability": 0.2, "passes": 50}],
+    "nac": [{"enough": 20.0}],
+    "nci": [{"alpha": 0.01}],
+    "nnguide": [{"k": 5}],
+    "openmax": [{"alpha": 3, "tail": 20}],
+    "react": [{"percentile": 80.0}],
+    "residual": [{"dimension": 6}],
+    "scale": [{"percentile": 65.0}],
+    "vim": [{"dimension": 6}],
+    "vra": [{"low": 20.0, "high": 80.0}],
+    "weiper": [{"repeats": 8, "bins": 20, "smoothing": 4}],
+}
+"""Hyperparameters by kind where the defaults do not suit these few samples and units."""
+
+
+def each(reading: bool) -> list[Detector]:
+    chosen = {kind: one for kind, one in OF_FEATURES.items() if ("outputs" in one.inputs) == reading}
+    return [one(**values) for kind, one in chosen.items() for values in SMALL.get(kind, [{}])]
+
+
+EVERY, READING = each(reading=False), each(reading=True)
+"""Every detector of features, and those of trained heads' outputs, which the toy does not have."""
 
 
 def name_of(detector: Detector) -> str:

@@ -5,26 +5,22 @@ import torch
 from torch import Tensor, nn
 
 from synthood.evaluation.detectors.base import Detector
-from synthood.evaluation.detectors.of_model.adascale import AdaScale
-from synthood.evaluation.detectors.of_model.gram import Gram
-from synthood.evaluation.detectors.of_model.mds_ensemble import MdsEnsemble
-from synthood.evaluation.detectors.of_model.odin import Iodin, Odin
-from synthood.evaluation.detectors.of_model.rankfeat import RankFeat
+from synthood.evaluation.detectors.of_model.base import ModelDetector
 from synthood.evaluation.model_search import Images
 from synthood.evaluation.probe import Probe
+from synthood.plugins import plugins
 from synthood.training.networks.model import Classifier
 from synthood.training.networks.residual import build
 from synthood.training.networks.settings import Network
 
 CLASSES = ["a", "b", "c"]
 NETWORK = Network(name="resnet8", width=8)
+SMALL = {"gram": {"powers": 3}}
+"""Hyperparameters by kind where the defaults take long."""
 OF_MODEL: list[Detector] = [
-    Gram(powers=3),
-    RankFeat(),
-    MdsEnsemble(),
-    Odin(),
-    Iodin(),
-    AdaScale(),
+    one(**SMALL.get(kind, {}))
+    for kind, one in plugins(Detector, "synthood.evaluation.detectors").items()
+    if issubclass(one, ModelDetector)
 ]
 
 
