@@ -454,7 +454,7 @@ def test_a_curve_varies_the_scale_of_its_own_latents(raw):
     outliers["gate"]["wanted_per_class"] = 9
     settings = json.loads(Plan(load(raw)).curve_settings(wild()).canonical())
     assert settings == {
-        "latents": {"scale": 3.0, "attempts_per_class": 6, "sample": {"steps": 4}},
+        "latents": {"scale": 3.0, "attempts_per_class": 6, "sample": {"sampler": "miniature", "steps": 4}},
         "curve": {"scales": [0.5, 2.0], "attempts_per_class": 6},
     }
     del outliers["curve"]
