@@ -28,8 +28,8 @@ rule score:
         features=at.FEATURES,
     output:
         scores=at.SCORES,
-        metrics=at.RUN + "/metrics.csv",
-        search=at.RUN + "/search.csv",
+        metrics=at.METRICS,
+        search=at.SEARCH,
     log:
         "results/logs/score/{dataset}/{recipe}/seed{seed}.log",
     conda:
@@ -51,8 +51,8 @@ rule score_model:
         images=plan.evaluated,
     output:
         scores=at.ACCESS_SCORES,
-        metrics=at.RUN + "/{access}/metrics.csv",
-        search=at.RUN + "/{access}/search.csv",
+        metrics=at.ACCESS_METRICS,
+        search=at.ACCESS_SEARCH,
     log:
         "results/logs/score_model/{dataset}/{recipe}/seed{seed}/{access}.log",
     benchmark:
@@ -78,8 +78,8 @@ rule score_ensemble:
         features=plan.ensemble_members,
     output:
         scores=at.ENSEMBLE_SCORES,
-        metrics=at.ENSEMBLE + "/metrics.csv",
-        search=at.ENSEMBLE + "/search.csv",
+        metrics=at.ENSEMBLE_METRICS,
+        search=at.ENSEMBLE_SEARCH,
     log:
         "results/logs/score_ensemble/{dataset}/{recipe}/{table}.log",
     conda:

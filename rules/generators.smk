@@ -66,7 +66,7 @@ rule filter:
         classifier=plan.filter_classifier,
     output:
         images=at.KEPT,
-        table=at.SYNTHETIC + "/kept.json",
+        table=at.KEPT_COUNTS,
     log:
         "results/logs/filter/{dataset}/{generator}.log",
     wildcard_constraints:

@@ -136,7 +136,7 @@ rule assess_outliers:
         gate=at.GATE,
         judge=plan.judge,
     output:
-        figures=at.OUTLIERS + "/assessment.json",
+        figures=at.OUTLIER_FIGURES,
         gallery=report(
             at.OUTLIER_GALLERY,
             caption="../report/outliers.rst",
@@ -165,7 +165,7 @@ rule scale_curve:
         train=at.TRAIN,
         judge=plan.judge,
     output:
-        table=at.OUTLIERS + "/curve.csv",
+        table=at.CURVE_TABLE,
         figure=report(
             at.CURVE,
             caption="../report/curve.rst",

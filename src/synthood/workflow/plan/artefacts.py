@@ -12,6 +12,7 @@ GENERATOR = "results/{dataset}/generators/{generator}"
 SYNTHETIC = "results/{dataset}/synthetic/{generator}"
 BLOCK = SYNTHETIC + "/block{block}.safetensors"
 KEPT = SYNTHETIC + "/kept.safetensors"
+KEPT_COUNTS = SYNTHETIC + "/kept.json"
 QUALITY = SYNTHETIC + "/quality.json"
 QUALITY_GALLERY = SYNTHETIC + "/quality.png"
 
@@ -22,17 +23,23 @@ BOUNDARY = OUTLIERS + "/boundary.safetensors"
 LATENTS = OUTLIERS + "/latents.safetensors"
 GATE = OUTLIERS + "/gate.safetensors"
 OUTLIER_GALLERY = OUTLIERS + "/gallery.png"
+OUTLIER_FIGURES = OUTLIERS + "/assessment.json"
 CURVE = OUTLIERS + "/curve.png"
+CURVE_TABLE = OUTLIERS + "/curve.csv"
 
 RUN = "results/{dataset}/models/{recipe}/seed{seed}"
 MODEL = RUN + "/model.safetensors"
 HISTORY = RUN + "/history.csv"
 HEADS = RUN + "/heads.safetensors"
 FEATURES = RUN + "/features"
-SCORES = RUN + "/scores.parquet"
-ACCESS_SCORES = RUN + "/{access}/scores.parquet"
+SCORES, METRICS, SEARCH = (f"{RUN}/{name}" for name in ("scores.parquet", "metrics.csv", "search.csv"))
+ACCESS_SCORES, ACCESS_METRICS, ACCESS_SEARCH = (
+    f"{RUN}/{{access}}/{name}" for name in ("scores.parquet", "metrics.csv", "search.csv")
+)
 ENSEMBLE = "results/{dataset}/models/{recipe}/ensembles/{table}"
-ENSEMBLE_SCORES = ENSEMBLE + "/scores.parquet"
+ENSEMBLE_SCORES, ENSEMBLE_METRICS, ENSEMBLE_SEARCH = (
+    f"{ENSEMBLE}/{name}" for name in ("scores.parquet", "metrics.csv", "search.csv")
+)
 MAP = RUN + "/map.png"
 
 TABLE = "results/tables/{table}.csv"
