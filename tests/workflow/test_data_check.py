@@ -84,6 +84,12 @@ def emptied(photographs: Path) -> None:
     written()
 
 
+def unreadable(photographs: Path) -> None:
+    for file in (photographs / "train" / "coat").iterdir():
+        file.write_bytes(b"no image")
+    written(("on_bad_image: error", "on_bad_image: skip"))
+
+
 def truncated(photographs: Path) -> None:
     file = photographs / "test" / "bag" / "1.jpg"
     file.write_bytes(file.read_bytes()[:300])
@@ -146,6 +152,7 @@ def twice(photographs: Path) -> None:
 
 FAULTS = {
     emptied: "datasets.own.id: data/my-images/train/coat: no image in this class",
+    unreadable: "datasets.own.id: data/my-images/train: no readable image of class coat is left",
     truncated: "datasets.own.id: data/my-images/test/bag/1.jpg: truncated or damaged",
     heic: "IMG_1.HEIC",
     unknown_folder: "folders old next to test, train, validation",
