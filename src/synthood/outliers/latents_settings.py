@@ -12,7 +12,7 @@ from synthood.generators.diffusion.samplers.base import AnySampler, default_samp
 def a_scale(value: object) -> object:
     """Passes a length or `released`; says both where it is neither."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value == "released" or (number and 0 < value < math.inf):  # type: ignore[operator]
+    if value == "released" or (number and 0 < value < math.inf):  # type: ignore[operator]  # `number` says that it is one
         return value
     raise ValueError(f"expected a number greater than 0 or 'released', got {value!r}")
 

@@ -66,7 +66,7 @@ def main(
         stage.start_again_under_torchrun("synthood.training.train", gpus, job.command_line)
     if not ranks.leads:
         # Stays open until the process ends
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  open until the process ends
     of_rank = max(1, threads // ranks.count)
     set_threads(of_rank)
     keep_freed_memory()
