@@ -198,8 +198,8 @@ def test_an_edit_of_the_configuration(place: Workflow, name: str) -> None:
     assert place.planned() == jobs
 
 
-def test_nothing_to_do(finished: Workflow) -> None:
-    assert finished.planned() == set()
+def test_nothing_to_do(warm: WarmWorkflow) -> None:
+    assert warm.planned() == set()
 
 
 @pytest.mark.parametrize(
@@ -299,11 +299,11 @@ def test_a_refactoring_can_be_waved_through(warm: WarmWorkflow, source: Callable
     assert warm.planned("--rerun-triggers", "mtime", "params", "input", "software-env") == set()
 
 
-def test_a_touch_of_every_file(finished: Workflow) -> None:
-    for path in finished.place.rglob("*"):
-        if path.is_file() and not {"results", ".snakemake"} & set(path.relative_to(finished.place).parts):
+def test_a_touch_of_every_file(warm: WarmWorkflow) -> None:
+    for path in warm.place.rglob("*"):
+        if path.is_file() and not {"results", ".snakemake"} & set(path.relative_to(warm.place).parts):
             path.touch()
-    assert finished.planned() == set()
+    assert warm.planned() == set()
 
 
 def test_a_moved_checkout(finished: Workflow, tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ import snakemake.cli
 from snakemake.common import parse_uri
 
 sys.path.insert(0, str(Path("src").resolve()))
-from synthood.config import load  # noqa: F401 the checkout's own, for the forks
+from synthood.config.load import load_file  # the checkout's own
+from synthood.plugins import plugins_in
 from synthood.workflow import plan  # noqa: F401 for the forks
-from synthood.workflow.code import code_of
+from synthood.workflow.code import code_of, shapes_behind
 
 
 def forked(arguments: list[str], variables: dict[str, str]) -> tuple[int, str]:
@@ -40,6 +41,9 @@ parse_uri("Snakefile")  # imports clients of storage
 for rules in Path("rules").glob("*.smk"):
     for module in re.findall(r'stage\("([\w.]+)"', rules.read_text()):
         code_of(module)
+for _, plugin in plugins_in(load_file(Path("config.yaml"))):
+    for used in (type(plugin), *plugin.uses()):
+        shapes_behind(used.__module__, used.__name__)  # without code_of_plugin, which would remember a digest
 gc.freeze()  # the forks collect their own garbage alone
 for line in sys.stdin:
     print(json.dumps(forked(**json.loads(line))), flush=True)

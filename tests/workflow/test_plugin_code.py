@@ -40,13 +40,18 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def before(original: Path) -> dict[str, str]:
+    return digests(original)
+
+
 @pytest.fixture
-def edited(original: Path) -> Callable[[str, str, str], tuple[set[str], set[str]]]:
+def edited(original: Path, before: dict[str, str]) -> Callable[[str, str, str], tuple[set[str], set[str]]]:
     """Replaces text of a module; returns the plug-ins and the stages whose digests change."""
 
     def edit(module: str, old: str, new: str) -> tuple[set[str], set[str]]:
         path = original / "synthood" / module
-        before, text = digests(original), path.read_text()
+        text = path.read_text()
         assert old in text
         try:
             path.write_text(text.replace(old, new, 1))
