@@ -15,6 +15,8 @@ from pathlib import Path
 import snakemake.cli
 from snakemake.common import parse_uri
 
+from forks import leave
+
 sys.path.insert(0, str(Path("src").resolve()))
 from synthood.config.load import load_file  # the checkout's own
 from synthood.plugins import plugins_in
@@ -30,7 +32,7 @@ def forked(arguments: list[str], variables: dict[str, str]) -> tuple[int, str]:
             for stream, number in ((os.open(os.devnull, os.O_RDONLY), 0), (output.fileno(), 1), (output.fileno(), 2)):
                 os.dup2(stream, number)
             os.environ.update(variables)
-            sys.exit(snakemake.cli.main(arguments))
+            leave(lambda: sys.exit(snakemake.cli.main(arguments)))
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         output.seek(0)
         return code, output.read().decode()

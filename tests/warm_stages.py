@@ -4,6 +4,7 @@ The package itself is each fork's own to import, from the checkout it runs in. T
 writes into a folder asks for the forks; it does all else as Python does.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -12,6 +13,8 @@ import signal
 import socket
 import sys
 from pathlib import Path
+
+from forks import leave
 
 ALWAYS = ["numpy", "pandas", "pyarrow.parquet", "pydantic", "safetensors.torch", "sklearn.datasets", "torch._dynamo"]
 BY_PACKAGE = {
@@ -47,6 +50,7 @@ def serve(asking: socket.socket) -> None:
     place, command, variables = json.loads(asking.makefile().readline())
     for module in BY_PACKAGE.get(command[0].split(".")[1], []):
         importlib.import_module(module)
+    gc.freeze()  # a fork collects its own garbage alone
     if os.fork():
         for stream in streams:
             os.close(stream)
@@ -59,8 +63,7 @@ def serve(asking: socket.socket) -> None:
         os._exit(0)
     for number, stream in enumerate(streams, 1):
         os.dup2(stream, number)
-    run(place, command, variables)
-    sys.exit()
+    leave(lambda: run(place, command, variables))
 
 
 folder = Path(sys.argv[1])

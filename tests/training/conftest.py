@@ -19,7 +19,7 @@ MakeSettings = Callable[..., TrainSettings]
 MakeOutliers = Callable[..., OutlierSet]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_images() -> MakeImages:
     """Noise around a grey level of each class."""
 
