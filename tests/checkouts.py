@@ -17,6 +17,8 @@ import yaml
 
 PROJECT = Path(__file__).parents[1]
 WITH_PYTHON = "import sys; sys.executable = sys.argv.pop(1); from snakemake.cli import main; main()"
+HANGS = 1200.0
+"""Seconds after which a process is taken to hang: a busy machine needs minutes for what takes seconds."""
 CARRIED = ("Snakefile", "rules", "envs", "src", "profiles", "report", "schemas")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from checkouts import PROJECT, WarmWorkflow, Workflow
+from checkouts import HANGS, PROJECT, WarmWorkflow, Workflow
 
 pytestmark = pytest.mark.workflow
 
@@ -19,8 +19,6 @@ HISTORY = "results/digits/models/ce/seed0/history.csv"
 LOG = "results/logs/train/digits/ce/seed0.log"
 RESUME = ".resume/digits/models/ce/seed0/training.pt"
 TRAINING = "synthood.training.train"
-HANGS = 1200.0
-"""Seconds after which a process is taken to hang: a busy machine needs minutes for what takes seconds."""
 
 
 def until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
