@@ -1,4 +1,4 @@
-"""Stages in forks of this process, which has imported torch and its kin: that takes longer than a toy's stage does.
+"""Stages in forks of this process, which imports torch and its kin once: that takes longer than a toy's stage does.
 
 The package itself is each fork's own to import, from the checkout it runs in. The program `python` that this process
 writes into a folder asks for the forks; it does all else as Python does.
@@ -48,7 +48,7 @@ def serve(asking: socket.socket) -> None:
     """Answers with the stage's exit code."""
     _, streams, _, _ = socket.recv_fds(asking, 1, 2)
     place, command, variables = json.loads(asking.makefile().readline())
-    for module in BY_PACKAGE.get(command[0].split(".")[1], []):
+    for module in [*ALWAYS, *BY_PACKAGE.get(command[0].split(".")[1], [])]:
         importlib.import_module(module)
     gc.freeze()  # a fork collects its own garbage alone
     if os.fork():
@@ -67,8 +67,6 @@ def serve(asking: socket.socket) -> None:
 
 
 folder = Path(sys.argv[1])
-for name in ALWAYS:
-    importlib.import_module(name)
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 with socket.socket(socket.AF_UNIX) as listening:
     listening.bind(str(folder / "socket"))
