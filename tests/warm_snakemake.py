@@ -43,7 +43,7 @@ parse_uri("Snakefile")  # imports clients of storage
 for rules in Path("rules").glob("*.smk"):
     for module in re.findall(r'stage\("([\w.]+)"', rules.read_text()):
         code_of(module)
-for _, plugin in plugins_in(load_file(Path("config.yaml"))):
+for _, plugin in plugins_in(load_file(Path(__file__).with_name("config.yaml"))):  # the checkout's may be edited by now
     for used in (type(plugin), *plugin.uses()):
         shapes_behind(used.__module__, used.__name__)  # without code_of_plugin, which would remember a digest
 gc.freeze()  # the forks collect their own garbage alone
