@@ -1,6 +1,8 @@
 """What the rules ask of a configuration: paths of artefacts, and the settings each job depends on."""
 
 from collections.abc import Callable
+from inspect import signature
+from typing import Any, TypeVar
 
 from synthood.common.settings import JobSettings, Settings
 from synthood.workflow.code import digests_in
@@ -27,4 +29,13 @@ def as_parameter(settings: Callable[..., Settings]) -> Callable[[Wildcards], str
             found = found.model_copy(update={"code": code})
         return found.canonical()
 
-    return text
+    return signed(text)
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def signed(function: Function) -> Function:
+    """The same function with its signature worked out: Snakemake asks for it at every call."""
+    function.__signature__ = signature(function)  # type: ignore[attr-defined]
+    return function
