@@ -1,10 +1,10 @@
 """User CPU time of `snakemake -n` beside plain Snakemake: python benchmarks/planning.py [--check] [--jobs 1000]
 
-Configurations with about 1,000 and 10,000 jobs are planned in an empty folder: recipes x seeds on scikit-learn's digits,
-some with synthetic images or a teacher. The reference is a Snakefile without this package, written from the plan: the
-same jobs, with as many wildcards, outputs and inputs each, and one parameter; its input functions look the paths up in a
-table. They run in turns, and the smallest of the times counts. Bars: at most 1.5
-times at 1,000 jobs, 2 times at 10,000. With --check, exit code 1 where a bar is not met.
+Configurations with about 1,000 and 10,000 jobs are planned in an empty folder: recipes x seeds on digits, some with
+synthetic images or a teacher. The reference is a Snakefile without this package, written from the plan: the same jobs,
+with as many wildcards, outputs and inputs each, and one parameter; its input functions look the paths up in a table.
+They run in turns, and the smallest of the times counts. Bars: at most 1.5 times at 1,000 jobs, 2 times at 10,000. With
+--check, exit code 1 where a bar is not met.
 """
 
 import argparse
