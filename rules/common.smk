@@ -22,7 +22,8 @@ from synthood.errors import SynthoodError
 from synthood.workflow.cluster import ask_squeue_without_accounting, gpu_limit
 from synthood.workflow.code import code_of
 from synthood.workflow.machine import ALLOCATION, gpus_found
-from synthood.workflow.plan import Plan, artefacts as at, as_parameter, signed
+from synthood.workflow.plan import Plan, artefacts as at, as_parameter
+from synthood.workflow.plan.paths import signed
 from synthood.workflow.plausible import wrong_files
 
 for name, value in ALLOCATION.items():
