@@ -5,7 +5,7 @@ import functools
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def code_of(module: str, root: Path = PACKAGE_ROOT) -> str:
     """Twelve hex digits that change when the code behind `module` does, not with comments or docstrings."""
     digest = hashlib.sha256()
     for name, file in sorted(modules_behind(module, root).items()):
-        digest.update(f"{name} {_shape_of(file.read_text())}\n".encode())
+        digest.update(f"{name} {_whole(file.read_text(), _package(name, file))[1]}\n".encode())
     return digest.hexdigest()[:12]
 
 
@@ -74,7 +74,7 @@ def code_of_file(file: Path) -> str:
             ) from error
         except SyntaxError as error:
             raise SynthoodError(f"{one}: line {error.lineno}: {error.msg}") from error
-        digest.update(json.dumps(_shape(tree)).encode())
+        digest.update(_shape(tree).encode())
         waiting += _neighbours(tree, one.parent)
     return digest.hexdigest()[:12]
 
@@ -100,8 +100,7 @@ def modules_behind(module: str, root: Path = PACKAGE_ROOT) -> dict[str, Path]:
         if file is None or name in found or name in NOT_RESULTS:
             continue
         found[name] = file
-        package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-        waiting += [name.rpartition(".")[0], *_imports(file.read_text(), package)]
+        waiting += [name.rpartition(".")[0], *_whole(file.read_text(), _package(name, file))[0]]
     return found
 
 
@@ -122,9 +121,8 @@ def shapes_behind(module: str, name: str, root: Path = PACKAGE_ROOT) -> dict[str
             file = _file_of(one, root)
             if file is None or one in found or one in NOT_RESULTS:
                 continue
-            package = one if file.name == "__init__.py" else one.rpartition(".")[0]
-            used = named | own[one]
-            found[one] = [part for part in _parts(file.read_text(), package) if part.binds is None or part.binds & used]
+            used, parts = named | own[one], _parts(file.read_text(), _package(one, file))
+            found[one] = [part for part in parts if part.binds is None or part.binds & used]
             waiting += [one.rpartition(".")[0], *(each for part in found[one] for each in part.imports)]
             own[one] |= {each for part in found[one] for each in part.names}
         named |= {each for parts in found.values() for part in parts for each in part.members}
@@ -147,13 +145,19 @@ class Part:
 
 
 @functools.cache
+def _whole(text: str, package: str) -> tuple[tuple[str, ...], str]:
+    """What a module imports, and the digest of its shape."""
+    tree = ast.parse(text)
+    return _imported(tree, package), _digest(tree)
+
+
+@functools.cache
 def _parts(text: str, package: str) -> tuple[Part, ...]:
     tree = ast.parse(text)
-    if not any(_is_plugin(node) for node in tree.body):
-        return (Part(None, *_names(tree), _imports(text, package), _digest(tree)),)
-    return tuple(
-        Part(_bound(node), *_names(node), _imported(node, package), _digest(node)) for node in _pruned(tree.body)
-    )
+    if any(tag in text for tag in TAGGED) and any(_is_plugin(node) for node in tree.body):
+        nodes = _pruned(tree.body)
+        return tuple(Part(_bound(node), *_names(node), _imported(node, package), _digest(node)) for node in nodes)
+    return (Part(None, *_names(tree), *_whole(text, package)),)
 
 
 def _is_plugin(node: ast.stmt) -> bool:
@@ -202,9 +206,8 @@ def _file_of(name: str, root: Path) -> Path | None:
     return next((f for f in (base.with_suffix(".py"), base / "__init__.py") if f.is_file()), None)
 
 
-@functools.cache
-def _imports(text: str, package: str) -> tuple[str, ...]:
-    return _imported(ast.parse(text), package)
+def _package(name: str, file: Path) -> str:
+    return name if file.name == "__init__.py" else name.rpartition(".")[0]
 
 
 def _imported(block: ast.AST, package: str) -> tuple[str, ...]:
@@ -227,26 +230,38 @@ def _statements(block: ast.AST) -> Iterator[ast.AST]:
             yield from _statements(inner)
 
 
-@functools.cache
-def _shape_of(text: str) -> str:
-    return _digest(ast.parse(text))
+def _digest(tree: ast.AST) -> str:
+    return hashlib.sha256(_shape(tree).encode()).hexdigest()
 
 
-def _digest(node: ast.AST) -> str:
-    return hashlib.sha256(json.dumps(_shape(node)).encode()).hexdigest()
+def _shape(tree: ast.AST) -> str:
+    """JSON of a syntax tree without positions, comments, docstrings and empty fields: the same on every Python."""
+    written: list[str] = []
+    _write(tree, written.append)
+    return "".join(written)
 
 
-def _shape(node: Any) -> Any:
-    """A syntax tree without positions, comments, docstrings and empty fields: the same on every Python."""
+def _write(node: Any, write: Callable[[str], None]) -> None:
     if isinstance(node, ast.AST):
-        fields = [(name, getattr(node, name, None)) for name in node._fields]
-        return [
-            type(node).__name__,
-            *([name, _shape(value)] for name, value in fields if value is not None and value != []),
-        ]
-    if isinstance(node, list):
-        return [_shape(item) for item in node if not _is_text(item)]
-    return repr(node)
+        write(f'["{type(node).__name__}"')
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if value is not None and value != []:
+                write(f', ["{name}", ')
+                _write(value, write)
+                write("]")
+        write("]")
+    elif isinstance(node, list):
+        comma = ""
+        write("[")
+        for item in node:
+            if not _is_text(item):
+                write(comma)
+                comma = ", "
+                _write(item, write)
+        write("]")
+    else:
+        write(json.dumps(repr(node)))
 
 
 def _is_text(node: Any) -> bool:

@@ -10,7 +10,6 @@ from synthood.reporting.published_sets import names_in_source
 from synthood.reporting.settings import FigureSettings, PlotSettings, Published, PublishedOn, TabulateSettings
 from synthood.training.method_settings import ExtractSettings
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
-from synthood.workflow.code import digests_in
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
 
@@ -26,8 +25,7 @@ class EvaluationPlan(Paths):
 
     def extract_settings(self, wildcards: Wildcards) -> ExtractSettings:
         """Which trained heads detectors may read."""
-        settings = ExtractSettings.of(self.config.recipes[wildcards.recipe].methods)
-        return settings.model_copy(update={"code": digests_in(settings.heads)})
+        return ExtractSettings.of(self.config.recipes[wildcards.recipe].methods)
 
     def heads_read(self, wildcards: Wildcards) -> list[str]:
         """What a recipe learned beside its model, where detectors may read it."""

@@ -1,8 +1,9 @@
 """Where artefacts lie, and what the configuration has."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Literal, Protocol
+from inspect import isfunction, signature
+from typing import Any, Literal, Protocol, TypeVar
 
 from synthood.common.settings import Settings
 from synthood.config.models import Config
@@ -10,6 +11,14 @@ from synthood.config.refs import Entry, References
 from synthood.generators.diffusion.settings import StableDiffusion
 from synthood.generators.settings import Generator
 from synthood.workflow.plan import artefacts as at
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def signed(function: Function) -> Function:
+    """The same function with its signature worked out: Snakemake asks for it at every call."""
+    function.__signature__ = signature(function)  # type: ignore[attr-defined]
+    return function
 
 
 class Wildcards(Protocol):
@@ -31,6 +40,10 @@ class Paths:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+
+    def __init_subclass__(cls) -> None:
+        for function in filter(isfunction, vars(cls).values()):
+            signed(function)
 
     def images(self, dataset: str, part: str) -> str:
         return at.IMAGES.format(dataset=dataset, part=part)

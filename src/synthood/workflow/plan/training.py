@@ -7,9 +7,8 @@ from synthood.data import raw
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.settings import pretrained_file
 from synthood.training.settings import TrainSettings
-from synthood.workflow.code import digests_in
 from synthood.workflow.plan import artefacts as at
-from synthood.workflow.plan.paths import Paths, Wildcards
+from synthood.workflow.plan.paths import Paths, Wildcards, signed
 
 
 class TrainingPlan(Paths):
@@ -40,7 +39,7 @@ class TrainingPlan(Paths):
             terms = self.config.recipes[wildcards.recipe].outliers
             return [artefact.format(dataset=wildcards.dataset, outliers=terms.from_)] if terms else []
 
-        return of
+        return signed(of)
 
     def exposure(self, wildcards: Wildcards) -> list[str]:
         """The gate whose images a recipe shows to its network, or the extra set of images."""
@@ -60,8 +59,7 @@ class TrainingPlan(Paths):
         if file := pretrained_file(recipe.network):
             made = Path(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed))
             state = raw.state_of_file(Path(file), made)
-        code = digests_in(recipe)
-        return TrainSettings(recipe=recipe, precision=self.config.precision, pretrained_state=state, code=code)
+        return TrainSettings(recipe=recipe, precision=self.config.precision, pretrained_state=state)
 
     def pictures_state(self, wildcards: Wildcards) -> str:
         """A digest of the folder that PixMix mixes with, so that a change of it is noticed; empty without one."""
