@@ -10,9 +10,10 @@ import yaml
 
 from synthood.config.load import load
 from synthood.evaluation.settings import ScoreSettings
-from synthood.generators.biggan.settings import BigGANFitting
-from synthood.generators.diffusion.settings import StableDiffusionSampling
-from synthood.generators.settings import BlockSettings, FitSettings
+from synthood.generators.kinds.biggan import BigGANFitting
+from synthood.generators.kinds.fitting import FitSettings
+from synthood.generators.kinds.sampling import BlockSettings
+from synthood.generators.kinds.stable_diffusion import StableDiffusionSampling
 from synthood.outliers.latents_settings import ScaleCurveSettings
 from synthood.reporting.settings import MapSettings, PlotSettings, TabulateSettings
 from synthood.training.settings import TrainSettings

@@ -7,8 +7,6 @@ from typing import Literal, Protocol
 from synthood.common.settings import Settings
 from synthood.config.models import Config
 from synthood.config.refs import Entry, References
-from synthood.generators.diffusion.settings import StableDiffusion
-from synthood.generators.settings import Generator
 from synthood.workflow.plan import artefacts as at
 
 
@@ -69,10 +67,6 @@ class Paths:
     def generators_behind(self, recipe: str) -> set[str]:
         """Generators that a recipe learns from, also by a teacher or a warm start."""
         return {one.name for one in self.references.behind(Entry("recipes", recipe)) if one.section == "generators"}
-
-    def learned_also(self, generator: Generator) -> list[str]:
-        """Extra sets that a generator learns from besides the ID images."""
-        return generator.fit.also if isinstance(generator, StableDiffusion) and generator.fit else []
 
     def recipes(self, kind: Literal["train", "checkpoint"]) -> list[str]:
         """Recipes that are trained, or those that are checkpoints."""

@@ -1,0 +1,1 @@
+"""Generators: one module each, with settings, description, fit and sampling."""
