@@ -16,11 +16,11 @@ from synthood.generators import fit_generator
 from synthood.generators.biggan import network as biggan
 from synthood.generators.biggan.fit import fit_biggan
 from synthood.generators.biggan.settings import BigGANFit
+from synthood.generators.block_settings import BlockSettings
 from synthood.generators.diffusion import miniature_fit
 from synthood.generators.diffusion.settings import StableDiffusionFit
 from synthood.generators.folder import Description
 from synthood.generators.kinds.fitting import FitTask
-from synthood.generators.kinds.sampling import BlockSettings
 from synthood.generators.kinds.stable_diffusion import StableDiffusionFitting
 from synthood.generators.synthesise import synthesise
 

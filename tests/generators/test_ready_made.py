@@ -11,9 +11,9 @@ from PIL import Image
 from synthood.common.images import ImageSet, write_images
 from synthood.errors import SynthoodError
 from synthood.generators import fit_generator, ready_made
+from synthood.generators.block_settings import BlockSettings
 from synthood.generators.folder import Description
 from synthood.generators.kinds.ready_made import ReadyMadeReading
-from synthood.generators.kinds.sampling import BlockSettings
 from synthood.generators.synthesise import main, synthesise
 
 CLASSES = ["cat", "dog", "owl"]

@@ -14,6 +14,7 @@ from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
 from synthood.generators.biggan import network as biggan
 from synthood.generators.biggan.settings import BigGANSample
+from synthood.generators.block_settings import BlockSettings
 from synthood.generators.diffusion import miniature, pipelines
 from synthood.generators.diffusion import sampling as diffusion_sampling
 from synthood.generators.diffusion.samplers.dpm_solver import StableDiffusionSample
@@ -21,7 +22,6 @@ from synthood.generators.diffusion.settings import StableDiffusionFit
 from synthood.generators.folder import DESCRIPTION, Description
 from synthood.generators.kinds.base import Generator
 from synthood.generators.kinds.biggan import BigGANSampling
-from synthood.generators.kinds.sampling import BlockSettings
 from synthood.generators.kinds.stable_diffusion import StableDiffusionSampling
 from synthood.generators.synthesise import main, synthesise
 

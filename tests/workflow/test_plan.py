@@ -10,9 +10,9 @@ import yaml
 
 from synthood.config.load import load
 from synthood.evaluation.settings import ScoreSettings
+from synthood.generators.block_settings import BlockSettings
+from synthood.generators.fit_settings import FitSettings
 from synthood.generators.kinds.biggan import BigGANFitting
-from synthood.generators.kinds.fitting import FitSettings
-from synthood.generators.kinds.sampling import BlockSettings
 from synthood.generators.kinds.stable_diffusion import StableDiffusionSampling
 from synthood.outliers.latents_settings import ScaleCurveSettings
 from synthood.reporting.settings import MapSettings, PlotSettings, TabulateSettings

@@ -10,7 +10,8 @@ from synthood.common.command import Output
 from synthood.common.devices import device_for, set_threads
 from synthood.common.images import ImageSet, open_set, read_images
 from synthood.common.iterate import ResumeFile
-from synthood.generators.kinds.fitting import FitSettings, FitTask
+from synthood.generators.fit_settings import FitSettings
+from synthood.generators.kinds.fitting import FitTask
 
 
 def glimpse(path: Path) -> ImageSet:

@@ -10,8 +10,9 @@ from synthood.common.command import Output
 from synthood.common.devices import device_for, set_threads
 from synthood.common.images import ImageSet, write_images
 from synthood.errors import SynthoodError
+from synthood.generators.block_settings import BlockSettings
 from synthood.generators.folder import Description
-from synthood.generators.kinds.sampling import Block, BlockSettings
+from synthood.generators.kinds.sampling import Block
 
 CPU = torch.device("cpu")
 

@@ -18,9 +18,9 @@ from synthood.generators.biggan import imagenet
 from synthood.generators.biggan import network as biggan
 from synthood.generators.biggan import pretrained as pretrained_biggan
 from synthood.generators.biggan.settings import Pretrained
+from synthood.generators.block_settings import BlockSettings
 from synthood.generators.folder import Description
 from synthood.generators.kinds.biggan import generator_classes
-from synthood.generators.kinds.sampling import BlockSettings
 from synthood.generators.synthesise import synthesise
 
 KING_PENGUIN, TENCH, BEAGLE = "n02056570", "n01440764", "n02088364"

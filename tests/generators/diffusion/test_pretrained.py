@@ -21,13 +21,13 @@ from synthood.common.identity import sha256
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
+from synthood.generators.block_settings import BlockSettings
 from synthood.generators.diffusion import adaptation, pipelines, prompt_tokens, weights
 from synthood.generators.diffusion import sampling as diffusion_sampling
 from synthood.generators.diffusion.samplers.dpm_solver import FastSample
 from synthood.generators.diffusion.settings import Adaptation, LoRA, Pretrained
 from synthood.generators.folder import Description
 from synthood.generators.kinds.fitting import FitTask
-from synthood.generators.kinds.sampling import BlockSettings
 from synthood.generators.kinds.stable_diffusion import StableDiffusionFitting
 from synthood.generators.synthesise import synthesise
 from toy_checkpoints import stable_diffusion_1, stable_diffusion_xl

@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 
 from synthood.common.settings import Count, Settings
 from synthood.generators.filter_settings import Filter
-from synthood.generators.kinds.fitting import PACKAGE, Fitting
+from synthood.generators.kinds import PACKAGE
+from synthood.generators.kinds.fitting import Fitting
 from synthood.generators.kinds.sampling import Sampling
 from synthood.plugins import OneOf, Plugin
 
@@ -98,7 +99,8 @@ class Generator(Fitting, Sampling):
     def part(self, base: type[Part]) -> Part:
         """Its settings, and its code, of `Fitting` or `Sampling` alone."""
         cls = next(one for one in type(self).__mro__ if issubclass(one, base) and not one.of_parts)
-        return cls.model_validate({name: getattr(self, name) for name in cls.model_fields})
+        fields = cls.model_fields.items()
+        return cls.model_validate({field.alias or name: getattr(self, name) for name, field in fields})
 
 
 AnyGenerator = Annotated[Generator, OneOf(PACKAGE)]

@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from synthood.common.precision import Precision
-from synthood.common.settings import JobSettings
-from synthood.plugins import OneOf, Plugin
+from synthood.plugins import Plugin
 
 if TYPE_CHECKING:
     import torch
 
     from synthood.common.images import ImageSet
     from synthood.common.iterate import ResumeFile
-
-PACKAGE = "synthood.generators.kinds"
 
 
 @dataclass(frozen=True)
@@ -61,10 +57,3 @@ class Fitting(Plugin):
         Raises SynthoodError, before any fit, where the training images do not suit it.
         """
         raise NotImplementedError
-
-
-class FitSettings(JobSettings):
-    """One job of `fit_generator`."""
-
-    generator: Annotated[Fitting, OneOf(PACKAGE)]
-    precision: Precision = "auto"

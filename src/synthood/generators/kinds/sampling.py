@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any
 
 from synthood.common.lazy import lazy
-from synthood.common.settings import Count, JobSettings
 from synthood.generators.folder import Description
-from synthood.plugins import OneOf, Plugin
+from synthood.plugins import Plugin
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,8 +17,6 @@ if TYPE_CHECKING:
     from synthood.common import images, seeds
 else:
     np, images, seeds = lazy("numpy"), lazy("synthood.common.images"), lazy("synthood.common.seeds")
-
-PACKAGE = "synthood.generators.kinds"
 
 
 @dataclass(frozen=True)
@@ -76,12 +71,3 @@ class Sampling(Plugin):
         kept = slice(block.count)
         columns = {"seed": np.array(numbers[kept], np.int64)}
         return images.ImageSet(drawn[kept], np.array(labels[kept], np.int64), block.description.classes, columns)
-
-
-class BlockSettings(JobSettings):
-    """One job of `synthesise`: images `block * block_size` and on, of which `count` are kept."""
-
-    generator: Annotated[Sampling, OneOf(PACKAGE)]
-    block: Annotated[int, Field(ge=0)]
-    block_size: Count
-    count: Count

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from synthood.generators.assess_settings import AssessSettings
+from synthood.generators.block_settings import BlockSettings
 from synthood.generators.filter_settings import Filter, FilterSettings
-from synthood.generators.kinds.fitting import FitSettings, Fitting
-from synthood.generators.kinds.sampling import BlockSettings, Sampling
+from synthood.generators.fit_settings import FitSettings
+from synthood.generators.kinds.fitting import Fitting
+from synthood.generators.kinds.sampling import Sampling
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
 
