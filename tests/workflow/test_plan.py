@@ -610,7 +610,7 @@ def test_every_stage_reads_the_settings_it_is_given(plan):
         assert model.parse(settings.canonical()) == settings
     assert isinstance(FitSettings.parse(plan.fit_settings(wild()).canonical()).generator, BigGANFitting)
     assert isinstance(models[BlockSettings].generator, StableDiffusionSampling)
-    assert as_parameter(plan.fit_settings)(wild()) == plan.fit_settings(wild()).canonical()
+    assert as_parameter(plan.assess_settings)(wild()) == plan.assess_settings(wild()).canonical()
 
 
 def test_tables_and_scores_know_the_roles_of_the_sets(plan):

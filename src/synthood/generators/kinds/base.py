@@ -30,7 +30,7 @@ class Outside:
     part: str = ""
 
 
-class Generator(Fitting, Sampling):
+class ImageGenerator(Fitting, Sampling):
     """How many images, in which blocks, kept by which filter, and what their maker has seen.
 
     Block k holds images k * block_size and on. A generator is a class of this base, its `Fitting` and its `Sampling`:
@@ -55,7 +55,7 @@ class Generator(Fitting, Sampling):
         return given
 
     @model_validator(mode="after")
-    def _enough_attempts(self) -> Generator:
+    def _enough_attempts(self) -> ImageGenerator:
         if self.filter is not None and self.filter.attempts_per_class < self.images_per_class:
             raise ValueError(
                 f"filter.attempts_per_class {self.filter.attempts_per_class} is below images_per_class "
@@ -103,7 +103,7 @@ class Generator(Fitting, Sampling):
         return cls.model_validate({field.alias or name: getattr(self, name) for name, field in fields})
 
 
-AnyGenerator = Annotated[Generator, OneOf(PACKAGE)]
+AnyGenerator = Annotated[ImageGenerator, OneOf(PACKAGE)]
 
 
 def state_of_folders(places: list[Path], folder: Path) -> str:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from synthood.common.lazy import lazy
 from synthood.generators.biggan.settings import BigGANSample, Fit, HingeFit, Pretrained
-from synthood.generators.kinds.base import Generator, Outside, state_of_folders
+from synthood.generators.kinds.base import ImageGenerator, Outside, state_of_folders
 from synthood.generators.kinds.fitting import FitTask, Fitting
 from synthood.generators.kinds.sampling import Draw, Sampling
 
@@ -75,7 +75,7 @@ def generator_classes(class_ids: list[list[int]], labels: list[int], seeds: list
     return [ids[seed % len(ids)] for ids, seed in zip(each, seeds, strict=True)]
 
 
-class BigGANDeep(BigGANFitting, BigGANSampling, Generator):
+class BigGANDeep(BigGANFitting, BigGANSampling, ImageGenerator):
     """BigGAN-deep by pytorch-pretrained-biggan, fitted here or taken from elsewhere."""
 
     paper = "arXiv 1809.11096"

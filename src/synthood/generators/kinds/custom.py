@@ -14,7 +14,7 @@ from synthood.common.settings import Seed, Settings
 from synthood.common.user_code import call, load
 from synthood.errors import SynthoodError
 from synthood.generators.folder import DESCRIPTION, Description
-from synthood.generators.kinds.base import Generator
+from synthood.generators.kinds.base import ImageGenerator
 from synthood.generators.kinds.fitting import FitTask, Fitting
 from synthood.generators.kinds.sampling import Draw, Sampling
 
@@ -114,7 +114,7 @@ class CustomSampling(UserClass, Sampling):
         return found
 
 
-class CustomGenerator(CustomFitting, CustomSampling, Generator):
+class CustomGenerator(CustomFitting, CustomSampling, ImageGenerator):
     """A class of yours: `fit` writes what it learns of the ID images into a folder, `sample` draws images from it."""
 
     def dry_run(self) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from synthood.common.settings import Seed
 from synthood.data.files.settings import Arrays, FileSource, Words
-from synthood.generators.kinds.base import Generator, Outside
+from synthood.generators.kinds.base import ImageGenerator, Outside
 from synthood.generators.kinds.fitting import FitTask, Fitting
 from synthood.generators.kinds.sampling import Block, Sampling
 
@@ -51,7 +51,7 @@ class ReadyMadeSampling(Sampling):
         return cut(block.folder, block.description, block.first, block.count)
 
 
-class ReadyMade(ReadyMadeReading, ReadyMadeSampling, Generator):
+class ReadyMade(ReadyMadeReading, ReadyMadeSampling, ImageGenerator):
     """Synthetic images made elsewhere, such as SIO's released arrays, resized to the ID images' side."""
 
     def outside(self) -> Iterator[Outside]:

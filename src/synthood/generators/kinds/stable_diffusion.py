@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from synthood.data.files.settings import ClassName
 from synthood.generators.diffusion.samplers.base import AnySampler, default_sampler
 from synthood.generators.diffusion.settings import Pretrained, Prompt, StableDiffusionFit, Text, Weights
-from synthood.generators.kinds.base import Generator, Outside, state_of_folders
+from synthood.generators.kinds.base import ImageGenerator, Outside, state_of_folders
 from synthood.generators.kinds.fitting import FitTask, Fitting
 from synthood.generators.kinds.sampling import Draw, Sampling
 
@@ -70,7 +70,7 @@ class StableDiffusionSampling(Sampling):
         return sampling.sample(pipeline, prompts, wanted.seeds, self.sample, size, wanted.name).numpy()
 
 
-class StableDiffusion(StableDiffusionFitting, StableDiffusionSampling, Generator):
+class StableDiffusion(StableDiffusionFitting, StableDiffusionSampling, ImageGenerator):
     """A diffusers.StableDiffusionPipeline, fitted on the ID images and the sets in `fit.also`, or pretrained."""
 
     @model_validator(mode="before")
