@@ -726,7 +726,7 @@ def test_a_fit_by_the_hinge_loss_reads_the_classifier_that_watches_it(raw):
     plan = at("generators/biggan/fit", hinge, raw)
     assert plan.watching(wild()) == ["results/digits/models/ce/seed7/model.safetensors"]
     text = as_parameter(plan.fit_settings)(wild())
-    assert FitSettings.parse(text) == plan.fit_settings(wild())
+    assert FitSettings.parse(text).generator == plan.fit_settings(wild()).generator
 
 
 def test_a_change_of_the_files_of_a_generator_is_noticed(raw, tmp_path):
