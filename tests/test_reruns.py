@@ -63,8 +63,8 @@ EMBEDDED = {
     "find boundary outliers of digits for oal",
 } | SAMPLED
 SYNTHESISED_SD = {"synthesise block 0 of digits with sd", "assess the images of sd for digits"}
-FITTED = {"fit generator biggan on digits", "fit generator sd on digits"} | EMBEDDED
-FITTED |= SYNTHESISED_BIGGAN | SYNTHESISED_SD
+FITTED_BIGGAN = {"fit generator biggan on digits"} | SYNTHESISED_BIGGAN | evaluated("sio-biggan")
+FITTED_SD = {"fit generator sd on digits"} | SYNTHESISED_SD | EMBEDDED | evaluated("sio-biggan", "sio-sd")
 
 Edit = Callable[[dict[str, Any]], None]
 
@@ -135,7 +135,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     ),
     "a generator's fit": (
         put("generators.biggan.fit.steps", 7),
-        {"fit generator biggan on digits"} | SYNTHESISED_BIGGAN | evaluated("sio-biggan"),
+        FITTED_BIGGAN,
     ),
     "an OOD set added": (
         put("datasets.digits.far.noise", {"kind": "noise", "images": 20}),
@@ -249,8 +249,13 @@ CODE = {
     "training/methods/rotation.py": set(),
     "training/methods/outliers.py": set(),
     "training/methods/brand_new.py": set(),
-    "training/networks/settings.py": JUDGED | FITTED | evaluated(*RECIPES),
+    "training/networks/settings.py": JUDGED | FITTED_BIGGAN | GATED | evaluated(*RECIPES),
     "generators/diffusion/samplers/plms.py": set(),
+    "generators/kinds/biggan.py": set(),
+    "generators/kinds/brand_new.py": set(),
+    "generators/kinds/base.py": set(),
+    "generators/biggan/hinge.py": FITTED_BIGGAN,
+    "generators/diffusion/miniature_fit.py": FITTED_SD,
     "outliers/boundary_settings.py": {"find boundary outliers of digits for oal"} | SAMPLED | evaluated("sio-biggan"),
     "outliers/encoder_settings.py": EMBEDDED | evaluated("sio-biggan"),
     "outliers/encoders/clip.py": set(),
@@ -271,6 +276,11 @@ METHODS = {
     "evaluation/detectors/neighbours.py": ("Knn.limit = 1", scored(*RECIPES)),
     "evaluation/detectors/distances.py": ("Mds.limit = 1", set()),
     "outliers/encoders/text_aligned.py": ("TextAlignedEncoder.extra = 1", EMBEDDED | evaluated("sio-biggan")),
+    "generators/kinds/biggan.py": (
+        "def generator_classes(class_ids, labels, seeds): return labels",
+        SYNTHESISED_BIGGAN | evaluated("sio-biggan"),
+    ),
+    "generators/kinds/ready_made.py": ("ReadyMade.more = 1", set()),
     "generators/diffusion/samplers/few_step.py": ("FewStepSample.extra = 1", set()),
     "generators/diffusion/samplers/dpm_solver.py": (
         "StableDiffusionSample.extra = 1",

@@ -36,6 +36,8 @@ class Plugin(Settings):
     """The key that names it."""
     is_default: ClassVar[bool] = False
     """Whether it is meant where the key is missing."""
+    of_parts: ClassVar[bool] = False
+    """Whether it joins plug-ins of its kind, each of which is one in a family of its own."""
 
     @serializer(mode="wrap")
     def _with_kind(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -102,7 +104,7 @@ def plugins(base: type[T], package: str) -> dict[str, type[T]]:
     found: dict[str, type[T]] = {}
     for cls in sorted(subclasses(base), key=lambda each: each.__qualname__):
         kind = kind_of(cls)
-        if kind is None or not cls.__module__.startswith(f"{package}."):
+        if kind is None or cls.of_parts != base.of_parts or not cls.__module__.startswith(f"{package}."):
             continue
         if kind in found:
             raise TypeError(f"{cls.__module__}: {cls.__name__} and {found[kind].__name__} have one kind, {kind!r}")

@@ -4,11 +4,18 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import torch
 import yaml
 
+from synthood.common.images import ImageSet
+from synthood.common.iterate import ResumeFile
 from synthood.config.listing import listing
 from synthood.config.load import load
+from synthood.generators.block_settings import BlockSettings
+from synthood.generators.kinds.fitting import FitTask, Fitting
+from synthood.generators.kinds.sampling import Sampling
+from synthood.generators.synthesise import synthesise
 from synthood.training.methods.term import Context
 from synthood.training.networks.residual import build
 from synthood.training.networks.settings import Network
@@ -17,12 +24,13 @@ from toy_features import EVERY, toy_reference
 from toy_training import batch_of, reaches
 
 text = Path("CONTRIBUTING.md").read_text()
-(detector,) = (yaml.safe_load(one) for one in re.findall(r"`(\{kind: custom, .*?\})`", text))
+custom = {one["file"]: one for one in map(yaml.safe_load, re.findall(r"`(\{kind: custom, .*?\})`", text))}
 (loss,) = (yaml.safe_load(one) for one in re.findall(r"`(custom: \{.*?\})`", text, re.DOTALL))
 raw = yaml.safe_load(Path("config.yaml").read_text())
-raw["detectors"] |= {"new": {"kind": "margin", "power": [0.5, 1.0]}, "mine": detector}
+raw["detectors"] |= {"new": {"kind": "margin", "power": [0.5, 1.0]}, "mine": custom["my/margin.py"]}
 raw["recipes"] |= {"new": {"like": "ce", "short_features": {"weight": 0.1}}, "mine": {"like": "ce", **loss}}
 raw["datasets"] |= {"dogs": {"benchmark": "dogs", "path": "data"}}
+raw["generators"] |= {"new": {"kind": "grey", "images_per_class": 4, "block_size": 8}, "mine": custom["my/grey.py"]}
 config = load(raw)
 
 reference = toy_reference()
@@ -34,7 +42,15 @@ for name in ("new", "mine"):
         ((_, value),) = term(batch).items()
         terms[name] = [float(value.detach()), reaches(network, value)]
         batch = batch_of(network, batch.labels)
+images = (np.arange(4 * 27) * 7 % 251).astype(np.uint8).reshape(4, 3, 3, 3)
+train, drawn = ImageSet(images, np.array([0, 1, 0, 1]), ["cat", "dog"]), {}
+for name in ("new", "mine"):
+    task = FitTask(train, Path(name).absolute(), torch.float32, torch.device("cpu"), ResumeFile(None, ""))
+    config.generators[name].part(Fitting).fit_generator(task)
+    job = BlockSettings(generator=config.generators[name].part(Sampling), block=0, block_size=8, count=3)
+    drawn[name] = synthesise(task.folder, job).check(name).images.tolist()
 found = {
+    "images": [images.tolist(), drawn],
     "scores": {
         name: [one.fit(reference)(reference.val).tolist() for one in config.detectors[name].candidates()]
         for name in ("new", "mine")
@@ -42,7 +58,7 @@ found = {
     "losses": terms,
     "squares": float(batch.features.square().sum(1).mean().detach()),
     "near": config.datasets["dogs"].near["wolves"].path,
-    "listed": {family: listing(family).splitlines() for family in ("detectors", "losses", "benchmarks")},
+    "listed": {family: listing(family).splitlines() for family in ("detectors", "losses", "benchmarks", "generators")},
     "tested": [one.kind for one in EVERY],
     "mistakes": [str(one) for one in wrong_files(config) if "my/" in str(one)],
 }

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -47,7 +48,7 @@ def found(copy: Path) -> Any:
 
 def test_every_recipe_is_followed(copy: Path) -> None:
     files = [*(copy / "my").iterdir(), *(copy / "src/synthood/data/benchmarks").glob("dogs.yaml")]
-    assert sorted(file.name for file in files) == ["dogs.yaml", "margin.py", "short.py"]
+    assert sorted(file.name for file in files) == ["dogs.yaml", "grey.py", "margin.py", "short.py"]
     assert (copy / "src/synthood/training/methods/short_features.py").is_file()
     assert "class Margin(Detector)" in (copy / "src/synthood/evaluation/detectors/logits.py").read_text()
 
@@ -65,6 +66,15 @@ def test_losses_have_their_value_and_reach_the_network(found: Any) -> None:
     assert found["squares"] > 0
 
 
+def test_generators_draw_the_mean_level_of_each_class(found: Any) -> None:
+    train, drawn = np.array(found["images"][0]), found["images"][1]
+    cat, dog = (train[label::2].mean().astype(np.uint8) for label in (0, 1))
+    assert cat != dog
+    expected = np.stack([np.full((3, 3, 3), level) for level in (cat, dog, cat)])
+    assert np.array_equal(drawn["new"], expected)
+    assert np.array_equal(drawn["mine"], expected)
+
+
 def test_a_benchmark_is_a_dataset(found: Any) -> None:
     assert found["near"] == "data/wolves"
 
@@ -74,6 +84,7 @@ def test_what_is_added_is_listed_checked_and_tested(found: Any) -> None:
     assert "margin" in names["detectors"]
     assert "short_features" in names["losses"]
     assert "dogs" in names["benchmarks"]
+    assert "grey" in names["generators"]
     assert "margin" in found["tested"]
     assert found["mistakes"] == []
 
@@ -92,6 +103,7 @@ def test_the_code_is_clean(copy: Path) -> None:
         "check",
         "--no-cache",
         "src/synthood/evaluation",
+        "src/synthood/generators",
         "src/synthood/training",
         "my",
     ]

@@ -73,6 +73,23 @@ def test_a_loss_of_one_s_own_is_a_class_that_works_on_made_up_numbers(edited, tm
     assert line.endswith("(line 1)")
 
 
+def test_a_generator_of_one_s_own_is_a_class_that_can_be_called(edited, tmp_path):
+    keys = {"kind": "custom", "file": "own.py", "class": "Mine", "images_per_class": 2, "block_size": 2}
+    config = edited({"generators/own": keys})
+    assert told(config) == [
+        "generators.own.file: own.py: No such file or directory; such paths start where snakemake runs"
+    ]
+    (tmp_path / "own.py").write_text("class Main: ...\n")
+    assert told(config) == ["generators.own.class: own.py has no class 'Mine'; did you mean 'Main'? (known: Main)"]
+    (tmp_path / "own.py").write_text("class Mine:\n  def fit(self, images): ...\n")
+    (line,) = told(config)
+    assert line.startswith(
+        "generators.own: own.py: Mine: fit must take images, labels, classes, seed, folder, device: "
+    )
+    (tmp_path / "own.py").write_text("class Mine:\n  def fit(self, **given): ...\n  def sample(self, **given): ...\n")
+    assert told(config) == []
+
+
 TIMM = {"like": "ce", "network": {"name": "timm/resnet18", "width": None, "pretrained": "nets/r18.pt"}}
 CHECKPOINT = {
     "kind": "checkpoint", "path": "nets/seed{seed}.pt", "network": {"name": "resnet20"},

@@ -12,10 +12,13 @@ from synthood.evaluation.detectors.custom import Custom
 from synthood.evaluation.detectors.rectifiers import React
 from synthood.generators.diffusion.samplers.base import PACKAGE as SAMPLERS
 from synthood.generators.diffusion.samplers.base import Sampler
+from synthood.generators.kinds import PACKAGE as GENERATORS
+from synthood.generators.kinds.fitting import Fitting
+from synthood.generators.kinds.sampling import Sampling
 from synthood.outliers.encoders.base import ImageEncoder
 from synthood.plugins import plugins
 from synthood.workflow import code
-from synthood.workflow.code import code_of, code_of_plugin
+from synthood.workflow.code import code_of, code_of_plugin, modules_behind
 
 PACKAGE = Path(synthood.__file__).parent
 STAGES = (
@@ -25,6 +28,7 @@ STAGES = (
     "synthood.outliers.fit_encoder",
     "synthood.outliers.embed",
     "synthood.outliers.latents",
+    "synthood.generators.fit_generator",
     "synthood.generators.synthesise",
 )
 NEIGHBOURS = "evaluation/detectors/neighbours.py"
@@ -72,6 +76,9 @@ def digests(root: Path) -> dict[str, str]:
     }
     every |= {kind: one() for kind, one in plugins(Sampler, SAMPLERS).items()}
     every |= {kind: one.model_construct() for kind, one in plugins(ImageEncoder, "synthood.outliers.encoders").items()}
+    for part, base in (("fit", Fitting), ("sample", Sampling)):
+        of_part = {f"{kind} {part}": one for kind, one in plugins(base, GENERATORS).items() if kind not in REQUIRED}
+        every |= {name: one.model_construct() for name, one in of_part.items()}
     found = {kind: code_of_plugin(one, root) for kind, one in every.items()}
     return found | {stage: code_of(stage, root) for stage in STAGES}
 
@@ -108,6 +115,34 @@ def test_an_added_encoder_or_sampler_changes_nothing(edited, module: str, first:
     assert edited(module, first, f'{added}\n    {tag}: Literal["mine"] = "mine"\n\n\n{first}') == (set(), set())
 
 
+ADDED_GENERATOR = """class MineFitting(Fitting):
+    kind: Literal["mine"] = "mine"
+    steps: int = 1
+
+
+class MineSampling(Sampling):
+    kind: Literal["mine"] = "mine"
+    sample: int = 1
+
+
+class Mine(MineFitting, MineSampling, ImageGenerator):
+    pass
+
+
+class BigGANFitting(Fitting):"""
+
+
+def test_an_added_generator_changes_nothing(edited) -> None:
+    assert edited("generators/kinds/biggan.py", "class BigGANFitting(Fitting):", ADDED_GENERATOR) == (set(), set())
+
+
+def test_the_stages_of_generators_reach_no_generator() -> None:
+    of_one = {f"{GENERATORS}.{name}" for name in ("biggan", "custom", "ready_made", "stable_diffusion")}
+    of_one |= {"synthood.generators.ready_made", "synthood.generators.biggan", "synthood.generators.diffusion"}
+    for stage in ("fit_generator", "synthesise"):
+        assert not of_one & modules_behind(f"synthood.generators.{stage}").keys()
+
+
 def test_an_added_import_and_a_constant_change_nothing(edited) -> None:
     assert edited(NEIGHBOURS, "STRIDE = 8\n", "STRIDE = 8\nLIMIT = 9\n") == (set(), set())
     assert edited(NEIGHBOURS, "import functools\n", "import functools\nimport colorsys\n") == (set(), set())
@@ -128,6 +163,10 @@ def test_an_added_import_and_a_constant_change_nothing(edited) -> None:
         (SAMPLERS_FOLDER + "plms.py", "skip_prk_steps=True", "skip_prk_steps=False", {"paper"}),
         (SAMPLERS_FOLDER + "dpm_solver.py", "solver_order=2", "solver_order=3", {"miniature", "fast"}),
         ("outliers/encoder.py", "FINAL_SHARE = 0.01", "FINAL_SHARE = 0.02", {"text-aligned"}),
+        ("generators/biggan/hinge.py", "import torch\n", "import torch\n\nADDED = 1\n", {"biggan fit"}),
+        ("generators/kinds/biggan.py", "seed % len(ids)", "seed // len(ids)", {"biggan sample"}),
+        ("generators/diffusion/miniature_fit.py", "DECAY = 0.995", "DECAY = 0.9", {"stable-diffusion fit"}),
+        ("generators/kinds/base.py", "prior: Annotated", "more: int = 0\n    prior: Annotated", set()),
     ],
     ids=[
         "a class",
@@ -142,6 +181,10 @@ def test_an_added_import_and_a_constant_change_nothing(edited) -> None:
         "a sampler",
         "a family of samplers",
         "the fit of an encoder",
+        "the fit of a generator",
+        "how a generator is sampled",
+        "the fit of a miniature",
+        "what planning asks of all generators",
     ],
 )
 def test_an_edit_changes_what_uses_it(edited, module: str, old: str, new: str, changed: set[str]) -> None:

@@ -10,7 +10,7 @@ from synthood.data.leaks.settings import LeakSettings
 from synthood.data.settings import DatasetSettings
 from synthood.evaluation.settings import AnyDetector
 from synthood.generators.assess_settings import AssessSettings
-from synthood.generators.settings import Generator
+from synthood.generators.kinds.base import AnyGenerator
 from synthood.outliers.settings import Outliers
 from synthood.reporting.settings import Figures, TableSettings
 from synthood.training.settings import Recipe
@@ -25,7 +25,7 @@ class Config(Settings):
     datasets: Annotated[dict[Name, DatasetSettings], Field(min_length=1, description="ID images and OOD sets by name")]
     leaks: Annotated[LeakSettings | None, Field(description="look for images that stand in two parts")] = None
     generators: Annotated[
-        dict[Name, Generator], Field(min_length=1, description="of synthetic ID images, by name")
+        dict[Name, AnyGenerator], Field(min_length=1, description="of synthetic ID images, by name")
     ] = {}
     assess: AssessSettings | None = None
     outliers: Annotated[dict[Name, Outliers], Field(min_length=1, description="synthetic outliers by name")] = {}

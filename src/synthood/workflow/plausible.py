@@ -11,6 +11,7 @@ from synthood.data.files.layouts import root_of
 from synthood.data.files.settings import ExceptClasses, IdFolders, IdManifest, IdTorchvision
 from synthood.errors import SynthoodError, nearest
 from synthood.evaluation.detectors.custom import Custom
+from synthood.generators.kinds.custom import CustomGenerator
 from synthood.training.methods.custom import CustomLoss
 from synthood.workflow.plan import Plan
 from synthood.workflow.plan.outside import Needed
@@ -26,7 +27,7 @@ def impossible(config: Config) -> list[MistakeError]:
         for one in Plan(config).missing()
         if not public(one)
     ]
-    return [*wrong_files(config), *failing_losses(config), *unknown_classes(config), *missing]
+    return [*wrong_files(config), *failing_classes(config), *unknown_classes(config), *missing]
 
 
 def fetchable(config: Config) -> list[Needed]:
@@ -47,13 +48,15 @@ def wrong_files(config: Config) -> Iterator[MistakeError]:
     detectors = {f"detectors.{n}": d for n, d in config.detectors.items() if isinstance(d, Custom)}
     for path, detector in detectors.items():
         yield from _wrong_file(path, detector.file, "function", detector.function)
-    for path, loss in custom_losses(config).items():
-        yield from _wrong_file(path, loss.file, "class", loss.class_)
+    for path, one in user_classes(config).items():
+        yield from _wrong_file(path, one.file, "class", one.class_)
 
 
-def custom_losses(config: Config) -> dict[str, CustomLoss]:
-    """The user's losses by their place, each once."""
-    found: dict[str, CustomLoss] = {}
+def user_classes(config: Config) -> dict[str, CustomGenerator | CustomLoss]:
+    """The user's generators and losses by their place, each loss once."""
+    found: dict[str, CustomGenerator | CustomLoss] = {
+        f"generators.{name}": one for name, one in config.generators.items() if isinstance(one, CustomGenerator)
+    }
     for name, recipe in config.recipes.items():
         for method in recipe.methods:
             if isinstance(method, CustomLoss) and method not in found.values():
@@ -61,12 +64,12 @@ def custom_losses(config: Config) -> dict[str, CustomLoss]:
     return found
 
 
-def failing_losses(config: Config) -> Iterator[MistakeError]:
-    """The user's losses that fail on made-up numbers; their files are run."""
-    for path, loss in custom_losses(config).items():
-        if not list(_wrong_file(path, loss.file, "class", loss.class_)):
+def failing_classes(config: Config) -> Iterator[MistakeError]:
+    """The user's classes that cannot be created or called, losses also on made-up numbers; their files are run."""
+    for path, one in user_classes(config).items():
+        if not list(_wrong_file(path, one.file, "class", one.class_)):
             try:
-                loss.dry_run()
+                one.dry_run()
             except SynthoodError as error:
                 yield MistakeError(path, str(error))
 

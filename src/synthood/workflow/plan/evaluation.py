@@ -4,7 +4,6 @@ from synthood.config.detection import accesses, asked_of, detectors_for
 from synthood.data.evidence import evidence
 from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.settings import ScoreSettings
-from synthood.generators.settings import Generator
 from synthood.reporting.published import figures, read, sets_of
 from synthood.reporting.published_sets import names_in_source
 from synthood.reporting.settings import FigureSettings, PlotSettings, Published, PublishedOn, TabulateSettings
@@ -12,12 +11,6 @@ from synthood.training.method_settings import ExtractSettings
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
-
-
-def prior_of(generator: Generator) -> str | None:
-    """What a generator has seen beside the ID images, as the configuration says or by the checkpoint's name."""
-    pretrained = getattr(generator, "pretrained", None)
-    return generator.prior or (f"the checkpoint {pretrained.source}" if pretrained else None)
 
 
 class EvaluationPlan(Paths):
@@ -117,7 +110,7 @@ class EvaluationPlan(Paths):
         told: dict[str, list[str]] = {}
         for recipe in recipes:
             behind = [self.config.generators[name] for name in self.generators_behind(recipe)]
-            for prior in sorted({prior for generator in behind if (prior := prior_of(generator))}):
+            for prior in sorted({prior for generator in behind if (prior := generator.seen)}):
                 told.setdefault(prior, []).append(recipe)
         return "; ".join(f"{', '.join(names)}: {prior}" for prior, names in told.items()) + "." * bool(told)
 

@@ -8,8 +8,6 @@ from typing import Any, Literal, Protocol, TypeVar
 from synthood.common.settings import Settings
 from synthood.config.models import Config
 from synthood.config.refs import Entry, References
-from synthood.generators.diffusion.settings import StableDiffusion
-from synthood.generators.settings import Generator
 from synthood.workflow.plan import artefacts as at
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -82,10 +80,6 @@ class Paths:
     def generators_behind(self, recipe: str) -> set[str]:
         """Generators that a recipe learns from, also by a teacher or a warm start."""
         return {one.name for one in self.references.behind(Entry("recipes", recipe)) if one.section == "generators"}
-
-    def learned_also(self, generator: Generator) -> list[str]:
-        """Extra sets that a generator learns from besides the ID images."""
-        return generator.fit.also if isinstance(generator, StableDiffusion) and generator.fit else []
 
     def recipes(self, kind: Literal["train", "checkpoint"]) -> list[str]:
         """Recipes that are trained, or those that are checkpoints."""
