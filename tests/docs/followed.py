@@ -10,8 +10,8 @@ import yaml
 from synthood.config.listing import listing
 from synthood.config.load import load
 from synthood.training.methods.term import Context
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.workflow.plausible import wrong_files
 from toy_features import EVERY, toy_reference
 from toy_training import batch_of, reaches

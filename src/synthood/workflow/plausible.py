@@ -1,22 +1,26 @@
 """What a valid configuration asks of this machine and cannot have: files, functions and classes that are not there."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unicodedata import normalize
 
+from synthood.common.user_code import UserCode
 from synthood.config.messages import MistakeError
 from synthood.config.models import Config
 from synthood.data.files.layouts import root_of
 from synthood.data.files.settings import ExceptClasses, IdFolders, IdManifest, IdTorchvision
 from synthood.errors import SynthoodError, nearest
 from synthood.evaluation.detectors.custom import Custom
+from synthood.plugins import plugins_in
 from synthood.training.methods.custom import CustomLoss
 from synthood.workflow.plan import Plan
 from synthood.workflow.plan.outside import Needed
 
 LISTED = 20_000_000
 """Bytes of a table up to which its classes are read."""
+USUAL_SIDE = 32
+"""Pixels of images whose size the configuration does not say."""
 
 
 def impossible(config: Config) -> list[MistakeError]:
@@ -26,7 +30,7 @@ def impossible(config: Config) -> list[MistakeError]:
         for one in Plan(config).missing()
         if not public(one)
     ]
-    return [*wrong_files(config), *failing_losses(config), *unknown_classes(config), *missing]
+    return [*wrong_files(config), *failing_code(config), *unknown_classes(config), *missing]
 
 
 def fetchable(config: Config) -> list[Needed]:
@@ -49,6 +53,8 @@ def wrong_files(config: Config) -> Iterator[MistakeError]:
         yield from _wrong_file(path, detector.file, "function", detector.function)
     for path, loss in custom_losses(config).items():
         yield from _wrong_file(path, loss.file, "class", loss.class_)
+    for path, code in user_code(config).items():
+        yield from _wrong_file(path, code.file, *code.named)
 
 
 def custom_losses(config: Config) -> dict[str, CustomLoss]:
@@ -61,14 +67,40 @@ def custom_losses(config: Config) -> dict[str, CustomLoss]:
     return found
 
 
-def failing_losses(config: Config) -> Iterator[MistakeError]:
-    """The user's losses that fail on made-up numbers; their files are run."""
+def user_code(config: Config) -> dict[str, UserCode]:
+    """The user's networks and augmentations by their place, each once."""
+    found: dict[str, UserCode] = {}
+    for path, plugin in plugins_in(config):
+        if isinstance(plugin, UserCode) and plugin not in found.values():
+            found[path] = plugin
+    return found
+
+
+def failing_code(config: Config) -> Iterator[MistakeError]:
+    """The user's losses, networks and augmentations that fail on made-up numbers; their files are run."""
     for path, loss in custom_losses(config).items():
         if not list(_wrong_file(path, loss.file, "class", loss.class_)):
-            try:
-                loss.dry_run()
-            except SynthoodError as error:
-                yield MistakeError(path, str(error))
+            yield from _failing(path, loss.dry_run)
+    for path, code in user_code(config).items():
+        if not list(_wrong_file(path, code.file, *code.named)):
+            for side in _sides(config, path):
+                yield from _failing(path, code.dry_run, side)
+
+
+def _failing(path: str, dry_run: Callable[..., None], *arguments: int) -> Iterator[MistakeError]:
+    try:
+        dry_run(*arguments)
+    except SynthoodError as error:
+        yield MistakeError(path, str(error))
+
+
+def _sides(config: Config, path: str) -> set[int]:
+    """Sides of the images that a recipe's tables show it; of all datasets where no table names it, else the usual."""
+    section, name, *_ = path.split(".")
+    tables = [table for table in config.tables.values() if section == "recipes" and name in table.recipes]
+    datasets = {name for table in tables for name in table.datasets} or set(config.datasets)
+    sides = {config.datasets[name].side for name in datasets}
+    return {side for side in sides if side is not None} or {USUAL_SIDE}
 
 
 def _wrong_file(path: str, file: str, what: str, name: str) -> Iterator[MistakeError]:
