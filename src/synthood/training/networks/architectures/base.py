@@ -72,7 +72,7 @@ class NetworkSettings(Plugin):
         found = super().__get_pydantic_json_schema__(schema, handler)
         if cls.prefix is not None:
             del found["properties"]["kind"]
-            found["required"].remove("kind")
+            found["required"] = [key for key in found["required"] if key != "kind"]
         return found
 
 

@@ -50,6 +50,7 @@ class Network(NetworkSettings):
     """
 
     prefix = ""
+    is_default = True
 
     kind: Literal["residual"] = "residual"
     name: Literal[
