@@ -128,6 +128,7 @@ def block(description: Description, first: int, count: int) -> ImageSet:
     images = np.broadcast_to(levels[:, None, None, None], (count, *description.image_size, 3))
     return ImageSet(np.ascontiguousarray(images), labels, description.classes)
 '''
+SHORT = {"epochs": 1, "batch_size": 16, "learning_rate": 0.05}
 ADDITIONS = {
     "detector": Addition(
         {"detectors": {"new": {"kind": "margin", "power": [0.5, 1.0]}}},
@@ -138,6 +139,16 @@ ADDITIONS = {
         {"recipes": {"new": {"like": "ce", "short_features": {"weight": 0.1}}}},
         most=2,
         recipe="src/synthood/training/methods/short_features.py",
+    ),
+    "network": Addition(
+        {"recipes": {"new": {**SHORT, "network": {"kind": "plain"}}}},
+        most=1,
+        recipe="src/synthood/training/networks/architectures/plain.py",
+    ),
+    "augmentation": Addition(
+        {"recipes": {"new": {"like": "ce", "augmentation": {"dimming": {"most": 0.25}}}}},
+        most=1,
+        recipe="src/synthood/training/augmentation/dimming.py",
     ),
     "benchmark": Addition(
         {"datasets": {"new": {"benchmark": "dogs", "path": "data"}}},

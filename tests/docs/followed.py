@@ -14,14 +14,23 @@ from synthood.training.networks.architectures.base import build
 from synthood.training.networks.architectures.residual import Network
 from synthood.workflow.plausible import wrong_files
 from toy_features import EVERY, toy_reference
-from toy_training import batch_of, reaches
+from toy_training import batch_of, random, reaches
 
+LISTED = ("detectors", "losses", "benchmarks", "networks", "augmentations")
 text = Path("CONTRIBUTING.md").read_text()
 (detector,) = (yaml.safe_load(one) for one in re.findall(r"`(\{kind: custom, .*?\})`", text))
 (loss,) = (yaml.safe_load(one) for one in re.findall(r"`(custom: \{.*?\})`", text, re.DOTALL))
 raw = yaml.safe_load(Path("config.yaml").read_text())
 raw["detectors"] |= {"new": {"kind": "margin", "power": [0.5, 1.0]}, "mine": detector}
 raw["recipes"] |= {"new": {"like": "ce", "short_features": {"weight": 0.1}}, "mine": {"like": "ce", **loss}}
+(mine,) = (
+    yaml.safe_load(f"{{{', '.join(one)}}}")
+    for one in re.findall(r"`(network: \{kind: custom, [^`]*\})` and `(augmentation: [^`]*)`", text)
+)
+raw["recipes"] |= {
+    "plain": {**raw["recipes"]["ce"], "network": {"kind": "plain"}, "augmentation": {"dimming": {"most": 0.25}}},
+    "flat": {**raw["recipes"]["ce"], **mine},
+}
 raw["datasets"] |= {"dogs": {"benchmark": "dogs", "path": "data"}}
 config = load(raw)
 
@@ -34,6 +43,13 @@ for name in ("new", "mine"):
         ((_, value),) = term(batch).items()
         terms[name] = [float(value.detach()), reaches(network, value)]
         batch = batch_of(network, batch.labels)
+images = torch.rand((50, 3, 8, 8), generator=random()) + 0.1
+recipes = [config.recipes[name] for name in ("plain", "flat")]
+networks = [build(recipe.network, 3, seed=0) for recipe in recipes]
+changed = [
+    recipe.augmentation.steps[0].prepared(8, 8, 0, torch.device("cpu"))(images.clamp(0, 1), random())
+    for recipe in recipes
+]
 found = {
     "scores": {
         name: [one.fit(reference)(reference.val).tolist() for one in config.detectors[name].candidates()]
@@ -41,8 +57,11 @@ found = {
     },
     "losses": terms,
     "squares": float(batch.features.square().sum(1).mean().detach()),
+    "networks": [[*one(images).shape, one.head.in_features] for one in networks],
+    "dimming": [float(bound) for bound in (1 - changed[0] / images.clamp(0, 1)).aminmax()],
+    "mirrored": sum(torch.equal(one, other.flip(1)) for one, other in zip(changed[1], images.clamp(0, 1), strict=True)),
     "near": config.datasets["dogs"].near["wolves"].path,
-    "listed": {family: listing(family).splitlines() for family in ("detectors", "losses", "benchmarks")},
+    "listed": {family: listing(family).splitlines() for family in LISTED},
     "tested": [one.kind for one in EVERY],
     "mistakes": [str(one) for one in wrong_files(config) if "my/" in str(one)],
 }

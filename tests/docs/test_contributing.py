@@ -47,7 +47,7 @@ def found(copy: Path) -> Any:
 
 def test_every_recipe_is_followed(copy: Path) -> None:
     files = [*(copy / "my").iterdir(), *(copy / "src/synthood/data/benchmarks").glob("dogs.yaml")]
-    assert sorted(file.name for file in files) == ["dogs.yaml", "margin.py", "short.py"]
+    assert sorted(file.name for file in files) == ["dogs.yaml", "flat.py", "margin.py", "short.py"]
     assert (copy / "src/synthood/training/methods/short_features.py").is_file()
     assert "class Margin(Detector)" in (copy / "src/synthood/evaluation/detectors/logits.py").read_text()
 
@@ -65,6 +65,14 @@ def test_losses_have_their_value_and_reach_the_network(found: Any) -> None:
     assert found["squares"] > 0
 
 
+def test_networks_and_augmentations_are_built_and_change_images(found: Any) -> None:
+    assert found["networks"] == [[50, 3, 16], [50, 3, 192]]
+    low, high = found["dimming"]
+    assert 0 <= low < 0.05
+    assert 0.2 < high <= 0.25
+    assert 15 <= found["mirrored"] <= 35
+
+
 def test_a_benchmark_is_a_dataset(found: Any) -> None:
     assert found["near"] == "data/wolves"
 
@@ -74,6 +82,8 @@ def test_what_is_added_is_listed_checked_and_tested(found: Any) -> None:
     assert "margin" in names["detectors"]
     assert "short_features" in names["losses"]
     assert "dogs" in names["benchmarks"]
+    assert "plain" in names["networks"]
+    assert "dimming" in names["augmentations"]
     assert "margin" in found["tested"]
     assert found["mistakes"] == []
 

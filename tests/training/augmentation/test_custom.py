@@ -68,12 +68,17 @@ def test_a_class_is_made_once_and_bytes_are_given_where_they_are_asked_for(make:
     )
     settings = make(head=head, function=None, values={"by": 5}, pixels="uint8", **{"class": "Add"})
     change = settings.prepared(2, 2, 0, torch.device("cpu"))
-    torch.testing.assert_close(change(torch.full((2, 3, 2, 2), 100 / 255), random()), torch.full((2, 3, 2, 2), 105 / 255))
+    torch.testing.assert_close(
+        change(torch.full((2, 3, 2, 2), 100 / 255), random()), torch.full((2, 3, 2, 2), 105 / 255)
+    )
 
 
 BROKEN = {
     "no tensor": ("return None", r"must give a tensor, got NoneType"),
-    "shape": ("return images[:, :1]", r"must give images float32 \[4, 3, 8, 8\] on cpu, got float32 \[4, 1, 8, 8\] on cpu"),
+    "shape": (
+        "return images[:, :1]",
+        r"must give images float32 \[4, 3, 8, 8\] on cpu, got float32 \[4, 1, 8, 8\] on cpu",
+    ),
     "dtype": ("return images.double()", r"must give images float32 .*, got float64 .* on cpu"),
     "range": ("return images + 1", r"must give pixels in \[0,1\], got 1\.\d+ to [12][.\d]*; clamp them"),
     "not finite": ("return images / 0", r"must give pixels in \[0,1\], got (nan|inf) to (nan|inf); clamp them"),

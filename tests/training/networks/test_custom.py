@@ -127,7 +127,11 @@ BROKEN = {
     "no bias": (GOOD, HEAD.replace("(width, classes)", "(width, classes, bias=False)"), "last, has no bias"),
     "lazy": (GOOD, HEAD.replace("Conv2d(3, width", "LazyConv2d(width"), "has lazy layers"),
     "raises on import": (GOOD, "1 / 0\n" + HEAD, r"ZeroDivisionError: division by zero \(line 1\)"),
-    "no module": ("...", "class Net:\n    def __init__(self, classes): ...\n", r"must give a torch\.nn\.Module, got Net"),
+    "no module": (
+        "...",
+        "class Net:\n    def __init__(self, classes): ...\n",
+        r"must give a torch\.nn\.Module, got Net",
+    ),
 }
 
 
