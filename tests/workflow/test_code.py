@@ -242,7 +242,10 @@ SETTINGS = {
     "training.methods.rotation": set(),
     "training.methods.outliers": set(),
     "training.settings": {"train"},
-    "training.augmentation.settings": {"train", "fit_generator"},
+    "training.augmentation.settings": {"train"},
+    "training.augmentation.policies": set(),
+    "training.networks.architectures.residual": set(),
+    "training.networks.architectures.from_timm": set(),
     "training.networks.checkpoint_settings": {"train", "import_checkpoint"},
     "training.networks.settings": {
         "fit_generator", "filter", "assess", "gate", "scale_curve", "assess_outliers",
