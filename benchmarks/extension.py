@@ -128,7 +128,6 @@ def block(description: Description, first: int, count: int) -> ImageSet:
     images = np.broadcast_to(levels[:, None, None, None], (count, *description.image_size, 3))
     return ImageSet(np.ascontiguousarray(images), labels, description.classes)
 '''
-SHORT = {"epochs": 1, "batch_size": 16, "learning_rate": 0.05}
 ADDITIONS = {
     "detector": Addition(
         {"detectors": {"new": {"kind": "margin", "power": [0.5, 1.0]}}},
@@ -141,7 +140,7 @@ ADDITIONS = {
         recipe="src/synthood/training/methods/short_features.py",
     ),
     "network": Addition(
-        {"recipes": {"new": {**SHORT, "network": {"kind": "plain"}}}},
+        {"recipes": {"new": {"like": "ce", "network": {"kind": "plain"}}}},
         most=1,
         recipe="src/synthood/training/networks/architectures/plain.py",
     ),

@@ -28,8 +28,8 @@ raw["recipes"] |= {"new": {"like": "ce", "short_features": {"weight": 0.1}}, "mi
     for one in re.findall(r"`(network: \{kind: custom, [^`]*\})` and `(augmentation: [^`]*)`", text)
 )
 raw["recipes"] |= {
-    "plain": {**raw["recipes"]["ce"], "network": {"kind": "plain"}, "augmentation": {"dimming": {"most": 0.25}}},
-    "flat": {**raw["recipes"]["ce"], **mine},
+    "plain": {"like": "ce", "network": {"kind": "plain"}, "augmentation": {"dimming": {"most": 0.25}}},
+    "flat": {"like": "ce", **mine},
 }
 raw["datasets"] |= {"dogs": {"benchmark": "dogs", "path": "data"}}
 config = load(raw)
