@@ -96,6 +96,16 @@ ADDITIONS = {
         most=2,
         recipe="src/synthood/training/methods/short_features.py",
     ),
+    "network": Addition(
+        {"recipes": {"new": {"like": "ce", "network": {"kind": "plain"}}}},
+        most=1,
+        recipe="src/synthood/training/networks/architectures/plain.py",
+    ),
+    "augmentation": Addition(
+        {"recipes": {"new": {"like": "ce", "augmentation": {"dimming": {"most": 0.25}}}}},
+        most=1,
+        recipe="src/synthood/training/augmentation/dimming.py",
+    ),
     "benchmark": Addition(
         {"datasets": {"new": {"benchmark": "dogs", "path": "data"}}},
         most=1,

@@ -152,10 +152,20 @@ def description_of(cls: type[Plugin]) -> str:
     return f"{text.removesuffix('.')} ({cls.paper})." if cls.paper else text
 
 
+class WithPlainPlugins(Settings):
+    """Settings whose own keys hold plug-ins, beside those that are sections of theirs."""
+
+    def plain_plugins(self) -> dict[str, Plugin]:
+        """The plug-ins by the key that stands for each."""
+        raise NotImplementedError
+
+
 def plugins_in(value: Any, place: str = "") -> Iterator[tuple[str, Plugin]]:
     """Every plug-in among settings, however deep, with its place in them."""
     if isinstance(value, Plugin):
         yield place, value
+    if isinstance(value, WithPlainPlugins):
+        yield from ((f"{place}.{name}".removeprefix("."), plugin) for name, plugin in value.plain_plugins().items())
     if isinstance(value, BaseModel):
         items: Iterable[tuple[Any, Any]] = [(name, getattr(value, name)) for name in type(value).model_fields]
     else:

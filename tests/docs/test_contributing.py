@@ -48,7 +48,7 @@ def found(copy: Path) -> Any:
 
 def test_every_recipe_is_followed(copy: Path) -> None:
     files = [*(copy / "my").iterdir(), *(copy / "src/synthood/data/benchmarks").glob("dogs.yaml")]
-    assert sorted(file.name for file in files) == ["dogs.yaml", "grey.py", "margin.py", "short.py"]
+    assert sorted(file.name for file in files) == ["dogs.yaml", "flat.py", "grey.py", "margin.py", "short.py"]
     assert (copy / "src/synthood/training/methods/short_features.py").is_file()
     assert "class Margin(Detector)" in (copy / "src/synthood/evaluation/detectors/logits.py").read_text()
 
@@ -75,6 +75,14 @@ def test_generators_draw_the_mean_level_of_each_class(found: Any) -> None:
     assert np.array_equal(drawn["mine"], expected)
 
 
+def test_networks_and_augmentations_are_built_and_change_images(found: Any) -> None:
+    assert found["networks"] == [[50, 3, 16], [50, 3, 192]]
+    low, high = found["dimming"]
+    assert 0 <= low < 0.05
+    assert 0.2 < high <= 0.25
+    assert 15 <= found["mirrored"] <= 35
+
+
 def test_a_benchmark_is_a_dataset(found: Any) -> None:
     assert found["near"] == "data/wolves"
 
@@ -85,6 +93,8 @@ def test_what_is_added_is_listed_checked_and_tested(found: Any) -> None:
     assert "short_features" in names["losses"]
     assert "dogs" in names["benchmarks"]
     assert "grey" in names["generators"]
+    assert "plain" in names["networks"]
+    assert "dimming" in names["augmentations"]
     assert "margin" in found["tested"]
     assert found["mistakes"] == []
 

@@ -243,6 +243,9 @@ SETTINGS = {
     "training.methods.outliers": set(),
     "training.settings": {"train"},
     "training.augmentation.settings": {"train"},
+    "training.augmentation.policies": set(),
+    "training.networks.architectures.residual": set(),
+    "training.networks.architectures.from_timm": set(),
     "training.networks.checkpoint_settings": {"train", "import_checkpoint"},
     "training.networks.settings": {
         "filter", "assess", "gate", "scale_curve", "assess_outliers",

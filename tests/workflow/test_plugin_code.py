@@ -17,6 +17,8 @@ from synthood.generators.kinds.fitting import Fitting
 from synthood.generators.kinds.sampling import Sampling
 from synthood.outliers.encoders.base import ImageEncoder
 from synthood.plugins import plugins
+from synthood.training.augmentation.base import AugmentationStep
+from synthood.training.networks.architectures.base import NetworkSettings
 from synthood.workflow import code
 from synthood.workflow.code import code_of, code_of_plugin, modules_behind
 
@@ -32,6 +34,7 @@ STAGES = (
     "synthood.generators.synthesise",
 )
 NEIGHBOURS = "evaluation/detectors/neighbours.py"
+NETWORKS, AUGMENTATIONS = "training/networks/architectures/", "training/augmentation/"
 SAMPLERS_FOLDER = "generators/diffusion/samplers/"
 Edit = Callable[[str, str, str], None]
 REQUIRED = {"custom": {"file": "mine.py"}}
@@ -79,8 +82,14 @@ def digests(root: Path) -> dict[str, str]:
     for part, base in (("fit", Fitting), ("sample", Sampling)):
         of_part = {f"{kind} {part}": one for kind, one in plugins(base, GENERATORS).items() if kind not in REQUIRED}
         every |= {name: one.model_construct() for name, one in of_part.items()}
-    found = {kind: code_of_plugin(one, root) for kind, one in every.items()}
-    return found | {stage: code_of(stage, root) for stage in STAGES}
+    for base, package in (
+        (NetworkSettings, "training.networks.architectures"),
+        (AugmentationStep, "training.augmentation"),
+    ):
+        found = plugins(base, f"synthood.{package}").items()
+        every |= {f"{package} {kind}": one.model_construct() for kind, one in found if kind not in REQUIRED}
+    codes = {kind: code_of_plugin(one, root) for kind, one in every.items()}
+    return codes | {stage: code_of(stage, root) for stage in STAGES}
 
 
 ADDED = '''class Mine(Detector):
@@ -108,10 +117,13 @@ def test_an_added_detector_with_a_function_of_its_own_changes_nothing(edited) ->
     [
         ("outliers/encoders/clip.py", "class ClipEncoder(ImageEncoder):", "kind"),
         (SAMPLERS_FOLDER + "few_step.py", "class FewStepSample(Sampler):", "sampler"),
+        (NETWORKS + "dense.py", "class DenseNetwork(NetworkSettings):", "kind"),
+        (AUGMENTATIONS + "geometry.py", "class Flip(AugmentationStep):", "kind"),
     ],
 )
-def test_an_added_encoder_or_sampler_changes_nothing(edited, module: str, first: str, tag: str) -> None:
+def test_an_added_method_of_another_family_changes_nothing(edited, module: str, first: str, tag: str) -> None:
     added = first.replace("ClipEncoder", "Mine").replace("FewStepSample", "Mine")
+    added = added.replace("DenseNetwork", "Mine").replace("Flip", "Mine")
     assert edited(module, first, f'{added}\n    {tag}: Literal["mine"] = "mine"\n\n\n{first}') == (set(), set())
 
 
@@ -162,6 +174,21 @@ def test_an_added_import_and_a_constant_change_nothing(edited) -> None:
         ("outliers/encoders/recipe.py", "network.features(inputs)", "network(inputs)", {"recipe"}),
         (SAMPLERS_FOLDER + "plms.py", "skip_prk_steps=True", "skip_prk_steps=False", {"paper"}),
         (SAMPLERS_FOLDER + "dpm_solver.py", "solver_order=2", "solver_order=3", {"miniature", "fast"}),
+        (NETWORKS + "residual.py", "EXPANSION = 4", "EXPANSION = 5", {"training.networks.architectures residual"}),
+        (
+            NETWORKS + "from_torchvision.py",
+            "layer.p = 0.0",
+            "layer.p = 0.1",
+            {"training.networks.architectures torchvision"},
+        ),
+        (AUGMENTATIONS + "geometry.py", ") < 0.5)", ") < 0.4)", {"training.augmentation flip"}),
+        (AUGMENTATIONS + "policies.py", "magnitude / 30", "magnitude / 31", {"training.augmentation randaugment"}),
+        (
+            AUGMENTATIONS + "policies.py",
+            "0.01 + (",
+            "0.02 + (",
+            {"training.augmentation augmix", "training.augmentation pixmix"},
+        ),
         ("outliers/encoder.py", "FINAL_SHARE = 0.01", "FINAL_SHARE = 0.02", {"text-aligned"}),
         ("generators/biggan/hinge.py", "import torch\n", "import torch\n\nADDED = 1\n", {"biggan fit"}),
         ("generators/kinds/biggan.py", "seed % len(ids)", "seed // len(ids)", {"biggan sample"}),
@@ -180,6 +207,11 @@ def test_an_added_import_and_a_constant_change_nothing(edited) -> None:
         "recipe",
         "a sampler",
         "a family of samplers",
+        "a network",
+        "a network of a library",
+        "flip",
+        "randaugment",
+        "operations of two augmentations",
         "the fit of an encoder",
         "the fit of a generator",
         "how a generator is sampled",

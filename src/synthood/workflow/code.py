@@ -3,16 +3,14 @@
 import ast
 import functools
 import hashlib
-import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
-from synthood.errors import SynthoodError
+from synthood.common.syntax import code_of_file, digest_of, is_text
 from synthood.plugins import Plugin, plugins_in
 
 PACKAGE_ROOT = Path(__file__).parents[2]
@@ -56,38 +54,6 @@ def _code_of_class(module: str, name: str, root: Path) -> str:
     for module_name, shape in sorted(shapes_behind(module, name, root).items()):
         digest.update(f"{module_name} {shape}\n".encode())
     return digest.hexdigest()[:12]
-
-
-def code_of_file(file: Path) -> str:
-    """Of one file that is no module of this package, such as a user's detector, and of what it imports relatively."""
-    digest, waiting, seen = hashlib.sha256(), [file], set[Path]()
-    while waiting:
-        one = waiting.pop()
-        if one in seen:
-            continue
-        seen.add(one)
-        try:
-            tree = ast.parse(one.read_text())
-        except OSError as error:
-            raise SynthoodError(
-                f"{one}: cannot be read ({error.strerror}); paths start where snakemake runs"
-            ) from error
-        except SyntaxError as error:
-            raise SynthoodError(f"{one}: line {error.lineno}: {error.msg}") from error
-        digest.update(_shape(tree).encode())
-        waiting += _neighbours(tree, one.parent)
-    return digest.hexdigest()[:12]
-
-
-def _neighbours(tree: ast.Module, folder: Path) -> list[Path]:
-    """Files that a file in this folder imports relatively."""
-    found = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level == 1:
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            bases = [folder.joinpath(*name.split(".")) for name in names if name]
-            found += [f for base in bases for f in (base.with_suffix(".py"), base / "__init__.py") if f.is_file()]
-    return sorted(found)
 
 
 def modules_behind(module: str, root: Path = PACKAGE_ROOT) -> dict[str, Path]:
@@ -148,7 +114,7 @@ class Part:
 def _whole(text: str, package: str) -> tuple[tuple[str, ...], str]:
     """What a module imports, and the digest of its shape."""
     tree = ast.parse(text)
-    return _imported(tree, package), _digest(tree)
+    return _imported(tree, package), digest_of(tree)
 
 
 @functools.cache
@@ -156,7 +122,7 @@ def _parts(text: str, package: str) -> tuple[Part, ...]:
     tree = ast.parse(text)
     if any(tag in text for tag in TAGGED) and any(_is_plugin(node) for node in tree.body):
         nodes = _pruned(tree.body)
-        return tuple(Part(_bound(node), *_names(node), _imported(node, package), _digest(node)) for node in nodes)
+        return tuple(Part(_bound(node), *_names(node), _imported(node, package), digest_of(node)) for node in nodes)
     return (Part(None, *_names(tree), *_whole(text, package)),)
 
 
@@ -175,7 +141,7 @@ def _pruned(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield from (ast.ImportFrom(node.module, [alias], node.level) for alias in node.names)
         elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             yield from _pruned([*node.body, *node.orelse])
-        elif not _is_text(node):
+        elif not is_text(node):
             yield node
 
 
@@ -228,41 +194,3 @@ def _statements(block: ast.AST) -> Iterator[ast.AST]:
         for inner in getattr(block, field, ()):
             yield inner
             yield from _statements(inner)
-
-
-def _digest(tree: ast.AST) -> str:
-    return hashlib.sha256(_shape(tree).encode()).hexdigest()
-
-
-def _shape(tree: ast.AST) -> str:
-    """JSON of a syntax tree without positions, comments, docstrings and empty fields: the same on every Python."""
-    written: list[str] = []
-    _write(tree, written.append)
-    return "".join(written)
-
-
-def _write(node: Any, write: Callable[[str], None]) -> None:
-    if isinstance(node, ast.AST):
-        write(f'["{type(node).__name__}"')
-        for name in node._fields:
-            value = getattr(node, name, None)
-            if value is not None and value != []:
-                write(f', ["{name}", ')
-                _write(value, write)
-                write("]")
-        write("]")
-    elif isinstance(node, list):
-        comma = ""
-        write("[")
-        for item in node:
-            if not _is_text(item):
-                write(comma)
-                comma = ", "
-                _write(item, write)
-        write("]")
-    else:
-        write(json.dumps(repr(node)))
-
-
-def _is_text(node: Any) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

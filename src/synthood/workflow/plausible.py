@@ -1,10 +1,11 @@
 """What a valid configuration asks of this machine and cannot have: files, functions and classes that are not there."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unicodedata import normalize
 
+from synthood.common.user_code import UserCode
 from synthood.config.messages import MistakeError
 from synthood.config.models import Config
 from synthood.data.files.layouts import root_of
@@ -12,12 +13,15 @@ from synthood.data.files.settings import ExceptClasses, IdFolders, IdManifest, I
 from synthood.errors import SynthoodError, nearest
 from synthood.evaluation.detectors.custom import Custom
 from synthood.generators.kinds.custom import CustomGenerator
+from synthood.plugins import plugins_in
 from synthood.training.methods.custom import CustomLoss
 from synthood.workflow.plan import Plan
 from synthood.workflow.plan.outside import Needed
 
 LISTED = 20_000_000
 """Bytes of a table up to which its classes are read."""
+USUAL_SIDE = 32
+"""Pixels of images whose size the configuration does not say."""
 
 
 def impossible(config: Config) -> list[MistakeError]:
@@ -27,7 +31,7 @@ def impossible(config: Config) -> list[MistakeError]:
         for one in Plan(config).missing()
         if not public(one)
     ]
-    return [*wrong_files(config), *failing_classes(config), *unknown_classes(config), *missing]
+    return [*wrong_files(config), *failing_code(config), *unknown_classes(config), *missing]
 
 
 def fetchable(config: Config) -> list[Needed]:
@@ -50,6 +54,8 @@ def wrong_files(config: Config) -> Iterator[MistakeError]:
         yield from _wrong_file(path, detector.file, "function", detector.function)
     for path, one in user_classes(config).items():
         yield from _wrong_file(path, one.file, "class", one.class_)
+    for path, code in user_code(config).items():
+        yield from _wrong_file(path, code.file, *code.named)
 
 
 def user_classes(config: Config) -> dict[str, CustomGenerator | CustomLoss]:
@@ -64,14 +70,40 @@ def user_classes(config: Config) -> dict[str, CustomGenerator | CustomLoss]:
     return found
 
 
-def failing_classes(config: Config) -> Iterator[MistakeError]:
-    """The user's classes that cannot be created or called, losses also on made-up numbers; their files are run."""
+def user_code(config: Config) -> dict[str, UserCode]:
+    """The user's networks and augmentations by their place, each once."""
+    found: dict[str, UserCode] = {}
+    for path, plugin in plugins_in(config):
+        if isinstance(plugin, UserCode) and plugin not in found.values():
+            found[path] = plugin
+    return found
+
+
+def failing_code(config: Config) -> Iterator[MistakeError]:
+    """The user's code that cannot be created, or fails on made-up numbers; their files are run."""
     for path, one in user_classes(config).items():
         if not list(_wrong_file(path, one.file, "class", one.class_)):
-            try:
-                one.dry_run()
-            except SynthoodError as error:
-                yield MistakeError(path, str(error))
+            yield from _failing(path, one.dry_run)
+    for path, code in user_code(config).items():
+        if not list(_wrong_file(path, code.file, *code.named)):
+            for side in _sides(config, path):
+                yield from _failing(path, code.dry_run, side)
+
+
+def _failing(path: str, dry_run: Callable[..., None], *arguments: int) -> Iterator[MistakeError]:
+    try:
+        dry_run(*arguments)
+    except SynthoodError as error:
+        yield MistakeError(path, str(error))
+
+
+def _sides(config: Config, path: str) -> set[int]:
+    """Sides of the images that a recipe's tables show it; of all datasets where no table names it, else the usual."""
+    section, name, *_ = path.split(".")
+    tables = [table for table in config.tables.values() if section == "recipes" and name in table.recipes]
+    datasets = {name for table in tables for name in table.datasets} or set(config.datasets)
+    sides = {config.datasets[name].side for name in datasets}
+    return {side for side in sides if side is not None} or {USUAL_SIDE}
 
 
 def _wrong_file(path: str, file: str, what: str, name: str) -> Iterator[MistakeError]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from synthood.data import raw
-from synthood.training.networks.checkpoint_settings import CheckpointRecipe
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe, ImportSettings
 from synthood.training.networks.settings import pretrained_file
 from synthood.training.settings import TrainSettings
 from synthood.workflow.plan import artefacts as at
@@ -67,14 +67,14 @@ class TrainingPlan(Paths):
         made = Path(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed))
         return raw.state_of_folder(Path(folder), made) if folder else ""
 
-    def checkpoint_settings(self, wildcards: Wildcards) -> CheckpointRecipe:
+    def checkpoint_settings(self, wildcards: Wildcards) -> ImportSettings:
         """The checkpoint of one seed."""
         recipe = self.config.recipes[wildcards.recipe]
         if not isinstance(recipe, CheckpointRecipe):
             raise ValueError(f"recipes.{wildcards.recipe} is trained, not a checkpoint")
-        return recipe.of_seed(wildcards.seed)
+        return ImportSettings(recipe=recipe.of_seed(wildcards.seed))
 
     def checkpoint_state(self, wildcards: Wildcards) -> str:
         """A digest of the checkpoint's file, so that a change of it is noticed."""
-        path = Path(self.checkpoint_settings(wildcards).path)
+        path = Path(self.checkpoint_settings(wildcards).recipe.path)
         return raw.state_of_file(path, Path(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed)))
