@@ -144,6 +144,11 @@ ADDITIONS = {
         most=1,
         recipe="src/synthood/data/benchmarks/dogs.yaml",
     ),
+    "metric": Addition(
+        {"tables": {"new": {"like": "small", "columns": ["detection_error"]}}},
+        most=1,
+        recipe="src/synthood/evaluation/metrics/detection.py",
+    ),
     # Settings of sources and generators are unions and their code is branches: the bars, 1 and 1 to 2, are not met.
     "source": Addition(
         {"datasets": {"new": {"like": "digits", "far": {"new": {"kind": "stripes", "images": 4}}}}},

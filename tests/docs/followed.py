@@ -9,6 +9,7 @@ import yaml
 
 from synthood.config.listing import listing
 from synthood.config.load import load
+from synthood.evaluation.ranking import Ranking
 from synthood.training.methods.term import Context
 from synthood.training.networks.residual import build
 from synthood.training.networks.settings import Network
@@ -17,12 +18,14 @@ from toy_features import EVERY, toy_reference
 from toy_training import batch_of, reaches
 
 text = Path("CONTRIBUTING.md").read_text()
-(detector,) = (yaml.safe_load(one) for one in re.findall(r"`(\{kind: custom, .*?\})`", text))
+(detector,) = (yaml.safe_load(one) for one in re.findall(r"`(\{kind: custom, file.*?\})`", text))
+(metric,) = (yaml.safe_load(one) for one in re.findall(r"`(\{kind: custom, name: .*?\})`", text))
 (loss,) = (yaml.safe_load(one) for one in re.findall(r"`(custom: \{.*?\})`", text, re.DOTALL))
 raw = yaml.safe_load(Path("config.yaml").read_text())
 raw["detectors"] |= {"new": {"kind": "margin", "power": [0.5, 1.0]}, "mine": detector}
 raw["recipes"] |= {"new": {"like": "ce", "short_features": {"weight": 0.1}}, "mine": {"like": "ce", **loss}}
 raw["datasets"] |= {"dogs": {"benchmark": "dogs", "path": "data"}}
+raw["tables"]["new"] = {"like": "small", "columns": ["detection_error", metric]}
 config = load(raw)
 
 reference = toy_reference()
@@ -40,10 +43,12 @@ found = {
         for name in ("new", "mine")
     },
     "losses": terms,
+    "metrics": Ranking([3.0, 2.0, 1.0], [2.5, 0.0]).metrics(metrics=config.tables["new"].metrics),
     "squares": float(batch.features.square().sum(1).mean().detach()),
     "near": config.datasets["dogs"].near["wolves"].path,
-    "listed": {family: listing(family).splitlines() for family in ("detectors", "losses", "benchmarks")},
+    "listed": {family: listing(family).splitlines() for family in ("detectors", "losses", "metrics", "benchmarks")},
     "tested": [one.kind for one in EVERY],
     "mistakes": [str(one) for one in wrong_files(config) if "my/" in str(one)],
 }
+found["metrics"] = {name: float(value[0]) for name, value in found["metrics"].items()}
 print(json.dumps(found))

@@ -10,8 +10,7 @@ from synthood.config.models import Config
 from synthood.data.files.layouts import root_of
 from synthood.data.files.settings import ExceptClasses, IdFolders, IdManifest, IdTorchvision
 from synthood.errors import SynthoodError, nearest
-from synthood.evaluation.detectors.custom import Custom
-from synthood.training.methods.custom import CustomLoss
+from synthood.plugins import Plugin, plugins_in
 from synthood.workflow.plan import Plan
 from synthood.workflow.plan.outside import Needed
 
@@ -26,7 +25,7 @@ def impossible(config: Config) -> list[MistakeError]:
         for one in Plan(config).missing()
         if not public(one)
     ]
-    return [*wrong_files(config), *failing_losses(config), *unknown_classes(config), *missing]
+    return [*wrong_files(config), *failing_files(config), *unknown_classes(config), *missing]
 
 
 def fetchable(config: Config) -> list[Needed]:
@@ -44,34 +43,33 @@ def public(one: Needed) -> bool:
 
 def wrong_files(config: Config) -> Iterator[MistakeError]:
     """Python files of the user's that are missing, are not Python, or lack what is named; nothing is run."""
-    detectors = {f"detectors.{n}": d for n, d in config.detectors.items() if isinstance(d, Custom)}
-    for path, detector in detectors.items():
-        yield from _wrong_file(path, detector.file, "function", detector.function)
-    for path, loss in custom_losses(config).items():
-        yield from _wrong_file(path, loss.file, "class", loss.class_)
+    for place, plugin in of_users(config).items():
+        yield from _wrong_file(place, plugin)
 
 
-def custom_losses(config: Config) -> dict[str, CustomLoss]:
-    """The user's losses by their place, each once."""
-    found: dict[str, CustomLoss] = {}
-    for name, recipe in config.recipes.items():
-        for method in recipe.methods:
-            if isinstance(method, CustomLoss) and method not in found.values():
-                found[f"recipes.{name}.{method.key}"] = method
+def of_users(config: Config) -> dict[str, Plugin]:
+    """The plug-ins that run the user's files, by their place, each once."""
+    found: dict[str, Plugin] = {}
+    for place, plugin in plugins_in(config):
+        if plugin.files() and plugin not in found.values():
+            found[place] = plugin
     return found
 
 
-def failing_losses(config: Config) -> Iterator[MistakeError]:
-    """The user's losses that fail on made-up numbers; their files are run."""
-    for path, loss in custom_losses(config).items():
-        if not list(_wrong_file(path, loss.file, "class", loss.class_)):
+def failing_files(config: Config) -> Iterator[MistakeError]:
+    """The user's losses and metrics that fail on made-up numbers; their files are run."""
+    for place, plugin in of_users(config).items():
+        if not list(_wrong_file(place, plugin)):
             try:
-                loss.dry_run()
+                plugin.dry_run()
             except SynthoodError as error:
-                yield MistakeError(path, str(error))
+                yield MistakeError(place, str(error))
 
 
-def _wrong_file(path: str, file: str, what: str, name: str) -> Iterator[MistakeError]:
+def _wrong_file(path: str, plugin: Plugin) -> Iterator[MistakeError]:
+    values = plugin.model_dump(by_alias=True)
+    file, what = values["file"], "class" if "class" in values else "function"
+    name = values[what]
     try:
         found = _bound(ast.parse(Path(file).read_bytes()).body)
     except OSError as error:

@@ -10,7 +10,7 @@ from synthood.reporting.published_sets import names_in_source
 from synthood.reporting.settings import FigureSettings, PlotSettings, Published, PublishedOn, TabulateSettings
 from synthood.training.method_settings import ExtractSettings
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
-from synthood.workflow.code import digests_in
+from synthood.workflow.code import code_of_plugin, digests_in
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
 
@@ -89,6 +89,7 @@ class EvaluationPlan(Paths):
             ensembles=[name for name in table.detectors if self.config.detectors[name].access == "ensemble"],
             fixed=[name for name in table.recipes if self._one_model(name)],
             priors=self._priors(table.recipes),
+            code={metric.key: code_of_plugin(metric) for metric in table.metrics},
         )
 
     def plot_settings(self, wildcards: Wildcards) -> PlotSettings:
