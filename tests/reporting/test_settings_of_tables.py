@@ -9,9 +9,9 @@ import pytest
 from synthood.config.load import load
 from synthood.errors import SynthoodError
 from synthood.evaluation.metrics.custom import CustomMetric
-from synthood.reporting.settings import METRICS
+from synthood.reporting.settings import METRICS, TabulateSettings
 from synthood.workflow.code import code_of_plugin
-from synthood.workflow.plan import Plan
+from synthood.workflow.plan import Plan, as_parameter
 from synthood.workflow.plausible import impossible
 
 MINE = {"kind": "custom", "name": "mine", "file": "mine.py"}
@@ -28,14 +28,18 @@ def columns(edited: Any, *values: Any) -> Any:
     return edited({"tables/demo-sio/columns": list(values)})
 
 
+def parameter(plan: Plan) -> TabulateSettings:
+    """What the job of a table is given."""
+    return TabulateSettings.parse(as_parameter(plan.tabulate_settings)(SimpleNamespace(table="demo-sio")))
+
+
 def test_a_job_names_the_code_of_its_metrics_alone(edited: Any) -> None:
     plan = Plan(load(columns(edited, "auroc", MINE)))
-    settings = plan.tabulate_settings(SimpleNamespace(table="demo-sio"))
+    settings = parameter(plan)
     mine = CustomMetric(name="mine", file="mine.py")
-    assert settings.code == {"auroc": code_of_plugin(METRICS["auroc"]()), "mine": code_of_plugin(mine)}
+    assert settings.code == {"auroc": code_of_plugin(METRICS["auroc"]()), "table.columns.1": code_of_plugin(mine)}
     Path("mine.py").write_text("def metric(ids, oods): return 0.25\n")
-    assert plan.tabulate_settings(SimpleNamespace(table="demo-sio")).code["mine"] != settings.code["mine"]
-    assert type(settings).parse(settings.canonical()) == settings
+    assert parameter(plan).code["table.columns.1"] != settings.code["table.columns.1"]
 
 
 @pytest.mark.parametrize(
