@@ -54,8 +54,8 @@ ELSEWHERE = {"ensemble": "the features of several models", "custom": "a file wit
 KINDS = {kind: one for kind, one in EVERY.items() if kind not in [*ELSEWHERE, *OF_MODEL]}
 
 
-def __getattr__(name: str) -> type[Detector]:
-    """A detector's class by its name, such as `Knn`."""
+def __getattr__(name: str) -> Any:
+    """A detector's class by its name, such as `Knn`; Any, since each has its own keys and `fit`."""
     classes = {one.__name__: one for one in EVERY.values()}
     if name not in classes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -108,7 +108,7 @@ def test_the_model_is_left_as_it_was() -> None:
 
 def test_a_head_without_bias() -> None:
     model = Own()
-    model.classify.bias = None
+    model.classify.register_parameter("bias", None)
     other = Own()
     nn.init.zeros_(other.classify.bias)
     ours, theirs = (detectors.AdaScale().fit(m, val=VAL.images, **MOMENTS).score(TEST.images) for m in (model, other))

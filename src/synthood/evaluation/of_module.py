@@ -122,7 +122,7 @@ class ModelScore:
 
 def fit(
     detector: ModelDetector,
-    model: nn.Module | Classifier,
+    model: Any,
     train: Any,
     labels: Any,
     val: Any,
@@ -132,14 +132,14 @@ def fit(
     mean: Channels | None,
     std: Channels | None,
 ) -> ModelScore:
-    """As `ModelDetector.fit`."""
+    """What `ModelDetector.fit` does."""
     name = detector.kind
     if labels is not None and not isinstance(train, Tensor | np.ndarray):
         got = type(train).__name__
         raise SynthoodError(f"labels go with images in one array; give batches of (images, labels) instead, got {got}")
     if isinstance(model, Classifier):
-        model, mean, std = model.network, model.mean, model.deviation
-    network = watched(model, layer)
+        mean, std = model.mean, model.deviation
+    network = watched(model.network if isinstance(model, Classifier) else model, layer)
     weight = network.head.weight
     numbers = [None if x is None else torch.tensor(x, dtype=torch.float32).to(weight.device) for x in (mean, std)]
     inputs = Inputs(weight.device, weight.dtype, *(None if x is None else x.reshape(-1) for x in numbers))
