@@ -5,15 +5,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from synthood.common.settings import Seed, Settings
-from synthood.data.files.settings import Arrays, FileSource, Words
+from synthood.data.files.settings import Words
+from synthood.data.sources.base import PACKAGE, LabelledSet
 from synthood.generators.every_kind import EveryKind
+from synthood.plugins import OneOf
 
 
 class ReadyMadeReading(Settings):
     """What `fit_generator` needs of a ready-made set: where it lies, and what its labels mean."""
 
     kind: Literal["ready-made"]
-    source: Annotated[Arrays | FileSource, Field(discriminator="kind", description="labelled images of the ID classes")]
+    source: Annotated[LabelledSet, OneOf(PACKAGE), Field(description="labelled images of the ID classes")]
     classes: Annotated[
         Words | None, Field(description="of labels 0, 1, ... of arrays; default: as stored, else the ID classes' order")
     ] = None

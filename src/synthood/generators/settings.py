@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from synthood.common.precision import Precision
-from synthood.common.settings import Count, JobSettings, Settings
+from synthood.common.settings import Count, JobSettings
 from synthood.generators.biggan.settings import BigGAN, BigGANFitting, BigGANSampling
 from synthood.generators.diffusion.settings import StableDiffusion, StableDiffusionFitting, StableDiffusionSampling
 from synthood.generators.ready_made_settings import ReadyMade, ReadyMadeReading, ReadyMadeSampling
@@ -15,7 +15,7 @@ Fitting = Annotated[BigGANFitting | StableDiffusionFitting | ReadyMadeReading, F
 Sampling = Annotated[BigGANSampling | StableDiffusionSampling | ReadyMadeSampling, Field(discriminator="kind")]
 
 
-class FitSettings(Settings):
+class FitSettings(JobSettings):
     """One job of `fit_generator`."""
 
     generator: Fitting

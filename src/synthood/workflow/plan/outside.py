@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from synthood.common.settings import Settings
 from synthood.config.refs import Entry
 from synthood.data import raw
 from synthood.data.settings import PartSettings
+from synthood.data.sources.base import Source
 from synthood.generators.biggan.settings import BigGAN
 from synthood.generators.diffusion.settings import StableDiffusion, Weights
 from synthood.generators.ready_made_settings import ReadyMade
@@ -27,7 +27,7 @@ class Needed:
     key: str
     path: Path
     made: str
-    source: Settings | None = None
+    source: Source | None = None
     """Of image data: what may be public."""
     part: str = ""
 
