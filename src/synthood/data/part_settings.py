@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, model_validator
 
 from synthood.data.overlap_settings import ID_PARTS
-from synthood.data.part import Part
+from synthood.data.selection import Selection
 from synthood.data.sources.base import PACKAGE, IdSource, SetSource
 from synthood.plugins import OneOf
 
@@ -15,7 +15,7 @@ AnySource = Annotated[SetSource, OneOf(PACKAGE)]
 _SOURCES: dict[bool, TypeAdapter[Any]] = {True: TypeAdapter(AnyIdSource), False: TypeAdapter(AnySource)}
 
 
-class PartSettings(Part):
+class PartSettings(Selection):
     """One job of `prepare`: a part of a dataset and what it is made from."""
 
     source: AnyIdSource | AnySource

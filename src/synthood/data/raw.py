@@ -10,8 +10,8 @@ from stat import S_ISDIR
 
 from synthood.common.artefact import read_provenance
 from synthood.data.files.walk import below
-from synthood.data.part import Part
-from synthood.data.settings import PartSettings
+from synthood.data.part_settings import PartSettings
+from synthood.data.selection import Selection
 from synthood.data.sources.base import IdSource, Source
 
 LOOKED_AT = 200_000
@@ -24,10 +24,10 @@ def raw_paths(settings: PartSettings) -> list[Path]:
     return source.raw_paths(part)
 
 
-def _read(settings: PartSettings) -> tuple[Source, Part]:
+def _read(settings: PartSettings) -> tuple[Source, Selection]:
     """What is read: the part itself, or the ID validation images that it is computed from or as large as."""
     validation = settings.validation
-    return (validation, Part(part="val")) if isinstance(validation, IdSource) else (settings.source, settings)
+    return (validation, Selection(part="val")) if isinstance(validation, IdSource) else (settings.source, settings)
 
 
 def missing(settings: PartSettings) -> list[Path]:

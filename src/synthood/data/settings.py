@@ -70,7 +70,8 @@ class DatasetSettings(Settings):
         first = next(iter(sizes), "")
         for name, size in sizes.items():
             if size != sizes[first]:
-                key, value = (first, size) if "size" not in type(self._by_key()[name]).model_fields else (name, sizes[first])
+                has_key = "size" in type(self._by_key()[name]).model_fields
+                key, value = (name, sizes[first]) if has_key else (first, size)
                 raise ValueError(
                     f"{name}: images of {size} px, but those of {first} have {sizes[first]} px, so a detector needs "
                     f"nothing but the size; set `size: {value}` in {key}"

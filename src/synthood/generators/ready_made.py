@@ -10,7 +10,7 @@ from synthood.common.images import ImageSet, write_images
 from synthood.common.names import BYTES, OFFSETS, Names, take_names
 from synthood.common.seeds import derived_seed
 from synthood.data.files.names import misnumbered, normal
-from synthood.data.part import Part
+from synthood.data.selection import Selection
 from synthood.data.sources.arrays import Arrays, read_arrays
 from synthood.errors import SynthoodError
 from synthood.generators.folder import Description
@@ -58,7 +58,7 @@ def read(settings: ReadyMadeReading, side: int, threads: int) -> Labelled:
     if isinstance(source, Arrays):
         found = arrays(source, side, settings.classes)
     else:
-        made = source.of_side(side).read(Part(part="ready-made"), threads)
+        made = source.of_side(side).read(Selection(part="ready-made"), threads)
         found = Labelled(made.images, made.labels, made.classes, source.origin, made.notes, made.names)
     if found.images.shape[1:3] != (side, side):
         raise SynthoodError(

@@ -12,8 +12,8 @@ from synthood.common.images import pixel_sha256
 from synthood.data import overlaps, raw
 from synthood.data.files.decode import Reading
 from synthood.data.overlap_settings import ID_PARTS, refusal
+from synthood.data.part_settings import PartSettings
 from synthood.data.prepare import prepare
-from synthood.data.settings import PartSettings
 from synthood.data.sources.in_files import InFiles, no_class_emptied
 from synthood.errors import SynthoodError
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe

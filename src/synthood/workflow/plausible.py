@@ -8,8 +8,10 @@ from unicodedata import normalize
 from synthood.config.messages import MistakeError
 from synthood.config.models import Config
 from synthood.data.files.settings import ExceptClasses
+from synthood.data.sources.custom import FromFile
 from synthood.errors import SynthoodError, nearest
 from synthood.evaluation.detectors.custom import Custom
+from synthood.plugins import plugins_in
 from synthood.training.methods.custom import CustomLoss
 from synthood.workflow.plan import Plan
 from synthood.workflow.plan.outside import Needed
@@ -22,7 +24,8 @@ def impossible(config: Config) -> list[MistakeError]:
         for one in Plan(config).missing()
         if not public(one)
     ]
-    return [*wrong_files(config), *failing_losses(config), *unknown_classes(config), *missing]
+    failing = (*failing_losses(config), *failing_sources(config))
+    return [*wrong_files(config), *failing, *unknown_classes(config), *missing]
 
 
 def fetchable(config: Config) -> list[Needed]:
@@ -45,6 +48,8 @@ def wrong_files(config: Config) -> Iterator[MistakeError]:
         yield from _wrong_file(path, detector.file, "function", detector.function)
     for path, loss in custom_losses(config).items():
         yield from _wrong_file(path, loss.file, "class", loss.class_)
+    for path, source in custom_sources(config).items():
+        yield from _wrong_file(path, source.file, "class" if source.class_ else "function", source.name)
 
 
 def custom_losses(config: Config) -> dict[str, CustomLoss]:
@@ -63,6 +68,25 @@ def failing_losses(config: Config) -> Iterator[MistakeError]:
         if not list(_wrong_file(path, loss.file, "class", loss.class_)):
             try:
                 loss.dry_run()
+            except SynthoodError as error:
+                yield MistakeError(path, str(error))
+
+
+def custom_sources(config: Config) -> dict[str, FromFile]:
+    """The user's sources by their place, each once."""
+    found: dict[str, FromFile] = {}
+    for place, source in plugins_in({"datasets": config.datasets, "generators": config.generators}):
+        if isinstance(source, FromFile) and source not in found.values():
+            found[place] = source
+    return found
+
+
+def failing_sources(config: Config) -> Iterator[MistakeError]:
+    """The user's sources whose files fail when they are run; no image is asked for."""
+    for path, source in custom_sources(config).items():
+        if not list(_wrong_file(path, source.file, "class" if source.class_ else "function", source.name)):
+            try:
+                source.load()
             except SynthoodError as error:
                 yield MistakeError(path, str(error))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from synthood.common.lazy import lazy
 from synthood.common.seeds import derived_seed
 from synthood.data.files.names import some, split_of
-from synthood.data.part import Part
+from synthood.data.selection import Selection
 from synthood.errors import SynthoodError, nearest, printable
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def share_out(labels: np.ndarray, takes: Callable[[int, int], list[int]], seed: 
     return [np.sort(np.concatenate(share)) for share in shares]
 
 
-def id_listing(splits: Splits, part: Part, shares: Shares) -> Listing:
+def id_listing(splits: Splits, part: Selection, shares: Shares) -> Listing:
     """The part train, val or test of an ID source, its labels over the classes that are taught.
 
     With `part.held_out` all images of these classes, or those of some splits. A class that is left out leaves the

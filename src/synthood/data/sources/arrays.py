@@ -15,7 +15,7 @@ from synthood.common.settings import Count, Seed
 from synthood.data.claims import Claim
 from synthood.data.files.listing import of_splits, share_out
 from synthood.data.files.settings import ExceptClasses, Words
-from synthood.data.part import Part
+from synthood.data.selection import Selection
 from synthood.data.sources.base import IdSource, LabelledSet
 from synthood.errors import SynthoodError
 
@@ -39,13 +39,13 @@ class Arrays(LabelledSet):
         int | None, Field(ge=8, le=64, description="side in pixels: the shorter side is resized, the centre cut out")
     ] = None
 
-    def raw_paths(self, part: Part) -> list[Path]:
+    def raw_paths(self, part: Selection) -> list[Path]:
         return _with_labels(Path(self.path))
 
     def claims(self, part: str) -> list[Claim]:
         return [Claim("arrays", (self.path,))]
 
-    def read(self, part: Part, threads: int = 1) -> ImageSet:
+    def read(self, part: Selection, threads: int = 1) -> ImageSet:
         return read_arrays(Path(self.path), self.size, labelled=False).chosen(slice(None))
 
 
@@ -67,7 +67,7 @@ class IdArrays(IdSource, ExceptClasses):
     def class_count(self) -> int:
         return len(self.classes) - len(set(self.except_classes))
 
-    def raw_paths(self, part: Part) -> list[Path]:
+    def raw_paths(self, part: Selection) -> list[Path]:
         read = part.splits_read or ["train" if part.part == "train" else "test"]
         files = {"train": self.train, "test": self.test}
         return [path for name, file in files.items() if name in read for path in _with_labels(Path(file))]
@@ -78,7 +78,7 @@ class IdArrays(IdSource, ExceptClasses):
     def disjoint(self, one: str, other: str) -> bool:
         return "train" not in (one, other)
 
-    def read(self, part: Part, threads: int = 1) -> ImageSet:
+    def read(self, part: Selection, threads: int = 1) -> ImageSet:
         return split_arrays(self, part)
 
 
@@ -177,7 +177,7 @@ def resized(images: np.ndarray, size: int) -> np.ndarray:
     return np.stack([np.asarray(decode.fitted(Image.fromarray(image), size, None)) for image in images])
 
 
-def split_arrays(settings: IdArrays, part: Part) -> ImageSet:
+def split_arrays(settings: IdArrays, part: Selection) -> ImageSet:
     """Part train (all, or `train_per_class`), or val and test, which share out the test file class by class.
 
     With `part.held_out` the images of these classes of both files, or of one by `held_out_splits`, as OOD.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from synthood.common.lazy import lazy
 from synthood.data.claims import Claim
 from synthood.data.files.walk import below
-from synthood.data.part import Part, Split
+from synthood.data.selection import Selection, Split
 from synthood.errors import SynthoodError
 from synthood.plugins import Plugin
 
@@ -54,7 +54,7 @@ class Source(Plugin):
         """What is in the images, where two sources of different keys can be compared by it."""
         return []
 
-    def raw_paths(self, part: Part) -> list[Path]:
+    def raw_paths(self, part: Selection) -> list[Path]:
         """Files and folders that the configuration names for a part; empty where nothing raw is read."""
         return []
 
@@ -74,11 +74,11 @@ class Source(Plugin):
         """What a part reads; empty where paths do not tell, as for classes that are held out of ID images."""
         return []
 
-    def read(self, part: Part, threads: int = 1) -> ImageSet:
+    def read(self, part: Selection, threads: int = 1) -> ImageSet:
         """The images of a part; labels are -1 where it is OOD."""
         raise NotImplementedError
 
-    def write(self, path: Path, part: Part, threads: int) -> Summary:
+    def write(self, path: Path, part: Selection, threads: int) -> Summary:
         """Writes the images of a part, encoded where they are large."""
         found = self.read(part, threads).check(path)
         height, width = found.images.shape[1:3]
@@ -137,7 +137,7 @@ class IdSource(Source):
 
     def shape(self) -> tuple[int, int]:
         """Height and width of the images, by the validation images."""
-        height, width = self.read(Part(part="val")).images.shape[1:3]
+        height, width = self.read(Selection(part="val")).images.shape[1:3]
         return height, width
 
     def disjoint(self, one: str, other: str) -> bool:

@@ -11,7 +11,7 @@ from synthood.common.lazy import lazy
 from synthood.common.seeds import derived_seed
 from synthood.common.settings import Count, Seed
 from synthood.data.claims import Claim
-from synthood.data.part import Part
+from synthood.data.selection import Selection
 from synthood.data.sources.base import IdSource, SetSource
 from synthood.errors import SynthoodError
 
@@ -50,7 +50,7 @@ class Computed(SetSource):
             return {"source": self, "validation": id_source}
         return {"source": self.model_copy(update={"size": self.size or id_source.side})}
 
-    def read(self, part: Part, threads: int = 1) -> ImageSet:
+    def read(self, part: Selection, threads: int = 1) -> ImageSet:
         if self.size is not None or not isinstance(part.validation, IdSource):
             return self.drawn(self.size or SIDE)
         height, width = part.validation.shape()

@@ -10,7 +10,7 @@ from synthood.common.lazy import lazy
 from synthood.common.seeds import derived_seed
 from synthood.common.settings import Count, Positive, Seed, Settings, unless
 from synthood.data.claims import Choice, Claim
-from synthood.data.part import Part
+from synthood.data.selection import Selection
 from synthood.data.sources.base import IdSource, SetSource, Source
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Digits(InDigits, SetSource):
 
     kind: Literal["digits"] = "digits"
 
-    def read(self, part: Part, threads: int = 1) -> ImageSet:
+    def read(self, part: Selection, threads: int = 1) -> ImageSet:
         digits = extra_digits(self)
         return digits.out_of_distribution(digits.images, digits.facts) if part.ood else digits
 
@@ -107,7 +107,7 @@ class IdDigits(InDigits, IdSource):
             )
         return self
 
-    def read(self, part: Part, threads: int = 1) -> ImageSet:
+    def read(self, part: Selection, threads: int = 1) -> ImageSet:
         return id_split(self)[part.part]
 
 

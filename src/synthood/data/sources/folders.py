@@ -18,7 +18,7 @@ from synthood.data.files.found import Found, look, look_at, notes_on, subfolders
 from synthood.data.files.listing import Listing, Splits, by_role, id_listing, same_classes
 from synthood.data.files.names import in_order, normal, on_disk, some, split_of
 from synthood.data.files.settings import Files, NamedClasses, SplitNames
-from synthood.data.part import Part
+from synthood.data.selection import Selection
 from synthood.data.sources.in_files import FileSet, IdFiles, counted
 from synthood.errors import SynthoodError, printable
 
@@ -38,7 +38,7 @@ class Folders(FileSet):
     kind: Literal["folders"] = "folders"
     count: Annotated[int | None, Field(ge=1, description="images that must be there")] = None
 
-    def raw_paths(self, part: Part) -> list[Path]:
+    def raw_paths(self, part: Selection) -> list[Path]:
         return [self.root]
 
     def claims(self, part: str) -> list[Claim]:
@@ -57,7 +57,7 @@ class IdFolders(IdFiles, NamedClasses):
     ] = None
 
     @model_validator(mode="after")
-    def _splits_lie_apart_below_the_path(self) -> "IdFolders":
+    def _splits_lie_apart_below_the_path(self) -> IdFolders:
         names = [
             PurePosixPath(name) for same in (self.splits.of_roles() if self.splits else {}).values() for name in same
         ]
@@ -69,7 +69,7 @@ class IdFolders(IdFiles, NamedClasses):
                 raise ValueError(f"splits: {str(other)!r} lies in {str(one)!r}; an image belongs to one split")
         return self
 
-    def raw_paths(self, part: Part) -> list[Path]:
+    def raw_paths(self, part: Selection) -> list[Path]:
         return [self.root]
 
     def claims(self, part: str) -> list[Claim]:
@@ -83,7 +83,7 @@ class IdFolders(IdFiles, NamedClasses):
     def class_names(self, asked: list[str]) -> list[str] | None:
         return class_names_of(self) if Path(self.path).is_dir() else None
 
-    def listed(self, part: Part) -> Listing:
+    def listed(self, part: Selection) -> Listing:
         return id_listing(folder_splits(self), part, self)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from synthood.data.files.settings import ClassName
-from synthood.data.part import Split
+from synthood.data.selection import Split
 from synthood.data.sources.base import IdSource, SetSource
 
 

@@ -17,7 +17,7 @@ from synthood.data.files.links import refuse_leaving
 from synthood.data.files.listing import Listing, limited
 from synthood.data.files.names import inside, normal, on_disk, read_text, some
 from synthood.data.files.settings import Labels, ListedFiles, Text, Words
-from synthood.data.part import Part, Split
+from synthood.data.selection import Selection, Split
 from synthood.data.sources.base import IdSource
 from synthood.data.sources.in_files import FileSet, IdFiles, InFiles, numbered_classes
 from synthood.errors import SynthoodError, printable
@@ -56,7 +56,7 @@ class Imglist(InList, FileSet):
     except_labels: Annotated[Labels | None, Field(description="all but these labels")] = None
     classes: Annotated[Words | None, Field(description="names of labels 0, 1, ...; default: the folders' names")] = None
 
-    def raw_paths(self, part: Part) -> builtins.list[Path]:
+    def raw_paths(self, part: Selection) -> builtins.list[Path]:
         return [on_disk(Path(self.list)), on_disk(Path(self.path))]
 
     def download(self, part: str) -> tuple[str, Path] | None:
@@ -115,7 +115,7 @@ class IdImglist(InList, IdFiles):
     def lines(self, split: Split) -> int | None:
         return getattr(self.count, split) if self.count and not self.labels else None
 
-    def raw_paths(self, part: Part) -> list[Path]:
+    def raw_paths(self, part: Selection) -> list[Path]:
         return [on_disk(Path(name)) for name in (self.train, getattr(self, part.split), self.path)]
 
     def download(self, part: str) -> tuple[str, Path] | None:
@@ -130,7 +130,7 @@ class IdImglist(InList, IdFiles):
     def classes_by_label(self) -> list[str]:
         return id_classes(self)
 
-    def listed(self, part: Part) -> Listing:
+    def listed(self, part: Selection) -> Listing:
         return id_list(self, part.split)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from synthood.common.lazy import lazy
 from synthood.data.files.names import misnumbered, on_disk, some
 from synthood.data.files.settings import Files
-from synthood.data.part import Part
+from synthood.data.selection import Selection
 from synthood.data.sources.base import IdSource, LabelledSet, Source, Summary
 from synthood.errors import SynthoodError, printable
 
@@ -31,7 +31,7 @@ class InFiles(Files, Source):
 
     threads = 4
 
-    def listed(self, part: Part) -> Listing:
+    def listed(self, part: Selection) -> Listing:
         """What a part consists of, with notes on it, before anything is decoded.
 
         Where the part is of a shifted set, the labels are of the classes that are taught.
@@ -43,7 +43,7 @@ class InFiles(Files, Source):
         """The folder that the names of images start at."""
         return on_disk(Path(self.path))
 
-    def read(self, part: Part, threads: int = 1) -> ImageSet:
+    def read(self, part: Selection, threads: int = 1) -> ImageSet:
         listing = self.listed(part)
         reading = decode.Reading(listing, self, threads)
         pixels = np.zeros((0, 0, 0, 3), np.uint8)
@@ -61,7 +61,7 @@ class InFiles(Files, Source):
         found.notes, found.facts, found.names = listing.notes + reading.notes, reading.facts, self.names_of(reading)
         return found
 
-    def write(self, path: Path, part: Part, threads: int) -> Summary:
+    def write(self, path: Path, part: Selection, threads: int) -> Summary:
         """Writes large images encoded as they are read, so that they are never all in memory."""
         if self.size is None or self.size <= encoded.LARGEST_RAW:
             return super().write(path, part, threads)
@@ -95,7 +95,7 @@ class FileSet(InFiles, LabelledSet):
         """All images of the set with the classes that it has."""
         raise NotImplementedError
 
-    def listed(self, part: Part) -> Listing:
+    def listed(self, part: Selection) -> Listing:
         if part.taught is None:
             return self.listing()
         assert isinstance(part.taught, IdSource)
@@ -112,10 +112,10 @@ class IdFiles(InFiles, IdSource):
     by_class = True
 
     def classes_by_label(self) -> list[str]:
-        return self.listed(Part(part="train")).classes
+        return self.listed(Selection(part="train")).classes
 
     def shape(self) -> tuple[int, int]:
-        first: np.ndarray = next(iter(decode.Reading(self.listed(Part(part="val")), self)))
+        first: np.ndarray = next(iter(decode.Reading(self.listed(Selection(part="val")), self)))
         return first.shape[0], first.shape[1]
 
 
@@ -138,7 +138,7 @@ def counted(listing: Listing, count: int | None) -> Listing:
 
 def numbered_classes(taught: IdSource, origin: str) -> list[str]:
     """All ID classes, those left out of training too, by the numbers that labels without names mean."""
-    update = {"except_classes": []} if "except_classes" in type(taught).model_fields else {}
+    update: dict[str, Any] = {"except_classes": []} if "except_classes" in type(taught).model_fields else {}
     classes = taught.model_copy(update=update).classes_by_label()
     if strange := misnumbered(classes):
         raise SynthoodError(

@@ -51,7 +51,7 @@ class Layout(Plugin):
         inside = self.place if self.archive is None else self.archive
         return path.parents[len(Path(inside).parts) - 1] if inside and path.as_posix().endswith(inside) else path
 
-    def files(self, path: Path, part: str) -> list[Path]:
+    def files_of(self, path: Path, part: str) -> list[Path]:
         """Files and folders that a part is read from; of packed and unpacked ones that which is there."""
         return self.files_below(self.root(path), part == "train")
 

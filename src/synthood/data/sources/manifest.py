@@ -19,7 +19,7 @@ from synthood.data.files.links import refuse_leaving
 from synthood.data.files.listing import Listing, Splits, by_role, id_listing
 from synthood.data.files.names import in_order, inside, normal, on_disk, read_text, some, split_of
 from synthood.data.files.settings import ListedFiles, NamedClasses, SplitNames, Text
-from synthood.data.part import Part
+from synthood.data.selection import Selection
 from synthood.data.sources.in_files import FileSet, IdFiles, InFiles, counted
 from synthood.errors import SynthoodError, printable
 
@@ -41,7 +41,7 @@ class InTable(ListedFiles, InFiles):
     def root(self) -> Path:
         return on_disk(Path(self.path)).parent
 
-    def raw_paths(self, part: Part) -> list[Path]:
+    def raw_paths(self, part: Selection) -> list[Path]:
         return [on_disk(Path(self.path))]
 
     def raw_files(self, paths: list[Path]) -> Iterator[str]:
@@ -82,7 +82,7 @@ class IdManifest(InTable, IdFiles, NamedClasses):
             return None
         return list(set(read_manifest(path).labels))
 
-    def listed(self, part: Part) -> Listing:
+    def listed(self, part: Selection) -> Listing:
         return id_listing(manifest_splits(self), part, self)
 
 

@@ -11,7 +11,7 @@ from synthood.common.lazy import lazy
 from synthood.common.seeds import derived_seed
 from synthood.common.settings import Count, Seed
 from synthood.data.claims import Claim
-from synthood.data.part import Part
+from synthood.data.selection import Selection
 from synthood.data.sources.base import IdSource, SetSource
 from synthood.errors import SynthoodError
 
@@ -42,10 +42,10 @@ class ShuffledQuadrants(SetSource):
     def of_dataset(self, id_source: IdSource, taught: IdSource) -> dict[str, Any]:
         return {"source": self, "validation": taught}
 
-    def read(self, part: Part, threads: int = 1) -> ImageSet:
+    def read(self, part: Selection, threads: int = 1) -> ImageSet:
         if not isinstance(part.validation, IdSource):
             raise SynthoodError(f"part {part.part}: {self.kind} are made of ID images, but the job names none")
-        return self.shuffled(part.validation.read(Part(part="val"), threads))
+        return self.shuffled(part.validation.read(Selection(part="val"), threads))
 
     def shuffled(self, validation: ImageSet) -> ImageSet:
         """Validation images with their quadrants in one of the 23 other orders.

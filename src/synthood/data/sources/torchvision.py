@@ -11,7 +11,7 @@ from synthood.data.claims import Claim
 from synthood.data.files.listing import Listing, id_listing
 from synthood.data.files.names import on_disk
 from synthood.data.files.settings import IdShares
-from synthood.data.part import Part
+from synthood.data.selection import Selection
 from synthood.data.sources import layouts
 from synthood.data.sources.in_files import FileSet, IdFiles, InFiles
 from synthood.data.sources.layouts import Layout
@@ -37,7 +37,7 @@ class InLayout(InFiles):
     @property
     def layout(self) -> Layout:
         """The layout, which holds no keys of its own."""
-        return LAYOUTS[self.kind]()
+        return LAYOUTS[self.kind].model_validate({})
 
     @property
     def side(self) -> int | None:
@@ -48,7 +48,7 @@ class InLayout(InFiles):
         return "train" if part == "train" else "test"
 
     def download(self, part: str) -> tuple[str, Path] | None:
-        if all(file.exists() for file in self.layout.files(Path(self.path), self.split_of(part))):
+        if all(file.exists() for file in self.layout.files_of(Path(self.path), self.split_of(part))):
             return None
         return self.kind, self.layout.parent_of(Path(self.path))
 
@@ -64,8 +64,8 @@ class Torchvision(InLayout, FileSet):
     def split_of(self, part: str) -> Literal["train", "test"]:
         return self.split
 
-    def raw_paths(self, part: Part) -> list[Path]:
-        return self.layout.files(on_disk(Path(self.path)), self.split)
+    def raw_paths(self, part: Selection) -> list[Path]:
+        return self.layout.files_of(on_disk(Path(self.path)), self.split)
 
     def listing(self) -> Listing:
         return self.layout.splits(self)[self.split]()
@@ -82,9 +82,9 @@ class IdTorchvision(InLayout, IdFiles, IdShares):
         place = self.layout.root(Path(self.path))
         return self.layout.class_names(place, asked) if place.is_dir() else None
 
-    def raw_paths(self, part: Part) -> list[Path]:
-        place, read = on_disk(Path(self.path)), part.splits_read or [part.part]
-        return list(dict.fromkeys(path for name in read for path in self.layout.files(place, name)))
+    def raw_paths(self, part: Selection) -> list[Path]:
+        place, read = on_disk(Path(self.path)), part.splits_read or [part.split]
+        return list(dict.fromkeys(path for name in read for path in self.layout.files_of(place, name)))
 
-    def listed(self, part: Part) -> Listing:
+    def listed(self, part: Selection) -> Listing:
         return id_listing(self.layout.splits(self), part, self)

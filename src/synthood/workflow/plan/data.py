@@ -6,7 +6,7 @@ from pathlib import Path
 from synthood.data import raw
 from synthood.data.leaks.settings import LeakSettings
 from synthood.data.overlap_settings import ID_PARTS, OverlapSettings
-from synthood.data.settings import PartSettings
+from synthood.data.part_settings import PartSettings
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
 

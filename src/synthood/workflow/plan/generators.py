@@ -5,7 +5,7 @@ from typing import Any
 
 from synthood.common.settings import Settings
 from synthood.data import raw
-from synthood.data.settings import PartSettings
+from synthood.data.part_settings import PartSettings
 from synthood.generators.assess_settings import AssessSettings
 from synthood.generators.biggan.settings import BigGAN, BigGANFitting, BigGANSampling
 from synthood.generators.diffusion.settings import StableDiffusionFitting, StableDiffusionSampling

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from synthood.config.refs import Entry
 from synthood.data import raw
-from synthood.data.settings import PartSettings
+from synthood.data.part_settings import PartSettings
 from synthood.data.sources.base import Source
 from synthood.generators.biggan.settings import BigGAN
 from synthood.generators.diffusion.settings import StableDiffusion, Weights

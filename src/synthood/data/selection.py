@@ -12,7 +12,7 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
-class Part(JobSettings):
+class Selection(JobSettings):
     """A part of a dataset, without the source that it is taken from."""
 
     part: Name
@@ -27,8 +27,8 @@ class Part(JobSettings):
 
     @property
     def split(self) -> Split:
-        """The split of an ID source; raises KeyError at an OOD set."""
-        return {split: split for split in SPLITS}[self.part]
+        """The split of an ID source that the part is."""
+        return next(split for split in SPLITS if split == self.part)
 
     @property
     def splits_read(self) -> list[Split]:
