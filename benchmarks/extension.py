@@ -69,22 +69,6 @@ class Addition:
             place.write_text(text)
 
 
-SETTINGS = "src/synthood/data/settings.py"
-STRIPES = '''class Stripes(Computed):
-    """Black and white rows in turn."""
-
-    kind: Literal["stripes"]
-
-
-'''
-STRIPED = '''
-
-def stripes(settings: Stripes) -> ImageSet:
-    """Black and white rows in turn."""
-    images = np.zeros((settings.images, side_of(settings), side_of(settings), 3), np.uint8)
-    images[:, ::2] = 255
-    return computed(images)
-'''
 GREY = '''"""A generator of grey images, one level per class."""
 
 from pathlib import Path
@@ -144,20 +128,12 @@ ADDITIONS = {
         most=1,
         recipe="src/synthood/data/benchmarks/dogs.yaml",
     ),
-    # Settings of sources and generators are unions and their code is branches: the bars, 1 and 1 to 2, are not met.
     "source": Addition(
         {"datasets": {"new": {"like": "digits", "far": {"new": {"kind": "stripes", "images": 4}}}}},
-        most=None,
-        by_hand={
-            SETTINGS: [("class ShuffledQuadrants", STRIPES), (" | ShuffledQuadrants,\n", " | Stripes")],
-            "src/synthood/data/far.py": [("PhotoPatches, Textures\n", "Stripes, "), ("", STRIPED)],
-            "src/synthood/data/prepare.py": [
-                ("    Textures,\n", "    Stripes,\n"),
-                ("textures\nfrom", "stripes, "),
-                ("        case Noise() as", "        case Stripes() as source:\n            return stripes(source)\n"),
-            ],
-        },
+        most=1,
+        recipe="src/synthood/data/sources/stripes.py",
     ),
+    # Settings of generators are unions and their code is branches: the bar, 1 to 2, is not met.
     "generator": Addition(
         {"generators": {"new": {"kind": "grey", "images_per_class": 4, "block_size": 8}}},
         most=None,

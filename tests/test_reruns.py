@@ -255,6 +255,9 @@ CODE = {
     "outliers/encoder_settings.py": EMBEDDED | evaluated("sio-biggan"),
     "outliers/encoders/clip.py": set(),
     "outliers/settings.py": set(),
+    "data/settings.py": {"tabulate small"},
+    "data/sources/folders.py": set(),
+    "data/sources/brand_new.py": set(),
 }
 
 
@@ -277,6 +280,12 @@ METHODS = {
         SAMPLED | SYNTHESISED_SD | evaluated("sio-biggan", "sio-sd"),
     ),
     "outliers/encoders/timm.py": ("TimmEncoder.extra = 1", set()),
+    "data/sources/computed.py": ("Textures.extra = 1", {"prepare textures of digits", COMPARED} | extracted(*RECIPES)),
+    "data/sources/shuffled_quadrants.py": (
+        "ShuffledQuadrants.extra = 1",
+        {"prepare ood_validation of digits", COMPARED} | extracted(*RECIPES),
+    ),
+    "data/sources/imglist.py": ("Imglist.extra = 1", set()),
 }
 """Edits of a method: what names it is computed again."""
 

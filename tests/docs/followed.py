@@ -9,6 +9,7 @@ import yaml
 
 from synthood.config.listing import listing
 from synthood.config.load import load
+from synthood.data.prepare import prepare
 from synthood.training.methods.term import Context
 from synthood.training.networks.residual import build
 from synthood.training.networks.settings import Network
@@ -17,12 +18,13 @@ from toy_features import EVERY, toy_reference
 from toy_training import batch_of, reaches
 
 text = Path("CONTRIBUTING.md").read_text()
-(detector,) = (yaml.safe_load(one) for one in re.findall(r"`(\{kind: custom, .*?\})`", text))
+custom = {(one := yaml.safe_load(found))["file"]: one for found in re.findall(r"`(\{kind: custom, .*?\})`", text)}
 (loss,) = (yaml.safe_load(one) for one in re.findall(r"`(custom: \{.*?\})`", text, re.DOTALL))
 raw = yaml.safe_load(Path("config.yaml").read_text())
-raw["detectors"] |= {"new": {"kind": "margin", "power": [0.5, 1.0]}, "mine": detector}
+raw["detectors"] |= {"new": {"kind": "margin", "power": [0.5, 1.0]}, "mine": custom["my/margin.py"]}
 raw["recipes"] |= {"new": {"like": "ce", "short_features": {"weight": 0.1}}, "mine": {"like": "ce", **loss}}
-raw["datasets"] |= {"dogs": {"benchmark": "dogs", "path": "data"}}
+stripes = {"new": {"kind": "stripes", "images": 4}, "mine": custom["my/stripes.py"]}
+raw["datasets"] |= {"dogs": {"benchmark": "dogs", "path": "data"}, "stripes": {"like": "digits", "far": stripes}}
 config = load(raw)
 
 reference = toy_reference()
@@ -41,8 +43,9 @@ found = {
     },
     "losses": terms,
     "squares": float(batch.features.square().sum(1).mean().detach()),
+    "stripes": {name: prepare(config.datasets["stripes"].part(name)).images.tolist() for name in stripes},
     "near": config.datasets["dogs"].near["wolves"].path,
-    "listed": {family: listing(family).splitlines() for family in ("detectors", "losses", "benchmarks")},
+    "listed": {family: listing(family).splitlines() for family in ("detectors", "losses", "sources", "benchmarks")},
     "tested": [one.kind for one in EVERY],
     "mistakes": [str(one) for one in wrong_files(config) if "my/" in str(one)],
 }

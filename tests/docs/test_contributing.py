@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -47,7 +48,7 @@ def found(copy: Path) -> Any:
 
 def test_every_recipe_is_followed(copy: Path) -> None:
     files = [*(copy / "my").iterdir(), *(copy / "src/synthood/data/benchmarks").glob("dogs.yaml")]
-    assert sorted(file.name for file in files) == ["dogs.yaml", "margin.py", "short.py"]
+    assert sorted(file.name for file in files) == ["dogs.yaml", "margin.py", "short.py", "stripes.py"]
     assert (copy / "src/synthood/training/methods/short_features.py").is_file()
     assert "class Margin(Detector)" in (copy / "src/synthood/evaluation/detectors/logits.py").read_text()
 
@@ -65,6 +66,13 @@ def test_losses_have_their_value_and_reach_the_network(found: Any) -> None:
     assert found["squares"] > 0
 
 
+def test_sources_draw_what_they_say(found: Any) -> None:
+    stripes = np.zeros((4, 32, 32, 3))
+    stripes[:, 1::2] = 255
+    for name in ("new", "mine"):
+        np.testing.assert_array_equal(found["stripes"][name], stripes)
+
+
 def test_a_benchmark_is_a_dataset(found: Any) -> None:
     assert found["near"] == "data/wolves"
 
@@ -73,6 +81,7 @@ def test_what_is_added_is_listed_checked_and_tested(found: Any) -> None:
     names = {family: {line.split()[0] for line in lines} for family, lines in found["listed"].items()}
     assert "margin" in names["detectors"]
     assert "short_features" in names["losses"]
+    assert {"near.stripes", "near.custom", "id.custom"} <= names["sources"]
     assert "dogs" in names["benchmarks"]
     assert "margin" in found["tested"]
     assert found["mistakes"] == []
@@ -93,6 +102,7 @@ def test_the_code_is_clean(copy: Path) -> None:
         "--no-cache",
         "src/synthood/evaluation",
         "src/synthood/training",
+        "src/synthood/data",
         "my",
     ]
     done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)

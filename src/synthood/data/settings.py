@@ -10,7 +10,6 @@ from synthood.data.overlap_settings import ID_PARTS, AllowedOverlap
 from synthood.data.part_settings import AnyIdSource, AnySource, PartSettings
 from synthood.data.same_files import same_files
 from synthood.data.sources.base import IdSource, SetSource, Source
-from synthood.data.sources.held_out_classes import HeldOutClasses
 
 RESERVED_PARTS = (*ID_PARTS, "ood_validation")
 OodSets = dict[Name, AnySource]
@@ -60,7 +59,7 @@ class DatasetSettings(Settings):
             if not source.by_class or not self.id.by_class:
                 raise ValueError(
                     f"shifted.{name}: of kind {source.kind} beside ID images of kind {self.id.kind}; shifted sets and "
-                    f"the ID images beside them must be folders, a manifest or an imglist, which tell the classes"
+                    f"the ID images beside them must be folders, a manifest, an imglist or custom, which tell the classes"
                 )
         return self
 
@@ -109,17 +108,17 @@ class DatasetSettings(Settings):
         return self
 
     @property
-    def held_out_sets(self) -> dict[str, HeldOutClasses]:
+    def held_out_sets(self) -> dict[str, SetSource]:
         """Sets made of classes of the ID source, by their key path below the dataset."""
         roles = {"extra": self.extra, "near": self.near, "far": self.far}
         sets = {f"{role}.{name}": source for role, named in roles.items() for name, source in named.items()}
         sets["ood_validation"] = self.ood_validation
-        return {key: source for key, source in sets.items() if isinstance(source, HeldOutClasses)}
+        return {key: source for key, source in sets.items() if source.id_classes}
 
     @property
     def held_out(self) -> list[str]:
         """Classes of the ID source that make OOD sets."""
-        return [name for source in self.held_out_sets.values() for name in source.classes]
+        return [name for source in self.held_out_sets.values() for name in source.id_classes]
 
     @property
     def taught(self) -> IdSource:

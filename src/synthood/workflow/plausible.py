@@ -133,7 +133,7 @@ def unknown_classes(config: Config) -> Iterator[MistakeError]:
             *(
                 (f"{role}.classes.{i}", word)
                 for role, one in dataset.held_out_sets.items()
-                for i, word in enumerate(one.classes)
+                for i, word in enumerate(one.id_classes)
             ),
         ]
         if not asked:

@@ -8,7 +8,7 @@ import pytest
 
 from checkouts import PROJECT
 from synthood.common.images import ImageSet, read_images
-from synthood.config.load import load_file
+from synthood.config.load import load, load_file
 from synthood.data.evidence import evidence
 from synthood.data.part_settings import PartSettings
 from synthood.data.prepare import main as prepare_stage
@@ -73,9 +73,8 @@ def test_values_a_class_and_an_iterator_give_the_same(write):
     )
     file, part = write(text), Selection(part="train")
     first = IdCustom(file=file, function="pictures", values={"seed": 3, "side": 9}, **KEYS).read(part)
-    other = IdCustom.model_validate({"file": file, "class": "Pictures", "values": {"seed": 3, "side": 9}, **KEYS}).read(
-        part
-    )
+    keys = {"file": file, "class": "Pictures", "values": {"seed": 3, "side": 9}, **KEYS}
+    other = IdCustom.model_validate(keys).read(part)
     assert levels(first) == levels(other) == list(range(3, 9))
     assert first.images.shape == other.images.shape == (6, 9, 9, 3)
     assert other.labels.tolist() == first.labels.tolist()
@@ -111,9 +110,7 @@ def test_a_shifted_set_has_the_classes_that_are_taught_by_name(write):
     found = shifted.read(Selection(part="shifted", taught=taught))
     assert found.labels.tolist() == [1, 0, 0, 1, 0, 0]
     assert found.classes == ["bee", "cat"]
-    with pytest.raises(
-        SynthoodError, match=r"images of ant, which is none of the classes that are taught \(bee, cat\)"
-    ):
+    with pytest.raises(SynthoodError, match=r"images of ant, .* taught \(bee, cat\)"):
         Custom(file=write()).read(Selection(part="shifted", taught=taught))
 
 
@@ -139,20 +136,20 @@ def test_images_are_resized_and_cut(write):
         ("(pixels.tolist(), labels, names)", "image 0 must be uint8 [H,W,3] from 0 to 255, got list"),
         ("(pixels[:, :7], labels, names)", "image 0 has 8x7 px, but at least 8 a side are needed"),
         ("([pixels[0], pixels[1].repeat(2, 0)], [0, 1], names)", "image 1 has 8x16 px, but the first has 8x8 px"),
-        ("(pixels, labels[1:], names)", "split train: 4 images and labels of shape (3,)"),
-        ("(pixels, [0, 1, 1, 2], names)", "split train: label 2, but labels of 2 classes run from 0 to 1"),
-        ("(pixels, [0, 1, 1, -1], names)", "split train: label -1, but labels of 2 classes run from 0 to 1"),
-        ("(pixels, [0, 1, 1, 0.5], names)", "label 0.5 of image 3 is not a whole number that a class can have"),
-        ("(pixels, [0, 1, 1, np.nan], names)", "label nan of image 3 is not a whole number that a class can have"),
-        ("(pixels, ['a', 'b', 'b', 'a'], names)", "split train: labels of type <U1; store them as whole numbers"),
+        ("(pixels, labels[1:], names)", "split train: 40 images and labels of shape (39,)"),
+        ("(pixels, [*labels[1:], 2], names)", "split train: label 2, but labels of 2 classes run from 0 to 1"),
+        ("(pixels, [*labels[1:], -1], names)", "split train: label -1, but labels of 2 classes run from 0 to 1"),
+        ("(pixels, [*labels[1:], 0.5], names)", "label 0.5 of image 39 is not a whole number that a class can have"),
+        ("(pixels, [*labels[1:], np.nan], names)", "label nan of image 39 is not a whole number that a class can have"),
+        ("(pixels, ['a', 'b'] * 20, names)", "split train: labels of type <U1; store them as whole numbers"),
         ("(pixels, labels, 2)", "split train: classes must be a list of names, got 2"),
         ("(pixels, labels, ['a', ' '])", "split train: classes must be a list of names, got ['a', ' ']"),
         ("(pixels, labels, ['a', 'a'])", "split train: classes name 'a' twice"),
         ("(pixels, labels, ['b', 'a'])", "its classes are b, a, but the configuration says a, b"),
         ("pixels", "its classes are none, but the configuration says a, b"),
-        ("(pixels, [0, 0, 0, 0], names)", "no training image of class b"),
-        ("(pixels + draw.integers(2, size=4, dtype=np.uint8)[:, None, None, None], labels, names)", "gives different images"),
-        ("(pixels, draw.permutation([0] * 50 + [1] * 50)[:4], names)", "gives different labels"),
+        ("(pixels, [0] * 40, names)", "no training image of class b"),
+        ("(draw.integers(256, size=pixels.shape, dtype=np.uint8), labels, names)", "gives different images"),
+        ("(pixels, draw.permutation(labels), names)", "gives different labels"),
         ("1 / 0", "ZeroDivisionError: division by zero (line 8)"),
         ("missing", "NameError: name 'missing' is not defined (line 8)"),
         ("((_ for _ in range(1 // 0)), labels, names)", "ZeroDivisionError"),
@@ -163,13 +160,12 @@ def test_wrong_answers_are_refused(write, returned, message):
     text = (
         "import numpy as np\n\nSTATE = np.random.default_rng()\n\n\n"
         "def images(split, draw=STATE):\n"
-        "    pixels, labels, names = np.zeros((4, 8, 8, 3), np.uint8), [0, 1, 1, 0], ['a', 'b']\n"
+        "    pixels, labels, names = np.zeros((40, 8, 8, 3), np.uint8), [0, 1] * 20, ['a', 'b']\n"
         f"    return {returned}\n"
     )
     source = IdCustom(file=write(text), classes=["a", "b"])
     with pytest.raises(SynthoodError) as caught:
-        for _ in range(20):  # four random labels may agree by chance
-            source.read(Selection(part="train"))
+        source.read(Selection(part="train"))
     assert message in str(caught.value)
     assert "mine.py: images" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -205,9 +201,7 @@ def dataset(file: str, **more: Any) -> dict[str, Any]:
         ("class A:\n    pass\n", {"class": "A"}, "has no method `images`, which gives the images of a split"),
     ],
 )  # fmt: skip
-def test_wrong_files_are_found_before_a_run(write, demo, tmp_path, monkeypatch, text, more, message):
-    from synthood.config.load import load
-
+def test_wrong_files_are_found_before_a_run(write, demo, tmp_path, text, more, message):
     file = write(text) if text else str(tmp_path / "absent.py")
     demo["datasets"]["digits"]["far"] = {"mine": {"kind": "custom", "file": file, **more}}
     config = load(demo)

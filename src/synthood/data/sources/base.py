@@ -98,6 +98,11 @@ class Source(Plugin):
 class SetSource(Source):
     """A source of OOD sets, of sets to learn from, or of shifted sets."""
 
+    @property
+    def id_classes(self) -> list[str]:
+        """Classes of the ID source whose images the set has, so that nothing is taught them."""
+        return []
+
     def of_dataset(self, id_source: IdSource, taught: IdSource) -> dict[str, Any]:
         """What the job of a set needs besides its name and role; `taught` is `id_source` without held-out classes."""
         needs_side = id_source.side is not None and self.side is None

@@ -37,9 +37,9 @@ class FromFile(Source):
     """What sets and ID images from a file of the user's share."""
 
     file: Annotated[str, Field(pattern=r"\.py$", description="a Python file, relative to where snakemake runs")]
-    function: Annotated[str | None, Field(pattern=r"^[A-Za-z_]\w*$", description="the function; default: images")] = (
-        None
-    )
+    function: Annotated[
+        str | None, Field(pattern=r"^[A-Za-z_]\w*$", description="the function in it; default: images")
+    ] = None
     class_: Annotated[
         str | None, Field(alias="class", pattern=r"^[A-Za-z_]\w*$", description="or a class, with a method `images`")
     ] = None
@@ -48,7 +48,8 @@ class FromFile(Source):
     ] = {}
     reads: Annotated[list[Text], Field(description="files and folders that it reads; a change of them is noticed")] = []
     size: Annotated[
-        int | None, Field(ge=SMALLEST, le=1024, description="side in pixels: the shorter side is resized, the rest cut")
+        int | None,
+        Field(ge=SMALLEST, le=1024, description="side in pixels: the shorter side is resized, the centre cut out"),
     ] = None
 
     @model_validator(mode="after")

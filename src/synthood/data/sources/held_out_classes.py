@@ -22,5 +22,9 @@ class HeldOutClasses(SetSource):
     def nature(self) -> str:
         return f"real: held-out classes {', '.join(self.classes)}"
 
+    @property
+    def id_classes(self) -> list[str]:
+        return self.classes
+
     def of_dataset(self, id_source: IdSource, taught: IdSource) -> dict[str, Any]:
         return {"source": id_source, "held_out": self.classes, "held_out_splits": self.splits}
