@@ -59,7 +59,7 @@ class DatasetSettings(Settings):
             if not source.by_class or not self.id.by_class:
                 raise ValueError(
                     f"shifted.{name}: of kind {source.kind} beside ID images of kind {self.id.kind}; shifted sets and "
-                    f"the ID images beside them must be folders, a manifest, an imglist or custom, which tell the classes"
+                    f"the ID images must be folders, a manifest, an imglist or custom, which tell the classes"
                 )
         return self
 
