@@ -10,8 +10,9 @@ import pytest
 import torchvision
 from scipy.io import savemat
 
+from synthood.data.files.plain_pickle import read_plain_pickle
 from synthood.data.selection import Selection
-from synthood.data.sources.layouts import read_idx, read_plain_pickle
+from synthood.data.sources.layouts import read_idx
 from synthood.data.sources.torchvision import LAYOUTS, IdTorchvision, Torchvision
 from synthood.errors import SynthoodError
 
