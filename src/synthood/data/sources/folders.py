@@ -48,7 +48,7 @@ class Folders(FileSet):
         return counted(folder_set(self), self.count)
 
 
-class IdFolders(IdFiles, NamedClasses):
+class IdFolders(NamedClasses, IdFiles):
     """One folder per class, below `train` and `test` (and `val`) or directly below the path."""
 
     kind: Literal["folders"] = "folders"

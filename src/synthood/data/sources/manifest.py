@@ -65,7 +65,7 @@ class Manifest(InTable, FileSet):
         return counted(manifest_set(self), self.count)
 
 
-class IdManifest(InTable, IdFiles, NamedClasses):
+class IdManifest(NamedClasses, InTable, IdFiles):
     """A CSV table with columns `path` and `label`; a column `split` with train, test (and val), or none."""
 
     kind: Literal["manifest"] = "manifest"
