@@ -169,7 +169,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
         {"find boundary outliers of digits for oal"} | SAMPLED | evaluated("sio-biggan"),
     ),
     "the outliers' scale": (put("outliers.oal.latents.scale", 3.0), SAMPLED | evaluated("sio-biggan")),
-    "the outliers' gate": (put("outliers.oal.gate.wanted_per_class", 3), GATED | evaluated("sio-biggan")),
+    "the outliers' gate": (put("outliers.oal.gate.keep_per_class", 3), GATED | evaluated("sio-biggan")),
     "the curve over the scale": (put("outliers.oal.curve.scales", [1.0]), {CURVE}),
     "the weight of the outliers": (put("recipes.sio-biggan.outliers.latent_weight", 0.5), evaluated("sio-biggan")),
 }

@@ -29,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="check configuration files without running anything")
     check.add_argument("files", type=Path, nargs="*", default=[Path("config.yaml")])
     check.add_argument("--data", action="store_true", help="read the images and checkpoints too; nothing is written")
+    check.add_argument("--upgrade", action="store_true", help="first rewrite the files to version 2, in place")
     check.set_defaults(run=_check)
     schema = commands.add_parser("schema", help="print the JSON schema of configuration files")
     schema.add_argument("--markdown", action="store_true", help="print the table of all keys instead (docs/config.md)")
@@ -66,7 +67,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(arguments: argparse.Namespace) -> None:
+    from synthood.config.upgrade import upgrade
+
     for file in arguments.files:
+        if arguments.upgrade:
+            edits = upgrade(file)
+            print(*(f"{file}, line {one.line}: {one.place}: {one.old} -> {one.new}" for one in edits), sep="\n")
+            print(f"{file}: rewritten to version 2" if edits else f"{file}: has the names of version 2 already")
         check_file(file, arguments.data)
 
 
@@ -128,9 +135,12 @@ def _show_checkpoint(arguments: argparse.Namespace) -> None:
 def check_file(file: Path, data: bool) -> None:
     """Raises SynthoodError with all that is wrong with a configuration, and with the files that it names."""
     from synthood.config.load import load_file
+    from synthood.config.upgrade import notes
     from synthood.workflow.plausible import fetchable, impossible
 
     config = load_file(file)
+    for note in notes(file):
+        print(note)
     faults = list(map(str, impossible(config)))
     if data:
         from synthood.workflow.data_check import check_data

@@ -52,7 +52,7 @@ def config(demo, kind, place, **sections):
     }
     demo["datasets"] = {"own": dataset | sections}
     demo["tables"] = {
-        "t": {"datasets": ["own"], "recipes": ["ce"], "seeds": [0], "detectors": ["msp"], "bases": ["ce"]}
+        "t": {"datasets": ["own"], "recipes": ["ce"], "seeds": [0], "detectors": ["msp"], "baselines": ["ce"]}
     }
     demo["recipes"] = {"ce": demo["recipes"]["ce"]}
     for section in ("generators", "outliers", "assess"):

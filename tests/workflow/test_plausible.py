@@ -76,7 +76,7 @@ def test_a_loss_of_one_s_own_is_a_class_that_works_on_made_up_numbers(edited, tm
 TIMM = {"like": "ce", "network": {"name": "timm/resnet18", "width": None, "pretrained": "nets/r18.pt"}}
 CHECKPOINT = {
     "kind": "checkpoint", "path": "nets/seed{seed}.pt", "network": {"name": "resnet20"},
-    "mean": [0.5, 0.5, 0.5], "deviation": [0.5, 0.5, 0.5],
+    "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5],
 }  # fmt: skip
 HUB = {"from": "owner/model", "revision": "abc"}
 MISSING = {

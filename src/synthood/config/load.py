@@ -16,6 +16,7 @@ from synthood.config.models import Config
 from synthood.config.names import clashes
 from synthood.config.read import DEEPEST, read
 from synthood.config.refs import Entry, References
+from synthood.config.renames import upgraded
 from synthood.errors import UNSAFE, SynthoodError, nearest
 from synthood.reporting.published import figures, sets_of
 from synthood.reporting.published_sets import contradiction, declared, names_in_source
@@ -34,7 +35,7 @@ def load(raw: Mapping[str, Any], source: str = "config", of_text: Iterable[str] 
     mistakes = list(foreign(raw, ""))
     try:
         if not mistakes:
-            plain = json.loads(json.dumps(raw))
+            plain = upgraded(json.loads(json.dumps(raw)))
             given = {key: plain[key] for key in SECTIONS if isinstance(plain.get(key), dict)}
             followed = {key: expanded(of) if key == "datasets" else resolved(key, of) for key, of in given.items()}
             config = Config.model_validate_json(json.dumps(plain | followed))
@@ -172,7 +173,7 @@ def wrong_published(path: str, published: Published, table: TableSettings, confi
 def too_many_neighbours(config: Config, name: str) -> Iterable[MistakeError]:
     """Numbers of an outliers' section that the classes of a dataset cannot meet."""
     outliers = config.outliers[name]
-    boundary, wanted = outliers.boundary, outliers.gate.wanted_per_class
+    boundary, wanted = outliers.boundary, outliers.gate.keep_per_class
     for dataset, settings in config.datasets.items():
         count = getattr(settings.id, "train_per_class", None)
         if count is not None and boundary.k >= count:
@@ -188,6 +189,6 @@ def too_many_neighbours(config: Config, name: str) -> Iterable[MistakeError]:
             )
     if wanted > outliers.latents.attempts_per_class:
         yield MistakeError(
-            f"outliers.{name}.gate.wanted_per_class",
+            f"outliers.{name}.gate.keep_per_class",
             f"must not be above latents.attempts_per_class {outliers.latents.attempts_per_class}, got {wanted}",
         )

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from synthood.config.read import EXPONENT, as_number
+from synthood.config.renames import new_name
 from synthood.errors import SynthoodError, nearest, printable
 from synthood.plugins import OneOf, plugins
 
@@ -37,7 +38,8 @@ def told(error: ValidationError, model: type[BaseModel]) -> list[MistakeError]:
     for finding in error.errors(include_url=False):
         path, owner = locate(model, finding["loc"])
         field = owner.model_fields.get(str(path[-1])) if owner and path else None
-        what = _sentence(finding, owner, field)
+        new = new_name(tuple(map(str, path))) if finding["type"] == "extra_forbidden" else None
+        what = f"unknown key; its name is now `{new}`" if new else _sentence(finding, owner, field)
         text = ".".join(str(part) for part in path)
         mistakes.setdefault(text, MistakeError(text, what))
     return list(mistakes.values())

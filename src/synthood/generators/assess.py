@@ -36,8 +36,8 @@ def assess(
     (logits, made), (real_logits, held_out), (_, taught) = (
         logits_and_features(judge, one.images, torch.device("cpu")) for one in (synthetic, test, train)
     )
-    distances, nearest = nearest_training_image(synthetic.images, train.images, settings.shift)
-    held_out_distances, _ = nearest_training_image(test.images, train.images, settings.shift)
+    distances, nearest = nearest_training_image(synthetic.images, train.images, settings.max_shift)
+    held_out_distances, _ = nearest_training_image(test.images, train.images, settings.max_shift)
     diversity = measures.within_class_distance(synthetic.images, synthetic.labels)
     real_diversity = measures.within_class_distance(train.images, train.labels)
     labels = synthetic.labels, test.labels

@@ -69,7 +69,7 @@ class TableSettings(Settings):
         Ref("detectors"),
         Field(min_length=1, description="each scores every classifier; the first is tested"),
     ]
-    bases: Annotated[list[Name], Field(min_length=1, description="recipes that gains are counted from")]
+    baselines: Annotated[list[Name], Field(min_length=1, description="recipes that gains are counted from")]
     columns: Annotated[
         list[Metric],
         Field(
@@ -103,14 +103,14 @@ class TableSettings(Settings):
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> "TableSettings":
-        for key in ("datasets", "recipes", "seeds", "detectors", "bases", "columns"):
+        for key in ("datasets", "recipes", "seeds", "detectors", "baselines", "columns"):
             values = getattr(self, key)
             twice = [value for value in values if values.count(value) > 1]
             if twice:
                 raise ValueError(f"{key}: {twice[0]} stands twice; name each once")
-        for base in self.bases:
+        for base in self.baselines:
             if base not in self.recipes:
-                raise ValueError(f"bases: {base!r} is not one of the table's recipes {self.recipes}")
+                raise ValueError(f"baselines: {base!r} is not one of the table's recipes {self.recipes}")
         return self
 
     def compared(self, detector: str, part: str, metric: str) -> bool:

@@ -25,7 +25,7 @@ from synthood.training.outlier_set import exposed_images
 from toy_training import batch_of, normal, random, reaches
 
 UNIFORM = UniformExposure.model_validate({"kind": "uniform", "from": "o"})
-ENERGY = EnergyExposure.model_validate({"kind": "energy", "from": "o", "id_at_most": -3.0, "outliers_at_least": -1.0})
+ENERGY = EnergyExposure.model_validate({"kind": "energy", "from": "o", "m_in": -3.0, "m_out": -1.0})
 LABELS = torch.tensor([0, 1, 2, 0])
 
 
@@ -66,7 +66,7 @@ def test_bounded_energy_gradient() -> None:
 
 
 def test_outliers_are_drawn_from_all_of_them() -> None:
-    settings = UNIFORM.model_copy(update={"per_image": 2.5})
+    settings = UNIFORM.model_copy(update={"outliers_per_image": 2.5})
     term = of(settings)
     found = term.companions(torch.zeros((80, 3, 8, 8)), torch.zeros(80, dtype=torch.long), random())
     assert found.inputs.shape == (200, 3, 8, 8)

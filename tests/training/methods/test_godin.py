@@ -27,7 +27,7 @@ def layer(width: int = 5, classes: int = 3) -> nn.Linear:
 
 def term_of(form: str, width: int = 5) -> DividedConfidence:
     torch.manual_seed(0)
-    return DividedConfidence(Godin.model_validate({"kind": "godin", "form": form}), width)
+    return DividedConfidence(Godin.model_validate({"kind": "godin", "similarity": form}), width)
 
 
 def product(one: list[float], other: list[float]) -> float:

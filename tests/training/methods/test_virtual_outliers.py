@@ -119,7 +119,9 @@ def test_released_energies_have_random_weights_and_no_gradient() -> None:
 
 def test_released_trains_the_logistic_layer_alone() -> None:
     network = build(Network(name="resnet8", width=8), 3, seed=0)
-    term = VirtualOutlierSynthesis(VirtualOutliers(queue=2, start=0, variant="released"), network.head.in_features, 3)
+    term = VirtualOutlierSynthesis(
+        VirtualOutliers(queue=2, start=0, implementation="released"), network.head.in_features, 3
+    )
     loss = term(batch_of(network, torch.tensor([0, 1, 2, 0, 1, 2])))["virtual_outliers"]
     loss.backward()
     assert float(loss.detach()) > 0

@@ -49,7 +49,7 @@ def foreign(network: Network, head: str = "linear", prefix: str = "", shortcut: 
 
 
 def recipe(path: Path, network: Network) -> CheckpointRecipe:
-    return CheckpointRecipe(kind="checkpoint", path=str(path), network=network, mean=MEAN, deviation=DEVIATION)
+    return CheckpointRecipe(kind="checkpoint", path=str(path), network=network, mean=MEAN, std=DEVIATION)
 
 
 def outside(state: dict[str, Tensor], x: Tensor, blocks: list[int], shortcut: str) -> Tensor:

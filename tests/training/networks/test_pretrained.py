@@ -112,7 +112,7 @@ def test_a_finished_classifier_of_timm_is_imported(tmp_path: Path) -> None:
         path=str(tmp_path / "a.pt"),
         network=TimmNetwork(name=f"timm/{NAME}", image_size=32, options=OPTIONS),
         mean=[0.5] * 3,
-        deviation=[0.5] * 3,
+        std=[0.5] * 3,
         sha256=hashlib.sha256((tmp_path / "a.pt").read_bytes()).hexdigest(),
     )
     found = imported(recipe, ["a", "b", "c"]).network

@@ -52,7 +52,9 @@ class Files(Settings):
         int | None, Field(ge=8, le=1024, description="side in pixels: the shorter side is resized, the centre cut out")
     ] = None
     resize: Annotated[int | None, Field(ge=8, le=2048, description="shorter side before the cut; default: size")] = None
-    upright: Annotated[bool, Field(description="turn photographs as their EXIF data says; benchmarks do not")] = True
+    apply_exif_rotation: Annotated[
+        bool, Field(description="turn photographs as their EXIF data says; benchmarks do not")
+    ] = True
     bits: Annotated[
         int | None,
         Field(ge=8, le=16, description="bits that 16-bit images use; default: 16, refused where all values need fewer"),
@@ -254,7 +256,7 @@ class Torchvision(Files):
     """A data set as torchvision lays it out below the path."""
 
     kind: TorchvisionName
-    upright: Annotated[bool, Field(description="turn as the EXIF data says; torchvision does not")] = False
+    apply_exif_rotation: Annotated[bool, Field(description="turn as the EXIF data says; torchvision does not")] = False
     split: Annotated[Literal["train", "test"], Field(description="which images")] = "test"
 
 
@@ -262,7 +264,7 @@ class IdTorchvision(Files, IdShares):
     """ID images as torchvision lays them out below the path; val is taken out of the test images."""
 
     kind: TorchvisionName
-    upright: Annotated[bool, Field(description="turn as the EXIF data says; torchvision does not")] = False
+    apply_exif_rotation: Annotated[bool, Field(description="turn as the EXIF data says; torchvision does not")] = False
 
     @property
     def class_count(self) -> int:

@@ -30,7 +30,7 @@ class DiscrepancyExposure(Exposure):
 
     kind: Literal["discrepancy"] = "discrepancy"
     weight: Weight = 1.0
-    per_image: PerImage = 1.0
+    outliers_per_image: PerImage = 1.0
     margin: Annotated[Positive, Field(description="difference of the entropies that is enough, in nats")] = 1.2
     start: Annotated[Fraction, BEFORE_THE_END, Field(description="share of the steps without the discrepancy")] = 0.5
 
@@ -61,7 +61,7 @@ class ClassifierDiscrepancy(OutlierImages):
         images: np.ndarray | None = None,
         prepared: Prepared = as_they_are,
     ) -> None:
-        super().__init__(no_images() if images is None else images, prepared, settings.per_image)
+        super().__init__(no_images() if images is None else images, prepared, settings.outliers_per_image)
         self.settings, self.smoothing = settings, smoothing
         self.second = nn.Linear(features, classes)
 

@@ -25,7 +25,7 @@ class Godin(Normalisation):
     head = "godin"
 
     kind: Literal["godin"] = "godin"
-    form: Annotated[
+    similarity: Annotated[
         Literal["inner", "euclid", "cosine"], Field(description="of the logits: products, distances or cosines")
     ] = "cosine"
 
@@ -56,7 +56,7 @@ class DividedConfidence(Term):
         self.norm = nn.BatchNorm1d(1)
 
     def compared(self, logits: Tensor, batch: Batch) -> Tensor:
-        return numerators(batch.features, batch.head, self.settings.form) / self.confidence(batch.features)
+        return numerators(batch.features, batch.head, self.settings.similarity) / self.confidence(batch.features)
 
     def output(self, seen: Seen) -> Tensor:
         """The largest h and g, float32 [N,2]."""
@@ -66,7 +66,7 @@ class DividedConfidence(Term):
             "euclid": seen.logits - length**2,
             "cosine": seen.logits / length.clamp(min=EPS),
         }
-        return torch.cat([shared[self.settings.form].amax(1, keepdim=True), self.confidence(seen.features)], 1)
+        return torch.cat([shared[self.settings.similarity].amax(1, keepdim=True), self.confidence(seen.features)], 1)
 
     def confidence(self, features: Tensor) -> Tensor:
         """g [N,1] in (0,1); a batch of one is normalised by the running statistics."""
@@ -82,10 +82,10 @@ class DividedConfidence(Term):
     def settle(self, head: nn.Linear) -> None:
         """Weights of length one and no bias under `cosine`; under `euclid` the bias -|w_i|^2."""
         with torch.no_grad():
-            if self.settings.form == "cosine":
+            if self.settings.similarity == "cosine":
                 head.weight.copy_(F.normalize(head.weight))
                 head.bias.zero_()
-            elif self.settings.form == "euclid":
+            elif self.settings.similarity == "euclid":
                 head.bias.copy_(-(head.weight / 2).square().sum(1))
 
 

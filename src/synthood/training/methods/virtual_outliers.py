@@ -39,7 +39,7 @@ class VirtualOutliers(Method):
     candidates: Annotated[Count, Field(description="drawn from the Gaussian of each class")] = 10000
     per_class: Annotated[Count, Field(description="candidates taken, the least likely")] = 1
     shrinkage: Annotated[float, Field(gt=0, le=1, description="of the covariance towards its mean variance")] = 0.01
-    variant: Annotated[
+    implementation: Annotated[
         Literal["correct", "released"],
         Field(description="released: energies of the benchmark's code, without gradient into the network"),
     ] = "correct"
@@ -89,7 +89,7 @@ class VirtualOutlierSynthesis(Term):
             return {"virtual_outliers": 0 * batch.logits.sum()}
         virtual = unlikely(queue, settings.candidates, settings.per_class, settings.shrinkage, batch.random)
         outliers = F.linear(virtual, batch.head.weight, batch.head.bias)
-        if settings.variant == "released":
+        if settings.implementation == "released":
             drawn = [released_energies(logits, batch.random)[:, None] for logits in (batch.logits, outliers)]
             loss = binary(self.logistic(drawn[0]), self.logistic(drawn[1]))
             return {"virtual_outliers": settings.weight * loss}

@@ -26,7 +26,7 @@ def imported(recipe: CheckpointRecipe, classes: list[str], report: Report = prin
     states = read_states(Path(recipe.path), recipe.sha256)
     choice = Choice(recipe.weights, recipe.prefix, tuple(recipe.ignore), recipe.rename, KEYS)
     load_state(network, recipe.network, states, choice, recipe.path, report)
-    return Classifier(recipe.network, classes, recipe.mean, recipe.deviation, network.eval())
+    return Classifier(recipe.network, classes, recipe.mean, recipe.std, network.eval())
 
 
 def load_state(

@@ -72,7 +72,7 @@ class Paths:
 
     def learned_also(self, generator: Generator) -> list[str]:
         """Extra sets that a generator learns from besides the ID images."""
-        return generator.fit.also if isinstance(generator, StableDiffusion) and generator.fit else []
+        return generator.fit.extra_sets if isinstance(generator, StableDiffusion) and generator.fit else []
 
     def recipes(self, kind: Literal["train", "checkpoint"]) -> list[str]:
         """Recipes that are trained, or those that are checkpoints."""
