@@ -203,7 +203,7 @@ def test_nothing_to_do(finished: Workflow) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "instead"), [("0.75", "0.750"), ("0.05", "5.0e-2"), ("version: 1", "version: 1 # x")]
+    ("written", "instead"), [("0.75", "0.750"), ("0.05", "5.0e-2"), ("version: 2", "version: 2 # x")]
 )
 def test_a_number_written_otherwise(place: Workflow, written: str, instead: str) -> None:
     path = place.place / "config.yaml"

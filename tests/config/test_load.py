@@ -121,7 +121,7 @@ def test_a_wrong_type_is_told_with_what_was_expected(edited, path, value, what):
 
 
 WRONG_VALUE = {
-    "unknown version": ({"version": 2}, "version: expected 1, got 2"),
+    "unknown version": ({"version": 3}, "version: expected 2, got 3"),
     "unknown precision": (
         {"precision": "float16"},
         "precision: expected 'auto', 'float32' or 'bfloat16', got 'float16'",
@@ -295,8 +295,8 @@ UNKNOWN_NAME = [
      " 'msp'? (known: "),
     ("recipes/sio-sd/synthetic/from", "bigan", "recipes.sio-sd.synthetic.from: no generator is named 'bigan'; did you"
      " mean 'biggan'? (known: biggan, sd)"),
-    ("generators/sd/fit/extra_sets/0", "digits-6-8", "generators.sd.fit.extra_sets.0: no extra set is named 'digits-6-8'; did you"
-     " mean 'digits-6-7'? (known: digits-6-7)"),
+    ("generators/sd/fit/extra_sets/0", "digits-6-8", "generators.sd.fit.extra_sets.0: no extra set is named"
+     " 'digits-6-8'; did you mean 'digits-6-7'? (known: digits-6-7)"),
     ("assess/judge", "juge", "assess.judge: no recipe is named 'juge'; did you mean 'judge'? (known: "),
     ("recipes/cutout/warm_start", "jugde", "recipes.cutout.warm_start: no recipe is named 'jugde'; did you mean"
      " 'judge'? (known: "),
