@@ -1,6 +1,7 @@
 """Which jobs an edit runs again, by name and wildcards: the promise of the workflow, as a table."""
 
 import copy
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ import pytest
 import yaml
 
 from checkouts import WarmWorkflow, Workflow
+from synthood.cli import main
+from synthood.common.settings import canonical_json
 
 pytestmark = pytest.mark.workflow
 
@@ -297,6 +300,33 @@ def test_a_comment_or_docstring(warm: WarmWorkflow, source: Callable[[str, str],
 def test_a_refactoring_can_be_waved_through(warm: WarmWorkflow, source: Callable[[str, str], None]) -> None:
     source("training/fit.py", "\nADDED = 1\n")
     assert warm.planned("--rerun-triggers", "mtime", "params", "input", "software-env") == set()
+
+
+def test_results_of_version_1_are_kept_by_a_migration(finished: Workflow, tmp_path: Path) -> None:
+    """Records by old names, which a file of version 1, read as version 2, would run again."""
+    moved = finished.copied(tmp_path / "moved")
+    old = {"keep_per_class": "wanted_per_class", "keep_per_point": "kept", "extra_sets": "also", "baselines": "bases"}
+    for file in (moved.place / ".snakemake/metadata").rglob("*"):
+        text = file.read_text() if file.is_file() else ""
+        for name in (name for name in old if name in text):
+            record = json.loads(file.read_text())
+            record["params"] = [canonically(entry.replace(f'"{name}"', f'"{old[name]}"')) for entry in record["params"]]
+            file.write_text(json.dumps(record))
+    config = moved.place / "config.yaml"
+    text = config.read_text().replace("version: 2", "version: 1")
+    for name, before in old.items():
+        assert f"{name}:" in text
+        text = text.replace(f"{name}:", f"{before}:")
+    config.write_text(text)
+    assert moved.planned() >= {"fit generator sd on digits", "gate the outliers of oal for digits", "tabulate small"}
+    main(["check", "--upgrade", str(config)])
+    main(["migrate", str(moved.place / "results")])
+    assert moved.planned() == set()
+
+
+def canonically(entry: str) -> str:
+    """A recorded parameter with the keys of its JSON sorted."""
+    return repr(canonical_json(json.loads(entry[1:-1]))) if entry.startswith("'{") else entry
 
 
 def test_a_touch_of_every_file(finished: Workflow) -> None:

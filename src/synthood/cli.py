@@ -31,6 +31,10 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--data", action="store_true", help="read the images and checkpoints too; nothing is written")
     check.add_argument("--upgrade", action="store_true", help="first rewrite the files to version 2, in place")
     check.set_defaults(run=_check)
+    moved = commands.add_parser("migrate", help="keep results that were finished under version 1 of the configuration")
+    moved.add_argument("results", type=Path, nargs="?", default=Path("results"), help="default: results")
+    moved.add_argument("--accept-code", action="store_true", help="also where other code of synthood made them")
+    moved.set_defaults(run=_migrate)
     schema = commands.add_parser("schema", help="print the JSON schema of configuration files")
     schema.add_argument("--markdown", action="store_true", help="print the table of all keys instead (docs/config.md)")
     schema.set_defaults(run=_schema)
@@ -75,6 +79,21 @@ def _check(arguments: argparse.Namespace) -> None:
             print(*(f"{file}, line {one.line}: {one.place}: {one.old} -> {one.new}" for one in edits), sep="\n")
             print(f"{file}: rewritten to version 2" if edits else f"{file}: has the names of version 2 already")
         check_file(file, arguments.data)
+
+
+def _migrate(arguments: argparse.Namespace) -> None:
+    from synthood.workflow.migrate import migrate
+
+    done = migrate(arguments.results, arguments.accept_code)
+    print(*(f"{output}: record updated" for output in done.updated), sep="\n", end="\n" * bool(done.updated))
+    print(*(f"{output}: left alone, since {why}" for output, why in done.left.items()), sep="\n")
+    if done.other_code:
+        print(
+            f"{len(done.other_code)} results are of other code than this version's and will be made again, for example "
+            f"{done.other_code[0]}; where only names changed, `synthood migrate {arguments.results} --accept-code` "
+            "keeps them"
+        )
+    print(f"{arguments.results}: {len(done.updated)} records updated, {len(done.left)} left alone")
 
 
 def _schema(arguments: argparse.Namespace) -> None:

@@ -39,7 +39,7 @@ def edits_of(path: Path) -> list[Edit]:
     for start, edit in _words(root, ()):
         found[start].add(edit)
     edits = []
-    for start, options in sorted(found.items()):
+    for _, options in sorted(found.items(), key=lambda item: item[0]):
         meant = [edit for edit in options if edit]
         if len({edit and edit.new for edit in options}) > 1:
             one = meant[0]
