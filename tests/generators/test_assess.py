@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from synthood.common.figures import plain
 from synthood.common.images import ImageSet
+from synthood.common.json import finite_json
 from synthood.generators.assess import assess, first_real, heading
 from synthood.generators.assess_settings import AssessSettings
 from synthood.training.networks.model import Classifier
@@ -65,7 +65,7 @@ def test_figures_of_each_class_and_a_class_without_images(judge: Classifier) -> 
     assert zero["diversity"] == pytest.approx(5 / 6, abs=0.05)
     assert zero["agreement"] == pytest.approx(figures["agreement"], abs=1e-4)
     assert np.isnan([one["diversity"], one["agreement"]]).all()
-    assert plain(figures)["by_class"]["dog"] == {"images": 0, "agreement": None, "diversity": None}
+    assert finite_json(figures)["by_class"]["dog"] == {"images": 0, "agreement": None, "diversity": None}
 
 
 def test_first_real_images_of_each_class() -> None:

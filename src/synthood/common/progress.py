@@ -32,7 +32,7 @@ class Progress:
             told = f"step {done}/{self.total}, {rate:.1f} steps/s, {left:.0f} s left"
             print(f"{self.name}: {told}{', ' if text else ''}{text}", flush=True)
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """A line of its own."""
         if self.bar is None:
             print(text, flush=True)

@@ -64,7 +64,7 @@ def main(
     ranks = ranks_of_torchrun()
     if gpus > 1 and ranks.count == 1:
         stage.start_again_under_torchrun("synthood.training.train", gpus, job.command_line)
-    if not ranks.leads:
+    if not ranks.is_main:
         # Stays open until the process ends
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  open until the process ends
     of_rank = max(1, threads // ranks.count)
@@ -104,9 +104,9 @@ def main(
             threads=of_rank,
             memory=(memory << 20) or None,
             ranks=ranks,
-            told=lambda so_far: state.note("history.csv", lambda path: write_history(path, so_far)),
+            on_epoch=lambda so_far: state.note("history.csv", lambda path: write_history(path, so_far)),
         )
-    if not ranks.leads:
+    if not ranks.is_main:
         return
     with job.writing(history) as path:
         write_history(path, curves)

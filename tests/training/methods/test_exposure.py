@@ -18,7 +18,7 @@ from synthood.training.methods.exposure import (
     bounded_energy,
     uniformity,
 )
-from synthood.training.methods.term import Batch, Companions, Context
+from synthood.training.methods.term import AuxiliaryInputs, Batch, Context
 from synthood.training.networks.residual import build
 from synthood.training.networks.settings import Network
 from synthood.training.outlier_set import exposed_images
@@ -68,7 +68,7 @@ def test_bounded_energy_gradient() -> None:
 def test_outliers_are_drawn_from_all_of_them() -> None:
     settings = UNIFORM.model_copy(update={"outliers_per_image": 2.5})
     term = of(settings)
-    found = term.companions(torch.zeros((80, 3, 8, 8)), torch.zeros(80, dtype=torch.long), random())
+    found = term.auxiliary_inputs(torch.zeros((80, 3, 8, 8)), torch.zeros(80, dtype=torch.long), random())
     assert found.inputs.shape == (200, 3, 8, 8)
     assert set(found.inputs[:, 0, 0, 0].tolist()) == set(range(30))
     assert not term.state_dict()
@@ -79,9 +79,9 @@ def test_the_loss_reaches_the_network(settings: UniformExposure | EnergyExposure
     network = build(Network(name="resnet8", width=8), 3, seed=0)
     term = of(settings)
     own = batch_of(network, LABELS)
-    asked = term.companions(own.inputs, LABELS, random())
+    asked = term.auxiliary_inputs(own.inputs, LABELS, random())
     logits = network(asked.inputs / 30)
-    batch = Batch(**(vars(own) | {"beside": {"exposure": Companions(asked.inputs, logits=logits)}}))
+    batch = Batch(**(vars(own) | {"auxiliary": {"exposure": AuxiliaryInputs(asked.inputs, logits=logits)}}))
     (loss,) = term(batch).values()
     whole = uniformity(logits) if settings is UNIFORM else bounded_energy(batch.logits, logits, -3.0, -1.0)
     torch.testing.assert_close(loss, settings.weight * whole)

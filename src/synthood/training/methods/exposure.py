@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from synthood.common.lazy import lazy
 from synthood.common.settings import Name, Positive, Ref
 from synthood.training.methods.base import Method, Weight
-from synthood.training.methods.term import Batch, Companions, Context, Prepared, Term
+from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, Prepared, Term
 from synthood.training.terms.losses import mean
 
 if TYPE_CHECKING:
@@ -88,15 +88,15 @@ class OutlierImages(Term):
         self.prepared, self.per_image = prepared, per_image
         self.register_buffer("images", torch.from_numpy(images), persistent=False)
 
-    def drawn(self, beside: int, random: torch.Generator) -> Tensor:
+    def drawn(self, id_images: int, random: torch.Generator) -> Tensor:
         """Outliers for so many ID images, drawn with replacement, through the same augmentation."""
         images = self.get_buffer("images")
-        count = max(1, round(self.per_image * beside))
+        count = max(1, round(self.per_image * id_images))
         chosen = torch.randint(len(images), (count,), generator=random).to(images.device, non_blocking=True)
         return self.prepared(images[chosen], random)
 
-    def companions(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> Companions:
-        return Companions(self.drawn(len(inputs), random))
+    def auxiliary_inputs(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> AuxiliaryInputs:
+        return AuxiliaryInputs(self.drawn(len(inputs), random))
 
 
 class UniformPosteriors(OutlierImages):
@@ -107,7 +107,7 @@ class UniformPosteriors(OutlierImages):
         self.settings = settings
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        return {"exposure": self.settings.weight * uniformity(batch.beside["exposure"].logits)}
+        return {"exposure": self.settings.weight * uniformity(batch.auxiliary["exposure"].logits)}
 
 
 class BoundedEnergies(OutlierImages):
@@ -120,7 +120,7 @@ class BoundedEnergies(OutlierImages):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         settings = self.settings
         bounds = settings.m_in, settings.m_out
-        loss = bounded_energy(batch.logits, batch.beside["exposure"].logits, *bounds, batch.weights)
+        loss = bounded_energy(batch.logits, batch.auxiliary["exposure"].logits, *bounds, batch.weights)
         return {"exposure": settings.weight * loss}
 
 

@@ -49,7 +49,7 @@ class LogisticEnergies(OutlierImages):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         scale, offset = self.logistic.weight[0, 0], self.logistic.bias[0]
-        loss = separation(batch.logits, batch.beside["exposure"].logits, scale, offset, batch.weights)
+        loss = separation(batch.logits, batch.auxiliary["exposure"].logits, scale, offset, batch.weights)
         return {"exposure": self.settings.weight * loss}
 
 

@@ -10,7 +10,7 @@ from synthood.common.lazy import lazy
 from synthood.common.seeds import numpy_generator
 from synthood.common.settings import Fraction, Positive
 from synthood.training.methods.base import Method, Weight
-from synthood.training.methods.term import Batch, Companions, Context, Term
+from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, Term
 from synthood.training.terms.losses import cross_entropy
 
 if TYPE_CHECKING:
@@ -121,10 +121,10 @@ class MixedBeside(Term):
         super().__init__()
         self.settings, self.classes, self.smoothing = settings, classes, smoothing
 
-    def companions(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> Companions:
+    def auxiliary_inputs(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> AuxiliaryInputs:
         blend = Mixup(kind="mixup", beta=self.settings.beta)
-        return Companions(*mixed(inputs, labels, self.classes, blend, random))
+        return AuxiliaryInputs(*mixed(inputs, labels, self.classes, blend, random))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        beside = batch.beside["regmixup"]
-        return {"regmixup": self.settings.weight * cross_entropy(beside.logits, beside.targets, self.smoothing)}
+        auxiliary = batch.auxiliary["regmixup"]
+        return {"regmixup": self.settings.weight * cross_entropy(auxiliary.logits, auxiliary.targets, self.smoothing)}

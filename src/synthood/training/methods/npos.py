@@ -67,7 +67,7 @@ class BoundarySynthesis(SupervisedContrast):
     no part in inference.
     """
 
-    passing = ("queue", "seen")
+    training_only_buffers = ("queue", "seen")
 
     def __init__(self, settings: Npos, features: int, classes: int) -> None:
         super().__init__(settings, features, classes)

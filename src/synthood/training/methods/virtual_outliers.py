@@ -10,7 +10,7 @@ from synthood.common.lazy import lazy
 from synthood.common.seeds import numpy_generator
 from synthood.common.settings import BEFORE_THE_END, Count, Fraction
 from synthood.training.methods.base import Method, Weight
-from synthood.training.methods.term import Batch, Context, Seen, Term
+from synthood.training.methods.term import Batch, Context, ForwardOutputs, Term
 
 if TYPE_CHECKING:
     import torch
@@ -71,7 +71,7 @@ class VirtualOutlierSynthesis(Term):
     `variant: released` trains the logistic layer alone, as OpenOOD's code does.
     """
 
-    passing = ("queue", "seen")
+    training_only_buffers = ("queue", "seen")
 
     def __init__(self, settings: VirtualOutliers, features: int, classes: int) -> None:
         super().__init__()
@@ -96,9 +96,9 @@ class VirtualOutlierSynthesis(Term):
         loss = uncertainty(batch.logits, outliers, self.log_weights, self.logistic.weight[0, 0], self.logistic.bias[0])
         return {"virtual_outliers": settings.weight * loss}
 
-    def output(self, seen: Seen) -> Tensor:
+    def readout(self, outputs: ForwardOutputs) -> Tensor:
         """s log sum_k w_k exp(z_k) + b [N], the log odds that the image is ID (arXiv 2202.01197, eq. 5)."""
-        return self.logistic((seen.logits + self.log_weights).logsumexp(1, keepdim=True)).squeeze(1)
+        return self.logistic((outputs.logits + self.log_weights).logsumexp(1, keepdim=True)).squeeze(1)
 
 
 def enqueue(queue: Tensor, seen: Tensor, features: Tensor, labels: Tensor) -> None:
