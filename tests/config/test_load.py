@@ -159,14 +159,17 @@ WRONG_VALUE = {
         "datasets.digits.id: train_per_class + val_per_class must leave 20 test images of the rarest digit, "
         "so be at most 154",
     ),
-    "duplicate seed": ({"tables/demo-sio/seeds": [0, 7, 7]}, "tables.demo-sio: seeds: 7 stands twice; name each once"),
+    "duplicate seed": (
+        {"tables/demo-sio/seeds": [0, 7, 7]},
+        "tables.demo-sio: seeds: 7 is given twice; name each once",
+    ),
     "duplicate recipe": (
         {"tables/demo-sio/recipes": ["ce", "sio-sd", "ce"]},
-        "tables.demo-sio: recipes: ce stands twice; name each once",
+        "tables.demo-sio: recipes: ce is given twice; name each once",
     ),
     "duplicate detector": (
         {"tables/demo-sio/detectors": ["msp", "msp"]},
-        "tables.demo-sio: detectors: msp stands twice; name each once",
+        "tables.demo-sio: detectors: msp is given twice; name each once",
     ),
     "base not in recipes": (
         {"tables/demo-sio/recipes": ["cutout", "sio-sd"]},
@@ -178,7 +181,7 @@ WRONG_VALUE = {
     ),
     "duplicate base": (
         {"tables/demo-sio/baselines": ["ce", "cutout", "ce"]},
-        "tables.demo-sio: baselines: ce stands twice; name each once",
+        "tables.demo-sio: baselines: ce is given twice; name each once",
     ),
     "base not in a list": (
         {"tables/demo-sio/baselines": "ce"},

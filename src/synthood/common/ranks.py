@@ -105,9 +105,10 @@ class SyncedBatchNorm(nn.BatchNorm2d):
         count = values.new_full((1,), values.numel() / values.shape[1])
         mean = values.mean((0, 2, 3))
         spread = (values - mean[:, None, None]).square().sum((0, 2, 3))
-        own = torch.cat([count, mean, spread])[None]
+        statistics = torch.cat([count, mean, spread])[None]
         row = torch.tensor([self.ranks.index], device=x.device)
-        counts, means, spreads = AllGather.apply(own, row, self.ranks.count, True).split([1, len(mean), len(mean)], 1)
+        rows = AllGather.apply(statistics, row, self.ranks.count, True)
+        counts, means, spreads = rows.split([1, len(mean), len(mean)], 1)
         total = counts.sum()
         mean = (counts * means).sum(0) / total
         variance = (spreads + counts * (means - mean).square()).sum(0) / total

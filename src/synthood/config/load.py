@@ -11,7 +11,7 @@ from synthood.common.settings import Ref
 from synthood.config.benchmarks import expanded
 from synthood.config.detection import unreadable
 from synthood.config.like import SECTIONS, resolved, without_inherited
-from synthood.config.messages import SHOWN, MistakeError, told
+from synthood.config.messages import SHOWN, MistakeError, format_errors
 from synthood.config.models import Config
 from synthood.config.names import clashes
 from synthood.config.read import DEEPEST, read
@@ -41,7 +41,7 @@ def load(raw: Mapping[str, Any], source: str = "config", of_text: Iterable[str] 
             config = Config.model_validate_json(json.dumps(plain | followed))
             mistakes = [*wrong_references(config), *unreadable(config), *clashes(config)]
     except ValidationError as error:
-        mistakes = without_inherited(told(error, Config), given)
+        mistakes = without_inherited(format_errors(error, Config), given)
     except MistakeError as error:
         mistakes = [error]
     lines = list(of_text)

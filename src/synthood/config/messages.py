@@ -1,4 +1,4 @@
-"""Mistakes in a configuration, told with key path, what was expected and the nearest valid name."""
+"""Mistakes in a configuration: key path, what was expected, the nearest valid name."""
 
 import re
 import types
@@ -32,7 +32,7 @@ class MistakeError(SynthoodError):
         super().__init__(f"{self.path}: {self.what}" if path else self.what)
 
 
-def told(error: ValidationError, model: type[BaseModel]) -> list[MistakeError]:
+def format_errors(error: ValidationError, model: type[BaseModel]) -> list[MistakeError]:
     """pydantic's findings in our words, one per key path."""
     mistakes: dict[str, MistakeError] = {}
     for finding in error.errors(include_url=False):

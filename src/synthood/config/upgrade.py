@@ -35,11 +35,11 @@ def edits_of(path: Path) -> list[Edit]:
     read(path)  # within its bounds
     with path.open(encoding="utf-8", newline="") as stream:
         root = yaml.compose(stream, Loader=LOADER)
-    found: dict[int, set[Edit | None]] = defaultdict(set)
+    options_at: dict[int, set[Edit | None]] = defaultdict(set)
     for start, edit in _words(root, ()):
-        found[start].add(edit)
+        options_at[start].add(edit)
     edits = []
-    for _, options in sorted(found.items(), key=lambda item: item[0]):
+    for _, options in sorted(options_at.items(), key=lambda item: item[0]):
         meant = [edit for edit in options if edit]
         if len({edit and edit.new for edit in options}) > 1:
             one = meant[0]

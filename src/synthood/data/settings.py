@@ -63,7 +63,7 @@ class Digits(Settings):
     def _each_class_once(self) -> "Digits":
         twice = [digit for digit in self.classes if self.classes.count(digit) > 1]
         if twice:
-            raise ValueError(f"classes: {twice[0]} stands twice; name each once")
+            raise ValueError(f"classes: {twice[0]} is given twice; name each once")
         return self
 
 
@@ -218,7 +218,7 @@ class DatasetSettings(Settings):
             raise ValueError(f"held-out-classes: none can be taken out of ID images of kind {self.id.kind}")
         twice = [name for name in names if names.count(name) > 1]
         if twice:
-            raise ValueError(f"held-out-classes: {twice[0]!r} stands twice; an image belongs to one set")
+            raise ValueError(f"held-out-classes: {twice[0]!r} is given twice; an image belongs to one set")
         if isinstance(self.id, ExceptClasses):
             left_out(self.id.words, [*self.id.except_classes, *names])
         return self

@@ -88,7 +88,7 @@ def require(found: dict[str, dict[str, float]], per_class: int) -> None:
     raise SynthoodError(
         f"filter: {per_class} images of each class are wanted, but too few were accepted: "
         f"{', '.join(told[:SHOWN])}{more}; raise filter.attempts_per_class, lower filter.min_posterior or "
-        f"images_per_class, or mend the generator"
+        f"images_per_class, or improve the generator"
     )
 
 

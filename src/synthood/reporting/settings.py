@@ -107,7 +107,7 @@ class TableSettings(Settings):
             values = getattr(self, key)
             twice = [value for value in values if values.count(value) > 1]
             if twice:
-                raise ValueError(f"{key}: {twice[0]} stands twice; name each once")
+                raise ValueError(f"{key}: {twice[0]} is given twice; name each once")
         for base in self.baselines:
             if base not in self.recipes:
                 raise ValueError(f"baselines: {base!r} is not one of the table's recipes {self.recipes}")

@@ -107,12 +107,12 @@ class Streamed:
     def __call__(self, step: int, chosen: Tensor) -> Tensor:
         if not self.waiting or self.waiting[0][0] != step:
             self._start_at(step)
-        found = self.waiting.popleft()[1].result()
+        decoded = self.waiting.popleft()[1].result()
         self._ask(step + len(self.waiting) + 1)
-        own = found.to(self.device, non_blocking=True)
+        rows = decoded.to(self.device, non_blocking=True)
         if self.ranks.count == 1:
-            return own
-        return all_gather_rows(own, self.ranks.shard_rows(torch.arange(len(chosen), device=self.device)), len(chosen))
+            return rows
+        return all_gather_rows(rows, self.ranks.shard_rows(torch.arange(len(chosen), device=self.device)), len(chosen))
 
     def _start_at(self, step: int) -> None:
         for _, future in self.waiting:

@@ -48,9 +48,9 @@ class ForwardPass:
         for each in others:
             rows.append(self.ranks.shard_rows(torch.arange(first, first + len(each))))
             first += len(each)
-        own = torch.cat(rows).to(joined.device, non_blocking=True)
-        part = self._in_micro_batches(joined[own].contiguous(memory_format=torch.channels_last))
-        features: Tensor = AllGather.apply(part.float(), own, len(joined), False)
+        shard = torch.cat(rows).to(joined.device, non_blocking=True)
+        part = self._in_micro_batches(joined[shard].contiguous(memory_format=torch.channels_last))
+        features: Tensor = AllGather.apply(part.float(), shard, len(joined), False)
         return features
 
     def _in_micro_batches(self, inputs: Tensor) -> Tensor:
@@ -129,8 +129,8 @@ def training_logits(head: nn.Linear, features: Tensor, recipe: RecipeSettings, r
     Dropout before the last layer (arXiv 1506.02142) zeroes a share of the features and lets the others grow by as much.
     """
     if recipe.dropout:
-        kept = torch.rand(features.shape, generator=random).to(features.device, non_blocking=True) >= recipe.dropout
-        features = features * kept / (1 - recipe.dropout)
+        mask = torch.rand(features.shape, generator=random).to(features.device, non_blocking=True) >= recipe.dropout
+        features = features * mask / (1 - recipe.dropout)
     for method in recipe.methods:
         features = method.adjusted_features(features)
     logits: Tensor = head(features)

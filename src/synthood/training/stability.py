@@ -52,8 +52,8 @@ def optimizer_of(
     """
     parameters: Any = network.parameters()
     if last_layer is not None:
-        own = {id(parameter) for parameter in network.head.parameters()}
-        others = [parameter for parameter in network.parameters() if id(parameter) not in own]
+        last = {id(parameter) for parameter in network.head.parameters()}
+        others = [parameter for parameter in network.parameters() if id(parameter) not in last]
         parameters = [{"params": others}, {"params": list(network.head.parameters()), "factor": last_layer / rate}]
     fused = network.head.weight.is_cuda or None  # one kernel for all weights
     if kind == "adamw":

@@ -63,7 +63,7 @@ class Step:
 
     def _gradients(self, step: int, rows: Tensor, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         recipe, seed, network, terms = self.recipe, self.seed, self.forward_pass.network, self.terms
-        chosen, is_real = rows.to(images.device, non_blocking=True), rows < self.real
+        row_numbers, is_real = rows.to(images.device, non_blocking=True), rows < self.real
         inputs = self.prepared(images, generator(seed, "augmentation", step))
         targets = labels
         for method in recipe.methods:
@@ -74,11 +74,11 @@ class Step:
         auxiliary = auxiliary_inputs(terms, inputs, labels, generator(seed, "companions", step))
         dropping = generator(seed, "dropout", step)
         features, logits, auxiliary = forward(self.forward_pass, inputs, is_real, auxiliary, recipe, dropping)
-        weights = sample_weights(chosen < self.real, recipe.effective_alpha) if recipe.weighted else None
+        weights = sample_weights(row_numbers < self.real, recipe.effective_alpha) if recipe.weighted else None
         batch = Batch(
             inputs,
             labels,
-            chosen,
+            row_numbers,
             logits.float(),
             features.float(),
             network.head,

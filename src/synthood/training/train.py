@@ -111,8 +111,8 @@ def main(
     with job.writing(history) as path:
         write_history(path, curves)
     with job.writing(heads) as path:
-        found = {key: value.cpu().contiguous().numpy() for key, value in learned(terms).items()}
-        write_tensors(path, found, {"terms": list(terms)})
+        state_of_terms = {key: value.cpu().contiguous().numpy() for key, value in learned(terms).items()}
+        write_tensors(path, state_of_terms, {"terms": list(terms)})
     with job.writing(model) as path:
         classifier.save(path)
     state.clear()

@@ -70,7 +70,7 @@ def test_nothing_is_read_where_nothing_is_pretrained(tmp_path: Path) -> None:
         ({"depth": 2}, r"a\.pt: weights that do not fit `network`: unknown state_dict\.module\.blocks\.1\.attn"),
         (
             {"img_size": 48},
-            r"state_dict\.module\.pos_embed has shape \[1, 10, 32\], the network's \[1, 5, 32\]; mend .*image_size",
+            r"state_dict\.module\.pos_embed has shape \[1, 10, 32\], the network's \[1, 5, 32\]; fix .*image_size",
         ),
         ({"qkv_bias": False}, r"missing model\.blocks\.0\.attn\.qkv\.bias"),
     ],

@@ -150,7 +150,7 @@ class SplitNames(Settings):
         names = [normal(name) for same in self.of_roles().values() for name in same]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise ValueError(f"{twice!r} stands twice; an image belongs to one split")
+            raise ValueError(f"{twice!r} is given twice; an image belongs to one split")
         return self
 
 

@@ -72,8 +72,8 @@ class UserTerm(Term):
     def auxiliary_inputs(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> AuxiliaryInputs | None:
         if not isinstance(self.loss, Term):
             return None
-        found: AuxiliaryInputs | None = call(self.where, self.loss.auxiliary_inputs, inputs, labels, random)
-        return found
+        images: AuxiliaryInputs | None = call(self.where, self.loss.auxiliary_inputs, inputs, labels, random)
+        return images
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         names = () if self.checked else ("inputs", "labels", "logits", "features")

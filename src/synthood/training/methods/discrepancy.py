@@ -67,8 +67,8 @@ class ClassifierDiscrepancy(OutlierImages):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         settings, auxiliary = self.settings, batch.auxiliary["discrepancy"]
-        own = cross_entropy(self.second(batch.features), batch.labels, self.smoothing, batch.weights)
-        losses = {"second_cross_entropy": own}
+        second_loss = cross_entropy(self.second(batch.features), batch.labels, self.smoothing, batch.weights)
+        losses = {"second_cross_entropy": second_loss}
         if batch.progress < settings.start:
             return losses | {"discrepancy": 0 * auxiliary.logits.sum()}
         apart = discrepancy(auxiliary.logits, self.second(auxiliary.features))

@@ -92,8 +92,8 @@ class OutlierImages(Term):
         """Outliers for so many ID images, drawn with replacement, through the same augmentation."""
         images = self.get_buffer("images")
         count = max(1, round(self.per_image * id_images))
-        chosen = torch.randint(len(images), (count,), generator=random).to(images.device, non_blocking=True)
-        return self.prepared(images[chosen], random)
+        rows = torch.randint(len(images), (count,), generator=random).to(images.device, non_blocking=True)
+        return self.prepared(images[rows], random)
 
     def auxiliary_inputs(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> AuxiliaryInputs:
         return AuxiliaryInputs(self.drawn(len(inputs), random))

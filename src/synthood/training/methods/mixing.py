@@ -98,8 +98,8 @@ def blended(inputs: Tensor, partners: Tensor, settings: InPlace, random: torch.G
         centres = torch.rand((count, 2), generator=random).to(inputs.device, non_blocking=True)
         inside = boxes(share, centres, inputs.shape[2], inputs.shape[3])
         return torch.where(inside[:, None], partners, inputs), 1 - inside.float().mean((1, 2))
-    own = share[:, None, None, None]
-    return own * inputs + (1 - own) * partners, share
+    shares = share[:, None, None, None]
+    return shares * inputs + (1 - shares) * partners, share
 
 
 def boxes(share: Tensor, centres: Tensor, height: int, width: int) -> Tensor:

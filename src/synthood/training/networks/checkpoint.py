@@ -58,7 +58,7 @@ def check(state: State, expected: State, where: str) -> None:
         if value.shape != expected[key].shape:
             shapes = f"{list(value.shape)}, the network's {list(expected[key].shape)}"
             raise SynthoodError(
-                f"{where}: {key} has shape {shapes}; mend network.name, its width or image_size, or the classes"
+                f"{where}: {key} has shape {shapes}; fix network.name, its width or image_size, or the classes"
             )
         if value.is_floating_point() and not value.isfinite().all():
             raise SynthoodError(f"{where}: {key} is not finite; the checkpoint is broken")

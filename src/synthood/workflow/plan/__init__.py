@@ -20,11 +20,11 @@ def as_parameter(settings: Callable[..., Settings]) -> Callable[[Wildcards], str
     """A rule's parameter: the settings as canonical JSON, with the digests of the plug-ins in them."""
 
     def text(wildcards: Wildcards) -> str:
-        found = settings(wildcards)
-        if code := digests_in(found):
-            if not isinstance(found, JobSettings):
-                raise TypeError(f"{type(found).__name__} names plug-ins, so it must be JobSettings")
-            found = found.model_copy(update={"code": code})
-        return found.canonical()
+        job = settings(wildcards)
+        if code := digests_in(job):
+            if not isinstance(job, JobSettings):
+                raise TypeError(f"{type(job).__name__} names plug-ins, so it must be JobSettings")
+            job = job.model_copy(update={"code": code})
+        return job.canonical()
 
     return text
