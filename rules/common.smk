@@ -41,7 +41,7 @@ try:
         [text for file in workflow.configfiles for text in mistakes_of(Path(file))] if main_process else []
     )
     plan = Plan(load(config, ", ".join(map(str, workflow.configfiles)), of_text))
-    if main_process:
+    if main_process and config.get("version") == 1:
         for note in [note for file in workflow.configfiles for note in notes(Path(file))]:
             print(note, file=sys.stderr)
     if main_process and (mistakes := list(wrong_files(plan.config))):

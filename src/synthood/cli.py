@@ -76,8 +76,8 @@ def _check(arguments: argparse.Namespace) -> None:
     for file in arguments.files:
         if arguments.upgrade:
             edits = upgrade(file)
-            print(*(f"{file}, line {one.line}: {one.place}: {one.old} -> {one.new}" for one in edits), sep="\n")
-            print(f"{file}: rewritten to version 2" if edits else f"{file}: has the names of version 2 already")
+            lines = [f"{file}, line {one.line}: {one.place}: {one.old} -> {one.new}" for one in edits]
+            print(*lines, f"{file}: {'rewritten to' if edits else 'is of'} version 2", sep="\n")
         check_file(file, arguments.data)
 
 
@@ -85,15 +85,15 @@ def _migrate(arguments: argparse.Namespace) -> None:
     from synthood.workflow.migrate import migrate
 
     done = migrate(arguments.results, arguments.accept_code)
-    print(*(f"{output}: record updated" for output in done.updated), sep="\n", end="\n" * bool(done.updated))
-    print(*(f"{output}: left alone, since {why}" for output, why in done.left.items()), sep="\n")
+    lines = [f"{output}: record updated" for output in done.updated]
+    lines += [f"{output}: left alone: {why}" for output, why in done.left.items()]
     if done.other_code:
-        print(
+        lines.append(
             f"{len(done.other_code)} results are of other code than this version's and will be made again, for example "
             f"{done.other_code[0]}; where only names changed, `synthood migrate {arguments.results} --accept-code` "
             "keeps them"
         )
-    print(f"{arguments.results}: {len(done.updated)} records updated, {len(done.left)} left alone")
+    print(*lines, f"{arguments.results}: {len(done.updated)} records updated, {len(done.left)} left alone", sep="\n")
 
 
 def _schema(arguments: argparse.Namespace) -> None:

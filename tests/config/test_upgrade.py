@@ -55,7 +55,7 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("before", ["", "# ümläut 猫 🐈\n"])
+@pytest.mark.parametrize("before", ["", "# ümläut 猫 🐈\n", "\ufeff# as Windows begins a file\n"])
 def test_names_change_and_nothing_else(file: Path, end: str, before: str) -> None:
     file.write_bytes((before + OLD).replace("\n", end).encode())
     file.chmod(0o640)
@@ -121,6 +121,10 @@ def test_a_folder_without_leave_to_write(file: Path) -> None:
             "version: 1\nassess: &a {shift: 1}\nrecipes: {r: {augmentation: *a}}\n",
             r"line 2: assess.shift is `max_shift` now, but its anchor also stands where `shift` keeps its name",
         ),
+        (
+            "version: 1\nassess: {shift: 1, max_shift: 2}\n",
+            "assess.shift: line 2: also given by its new name `max_shift` on line 2; keep that one",
+        ),
         ('version: 1\nassess: {"sh\\x69ft": 1}\n', "line 2: `shift` is written in a way that is not followed"),
     ],
 )
@@ -131,3 +135,10 @@ def test_what_cannot_be_followed_is_an_error_and_the_file_stays(tmp_path: Path, 
         upgrade(file)
     assert file.read_text() == text
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_without_a_version_gets_the_names_alone(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("assess: {shift: 1}\n")
+    assert [edit.new for edit in upgrade(file)] == ["max_shift"]
+    assert file.read_text() == "assess: {max_shift: 1}\n"

@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 import yaml
 
 from synthood.common.artefact import replacing
+from synthood.config.messages import SHOWN
 from synthood.config.read import LOADER, read
 from synthood.config.renames import VERSION, new_name, renamed, renames_in
 from synthood.errors import SynthoodError
+
+BOM = "\ufeff"
 
 
 class Edit(NamedTuple):
@@ -23,7 +26,7 @@ class Edit(NamedTuple):
     old: str
     new: str
     start: int
-    """Characters before it."""
+    """Characters before it, the byte order mark left out."""
 
 
 def edits_of(path: Path) -> list[Edit]:
@@ -33,8 +36,7 @@ def edits_of(path: Path) -> list[Edit]:
     the old name.
     """
     read(path)  # within its bounds
-    with path.open(encoding="utf-8", newline="") as stream:
-        root = yaml.compose(stream, Loader=LOADER)
+    root = yaml.compose(_text(path).removeprefix(BOM), Loader=LOADER)
     options_at: dict[int, set[Edit | None]] = defaultdict(set)
     for start, edit in _words(root, ()):
         options_at[start].add(edit)
@@ -61,17 +63,21 @@ def notes(path: Path) -> list[str]:
 def upgrade(path: Path) -> list[Edit]:
     """Rewrites a file in place; what was changed, which is nothing the second time.
 
-    Raises SynthoodError where the file is a link, cannot be written, or spells a name in a way that is not followed.
+    Raises SynthoodError where the file is a link, cannot be written, has a key twice (by both names, too), or spells a
+    name in a way that is not followed.
     """
     if path.is_symlink():
         raise SynthoodError(f"{path}: is a link; upgrade the file that it leads to, {path.resolve()}")
+    raw, mistakes = read(path)
+    if mistakes:
+        raise SynthoodError("\n".join(mistakes[:SHOWN]))
     edits = edits_of(path)
     if not edits:
         return []
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         raise SynthoodError(f"{path}: it, or its folder, is not writable; allow writing, or upgrade a copy")
-    with path.open(encoding="utf-8", newline="") as stream:
-        text = stream.read()
+    mark = BOM * _text(path).startswith(BOM)
+    text = _text(path).removeprefix(BOM)
     for edit in reversed(edits):
         start = edit.start + (text[edit.start] in "\"'")
         if not text.startswith(edit.old, start):
@@ -79,14 +85,20 @@ def upgrade(path: Path) -> list[Edit]:
                 f"{path}, line {edit.line}: `{edit.old}` is written in a way that is not followed; write `{edit.new}`"
             )
         text = text[:start] + edit.new + text[start + len(edit.old) :]
-    expected = renamed(read(path)[0]) | {"version": VERSION}
+    expected = renamed(raw) | ({"version": VERSION} if raw.get("version") == 1 else {})
     with replacing(path) as temporary:
         with temporary.open("w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
+            stream.write(mark + text)
         shutil.copymode(path, temporary)
         if read(temporary)[0] != expected:
             raise SynthoodError(f"{path}: cannot be rewritten without another meaning; rename its keys by hand")
     return edits
+
+
+def _text(path: Path) -> str:
+    """With the ends of lines as they are."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return stream.read()
 
 
 def _words(node: Any, path: tuple[str, ...]) -> Iterator[tuple[int, Edit | None]]:
