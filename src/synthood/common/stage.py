@@ -125,7 +125,7 @@ class Stage:
             with nullcontext(False) if under_torchrun() else _locked(parsed.output[0]) as waited:
                 job = Job(name, parsed, given)
                 if waited and job.made_meanwhile():
-                    print(f"{parsed.output[0]}: made meanwhile by another process with the same inputs; kept")
+                    print(f"{parsed.output[0]}: finished by another process with the same inputs; nothing to do")
                     for path in parsed.output:
                         os.utime(path)
                     return

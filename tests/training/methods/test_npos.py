@@ -142,7 +142,7 @@ def test_the_loss_begins_once_queues_are_full_and_reaches_the_network(variant: s
         ({"k": 12}, "k 12 against queue 12"),
         ({"boundary_points": 13}, "boundary_points 13 against queue 12"),
         ({"points_per_step": 5}, "points_per_step 5 against boundary_points 4"),
-        ({"keep_per_point": 31}, "kept 31 against candidates 30"),
+        ({"keep_per_point": 31}, "keep_per_point 31 against candidates 30"),
     ],
 )
 def test_more_than_there_is_is_refused(more: dict[str, int], message: str) -> None:
