@@ -116,6 +116,11 @@ ADDITIONS = {
         most=2,
         recipe="src/synthood/generators/kinds/grey.py",
     ),
+    "metric": Addition(
+        {"tables": {"new": {"like": "small", "columns": ["detection_error"]}}},
+        most=1,
+        recipe="src/synthood/evaluation/metrics/detection.py",
+    ),
     # Settings of sources are a union and their code is branches: the bar, 1, is not met.
     "source": Addition(
         {"datasets": {"new": {"like": "digits", "far": {"new": {"kind": "stripes", "images": 4}}}}},

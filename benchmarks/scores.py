@@ -36,7 +36,7 @@ from torch import Tensor
 from synthood import detectors
 from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.features import Features, Reference
-from synthood.evaluation.metrics import Ranking
+from synthood.evaluation.ranking import Ranking
 from synthood.evaluation.scoring import Score, together
 from synthood.evaluation.search import Validation, fitted
 from synthood.reporting.statistics import Resamples

@@ -55,4 +55,4 @@ def pictures(count: int, seed: int, contrast: float = 1.0) -> Images:
 
 
 def probe_of(model: Classifier) -> Probe:
-    return Probe(model, torch.device("cpu"))
+    return Probe.of(model, torch.device("cpu"))

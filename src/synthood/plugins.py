@@ -64,8 +64,11 @@ class Plugin(Settings):
         return []
 
     def files(self) -> list[str]:
-        """The user's Python files that this method runs."""
+        """The user's Python files that this method runs; its keys `file`, and `function` or `class`, name them."""
         return []
+
+    def dry_run(self, side: int = 32) -> None:
+        """Runs the user's file on made-up numbers, images of this side; raises SynthoodError with file and line."""
 
 
 T = TypeVar("T", bound=Plugin)
@@ -123,7 +126,7 @@ def plugins_of(base: type[T], module: ModuleType) -> dict[str, type[T]]:
     return {kind: cls for cls in own if (kind := kind_of(cls)) is not None}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kind:
     """Annotates text that is the kind of a plug-in."""
 

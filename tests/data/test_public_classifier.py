@@ -9,7 +9,7 @@ from synthood.common.images import ImageSet, read_images, write_images
 from synthood.data.files.settings import Arrays, IdTorchvision
 from synthood.data.prepare import prepare
 from synthood.data.settings import PartSettings
-from synthood.evaluation.metrics import auroc
+from synthood.evaluation.ranking import auroc
 from synthood.training.networks.checkpoint import imported
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.model import logits_and_features

@@ -12,6 +12,7 @@ from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.config.listing import listing
 from synthood.config.load import load
+from synthood.evaluation.ranking import Ranking
 from synthood.generators.block_settings import BlockSettings
 from synthood.generators.kinds.fitting import FitTask, Fitting
 from synthood.generators.kinds.sampling import Sampling
@@ -23,7 +24,7 @@ from synthood.workflow.plausible import wrong_files
 from toy_features import EVERY, toy_reference
 from toy_training import batch_of, random, reaches
 
-LISTED = ("detectors", "losses", "benchmarks", "generators", "networks", "augmentations")
+LISTED = ("detectors", "losses", "metrics", "benchmarks", "generators", "networks", "augmentations")
 text = Path("CONTRIBUTING.md").read_text()
 custom = {one["file"]: one for one in map(yaml.safe_load, re.findall(r"`(\{kind: custom, .*?\})`", text))}
 (loss,) = (yaml.safe_load(one) for one in re.findall(r"`(custom: \{.*?\})`", text, re.DOTALL))
@@ -40,6 +41,7 @@ raw["recipes"] |= {
 }
 raw["datasets"] |= {"dogs": {"benchmark": "dogs", "path": "data"}}
 raw["generators"] |= {"new": {"kind": "grey", "images_per_class": 4, "block_size": 8}, "mine": custom["my/grey.py"]}
+raw["tables"]["new"] = {"like": "small", "columns": ["detection_error", custom["my/accepted.py"]]}
 config = load(raw)
 
 reference = toy_reference()
@@ -72,6 +74,7 @@ found = {
         for name in ("new", "mine")
     },
     "losses": terms,
+    "metrics": Ranking([3.0, 2.0, 1.0], [2.5, 0.0]).metrics(metrics=config.tables["new"].metrics),
     "squares": float(batch.features.square().sum(1).mean().detach()),
     "networks": [[*one(images).shape, one.head.in_features] for one in networks],
     "dimming": [float(bound) for bound in (1 - changed[0] / images.clamp(0, 1)).aminmax()],
@@ -81,4 +84,5 @@ found = {
     "tested": [one.kind for one in EVERY],
     "mistakes": [str(one) for one in wrong_files(config) if "my/" in str(one)],
 }
+found["metrics"] = {name: float(value[0]) for name, value in found["metrics"].items()}
 print(json.dumps(found))

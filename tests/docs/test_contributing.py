@@ -48,7 +48,8 @@ def found(copy: Path) -> Any:
 
 def test_every_recipe_is_followed(copy: Path) -> None:
     files = [*(copy / "my").iterdir(), *(copy / "src/synthood/data/benchmarks").glob("dogs.yaml")]
-    assert sorted(file.name for file in files) == ["dogs.yaml", "flat.py", "grey.py", "margin.py", "short.py"]
+    names = ["accepted.py", "dogs.yaml", "flat.py", "grey.py", "margin.py", "short.py"]
+    assert sorted(file.name for file in files) == names
     assert (copy / "src/synthood/training/methods/short_features.py").is_file()
     assert "class Margin(Detector)" in (copy / "src/synthood/evaluation/detectors/logits.py").read_text()
 
@@ -83,6 +84,11 @@ def test_networks_and_augmentations_are_built_and_change_images(found: Any) -> N
     assert 15 <= found["mirrored"] <= 35
 
 
+def test_metrics_have_their_value(found: Any) -> None:
+    """The best thresholds are 3, or 1 and below: two of three ID rejected, or one of two OOD accepted."""
+    assert found["metrics"] == {"detection_error": pytest.approx(1 / 4), "accepted": 1 / 2}
+
+
 def test_a_benchmark_is_a_dataset(found: Any) -> None:
     assert found["near"] == "data/wolves"
 
@@ -91,6 +97,7 @@ def test_what_is_added_is_listed_checked_and_tested(found: Any) -> None:
     names = {family: {line.split()[0] for line in lines} for family, lines in found["listed"].items()}
     assert "margin" in names["detectors"]
     assert "short_features" in names["losses"]
+    assert "detection_error" in names["metrics"]
     assert "dogs" in names["benchmarks"]
     assert "grey" in names["generators"]
     assert "plain" in names["networks"]

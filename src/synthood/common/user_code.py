@@ -56,7 +56,7 @@ class UserCode(Settings):
     def files(self) -> list[str]:
         return [self.file]
 
-    def dry_run(self, side: int) -> None:
+    def dry_run(self, side: int = 32) -> None:
         """Runs it for images of this side in pixels; raises SynthoodError with file and line."""
 
     def loaded(self) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from synthood.data.settings import DatasetSettings
 from synthood.evaluation.settings import AnyDetector
 from synthood.generators.assess_settings import AssessSettings
 from synthood.generators.kinds.base import AnyGenerator
-from synthood.outliers.settings import Outliers
+from synthood.outliers.settings import AnyOutliers
 from synthood.reporting.settings import Figures, TableSettings
 from synthood.training.settings import Recipe
 
@@ -28,7 +28,7 @@ class Config(Settings):
         dict[Name, AnyGenerator], Field(min_length=1, description="of synthetic ID images, by name")
     ] = {}
     assess: AssessSettings | None = None
-    outliers: Annotated[dict[Name, Outliers], Field(min_length=1, description="synthetic outliers by name")] = {}
+    outliers: Annotated[dict[Name, AnyOutliers], Field(min_length=1, description="synthetic outliers by name")] = {}
     recipes: Annotated[dict[Name, Recipe], Field(min_length=1, description="how a classifier is trained, by name")]
     detectors: Annotated[dict[Name, AnyDetector], Field(min_length=1, description="OOD detectors by name")]
     tables: Annotated[dict[Name, TableSettings], Field(min_length=1, description="what is compared, by name")]

@@ -1,7 +1,7 @@
 """What a valid configuration asks of this machine and cannot have: files, functions and classes that are not there."""
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from unicodedata import normalize
 
@@ -11,10 +11,7 @@ from synthood.config.models import Config
 from synthood.data.files.layouts import root_of
 from synthood.data.files.settings import ExceptClasses, IdFolders, IdManifest, IdTorchvision
 from synthood.errors import SynthoodError, nearest
-from synthood.evaluation.detectors.custom import Custom
-from synthood.generators.kinds.custom import CustomGenerator
-from synthood.plugins import plugins_in
-from synthood.training.methods.custom import CustomLoss
+from synthood.plugins import Plugin, plugins_in
 from synthood.workflow.plan import Plan
 from synthood.workflow.plan.outside import Needed
 
@@ -49,52 +46,28 @@ def public(one: Needed) -> bool:
 
 def wrong_files(config: Config) -> Iterator[MistakeError]:
     """Python files of the user's that are missing, are not Python, or lack what is named; nothing is run."""
-    detectors = {f"detectors.{n}": d for n, d in config.detectors.items() if isinstance(d, Custom)}
-    for path, detector in detectors.items():
-        yield from _wrong_file(path, detector.file, "function", detector.function)
-    for path, one in user_classes(config).items():
-        yield from _wrong_file(path, one.file, "class", one.class_)
-    for path, code in user_code(config).items():
-        yield from _wrong_file(path, code.file, *code.named)
+    for place, plugin in of_users(config).items():
+        yield from _wrong_file(place, plugin)
 
 
-def user_classes(config: Config) -> dict[str, CustomGenerator | CustomLoss]:
-    """The user's generators and losses by their place, each loss once."""
-    found: dict[str, CustomGenerator | CustomLoss] = {
-        f"generators.{name}": one for name, one in config.generators.items() if isinstance(one, CustomGenerator)
-    }
-    for name, recipe in config.recipes.items():
-        for method in recipe.methods:
-            if isinstance(method, CustomLoss) and method not in found.values():
-                found[f"recipes.{name}.{method.key}"] = method
-    return found
-
-
-def user_code(config: Config) -> dict[str, UserCode]:
-    """The user's networks and augmentations by their place, each once."""
-    found: dict[str, UserCode] = {}
-    for path, plugin in plugins_in(config):
-        if isinstance(plugin, UserCode) and plugin not in found.values():
-            found[path] = plugin
+def of_users(config: Config) -> dict[str, Plugin]:
+    """The plug-ins that run the user's files, by their place, each once."""
+    found: dict[str, Plugin] = {}
+    for place, plugin in plugins_in(config):
+        if plugin.files() and plugin not in found.values():
+            found[place] = plugin
     return found
 
 
 def failing_code(config: Config) -> Iterator[MistakeError]:
     """The user's code that cannot be created, or fails on made-up numbers; their files are run."""
-    for path, one in user_classes(config).items():
-        if not list(_wrong_file(path, one.file, "class", one.class_)):
-            yield from _failing(path, one.dry_run)
-    for path, code in user_code(config).items():
-        if not list(_wrong_file(path, code.file, *code.named)):
-            for side in _sides(config, path):
-                yield from _failing(path, code.dry_run, side)
-
-
-def _failing(path: str, dry_run: Callable[..., None], *arguments: int) -> Iterator[MistakeError]:
-    try:
-        dry_run(*arguments)
-    except SynthoodError as error:
-        yield MistakeError(path, str(error))
+    for place, plugin in of_users(config).items():
+        if not list(_wrong_file(place, plugin)):
+            try:
+                for side in _sides(config, place) if isinstance(plugin, UserCode) else {USUAL_SIDE}:
+                    plugin.dry_run(side)
+            except SynthoodError as error:
+                yield MistakeError(place, str(error))
 
 
 def _sides(config: Config, path: str) -> set[int]:
@@ -106,7 +79,10 @@ def _sides(config: Config, path: str) -> set[int]:
     return {side for side in sides if side is not None} or {USUAL_SIDE}
 
 
-def _wrong_file(path: str, file: str, what: str, name: str) -> Iterator[MistakeError]:
+def _wrong_file(path: str, plugin: Plugin) -> Iterator[MistakeError]:
+    values = plugin.model_dump(by_alias=True)
+    what = "class" if values.get("class") else "function"
+    file, name = values["file"], values[what]
     try:
         found = _bound(ast.parse(Path(file).read_bytes()).body)
     except OSError as error:

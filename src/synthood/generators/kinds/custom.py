@@ -117,7 +117,7 @@ class CustomSampling(UserClass, Sampling):
 class CustomGenerator(CustomFitting, CustomSampling, ImageGenerator):
     """A class of yours: `fit` writes what it learns of the ID images into a folder, `sample` draws images from it."""
 
-    def dry_run(self) -> None:
+    def dry_run(self, side: int = 32) -> None:
         """Runs the file and creates the object; raises SynthoodError where it lacks what the jobs will call."""
         self.method("fit", FIT)
         self.method("sample", (*SAMPLE, *self.sample.values))

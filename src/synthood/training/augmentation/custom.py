@@ -37,7 +37,7 @@ class CustomAugmentation(UserCode, AugmentationStep):
     def prepared(self, height: int, width: int, seed: int, device: torch.device) -> Change:
         return Checked(self)
 
-    def dry_run(self, side: int) -> None:
+    def dry_run(self, side: int = 32) -> None:
         random = torch.Generator().manual_seed(0)
         Checked(self)(torch.rand((IMAGES, 3, side, side), generator=random), random)
 

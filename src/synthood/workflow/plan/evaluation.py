@@ -6,9 +6,17 @@ from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.settings import ScoreSettings
 from synthood.reporting.published import figures, read, sets_of
 from synthood.reporting.published_sets import names_in_source
-from synthood.reporting.settings import FigureSettings, PlotSettings, Published, PublishedOn, TabulateSettings
+from synthood.reporting.settings import (
+    FigureSettings,
+    PlotSettings,
+    Published,
+    PublishedOn,
+    TabulateSettings,
+    metric_of,
+)
 from synthood.training.method_settings import ExtractSettings
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
+from synthood.workflow.code import code_of_plugin
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
 
@@ -80,6 +88,7 @@ class EvaluationPlan(Paths):
             ensembles=[name for name in table.detectors if self.config.detectors[name].access == "ensemble"],
             fixed=[name for name in table.recipes if self._one_model(name)],
             priors=self._priors(table.recipes),
+            code={name: code_of_plugin(metric_of(name)) for name in table.columns if isinstance(name, str)},
         )
 
     def plot_settings(self, wildcards: Wildcards) -> PlotSettings:

@@ -52,7 +52,7 @@ class OutsidePlan(DataPlan):
                     yield from self._weights(on, name, seed)
                 elif section == "generators":
                     yield from self._generator(on, name)
-                elif section == "outliers" and (path := self.config.outliers[name].encoder.outside):
+                elif section == "outliers" and (path := self.config.outliers[name].outside):
                     yield Needed(
                         f"outliers.{name}.encoder", Path(path), at.EMBEDDINGS.format(dataset=on, outliers=name)
                     )

@@ -42,12 +42,13 @@ class TrainingPlan(Paths):
         return signed(of)
 
     def exposure(self, wildcards: Wildcards) -> list[str]:
-        """The gate whose images a recipe shows to its network, or the extra set of images."""
+        """The outliers whose images a recipe shows to its network, or the extra set of images."""
         exposure = self.config.recipes[wildcards.recipe].exposure
         if exposure is None:
             return []
         if exposure.from_ in self.config.outliers:
-            return [at.GATE.format(dataset=wildcards.dataset, outliers=exposure.from_)]
+            folder = at.OUTLIERS.format(dataset=wildcards.dataset, outliers=exposure.from_)
+            return [f"{folder}/{self.config.outliers[exposure.from_].images}"]
         return [self.images(wildcards.dataset, exposure.from_)]
 
     def train_settings(self, wildcards: Wildcards) -> TrainSettings:

@@ -54,7 +54,7 @@ class AdaScaleMethod(ModelMethod):
         if low >= high:
             raise OutOfRangeError(f"adascale: low {low:g} is not below high {high:g}; set them in detectors")
         assert inside is not None
-        weight, bias = self.probe.head.weight.cpu(), self.probe.head.bias.cpu()
+        weight, bias = (None if x is None else x.float().cpu() for x in (self.probe.head.weight, self.probe.head.bias))
         known = shift(inside, values).sort().values
 
         def confidence(evidence: Tensor) -> Tensor:

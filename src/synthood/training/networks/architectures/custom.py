@@ -75,7 +75,7 @@ class CustomNetwork(UserCode, NetworkSettings):
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             network.draws = Check(self, classes, *sides).draws()
 
-    def dry_run(self, side: int) -> None:
+    def dry_run(self, side: int = 32) -> None:
         self.check(build(self, IMAGES, seed=0), side, side)
 
 
