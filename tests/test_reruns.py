@@ -249,7 +249,7 @@ CODE = {
     "training/methods/rotation.py": set(),
     "training/methods/outliers.py": set(),
     "training/methods/brand_new.py": set(),
-    "training/networks/settings.py": JUDGED | FITTED_BIGGAN | evaluated(*RECIPES),
+    "training/networks/settings.py": JUDGED | FITTED_BIGGAN | EMBEDDED | evaluated(*RECIPES),
     "training/networks/architectures/residual.py": set(),
     "training/networks/architectures/brand_new.py": set(),
     "training/augmentation/policies.py": set(),
