@@ -92,7 +92,7 @@ def test_the_plan_fills_in_the_seed_and_notices_the_file(with_checkpoint, tmp_pa
     plan = Plan(load(with_checkpoint))
     assert plan.recipes("checkpoint") == ["outside"]
     assert set(plan.recipes("train")) == set(plan.config.recipes) - {"outside"}
-    assert plan.checkpoint_settings(wild()).path == "nets/seed2.pt"
+    assert plan.checkpoint_settings(wild()).recipe.path == "nets/seed2.pt"
     assert "nets/seed0.pt (recipes.outside.path)" in map(str, plan.missing())
     assert plan.checkpoint_state(wild()) == ""
     file = Path("nets/seed2.pt")

@@ -28,6 +28,8 @@ NOT_SHOWN = {
     **dict.fromkeys(("ignore", "prefix", "rename", "weights"), "depends on the user's checkpoint"),
     **dict.fromkeys(("download", "revision", "sha256", "variant"), "which file of weights, not what is done with it"),
     **dict.fromkeys(("datasets", "sets"), "names in published tables that differ from the configuration's"),
+    "code": "a digest that a model's file records",
+    "pixels: uint8": "what a function of the user's wants",
     "options": "of timm's constructors, which document them",
 }
 """Options, or keys with all their values, that no configuration uses, with the reason."""

@@ -21,7 +21,10 @@ from toy_training import random
 CPU = torch.device("cpu")
 SYNTHETIC = {"synthetic": {"from": "g", "alpha": 0.5}}
 NPOS = {"queue": 4, "k": 2, "boundary_points": 3, "points_per_step": 2, "candidates": 20, "keep_per_point": 3}
-EXAMPLE = Path(__file__).parents[2] / "examples/custom_loss/center_loss.py"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLE = EXAMPLES / "custom_loss/center_loss.py"
+PATCH = {"file": str(EXAMPLES / "custom_augmentation/patch_gaussian.py"), "function": "patch_gaussian"}
+MIXER = {"kind": "custom", "file": str(EXAMPLES / "custom_network/conv_mixer.py"), "class": "ConvMixer"}
 METHODS: dict[str, dict[str, Any]] = {
     "randaugment": {"augmentation": {"randaugment": {}}},
     "augmix": {"augmentation": {"augmix": {}}},
@@ -47,6 +50,10 @@ METHODS: dict[str, dict[str, Any]] = {
     "vaze": {"label_smoothing": 0.1, "restarts": 1, "augmentation": {"randaugment": {"operations": 1}}},
     "vos": {"virtual_outliers": {"queue": 4, "candidates": 50, "start": 0.2}},
     "custom": {"custom": {"file": str(EXAMPLE), "class": "CenterLoss", "values": {"weight": 0.1}}},
+    "custom-network": {
+        "network": MIXER | {"values": {"width": 8, "depth": 1, "patch": 2}},
+        "augmentation": {"custom": PATCH | {"values": {"side": 3}}},
+    },
     "together": {"exposure": {"kind": "uniform", "from": "o"}, "rotation": {}, "mixing": {"kind": "regmixup"}},
 }
 BASE = {
