@@ -111,7 +111,7 @@ def test_two_runs_write_the_same_bytes(tmp_path):
 
 def test_shuffled_quadrants_without_images_to_shuffle_are_a_plain_error(tmp_path, capsys):
     source = ShuffledQuadrants(kind="shuffled-quadrants", images=3)
-    with pytest.raises(SynthoodError, match=r"^part q: no adapter makes images from "):
+    with pytest.raises(SynthoodError, match="^part q: shuffled-quadrants are made of ID images"):
         prepare(PartSettings(part="q", source=source))
     with pytest.raises(SystemExit) as caught:
         main(["--settings", PartSettings(part="q", source=source).canonical(), "--output", str(tmp_path / "q")])
