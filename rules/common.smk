@@ -23,6 +23,7 @@ from synthood.workflow.cluster import ask_squeue_without_accounting, gpu_limit
 from synthood.workflow.code import code_of
 from synthood.workflow.machine import ALLOCATION, gpus_found
 from synthood.workflow.plan import Plan, artefacts as at, as_parameter
+from synthood.workflow.plan.paths import signed
 from synthood.workflow.plausible import wrong_files
 
 for name, value in ALLOCATION.items():
@@ -63,6 +64,7 @@ wildcard_constraints:
     block=r"\d+",
 
 
+@signed
 def flags(wildcards, input, output):
     """A parameter: the options of a stage that name its files, as the rule names them; an output alone is `output`."""
     files = {name: paths for name, paths in input.items() if paths and name != "compared"}
@@ -88,8 +90,8 @@ def needs(mem_mb, minutes):
     profile's. A profile's or the command line's `set-resources` of a rule comes first.
     """
     return {
-        "mem_mb": lambda wildcards, attempt: mem_mb * attempt,
-        "runtime": lambda wildcards, attempt: minutes * attempt,
+        "mem_mb": signed(lambda wildcards, attempt: mem_mb * attempt),
+        "runtime": signed(lambda wildcards, attempt: minutes * attempt),
     }
 
 

@@ -36,6 +36,8 @@ class Plugin(Settings):
     """The key that names it."""
     is_default: ClassVar[bool] = False
     """Whether it is meant where the key is missing."""
+    of_parts: ClassVar[bool] = False
+    """Whether it joins plug-ins of its kind, each of which is one in a family of its own."""
 
     @serializer(mode="wrap")
     def _with_kind(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -62,8 +64,11 @@ class Plugin(Settings):
         return []
 
     def files(self) -> list[str]:
-        """The user's Python files that this method runs."""
+        """The user's Python files that this method runs; its keys `file`, and `function` or `class`, name them."""
         return []
+
+    def dry_run(self, side: int = 32) -> None:
+        """Runs the user's file on made-up numbers, images of this side; raises SynthoodError with file and line."""
 
 
 T = TypeVar("T", bound=Plugin)
@@ -101,7 +106,8 @@ def plugins(base: type[T], package: str) -> dict[str, type[T]]:
         importlib.import_module(module.name)
     found: dict[str, type[T]] = {}
     for cls in sorted(subclasses(base), key=lambda each: each.__qualname__):
-        for kind in kinds_of(cls) if cls.__module__.startswith(f"{package}.") else ():
+        outside = cls.of_parts != base.of_parts or not cls.__module__.startswith(f"{package}.")
+        for kind in () if outside else kinds_of(cls):
             if kind in found:
                 raise TypeError(f"{cls.__module__}: {cls.__name__} and {found[kind].__name__} have one kind, {kind!r}")
             found[kind] = cls
@@ -119,7 +125,7 @@ def plugins_of(base: type[T], module: ModuleType) -> dict[str, type[T]]:
     return {kind: cls for cls in own if (kind := kind_of(cls)) is not None}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kind:
     """Annotates text that is the kind of a plug-in."""
 
@@ -152,10 +158,20 @@ def description_of(cls: type[Plugin]) -> str:
     return f"{text.removesuffix('.')} ({cls.paper})." if cls.paper else text
 
 
+class WithPlainPlugins(Settings):
+    """Settings whose own keys hold plug-ins, beside those that are sections of theirs."""
+
+    def plain_plugins(self) -> dict[str, Plugin]:
+        """The plug-ins by the key that stands for each."""
+        raise NotImplementedError
+
+
 def plugins_in(value: Any, place: str = "") -> Iterator[tuple[str, Plugin]]:
     """Every plug-in among settings, however deep, with its place in them."""
     if isinstance(value, Plugin):
         yield place, value
+    if isinstance(value, WithPlainPlugins):
+        yield from ((f"{place}.{name}".removeprefix("."), plugin) for name, plugin in value.plain_plugins().items())
     if isinstance(value, BaseModel):
         items: Iterable[tuple[Any, Any]] = [(name, getattr(value, name)) for name in type(value).model_fields]
     else:

@@ -11,7 +11,8 @@ from synthood.common.settings import canonical_json
 from synthood.config.load import load
 from synthood.data.sources.digits import IdDigits, Nuisance
 from synthood.evaluation.settings import ScoreSettings
-from synthood.generators.biggan.settings import BigGANFit, BigGANSampling
+from synthood.generators.biggan.settings import BigGANFit
+from synthood.generators.kinds.biggan import BigGANSampling
 from synthood.outliers.latents_settings import LatentsSettings
 from synthood.training.methods.outliers import OutlierTerms
 from synthood.training.methods.teacher import Teacher

@@ -15,8 +15,8 @@ from synthood.common.tensors import read_tensors
 from synthood.config.load import load
 from synthood.config.schema import json_schema
 from synthood.errors import SynthoodError
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
-from synthood.training.networks.settings import Network
 from synthood.training.settings import RecipeSettings
 from synthood.workflow.plan import Plan
 

@@ -246,3 +246,13 @@ def test_a_mistake_is_reported_once_where_it_was_made(edited):
 def test_shipped_configurations_need_no_aliases(file):
     events = yaml.parse(file.read_text())
     assert not [event for event in events if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None)]
+
+
+def test_a_network_of_a_kind_takes_no_keys_of_one_with_a_name():
+    own = {"kind": "custom", "file": "net.py", "function": "net"}
+    named = {"name": "resnet8", "width": 8}
+    raw = {"ce": {"network": named}, "own": {"like": "ce", "network": own}, "wide": {"like": "own", "network": named}}
+    raw["other"] = {"like": "own", "network": {"file": "other.py"}}
+    found = resolved("recipes", raw)
+    assert [found[name]["network"] for name in ("own", "wide")] == [own, named]
+    assert found["other"]["network"] == own | {"file": "other.py"}

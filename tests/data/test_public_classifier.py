@@ -10,7 +10,7 @@ from synthood.data.part_settings import PartSettings
 from synthood.data.prepare import prepare
 from synthood.data.sources.arrays import Arrays
 from synthood.data.sources.torchvision import IdTorchvision
-from synthood.evaluation.metrics import auroc
+from synthood.evaluation.ranking import auroc
 from synthood.training.networks.checkpoint import imported
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.model import logits_and_features

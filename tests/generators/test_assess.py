@@ -7,9 +7,9 @@ from synthood.common.figures import plain
 from synthood.common.images import ImageSet
 from synthood.generators.assess import assess, first_real, heading
 from synthood.generators.assess_settings import AssessSettings
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.model import Classifier
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
 
 CLASSES = ["cat", "dog"]
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthood.reporting.render import Cell, blocks, gain_cell, html_page, markdown, markdown_cell, note, value_cell
-from synthood.reporting.settings import TableSettings
+from synthood.reporting.settings import TableSettings, metric_of
 
 TABLE = TableSettings(
     title="Digits & <more>",
@@ -63,7 +63,7 @@ def test_value_cell() -> None:
     ],
 )
 def test_gain_is_marked_where_its_interval_leaves_out_zero(metric: str, low: float, high: float, kind: str) -> None:
-    cell = gain_cell(LINE | {"gain_low": low, "gain_high": high}, metric)
+    cell = gain_cell(LINE | {"gain_low": low, "gain_high": high}, metric_of(metric))
     assert cell.kind == kind
     assert cell.text == "+1.23"
     assert cell.small == f"[{100 * low:+.1f}, {100 * high:+.1f}]"
@@ -74,7 +74,7 @@ def test_gain_is_marked_where_its_interval_leaves_out_zero(metric: str, low: flo
 def test_nothing_is_marked_below_five_seeds(seeds: int) -> None:
     """Uniform noise as synthetic images gave a bold +15.90 [+12.8, +19.0] with one seed."""
     line = LINE | {"gain": 0.159, "gain_low": 0.128, "gain_high": 0.19, "seeds": seeds}
-    assert gain_cell(line, "auroc") == Cell("+15.90", "[+12.8, +19.0]", value=0.159)
+    assert gain_cell(line, metric_of("auroc")) == Cell("+15.90", "[+12.8, +19.0]", value=0.159)
     few = TABLE.model_copy(update={"seeds": [*range(seeds)]})
     text, page = markdown(rows().assign(seeds=seeds), few), html_page(rows().assign(seeds=seeds), few)
     assert "**" not in text
@@ -87,11 +87,11 @@ def test_nothing_is_marked_below_five_seeds(seeds: int) -> None:
 
 
 def test_bounds_that_round_to_zero_have_no_minus() -> None:
-    assert gain_cell(LINE | {"gain_low": -0.0004, "gain_high": 0.0004}, "auroc").small == "[+0.0, +0.0]"
+    assert gain_cell(LINE | {"gain_low": -0.0004, "gain_high": 0.0004}, metric_of("auroc")).small == "[+0.0, +0.0]"
 
 
 def test_base_has_no_gain() -> None:
-    assert gain_cell(LINE | {"recipe": "plain"}, "auroc") == Cell("–", value=0)
+    assert gain_cell(LINE | {"recipe": "plain"}, metric_of("auroc")) == Cell("–", value=0)
 
 
 def test_blocks_follow_the_columns() -> None:
@@ -346,3 +346,21 @@ def test_one_seed_claims_nothing_about_trainings() -> None:
     table = TableSettings(datasets=["d"], recipes=["ce"], seeds=[0], detectors=["msp"], bases=["ce"])
     assert note(table).startswith("One seed; in brackets the 95 % interval for new images alone")
     assert "crossed random effects, the seeds' share by Student's t" in note(table.model_copy(update={"seeds": [0, 1]}))
+
+
+def test_metrics_of_the_user_s_have_tables_and_a_sentence_of_their_own() -> None:
+    mine = {"name": "fpr90", "file": "mine.py", "better": "lower", "description": "Share of OOD accepted at 90 %."}
+    table = TableSettings.model_validate(TABLE.model_dump() | {"columns": ["ece", mine]})
+    metric = table.metrics[1]
+    assert (metric.title, gain_cell(LINE | {"gain_low": -0.02, "gain_high": -0.01}, metric).kind) == ("fpr90", "better")
+    assert note(table).endswith(f"{table.metrics[0].note} fpr90: Share of OOD accepted at 90 %.")
+    columns = ["dataset", "recipe", "detector", "set", "metric", "base", "mean", "sd", "low", "high", "gain"]
+    rows = pd.DataFrame([
+        ["digits", recipe, detector, part, name, base, 0.1, 0.0, 0.0, 0.2, 0.0]
+        for name, detectors, parts in (("ece", [""], ["test"]), ("fpr90", table.detectors, ["far"]))
+        for recipe in table.recipes for detector in detectors for part in parts for base in table.bases
+    ], columns=columns).assign(gain_low=0.0, gain_high=0.0, seeds=3, p=float("nan"))  # fmt: skip
+    assert [(block.heading, block.header[1]) for block in blocks(rows, table)] == [
+        ("ECE on digits, %", "ECE"),
+        ("fpr90 on digits, %", "recipe"),
+    ]

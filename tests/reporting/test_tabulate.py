@@ -12,7 +12,8 @@ from sklearn.metrics import roc_auc_score
 from command_lines import writing
 from synthood.common.identity import FORMAT, seal
 from synthood.errors import SynthoodError
-from synthood.evaluation.metrics import OOD_METRICS, Ranking
+from synthood.evaluation.metrics.areas import Auroc
+from synthood.evaluation.ranking import OOD_METRICS, Ranking
 from synthood.reporting import tabulate as module
 from synthood.reporting.comparisons import holm, p_value
 from synthood.reporting.render import markdown, note
@@ -118,7 +119,7 @@ def measured(scores: Scores, recipe: str, detector: str, part: str, metric: str)
     return np.array(values)
 
 
-@pytest.mark.parametrize("metric", OOD_METRICS)
+@pytest.mark.parametrize("metric", [metric.key for metric in OOD_METRICS])
 @pytest.mark.parametrize("detector", TABLE.detectors)
 def test_means_deviations_and_gains(scores: Scores, table: pd.DataFrame, detector: str, metric: str) -> None:
     lines = table.set_index(KEYS)
@@ -367,7 +368,7 @@ def test_the_full_spectrum_counts_shifted_sets_as_id(scores: Scores) -> None:
 
 def test_resamples_of_the_full_spectrum_draw_each_id_set_by_itself(scores: Scores) -> None:
     frames, resamples = [scores["digits", "sio", 0]], Resamples(RESAMPLES)
-    found = module.ood_runs(frames, "msp", "away", "digits", resamples, ["auroc"], ["test", "closer"])["auroc"]
+    found = module.ood_runs(frames, "msp", "away", "digits", resamples, [Auroc()], ["test", "closer"])["auroc"]
     values = {n: frames[0].loc[frames[0]["part"] == n, "msp"].to_numpy() for n in SIZES}
     for row in range(RESAMPLES):
         weights = {n: resamples.weights(f"digits/{n}", SIZES[n])[row] for n in ("test", "closer", "away")}

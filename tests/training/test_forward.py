@@ -18,8 +18,9 @@ from synthood.training.fit import train
 from synthood.training.forward import Compiled, Pass, still
 from synthood.training.methods.rotation import Rotation
 from synthood.training.methods.supervised_contrast import SupCon
-from synthood.training.networks.residual import ResNet, build
-from synthood.training.networks.settings import Network, TimmNetwork
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.from_timm import TimmNetwork
+from synthood.training.networks.architectures.residual import Network, ResNet
 from synthood.training.record import History
 from synthood.training.train import write_history
 

@@ -13,9 +13,9 @@ from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
 from synthood.training import fit
 from synthood.training.fit import History, learning_rate, train
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.model import Classifier
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
 from synthood.training.record import Record
 from synthood.training.settings import TrainSettings
 from synthood.training.stability import WayBack, optimizer_of, set_rate

@@ -15,10 +15,15 @@ from synthood.evaluation.detectors.custom import Custom
 from synthood.evaluation.detectors.rectifiers import React
 from synthood.generators.diffusion.samplers.base import PACKAGE as SAMPLERS
 from synthood.generators.diffusion.samplers.base import Sampler
+from synthood.generators.kinds import PACKAGE as GENERATORS
+from synthood.generators.kinds.fitting import Fitting
+from synthood.generators.kinds.sampling import Sampling
 from synthood.outliers.encoders.base import ImageEncoder
 from synthood.plugins import plugins
+from synthood.training.augmentation.base import AugmentationStep
+from synthood.training.networks.architectures.base import NetworkSettings
 from synthood.workflow import code
-from synthood.workflow.code import code_of, code_of_plugin
+from synthood.workflow.code import code_of, code_of_plugin, modules_behind
 
 PACKAGE = Path(synthood.__file__).parent
 STAGES = (
@@ -28,10 +33,12 @@ STAGES = (
     "synthood.outliers.fit_encoder",
     "synthood.outliers.embed",
     "synthood.outliers.latents",
+    "synthood.generators.fit_generator",
     "synthood.generators.synthesise",
     "synthood.data.prepare",
 )
 NEIGHBOURS = "evaluation/detectors/neighbours.py"
+NETWORKS, AUGMENTATIONS = "training/networks/architectures/", "training/augmentation/"
 SAMPLERS_FOLDER = "generators/diffusion/samplers/"
 Edit = Callable[[str, str, str], None]
 REQUIRED = {"custom": {"file": "mine.py"}}
@@ -44,13 +51,18 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def before(original: Path) -> dict[str, str]:
+    return digests(original)
+
+
 @pytest.fixture
-def edited(original: Path) -> Callable[[str, str, str], tuple[set[str], set[str]]]:
+def edited(original: Path, before: dict[str, str]) -> Callable[[str, str, str], tuple[set[str], set[str]]]:
     """Replaces text of a module; returns the plug-ins and the stages whose digests change."""
 
     def edit(module: str, old: str, new: str) -> tuple[set[str], set[str]]:
         path = original / "synthood" / module
-        before, text = digests(original), path.read_text()
+        text = path.read_text()
         assert old in text
         try:
             path.write_text(text.replace(old, new, 1))
@@ -74,8 +86,17 @@ def digests(root: Path) -> dict[str, str]:
         sources = plugins(base, SOURCES).items()
         every |= {f"{role} {kind}": one.model_construct(kind=kind) for kind, one in sources if kind != "custom"}
     every |= {kind: one.model_construct() for kind, one in plugins(ImageEncoder, "synthood.outliers.encoders").items()}
-    found = {kind: code_of_plugin(one, root) for kind, one in every.items()}
-    return found | {stage: code_of(stage, root) for stage in STAGES}
+    for part, base in (("fit", Fitting), ("sample", Sampling)):
+        of_part = {f"{kind} {part}": one for kind, one in plugins(base, GENERATORS).items() if kind not in REQUIRED}
+        every |= {name: one.model_construct() for name, one in of_part.items()}
+    for base, package in (
+        (NetworkSettings, "training.networks.architectures"),
+        (AugmentationStep, "training.augmentation"),
+    ):
+        found = plugins(base, f"synthood.{package}").items()
+        every |= {f"{package} {kind}": one.model_construct() for kind, one in found if kind not in REQUIRED}
+    codes = {kind: code_of_plugin(one, root) for kind, one in every.items()}
+    return codes | {stage: code_of(stage, root) for stage in STAGES}
 
 
 ADDED = '''class Mine(Detector):
@@ -103,14 +124,44 @@ def test_an_added_detector_with_a_function_of_its_own_changes_nothing(edited) ->
     [
         ("outliers/encoders/clip.py", "class ClipEncoder(ImageEncoder):", "kind"),
         (SAMPLERS_FOLDER + "few_step.py", "class FewStepSample(Sampler):", "sampler"),
+        (NETWORKS + "dense.py", "class DenseNetwork(NetworkSettings):", "kind"),
+        (AUGMENTATIONS + "geometry.py", "class Flip(AugmentationStep):", "kind"),
         ("data/sources/computed.py", "class Noise(Computed):", "kind"),
         ("data/sources/layouts.py", "class Dtd(Layout):", "kind"),
         ("data/sources/folders.py", "class Folders(FileSet):", "kind"),
     ],
 )
-def test_an_added_encoder_sampler_or_source_changes_nothing(edited, module: str, first: str, tag: str) -> None:
+def test_an_added_method_of_another_family_changes_nothing(edited, module: str, first: str, tag: str) -> None:
     added = re.sub(r"class \w+", "class Mine", first)
     assert edited(module, first, f'{added}\n    {tag}: Literal["mine"] = "mine"\n\n\n{first}') == (set(), set())
+
+
+ADDED_GENERATOR = """class MineFitting(Fitting):
+    kind: Literal["mine"] = "mine"
+    steps: int = 1
+
+
+class MineSampling(Sampling):
+    kind: Literal["mine"] = "mine"
+    sample: int = 1
+
+
+class Mine(MineFitting, MineSampling, ImageGenerator):
+    pass
+
+
+class BigGANFitting(Fitting):"""
+
+
+def test_an_added_generator_changes_nothing(edited) -> None:
+    assert edited("generators/kinds/biggan.py", "class BigGANFitting(Fitting):", ADDED_GENERATOR) == (set(), set())
+
+
+def test_the_stages_of_generators_reach_no_generator() -> None:
+    of_one = {f"{GENERATORS}.{name}" for name in ("biggan", "custom", "ready_made", "stable_diffusion")}
+    of_one |= {"synthood.generators.ready_made", "synthood.generators.biggan", "synthood.generators.diffusion"}
+    for stage in ("fit_generator", "synthesise"):
+        assert not of_one & modules_behind(f"synthood.generators.{stage}").keys()
 
 
 def test_an_added_import_and_a_constant_change_nothing(edited) -> None:
@@ -135,7 +186,26 @@ def test_an_added_import_and_a_constant_change_nothing(edited) -> None:
         ("outliers/encoders/recipe.py", "network.features(inputs)", "network(inputs)", {"recipe"}),
         (SAMPLERS_FOLDER + "plms.py", "skip_prk_steps=True", "skip_prk_steps=False", {"paper"}),
         (SAMPLERS_FOLDER + "dpm_solver.py", "solver_order=2", "solver_order=3", {"miniature", "fast"}),
+        (NETWORKS + "residual.py", "EXPANSION = 4", "EXPANSION = 5", {"training.networks.architectures residual"}),
+        (
+            NETWORKS + "from_torchvision.py",
+            "layer.p = 0.0",
+            "layer.p = 0.1",
+            {"training.networks.architectures torchvision"},
+        ),
+        (AUGMENTATIONS + "geometry.py", ") < 0.5)", ") < 0.4)", {"training.augmentation flip"}),
+        (AUGMENTATIONS + "policies.py", "magnitude / 30", "magnitude / 31", {"training.augmentation randaugment"}),
+        (
+            AUGMENTATIONS + "policies.py",
+            "0.01 + (",
+            "0.02 + (",
+            {"training.augmentation augmix", "training.augmentation pixmix"},
+        ),
         ("outliers/encoder.py", "FINAL_SHARE = 0.01", "FINAL_SHARE = 0.02", {"text-aligned"}),
+        ("generators/biggan/hinge.py", "import torch\n", "import torch\n\nADDED = 1\n", {"biggan fit"}),
+        ("generators/kinds/biggan.py", "seed % len(ids)", "seed // len(ids)", {"biggan sample"}),
+        ("generators/diffusion/miniature_fit.py", "DECAY = 0.995", "DECAY = 0.9", {"stable-diffusion fit"}),
+        ("generators/kinds/base.py", "prior: Annotated", "more: int = 0\n    prior: Annotated", set()),
     ],
     ids=[
         "a class",
@@ -152,7 +222,16 @@ def test_an_added_import_and_a_constant_change_nothing(edited) -> None:
         "recipe",
         "a sampler",
         "a family of samplers",
+        "a network",
+        "a network of a library",
+        "flip",
+        "randaugment",
+        "operations of two augmentations",
         "the fit of an encoder",
+        "the fit of a generator",
+        "how a generator is sampled",
+        "the fit of a miniature",
+        "what planning asks of all generators",
     ],
 )
 def test_an_edit_changes_what_uses_it(edited, module: str, old: str, new: str, changed: set[str]) -> None:

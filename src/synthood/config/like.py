@@ -62,13 +62,20 @@ def merged(below: Raw, above: Raw) -> Raw:
     """Keys of both; where both have a section, its keys of both; a null above takes the key away."""
     result = dict(below)
     for key, value in above.items():
-        if isinstance(value, dict) and isinstance(result.get(key), dict):
-            result[key] = merged(result[key], value)
+        inherited = result.get(key)
+        if isinstance(value, dict) and isinstance(inherited, dict) and not chosen_otherwise(inherited, value):
+            result[key] = merged(inherited, value)
         elif value is None:
             result.pop(key, None)
         else:
             result[key] = value
     return result
+
+
+def chosen_otherwise(below: Raw, above: Raw) -> bool:
+    """Whether one of two networks is chosen by `kind` and the other by `name`, so that they share no keys."""
+    first, second = ({"kind", "name"} & section.keys() for section in (below, above))
+    return bool(first and second) and not first & second
 
 
 def without_inherited(mistakes: list[MistakeError], raw: Raw) -> list[MistakeError]:

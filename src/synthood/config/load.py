@@ -17,6 +17,7 @@ from synthood.config.names import clashes
 from synthood.config.read import DEEPEST, read
 from synthood.config.refs import Entry, References
 from synthood.errors import UNSAFE, SynthoodError, nearest
+from synthood.outliers.kinds.sampled import SampledOutliers
 from synthood.reporting.published import figures, sets_of
 from synthood.reporting.published_sets import contradiction, declared, names_in_source
 from synthood.reporting.settings import Published, TableSettings
@@ -95,10 +96,11 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
         if to.section == "recipes" and mark.without:
             yield from unfit(config, path, to.name, mark)
     for name, recipe in config.recipes.items():
-        if recipe.outliers and (found := config.outliers.get(recipe.outliers.from_)) and found.kind == "pixel":
+        if recipe.outliers and (found := config.outliers.get(recipe.outliers.from_)) and not found.latent:
             yield MistakeError(
                 f"recipes.{name}.outliers.from",
-                f"{recipe.outliers.from_!r} is of kind 'pixel', whose images are for `exposure`; take kind latent",
+                f"{recipe.outliers.from_!r} is of kind {found.kind!r}, whose images are for `exposure`; "
+                f"take kind latent",
             )
     for name, table in config.tables.items():
         yield from missing_extra(config, references, name)
@@ -113,8 +115,9 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
     for name, dataset in config.datasets.items():
         if config.generators and dataset.taught.class_count is None:
             yield MistakeError(f"datasets.{name}.id.classes", "name them; generators make so many images of each")
-    for name, outliers in config.outliers.items():
-        yield from too_many_neighbours(config, name)
+    sampled = {name: one for name, one in config.outliers.items() if isinstance(one, SampledOutliers)}
+    for name, outliers in sampled.items():
+        yield from too_many_neighbours(config, name, outliers)
         source = config.generators.get(outliers.generator)
         if source and source.kind != "stable-diffusion":
             what = f"{outliers.generator!r} is of kind {source.kind!r}, expected 'stable-diffusion'"
@@ -169,9 +172,8 @@ def wrong_published(path: str, published: Published, table: TableSettings, confi
         yield MistakeError(path, str(error))
 
 
-def too_many_neighbours(config: Config, name: str) -> Iterable[MistakeError]:
+def too_many_neighbours(config: Config, name: str, outliers: SampledOutliers) -> Iterable[MistakeError]:
     """Numbers of an outliers' section that the classes of a dataset cannot meet."""
-    outliers = config.outliers[name]
     boundary, wanted = outliers.boundary, outliers.gate.wanted_per_class
     for dataset, settings in config.datasets.items():
         count = getattr(settings.id, "train_per_class", None)

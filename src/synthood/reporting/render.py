@@ -8,21 +8,13 @@ import jinja2
 import pandas as pd
 
 from synthood.common.html import HEAD
+from synthood.evaluation.metrics.base import IDMetric, Metric
 from synthood.reporting.comparisons import FEWEST, Comparison
 from synthood.reporting.published import agreement
 from synthood.reporting.settings import TableSettings
 from synthood.reporting.statistics import Estimate
 
-METRIC_NAMES = {
-    "auroc": "AUROC",
-    "aupr_in": "AUPR-in",
-    "aupr_out": "AUPR-out",
-    "fpr95_id_positive": "FPR95, ID positive",
-    "fpr95_ood_positive": "FPR95, OOD positive",
-    "id_accuracy": "ID accuracy",
-}
 DISPUTED = "†"
-SMALLER_IS_BETTER = ("fpr95_id_positive", "fpr95_ood_positive")
 
 PAGE = (
     HEAD
@@ -97,14 +89,17 @@ def blocks(rows: pd.DataFrame, table: TableSettings) -> list[Block]:
     """The tables in the order of the settings' columns."""
     result = []
     for dataset in table.datasets:
-        for metric in table.columns:
-            chosen = rows[(rows["dataset"] == dataset) & (rows["metric"] == metric)]
-            make = accuracy_block if metric == "id_accuracy" else ood_block
-            result.append(make(chosen, table, f"{METRIC_NAMES[metric]} on {dataset}, %", metric))
+        for metric in table.metrics:
+            chosen = rows[(rows["dataset"] == dataset) & (rows["metric"] == metric.key)]
+            heading = f"{metric.title} on {dataset}, %"
+            if isinstance(metric, IDMetric):
+                result.append(id_block(chosen, table, heading, metric))
+            else:
+                result.append(ood_block(chosen, table, heading, metric))
     return result
 
 
-def ood_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: str) -> Block:
+def ood_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: Metric) -> Block:
     """Rows: detector and recipe. Columns: near, far, their gains, then every set."""
     sets = [name for name in dict.fromkeys(chosen["set"]) if name not in ("near", "far")]
     header = ["detector", "recipe"]
@@ -151,7 +146,7 @@ def sentences(chosen: pd.DataFrame, table: TableSettings) -> tuple[str, ...]:
     )
 
 
-def accuracy_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: str) -> Block:
+def id_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: IDMetric) -> Block:
     """A row per recipe."""
     found = {(line["recipe"], line["base"]): line for line in chosen.to_dict("records")}
     published = has_published(chosen)
@@ -162,7 +157,7 @@ def accuracy_block(chosen: pd.DataFrame, table: TableSettings, heading: str, met
         cells += [gain_cell(line, metric) for line in own]
         cells += published_cells(own[0], len(table.seeds)) if published else []
         lines.append(Row(cells, recipe in table.bases))
-    header = ["recipe", "accuracy", *(gain_name("gain", base, table) for base in table.bases)]
+    header = ["recipe", metric.column, *(gain_name("gain", base, table) for base in table.bases)]
     header += ["published", "difference"] if published else []
     return Block(heading, header, lines, 1, remarks=remarks(chosen))
 
@@ -222,11 +217,11 @@ def value_cell(line: Line, interval: bool = True) -> Cell:
     return Cell(text, small, value=round(float(line["mean"]), 6))
 
 
-def gain_cell(line: Line, metric: str) -> Cell:
+def gain_cell(line: Line, metric: Metric) -> Cell:
     """Difference to the base in points; from five seeds on marked where its interval leaves out zero."""
     if line["recipe"] == line["base"]:
         return Cell("–", value=0)
-    sign, kind = -1 if metric in SMALLER_IS_BETTER else 1, ""
+    sign, kind = -1 if metric.lower_is_better else 1, ""
     if line["seeds"] >= FEWEST:
         kind = "better" if min(sign * line["gain_low"], sign * line["gain_high"]) > 0 else ""
         kind = "worse" if max(sign * line["gain_low"], sign * line["gain_high"]) < 0 else kind
@@ -258,6 +253,7 @@ def note(table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
         f"means over their sets. FPR95 with ID positive: share of OOD accepted when 95 % of ID is; with OOD positive: "
         f"share of ID rejected when 95 % of OOD is."
         + (" Full spectrum: ID images are the test images and those of the shifted sets." * table.full_spectrum)
+        + "".join(f" {metric.note}" for metric in table.metrics if metric.note)
         + "".join(f" {name}: {text}" for name, text in evidence.items())
     )
 

@@ -17,14 +17,12 @@ from synthood.common.ranks import ALONE, Ranks, with_whole_statistics
 from synthood.common.schedules import warmed_cosine
 from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
-from synthood.training.augmentation.geometry import augmented
-from synthood.training.augmentation.policies import PixelAugmentation
 from synthood.training.batches import Composition
 from synthood.training.checks import check_inputs
 from synthood.training.feed import JoinedSet, Labelled, feed
 from synthood.training.forward import Compiled, Pass
 from synthood.training.methods.term import Context, no_images
-from synthood.training.networks.base import ImageNetwork
+from synthood.training.networks.architectures.base import ImageNetwork
 from synthood.training.networks.model import Classifier, channel_statistics, logits_and_features
 from synthood.training.networks.pretrained import initial
 from synthood.training.outlier_set import OutlierSet
@@ -73,17 +71,14 @@ def train(
     recipe = settings.recipe
     check_inputs(recipe, real, validation, synthetic, warm_start, teacher_model, outliers, exposed, ranks)
     mean, deviation = channel_statistics(real.images)
-    network = initial(recipe.network, len(real.classes), derived_seed(seed, "network")).to(device)
-    network = with_whole_statistics(network, ranks, device)
+    height, width = real.images.shape[1:3]
+    network = initial(recipe.network, len(real.classes), derived_seed(seed, "network"))
+    recipe.network.check(network, height, width)
+    network = with_whole_statistics(network.to(device), ranks, device)
     classifier = Classifier(recipe.network.architecture, real.classes, mean, deviation, network)
     if warm_start is not None:
         load_weights(classifier, warm_start)
-    height, width = real.images.shape[1:3]
-    on_pixels = PixelAugmentation(recipe.augmentation, height, width, seed, device)
-
-    def prepared(images: Tensor, random: torch.Generator) -> Tensor:
-        return augmented(classifier.normalised(on_pixels(images, random)), recipe.augmentation, random)
-
+    prepared = recipe.augmentation.prepared(classifier.normalised, height, width, seed, device)
     sizes = network.head.in_features, len(real.classes), recipe.label_smoothing
     shown = no_images() if exposed is None else exposed
     context = Context(*sizes, classifier, mean, deviation, teacher_model, outliers, shown, prepared)

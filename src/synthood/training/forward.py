@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from synthood.common.arithmetic import autocast
 from synthood.common.ranks import ALONE, Ranks, Whole
 from synthood.training.methods.term import Companions, Term
-from synthood.training.networks.base import ImageNetwork
+from synthood.training.networks.architectures.base import ImageNetwork
 from synthood.training.settings import RecipeSettings
 
 Features = Callable[[Tensor], Tensor]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from synthood.common.iterate import Stateful
-from synthood.training.networks.base import ImageNetwork
+from synthood.training.networks.architectures.base import ImageNetwork
 
 
 class WayBack:

@@ -5,16 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from unicodedata import normalize
 
+from synthood.common.user_code import UserCode
 from synthood.config.messages import MistakeError
 from synthood.config.models import Config
 from synthood.data.files.settings import ExceptClasses
-from synthood.data.sources.custom import FromFile
 from synthood.errors import SynthoodError, nearest
-from synthood.evaluation.detectors.custom import Custom
-from synthood.plugins import plugins_in
-from synthood.training.methods.custom import CustomLoss
+from synthood.plugins import Plugin, plugins_in
 from synthood.workflow.plan import Plan
 from synthood.workflow.plan.outside import Needed
+
+USUAL_SIDE = 32
+"""Pixels of images whose size the configuration does not say."""
 
 
 def impossible(config: Config) -> list[MistakeError]:
@@ -24,8 +25,7 @@ def impossible(config: Config) -> list[MistakeError]:
         for one in Plan(config).missing()
         if not public(one)
     ]
-    failing = (*failing_losses(config), *failing_sources(config))
-    return [*wrong_files(config), *failing, *unknown_classes(config), *missing]
+    return [*wrong_files(config), *failing_code(config), *unknown_classes(config), *missing]
 
 
 def fetchable(config: Config) -> list[Needed]:
@@ -43,55 +43,43 @@ def public(one: Needed) -> bool:
 
 def wrong_files(config: Config) -> Iterator[MistakeError]:
     """Python files of the user's that are missing, are not Python, or lack what is named; nothing is run."""
-    detectors = {f"detectors.{n}": d for n, d in config.detectors.items() if isinstance(d, Custom)}
-    for path, detector in detectors.items():
-        yield from _wrong_file(path, detector.file, "function", detector.function)
-    for path, loss in custom_losses(config).items():
-        yield from _wrong_file(path, loss.file, "class", loss.class_)
-    for path, source in custom_sources(config).items():
-        yield from _wrong_file(path, source.file, "class" if source.class_ else "function", source.name)
+    for place, plugin in of_users(config).items():
+        yield from _wrong_file(place, plugin)
 
 
-def custom_losses(config: Config) -> dict[str, CustomLoss]:
-    """The user's losses by their place, each once."""
-    found: dict[str, CustomLoss] = {}
-    for name, recipe in config.recipes.items():
-        for method in recipe.methods:
-            if isinstance(method, CustomLoss) and method not in found.values():
-                found[f"recipes.{name}.{method.key}"] = method
+def of_users(config: Config) -> dict[str, Plugin]:
+    """The plug-ins that run the user's files, by their place, each once."""
+    found: dict[str, Plugin] = {}
+    for place, plugin in plugins_in(config):
+        if plugin.files() and plugin not in found.values():
+            found[place] = plugin
     return found
 
 
-def failing_losses(config: Config) -> Iterator[MistakeError]:
-    """The user's losses that fail on made-up numbers; their files are run."""
-    for path, loss in custom_losses(config).items():
-        if not list(_wrong_file(path, loss.file, "class", loss.class_)):
+def failing_code(config: Config) -> Iterator[MistakeError]:
+    """The user's code that cannot be created, or fails on made-up numbers; their files are run."""
+    for place, plugin in of_users(config).items():
+        if not list(_wrong_file(place, plugin)):
             try:
-                loss.dry_run()
+                for side in _sides(config, place) if isinstance(plugin, UserCode) else {USUAL_SIDE}:
+                    plugin.dry_run(side)
             except SynthoodError as error:
-                yield MistakeError(path, str(error))
+                yield MistakeError(place, str(error))
 
 
-def custom_sources(config: Config) -> dict[str, FromFile]:
-    """The user's sources by their place, each once."""
-    found: dict[str, FromFile] = {}
-    for place, source in plugins_in({"datasets": config.datasets, "generators": config.generators}):
-        if isinstance(source, FromFile) and source not in found.values():
-            found[place] = source
-    return found
+def _sides(config: Config, path: str) -> set[int]:
+    """Sides of the images that a recipe's tables show it; of all datasets where no table names it, else the usual."""
+    section, name, *_ = path.split(".")
+    tables = [table for table in config.tables.values() if section == "recipes" and name in table.recipes]
+    datasets = {name for table in tables for name in table.datasets} or set(config.datasets)
+    sides = {config.datasets[name].side for name in datasets}
+    return {side for side in sides if side is not None} or {USUAL_SIDE}
 
 
-def failing_sources(config: Config) -> Iterator[MistakeError]:
-    """The user's sources whose files fail when they are run; no image is asked for."""
-    for path, source in custom_sources(config).items():
-        if not list(_wrong_file(path, source.file, "class" if source.class_ else "function", source.name)):
-            try:
-                source.load()
-            except SynthoodError as error:
-                yield MistakeError(path, str(error))
-
-
-def _wrong_file(path: str, file: str, what: str, name: str) -> Iterator[MistakeError]:
+def _wrong_file(path: str, plugin: Plugin) -> Iterator[MistakeError]:
+    values = plugin.model_dump(by_alias=True)
+    what = "class" if values.get("class") else "function"
+    file, name = values["file"], values[what] or getattr(plugin, "name", "")
     try:
         found = _bound(ast.parse(Path(file).read_bytes()).body)
     except OSError as error:

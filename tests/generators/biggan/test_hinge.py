@@ -17,9 +17,9 @@ from synthood.generators.biggan import network as biggan
 from synthood.generators.biggan.hinge import Steps, build_parts
 from synthood.generators.biggan.settings import HingeFit, Watch
 from synthood.generators.biggan.watching import Best, Watcher
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.model import Classifier
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
 
 NO_RESUME = ResumeFile(None, "")
 CPU = torch.device("cpu")

@@ -8,8 +8,8 @@ import torch
 from synthood.training.augmentation.policies import augmixed
 from synthood.training.methods.consistency import AugMixConsistency, Consistency, jensen_shannon
 from synthood.training.methods.term import Batch, Companions
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from toy_training import batch_of, normal, random, reaches
 
 MEANS, DEVIATIONS = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]

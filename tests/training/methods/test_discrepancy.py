@@ -10,8 +10,8 @@ from torch import Tensor
 
 from synthood.training.methods.discrepancy import ClassifierDiscrepancy, DiscrepancyExposure, discrepancy
 from synthood.training.methods.term import Batch, Companions
-from synthood.training.networks.residual import ResNet, build
-from synthood.training.networks.settings import Network
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network, ResNet
 from toy_training import batch_of, normal, random, reaches
 
 LABELS = torch.tensor([0, 1, 2, 0])

@@ -19,8 +19,8 @@ from synthood.training.methods.exposure import (
     uniformity,
 )
 from synthood.training.methods.term import Batch, Companions, Context
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.outlier_set import exposed_images
 from toy_training import batch_of, normal, random, reaches
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from synthood.training.methods.godin import DividedConfidence, Godin, numerators
 from synthood.training.methods.term import Seen
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from toy_training import batch_of, normal, random, reaches
 
 FORMS = ["inner", "euclid", "cosine"]

@@ -7,8 +7,8 @@ import torch
 
 from synthood.training.methods.logistic_exposure import LogisticEnergies, LogisticExposure, separation
 from synthood.training.methods.term import Batch, Companions
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from toy_training import batch_of, normal, random, reaches
 
 LABELS = torch.tensor([0, 1, 2, 0])

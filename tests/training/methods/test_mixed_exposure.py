@@ -9,8 +9,8 @@ from torch import Tensor
 
 from synthood.training.methods.mixed_exposure import MixedExposure, OutlierMixing
 from synthood.training.methods.term import Batch, Companions
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from toy_training import batch_of, normal, random, reaches
 
 CLASSES = 4

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthood.training.methods.npos import BoundarySynthesis, Npos, around, separation
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.terms.build import learned
 from toy_training import batch_of, normal, random, reaches
 

@@ -20,8 +20,8 @@ from synthood.training.methods.outliers import (
     contrasts,
 )
 from synthood.training.methods.term import Batch
-from synthood.training.networks.residual import ResNet, build
-from synthood.training.networks.settings import Network
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network, ResNet
 from synthood.training.outlier_set import OutlierSet, Space
 from synthood.training.terms.build import initialised
 from synthood.training.terms.mutual_information import gaussian_log_likelihood

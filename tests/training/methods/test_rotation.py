@@ -6,8 +6,8 @@ import torch.nn.functional as F
 
 from synthood.training.methods.rotation import Rotation, RotationPrediction
 from synthood.training.methods.term import Batch, Companions
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from toy_training import batch_of, random, reaches
 
 LABELS = torch.tensor([0, 1, 2])

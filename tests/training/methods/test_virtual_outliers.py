@@ -15,8 +15,8 @@ from synthood.training.methods.virtual_outliers import (
     uncertainty,
     unlikely,
 )
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.terms.build import initialised, learned
 from toy_training import batch_of, normal, random, reaches
 

@@ -18,11 +18,11 @@ from synthood.common.images import ImageSet, write_images
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
 from synthood.training import import_checkpoint
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import BLOCKS, Network
 from synthood.training.networks.checkpoint import imported
-from synthood.training.networks.checkpoint_settings import CheckpointRecipe
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe, ImportSettings
 from synthood.training.networks.model import Classifier
-from synthood.training.networks.residual import BLOCKS, build
-from synthood.training.networks.settings import Network
 
 CLASSES = ["cat", "dog", "owl"]
 MEAN, DEVIATION = [0.1, 0.2, 0.3], [0.5, 0.25, 1.0]
@@ -231,7 +231,8 @@ def test_the_stage_writes_what_train_writes(
     pixels = np.random.default_rng(0).integers(0, 255, (4, 8, 8, 3), dtype=np.uint8)
     write_images(tmp_path / "val", ImageSet(pixels, np.array([1, 1, 1, 0]), CLASSES))
     outputs = [tmp_path / name for name in ("model.safetensors", "history.csv", "heads.safetensors")]
-    words = ["--settings", recipe(tmp_path / "a.pt", PADDED).canonical(), "--val", str(tmp_path / "val")]
+    settings = ImportSettings(recipe=recipe(tmp_path / "a.pt", PADDED)).canonical()
+    words = ["--settings", settings, "--val", str(tmp_path / "val")]
     import_checkpoint.main([*words, "--raw", "abc", *writing(import_checkpoint.main, outputs)])
     assert "validation accuracy 0.7500" in capsys.readouterr().out
     model = Classifier.load(outputs[0])

@@ -9,10 +9,10 @@ from torch import nn
 from torchvision.models import DenseNet
 
 from synthood.errors import SynthoodError
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.dense import DenseNetwork
 from synthood.training.networks.checkpoint import imported
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import DenseNetwork
 
 CLASSES = ["cat", "dog", "owl"]
 

@@ -17,11 +17,13 @@ from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
 from synthood.training.fit import train
 from synthood.training.methods.teacher import Teacher
-from synthood.training.networks import from_timm
+from synthood.training.networks.architectures import from_timm
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.from_timm import TimmNetwork
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.model import Classifier, logits_and_features
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network, TimmNetwork, network_described
+from synthood.training.networks.settings import network_described
 from synthood.training.settings import RecipeSettings
 
 VIT = TimmNetwork(

@@ -9,12 +9,13 @@ import torchvision
 from pydantic import ValidationError
 
 from synthood.errors import SynthoodError
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.from_torchvision import TorchvisionNetwork
 from synthood.training.networks.checkpoint import imported
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.model import Classifier
 from synthood.training.networks.pretrained import initial, pretrained_digest
-from synthood.training.networks.residual import build, made
-from synthood.training.networks.settings import TorchvisionNetwork, network_described
+from synthood.training.networks.settings import network_described
 
 CLASSES = ["cat", "dog", "owl"]
 SEVERAL = ["mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0"]
@@ -102,7 +103,7 @@ def test_what_cannot_be_a_classifier_is_named(name: str, message: str) -> None:
 
 def test_images_of_another_size_are_named() -> None:
     with torch.device("meta"):  # no time for weights that are not used
-        network = made(TorchvisionNetwork(name="torchvision/vit_b_32"), 3)
+        network = TorchvisionNetwork(name="torchvision/vit_b_32").build(3)
     with pytest.raises(SynthoodError, match=r"takes images of 224 x 224 pixels, got 32 x 32; set network\.image_size"):
         network(torch.zeros(1, 3, 32, 32))
 

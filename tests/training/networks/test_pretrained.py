@@ -11,11 +11,12 @@ import torch
 from safetensors.torch import save_file
 
 from synthood.errors import SynthoodError
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.from_timm import TimmNetwork
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.checkpoint import imported
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.pretrained import initial, pretrained_digest
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network, TimmNetwork
 
 NAME = "test_vit"
 OPTIONS = {"depth": 1, "embed_dim": 32, "num_heads": 2}

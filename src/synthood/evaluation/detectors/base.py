@@ -63,11 +63,10 @@ class Detector(Plugin):
         if fit := vars(cls).get("fit"):
 
             @functools.wraps(fit)
-            def of_one(self: Detector, reference: Reference) -> Score:
-                if len(self.candidates()) > 1:
+            def of_one(self: Detector, *given: Any, **named: Any) -> Any:
+                if len(self.candidates()) > 1 and named.get("ood_validation") is None:
                     raise SynthoodError(f"{self.kind}: a grid needs validation data; fit one of its candidates()")
-                found: Score = fit(self, reference)
-                return found
+                return fit(self, *given, **named)
 
             cls.fit = of_one  # type: ignore[method-assign]  # what the class defines, checked
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from synthood.common.lazy import lazy
-from synthood.training.augmentation.settings import AugMix
+from synthood.training.augmentation.policies import Chains, augmixed
 from synthood.training.methods.base import Method, Weight
 from synthood.training.methods.term import Batch, Companions, Context, Term
 from synthood.training.terms.losses import mean
@@ -19,7 +19,7 @@ else:
     torch, F = lazy("torch"), lazy("torch.nn.functional")
 
 
-class Consistency(AugMix, Method):
+class Consistency(Chains, Method):
     """Posteriors of an image and of two of its mixes near each other."""
 
     key = "consistency"
@@ -49,8 +49,6 @@ class AugMixConsistency(Term):
 
     def companions(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> Companions:
         """Two mixes of each image, the first ones before the second."""
-        from synthood.training.augmentation.policies import augmixed
-
         means, deviations = self.get_buffer("means"), self.get_buffer("deviations")
         pixels = (inputs * deviations + means).clamp(0, 1)
         mixes = torch.cat([augmixed(pixels, self.settings, random) for _ in range(2)])

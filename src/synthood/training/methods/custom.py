@@ -43,7 +43,7 @@ class CustomLoss(Method):
     def terms(self, context: Context) -> dict[str, Term]:
         return {"custom": UserTerm(self, context.features, context.classes)}
 
-    def dry_run(self) -> None:
+    def dry_run(self, side: int = 32) -> None:
         """Builds the loss and takes a step on made-up numbers; raises SynthoodError with file and line."""
         random = torch.Generator().manual_seed(0)
         term, head = UserTerm(self, 8, 3), nn.Linear(8, 3)

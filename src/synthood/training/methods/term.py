@@ -6,9 +6,9 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Module, lazy
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,22 +17,8 @@ if TYPE_CHECKING:
 
     from synthood.training.networks.model import Classifier
     from synthood.training.outlier_set import OutlierSet
-
-    Module = nn.Module
 else:
-    np, torch, nn = lazy("numpy"), lazy("torch"), lazy("torch.nn")
-
-    class Module:
-        """An nn.Module from the first object on; the class, which planning imports, needs no torch."""
-
-        def __new__(cls, *_: Any, **__: Any) -> Module:
-            return object.__new__(with_torch(cls))
-
-    @functools.cache
-    def with_torch(cls: type) -> type:
-        """A class below Module, and nn.Module behind it."""
-        return cls if issubclass(cls, nn.Module) else type(cls.__name__, (cls, nn.Module), {})
-
+    np, torch = lazy("numpy"), lazy("torch")
 
 Prepared = Callable[["Tensor", "torch.Generator"], "Tensor"]
 """Images uint8 [N,H,W,3] augmented and normalised, float32 [N,3,H,W]."""

@@ -1,16 +1,27 @@
 """Residual networks, with penultimate features and the last Linear at hand."""
 
+from __future__ import annotations
+
 from collections import OrderedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from pydantic import Field, model_validator
 
-from synthood.training.networks.base import ImageNetwork, Resize
-from synthood.training.networks.dense import DenseNet
-from synthood.training.networks.from_timm import TimmClassifier
-from synthood.training.networks.from_torchvision import TorchvisionClassifier
-from synthood.training.networks.settings import AnyNetwork, DenseNetwork, Network, TimmNetwork
+from synthood.common.lazy import Module, lazy
+from synthood.training.networks.architectures.base import (
+    ImageNetwork,
+    ImageSize,
+    NetworkSettings,
+    Resize,
+    Translation,
+)
+from synthood.training.networks.keys import residual_key
+
+if TYPE_CHECKING:
+    import torch.nn.functional as F
+    from torch import Tensor, nn
+else:
+    nn, F = lazy("torch.nn"), lazy("torch.nn.functional")
 
 BLOCKS = {
     "resnet8": [1, 1, 1],
@@ -32,7 +43,61 @@ WIDENING = {"wrn-40-2": 2, "wrn-28-10": 10}
 EXPANSION = 4
 
 
-class Padded(nn.Module):
+class Network(NetworkSettings):
+    """A residual network of the CIFAR kind; `width` is the first stage's.
+
+    Below 8 channels oneDNN's backward pass of a strided 1x1 convolution writes out of bounds (torch 2.15).
+    """
+
+    prefix = ""
+    is_default = True
+
+    kind: Literal["residual"] = "residual"
+    name: Literal[
+        "resnet8",
+        "resnet14",
+        "resnet20",
+        "resnet32",
+        "resnet44",
+        "resnet56",
+        "resnet110",
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "wrn-40-2",
+        "wrn-28-10",
+    ]
+    width: Annotated[int, Field(ge=8, description="channels of the first stage")] = 16
+    shortcut: Annotated[
+        Literal["projected", "padded"],
+        Field(description="where the shape changes: a 1x1 convolution, or every second pixel and channels of zeros"),
+    ] = "projected"
+    stem: Annotated[
+        Literal[32, 64, 224],
+        Field(description="side of the images: 3x3; 3x3 of stride 2; 7x7 of stride 2 and max-pooling"),
+    ] = 32
+    image_size: ImageSize = None
+
+    @model_validator(mode="after")
+    def _wide_and_bottleneck(self) -> Self:
+        if self.shortcut == "padded" and self.name in ("resnet50", "wrn-40-2", "wrn-28-10"):
+            raise ValueError(f"shortcut padded goes with basic blocks alone, which {self.name} does not have")
+        return self
+
+    def described(self) -> dict[str, Any]:
+        """For the header of a model's file, where a usual stem and size go unsaid, as before there were others."""
+        usual = {key for key, value in (("stem", 32), ("image_size", None)) if getattr(self, key) == value}
+        return self.model_dump(mode="json", exclude=usual)
+
+    def build(self, classes: int) -> ImageNetwork:
+        return ResNet(self, classes)
+
+    def translations(self, network: ImageNetwork) -> list[Translation]:
+        blocks, wide = BLOCKS[self.name], self.name in WIDENING
+        return [str, lambda key: residual_key(key, blocks, wide)]
+
+
+class Padded(Module):
     """Every `stride`-th pixel, with channels of zeros before and behind: a shortcut without weights.
 
     Option A of arXiv 1512.03385; which channels the zeros are is the choice of the public CIFAR networks.
@@ -47,7 +112,7 @@ class Padded(nn.Module):
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, *self.channels))
 
 
-class BasicBlock(nn.Module):
+class BasicBlock(Module):
     """Two 3x3 convolutions and a shortcut, projected or padded where the shape changes."""
 
     def __init__(self, narrow: int, wide: int, stride: int, padded: bool = False) -> None:
@@ -67,7 +132,7 @@ class BasicBlock(nn.Module):
         return F.relu(self.norm2(self.convolution2(out)) + self.shortcut(x))
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(Module):
     """A 3x3 convolution between two of 1x1, the last one four times as wide; the stride is the 3x3's."""
 
     def __init__(self, narrow: int, wide: int, stride: int) -> None:
@@ -89,7 +154,7 @@ class Bottleneck(nn.Module):
         return F.relu(self.norm3(self.convolution3(out)) + self.shortcut(x))
 
 
-class WideBlock(nn.Module):
+class WideBlock(Module):
     """Two 3x3 convolutions, each after its normalisation; a projection starts from the normalised input."""
 
     def __init__(self, narrow: int, wide: int, stride: int) -> None:
@@ -148,22 +213,3 @@ def stem(settings: Network) -> nn.Sequential:
     # By name, so that resizing, which has no weights, does not move the weights' names.
     named: list[tuple[str, nn.Module]] = [("resize", Resize(settings.image_size))] if settings.image_size else []
     return nn.Sequential(OrderedDict([*named, *((str(index), layer) for index, layer in enumerate(layers))]))
-
-
-def build(settings: AnyNetwork, classes: int, seed: int) -> ImageNetwork:
-    """The network of a recipe, initialised from the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = made(settings, classes)
-    return network.to(memory_format=torch.channels_last)
-
-
-def made(settings: AnyNetwork, classes: int) -> ImageNetwork:
-    """The network of a recipe, initialised from torch's global state."""
-    if isinstance(settings, Network):
-        return ResNet(settings, classes)
-    if isinstance(settings, DenseNetwork):
-        return DenseNet(settings, classes)
-    if isinstance(settings, TimmNetwork):
-        return TimmClassifier(settings, classes)
-    return TorchvisionClassifier(settings, classes)

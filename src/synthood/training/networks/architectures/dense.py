@@ -1,17 +1,52 @@
 """DenseNet-BC for small images: bottlenecks of 1x1, transitions that halve the channels (arXiv 1608.06993)."""
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from __future__ import annotations
 
-from synthood.training.networks.base import ImageNetwork, Resize
-from synthood.training.networks.settings import DenseNetwork
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from synthood.common.lazy import Module, lazy
+from synthood.training.networks.architectures.base import (
+    ImageNetwork,
+    ImageSize,
+    NetworkSettings,
+    Resize,
+    Translation,
+)
+from synthood.training.networks.keys import dense_key
+
+if TYPE_CHECKING:
+    import torch
+    import torch.nn.functional as F
+    from torch import Tensor, nn
+else:
+    torch, nn, F = lazy("torch"), lazy("torch.nn"), lazy("torch.nn.functional")
 
 LAYERS = {"densenet-bc-100": 16}
 """Layers of each of the three blocks, of two convolutions each."""
 
 
-class DenseLayer(nn.Module):
+class DenseNetwork(NetworkSettings):
+    """DenseNet-BC with 100 layers for images of 32 pixels."""
+
+    prefix = "densenet-"
+    paper = "arXiv 1608.06993"
+
+    kind: Literal["dense"] = "dense"
+    name: Literal["densenet-bc-100"]
+    growth: Annotated[int, Field(ge=4, description="channels that each layer adds")] = 12
+    image_size: ImageSize = None
+
+    def build(self, classes: int) -> ImageNetwork:
+        return DenseNet(self, classes)
+
+    def translations(self, network: ImageNetwork) -> list[Translation]:
+        layers = LAYERS[self.name]
+        return [str, lambda key: dense_key(key, layers)]
+
+
+class DenseLayer(Module):
     """The input and `growth` new channels, in this order."""
 
     def __init__(self, channels: int, growth: int) -> None:
@@ -26,7 +61,7 @@ class DenseLayer(nn.Module):
         return torch.cat([x, self.convolution2(F.relu(self.norm2(out)))], 1)
 
 
-class Transition(nn.Module):
+class Transition(Module):
     """Half of the channels, at half of the side."""
 
     def __init__(self, channels: int) -> None:

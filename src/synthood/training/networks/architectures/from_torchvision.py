@@ -1,15 +1,58 @@
 """A classifier of torchvision as one of ours: its features, and its last layer as the last Linear."""
 
-from typing import Any
+from __future__ import annotations
 
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
+from pydantic import Field, model_validator
+
+from synthood.common.lazy import lazy
 from synthood.errors import SynthoodError, nearest
-from synthood.training.networks.base import ImageNetwork, Resize
-from synthood.training.networks.settings import TORCHVISION, TorchvisionNetwork
+from synthood.training.networks.architectures.base import (
+    ImageNetwork,
+    ImageSize,
+    NetworkSettings,
+    Pretrained,
+    Resize,
+    Sha256,
+)
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+else:
+    nn = lazy("torch.nn")
+
+TORCHVISION = "torchvision/"
 OTHERS = ("googlenet", "inception", "squeezenet")
 """Their logits are not one Linear of their features, or not their only output."""
+
+
+class TorchvisionNetwork(NetworkSettings):
+    """A classifier of torchvision by its name there, without dropout and stochastic depth."""
+
+    prefix = TORCHVISION
+
+    kind: Literal["torchvision"] = "torchvision"
+    name: Annotated[
+        str,
+        Field(pattern=r"^torchvision/[a-z0-9_]+$", description="torchvision/ and the model's name, in small letters"),
+    ]
+    image_size: ImageSize = None
+    pretrained: Annotated[Pretrained | None, Field(description="weights to start from: a file of them")] = None
+    sha256: Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _a_digest_of_a_file(self) -> Self:
+        if self.sha256 and not self.pretrained:
+            raise ValueError("sha256 is of a file; name it in `pretrained`")
+        return self
+
+    @property
+    def architecture(self) -> Self:
+        return self.model_copy(update={"pretrained": None, "sha256": None})
+
+    def build(self, classes: int) -> ImageNetwork:
+        return TorchvisionClassifier(self, classes)
 
 
 class TorchvisionClassifier(ImageNetwork):

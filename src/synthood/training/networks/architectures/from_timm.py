@@ -1,14 +1,69 @@
 """Any network of timm as one of ours: its pooled features, and its classifier as the last Linear."""
 
+from __future__ import annotations
+
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import torch
-from torch import Tensor, nn
+from pydantic import Field, model_validator
 
+from synthood.common.lazy import lazy
 from synthood.errors import SynthoodError, first_line, nearest
-from synthood.training.networks.base import ImageNetwork, Resize
-from synthood.training.networks.settings import TIMM, TimmNetwork
+from synthood.training.networks.architectures.base import (
+    ImageNetwork,
+    ImageSize,
+    NetworkSettings,
+    Pretrained,
+    Resize,
+    Sha256,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from synthood.common.states import State
+else:
+    torch, nn = lazy("torch"), lazy("torch.nn")
+
+TIMM = "timm/"
+
+
+class TimmNetwork(NetworkSettings):
+    """A network of timm by its name there; needs `pip install synthood[timm]`."""
+
+    prefix = TIMM
+
+    kind: Literal["timm"] = "timm"
+    name: Annotated[
+        str, Field(pattern=r"^timm/[A-Za-z0-9_.-]+$", description="timm/ and the model's name, or name.tag")
+    ]
+    image_size: ImageSize = None
+    options: Annotated[
+        dict[str, bool | int | float | str | list[int]], Field(description="further arguments of timm.create_model")
+    ] = {}
+    pretrained: Annotated[
+        bool | Pretrained,
+        Field(description="weights to start from: a file of them, or true: timm's own, downloaded"),
+    ] = False
+    sha256: Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _a_digest_of_a_file(self) -> Self:
+        if self.sha256 and not isinstance(self.pretrained, str):
+            raise ValueError("sha256 is of a file; name it in `pretrained`")
+        return self
+
+    @property
+    def architecture(self) -> Self:
+        return self.model_copy(update={"pretrained": False, "sha256": None})
+
+    def build(self, classes: int) -> ImageNetwork:
+        return TimmClassifier(self, classes)
+
+    def own_weights(self) -> State | None:
+        found: State | None = created(self, pretrained=True).state_dict() if self.pretrained is True else None
+        return found
 
 
 class TimmClassifier(ImageNetwork):
@@ -26,9 +81,10 @@ class TimmClassifier(ImageNetwork):
         self.fixed = settings.image_size is None and bool(model.default_cfg.get("fixed_input_size"))
         self.side = side_of(model, settings)
         self.resize = nn.Identity() if settings.image_size is None else Resize(settings.image_size)
-        agrees(model.eval(), settings, self.side)
-        self.draws = agrees_in_training(model, settings, self.side)
-        self.head: nn.Linear = model.get_submodule(places)
+        with torch.no_grad():
+            agrees(model.eval(), settings, self.side)
+            self.draws = agrees_in_training(model, settings, self.side)
+        self.head = model.get_submodule(places)
         parent, _, leaf = places.rpartition(".")
         setattr(model.get_submodule(parent), leaf, nn.Identity())
         self.model = model.train()
@@ -87,7 +143,6 @@ def side_of(model: Any, settings: TimmNetwork) -> int:
     return size if isinstance(size, int) else int(model.default_cfg["input_size"][-1])
 
 
-@torch.no_grad()
 def agrees(model: Any, settings: TimmNetwork, side: int) -> None:
     """Raises where the classifier of the pooled features is not what the model computes, or not twice the same."""
     images, before = torch.linspace(-1, 1, 3 * side * side).view(1, 3, side, side), torch.get_rng_state()
@@ -106,7 +161,6 @@ def agrees(model: Any, settings: TimmNetwork, side: int) -> None:
         )
 
 
-@torch.no_grad()
 def agrees_in_training(model: Any, settings: TimmNetwork, side: int) -> bool:
     """Whether the model draws at random in training; raises where some of that follows the pooled features.
 
