@@ -51,7 +51,8 @@ def test_results_are_the_means_of_the_tables(tmp_path):
     pd.DataFrame(rows).to_csv(tmp_path / "t.csv", index=False)
     heading, *lines = _results(tmp_path / "t.csv")
     assert heading == "\nAUROC in %, mean over near sets, d"
-    assert [line.split() for line in lines[0].splitlines()] == [["msp", "knn"], ["ce", "50.0", "75.0"], ["sio", "62.5", "100.0"]]  # fmt: skip
+    cells = [line.split() for line in lines[0].splitlines()]
+    assert cells == [["msp", "knn"], ["ce", "50.0", "75.0"], ["sio", "62.5", "100.0"]]
 
 
 @pytest.mark.workflow

@@ -79,11 +79,11 @@ def test_an_error_comes_once_and_its_sentence_first(tmp_path):
 @pytest.mark.parametrize(
     ("message", "lines"),
     [
-        ('WorkflowError in file "rules/x.smk", line 16:\nRaw files that are not there:\n  a', ["error: Raw files that are not there:", "  a"]),
+        ('WorkflowError in file "x.smk", line 16:\nNot there:\n  a', ["error: Not there:", "  a"]),
         ("RuleException:\nCalledProcessError in file \"Snakefile\", line 12:\nCommand 'x' failed", []),
         ("WorkflowError:\nAt least one job did not complete successfully.", []),
         ("Exiting because a job execution failed. Look above", []),
-        ('WorkflowError in file "a.smk", line 3:\nkey: wrong\n  File "a.smk", line 3, in <module>', ["error: key: wrong"]),
+        ('WorkflowError in file "a.smk", line 3:\nkey: wrong\n  File "a.smk", line 3', ["error: key: wrong"]),
         ("WorkflowError:\n\x1b[2Jred", ["error: \\x1b[2Jred"]),
     ],
 )  # fmt: skip

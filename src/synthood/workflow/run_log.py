@@ -33,7 +33,7 @@ class Running:
     rule: str
     name: str
     logs: list[Path]
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=lambda: time.monotonic())
 
     def left(self) -> str:
         """What the job's log says of the time that it still takes."""
