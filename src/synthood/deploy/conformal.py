@@ -165,7 +165,7 @@ def cross_p_values(calibration: ArrayLike, folds: ArrayLike, confidences: ArrayL
 
 
 def cross_bound(level: float, count: int, folds: int) -> float:
-    """What p-values at most `level` of `folds` folds promise: at most this share of ID images (arXiv 1905.02928, th. 4).
+    """The share of ID images that p-values at most `level` of `folds` folds may reject (arXiv 1905.02928, theorem 4).
 
     About twice the level, against the level itself of a calibration part apart.
     """
