@@ -10,7 +10,7 @@ import torch
 from synthood import detectors
 from synthood.deploy import fitted
 from synthood.errors import SynthoodError
-from synthood.evaluation.detectors.base import Detector
+from synthood.evaluation.detectors.base import Detector, State
 from synthood.evaluation.detectors.custom import Custom
 from synthood.evaluation.detectors.rectifiers import LOGIT_DETECTORS, React
 from synthood.evaluation.features import Bank, Features, Reference
@@ -64,7 +64,7 @@ def test_a_rectifier_takes_the_state_of_its_inner_detector_along(
 
 def test_values_and_axes_come_back_as_they_were(tmp_path: Path) -> None:
     matrix = torch.arange(6.0).view(2, 3)
-    state = {
+    state: State = {
         "number": torch.tensor(0.1, dtype=torch.float64),
         "matrix": matrix.T,
         "cube": torch.arange(24).view(2, 3, 4).permute(2, 0, 1),

@@ -5,7 +5,7 @@ drawn alike from one source; another camera or season breaks them.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -52,6 +52,7 @@ def least_count(level: float) -> int:
     return found
 
 
+@cache
 def sufficient_count(level: float) -> int:
     """The least calibration images from which on a threshold of this level comes without a warning."""
     low, high = least_count(level), least_count(level)
