@@ -40,7 +40,9 @@ class Toy:
     calibration: Features
     digests: np.ndarray
     test: tuple[np.ndarray, np.ndarray]
+    test_features: Features
     ood: np.ndarray
+    ood_features: Features
 
 
 def labelled(model: Classifier, count: int, seed: int) -> tuple[Features, np.ndarray, np.ndarray]:
@@ -56,13 +58,29 @@ def toy() -> Toy:
     train, val, calibration, test = (labelled(model, n, seed) for seed, n in enumerate((120, 60, 150, 90)))
     reference = Reference(train[0], val[0], head.weight.detach(), head.bias.detach())
     ood = np.random.default_rng(9).integers(0, 256, (40, 16, 16, 3), np.uint8)
-    return Toy(model, reference, calibration[0], pixel_sha256(calibration[1]), test[1:], ood)
+    return Toy(
+        model,
+        reference,
+        calibration[0],
+        pixel_sha256(calibration[1]),
+        test[1:],
+        test[0],
+        ood,
+        features_of(model, ood, CPU),
+    )
 
 
 def exported(toy: Toy, folder: Path, detector: Detector, levels: tuple[float, ...] = (0.05, 0.1)) -> Predictor:
     calibrated = split_calibrated(detector.fit(toy.reference), toy.calibration)
     return export(
-        folder, toy.model, calibrated, SIZE, levels, test=toy.test, ood={"noise": toy.ood}, digests=toy.digests
+        folder,
+        toy.model,
+        calibrated,
+        SIZE,
+        levels,
+        test=toy.test_features,
+        ood={"noise": toy.ood_features},
+        digests=toy.digests,
     )
 
 
@@ -158,9 +176,9 @@ def test_without_test_and_ood_images_the_card_says_what_is_unknown(toy: Toy, tmp
     assert "Nothing: accuracy, false alarms and detection of unknown images are unknown." in text
     assert "**Warning:** reject_id 0.01: with 150 calibration images the true rate lies between" in text
     assert "holds features" not in text
-    export(tmp_path / "ood", toy.model, calibrated, SIZE, ood={"noise": toy.ood})
+    export(tmp_path / "ood", toy.model, calibrated, SIZE, ood={"noise": toy.ood_features})
     assert "| noise | 40 | unknown | unknown | " in (tmp_path / "ood" / "README.md").read_text()
-    export(tmp_path / "test", toy.model, calibrated, SIZE, test=toy.test)
+    export(tmp_path / "test", toy.model, calibrated, SIZE, test=toy.test_features)
     assert "No OOD set: how many unknown images are detected is unknown." in (tmp_path / "test/README.md").read_text()
 
 
@@ -197,7 +215,7 @@ def test_cross_calibration_keeps_the_detectors_of_all_folds(toy: Toy, tmp_path: 
         )
         expected = confidences_of([detector.fit(rest)], rows(toy.reference.val, own))[0]
         assert (calibrated.confidences[own] == expected).all()
-    export(tmp_path / "cross", toy.model, calibrated, SIZE, (0.05, 0.1), test=toy.test)
+    export(tmp_path / "cross", toy.model, calibrated, SIZE, (0.05, 0.1), test=toy.test_features)
     table = synthood.load(tmp_path / "cross").predict(toy.test[0])
     by_fold = confidences_of(calibrated.scores, features_of(toy.model, toy.test[0], CPU))
     assert (table["p_value"] == conformal.cross_p_values(calibrated.confidences, calibrated.folds, by_fold)).all()

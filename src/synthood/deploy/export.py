@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from synthood.common.artefact import replacing
-from synthood.common.encoded import EncodedImages
 from synthood.common.seeds import derived_seed
 from synthood.deploy.calibration import Calibration, check_apart
 from synthood.deploy.card import card
@@ -24,7 +23,6 @@ from synthood.evaluation.features import Bank, Features, Reference
 from synthood.evaluation.scoring import Score
 from synthood.training.networks.model import Classifier
 
-Images = NDArray[np.uint8] | EncodedImages
 LEVELS = (0.01, 0.05, 0.1)
 CARD = "README.md"
 
@@ -78,15 +76,15 @@ def export(
     preprocessing: Preprocessing,
     levels: Sequence[float] = LEVELS,
     per_class: bool = True,
-    test: tuple[Images, NDArray[np.int64]] | None = None,
-    ood: Mapping[str, Images] | None = None,
+    test: Features | None = None,
+    ood: Mapping[str, Features] | None = None,
     digests: NDArray[np.uint8] | None = None,
     used: Mapping[str, NDArray[np.uint8]] | None = None,
     facts: Facts | None = None,
 ) -> Predictor:
     """Writes model, fitted state, `detector.json` and a card to a new folder, whole or not at all.
 
-    `test` images with labels [N] and OOD sets give the card's figures; nothing is chosen by them. `digests` are the
+    ID `test` images and OOD sets give the card's figures; nothing is chosen by them. `digests` are the
     calibration images' SHA-256 [n,32], which must be apart from those in `used`, and by which a later evaluation is
     refused on them. `facts` (JSON) say where all comes from. Raises SynthoodError where the folder exists, the detector
     cannot be saved or reads what only training gives, and where no level has calibration images enough.
@@ -106,12 +104,9 @@ def export(
     classes = classifier.classes
     known = Calibration.of(calibrated.confidences, calibrated.predictions, len(classes), levels, folds, per_class)
     predictor = Predictor(classifier, calibrated.scores, known, preprocessing, {}, device)
-    found = figures(
-        known,
-        predictor.judged(test[0]) if test else None,
-        test[1] if test else None,
-        {name: predictor.judged(images) for name, images in (ood or {}).items()},
-    )
+    judged = {name: predictor.judged(features) for name, features in (ood or {}).items()}
+    inside = None if test is None else predictor.judged(test)
+    found = figures(known, inside, None if test is None else test.labels.numpy(), judged)
     banks = any(isinstance(value, Bank) for _, state in origins for value in state.values())
     written: dict[str, Any] = {
         "detector": settings_of(detector),

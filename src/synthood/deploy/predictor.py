@@ -113,7 +113,7 @@ class Predictor:
         }
         if pixels:
             features = features_of(self.classifier, np.stack(pixels), self.device)
-            judged = self._judged(features)
+            judged = self.judged(features)
             columns["label"][good] = np.array(self.classes, object)[judged.predictions]
             columns["probability"][good] = features.logits.softmax(1).amax(1).numpy()
             columns["confidence"][good] = judged.confidences.mean(0)
@@ -121,12 +121,8 @@ class Predictor:
             columns["is_ood"][good] = judged.p_values <= level
         return pd.DataFrame(columns, columns=list(COLUMNS)).astype(TYPES)
 
-    def judged(self, images: np.ndarray | EncodedImages) -> Judged:
-        """How images uint8 [N,H,W,3] of the model's size are judged."""
-        features = features_of(self.classifier, images, self.device)
-        return self._judged(features)
-
-    def _judged(self, features: Features) -> Judged:
+    def judged(self, features: Features) -> Judged:
+        """How the images with these features are judged; raises where a confidence is not finite."""
         predictions, by_fold = features.logits.argmax(1).numpy(), confidences_of(self.scores, features)
         return Judged(predictions, by_fold, self.calibration.p_values(by_fold, predictions))
 
