@@ -99,6 +99,8 @@ def test_few_images_warn() -> None:
         "reject_id 0.05: with 29 calibration images the true rate lies between 0.087 % and 12 %"
     )
     enough = conformal.sufficient_count(0.05)
+    loose = [n for n in range(19, 1000) if conformal.true_rate(0.05, n)[1] > 0.1]
+    assert enough == max(loose) + 1
     assert f"{enough} images keep it below 10 %" in few.warning
     assert Threshold.of(np.arange(float(enough)), 0.05).warning == ""
     assert Threshold.of(np.arange(enough - 1.0), 0.05).warning

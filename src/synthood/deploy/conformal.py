@@ -46,22 +46,32 @@ def rank(level: float, count: int) -> int:
 
 def least_count(level: float) -> int:
     """Calibration images without which nothing is ever rejected at a level."""
-    found = max(1, int(1 / level) - 1)
-    while not rank(level, found):
+    return first_count(level, 1)
+
+
+def first_count(level: float, k: int) -> int:
+    """The fewest images of which the k-th lowest is the threshold."""
+    found = max(1, int(k / level) - 2)
+    while rank(level, found) < k:
         found += 1
     return found
 
 
 @cache
 def sufficient_count(level: float) -> int:
-    """The least calibration images from which on a threshold of this level comes without a warning."""
-    low, high = least_count(level), least_count(level)
-    while true_rate(level, high)[1] > LOOSEST * level:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if true_rate(level, middle)[1] > LOOSEST * level else (low, middle)
-    return high
+    """The least calibration images from which on every threshold of this level comes without a warning."""
+
+    def loose(count: int) -> bool:
+        return true_rate(level, count)[1] > LOOSEST * level
+
+    # The interval's end falls with n, and rises where k does: there it is the worst of that k's, and falls with k
+    k = 1
+    while loose(first_count(level, k)):
+        k += 1
+    found = first_count(level, k)
+    while found > 1 and not loose(found - 1):
+        found -= 1
+    return found
 
 
 def true_rate(level: float, count: int) -> tuple[float, float]:
