@@ -128,6 +128,27 @@ rule gate:
         stage("synthood.outliers.gate", gpus="{resources.gpu}")
 
 
+rule custom_outliers:
+    input:
+        train=at.TRAIN,
+    output:
+        at.CUSTOM_OUTLIERS,
+    log:
+        "results/logs/custom_outliers/{dataset}/{outliers}.log",
+    priority: 80
+    conda:
+        "../envs/synthood.yaml"
+    resources:
+        **needs(mem_mb=16000, minutes=240),
+    params:
+        flags=flags,
+        settings=as_parameter(plan.custom_outliers_settings),
+    message:
+        "make the outliers of {wildcards.outliers} for {wildcards.dataset}"
+    shell:
+        stage("synthood.outliers.custom_outliers")
+
+
 rule assess_outliers:
     input:
         train=at.TRAIN,

@@ -79,7 +79,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"name": "knn", "k": ()}, "knn: k: must not be empty; write one value or several"),
     (
         {"name": "odin"},
-        "'odin' needs the model itself, .* not available from Python, but as `kind: odin`",
+        r"'odin' needs the model itself, not its features: take Odin\(...\).fit\(model, images, labels\)",
     ),
     ({"name": "mds-ensemble"}, "'mds-ensemble' needs the model itself"),
     ({"name": "ensemble"}, "'ensemble' needs the features of several models"),

@@ -7,7 +7,8 @@
 
 `model` is any torch module and "fc" the name of its last linear layer. Confidence is larger for in-distribution
 samples. `names()` lists the detectors. Each is a class as well, `Knn(k=50).fit(reference).score(samples)`, with
-`Reference` and `Features` of checked tensors.
+`Reference` and `Features` of checked tensors. Detectors of the model are fitted on it and images:
+`Odin(temperature=1000, noise=0.0014).fit(model, layer="fc", std=(0.2, 0.2, 0.2)).score(images)`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,16 +51,14 @@ FLOATS = ("logits", "features")
 
 
 EVERY = plugins(Detector, "synthood.evaluation.detectors")
-ELSEWHERE = {
-    kind: "the model itself, not its features" for kind, one in EVERY.items() if issubclass(one, ModelDetector)
-}
-ELSEWHERE |= {"ensemble": "the features of several models", "custom": "a file with a function of yours"}
+OF_MODEL = [kind for kind, one in EVERY.items() if issubclass(one, ModelDetector)]
+ELSEWHERE = {"ensemble": "the features of several models", "custom": "a file with a function of yours"}
 """What else a workflow has, and what it needs."""
-KINDS = {kind: one for kind, one in EVERY.items() if kind not in ELSEWHERE}
+KINDS = {kind: one for kind, one in EVERY.items() if kind not in [*ELSEWHERE, *OF_MODEL]}
 
 
-def __getattr__(name: str) -> type[Detector]:
-    """A detector's class by its name, such as `Knn`."""
+def __getattr__(name: str) -> Any:
+    """A detector's class by its name, such as `Knn`; Any, since each has its own keys and `fit`."""
     classes = {one.__name__: one for one in EVERY.values()}
     if name not in classes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -157,6 +156,11 @@ def score(
 
 def settings_of(name: str, values: Mapping[str, Any]) -> Detector:
     """Checked hyperparameters; integers may stand for floats, and numpy's numbers, tuples and ranges for Python's."""
+    if name in OF_MODEL:
+        raise SynthoodError(
+            f"{name!r} needs the model itself, not its features: take {EVERY[name].__name__}(...).fit(model, images, "
+            f"labels).score(images) of synthood.detectors (docs/detectors.md)"
+        )
     if name in ELSEWHERE:
         raise SynthoodError(
             f"{name!r} needs {ELSEWHERE[name]}: it is not available from Python, but as `kind: {name}` in the "

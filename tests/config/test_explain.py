@@ -74,3 +74,8 @@ def test_a_section_lists_its_keys_or_kinds():
 def test_an_unknown_key_is_told_with_the_nearest(path, nearest):
     with pytest.raises(SynthoodError, match=rf"^{path}: no such key; the nearest are {nearest}"):
         explain(path)
+
+
+def test_a_key_of_version_1_leads_to_the_new_one():
+    with pytest.raises(SynthoodError, match=r"^recipes.oe.exposure.per_image: a key of version 1; version 2 has"):
+        explain("recipes.oe.exposure.per_image")

@@ -1,12 +1,10 @@
 """`synthood list FAMILY`."""
 
-import typing
-
 import pytest
 
 from synthood.config.benchmarks import benchmark_names
 from synthood.config.listing import FAMILIES, listing
-from synthood.reporting.settings import Metric
+from synthood.reporting.settings import METRICS
 
 
 def names(family):
@@ -21,12 +19,12 @@ def test_each_member_is_listed_once_with_a_meaning(family):
 
 
 def test_members_are_those_of_the_models():
-    assert names("metrics") == list(typing.get_args(Metric))
+    assert names("metrics") == list(METRICS)
     assert names("benchmarks") == benchmark_names()
     assert names("generators") == ["biggan", "stable-diffusion", "ready-made"]
     assert names("samplers") == ["miniature", "fast", "few-step", "paper"]
     assert names("encoders") == ["text-aligned", "clip", "recipe", "timm"]
-    assert names("outliers") == ["latent", "pixel"]
+    assert names("outliers") == ["custom", "latent", "pixel"]
     assert {"resnet8", "densenet-bc-100", "torchvision/NAME", "timm/NAME"} <= set(names("networks"))
     assert {"msp", "knn", "cider", "gram", "ensemble", "custom"} <= set(names("detectors"))
     assert {"id.folders", "id.cifar10", "near.textures", "near.held-out-classes"} <= set(names("sources"))
@@ -43,4 +41,4 @@ def test_losses_are_the_sections_that_change_a_recipes_loss():
 
 def test_a_line_is_the_first_paragraph_of_the_class():
     assert "fast       DPM-Solver++ of second order (arXiv 2211.01095); what a pretrained" in listing("samplers")
-    assert "auroc               probability that an ID image scores above an OOD image\n" in listing("metrics")
+    assert "auroc               Probability that an ID image scores above an OOD image.\n" in listing("metrics")

@@ -35,7 +35,7 @@ def test_every_key_that_is_a_name_is_a_reference():
     }
     assert len(names) > 20
     # Among the recipes of the same table, and among the parts of the same dataset; their sections check both.
-    assert {key for key, marked in names.items() if not marked} == {"TableSettings.bases", "AllowedOverlap.parts"}
+    assert {key for key, marked in names.items() if not marked} == {"TableSettings.baselines", "AllowedOverlap.parts"}
 
 
 def test_paths_names_and_seeds_of_references(demo):
@@ -43,7 +43,7 @@ def test_paths_names_and_seeds_of_references(demo):
     found = {path: to for path, to, _ in references}
     assert found["build.1"] == Entry("tables", "demo-oal")
     assert found["assess.judge"] == Entry("recipes", "judge", 1000)
-    assert found["generators.sd.fit.also.0"] == Entry("extra", "digits-6-7")
+    assert found["generators.sd.fit.extra_sets.0"] == Entry("extra", "digits-6-7")
     assert found["outliers.oal.gate.classifier"] == Entry("recipes", "ce", 0)
     assert found["tables.demo-sio.detectors.5"] == Entry("detectors", "react")
     oal = {path.removeprefix("recipes.oal."): to for path, to, _ in references.of(Entry("recipes", "oal", 7))}

@@ -14,7 +14,8 @@ from synthood.evaluation.detectors.logits import Energy, Msp
 from synthood.evaluation.detectors.neighbours import Knn
 from synthood.evaluation.feature_files import FeatureFolder, write_head, write_part
 from synthood.evaluation.features import Features
-from synthood.evaluation.metrics import OOD_METRICS, aurc, ece
+from synthood.evaluation.metrics.classification import Ece
+from synthood.evaluation.ranking import OOD_METRICS, aurc
 from synthood.evaluation.score import confidences, fitted_on
 from synthood.evaluation.settings import FACTS, ScoreSettings
 from synthood.evaluation.summary import metrics
@@ -67,7 +68,7 @@ def test_metrics_of_sets_and_roles(folder: Path) -> None:
     test = scores[scores["part"] == "test"]
     right = (test["label"] == test["prediction"]).to_numpy()
     assert value["", "test", "id_accuracy"] == pytest.approx(right.mean())
-    assert value["", "test", "ece"] == pytest.approx(ece(test["probability"].to_numpy(), right))
+    assert value["", "test", "ece"] == pytest.approx(Ece().of(test, np.ones((1, len(test)), np.int16))[0])
     for detector in SETTINGS.detectors:
         assert value[detector, "test", "aurc"] == pytest.approx(aurc(test[detector].to_numpy(), right))
     for detector in SETTINGS.detectors:
@@ -76,7 +77,7 @@ def test_metrics_of_sets_and_roles(folder: Path) -> None:
             pair = np.concatenate([confidence["test"], confidence[part]])
             area = roc_auc_score([1] * SIZES["test"] + [0] * SIZES[part], pair)
             assert value[detector, part, "auroc"] == pytest.approx(area, abs=1e-9)
-        for name in OOD_METRICS:
+        for name in (metric.key for metric in OOD_METRICS):
             both = (value[detector, "close", name] + value[detector, "closer", name]) / 2
             assert value[detector, "near", name] == pytest.approx(both, abs=1e-12)
             assert value[detector, "far", name] == value[detector, "away", name]

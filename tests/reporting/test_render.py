@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthood.reporting.render import Cell, blocks, gain_cell, html_page, markdown, markdown_cell, note, value_cell
-from synthood.reporting.settings import TableSettings
+from synthood.reporting.settings import TableSettings, metric_of
 
 TABLE = TableSettings(
     title="Digits & <more>",
@@ -18,7 +18,7 @@ TABLE = TableSettings(
     recipes=["plain", "sio"],
     seeds=[0, 1, 2, 3, 4],
     detectors=["msp"],
-    bases=["plain"],
+    baselines=["plain"],
     columns=["auroc", "fpr95_id_positive", "id_accuracy"],
     resamples=10,
 )
@@ -63,7 +63,7 @@ def test_value_cell() -> None:
     ],
 )
 def test_gain_is_marked_where_its_interval_leaves_out_zero(metric: str, low: float, high: float, kind: str) -> None:
-    cell = gain_cell(LINE | {"gain_low": low, "gain_high": high}, metric)
+    cell = gain_cell(LINE | {"gain_low": low, "gain_high": high}, metric_of(metric))
     assert cell.kind == kind
     assert cell.text == "+1.23"
     assert cell.small == f"[{100 * low:+.1f}, {100 * high:+.1f}]"
@@ -74,7 +74,7 @@ def test_gain_is_marked_where_its_interval_leaves_out_zero(metric: str, low: flo
 def test_nothing_is_marked_below_five_seeds(seeds: int) -> None:
     """Uniform noise as synthetic images gave a bold +15.90 [+12.8, +19.0] with one seed."""
     line = LINE | {"gain": 0.159, "gain_low": 0.128, "gain_high": 0.19, "seeds": seeds}
-    assert gain_cell(line, "auroc") == Cell("+15.90", "[+12.8, +19.0]", value=0.159)
+    assert gain_cell(line, metric_of("auroc")) == Cell("+15.90", "[+12.8, +19.0]", value=0.159)
     few = TABLE.model_copy(update={"seeds": [*range(seeds)]})
     text, page = markdown(rows().assign(seeds=seeds), few), html_page(rows().assign(seeds=seeds), few)
     assert "**" not in text
@@ -87,11 +87,11 @@ def test_nothing_is_marked_below_five_seeds(seeds: int) -> None:
 
 
 def test_bounds_that_round_to_zero_have_no_minus() -> None:
-    assert gain_cell(LINE | {"gain_low": -0.0004, "gain_high": 0.0004}, "auroc").small == "[+0.0, +0.0]"
+    assert gain_cell(LINE | {"gain_low": -0.0004, "gain_high": 0.0004}, metric_of("auroc")).small == "[+0.0, +0.0]"
 
 
 def test_base_has_no_gain() -> None:
-    assert gain_cell(LINE | {"recipe": "plain"}, "auroc") == Cell("–", value=0)
+    assert gain_cell(LINE | {"recipe": "plain"}, metric_of("auroc")) == Cell("–", value=0)
 
 
 def test_blocks_follow_the_columns() -> None:
@@ -145,7 +145,7 @@ SEVERAL = TableSettings(
     recipes=["plain", "kd", "oal"],
     seeds=[0, 1, 2, 3, 4],
     detectors=["msp", "knn"],
-    bases=["kd", "plain"],
+    baselines=["kd", "plain"],
     columns=["auroc", "fpr95_ood_positive", "id_accuracy"],
 )
 
@@ -158,7 +158,7 @@ def lines_over(table: TableSettings) -> pd.DataFrame:
     for metric, detector, name in [*cells, ("id_accuracy", "", "test")]:
         for recipe in table.recipes:
             mean = MEANS[recipe] + (0.2 if name in ("away", "far") else 0.0)
-            for base in table.bases:
+            for base in table.baselines:
                 gain = MEANS[recipe] - MEANS[base]
                 key = {"dataset": "digits", "recipe": recipe, "detector": detector, "set": name, "metric": metric}
                 own = {"mean": mean, "sd": 0.01, "low": mean - 0.02, "high": mean + 0.02}
@@ -222,7 +222,7 @@ def test_markdown_and_page_name_every_base() -> None:
 )
 def test_a_dash_stands_where_a_base_meets_itself_alone(drawn: tuple[list[str], list[str], int]) -> None:
     recipes, order, count = drawn
-    table = SEVERAL.model_copy(update={"recipes": recipes, "bases": order[:count]})
+    table = SEVERAL.model_copy(update={"recipes": recipes, "baselines": order[:count]})
     for block in blocks(lines_over(table), table):
         assert len(set(block.header)) == len(block.header)
         for row in block.rows:
@@ -233,7 +233,7 @@ def test_a_dash_stands_where_a_base_meets_itself_alone(drawn: tuple[list[str], l
             if count > 1:
                 own = [name for name in block.header if name.endswith(f" over {recipe}")]
             assert dashes == own
-            assert row.base == (recipe in table.bases)
+            assert row.base == (recipe in table.baselines)
 
 
 def test_markdown_tables() -> None:
@@ -253,7 +253,7 @@ def test_markdown_tables() -> None:
 
 
 def test_only_the_first_detectors_auroc_is_put_in_words() -> None:
-    """Two recipes over two bases each, the bases over each other, on near and far."""
+    """Two recipes over two baselines each, the baselines over each other, on near and far."""
     auroc, fpr95, accuracy = blocks(lines_over(SEVERAL), SEVERAL)
     assert [len(block.sentences) for block in (auroc, fpr95, accuracy)] == [2 * (1 + 1 + 2), 0, 0]
     assert auroc.lead == "By msp:"
@@ -343,6 +343,24 @@ def test_untitled_page_has_a_title() -> None:
 
 
 def test_one_seed_claims_nothing_about_trainings() -> None:
-    table = TableSettings(datasets=["d"], recipes=["ce"], seeds=[0], detectors=["msp"], bases=["ce"])
+    table = TableSettings(datasets=["d"], recipes=["ce"], seeds=[0], detectors=["msp"], baselines=["ce"])
     assert note(table).startswith("One seed; in brackets the 95 % interval for new images alone")
     assert "crossed random effects, the seeds' share by Student's t" in note(table.model_copy(update={"seeds": [0, 1]}))
+
+
+def test_metrics_of_the_user_s_have_tables_and_a_sentence_of_their_own() -> None:
+    mine = {"name": "fpr90", "file": "mine.py", "better": "lower", "description": "Share of OOD accepted at 90 %."}
+    table = TableSettings.model_validate(TABLE.model_dump() | {"columns": ["ece", mine]})
+    metric = table.metrics[1]
+    assert (metric.title, gain_cell(LINE | {"gain_low": -0.02, "gain_high": -0.01}, metric).kind) == ("fpr90", "better")
+    assert note(table).endswith(f"{table.metrics[0].note} fpr90: Share of OOD accepted at 90 %.")
+    columns = ["dataset", "recipe", "detector", "set", "metric", "base", "mean", "sd", "low", "high", "gain"]
+    rows = pd.DataFrame([
+        ["digits", recipe, detector, part, name, base, 0.1, 0.0, 0.0, 0.2, 0.0]
+        for name, detectors, parts in (("ece", [""], ["test"]), ("fpr90", table.detectors, ["far"]))
+        for recipe in table.recipes for detector in detectors for part in parts for base in table.bases
+    ], columns=columns).assign(gain_low=0.0, gain_high=0.0, seeds=3, p=float("nan"))  # fmt: skip
+    assert [(block.heading, block.header[1]) for block in blocks(rows, table)] == [
+        ("ECE on digits, %", "ECE"),
+        ("fpr90 on digits, %", "recipe"),
+    ]

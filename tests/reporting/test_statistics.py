@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm as normal
 from scipy.stats import t as student
 
-from synthood.evaluation.metrics import Ranking
+from synthood.evaluation.metrics.areas import Auroc
+from synthood.evaluation.ranking import Ranking
 from synthood.reporting.statistics import Components, Resamples, Runs, crossed, crossed_gain
 
 
@@ -152,8 +153,8 @@ def trials(seeds: int, spread: float, shared: float, count: int, images: int = 6
         for _ in range(seeds):
             noise = math.sqrt(shared) * common + math.sqrt(1 - shared) * random.normal(size=2 * images)
             ranking = Ranking(noise[:images] + 1 + spread * random.normal(), noise[images:])
-            values.append(ranking.metrics(names=["auroc"])["auroc"][0])
-            drawn.append(ranking.metrics(weights, ["auroc"])["auroc"])
+            values.append(ranking.metrics(metrics=[Auroc()])["auroc"][0])
+            drawn.append(ranking.metrics(weights, [Auroc()])["auroc"])
         measured = Runs(np.array(values), np.stack(drawn))
         found = crossed(measured, 0.95)
         for method, (low, high) in enumerate(((found.low, found.high), percentiles(measured))):

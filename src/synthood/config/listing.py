@@ -8,6 +8,8 @@ from synthood.config.benchmarks import FOLDER, benchmark_names
 from synthood.config.explain import matching
 from synthood.config.keys import NAME, Key, all_keys, first_paragraph, nested, properties, sections, tag_of
 from synthood.errors import SynthoodError, nearest
+from synthood.plugins import description_of
+from synthood.reporting.settings import METRICS
 
 FAMILIES = {
     "detectors": ["detectors"],
@@ -19,7 +21,7 @@ FAMILIES = {
     "sources": ["datasets.id", "datasets.near"],
     "networks": ["recipes.network"],
     "augmentations": ["recipes.augmentation"],
-    "metrics": ["tables.columns"],
+    "metrics": [],
     "benchmarks": [],
 }
 """The keys whose kinds, values or keys each family has."""
@@ -33,6 +35,8 @@ def listing(family: str) -> str:
         raise SynthoodError(f"{family!r} cannot be listed{nearest(family, FAMILIES)}")
     if family == "benchmarks":
         rows = [(name, _comment(name)) for name in benchmark_names()]
+    elif family == "metrics":
+        rows = [(kind, description_of(cls)) for kind, cls in METRICS.items()]
     elif family == "losses":
         rows = [row for key in _terms() for row in _choices(key, str(key.path[-1]))]
     else:

@@ -11,12 +11,14 @@ from synthood.common.settings import Ref
 from synthood.config.benchmarks import expanded
 from synthood.config.detection import not_deployable, unreadable
 from synthood.config.like import SECTIONS, resolved, without_inherited
-from synthood.config.messages import SHOWN, MistakeError, told
+from synthood.config.messages import SHOWN, MistakeError, format_errors
 from synthood.config.models import Config
 from synthood.config.names import clashes
 from synthood.config.read import DEEPEST, read
 from synthood.config.refs import Entry, References
+from synthood.config.renames import upgraded
 from synthood.errors import UNSAFE, SynthoodError, nearest
+from synthood.outliers.kinds.sampled import SampledOutliers
 from synthood.reporting.published import figures, sets_of
 from synthood.reporting.published_sets import contradiction, declared, names_in_source
 from synthood.reporting.settings import Published, TableSettings
@@ -34,13 +36,13 @@ def load(raw: Mapping[str, Any], source: str = "config", of_text: Iterable[str] 
     mistakes = list(foreign(raw, ""))
     try:
         if not mistakes:
-            plain = json.loads(json.dumps(raw))
+            plain = upgraded(json.loads(json.dumps(raw)))
             given = {key: plain[key] for key in SECTIONS if isinstance(plain.get(key), dict)}
             followed = {key: expanded(of) if key == "datasets" else resolved(key, of) for key, of in given.items()}
             config = Config.model_validate_json(json.dumps(plain | followed))
             mistakes = [*wrong_references(config), *unreadable(config), *not_deployable(config), *clashes(config)]
     except ValidationError as error:
-        mistakes = without_inherited(told(error, Config), given)
+        mistakes = without_inherited(format_errors(error, Config), given)
     except MistakeError as error:
         mistakes = [error]
     lines = list(of_text)
@@ -95,10 +97,11 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
         if to.section == "recipes" and mark.without:
             yield from unfit(config, path, to.name, mark)
     for name, recipe in config.recipes.items():
-        if recipe.outliers and (found := config.outliers.get(recipe.outliers.from_)) and found.kind == "pixel":
+        if recipe.outliers and (found := config.outliers.get(recipe.outliers.from_)) and not found.latent:
             yield MistakeError(
                 f"recipes.{name}.outliers.from",
-                f"{recipe.outliers.from_!r} is of kind 'pixel', whose images are for `exposure`; take kind latent",
+                f"{recipe.outliers.from_!r} is of kind {found.kind!r}, whose images are for `exposure`; "
+                f"take kind latent",
             )
     for name, table in config.tables.items():
         yield from missing_extra(config, references, name)
@@ -113,8 +116,9 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
     for name, dataset in config.datasets.items():
         if config.generators and dataset.taught.class_count is None:
             yield MistakeError(f"datasets.{name}.id.classes", "name them; generators make so many images of each")
-    for name, outliers in config.outliers.items():
-        yield from too_many_neighbours(config, name)
+    sampled = {name: one for name, one in config.outliers.items() if isinstance(one, SampledOutliers)}
+    for name, outliers in sampled.items():
+        yield from too_many_neighbours(config, name, outliers)
         source = config.generators.get(outliers.generator)
         if source and source.kind != "stable-diffusion":
             what = f"{outliers.generator!r} is of kind {source.kind!r}, expected 'stable-diffusion'"
@@ -169,10 +173,9 @@ def wrong_published(path: str, published: Published, table: TableSettings, confi
         yield MistakeError(path, str(error))
 
 
-def too_many_neighbours(config: Config, name: str) -> Iterable[MistakeError]:
+def too_many_neighbours(config: Config, name: str, outliers: SampledOutliers) -> Iterable[MistakeError]:
     """Numbers of an outliers' section that the classes of a dataset cannot meet."""
-    outliers = config.outliers[name]
-    boundary, wanted = outliers.boundary, outliers.gate.wanted_per_class
+    boundary, wanted = outliers.boundary, outliers.gate.keep_per_class
     for dataset, settings in config.datasets.items():
         count = getattr(settings.id, "train_per_class", None)
         if count is not None and boundary.k >= count:
@@ -188,6 +191,6 @@ def too_many_neighbours(config: Config, name: str) -> Iterable[MistakeError]:
             )
     if wanted > outliers.latents.attempts_per_class:
         yield MistakeError(
-            f"outliers.{name}.gate.wanted_per_class",
+            f"outliers.{name}.gate.keep_per_class",
             f"must not be above latents.attempts_per_class {outliers.latents.attempts_per_class}, got {wanted}",
         )

@@ -11,8 +11,8 @@ from synthood.data.settings import DatasetSettings
 from synthood.deploy.settings import DeploySettings
 from synthood.evaluation.settings import AnyDetector
 from synthood.generators.assess_settings import AssessSettings
-from synthood.generators.settings import Generator
-from synthood.outliers.settings import Outliers
+from synthood.generators.kinds.base import AnyGenerator
+from synthood.outliers.settings import AnyOutliers
 from synthood.reporting.settings import Figures, TableSettings
 from synthood.training.settings import Recipe
 
@@ -20,16 +20,16 @@ from synthood.training.settings import Recipe
 class Config(Settings):
     """config.yaml, after `like:` has been followed."""
 
-    version: Annotated[Literal[1], Field(description="of this format")]
+    version: Annotated[Literal[2], Field(description="of this format; files of version 1 are read as well")]
     build: Annotated[list[Name], Ref("tables"), Field(min_length=1, description="the tables that `snakemake` makes")]
     precision: Annotated[Precision, Field(description="auto: bfloat16 where the processor has it")] = "auto"
     datasets: Annotated[dict[Name, DatasetSettings], Field(min_length=1, description="ID images and OOD sets by name")]
     leaks: Annotated[LeakSettings | None, Field(description="look for images that stand in two parts")] = None
     generators: Annotated[
-        dict[Name, Generator], Field(min_length=1, description="of synthetic ID images, by name")
+        dict[Name, AnyGenerator], Field(min_length=1, description="of synthetic ID images, by name")
     ] = {}
     assess: AssessSettings | None = None
-    outliers: Annotated[dict[Name, Outliers], Field(min_length=1, description="synthetic outliers by name")] = {}
+    outliers: Annotated[dict[Name, AnyOutliers], Field(min_length=1, description="synthetic outliers by name")] = {}
     recipes: Annotated[dict[Name, Recipe], Field(min_length=1, description="how a classifier is trained, by name")]
     detectors: Annotated[dict[Name, AnyDetector], Field(min_length=1, description="OOD detectors by name")]
     tables: Annotated[dict[Name, TableSettings], Field(min_length=1, description="what is compared, by name")]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -34,13 +35,19 @@ class Images:
         return len(self.labels)
 
 
+class Source(Protocol):
+    """Images that are batches already."""
+
+    def views(self, probe: Probe) -> Iterator[tuple[BatchView, Tensor]]: ...
+
+
 @dataclass(frozen=True)
 class ImageValidation:
     """All that detectors may be fitted and chosen on. Test sets have no place in it."""
 
-    train: Images
-    val: Images
-    ood: Images | None = None
+    train: Images | Source
+    val: Images | Source
+    ood: Images | Source | None = None
 
 
 @dataclass(frozen=True)
@@ -57,15 +64,21 @@ class Fitted:
 
 
 def batches_of(
-    probe: Probe, classifier: Classifier, images: Images, name: str = ""
+    probe: Probe, classifier: Classifier | None, images: Images | Source, name: str = ""
 ) -> Iterator[tuple[BatchView, Tensor]]:
-    """The images batch by batch, with their labels; with progress where they have a `name`."""
+    """The images batch by batch, with their labels; with progress where they have a `name`.
+
+    The classifier says how images become inputs.
+    """
+    if not isinstance(images, Images):
+        yield from images.views(probe)
+        return
+    assert classifier is not None
     batch = SMALL_BATCH if max(images.images.shape[1:3]) <= SMALL_SIDE else LARGE_BATCH
     labels = torch.from_numpy(images.labels).split(batch)
-    device = probe.deviation.device
     progress = Progress(name, len(labels)) if name else None
     for step, (inputs, own) in enumerate(
-        zip(inputs_of(classifier, images.images, device, batch), labels, strict=True), 1
+        zip(inputs_of(classifier, images.images, probe.device, batch), labels, strict=True), 1
     ):
         yield BatchView(probe, inputs), own
         if progress is not None:
@@ -75,7 +88,7 @@ def batches_of(
 
 
 def fitted(
-    probe: Probe, classifier: Classifier, detectors: Mapping[str, ModelDetector], validation: ImageValidation
+    probe: Probe, classifier: Classifier | None, detectors: Mapping[str, ModelDetector], validation: ImageValidation
 ) -> tuple[dict[str, Fitted], pd.DataFrame]:
     """Each detector with its best hyperparameters, and a row per candidate of the grids, as `search.fitted` has it.
 
@@ -105,7 +118,9 @@ def fitted(
     return found, pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def statistics(probe: Probe, classifier: Classifier, methods: Mapping[str, ModelMethod], images: Images) -> Statistics:
+def statistics(
+    probe: Probe, classifier: Classifier | None, methods: Mapping[str, ModelMethod], images: Images | Source
+) -> Statistics:
     """What the images show to every candidate of the methods, in one pass over them."""
     pieces: dict[tuple[str, str], list[Tensor]] = {}
     wanted = {

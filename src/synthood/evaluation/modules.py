@@ -64,7 +64,7 @@ def features_of(model: nn.Module, name: str, batches: Iterable[Batch]) -> tuple[
         model.eval()
         for number, (inputs, labels) in enumerate(pairs(batches)):
             seen.clear()
-            run(model, inputs.to(device, dtype if inputs.is_floating_point() else None), number)
+            run(model, inputs.to(device, dtype if inputs.is_floating_point() else None), f"batch {number}")
             if len(seen) != 1 or seen[0][0].ndim != 2 or len(seen[0][0]) != len(inputs):
                 found = ", ".join(str(list(features.shape)) for features, _ in seen) or "nothing"
                 raise SynthoodError(
@@ -87,7 +87,7 @@ def kept(values: Tensor) -> Tensor:
     return values.detach().to("cpu", torch.float32, copy=True)
 
 
-def run(model: nn.Module, inputs: Tensor, number: int) -> None:
+def run(model: nn.Module, inputs: Tensor, name: str) -> None:
     """A forward pass by the layers themselves, since compiled ones do not call hooks."""
 
     def states() -> list[Tensor]:
@@ -102,7 +102,7 @@ def run(model: nn.Module, inputs: Tensor, number: int) -> None:
     except Exception as error:  # whatever a caller's model raises
         what = f"{inputs.dtype} {list(inputs.shape)}"
         raise SynthoodError(
-            f"the model fails on batch {number}, {what}: {type(error).__name__}: {printable(error, 300)}"
+            f"the model fails on {name}, {what}: {type(error).__name__}: {printable(error, 300)}"
         ) from error
     if not all(map(torch.equal, states(), before)):
         raise SynthoodError(

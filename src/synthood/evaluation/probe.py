@@ -1,6 +1,6 @@
 """A trained network as detectors of the model see it, and one batch with all that they ask of it, computed once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from synthood.errors import SynthoodError
+from synthood.training.networks.architectures.base import ImageNetwork
 from synthood.training.networks.model import Classifier
 
 
@@ -24,18 +25,46 @@ class ForwardRun:
 
 
 class Probe:
-    """A classifier's network on its device, in evaluation mode and without gradients in its weights."""
+    """A network on its device, in evaluation mode and without gradients in its weights.
 
-    def __init__(self, classifier: Classifier, device: torch.device) -> None:
-        self.network: nn.Module = classifier.network.to(device).eval().requires_grad_(False)
-        self.head: nn.Linear = classifier.network.head
-        self.features = classifier.network.features
-        self.classes = len(classifier.classes)
-        self.deviation = torch.tensor(classifier.deviation, device=device).view(1, 3, 1, 1)
+    `deviation` [channels] is what pixels in [0,1] are divided by; `blocks` are the modules whose outputs are the maps,
+    where the network does not say.
+    """
+
+    def __init__(
+        self,
+        network: ImageNetwork,
+        classes: int,
+        deviation: Tensor | None,
+        device: torch.device,
+        blocks: Sequence[nn.Module] | None = None,
+    ) -> None:
+        self.network: nn.Module = network.to(device).eval().requires_grad_(False)
+        self.head: nn.Linear = network.head
+        self.features = network.features
+        self.classes, self.device = classes, device
+        self._deviation, self._blocks = deviation, blocks
+
+    @classmethod
+    def of(cls, classifier: Classifier, device: torch.device) -> "Probe":
+        """Of a trained classifier."""
+        deviation = torch.tensor(classifier.deviation, device=device)
+        return cls(classifier.network, len(classifier.classes), deviation, device)
+
+    @property
+    def deviation(self) -> Tensor:
+        """Of the pixels, [1,channels,1,1]; raises where it is not known."""
+        if self._deviation is None:
+            raise SynthoodError(
+                "steps are in units of pixels; pass std, by which the inputs were divided (1: not at all)"
+            )
+        return self._deviation.view(1, -1, 1, 1)
 
     @cached_property
     def blocks(self) -> list[nn.Module]:
         """The modules whose outputs are the maps, in their order; raises where the network has none."""
+        if self._blocks is not None:
+            return list(self._blocks)
         stages, inner = getattr(self.network, "stages", None), getattr(self.network, "model", None)
         if isinstance(stages, nn.Sequential):
             return [self.network.get_submodule("stem"), *stages]
@@ -43,7 +72,7 @@ class Probe:
         if not names or not isinstance(inner, nn.Module):
             raise SynthoodError(
                 "this network has no convolutional maps, which gram, rankfeat and mds-ensemble look at; "
-                "leave them out of its tables"
+                "leave them out of its tables, or from Python pass maps, the names of its blocks"
             )
         return [inner.get_submodule(name) for name in names]
 
@@ -83,7 +112,7 @@ class Probe:
     @torch.no_grad()
     def with_map(self, inputs: Tensor, index: int, changed: Tensor) -> Tensor:
         """Logits [N,C] of the inputs where the map of block `index` is another."""
-        if isinstance(getattr(self.network, "stages", None), nn.Sequential):
+        if self._blocks is None and isinstance(getattr(self.network, "stages", None), nn.Sequential):
             for block in self.blocks[index + 1 :]:
                 changed = block(changed)
             logits: Tensor = self.head(changed.mean((2, 3)))

@@ -72,7 +72,7 @@ def main(
     files = {path.stem: path for path in images}
     classifier = Classifier.load(model)
     with device_for(gpus) as device:
-        probe = Probe(classifier, device)
+        probe = Probe.of(classifier, device)
         detectors, candidates = fitted(probe, classifier, asked, validation(files))
         found = confidences(probe, classifier, detectors, files, settings.parts)
     write(job, (scores, metrics, search), found, candidates, settings)

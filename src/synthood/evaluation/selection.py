@@ -7,7 +7,7 @@ import torch
 
 from synthood.errors import SynthoodError
 from synthood.evaluation.hyperparameters import Values
-from synthood.evaluation.metrics import auroc
+from synthood.evaluation.ranking import auroc
 
 COLUMNS = ("detector", "candidate", "auroc", "chosen", "note")
 

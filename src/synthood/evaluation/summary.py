@@ -10,7 +10,8 @@ from torch import Tensor
 from synthood.common import stage
 from synthood.common.names import Names
 from synthood.errors import SynthoodError
-from synthood.evaluation.metrics import Ranking, aurc, ece, id_accuracy
+from synthood.evaluation.metrics.classification import Ece, IDAccuracy
+from synthood.evaluation.ranking import Ranking, aurc
 from synthood.evaluation.settings import FACTS, ScoreSettings
 
 
@@ -43,21 +44,14 @@ def finite(confidence: Tensor, name: str, part: str, where: Path | str) -> np.nd
 def metrics(scores: pd.DataFrame, settings: ScoreSettings) -> pd.DataFrame:
     """A row per detector, set and metric; `near` and `far` are unweighted means over their sets, if any."""
     parts = dict(list(scores.groupby("part", sort=False)))
+    rows: list[dict[str, str | float]] = [
+        {"detector": "", "set": part, "metric": metric.key, "value": float(metric.of(parts[part], all_once)[0])}
+        for part, metrics in [("test", (IDAccuracy(), Ece())), *((part, (IDAccuracy(),)) for part in settings.shifted)]
+        for all_once in [np.ones((1, len(parts[part])), np.int32)]
+        for metric in metrics
+    ]
     test = {name: column.to_numpy() for name, column in parts["test"].items()}
     right = test["label"] == test["prediction"]
-    rows: list[dict[str, str | float]] = [
-        {
-            "detector": "",
-            "set": "test",
-            "metric": "id_accuracy",
-            "value": id_accuracy(test["label"], test["prediction"]),
-        },
-        {"detector": "", "set": "test", "metric": "ece", "value": ece(test["probability"], right)},
-    ]
-    for part in settings.shifted:
-        shifted = parts[part]
-        accuracy = id_accuracy(shifted["label"].to_numpy(), shifted["prediction"].to_numpy())
-        rows.append({"detector": "", "set": part, "metric": "id_accuracy", "value": accuracy})
     for detector in settings.detectors:
         values: dict[str, dict[str, float]] = {"test": {"aurc": aurc(test[detector], right)}}
         for part in [*settings.near, *settings.far]:

@@ -11,7 +11,7 @@ import pandas as pd
 from synthood.common import stage
 from synthood.common.artefact import verify
 from synthood.common.command import Output
-from synthood.evaluation.metrics import counts_above
+from synthood.evaluation.ranking import counts_above
 from synthood.reporting.runs import Run, read_runs
 from synthood.reporting.settings import PlotSettings
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from synthood.errors import SynthoodError
 from synthood.reporting.published_sets import sidecar
-from synthood.reporting.settings import ImageSets, Metric, Published, PublishedFigure
+from synthood.reporting.settings import ImageSets, Published, PublishedFigure
 
 FOLDER = Path(__file__).with_name("published_figures")
-METRICS: dict[str, tuple[str, Metric]] = {
+METRICS: dict[str, tuple[str, str]] = {
     "near_auroc": ("near", "auroc"),
     "far_auroc": ("far", "auroc"),
     "id_accuracy": ("test", "id_accuracy"),

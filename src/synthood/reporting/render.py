@@ -8,21 +8,13 @@ import jinja2
 import pandas as pd
 
 from synthood.common.html import HEAD
+from synthood.evaluation.metrics.base import IDMetric, Metric
 from synthood.reporting.comparisons import FEWEST, Comparison
 from synthood.reporting.published import agreement
 from synthood.reporting.settings import TableSettings
 from synthood.reporting.statistics import Estimate
 
-METRIC_NAMES = {
-    "auroc": "AUROC",
-    "aupr_in": "AUPR-in",
-    "aupr_out": "AUPR-out",
-    "fpr95_id_positive": "FPR95, ID positive",
-    "fpr95_ood_positive": "FPR95, OOD positive",
-    "id_accuracy": "ID accuracy",
-}
 DISPUTED = "†"
-SMALLER_IS_BETTER = ("fpr95_id_positive", "fpr95_ood_positive")
 
 PAGE = (
     HEAD
@@ -97,21 +89,24 @@ def blocks(rows: pd.DataFrame, table: TableSettings) -> list[Block]:
     """The tables in the order of the settings' columns."""
     result = []
     for dataset in table.datasets:
-        for metric in table.columns:
-            chosen = rows[(rows["dataset"] == dataset) & (rows["metric"] == metric)]
-            make = accuracy_block if metric == "id_accuracy" else ood_block
-            result.append(make(chosen, table, f"{METRIC_NAMES[metric]} on {dataset}, %", metric))
+        for metric in table.metrics:
+            chosen = rows[(rows["dataset"] == dataset) & (rows["metric"] == metric.key)]
+            heading = f"{metric.title} on {dataset}, %"
+            if isinstance(metric, IDMetric):
+                result.append(id_block(chosen, table, heading, metric))
+            else:
+                result.append(ood_block(chosen, table, heading, metric))
     return result
 
 
-def ood_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: str) -> Block:
+def ood_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: Metric) -> Block:
     """Rows: detector and recipe. Columns: near, far, their gains, then every set."""
     sets = [name for name in dict.fromkeys(chosen["set"]) if name not in ("near", "far")]
     header = ["detector", "recipe"]
     published = has_published(chosen)
     roles = [role for role in ("near", "far") if role in set(chosen["set"])]
     for role in roles:
-        header += [role, *(gain_name(f"gain {role}", base, table) for base in table.bases)]
+        header += [role, *(gain_name(f"gain {role}", base, table) for base in table.baselines)]
         header += [f"published {role}", "difference"] if published else []
     header += sets
     keys = ["detector", "recipe", "set", "base"]
@@ -121,11 +116,11 @@ def ood_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: 
         for recipe in table.recipes:
             cells = [Cell(detector, kind="text", value=detector), Cell(recipe, kind="text", value=recipe)]
             for role in roles:
-                own = [found[detector, recipe, role, base] for base in table.bases]
+                own = [found[detector, recipe, role, base] for base in table.baselines]
                 cells += [value_cell(own[0]), *(gain_cell(line, metric) for line in own)]
                 cells += published_cells(own[0], len(table.seeds)) if published else []
-            cells += [value_cell(found[detector, recipe, name, table.bases[0]], interval=False) for name in sets]
-            lines.append(Row(cells, recipe in table.bases))
+            cells += [value_cell(found[detector, recipe, name, table.baselines[0]], interval=False) for name in sets]
+            lines.append(Row(cells, recipe in table.baselines))
     lead = f"By {table.detectors[0]}:"
     return Block(heading, header, lines, 2, lead, sentences(chosen, table), remarks(chosen))
 
@@ -151,18 +146,18 @@ def sentences(chosen: pd.DataFrame, table: TableSettings) -> tuple[str, ...]:
     )
 
 
-def accuracy_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: str) -> Block:
+def id_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: IDMetric) -> Block:
     """A row per recipe."""
     found = {(line["recipe"], line["base"]): line for line in chosen.to_dict("records")}
     published = has_published(chosen)
     lines = []
     for recipe in table.recipes:
-        own = [found[recipe, base] for base in table.bases]
+        own = [found[recipe, base] for base in table.baselines]
         cells = [Cell(recipe, kind="text", value=recipe), value_cell(own[0])]
         cells += [gain_cell(line, metric) for line in own]
         cells += published_cells(own[0], len(table.seeds)) if published else []
-        lines.append(Row(cells, recipe in table.bases))
-    header = ["recipe", "accuracy", *(gain_name("gain", base, table) for base in table.bases)]
+        lines.append(Row(cells, recipe in table.baselines))
+    header = ["recipe", metric.column, *(gain_name("gain", base, table) for base in table.baselines)]
     header += ["published", "difference"] if published else []
     return Block(heading, header, lines, 1, remarks=remarks(chosen))
 
@@ -210,7 +205,7 @@ def published_cells(line: Line, seeds: int) -> list[Cell]:
 
 def gain_name(name: str, base: str, table: TableSettings) -> str:
     """A column's name; says the base where there are several."""
-    return f"{name} over {base}" if len(table.bases) > 1 else name
+    return f"{name} over {base}" if len(table.baselines) > 1 else name
 
 
 def value_cell(line: Line, interval: bool = True) -> Cell:
@@ -222,11 +217,11 @@ def value_cell(line: Line, interval: bool = True) -> Cell:
     return Cell(text, small, value=round(float(line["mean"]), 6))
 
 
-def gain_cell(line: Line, metric: str) -> Cell:
+def gain_cell(line: Line, metric: Metric) -> Cell:
     """Difference to the base in points; from five seeds on marked where its interval leaves out zero."""
     if line["recipe"] == line["base"]:
         return Cell("–", value=0)
-    sign, kind = -1 if metric in SMALLER_IS_BETTER else 1, ""
+    sign, kind = -1 if metric.lower_is_better else 1, ""
     if line["seeds"] >= FEWEST:
         kind = "better" if min(sign * line["gain_low"], sign * line["gain_high"]) > 0 else ""
         kind = "worse" if max(sign * line["gain_low"], sign * line["gain_high"]) < 0 else kind
@@ -254,10 +249,11 @@ def note(table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
     return (
         f"{mean}; in brackets the {100 * table.confidence:.4g} % interval {scope} "
         f"({table.resamples} bootstrap resamples of the images, shared by all sets and recipes). {marking(seeds)} "
-        f"Gains are over {' and '.join(table.bases)}, in points; near and far are unweighted "
+        f"Gains are over {' and '.join(table.baselines)}, in points; near and far are unweighted "
         f"means over their sets. FPR95 with ID positive: share of OOD accepted when 95 % of ID is; with OOD positive: "
         f"share of ID rejected when 95 % of OOD is."
         + (" Full spectrum: ID images are the test images and those of the shifted sets." * table.full_spectrum)
+        + "".join(f" {metric.note}" for metric in table.metrics if metric.note)
         + "".join(f" {name}: {text}" for name, text in evidence.items())
     )
 

@@ -1,12 +1,32 @@
 """Settings of the `tables` and `figures` sections."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, WrapValidator, model_validator
 
-from synthood.common.settings import Count, Name, Ref, Seed, Settings
+from synthood.common.settings import Count, JobSettings, Name, Ref, Seed, Settings
+from synthood.evaluation.metrics.base import Metric
+from synthood.evaluation.metrics.custom import CustomMetric
+from synthood.plugins import Kind, description_of, plugins
 
-Metric = Literal["auroc", "aupr_in", "aupr_out", "fpr95_id_positive", "fpr95_ood_positive", "id_accuracy"]
+METRICS = {kind: cls for kind, cls in plugins(Metric, "synthood.evaluation.metrics").items() if kind != "custom"}
+MetricName = Annotated[str, Kind(METRICS)]
+NAMES = TypeAdapter[str](MetricName)
+
+
+def _of_name_or_keys(value: Any, _: Any) -> Any:
+    """Errors of one alternative, not of both."""
+    return (
+        CustomMetric.model_validate(value) if isinstance(value, dict | CustomMetric) else NAMES.validate_python(value)
+    )
+
+
+Column = Annotated[MetricName | CustomMetric, WrapValidator(_of_name_or_keys)]
+
+
+def metric_of(column: str | CustomMetric) -> Metric:
+    """The metric that a column names."""
+    return METRICS[column]() if isinstance(column, str) else column
 
 
 class Published(Settings):
@@ -46,7 +66,7 @@ class PublishedFigure(Settings):
     recipe: Name
     detector: str
     set: Name
-    metric: Metric
+    metric: MetricName
     value: float
     sd: float | None = None
     disputed: Annotated[str, Field(description="why the figure is probably wrong")] = ""
@@ -69,24 +89,15 @@ class TableSettings(Settings):
         Ref("detectors"),
         Field(min_length=1, description="each scores every classifier; the first is tested"),
     ]
-    bases: Annotated[list[Name], Field(min_length=1, description="recipes that gains are counted from")]
+    baselines: Annotated[list[Name], Field(min_length=1, description="recipes that gains are counted from")]
     columns: Annotated[
-        list[Metric],
+        list[Column],
         Field(
             min_length=1,
-            description="metrics shown, in order; auroc: probability that an ID image scores above an OOD image; "
-            "aupr_in: average precision with ID as the positive class; "
-            "aupr_out: average precision with OOD as the positive class; "
-            "fpr95_id_positive: share of OOD images accepted at the threshold that accepts 95 % of ID images; "
-            "fpr95_ood_positive: share of ID images rejected at the threshold that rejects 95 % of OOD images; "
-            "id_accuracy: share of ID test images classified correctly",
+            description="metrics shown, in order; "
+            + "; ".join(f"{kind}: {description_of(cls).removesuffix('.')}" for kind, cls in METRICS.items()),
         ),
-    ] = [
-        "auroc",
-        "fpr95_id_positive",
-        "fpr95_ood_positive",
-        "id_accuracy",
-    ]
+    ] = ["auroc", "fpr95_id_positive", "fpr95_ood_positive", "id_accuracy"]
     confidence: Annotated[float, Field(gt=0, lt=1, description="of the intervals")] = 0.95
     resamples: Annotated[Count, Field(description="bootstrap resamples of the images behind the intervals")] = 1000
     full_spectrum: Annotated[
@@ -103,15 +114,28 @@ class TableSettings(Settings):
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> "TableSettings":
-        for key in ("datasets", "recipes", "seeds", "detectors", "bases", "columns"):
+        for key in ("datasets", "recipes", "seeds", "detectors", "baselines", "columns"):
             values = getattr(self, key)
             twice = [value for value in values if values.count(value) > 1]
             if twice:
-                raise ValueError(f"{key}: {twice[0]} stands twice; name each once")
-        for base in self.bases:
+                raise ValueError(f"{key}: {twice[0]} is given twice; name each once")
+        for base in self.baselines:
             if base not in self.recipes:
-                raise ValueError(f"bases: {base!r} is not one of the table's recipes {self.recipes}")
+                raise ValueError(f"baselines: {base!r} is not one of the table's recipes {self.recipes}")
         return self
+
+    @model_validator(mode="after")
+    def _metrics_have_names_of_their_own(self) -> "TableSettings":
+        names = [metric.key for metric in self.metrics]
+        for metric in self.metrics:
+            if isinstance(metric, CustomMetric) and (metric.name in METRICS or names.count(metric.name) > 1):
+                raise ValueError(f"columns: two metrics have the name {metric.name!r}; give yours another")
+        return self
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """Those of the columns."""
+        return [metric_of(column) for column in self.columns]
 
     def compared(self, detector: str, part: str, metric: str) -> bool:
         """Whether recipes are compared in a sentence here: few comparisons, so that the tests keep their power."""
@@ -133,7 +157,7 @@ class Figures(FigureSettings):
     ] = "pca"
 
 
-class TabulateSettings(Settings):
+class TabulateSettings(JobSettings):
     """One job of `tabulate`: the table and the roles of each dataset's OOD sets."""
 
     table: TableSettings

@@ -9,7 +9,8 @@ import pandas as pd
 
 from synthood.common import stage
 from synthood.common.command import Output
-from synthood.evaluation.metrics import Ranking
+from synthood.evaluation.metrics.base import IDMetric, OODMetric
+from synthood.evaluation.ranking import Ranking
 from synthood.reporting.comparisons import compare
 from synthood.reporting.image_notes import image_notes
 from synthood.reporting.published_sets import contradiction, unsaid
@@ -27,12 +28,12 @@ def ood_runs(
     part: str,
     prefix: str,
     resamples: Resamples,
-    metrics: Sequence[str],
+    metrics: Sequence[OODMetric],
     id_parts: Sequence[str] = ("test",),
 ) -> dict[str, Runs]:
     """OOD metrics of one recipe, detector and set: measured per seed, and resampled set by set."""
-    measured: dict[str, list[float]] = {name: [] for name in metrics}
-    resampled: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
+    measured: dict[str, list[float]] = {metric.key: [] for metric in metrics}
+    resampled: dict[str, list[np.ndarray]] = {metric.key: [] for metric in metrics}
     for frame in frames:
         ids = [frame.loc[frame["part"] == name, detector].to_numpy() for name in id_parts]
         id_confidence = np.concatenate(ids)
@@ -41,25 +42,28 @@ def ood_runs(
         id_weights = np.concatenate(drawn_ids, axis=1) if len(ids) > 1 else drawn_ids[0]
         ood_weights = resamples.weights(f"{prefix}/{part}", len(ood_confidence))
         ranking = Ranking(id_confidence, ood_confidence)
-        drawn, whole = ranking.metrics((id_weights, ood_weights), metrics), ranking.metrics(names=metrics)
-        for name in metrics:
+        drawn, whole = ranking.metrics((id_weights, ood_weights), metrics), ranking.metrics(metrics=metrics)
+        for name in measured:
             measured[name].append(float(whole[name][0]))
             resampled[name].append(drawn[name])
-    return {name: Runs(np.array(measured[name]), np.stack(resampled[name])) for name in metrics}
+    return {name: Runs(np.array(measured[name]), np.stack(resampled[name])) for name in measured}
 
 
-def accuracy_runs(
-    frames: list[pd.DataFrame], prefix: str, resamples: Resamples, id_parts: Sequence[str] = ("test",)
+def id_runs(
+    frames: list[pd.DataFrame],
+    metric: IDMetric,
+    prefix: str,
+    resamples: Resamples,
+    id_parts: Sequence[str] = ("test",),
 ) -> Runs:
-    """ID accuracy over all images of the ID sets, per seed, and resampled set by set."""
+    """A metric of the classifier over all images of the ID sets, per seed, and resampled set by set."""
     values, drawn = [], []
     for frame in frames:
         parts = [frame[frame["part"] == name] for name in id_parts]
-        rights = [(part["label"] == part["prediction"]).to_numpy(np.float64) for part in parts]
-        count = sum(map(len, rights))
-        values.append(sum(right.sum() for right in rights) / count)
-        named = zip(id_parts, rights, strict=True)
-        drawn.append(sum(resamples.weights(f"{prefix}/{n}", len(right)) @ right for n, right in named) / count)
+        samples = pd.concat(parts)
+        weights = [resamples.weights(f"{prefix}/{n}", len(part)) for n, part in zip(id_parts, parts, strict=True)]
+        values.append(float(metric.of(samples, np.ones((1, len(samples)), np.int16))[0]))
+        drawn.append(metric.of(samples, np.concatenate(weights, axis=1)))
     return Runs(np.array(values), np.stack(drawn))
 
 
@@ -74,10 +78,10 @@ def all_runs(
     seeds = {recipe: table.seeds[:1] if recipe in settings.fixed else table.seeds for recipe in table.recipes}
     frames = {recipe: [scores[dataset, recipe, seed] for seed in seeds[recipe]] for recipe in table.recipes}
     id_parts = ["test", *settings.shifted.get(dataset, [])]
-    if "id_accuracy" in table.columns:
-        accuracies = {r: accuracy_runs(f, dataset, resamples, id_parts) for r, f in frames.items()}
-        yield ("", "test", "id_accuracy"), accuracies
-    wanted = [metric for metric in table.columns if metric != "id_accuracy"]
+    for id_metric in (metric for metric in table.metrics if isinstance(metric, IDMetric)):
+        of_ids = {r: id_runs(f, id_metric, dataset, resamples, id_parts) for r, f in frames.items()}
+        yield ("", "test", id_metric.key), of_ids
+    wanted = [metric for metric in table.metrics if isinstance(metric, OODMetric)]
     roles = {"near": settings.near.get(dataset, []), "far": settings.far.get(dataset, [])}
     roles = {role: members for role, members in roles.items() if members}
     sets = [part for members in roles.values() for part in members]
@@ -88,7 +92,7 @@ def all_runs(
             for recipe in table.recipes
             for part in sets
         }
-        for metric in wanted:
+        for metric in (one.key for one in wanted):
             for part in sets:
                 yield (detector, part, metric), {r: parts[r, part][metric] for r in table.recipes}
             for role, members in roles.items():
@@ -118,7 +122,7 @@ def tabulate(scores: Scores, settings: TabulateSettings) -> pd.DataFrame:
                     "metric": metric,
                 }
                 line |= {"mean": own.mean, "sd": own.deviation, "low": own.low, "high": own.high}
-                for base in table.bases:
+                for base in table.baselines:
                     if recipe != base and table.compared(detector, part, metric):
                         pairs[len(rows)] = (recipe, base, part, runs[recipe], runs[base])
                     over = crossed_gain(runs[recipe], runs[base], table.confidence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -57,6 +58,19 @@ class Detector(Plugin):
 
     compared: ClassVar[str] = ""
     """How its scores compare with pytorch-ood 0.4, whose sign is the other."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Every `fit` refuses a grid, which needs validation data."""
+        if fit := vars(cls).get("fit"):
+
+            @functools.wraps(fit)
+            def of_one(self: Detector, *given: Any, **named: Any) -> Any:
+                if len(self.candidates()) > 1 and named.get("ood_validation") is None:
+                    raise SynthoodError(f"{self.kind}: a grid needs validation data; fit one of its candidates()")
+                return fit(self, *given, **named)
+
+            cls.fit = of_one  # type: ignore[method-assign]  # what the class defines, checked
 
     @classmethod
     def facts(cls) -> str:

@@ -24,6 +24,7 @@ LATENTS = OUTLIERS + "/latents.safetensors"
 GATE = OUTLIERS + "/gate.safetensors"
 OUTLIER_GALLERY = OUTLIERS + "/gallery.png"
 OUTLIER_FIGURES = OUTLIERS + "/assessment.json"
+CUSTOM_OUTLIERS = OUTLIERS + "/images.safetensors"
 CURVE = OUTLIERS + "/curve.png"
 CURVE_TABLE = OUTLIERS + "/curve.csv"
 

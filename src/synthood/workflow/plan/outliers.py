@@ -8,10 +8,12 @@ from typing import Literal
 from synthood.common.settings import Settings
 from synthood.data import raw
 from synthood.outliers.encoder_settings import EncoderSettings
+from synthood.outliers.kinds.custom import CustomOutliers, CustomOutliersSettings
+from synthood.outliers.kinds.sampled import SampledOutliers
 from synthood.outliers.latents_settings import LatentsJob, ScaleCurveSettings
 from synthood.reporting.settings import MapSettings
 from synthood.workflow.plan import artefacts as at
-from synthood.workflow.plan.paths import Paths, Wildcards
+from synthood.workflow.plan.paths import Paths, Wildcards, signed
 
 
 class OutlierPlan(Paths):
@@ -20,17 +22,16 @@ class OutlierPlan(Paths):
     def outlier_pictures(self, names: Iterable[tuple[str, str]] | None = None) -> list[str]:
         """Gallery and curve by dataset and section of outliers; where none are named, of those behind built tables.
 
-        Without a judge there are no pictures; then what the gate kept.
+        Where there are no pictures, such as without a judge, the outliers themselves.
         """
         if names is None:
             built = [(self.config.tables[table].datasets, self.outliers_behind(table)) for table in self.config.build]
             names = dict.fromkeys(pair for datasets, outliers in built for pair in product(datasets, outliers))
-        made = []
-        for dataset, outliers in names:
-            files = [at.OUTLIER_GALLERY] if self.config.assess else [at.GATE]
-            files += [at.CURVE] if self.config.assess and self.config.outliers[outliers].curve else []
-            made += [file.format(dataset=dataset, outliers=outliers) for file in files]
-        return made
+        return [
+            f"{at.OUTLIERS.format(dataset=dataset, outliers=outliers)}/{file}"
+            for dataset, outliers in names
+            for file in self.config.outliers[outliers].pictures(judged=self.config.assess is not None)
+        ]
 
     def table_outliers(self, table: str) -> list[str]:
         """Pictures of the outliers behind a table, and the map of its first recipe that contrasts both kinds."""
@@ -45,12 +46,12 @@ class OutlierPlan(Paths):
 
     def outlier_generator(self, wildcards: Wildcards) -> str:
         """The Stable Diffusion in whose latent space the outliers lie."""
-        generator = self.config.outliers[wildcards.outliers].generator
+        generator = self._sampled(wildcards).generator
         return at.GENERATOR.format(dataset=wildcards.dataset, generator=generator)
 
     def fitted_encoder(self, wildcards: Wildcards) -> list[str]:
         """The encoder that is fitted here; none for an encoder from elsewhere."""
-        fitted = self.config.outliers[wildcards.outliers].encoder.fitted
+        fitted = self._sampled(wildcards).encoder.fitted
         return [at.ENCODER.format(dataset=wildcards.dataset, outliers=wildcards.outliers)] if fitted else []
 
     def ready_made_generator(self, wildcards: Wildcards) -> list[str]:
@@ -59,15 +60,15 @@ class OutlierPlan(Paths):
 
     def encoder_model(self, wildcards: Wildcards) -> list[str]:
         """The classifier whose features are embeddings."""
-        classifier = self.config.outliers[wildcards.outliers].encoder.classifier
+        classifier = self._sampled(wildcards).encoder.classifier
         return [self.model(wildcards.dataset, *classifier)] if classifier else []
 
     def encoder_settings(self, wildcards: Wildcards) -> EncoderSettings:
-        return EncoderSettings(encoder=self.config.outliers[wildcards.outliers].encoder)
+        return EncoderSettings(encoder=self._sampled(wildcards).encoder)
 
     def encoder_state(self, wildcards: Wildcards) -> str:
         """A digest of an encoder's own files, so that a change of them is noticed."""
-        encoder = self.config.outliers[wildcards.outliers].encoder
+        encoder = self._sampled(wildcards).encoder
         if encoder.outside is None:
             return ""
         path = Path(encoder.outside)
@@ -77,31 +78,42 @@ class OutlierPlan(Paths):
 
     def encoded_images(self, wildcards: Wildcards) -> list[str]:
         """ID images whose latents stand beside the outliers'; none where outliers are images alone."""
-        latent = self.config.outliers[wildcards.outliers].kind == "latent"
-        return [self.images(wildcards.dataset, "train")] if latent else []
+        return [self.images(wildcards.dataset, "train")] if self._sampled(wildcards).latent else []
 
     def gate_classifier(self, wildcards: Wildcards) -> str:
-        gate = self.config.outliers[wildcards.outliers].gate
+        gate = self._sampled(wildcards).gate
         return self.model(wildcards.dataset, gate.classifier, gate.classifier_seed)
 
     def outlier_settings(self, stage: Literal["boundary", "gate"]) -> Callable[[Wildcards], Settings]:
         """The settings of one of the outliers' stages: its section alone."""
 
         def of(wildcards: Wildcards) -> Settings:
-            section: Settings = getattr(self.config.outliers[wildcards.outliers], stage)
+            section: Settings = getattr(self._sampled(wildcards), stage)
             return section
 
-        return of
+        return signed(of)
 
     def latents_settings(self, wildcards: Wildcards) -> LatentsJob:
-        return LatentsJob(latents=self.config.outliers[wildcards.outliers].latents)
+        return LatentsJob(latents=self._sampled(wildcards).latents)
 
     def curve_settings(self, wildcards: Wildcards) -> ScaleCurveSettings:
-        outliers = self.config.outliers[wildcards.outliers]
+        outliers = self._sampled(wildcards)
         if outliers.curve is None:
             raise ValueError(f"outliers.{wildcards.outliers} has no section `curve`")
         attempts = {"attempts_per_class": outliers.curve.attempts_per_class}
         return ScaleCurveSettings(latents=outliers.latents.model_copy(update=attempts), curve=outliers.curve)
+
+    def custom_outliers_settings(self, wildcards: Wildcards) -> CustomOutliersSettings:
+        outliers = self.config.outliers[wildcards.outliers]
+        if not isinstance(outliers, CustomOutliers):
+            raise ValueError(f"outliers.{wildcards.outliers} is of kind {outliers.kind}, not custom")
+        return CustomOutliersSettings(outliers=outliers)
+
+    def _sampled(self, wildcards: Wildcards) -> SampledOutliers:
+        outliers = self.config.outliers[wildcards.outliers]
+        if not isinstance(outliers, SampledOutliers):
+            raise ValueError(f"outliers.{wildcards.outliers} is of kind {outliers.kind}, which is not sampled")
+        return outliers
 
     def map_settings(self, wildcards: Wildcards) -> MapSettings:
         dataset = self.config.datasets[wildcards.dataset]

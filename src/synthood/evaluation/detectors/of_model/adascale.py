@@ -54,7 +54,7 @@ class AdaScaleMethod(ModelMethod):
         if low >= high:
             raise OutOfRangeError(f"adascale: low {low:g} is not below high {high:g}; set them in detectors")
         assert inside is not None
-        weight, bias = self.probe.head.weight.cpu(), self.probe.head.bias.cpu()
+        weight, bias = (None if x is None else x.float().cpu() for x in (self.probe.head.weight, self.probe.head.bias))
         known = shift(inside, values).sort().values
 
         def confidence(evidence: Tensor) -> Tensor:
@@ -99,7 +99,9 @@ class AdaScale(OfGradients):
     strongest: Annotated[Percent, Field(description="% of features whose shifted values count")] = 5.0
     shifting: Annotated[Percent, Field(description="% of features whose shifts count")] = 1.0
     shift_weight: Annotated[float, Field(ge=0), GRID, Field(description="lambda of the sum of shifts")] = 10.0
-    pixels: Annotated[Fraction, GRID, Field(gt=0, description="share of the image's values that are moved")] = 0.05
+    pixels: Annotated[Fraction, Field(gt=0), GRID, Field(description="share of the image's values that are moved")] = (
+        0.05
+    )
 
     paper = "arXiv 2503.08023"
     grid: ClassVar[Grids] = {

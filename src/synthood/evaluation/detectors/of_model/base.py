@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from synthood.common.lazy import lazy
 from synthood.common.settings import PERCENT, unless
 from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.hyperparameters import GRID, Access, Values
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
+    from synthood.evaluation.of_module import ModelScore
     from synthood.evaluation.probe import BatchView, Probe
+    from synthood.training.networks.model import Classifier
 
+# Imported here for types alone: what callers from Python need changes no score
+of_module = lazy("synthood.evaluation.of_module")
 Scorer = Callable[["Tensor"], "Tensor"]
 """A statistic [N,...] to confidence float32 [N], larger for ID."""
 PIXELS = unless(lambda value: value > 0.1, "expected at most 0.1 of the pixels' range [0,1]; divide 0 to 255 by 255")
@@ -29,6 +34,29 @@ class ModelDetector(Detector):
     """A detector that needs the model itself; `method` computes it for all candidates of its grid at once."""
 
     method: ClassVar[type[ModelMethod]]
+
+    def fit(  # type: ignore[override]  # of a model and images, where others are fitted on features
+        self,
+        model: nn.Module | Classifier,
+        train: Any = None,
+        labels: Any = None,
+        *,
+        val: Any = None,
+        ood_validation: Any = None,
+        layer: str | None = None,
+        maps: Sequence[str] | None = None,
+        mean: float | Sequence[float] | None = None,
+        std: float | Sequence[float] | None = None,
+    ) -> ModelScore:
+        """Fitted on a model, whose `score(images)` is the confidence float32 [N]; the model is left as it was.
+
+        Images are batches as `features_of` takes them: uint8 [N,H,W,3] in [0,255], of which `mean` and `std` of pixels
+        in [0,1] make inputs, or the model's inputs float [N,3,H,W]. `layer` is the linear layer of the logits, `maps`
+        the modules whose outputs are the maps, for models that are not this package's. Raises SynthoodError where
+        something that this detector needs is missing.
+        """
+        found: ModelScore = of_module.fit(self, model, train, labels, val, ood_validation, layer, maps, mean, std)
+        return found
 
 
 class OfMaps(ModelDetector):

@@ -123,6 +123,7 @@ class MdsEnsemble(ModelDetector):
 
     paper = "arXiv 1807.03888"
     compared = "no step, weights given"
+    labelled = True
     method = MdsEnsembleMethod
 
     @property

@@ -1,0 +1,1 @@
+"""A module per kind of metric; each metric is one class."""

@@ -1,0 +1,48 @@
+"""What all metrics share: the columns of a table, each a share or an area in [0,1]."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from synthood.plugins import Plugin
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from synthood.evaluation.ordered import Array, Counts, Weighted
+
+
+class Metric(Plugin):
+    """A number in [0,1], which tables show in percent."""
+
+    kind: str
+
+    title: ClassVar[str]
+    """Heading of its tables."""
+    lower_is_better: ClassVar[bool] = False
+    note: ClassVar[str] = ""
+    """A sentence below the tables that show it."""
+
+    @property
+    def key(self) -> str:
+        """Its name in the column `metric` of the results."""
+        return self.kind
+
+
+class OODMetric(Metric):
+    """Of a detector's confidences on ID and OOD samples, larger for ID."""
+
+    def of(self, ids: Weighted, oods: Weighted) -> Array:
+        """One value per row of weights, [B]."""
+        raise NotImplementedError
+
+
+class IDMetric(Metric):
+    """Of the classifier on ID samples; no detector has a part in it."""
+
+    column: ClassVar[str]
+    """Heading of its column."""
+
+    def of(self, samples: pd.DataFrame, weights: Counts) -> Array:
+        """One value per row of weights [B,n], [B]; samples [n] have columns label, prediction and probability."""
+        raise NotImplementedError

@@ -1,0 +1,56 @@
+"""Rates at the threshold that just reaches a recall."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from synthood.common.lazy import lazy
+from synthood.evaluation.metrics.base import OODMetric
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from synthood.evaluation.ordered import Array, Weighted
+else:
+    np = lazy("numpy")
+
+RECALL = 0.95
+
+
+class Fpr95IDPositive(OODMetric):
+    """Share of OOD images accepted at the threshold that accepts 95 % of ID images.
+
+    The highest such threshold; at it or above is accepted.
+    """
+
+    kind: Literal["fpr95_id_positive"] = "fpr95_id_positive"
+
+    title = "FPR95, ID positive"
+    lower_is_better = True
+
+    def of(self, ids: Weighted, oods: Weighted) -> Array:
+        wanted = needed(ids)
+        last = [np.searchsorted(row[1:], least) for row, least in zip(ids.first, wanted, strict=True)]
+        return oods.first[np.arange(len(wanted)), ids.order.not_below[last]] / oods.total
+
+
+class Fpr95OODPositive(OODMetric):
+    """Share of ID images rejected at the threshold that rejects 95 % of OOD images.
+
+    The lowest such threshold; at it or below is rejected.
+    """
+
+    kind: Literal["fpr95_ood_positive"] = "fpr95_ood_positive"
+
+    title = "FPR95, OOD positive"
+    lower_is_better = True
+
+    def of(self, ids: Weighted, oods: Weighted) -> Array:
+        left = oods.first[:, -1] - needed(oods)
+        last = [np.searchsorted(row, most, side="right") - 1 for row, most in zip(oods.first, left, strict=True)]
+        return (ids.total - ids.first[np.arange(len(left)), oods.order.above[last]]) / ids.total
+
+
+def needed(positive: Weighted) -> Array:
+    """The weight [B] of the fewest samples that are 95 % of all."""
+    return np.ceil((RECALL - 1e-12) * positive.total).astype(np.int32)

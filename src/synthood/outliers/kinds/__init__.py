@@ -1,0 +1,1 @@
+"""A module per way of making outliers; each kind is one class."""
