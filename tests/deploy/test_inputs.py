@@ -172,7 +172,9 @@ def test_photographs_are_turned_upright(tmp_path: Path) -> None:
     exif = image.getexif()
     exif[0x0112] = 6
     image.save(tmp_path / "a.png", exif=exif)
-    turned, as_it_is = (given(tmp_path, Preprocessing(16, 16, upright=upright))[0].pixels for upright in (True, False))
+    turned, as_it_is = (
+        given(tmp_path, Preprocessing(16, 16, apply_exif_rotation=turn))[0].pixels for turn in (True, False)
+    )
     assert turned is not None
     assert (np.rot90(as_it_is, -1) == turned).all()
     with Image.open(tmp_path / "a.png") as opened:

@@ -138,7 +138,7 @@ def main(
             path,
             Classifier.load(models[best.recipe]),
             calibrated,
-            Preprocessing(height, width, settings.resize, settings.upright, settings.bits),
+            Preprocessing(height, width, settings.resize, settings.apply_exif_rotation, settings.bits),
             promise.reject_id,
             promise.per_class,
             test=folder.part("test"),

@@ -16,7 +16,7 @@ from synthood.common.identity import seal
 from synthood.common.tensors import map_tensors, read_header, write_tensors
 from synthood.errors import SynthoodError, nearest, printable
 from synthood.evaluation.detectors.base import Detector, State
-from synthood.evaluation.features import KEPT, Bank
+from synthood.evaluation.features import IN_MEMORY_BYTES, Bank
 from synthood.evaluation.scoring import Score
 from synthood.plugins import plugins
 
@@ -73,7 +73,7 @@ def read_state(path: Path) -> State:
     state: State = {}
     for name, stored in map_tensors(path).items():
         axes = header["axes"][name]
-        held = stored if stored.nbytes > KEPT else stored.clone()
+        held = stored if stored.nbytes > IN_MEMORY_BYTES else stored.clone()
         # Numbers come as arrays of one axis
         value = held.permute([axes.index(axis) for axis in range(len(axes))]) if axes else held.reshape(())
         state[name] = Bank(value) if name in header["banks"] else value

@@ -30,14 +30,16 @@ class Preprocessing:
     height: int
     width: int
     resize: int | None = None
-    upright: bool = True
+    apply_exif_rotation: bool = True
     bits: int | None = None
 
     @cached_property
     def files(self) -> Files:
         """What decodes a file; images are resized and cut where the model's are square."""
         size = self.height if self.height == self.width else None
-        return Files(path=".", size=size, resize=self.resize, upright=self.upright, bits=self.bits)
+        return Files(
+            path=".", size=size, resize=self.resize, apply_exif_rotation=self.apply_exif_rotation, bits=self.bits
+        )
 
     def header(self) -> dict[str, Any]:
         """As JSON."""

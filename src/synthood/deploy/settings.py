@@ -53,5 +53,5 @@ class ExportSettings(JobSettings):
     dataset: Name
     ood: list[Name]
     resize: int | None = None
-    upright: bool = True
+    apply_exif_rotation: bool = True
     bits: int | None = None

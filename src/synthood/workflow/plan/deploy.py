@@ -47,6 +47,6 @@ class DeployPlan(Paths):
             dataset=deploy.dataset,
             ood=dataset.ood_sets,
             resize=decoding.resize if decoding else None,
-            upright=decoding.upright if decoding else True,
+            apply_exif_rotation=decoding.apply_exif_rotation if decoding else True,
             bits=decoding.bits if decoding else None,
         )
