@@ -21,6 +21,7 @@ include: "rules/outliers.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/reporting.smk"
+include: "rules/deploy.smk"
 
 
 localrules:
@@ -30,6 +31,7 @@ localrules:
     figures,
     galleries,
     outliers,
+    deploy,
 
 
 rule all:
@@ -39,6 +41,7 @@ rule all:
         drawn_figures,
         drawn_galleries,
         drawn_outliers,
+        plan.deployed(),
 
 
 rule tables:
@@ -59,3 +62,8 @@ rule galleries:
 rule outliers:
     input:
         plan.outlier_pictures(),
+
+
+rule deploy:
+    input:
+        plan.deployed(),

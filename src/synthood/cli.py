@@ -59,6 +59,28 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--config", type=Path, help="whatever this configuration names and is not there")
     fetched.add_argument("--to", type=Path, default=Path("data"), help="folder that it is put into (default: data)")
     fetched.set_defaults(run=_fetch)
+    scored = commands.add_parser("score", help="classify images by an exported detector, and reject unknown ones")
+    scored.add_argument("folder", type=Path, help="an exported detector")
+    scored.add_argument("images", nargs="+", help="files, folders, or - for names on standard input, one a line")
+    scored.add_argument("--format", choices=["csv", "jsonl", "parquet"], default="csv")
+    scored.add_argument("--output", type=Path, help="file to write (default: standard output)")
+    scored.add_argument(
+        "--level", type=float, help="exported share of known images that may be rejected (default: 5 %%)"
+    )
+    scored.add_argument("--resume", action="store_true", help="go on where an earlier run with this output was stopped")
+    scored.add_argument("--fail-on-ood", action="store_true", help="exit code 3 where an image is unknown")
+    scored.add_argument("--copy-unknown", type=Path, metavar="DIR", help="copy unknown images there")
+    scored.add_argument("--shards", metavar="I/N", default="1/1", help="score part I of N of the images alone")
+    scored.add_argument("--threads", type=int, help="that decode images (default: one per core, at most 8)")
+    scored.add_argument("--device", default="cpu", help="such as cuda (default: cpu)")
+    scored.set_defaults(run=_score)
+    evaluated = commands.add_parser("evaluate", help="measure an exported detector on images of your own")
+    evaluated.add_argument("folder", type=Path, help="an exported detector")
+    evaluated.add_argument("--id", type=Path, required=True, metavar="DIR", help="known images, best by class folders")
+    evaluated.add_argument("--ood", type=Path, nargs="*", default=[], metavar="DIR", help="unknown images")
+    evaluated.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    evaluated.add_argument("--device", default="cpu", help="such as cuda (default: cpu)")
+    evaluated.set_defaults(run=_evaluate)
     data = commands.add_parser("data", help="images of a run").add_subparsers(dest="action", required=True)
     shown = data.add_parser("show", help="table of a folder: parts, counts, classes, sizes, SHA-256")
     shown.add_argument("folder", type=Path, help="for example results/cifar10/images")
@@ -159,6 +181,21 @@ def _show_checkpoint(arguments: argparse.Namespace) -> None:
     from synthood.training.networks.inspect import shown
 
     print(shown(arguments.file))
+
+
+def _score(arguments: argparse.Namespace) -> None:
+    from synthood.deploy.score import ScoreOptions, score
+
+    given = vars(arguments)
+    options = {name: given[name] for name in ScoreOptions.__dataclass_fields__ if name in given}
+    chosen = ScoreOptions(form=arguments.format, shard=arguments.shards, **options)
+    sys.exit(score(arguments.folder, arguments.images, chosen))
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from synthood.deploy.evaluate import evaluate
+
+    print(evaluate(arguments.folder, arguments.id, arguments.ood, arguments.json, arguments.device))
 
 
 def check_file(file: Path, data: bool) -> None:

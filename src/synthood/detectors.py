@@ -13,7 +13,8 @@ samples. `names()` lists the detectors. Each is a class as well, `Knn(k=50).fit(
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from synthood.deploy import fitted as deployed
 from synthood.errors import SynthoodError, nearest, printable
 from synthood.evaluation.arrays import class_numbers, numbers, plain
 from synthood.evaluation.detectors.base import Detector
@@ -30,6 +32,7 @@ from synthood.evaluation.features import Features, Reference, checked, checked_r
 from synthood.evaluation.modules import features_of, head_of
 from synthood.evaluation.scoring import Score, together
 from synthood.evaluation.search import Validation, fitted
+from synthood.evaluation.selection import COLUMNS
 from synthood.plugins import plugins
 
 __all__ = ["Features", "FittedDetector", "Reference", "features_of", "fit", "head_of", "names", "score"]
@@ -70,6 +73,20 @@ class FittedDetector:
     head: tuple[int, int]
     confidence: Score
     search: pd.DataFrame
+
+    def save(self, folder: str | Path) -> None:
+        """Writes state and settings to a new folder, without pickle; raises SynthoodError where it exists."""
+        search = self.search.astype(object).where(self.search.notna(), None).to_dict("records")
+        deployed.save(
+            Path(folder), self.confidence, self.name, {"name": self.name, "head": self.head, "search": search}
+        )
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """What `save` wrote, which scores the same to the bit; raises SynthoodError where a byte of it has changed."""
+        confidence, facts = deployed.load(Path(folder))
+        classes, width = facts["head"]
+        return cls(facts["name"], (classes, width), confidence, pd.DataFrame(facts["search"], columns=list(COLUMNS)))
 
 
 def names() -> list[str]:

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from synthood.config.messages import MistakeError
 from synthood.config.models import Config
+from synthood.deploy.settings import AUTO, DeploySettings
+from synthood.errors import nearest
 from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.hyperparameters import Access
 
@@ -31,6 +33,35 @@ def accesses(config: Config, table: str) -> list[Access]:
     needed = {config.detectors[name].access for name in config.tables[table].detectors}
     every: tuple[Access, ...] = ("maps", "gradients", "ensemble")
     return [access for access in every if access in needed]
+
+
+def deployable(config: Config, deploy: DeploySettings, recipe: str) -> dict[str, Detector]:
+    """A recipe's candidates for export: detectors of features whose fitted state can be saved."""
+    found = {name: d for name, d in detectors_for(config, recipe).items() if exportable(d)}
+    return found if deploy.detector == AUTO else {n: d for n, d in found.items() if n == deploy.detector}
+
+
+def exportable(detector: Detector) -> bool:
+    """Whether a detector needs neither a trained head, nor the model itself, nor a function of the user."""
+    return detector.access == "features" and detector.kind != "custom" and "outputs" not in detector.inputs
+
+
+def not_deployable(config: Config) -> Iterable[MistakeError]:
+    """Candidates of the section `deploy` that cannot be exported."""
+    deploy = config.deploy
+    if deploy is None or deploy.dataset not in config.datasets:
+        return
+    if deploy.detector != AUTO and deploy.detector not in config.detectors:
+        near = nearest(deploy.detector, [AUTO, *config.detectors])
+        yield MistakeError("deploy.detector", f"no detector is named {deploy.detector!r}{near}")
+        return
+    for index, recipe in enumerate(deploy.recipes):
+        if recipe in config.recipes and not deployable(config, deploy, recipe):
+            what = "no detector can" if deploy.detector == AUTO else f"the detector {deploy.detector!r} cannot"
+            yield MistakeError(
+                f"deploy.recipes.{index}",
+                f"{what} be exported with {recipe!r}; take one of logits or features, not `custom`",
+            )
 
 
 def unreadable(config: Config) -> Iterable[MistakeError]:

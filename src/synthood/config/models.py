@@ -8,6 +8,7 @@ from synthood.common.precision import Precision
 from synthood.common.settings import Name, Ref, Settings
 from synthood.data.leaks.settings import LeakSettings
 from synthood.data.settings import DatasetSettings
+from synthood.deploy.settings import DeploySettings
 from synthood.evaluation.settings import AnyDetector
 from synthood.generators.assess_settings import AssessSettings
 from synthood.generators.kinds.base import AnyGenerator
@@ -33,3 +34,4 @@ class Config(Settings):
     detectors: Annotated[dict[Name, AnyDetector], Field(min_length=1, description="OOD detectors by name")]
     tables: Annotated[dict[Name, TableSettings], Field(min_length=1, description="what is compared, by name")]
     figures: Figures = Figures()
+    deploy: DeploySettings | None = None

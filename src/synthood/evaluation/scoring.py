@@ -30,6 +30,9 @@ STREAMED = 4
 class Score:
     """A fitted detector: features of N samples to confidence float32 [N], larger for ID."""
 
+    origin: tuple[Any, dict[str, Any]] | None = None
+    """The detector and its state, where these are all that the score depends on."""
+
     def __init__(self, function: Callable[[Features], Tensor]) -> None:
         self.function = function
 
@@ -41,7 +44,7 @@ class Score:
         return together({"": self}, x)[""]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class BankScore(Score):
     """A score by the cosines of samples to a bank, gathered from piece to piece of it.
 

@@ -104,7 +104,7 @@ def test_directions_that_hardly_vary_keep_the_order(least: float, single: bool) 
     deviations = torch.logspace(0, float(np.log10(least)), width, dtype=torch.float64)
     train, x = (spread(count, seed, deviations, rotation) for count, seed in ((2000, 1), (500, 2)))
     reference = Reference(train, train, torch.zeros(2, width), torch.zeros(2))
-    dtype = distances.ClassDistance(reference.moments).whitened.whitening.dtype
+    dtype = distances.ClassDistance(distances.class_distances(reference.moments)).whitened.whitening.dtype
     assert dtype == (torch.float32 if single else torch.float64)
     found = Mds().fit(reference)(x).double()
     torch.testing.assert_close(found, mahalanobis(train, x), rtol=2e-3, atol=1e-2)

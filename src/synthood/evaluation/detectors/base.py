@@ -27,6 +27,8 @@ else:
 
 Grids = dict[str, list[Any]]
 """Values of hyperparameters by name."""
+State = dict[str, Any]
+"""What a detector is fitted to, by name: tensors, numbers among them, and the `Bank` of training features."""
 Input = Literal["logits", "features", "head", "outputs"]
 TINY = 1e-12
 
@@ -94,9 +96,29 @@ class Detector(Plugin):
         """A detector for every combination of the grids' values, the last grid varying fastest."""
         return [self.model_copy(update=values) for values in combinations(self.hyperparameters)]
 
+    def state(self, reference: Reference) -> State:
+        """All that the score takes from ID features; raises OutOfRangeError for values that these data cannot have."""
+        return {}
+
+    def scorer(self, state: State) -> Score:
+        """The score that a state gives, bit for bit the same where the state was saved and loaded."""
+        raise NotImplementedError
+
     def fit(self, reference: Reference) -> Score:
         """The score, fitted on ID features; raises OutOfRangeError for hyperparameters that these data cannot have."""
-        raise NotImplementedError
+        self.check_no_grid()
+        return self.restored(self.state(reference))
+
+    def restored(self, state: State) -> Score:
+        """The score of a state, with which it can be saved."""
+        score = self.scorer(state)
+        score.origin = (self, state)
+        return score
+
+    def check_no_grid(self) -> None:
+        """Raises where a hyperparameter is a list: only validation data can choose."""
+        if len(self.candidates()) > 1:
+            raise SynthoodError(f"{self.kind}: a grid needs validation data; fit one of its candidates()")
 
     def ready(self, name: str) -> Fit:
         """What fits each candidate, after all that can fail without data; `name` is that in the configuration."""
@@ -126,9 +148,14 @@ def at_percentile(values: Tensor, percent: float) -> Tensor:
     return low + (high - low) * (position - int(position))
 
 
-def head_logits(features: Tensor, reference: Reference) -> Tensor:
+def head_state(reference: Reference) -> State:
+    """The last layer."""
+    return {"weight": reference.weight, "bias": reference.bias}
+
+
+def head_logits(features: Tensor, state: State) -> Tensor:
     """W h + b; [N,C]."""
-    return F.linear(features, reference.weight, reference.bias)
+    return F.linear(features, state["weight"], state["bias"])
 
 
 def class_means(values: Tensor, labels: Tensor, predictions: Tensor, classes: int) -> Tensor:

@@ -39,6 +39,7 @@ class Custom(Detector):
         return [self.file]
 
     def fit(self, reference: Reference) -> Score:
+        self.check_no_grid()
         return self.ready("")(self, reference)
 
     def ready(self, name: str) -> Fit:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from synthood.common.lazy import lazy
 from synthood.common.settings import Count, Positive
-from synthood.evaluation.detectors.base import GRID, Detector, Score, at_most
+from synthood.evaluation.detectors.base import GRID, Detector, Score, State, at_most
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.moments import STRIP, Moments, by_pieces, pseudo_whitening
 
@@ -42,8 +42,11 @@ class Mds(Detector):
     fitted_on = ("train",)
     labelled = True
 
-    def fit(self, reference: Reference) -> Score:
-        nearest = ClassDistance(reference.moments)
+    def state(self, reference: Reference) -> State:
+        return class_distances(reference.moments)
+
+    def scorer(self, state: State) -> Score:
+        nearest = ClassDistance(state)
         return Score(lambda x: -nearest(x.features).float())
 
 
@@ -63,9 +66,11 @@ class Rmds(Detector):
     fitted_on = ("train",)
     labelled = True
 
-    def fit(self, reference: Reference) -> Score:
-        nearest = ClassDistance(reference.moments)
-        whitened = Whitened(reference.moments.mean, pseudo_whitening(*reference.moments.components))
+    def state(self, reference: Reference) -> State:
+        return class_distances(reference.moments) | {"total": pseudo_whitening(*reference.moments.components)}
+
+    def scorer(self, state: State) -> Score:
+        nearest, whitened = ClassDistance(state), Whitened(state["mean"], state["total"])
         return Score(lambda x: (whitened(x.features).square().sum(1) - nearest(x.features)).float())
 
 
@@ -111,15 +116,20 @@ class Whitened:
 class ClassDistance:
     """Squared Mahalanobis distance of features [N,D] to the nearest class mean, with the tied covariance's S^+."""
 
-    def __init__(self, moments: Moments) -> None:
-        self.whitened = Whitened(moments.mean, moments.within_whitening)
-        self.anchors = (moments.means - moments.mean) @ moments.within_whitening
+    def __init__(self, state: State) -> None:
+        self.whitened = Whitened(state["mean"], state["within"])
+        self.anchors = (state["means"] - state["mean"]) @ state["within"]
         self.lengths = self.anchors.square().sum(1)
 
     def __call__(self, features: Tensor) -> Tensor:
         own = self.whitened(features)
         nearest = (self.lengths - 2 * own @ self.anchors.T).amin(1)
         return (own.square().sum(1) + nearest).clamp(min=0)
+
+
+def class_distances(moments: Moments) -> State:
+    """What `ClassDistance` is made from."""
+    return {"mean": moments.mean, "means": moments.means, "within": moments.within_whitening}
 
 
 class Gmm(Detector):
@@ -141,7 +151,7 @@ class Gmm(Detector):
     fitted_on = ("train",)
     labelled = True
 
-    def fit(self, reference: Reference) -> Score:
+    def state(self, reference: Reference) -> State:
         moments, width = reference.moments, reference.train.features.shape[1]
         if self.dimension is not None:
             at_most("gmm: dimension", self.dimension, width, "the features'")
@@ -156,6 +166,19 @@ class Gmm(Detector):
             Density.of(own, len(own) / len(components), floor)
             for own in components[order].split(moments.counts.tolist())
         ]
+
+        return {
+            "mean": moments.mean,
+            "axes": axes,
+            "means": torch.stack([each.mean for each in densities]),
+            "inverses": torch.stack([each.inverse.mT for each in densities]).mT,
+            "constants": torch.tensor([each.constant for each in densities], dtype=torch.float64),
+        }
+
+    def scorer(self, state: State) -> Score:
+        project = Whitened(state["mean"], state["axes"])
+        fitted = zip(state["means"], state["inverses"], state["constants"].tolist(), strict=True)
+        densities = [Density(*each) for each in fitted]
 
         def score(x: Features) -> Tensor:
             z = project(x.features)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from synthood.common.lazy import lazy
 from synthood.common.settings import Positive
-from synthood.evaluation.detectors.base import GRID, TINY, Detector, Grids, Score, class_means
+from synthood.evaluation.detectors.base import GRID, TINY, Detector, Grids, Score, State, class_means
 from synthood.evaluation.features import Features, Reference
 
 if TYPE_CHECKING:
@@ -33,12 +33,10 @@ class GradNorm(Detector):
     compared = "equal with its filter on W"
     inputs = ("logits", "features")
 
-    def fit(self, reference: Reference) -> Score:
-        classes = reference.weight.shape[0]
-
+    def scorer(self, state: State) -> Score:
         def score(x: Features) -> Tensor:
             p = (x.logits / self.temperature).softmax(1)
-            return x.features.abs().sum(1) * (1 - classes * p).abs().sum(1)
+            return x.features.abs().sum(1) * (1 - p.shape[1] * p).abs().sum(1)
 
         return Score(score)
 
@@ -57,9 +55,12 @@ class She(Detector):
     fitted_on = ("train",)
     labelled = True
 
-    def fit(self, reference: Reference) -> Score:
+    def state(self, reference: Reference) -> State:
         train, classes = reference.train, reference.weight.shape[0]
-        means = class_means(train.features, train.labels, train.logits.argmax(1), classes).float()
+        return {"means": class_means(train.features, train.labels, train.logits.argmax(1), classes).float()}
+
+    def scorer(self, state: State) -> Score:
+        means = state["means"]
         return Score(lambda x: (x.features * means[x.logits.argmax(1)]).sum(1))
 
 
@@ -78,12 +79,15 @@ class Nci(Detector):
     fitted_on = ("train",)
     grid: ClassVar[Grids] = {"alpha": [0.0001, 0.001, 0.01, 0.1]}
 
-    def fit(self, reference: Reference) -> Score:
-        mean = reference.moments.mean.float()
+    def state(self, reference: Reference) -> State:
+        return {"mean": reference.moments.mean.float(), "weight": reference.weight}
+
+    def scorer(self, state: State) -> Score:
+        mean, weight = state["mean"], state["weight"]
 
         def score(x: Features) -> Tensor:
             centred = x.features - mean
-            along = (centred * reference.weight[x.logits.argmax(1)]).sum(1)
+            along = (centred * weight[x.logits.argmax(1)]).sum(1)
             return along / centred.norm(dim=1).clamp(min=TINY) + self.alpha * x.features.abs().sum(1)
 
         return Score(score)
@@ -106,9 +110,13 @@ class Fdbd(Detector):
     fitted_on = ("train",)
     grid: ClassVar[Grids] = {"centred": [True, False]}
 
-    def fit(self, reference: Reference) -> Score:
+    def state(self, reference: Reference) -> State:
         mean = reference.moments.mean.float() if self.centred else reference.weight.new_zeros(reference.weight.shape[1])
-        gaps = torch.cdist(reference.weight, reference.weight, compute_mode="donot_use_mm_for_euclid_dist")
+        return {"mean": mean, "weight": reference.weight}
+
+    def scorer(self, state: State) -> Score:
+        mean, weight = state["mean"], state["weight"]
+        gaps = torch.cdist(weight, weight, compute_mode="donot_use_mm_for_euclid_dist")
         inverse = torch.where(gaps > 0, 1 / gaps.clamp(min=TINY), 0.0)
 
         def score(x: Features) -> Tensor:

@@ -9,7 +9,7 @@ from pydantic import Field
 from synthood.common.lazy import lazy
 from synthood.common.seeds import generator
 from synthood.common.settings import Count, Positive
-from synthood.evaluation.detectors.base import GRID, Detector, Score
+from synthood.evaluation.detectors.base import GRID, Detector, Score, State
 from synthood.evaluation.features import Features, Reference, parts
 
 if TYPE_CHECKING:
@@ -46,20 +46,19 @@ class WeiPer(Detector):
     inputs = ("features", "head")
     fitted_on = ("train",)
 
-    def fit(self, reference: Reference) -> Score:
+    def state(self, reference: Reference) -> State:
         classes, width = reference.weight.shape
         noise = torch.randn((self.repeats, classes, width), generator=generator("weiper", self.repeats)).to(
             reference.weight.device
         )
         noise = F.normalize(noise, dim=2) * self.distance * reference.weight.norm(dim=1, keepdim=True)
         weights, bias = (reference.weight + noise).flatten(0, 1), reference.bias.repeat(self.repeats)
-        rows = max(1, VALUES // len(weights))
+        train = reference.train.features
+        pieces = train.split(rows_at_once(weights))
 
         def perturbed(features: Tensor) -> Tensor:
             return F.linear(features, weights, bias)
 
-        train = reference.train.features
-        pieces = train.split(rows)
         spans = [
             span([torch.stack(torch.aminmax(make(p))) for p in pieces]) for make in (torch.Tensor.float, perturbed)
         ]
@@ -67,17 +66,27 @@ class WeiPer(Detector):
             torch.stack([histogram(make(p), self.bins, *bounds).sum(0) for p in pieces]).sum(0) / len(train)
             for make, bounds in zip((torch.Tensor.float, perturbed), spans, strict=True)
         ]
+        # Random directions are part of the state, since generators differ between versions and processors
+        return {
+            "weights": weights,
+            "bias": bias,
+            "spans": torch.tensor(spans, dtype=torch.float64),
+            "means": torch.stack(means),
+        }
+
+    def scorer(self, state: State) -> Score:
+        weights, bias, means, spans = state["weights"], state["bias"], state["means"], state["spans"].tolist()
 
         def score(features: Tensor) -> Tensor:
-            values = perturbed(features)
-            sure = values.view(len(features), self.repeats, classes).softmax(2).amax(2).mean(1)
+            values = F.linear(features, weights, bias)
+            sure = values.view(len(features), self.repeats, -1).softmax(2).amax(2).mean(1)
             own, other = (
                 divergence(mean, smoothed(histogram(x, self.bins, *bounds), self.smoothing), floor)
                 for mean, x, bounds, floor in zip(means, (features, values), spans, FLOORS, strict=True)
             )
             return self.msp * sure - own - self.logits * other
 
-        return Score(lambda x: torch.cat([score(part) for part in x.features.split(rows)]))
+        return Score(lambda x: torch.cat([score(part) for part in x.features.split(rows_at_once(weights))]))
 
 
 class Nac(Detector):
@@ -99,20 +108,27 @@ class Nac(Detector):
     inputs = ("logits", "features", "head")
     fitted_on = ("train",)
 
-    def fit(self, reference: Reference) -> Score:
-        classes, width = reference.weight.shape
-        offsets = torch.arange(width, device=reference.weight.device) * self.bins
+    def cells(self, x: Features, weight: Tensor) -> Tensor:
+        """In which bin of all units' bins [N,D] each unit's state falls."""
+        gradient = (x.logits.softmax(1) - 1 / len(weight)) @ weight
+        states = (self.steepness * x.features * gradient).sigmoid()
+        offsets = torch.arange(weight.shape[1], device=weight.device) * self.bins
+        return (states * self.bins).long().clamp(max=self.bins - 1) + offsets
 
-        def cells(x: Features) -> Tensor:
-            gradient = (x.logits.softmax(1) - 1 / classes) @ reference.weight
-            states = (self.steepness * x.features * gradient).sigmoid()
-            return (states * self.bins).long().clamp(max=self.bins - 1) + offsets
-
-        counts = offsets.new_zeros(width * self.bins)
+    def state(self, reference: Reference) -> State:
+        weight, bins = reference.weight, reference.weight.shape[1] * self.bins
+        counts = torch.zeros(bins, dtype=torch.int64, device=weight.device)
         for rows in parts(reference.train):
-            counts += torch.bincount(cells(rows).flatten(), minlength=width * self.bins)
-        coverage = (counts / self.enough).clamp(max=1.0)
-        return Score(lambda x: coverage[cells(x)].mean(1))
+            counts += torch.bincount(self.cells(rows, weight).flatten(), minlength=bins)
+        return {"weight": weight, "coverage": (counts / self.enough).clamp(max=1.0)}
+
+    def scorer(self, state: State) -> Score:
+        return Score(lambda x: state["coverage"][self.cells(x, state["weight"])].mean(1))
+
+
+def rows_at_once(weights: Tensor) -> int:
+    """Samples whose perturbed logits are held at once."""
+    return max(1, VALUES // len(weights))
 
 
 def histogram(values: Tensor, bins: int, low: float, high: float) -> Tensor:

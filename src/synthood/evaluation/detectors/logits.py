@@ -9,7 +9,7 @@ from pydantic import Field
 
 from synthood.common.lazy import lazy
 from synthood.common.settings import Count, Positive
-from synthood.evaluation.detectors.base import GRID, TINY, Detector, Grids, Score, at_most, class_means
+from synthood.evaluation.detectors.base import GRID, TINY, Detector, Grids, Score, State, at_most, class_means
 from synthood.evaluation.features import Reference
 from synthood.evaluation.moments import by_pieces
 
@@ -38,7 +38,7 @@ class Msp(Detector):
     compared = "equal"
     inputs = ("logits",)
 
-    def fit(self, reference: Reference) -> Score:
+    def scorer(self, state: State) -> Score:
         return Score(lambda x: x.logits.softmax(1).amax(1))
 
 
@@ -54,7 +54,7 @@ class Mls(Detector):
     compared = "equal"
     inputs = ("logits",)
 
-    def fit(self, reference: Reference) -> Score:
+    def scorer(self, state: State) -> Score:
         return Score(lambda x: x.logits.amax(1))
 
 
@@ -71,7 +71,7 @@ class Energy(Detector):
     compared = "equal"
     inputs = ("logits",)
 
-    def fit(self, reference: Reference) -> Score:
+    def scorer(self, state: State) -> Score:
         if self.temperature == 1.0:
             return Score(lambda x: x.logits.logsumexp(1))
         return Score(lambda x: self.temperature * (x.logits / self.temperature).logsumexp(1))
@@ -89,7 +89,7 @@ class Entropy(Detector):
     compared = "equal"
     inputs = ("logits",)
 
-    def fit(self, reference: Reference) -> Score:
+    def scorer(self, state: State) -> Score:
         def score(logits: Tensor) -> Tensor:
             logs = logits.log_softmax(1)
             return (logs.exp() * logs).sum(1)
@@ -112,11 +112,12 @@ class Gen(Detector):
     inputs = ("logits",)
     grid: ClassVar[Grids] = {"gamma": [0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0], "top": [10, 50, 100, 200, 500, 1000]}
 
-    def fit(self, reference: Reference) -> Score:
-        classes = reference.weight.shape[0]
+    def state(self, reference: Reference) -> State:
         if self.top is not None:
-            at_most("gen: top", self.top, classes, "the number of classes")
+            at_most("gen: top", self.top, reference.weight.shape[0], "the number of classes")
+        return {}
 
+    def scorer(self, state: State) -> Score:
         def score(logits: Tensor) -> Tensor:
             # Of sure predictions 1 - p loses all its digits, which the sum of the others' odds keeps
             largest, likeliest = logits.max(1, keepdim=True)
@@ -127,7 +128,7 @@ class Gen(Detector):
             # The odds of all other classes than each, over whose total 1 - p is them
             rest = torch.sub(total, odds, out=odds).scatter_(1, likeliest, others.clamp(min=SMALLEST))
             products = rest.log_().add_(log_odds.sub_(2 * total.log())).mul_(self.gamma).exp_()
-            if self.top is not None and self.top < classes:
+            if self.top is not None and self.top < logits.shape[1]:
                 products = products.gather(1, log_odds.topk(self.top).indices)
             return -products.sum(1)
 
@@ -151,7 +152,7 @@ class Temperature(Detector):
     fitted_on = ("val",)
     labelled = True
 
-    def fit(self, reference: Reference) -> Score:
+    def state(self, reference: Reference) -> State:
         logits, labels = reference.val.logits.double(), reference.val.labels
         own = logits.gather(1, labels[:, None])[:, 0].mean()
         low, high = (1 / bound for bound in reversed(TEMPERATURES))
@@ -159,7 +160,10 @@ class Temperature(Detector):
             middle = math.sqrt(low * high)
             slope = ((logits * middle).softmax(1) * logits).sum(1).mean() - own
             low, high = (low, middle) if slope > 0 else (middle, high)
-        found = 1 / middle
+        return {"temperature": torch.tensor(1 / middle, dtype=torch.float64)}
+
+    def scorer(self, state: State) -> Score:
+        found = float(state["temperature"])
 
         def score(logits: Tensor) -> Tensor:
             ordered = (logits / found).sort(1, descending=True).values
@@ -183,12 +187,14 @@ class Klm(Detector):
     inputs = ("logits",)
     fitted_on = ("val",)
 
-    def fit(self, reference: Reference) -> Score:
+    def state(self, reference: Reference) -> State:
         logs = reference.val.logits.double().log_softmax(1)
         predicted = logs.argmax(1)
-        means = torch.stack(
-            [logs[predicted == k].logsumexp(0) - math.log(int((predicted == k).sum())) for k in predicted.unique()]
-        )
+        means = [logs[predicted == k].logsumexp(0) - math.log(int((predicted == k).sum())) for k in predicted.unique()]
+        return {"means": torch.stack(means)}
+
+    def scorer(self, state: State) -> Score:
+        means = state["means"]
 
         def score(logits: Tensor) -> Tensor:
             own = logits.double().log_softmax(1)
@@ -216,7 +222,7 @@ class OpenMax(Detector):
     fitted_on = ("train",)
     labelled = True
 
-    def fit(self, reference: Reference) -> Score:
+    def state(self, reference: Reference) -> State:
         classes = reference.weight.shape[0]
         at_most("openmax: alpha", self.alpha, classes, "the number of classes")
         train = reference.train
@@ -231,6 +237,10 @@ class OpenMax(Detector):
                 gumbel((chosen if len(chosen) else own[train.labels == label]).double().sort().values[-self.tail :])
             )
         place, spread = (means.new_tensor(values) for values in zip(*fitted, strict=True))
+        return {"means": means, "place": place, "spread": spread}
+
+    def scorer(self, state: State) -> Score:
+        means, place, spread = state["means"], state["place"], state["spread"]
         weights = (self.alpha - torch.arange(self.alpha, device=means.device)) / self.alpha
 
         def score(logits: Tensor) -> Tensor:

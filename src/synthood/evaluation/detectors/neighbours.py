@@ -10,7 +10,7 @@ from pydantic import Field
 from synthood.common.lazy import lazy
 from synthood.common.settings import Count, Fraction, Positive
 from synthood.evaluation import scoring
-from synthood.evaluation.detectors.base import GRID, Detector, Grids, Score, at_most
+from synthood.evaluation.detectors.base import GRID, Detector, Grids, Score, State, at_most
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.moments import by_pieces, pieces
 from synthood.evaluation.scoring import BankScore
@@ -40,9 +40,11 @@ class Knn(Detector):
     fitted_on = ("train",)
     grid: ClassVar[Grids] = {"k": [50, 100, 200, 500, 1000]}
 
-    def fit(self, reference: Reference) -> Score:
+    def state(self, reference: Reference) -> State:
         at_most("knn: k", self.k, len(reference.bank), "the bank's number of training features")
+        return {"bank": reference.bank}
 
+    def scorer(self, state: State) -> Score:
         def gather(found: Tensor | None, cosines: Tensor, x: Features, place: slice) -> Tensor:
             return largest_yet(found, cosines, self.k)
 
@@ -50,7 +52,7 @@ class Knn(Detector):
             # A sample of zeros has no direction: its distance to all of the bank is 1
             return (2 * nearest[:, -1] - 1 - (x.features != 0).any(1).float()).clamp(max=0)
 
-        return BankScore(reference.bank, gather, confidence)
+        return BankScore(state["bank"], gather, confidence)
 
 
 class NnGuide(Detector):
@@ -71,16 +73,22 @@ class NnGuide(Detector):
     inputs = ("logits", "features")
     fitted_on = ("train",)
 
-    def fit(self, reference: Reference) -> Score:
-        chosen = Chosen(len(reference.bank), self.share)
-        at_most("nnguide: k", self.k, len(chosen), "the bank's number of training features")
+    def state(self, reference: Reference) -> State:
+        at_most(
+            "nnguide: k", self.k, len(Chosen(len(reference.bank), self.share)), "the bank's number of training features"
+        )
         energies = by_pieces(lambda _, rows: rows.logsumexp(1), reference.train.logits)
+        return {"bank": reference.bank, "energies": energies}
+
+    def scorer(self, state: State) -> Score:
+        bank, energies = state["bank"], state["energies"]
+        chosen = Chosen(len(bank), self.share)
 
         def gather(found: Tensor | None, cosines: Tensor, x: Features, place: slice) -> Tensor:
             own, index = chosen.of(cosines, place)
             return largest_yet(found, own * energies[index], self.k)
 
-        return BankScore(reference.bank, gather, lambda best, x: best.mean(1) * x.logits.logsumexp(1))
+        return BankScore(bank, gather, lambda best, x: best.mean(1) * x.logits.logsumexp(1))
 
 
 class Relation(Detector):
@@ -98,8 +106,11 @@ class Relation(Detector):
     fitted_on = ("train",)
     grid: ClassVar[Grids] = {"power": [1.0, 2.0, 4.0, 6.0, 8.0]}
 
-    def fit(self, reference: Reference) -> Score:
-        logits = reference.train.logits
+    def state(self, reference: Reference) -> State:
+        return {"bank": reference.bank, "logits": reference.train.logits}
+
+    def scorer(self, state: State) -> Score:
+        logits = state["logits"]
 
         def gather(found: Tensor | None, cosines: Tensor, x: Features, place: slice) -> Tensor:
             edges = (x.logits.softmax(1) @ logits[place].softmax(1).T).mul_(cosines)
@@ -107,7 +118,7 @@ class Relation(Detector):
             sums = (edges if self.power == 1 else edges.pow_(self.power)).sum(1, dtype=torch.float64)
             return sums if found is None else found + sums
 
-        return BankScore(reference.bank, gather, lambda sums, x: sums.float())
+        return BankScore(state["bank"], gather, lambda sums, x: sums.float())
 
 
 class Cfood(Detector):
@@ -129,7 +140,7 @@ class Cfood(Detector):
     inputs = ("features",)
     fitted_on = ("train",)
 
-    def fit(self, reference: Reference) -> Score:
+    def state(self, reference: Reference) -> State:
         chosen = Chosen(len(reference.bank), self.share)
         size = len(chosen)
         at_most("cfood: two samples", 2, size, "the bank of")
@@ -141,7 +152,12 @@ class Cfood(Detector):
         # Largest cosines first, each sample's own left out; negated, so that they ascend with the rank
         rows = max(1, scoring.CHUNK // size)
         reach = -torch.cat([(own @ bank.T).sort(1, descending=True).values[:, ranks] for _, own in pieces(bank, rows)])
-        needed = max(1, -int(-self.fraction * size // 1))
+        return {"bank": reference.bank, "reach": reach, "shares": shares}
+
+    def scorer(self, state: State) -> Score:
+        bank, reach, shares = state["bank"], state["reach"], state["shares"]
+        chosen = Chosen(len(bank), self.share)
+        needed = max(1, -int(-self.fraction * len(chosen) // 1))
 
         def gather(found: Tensor | None, cosines: Tensor, x: Features, place: slice) -> Tensor:
             own, _ = chosen.of(cosines, place)
@@ -152,7 +168,7 @@ class Cfood(Detector):
         def confidence(counts: Tensor, x: Features) -> Tensor:
             return -shares.to(counts.device)[(counts.cumsum(0) < needed).sum(0)]
 
-        return BankScore(reference.bank, gather, confidence)
+        return BankScore(bank, gather, confidence)
 
 
 @functools.cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -18,22 +17,25 @@ from synthood.evaluation.detectors.base import (
     Grids,
     OutOfRangeError,
     Score,
+    State,
     at_percentile,
     head_logits,
+    head_state,
 )
 from synthood.evaluation.features import Features, Reference, parts
 from synthood.plugins import Kind, Plugin, plugins_of
 
 if TYPE_CHECKING:
     import torch
-    import torch.nn.functional as F
     from torch import Tensor
 else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
+    torch = lazy("torch")
 
 Percentile = Annotated[float, Field(gt=0, le=100), PERCENT]
 Pruned = Annotated[float, Field(ge=0, lt=100), PERCENT]
 LOGIT_DETECTORS = plugins_of(Detector, logits)
+INNER = "score."
+"""Before the names of the inner detector's state."""
 
 
 class Rectifier(Detector):
@@ -46,20 +48,32 @@ class Rectifier(Detector):
     def uses(self) -> list[type[Plugin]]:
         return [LOGIT_DETECTORS[name] for name in (self.score if isinstance(self.score, list) else [self.score])]
 
-    def rectified(self, change: Callable[[Features], Tensor], reference: Reference) -> Score:
-        """`score` of the logits [N,C] that `change` makes, fitted on reference data changed alike."""
+    def change(self, x: Features, state: State) -> Tensor:
+        """The new logits [N,C], given what `bounds` found."""
+        raise NotImplementedError
 
-        def changed(x: Features) -> Features:
-            return replace(x, logits=change(x))
+    def bounds(self, reference: Reference) -> State:
+        """What `change` takes from ID features."""
+        return head_state(reference)
 
-        inner = LOGIT_DETECTORS[self.score].model_validate({"kind": self.score})
+    @property
+    def inner(self) -> Detector:
+        """The detector of the new logits."""
+        return LOGIT_DETECTORS[self.score].model_validate({"kind": self.score})
+
+    def state(self, reference: Reference) -> State:
+        """Also that of the inner detector, fitted on reference data changed alike."""
+        own, inner = self.bounds(reference), self.inner
         if "val" in inner.fitted_on:
-            reference = replace(reference, val=changed(reference.val))
+            reference = replace(reference, val=replace(reference.val, logits=self.change(reference.val, own)))
         if "train" in inner.fitted_on:
-            logits = torch.cat([change(rows) for rows in parts(reference.train)])
+            logits = torch.cat([self.change(rows, own) for rows in parts(reference.train)])
             reference = replace(reference, train=replace(reference.train, logits=logits))
-        fitted = inner.fit(reference)
-        return Score(lambda x: fitted(changed(x)))
+        return own | {f"{INNER}{name}": value for name, value in inner.state(reference).items()}
+
+    def scorer(self, state: State) -> Score:
+        inner = self.inner.scorer({k.removeprefix(INNER): v for k, v in state.items() if k.startswith(INNER)})
+        return Score(lambda x: inner(replace(x, logits=self.change(x, state))))
 
 
 class React(Rectifier):
@@ -81,9 +95,11 @@ class React(Rectifier):
     fitted_on = ("val",)
     grid: ClassVar[Grids] = {"percentile": [85.0, 90.0, 95.0, 99.0]}
 
-    def fit(self, reference: Reference) -> Score:
-        bound = at_percentile(reference.val.features, self.percentile)
-        return self.rectified(lambda x: head_logits(x.features.clamp(max=bound), reference), reference)
+    def bounds(self, reference: Reference) -> State:
+        return head_state(reference) | {"bound": at_percentile(reference.val.features, self.percentile)}
+
+    def change(self, x: Features, state: State) -> Tensor:
+        return head_logits(x.features.clamp(max=state["bound"]), state)
 
 
 class Vra(Rectifier):
@@ -108,11 +124,14 @@ class Vra(Rectifier):
     fitted_on = ("val",)
     grid: ClassVar[Grids] = {"low": [1.0, 5.0, 10.0, 15.0], "high": [85.0, 90.0, 95.0, 99.0]}
 
-    def fit(self, reference: Reference) -> Score:
+    def bounds(self, reference: Reference) -> State:
         if self.low >= self.high:
             raise OutOfRangeError(f"vra: low {self.low:g} is not below high {self.high:g}; set them in detectors")
         least, most = (at_percentile(reference.val.features, p) for p in (self.low, self.high))
-        return self.rectified(lambda x: head_logits(x.features.clamp(least, most), reference), reference)
+        return head_state(reference) | {"least": least, "most": most}
+
+    def change(self, x: Features, state: State) -> Tensor:
+        return head_logits(x.features.clamp(state["least"], state["most"]), state)
 
 
 class Ash(Rectifier):
@@ -137,22 +156,21 @@ class Ash(Rectifier):
     inputs = ("features", "head")
     grid: ClassVar[Grids] = {"percentile": [65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0]}
 
-    def fit(self, reference: Reference) -> Score:
+    def bounds(self, reference: Reference) -> State:
         for rows in parts(reference.train):
             non_negative(rows.features, "ash")
-        keep = kept(reference.weight.shape[1], self.percentile)
+        return head_state(reference)
 
-        def change(x: Features) -> Tensor:
-            h = non_negative(x.features, "ash")
-            largest = h.topk(keep, sorted=False)
-            values = largest.values
-            if self.variant == "b":
-                values = (h.sum(1, keepdim=True) / keep).expand_as(values)
-            elif self.variant == "s":
-                values = values * ratio(h, values).exp()
-            return head_logits(h.new_zeros(h.shape).scatter_(1, largest.indices, values), reference)
-
-        return self.rectified(change, reference)
+    def change(self, x: Features, state: State) -> Tensor:
+        h = non_negative(x.features, "ash")
+        keep = kept(h.shape[1], self.percentile)
+        largest = h.topk(keep, sorted=False)
+        values = largest.values
+        if self.variant == "b":
+            values = (h.sum(1, keepdim=True) / keep).expand_as(values)
+        elif self.variant == "s":
+            values = values * ratio(h, values).exp()
+        return head_logits(h.new_zeros(h.shape).scatter_(1, largest.indices, values), state)
 
 
 class Scale(Rectifier):
@@ -171,16 +189,15 @@ class Scale(Rectifier):
     inputs = ("features", "head")
     grid: ClassVar[Grids] = {"percentile": [65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0]}
 
-    def fit(self, reference: Reference) -> Score:
+    def bounds(self, reference: Reference) -> State:
         for rows in parts(reference.train):
             non_negative(rows.features, "scale")
-        keep = kept(reference.weight.shape[1], self.percentile)
+        return head_state(reference)
 
-        def change(x: Features) -> Tensor:
-            h = non_negative(x.features, "scale")
-            return head_logits(h * ratio(h, h.topk(keep, sorted=False).values).exp(), reference)
-
-        return self.rectified(change, reference)
+    def change(self, x: Features, state: State) -> Tensor:
+        h = non_negative(x.features, "scale")
+        largest = h.topk(kept(h.shape[1], self.percentile), sorted=False).values
+        return head_logits(h * ratio(h, largest).exp(), state)
 
 
 class Lts(Rectifier):
@@ -196,14 +213,13 @@ class Lts(Rectifier):
     compared = "equal"
     inputs = ("logits", "features")
 
-    def fit(self, reference: Reference) -> Score:
-        keep = kept(reference.weight.shape[1], 100 * (1 - self.share))
+    def bounds(self, reference: Reference) -> State:
+        return {}
 
-        def change(x: Features) -> Tensor:
-            h = x.features.relu()
-            return x.logits * ratio(h, h.topk(keep, sorted=False).values).square()
-
-        return self.rectified(change, reference)
+    def change(self, x: Features, state: State) -> Tensor:
+        h = x.features.relu()
+        largest = h.topk(kept(h.shape[1], 100 * (1 - self.share)), sorted=False).values
+        return x.logits * ratio(h, largest).square()
 
 
 class Dice(Rectifier):
@@ -224,10 +240,13 @@ class Dice(Rectifier):
     inputs = ("features", "head")
     fitted_on = ("train",)
 
-    def fit(self, reference: Reference) -> Score:
+    def bounds(self, reference: Reference) -> State:
         contribution = reference.weight * reference.moments.mean.float()
         sparse = reference.weight * (contribution > at_percentile(contribution, self.percentile))
-        return self.rectified(lambda x: F.linear(x.features, sparse, reference.bias), reference)
+        return {"weight": sparse, "bias": reference.bias}
+
+    def change(self, x: Features, state: State) -> Tensor:
+        return head_logits(x.features, state)
 
 
 def kept(width: int, percent: float) -> int:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from synthood.common.lazy import lazy
 from synthood.common.settings import Count
-from synthood.evaluation.detectors.base import GRID, Detector, Grids, OutOfRangeError, Score
+from synthood.evaluation.detectors.base import GRID, Detector, Grids, OutOfRangeError, Score, State, head_state
 from synthood.evaluation.detectors.distances import Whitened
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.moments import add_products, mirrored, pieces, pseudo_whitening
@@ -24,21 +24,20 @@ else:
 SMALLEST = 1e-12
 
 
-class Outside:
-    """Norm [N] of (h - u) N: u = -W^+ b, N the minor eigenvectors of the training features around u."""
+def minor_axes(reference: Reference, dimension: int, name: str) -> State:
+    """u N and N: u = -W^+ b, N the minor eigenvectors of the training features around u."""
+    width = reference.train.features.shape[1]
+    if dimension >= width:
+        raise OutOfRangeError(f"{name}: dimension {dimension} must be below the features' {width}; set it in detectors")
+    origin, vectors = reference.axes
+    minor = vectors[:, : width - dimension]
+    return {"minor": minor.float(), "origin": (origin @ minor).float()}
 
-    def __init__(self, reference: Reference, dimension: int, name: str) -> None:
-        width = reference.train.features.shape[1]
-        if dimension >= width:
-            raise OutOfRangeError(
-                f"{name}: dimension {dimension} must be below the features' {width}; set it in detectors"
-            )
-        origin, vectors = reference.axes
-        minor = vectors[:, : width - dimension]
-        self.minor, self.origin = minor.float(), (origin @ minor).float()
 
-    def __call__(self, features: Tensor) -> Tensor:
-        return (features @ self.minor).sub_(self.origin).norm(dim=1)
+def outside(features: Tensor, state: State) -> Tensor:
+    """Norm [N] of (h - u) N."""
+    found: Tensor = (features @ state["minor"]).sub_(state["origin"]).norm(dim=1)
+    return found
 
 
 class Residual(Detector):
@@ -54,9 +53,11 @@ class Residual(Detector):
     inputs = ("features", "head")
     fitted_on = ("train",)
 
-    def fit(self, reference: Reference) -> Score:
-        outside = Outside(reference, self.dimension, "residual")
-        return Score(lambda x: -outside(x.features))
+    def state(self, reference: Reference) -> State:
+        return minor_axes(reference, self.dimension, "residual")
+
+    def scorer(self, state: State) -> Score:
+        return Score(lambda x: -outside(x.features, state))
 
 
 class Vim(Detector):
@@ -76,11 +77,15 @@ class Vim(Detector):
     fitted_on = ("train",)
     grid: ClassVar[Grids] = {"dimension": [256, 1000]}
 
-    def fit(self, reference: Reference) -> Score:
-        outside = Outside(reference, self.dimension, "vim")
-        mean = average(outside, reference.train.features)
+    def state(self, reference: Reference) -> State:
+        axes = minor_axes(reference, self.dimension, "vim")
+        mean = average(lambda features: outside(features, axes), reference.train.features)
         alpha = average(lambda logits: logits.amax(1), reference.train.logits) / mean if mean > 0 else 0.0
-        return Score(lambda x: x.logits.logsumexp(1) - alpha * outside(x.features))
+        return axes | {"alpha": torch.tensor(alpha, dtype=torch.float64)}
+
+    def scorer(self, state: State) -> Score:
+        alpha = float(state["alpha"])
+        return Score(lambda x: x.logits.logsumexp(1) - alpha * outside(x.features, state))
 
 
 class Pnml(Detector):
@@ -98,18 +103,22 @@ class Pnml(Detector):
     inputs = ("features", "head")
     fitted_on = ("train",)
 
-    def fit(self, reference: Reference) -> Score:
+    def state(self, reference: Reference) -> State:
         features, width = reference.train.features, reference.train.features.shape[1]
         sums = features.new_zeros((width, width), dtype=torch.float64)
         for _, rows in pieces(features):
             add_products(sums, F.normalize(rows).double())
-        whitened = Whitened(sums.new_zeros(width), pseudo_whitening(*torch.linalg.eigh(mirrored(sums))))
-        classes = torch.tensor(float(reference.weight.shape[0]), dtype=torch.float64)
+        return head_state(reference) | {"whitening": pseudo_whitening(*torch.linalg.eigh(mirrored(sums)))}
+
+    def scorer(self, state: State) -> Score:
+        weight, bias, whitening = state["weight"], state["bias"], state["whitening"]
+        whitened = Whitened(whitening.new_zeros(len(whitening)), whitening)
+        classes = torch.tensor(float(len(weight)), dtype=torch.float64)
 
         def score(x: Features) -> Tensor:
             lengths = x.features.norm(dim=1, keepdim=True).clamp(min=SMALLEST)
             outside = whitened.squared_length(x.features)[:, None] / lengths.double().square()
-            logits = F.linear(x.features, reference.weight) / lengths + reference.bias
+            logits = F.linear(x.features, weight) / lengths + bias
             p = logits.double().softmax(1).clamp(SMALLEST, 1 - SMALLEST)
             regret = p / (p + (1 - p) * p.pow(outside / (1 + outside)))
             return -(regret.sum(1).log() / classes.log()).float()

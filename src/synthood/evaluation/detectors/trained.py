@@ -11,16 +11,15 @@ from synthood.common.lazy import lazy
 from synthood.common.seeds import generator
 from synthood.common.settings import Count
 from synthood.errors import SynthoodError
-from synthood.evaluation.detectors.base import GRID, Detector, Grids, Score
+from synthood.evaluation.detectors.base import GRID, Detector, Grids, Score, State, head_logits, head_state
 from synthood.evaluation.detectors.neighbours import Knn
 from synthood.evaluation.features import Features, Reference
 
 if TYPE_CHECKING:
     import torch
-    import torch.nn.functional as F
     from torch import Tensor
 else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
+    torch = lazy("torch")
 
 
 def output(x: Features, name: str) -> Tensor:
@@ -46,7 +45,7 @@ class RotPred(Detector):
     inputs = ("logits", "outputs")
     reads = "rotation"
 
-    def fit(self, reference: Reference) -> Score:
+    def scorer(self, state: State) -> Score:
         def score(x: Features) -> Tensor:
             classes = x.logits.shape[1]
             divergence = -math.log(classes) - x.logits.log_softmax(1).mean(1)
@@ -67,7 +66,7 @@ class Vos(Detector):
     inputs = ("outputs",)
     reads = "virtual_outliers"
 
-    def fit(self, reference: Reference) -> Score:
+    def scorer(self, state: State) -> Score:
         return Score(lambda x: output(x, "virtual_outliers"))
 
 
@@ -86,13 +85,18 @@ class Cider(Detector):
     grid: ClassVar[Grids] = {"k": [50, 100, 200, 500, 1000]}
     reads = "contrastive"
 
-    def fit(self, reference: Reference) -> Score:
-        def projected(x: Features) -> Features:
-            return Features(x.logits, output(x, "contrastive"), x.labels)
-
+    def state(self, reference: Reference) -> State:
         own = Reference(projected(reference.train), reference.val, reference.weight, reference.bias)
-        nearest = Knn(k=self.k).fit(own)
+        return Knn(k=self.k).state(own)
+
+    def scorer(self, state: State) -> Score:
+        nearest = Knn(k=self.k).scorer(state)
         return Score(lambda x: nearest(projected(x)))
+
+
+def projected(x: Features) -> Features:
+    """With the projection of a contrastive recipe as features."""
+    return Features(x.logits, output(x, "contrastive"), x.labels)
 
 
 class Godin(Detector):
@@ -108,7 +112,7 @@ class Godin(Detector):
     inputs = ("outputs",)
     reads = "godin"
 
-    def fit(self, reference: Reference) -> Score:
+    def scorer(self, state: State) -> Score:
         return Score(lambda x: output(x, "godin")[:, 0 if self.score == "h" else 1])
 
 
@@ -124,7 +128,7 @@ class Mcd(Detector):
     inputs = ("logits", "outputs")
     reads = "discrepancy"
 
-    def fit(self, reference: Reference) -> Score:
+    def scorer(self, state: State) -> Score:
         return Score(lambda x: -(x.logits.softmax(1) - output(x, "discrepancy").softmax(1)).abs().sum(1))
 
 
@@ -158,7 +162,7 @@ class McDropout(Detector):
             return self
         return self.model_copy(update={"probability": getattr(recipe, "dropout", None)})
 
-    def fit(self, reference: Reference) -> Score:
+    def state(self, reference: Reference) -> State:
         if self.probability is None:
             raise SynthoodError("mc-dropout: probability is that of the recipe's dropout; give one outside a workflow")
         random = generator(0, "mc-dropout", self.passes)
@@ -166,9 +170,11 @@ class McDropout(Detector):
         masks = (torch.rand((self.passes, width), generator=random) >= self.probability).float() / (
             1 - self.probability
         )
+        return head_state(reference) | {"masks": masks}
 
+    def scorer(self, state: State) -> Score:
         def score(x: Features) -> Tensor:
-            each = (F.linear(x.features * mask, reference.weight, reference.bias).softmax(1) for mask in masks)
+            each = (head_logits(x.features * mask, state).softmax(1) for mask in state["masks"])
             return torch.stack(list(each)).mean(0).amax(1)
 
         return Score(score)

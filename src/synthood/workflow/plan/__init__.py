@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from synthood.common.settings import JobSettings, Settings
 from synthood.workflow.code import digests_in
+from synthood.workflow.plan.deploy import DeployPlan
 from synthood.workflow.plan.evaluation import EvaluationPlan
 from synthood.workflow.plan.generators import GeneratorPlan
 from synthood.workflow.plan.outliers import OutlierPlan
@@ -12,7 +13,7 @@ from synthood.workflow.plan.paths import Wildcards, signed
 from synthood.workflow.plan.training import TrainingPlan
 
 
-class Plan(OutsidePlan, GeneratorPlan, OutlierPlan, TrainingPlan, EvaluationPlan):
+class Plan(OutsidePlan, GeneratorPlan, OutlierPlan, TrainingPlan, EvaluationPlan, DeployPlan):
     """Paths and settings of every job; the rules only wire them."""
 
 

@@ -43,6 +43,8 @@ ENSEMBLE_SCORES, ENSEMBLE_METRICS, ENSEMBLE_SEARCH = (
 )
 MAP = RUN + "/map.png"
 
+DEPLOYED = "results/{dataset}/deploy/detector"
+
 TABLE = "results/tables/{table}.csv"
 TABLE_MARKDOWN = "results/tables/{table}.md"
 TABLE_HTML = "results/tables/{table}.html"

@@ -1,0 +1,190 @@
+"""Calibration images, taken apart from all others, and the p-values and thresholds that they give."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from synthood.deploy import conformal
+from synthood.deploy.conformal import Array, Threshold
+from synthood.errors import SynthoodError
+
+Labels = NDArray[np.int64]
+
+
+def taken_for_calibration(digests: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.bool_]:
+    """Which of N images [N] become calibration images: `count`, drawn by the seed and the pixels' SHA-256 [N,32].
+
+    Equal images stay together, so a few more may be taken; an image's lot depends on no other image's place.
+    Raises SynthoodError where none would be left.
+    """
+    texts = [row.tobytes() for row in np.ascontiguousarray(digests)]
+    lots = {text: hashlib.sha256(b"calibration %d " % seed + text).digest() for text in set(texts)}
+    ordered = sorted(texts, key=lambda text: lots[text])
+    if not 0 < count < len(texts):
+        raise SynthoodError(f"calibration: {count} of {len(texts)} images; take at least one, and leave some")
+    last = lots[ordered[count - 1]]
+    taken = np.array([lots[text] <= last for text in texts])
+    if taken.all():
+        raise SynthoodError(f"calibration: all {len(texts)} images would be taken, since they are equal; take fewer")
+    return taken
+
+
+def check_apart(calibration: NDArray[np.uint8], others: Mapping[str, NDArray[np.uint8]]) -> None:
+    """Raises SynthoodError where a calibration image, by its pixels' SHA-256 [n,32], serves another purpose too."""
+    own = {row.tobytes() for row in np.ascontiguousarray(calibration)}
+    for name, digests in others.items():
+        both = own & {row.tobytes() for row in np.ascontiguousarray(digests)}
+        if both:
+            raise SynthoodError(
+                f"calibration: {len(both)} of {len(own)} images are also among the {name} images, so that no "
+                f"threshold would hold; take images that nothing else has used"
+            )
+
+
+def class_groups(predictions: Labels, classes: int, levels: Sequence[float]) -> Labels:
+    """The group of each class [C]: its own where it has calibration images enough for every level, else 0.
+
+    Group 0 is joined by the smallest of the other classes until it has enough as well. Images are grouped by their
+    predicted class, which is known of new images too (Mondrian conformal prediction, Vovk et al. 2005, section 4.5).
+    """
+    enough = max(map(conformal.sufficient_count, levels))
+    counts = np.bincount(predictions, minlength=classes)
+    alone = counts >= enough
+    while not alone.all() and alone.any() and counts[~alone].sum() < enough:
+        alone[np.flatnonzero(alone)[counts[alone].argmin()]] = False
+    groups = np.zeros(classes, np.int64)
+    groups[alone] = np.arange(1, alone.sum() + 1)
+    return groups
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Confidences [n] of calibration images, their predicted classes [n], and folds [n], all 0 without cross-fitting.
+
+    With K folds, image i's confidence is by the detector that was fitted without fold i. `groups` [C] are numbers of
+    classes' groups, `levels` the shares of ID images that may be rejected.
+    """
+
+    confidences: Array
+    predictions: Labels
+    folds: Labels
+    groups: Labels
+    levels: tuple[float, ...]
+
+    @classmethod
+    def of(
+        cls,
+        confidences: ArrayLike,
+        predictions: ArrayLike,
+        classes: int,
+        levels: Sequence[float],
+        folds: ArrayLike | None = None,
+        per_class: bool = True,
+    ) -> "Calibration":
+        """With the levels that n images support; raises SynthoodError where that is none of them."""
+        known = conformal.checked_confidences(confidences)
+        predicted = np.asarray(predictions, np.int64)
+        fold = np.zeros(len(known), np.int64) if folds is None else np.asarray(folds, np.int64)
+        if not len(known) == len(predicted) == len(fold):
+            raise SynthoodError(f"calibration: {len(known)} confidences of {len(predicted)} images")
+        given = tuple(sorted(set(levels)))
+        if wrong := [level for level in given if not 0 < level < 1]:
+            raise SynthoodError(f"reject_id {wrong[0]:g}: expected a share between 0 and 1, such as 0.05 for 5 %")
+        possible = tuple(level for level in given if conformal.rank(level, len(known)))
+        if not possible:
+            Threshold.of(known, max(given))
+        apart = per_class and not fold.any()
+        groups = class_groups(predicted, classes, possible) if apart else np.zeros(classes, np.int64)
+        return cls(known, predicted, fold, groups, possible)
+
+    def __len__(self) -> int:
+        return len(self.confidences)
+
+    @property
+    def fold_count(self) -> int:
+        return int(self.folds.max()) + 1
+
+    def p_values(self, confidences: ArrayLike, predictions: ArrayLike) -> Array:
+        """Of new images [m]: by confidences [K,m] of every fold's detector among those of their group."""
+        by_fold, groups = np.atleast_2d(np.asarray(confidences, np.float64)), self.groups[np.asarray(predictions)]
+        found = np.empty(by_fold.shape[1])
+        for group in np.unique(groups):
+            own, here = self.members(int(group)), groups == group
+            found[here] = conformal.cross_p_values(self.confidences[own], self.folds[own], by_fold[:, here])
+        return found
+
+    def members(self, group: int) -> NDArray[np.bool_]:
+        """Which calibration images [n] are of a group."""
+        found: NDArray[np.bool_] = self.groups[self.predictions] == group
+        return found
+
+    def thresholds(self, classes: Sequence[str]) -> list[tuple[str, Threshold]]:
+        """Of every group and level; none with folds, where several detectors decide together."""
+        if self.fold_count > 1:
+            return []
+        return [
+            (self.group_name(group, classes), Threshold.of(self.confidences[self.members(group)], level))
+            for group in np.unique(self.groups).tolist()
+            for level in self.levels
+        ]
+
+    def group_name(self, group: int, classes: Sequence[str]) -> str:
+        if group:
+            return classes[int(np.flatnonzero(self.groups == group)[0])]
+        return "other classes" if self.groups.any() else "all classes"
+
+    def default_level(self) -> float:
+        """5 %, or else the level nearest to it."""
+        return min(self.levels, key=lambda level: abs(level - 0.05))
+
+    @cached_property
+    def guarantee(self) -> str:
+        """What is promised, in sentences."""
+        where = "if they are drawn like the calibration images (exchangeable)"
+        if self.fold_count == 1:
+            of_groups = ", and as many of those assigned to each class of the table" * bool(self.groups.any())
+            return (
+                f"On average over calibrations, at most the level's share of new ID images is rejected{of_groups}, "
+                f"{where}."
+            )
+        bounds = ", ".join(
+            f"{100 * level:g} %: {100 * conformal.cross_bound(level, len(self), self.fold_count):.1f} %"
+            for level in self.levels
+        )
+        return (
+            f"Calibrated by {self.fold_count} folds of {len(self)} images that the detector is fitted on as well. The "
+            f"guarantee is weaker than a calibration part's: about twice the level ({bounds}), {where} and served no "
+            f"other choice; usually the rate is near the level."
+        )
+
+    def warnings(self, asked: Sequence[float]) -> list[str]:
+        """Levels that are not supported, and those whose true rate may be far from them."""
+        refused = [level for level in sorted(set(asked)) if level not in self.levels]
+        found = [
+            f"reject_id {level:g}: left out; {len(self)} calibration images cannot support it, "
+            f"{conformal.least_count(level)} are the fewest"
+            for level in refused
+        ]
+        pooled = [] if self.fold_count > 1 else [Threshold.of(self.confidences, level) for level in self.levels]
+        return found + [one.warning for one in pooled if one.warning]
+
+    def header(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "confidences": self.confidences.tolist(),
+            "predictions": self.predictions.tolist(),
+            "folds": self.folds.tolist(),
+            "groups": self.groups.tolist(),
+            "levels": list(self.levels),
+        }
+
+    @classmethod
+    def read(cls, header: Mapping[str, Any]) -> "Calibration":
+        """From what `header` gave."""
+        predictions, folds, groups = (np.array(header[key], np.int64) for key in ("predictions", "folds", "groups"))
+        return cls(np.array(header["confidences"], np.float64), predictions, folds, groups, tuple(header["levels"]))

@@ -1,0 +1,52 @@
+"""What the stage of export reads."""
+
+from synthood.config.detection import deployable
+from synthood.data.files.settings import Files
+from synthood.deploy.settings import DeploySettings, ExportSettings, Promise
+from synthood.errors import SynthoodError
+from synthood.workflow.plan import artefacts as at
+from synthood.workflow.plan.paths import Paths, Wildcards
+
+
+class DeployPlan(Paths):
+    """What the stage of export reads."""
+
+    @property
+    def _deploy(self) -> DeploySettings:
+        if self.config.deploy is None:
+            raise SynthoodError("the configuration has no section `deploy`; name a dataset and recipes there")
+        return self.config.deploy
+
+    def deployed(self) -> list[str]:
+        """The exported detector, where one is asked for."""
+        deploy = self.config.deploy
+        return [at.DEPLOYED.format(dataset=deploy.dataset)] if deploy else []
+
+    def deploy_models(self, wildcards: Wildcards) -> list[str]:
+        """The model of each candidate recipe."""
+        return self._of_candidates(at.MODEL)
+
+    def deploy_features(self, wildcards: Wildcards) -> list[str]:
+        """The features of each candidate recipe's model."""
+        return self._of_candidates(at.FEATURES)
+
+    def _of_candidates(self, artefact: str) -> list[str]:
+        deploy = self._deploy
+        return [artefact.format(dataset=deploy.dataset, recipe=recipe, seed=deploy.seed) for recipe in deploy.recipes]
+
+    def export_settings(self, wildcards: Wildcards) -> ExportSettings:
+        """Candidates and promise, and how files become images."""
+        deploy = self._deploy
+        dataset = self.config.datasets[deploy.dataset]
+        source = dataset.taught
+        decoding = source if isinstance(source, Files) else None
+        return ExportSettings(
+            promise=Promise(**{key: getattr(deploy, key) for key in Promise.model_fields}),
+            recipes=deploy.recipes,
+            detectors=[deployable(self.config, deploy, recipe) for recipe in deploy.recipes],
+            dataset=deploy.dataset,
+            ood=dataset.ood_sets,
+            resize=decoding.resize if decoding else None,
+            apply_exif_rotation=decoding.apply_exif_rotation if decoding else True,
+            bits=decoding.bits if decoding else None,
+        )
