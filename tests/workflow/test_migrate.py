@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from synthood.config.renames import RENAMES
+from synthood.data.settings import PartSettings
 from synthood.errors import SynthoodError
 from synthood.workflow import migrate as migrating
-from synthood.workflow.code import code_of, code_of_plugin
+from synthood.workflow.code import code_of, code_of_plugin, digests_in
 from synthood.workflow.migrate import SECTIONS, migrate
 
 GATE = "synthood.outliers.gate"
@@ -139,6 +140,18 @@ def test_digests_of_methods_follow_but_not_those_of_a_users_file(records: Record
 
     (text,) = (entry for entry in records.read("results/scores.parquet")["params"] if entry.startswith("'{"))
     assert json.loads(text[1:-1])["code"] == {"detectors.mine": "a", "detectors.msp": code_of_plugin(Msp())}
+
+
+def test_digests_that_older_records_lack_are_added(records: Records) -> None:
+    """Version 1 counted sources to the stage's code, not to the job's."""
+    text = '{"ood":true,"part":"noise","source":{"images":3,"kind":"noise","size":32}}'
+    records.write("results/d/images/noise.safetensors", text, module="synthood.data.prepare", digest="0123456789ab")
+    assert migrate(records.folder / "results").updated == []
+    migrate(records.folder / "results", accept_code=True)
+    (entry,) = (one for one in records.read("results/d/images/noise.safetensors")["params"] if one.startswith("'{"))
+    settings = PartSettings.parse(text)
+    assert entry[1:-1] == settings.model_copy(update={"code": digests_in(settings)}).canonical()
+    assert digests_in(settings).keys() == {"source"}
 
 
 def test_a_folder_without_records_and_one_in_use(records: Records, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pydantic import Field, TypeAdapter, WrapValidator, model_validator
 from synthood.common.settings import Count, JobSettings, Name, Ref, Seed, Settings
 from synthood.evaluation.metrics.base import Metric
 from synthood.evaluation.metrics.custom import CustomMetric
-from synthood.plugins import Kind, description_of, plugins
+from synthood.plugins import Kind, Plugin, WithPlainPlugins, description_of, plugins
 
 METRICS = {kind: cls for kind, cls in plugins(Metric, "synthood.evaluation.metrics").items() if kind != "custom"}
 MetricName = Annotated[str, Kind(METRICS)]
@@ -157,7 +157,7 @@ class Figures(FigureSettings):
     ] = "pca"
 
 
-class TabulateSettings(JobSettings):
+class TabulateSettings(JobSettings, WithPlainPlugins):
     """One job of `tabulate`: the table and the roles of each dataset's OOD sets."""
 
     table: TableSettings
@@ -171,6 +171,10 @@ class TabulateSettings(JobSettings):
     ensembles: Annotated[list[Name], Field(description="detectors that are one model of all seeds")] = []
     fixed: Annotated[list[Name], Field(description="recipes that are one model for all seeds")] = []
     priors: Annotated[str, Field(description="which recipes learn from a generator that has seen more images")] = ""
+
+    def plain_plugins(self) -> dict[str, Plugin]:
+        """The metrics that columns name."""
+        return {name: metric_of(name) for name in self.table.columns if isinstance(name, str)}
 
 
 class PlotSettings(Settings):

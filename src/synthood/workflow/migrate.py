@@ -23,7 +23,6 @@ from synthood.workflow.code import code_of, code_of_plugin
 SECTIONS = {
     "synthood.data.prepare": dict.fromkeys(("source", "validation", "taught"), "datasets.*.id"),
     "synthood.generators.fit_generator": {"generator": "generators.*"},
-    "synthood.generators.synthesise": {"generator": "generators.*"},
     "synthood.generators.filter": {"filter": "generators.*.filter"},
     "synthood.generators.assess": {"": "assess"},
     "synthood.outliers.boundary": {"": "outliers.*.boundary"},
@@ -132,9 +131,12 @@ def _renamed(module: str, settings: type[Settings], text: str) -> dict[str, Any]
 
 
 def _codes(settings: type[Settings], job: dict[str, Any]) -> dict[str, Any]:
-    """The digests in a job's settings as this version has them, but for those of plug-ins with files of the user."""
-    if "code" not in job:
-        return {}
-    found = plugins_in(settings.parse(json.dumps(job)))
-    codes = {place: code_of_plugin(plugin) for place, plugin in found if place in job["code"] and not plugin.files()}
-    return {"code": job["code"] | codes}
+    """The digests of a job's plug-ins in this version; those with files of the user keep the recorded one, if any."""
+    recorded = job.get("code", {})
+    codes = {}
+    for place, plugin in plugins_in(settings.parse(json.dumps(job))):
+        if not plugin.files():
+            codes[place] = code_of_plugin(plugin)
+        elif place in recorded:
+            codes[place] = recorded[place]
+    return {"code": codes} if codes else {}

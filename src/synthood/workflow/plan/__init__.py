@@ -31,7 +31,7 @@ def as_parameter(settings: Callable[..., Settings]) -> Callable[[Wildcards], str
             if code := digests_in(found):
                 if not isinstance(found, JobSettings):
                     raise TypeError(f"{type(found).__name__} names plug-ins, so it must be JobSettings")
-                found = found.model_copy(update={"code": found.code | code})
+                found = found.model_copy(update={"code": code})
             with_code[plain] = found.canonical()
         return with_code[plain]
 

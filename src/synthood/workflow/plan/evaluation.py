@@ -12,11 +12,9 @@ from synthood.reporting.settings import (
     Published,
     PublishedOn,
     TabulateSettings,
-    metric_of,
 )
 from synthood.training.method_settings import ExtractSettings
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
-from synthood.workflow.code import code_of_plugin
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
 
@@ -88,7 +86,6 @@ class EvaluationPlan(Paths):
             ensembles=[name for name in table.detectors if self.config.detectors[name].access == "ensemble"],
             fixed=[name for name in table.recipes if self._one_model(name)],
             priors=self._priors(table.recipes),
-            code={name: code_of_plugin(metric_of(name)) for name in table.columns if isinstance(name, str)},
         )
 
     def plot_settings(self, wildcards: Wildcards) -> PlotSettings:
