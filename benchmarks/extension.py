@@ -69,65 +69,6 @@ class Addition:
             place.write_text(text)
 
 
-SETTINGS = "src/synthood/data/settings.py"
-STRIPES = '''class Stripes(Computed):
-    """Black and white rows in turn."""
-
-    kind: Literal["stripes"]
-
-
-'''
-STRIPED = '''
-
-def stripes(settings: Stripes) -> ImageSet:
-    """Black and white rows in turn."""
-    images = np.zeros((settings.images, side_of(settings), side_of(settings), 3), np.uint8)
-    images[:, ::2] = 255
-    return computed(images)
-'''
-GREY = '''"""A generator of grey images, one level per class."""
-
-from pathlib import Path
-from typing import Literal
-
-import numpy as np
-
-from synthood.common.images import ImageSet
-from synthood.common.settings import Settings
-from synthood.generators.every_kind import EveryKind
-from synthood.generators.folder import Description
-
-
-class GreyFitting(Settings):
-    """What `fit_generator` needs of it."""
-
-    kind: Literal["grey"]
-
-    @property
-    def learns(self) -> bool:
-        return False
-
-
-class GreySampling(Settings):
-    """What `synthesise` needs of it."""
-
-    kind: Literal["grey"]
-
-
-class Grey(GreyFitting, EveryKind):
-    """Grey images, one level per class."""
-
-
-def fit(classes: list[str], side: int, folder: Path) -> None:
-    Description("grey", classes, image_size=[side, side]).write(folder)
-
-
-def block(description: Description, first: int, count: int) -> ImageSet:
-    labels = np.arange(first, first + count) % len(description.classes)
-    levels = (255 * labels // len(description.classes)).astype(np.uint8)
-    images = np.broadcast_to(levels[:, None, None, None], (count, *description.image_size, 3))
-    return ImageSet(np.ascontiguousarray(images), labels, description.classes)
-'''
 ADDITIONS = {
     "detector": Addition(
         {"detectors": {"new": {"kind": "margin", "power": [0.5, 1.0]}}},
@@ -139,61 +80,35 @@ ADDITIONS = {
         most=2,
         recipe="src/synthood/training/methods/short_features.py",
     ),
+    "network": Addition(
+        {"recipes": {"new": {"like": "ce", "network": {"kind": "plain"}}}},
+        most=1,
+        recipe="src/synthood/training/networks/architectures/plain.py",
+    ),
+    "augmentation": Addition(
+        {"recipes": {"new": {"like": "ce", "augmentation": {"dimming": {"most": 0.25}}}}},
+        most=1,
+        recipe="src/synthood/training/augmentation/dimming.py",
+    ),
     "benchmark": Addition(
         {"datasets": {"new": {"benchmark": "dogs", "path": "data"}}},
         most=1,
         recipe="src/synthood/data/benchmarks/dogs.yaml",
+    ),
+    "generator": Addition(
+        {"generators": {"new": {"kind": "grey", "images_per_class": 4, "block_size": 8}}},
+        most=2,
+        recipe="src/synthood/generators/kinds/grey.py",
     ),
     "metric": Addition(
         {"tables": {"new": {"like": "small", "columns": ["detection_error"]}}},
         most=1,
         recipe="src/synthood/evaluation/metrics/detection.py",
     ),
-    # Settings of sources and generators are unions and their code is branches: the bars, 1 and 1 to 2, are not met.
     "source": Addition(
         {"datasets": {"new": {"like": "digits", "far": {"new": {"kind": "stripes", "images": 4}}}}},
-        most=None,
-        by_hand={
-            SETTINGS: [("class ShuffledQuadrants", STRIPES), (" | ShuffledQuadrants,\n", " | Stripes")],
-            "src/synthood/data/far.py": [("PhotoPatches, Textures\n", "Stripes, "), ("", STRIPED)],
-            "src/synthood/data/prepare.py": [
-                ("    Textures,\n", "    Stripes,\n"),
-                ("textures\nfrom", "stripes, "),
-                ("        case Noise() as", "        case Stripes() as source:\n            return stripes(source)\n"),
-            ],
-        },
-    ),
-    "generator": Addition(
-        {"generators": {"new": {"kind": "grey", "images_per_class": 4, "block_size": 8}}},
-        most=None,
-        by_hand={
-            "src/synthood/generators/grey.py": [("", GREY)],
-            "src/synthood/generators/settings.py": [
-                (
-                    "from synthood.generators.ready_made",
-                    "from synthood.generators import grey\n",
-                ),
-                ("BigGAN | Stable", "grey.Grey | "),
-                ("BigGANFitting | Stable", "grey.GreyFitting | "),
-                ("BigGANSampling | Stable", "grey.GreySampling | "),
-            ],
-            "src/synthood/generators/fit_generator.py": [
-                ("from synthood.generators.ready_made", "from synthood.generators import grey\n"),
-                (
-                    "        elif isinstance(settings.generator, ReadyMadeReading)",
-                    "        elif isinstance(settings.generator, grey.GreyFitting):\n"
-                    "            grey.fit(images.classes, images.images.shape[1], folder)\n",
-                ),
-            ],
-            "src/synthood/generators/synthesise.py": [
-                ("from synthood.generators.biggan", "from synthood.generators import grey\n"),
-                (
-                    "    if isinstance(settings.generator, ReadyMadeSampling)",
-                    "    if isinstance(settings.generator, grey.GreySampling):\n"
-                    "        return grey.block(description, first, settings.count)\n",
-                ),
-            ],
-        },
+        most=1,
+        recipe="src/synthood/data/sources/stripes.py",
     ),
 }
 

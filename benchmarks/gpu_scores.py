@@ -14,9 +14,9 @@ from synthood.common.seeds import derived_seed
 from synthood.detectors import KINDS
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.scoring import Score, together
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.model import Classifier, logits_and_features
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
 
 MEAN, DEVIATION = [0.5] * 3, [0.25] * 3
 

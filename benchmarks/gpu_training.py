@@ -17,9 +17,9 @@ from synthood.common.arithmetic import autocast, resolved_precision
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.training.fit import accuracy, train
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.model import Classifier
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
 from synthood.training.settings import TrainSettings
 from synthood.training.terms.losses import cosine_distance, cross_entropy, logit_distillation
 
@@ -91,7 +91,7 @@ def training(run: Run) -> Iterator[Row]:
         with contextlib.redirect_stdout(io.StringIO()):
             classifier, _, _ = train(
                 *(settings, 0, real, validation, None, device, ResumeFile(None, "", 1e9)),
-                told=lambda history: ends.append(time.perf_counter()),
+                on_epoch=lambda history: ends.append(time.perf_counter()),
             )
         return classifier, ends
 

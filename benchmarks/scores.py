@@ -40,9 +40,9 @@ from synthood.evaluation.ranking import Ranking
 from synthood.evaluation.scoring import Score, together
 from synthood.evaluation.search import Validation, fitted
 from synthood.reporting.statistics import Resamples
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.model import Classifier, logits_and_features
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
 
 MINUTES, GIBIBYTES = 10.0, 6.0
 KINDS = {name: kind for name, kind in detectors.KINDS.items() if kind.reads is None}

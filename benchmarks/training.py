@@ -29,12 +29,11 @@ from torchvision import transforms
 
 from synthood.common.arithmetic import autocast, resolved_precision
 from synthood.common.seeds import generator
-from synthood.training.augmentation.geometry import augmented
 from synthood.training.augmentation.settings import Augmentation
 from synthood.training.batches import Composition
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.model import Classifier
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
 from synthood.training.terms.losses import cross_entropy
 from synthood.workflow.machine import ALLOCATION
 
@@ -60,6 +59,8 @@ class Ours:
         self.network = build(network, CLASSES, seed=0)
         self.classifier = Classifier(network, [str(c) for c in range(CLASSES)], MEAN, DEVIATION, self.network)
         self.images, self.labels = images(2 * IMAGES)
+        side, cpu = self.images.shape[1], torch.device("cpu")
+        self.prepared = AUGMENTATION.prepared(self.classifier.normalised, side, side, 0, cpu)
         self.composition = Composition(IMAGES, IMAGES, batch_size, round(batch_size * alpha), 0)
         self.optimizer = torch.optim.SGD(self.network.parameters(), 0.01, 0.9, nesterov=True, weight_decay=5e-4)
         self.dtype = resolved_precision("auto", torch.device("cpu"))
@@ -71,7 +72,7 @@ class Ours:
             self.batches = self.composition.epoch(epoch)
         chosen = self.batches[position]
         random = generator(0, "augmentation", self.taken)
-        inputs = augmented(self.classifier.normalised(self.images[chosen]), AUGMENTATION, random)
+        inputs = self.prepared(self.images[chosen], random)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         self.network.train()
         with autocast(self.dtype, inputs.device):

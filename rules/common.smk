@@ -6,7 +6,9 @@ from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 
-SRC = Path(str(workflow.current_basedir)).parent / "src"
+# A checkout's own package comes first; an installed package has these rules in workflow/files.
+PLACE = Path(str(workflow.current_basedir)).parent
+SRC = PLACE / "src" if (PLACE / "src").is_dir() else PLACE.parents[2]
 if str(SRC) not in sys.path:
     sys.path.insert(0, str(SRC))
 os.environ.update(
@@ -18,11 +20,13 @@ os.environ.update(
 
 from synthood.config.load import load
 from synthood.config.read import mistakes_of
+from synthood.config.upgrade import notes
 from synthood.errors import SynthoodError
 from synthood.workflow.cluster import ask_squeue_without_accounting, gpu_limit
 from synthood.workflow.code import code_of
 from synthood.workflow.machine import ALLOCATION, gpus_found
 from synthood.workflow.plan import Plan, artefacts as at, as_parameter
+from synthood.workflow.plan.paths import signed
 from synthood.workflow.plausible import wrong_files
 
 for name, value in ALLOCATION.items():
@@ -40,6 +44,9 @@ try:
         [text for file in workflow.configfiles for text in mistakes_of(Path(file))] if main_process else []
     )
     plan = Plan(load(config, ", ".join(map(str, workflow.configfiles)), of_text))
+    if main_process and config.get("version") == 1:
+        for note in [note for file in workflow.configfiles for note in notes(Path(file))]:
+            print(note, file=sys.stderr)
     if main_process and (mistakes := list(wrong_files(plan.config))):
         raise SynthoodError("\n".join(map(str, mistakes)))
 except SynthoodError as error:
@@ -63,6 +70,7 @@ wildcard_constraints:
     block=r"\d+",
 
 
+@signed
 def flags(wildcards, input, output):
     """A parameter: the options of a stage that name its files, as the rule names them; an output alone is `output`."""
     files = {name: paths for name, paths in input.items() if paths and name != "compared"}
@@ -88,8 +96,8 @@ def needs(mem_mb, minutes):
     profile's. A profile's or the command line's `set-resources` of a rule comes first.
     """
     return {
-        "mem_mb": lambda wildcards, attempt: mem_mb * attempt,
-        "runtime": lambda wildcards, attempt: minutes * attempt,
+        "mem_mb": signed(lambda wildcards, attempt: mem_mb * attempt),
+        "runtime": signed(lambda wildcards, attempt: minutes * attempt),
     }
 
 

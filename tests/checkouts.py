@@ -6,6 +6,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,9 @@ from typing import Any
 import yaml
 
 PROJECT = Path(__file__).parents[1]
+WITH_PYTHON = "import sys; sys.executable = sys.argv.pop(1); from snakemake.cli import main; main()"
+HANGS = 1200.0
+"""Seconds after which a process is taken to hang: a busy machine needs minutes for what takes seconds."""
 CARRIED = ("Snakefile", "rules", "envs", "src", "profiles", "report", "schemas")
 
 
@@ -21,6 +27,8 @@ class Workflow:
     """A checkout in a temporary folder."""
 
     place: Path
+    python: Path | None = None
+    """Of its jobs, where it is not that of the tests."""
 
     def command(self, *options: str, cores: int | None = 2) -> list[str]:
         """Snakemake on this machine's cores, or with None on a cluster's."""
@@ -28,8 +36,11 @@ class Workflow:
 
     def run(self, *options: str, cores: int | None = 2, **variables: str) -> subprocess.CompletedProcess[str]:
         """Runs Snakemake to its end; output and errors together."""
+        command = self.command(*options, cores=cores)
+        if self.python:
+            command[1:3] = ["-c", WITH_PYTHON, str(self.python)]
         return subprocess.run(
-            self.command(*options, cores=cores),
+            command,
             cwd=self.place,
             env=os.environ | variables,
             text=True,
@@ -69,7 +80,7 @@ class Workflow:
     def copied(self, place: Path) -> "Workflow":
         """The same checkout with its results elsewhere, as `cp -a` does."""
         shutil.copytree(self.place, place, symlinks=True)
-        return Workflow(place)
+        return Workflow(place, self.python)
 
 
 @dataclass
@@ -101,7 +112,7 @@ class WarmWorkflow(Workflow):
         self.server.communicate()
 
 
-def checkout(place: Path) -> Workflow:
+def checkout(place: Path, python: Path | None = None) -> Workflow:
     """The project's files without results, with the tests' configuration."""
     place.mkdir(parents=True)
     for name in CARRIED:
@@ -111,4 +122,18 @@ def checkout(place: Path) -> Workflow:
         else:
             shutil.copy2(source, place / name)
     shutil.copy2(PROJECT / "tests" / "config.yaml", place / "config.yaml")
-    return Workflow(place)
+    return Workflow(place, python)
+
+
+@contextmanager
+def warm_stages() -> Iterator[Path]:
+    """A Python for a workflow's jobs: it runs stages in forks of one process, which has imported what they need."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, str(Path(__file__).with_name("warm_stages.py")), folder]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            try:
+                assert process.stdout.readline() == "ready\n"
+                yield Path(folder) / "python"
+            finally:
+                process.kill()

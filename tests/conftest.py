@@ -11,7 +11,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from checkouts import PROJECT, WarmWorkflow, Workflow, checkout
+from checkouts import PROJECT, WarmWorkflow, Workflow, checkout, warm_stages
 
 # Before torch is imported: on small tensors its threads cost more than they give, most of all on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -32,17 +32,24 @@ def fresh(tmp_path: Path) -> Workflow:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+def warm_python() -> Iterator[Path]:
+    """What runs the workflow's stages for all tests of a process but those that kill them."""
+    with warm_stages() as python:
+        yield python
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, warm_python: Path) -> Workflow:
     """A checkout in which everything has run, once for all of pytest; tests leave it as they found it."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with FileLock(shared / "finished.lock"):
         if not (shared / "finished").exists():
-            workflow = checkout(shared / "unfinished")
+            workflow = checkout(shared / "unfinished", warm_python)
             done = workflow.run()
             assert done.returncode == 0, done.stdout
             workflow.place.rename(shared / "finished")
-    return Workflow(shared / "finished").copied(tmp_path_factory.mktemp("workflow") / "finished")
+    return Workflow(shared / "finished", warm_python).copied(tmp_path_factory.mktemp("workflow") / "finished")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from checkouts import HANGS
 from synthood.training import train
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -14,7 +15,6 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     ["synthood.training.train", "synthood.training.terms.virtual_outliers", "torch._dynamo", "processes"]
 )
-PATIENCE = 120.0
 
 
 def started(line: Sequence[str], log: Path, **variables: str) -> ForkServerProcess:
@@ -45,7 +45,7 @@ def torchrun(line: Sequence[str], logs: Path, count: int = 2) -> list[int | None
     }
     processes = [started(line, logs / f"{rank}.log", RANK=str(rank), **together) for rank in range(count)]
     for process in processes:
-        process.join(PATIENCE)
+        process.join(HANGS)
         process.kill()
         process.join()
     return [process.exitcode for process in processes]

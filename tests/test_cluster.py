@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 
-from checkouts import Workflow
+from checkouts import HANGS, Workflow
 from slurm_programs import calls, install, option
 
 pytestmark = pytest.mark.workflow
 
-SECONDS = 300
-"""After which it is taken to wait for a state that never comes."""
 QUICK = ("--retries", "0", "--latency-wait", "0", "--seconds-between-status-checks", "1")
 GENERATORS = ["results/digits/generators/biggan", "results/digits/generators/sd"]
 
@@ -37,7 +35,7 @@ def submitted(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,
-        timeout=SECONDS,
+        timeout=HANGS,
     )
     assert done.returncode == 1, done.stdout
     assert "no accounting (sacct does not answer); squeue says what became of the jobs" in done.stdout

@@ -1,6 +1,7 @@
 """The environments of conda hold the tested versions, and all that the package asks for."""
 
 import ast
+import functools
 import re
 import sys
 import tomllib
@@ -53,19 +54,27 @@ def rules() -> Iterator[tuple[str, str, str]]:
             yield name, module[1] or module[2], environment[1]
 
 
-def imported(module: str) -> set[str]:
-    """Distributions that the module and all behind it import, also inside functions."""
-    unseen = [PACKAGE_ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in NOT_RESULTS]
+@functools.cache
+def named_in(file: Path) -> set[str]:
+    """Packages that a file imports, also inside functions."""
     names: set[str] = set()
-    for file in [*modules_behind(module).values(), *filter(Path.is_file, unseen)]:
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Import):
-                names |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                names.add(str(node.module).partition(".")[0])
-    known = packages_distributions()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(str(node.module).partition(".")[0])
+    return names
+
+
+distributions = functools.cache(packages_distributions)
+
+
+def imported(module: str) -> set[str]:
+    """Distributions that the module and all behind it import."""
+    unseen = [PACKAGE_ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in NOT_RESULTS]
+    names = set[str]().union(*map(named_in, [*modules_behind(module).values(), *filter(Path.is_file, unseen)]))
     others = names - {"synthood"} - sys.stdlib_module_names
-    return {known.get(name, [name])[0].lower().replace("_", "-") for name in others}
+    return {distributions().get(name, [name])[0].lower().replace("_", "-") for name in others}
 
 
 @pytest.mark.parametrize(("name", "module", "environment"), list(rules()))

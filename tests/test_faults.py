@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from checkouts import PROJECT, WarmWorkflow, Workflow
+from checkouts import HANGS, PROJECT, WarmWorkflow, Workflow
 
 pytestmark = pytest.mark.workflow
 
@@ -19,14 +19,14 @@ HISTORY = "results/digits/models/ce/seed0/history.csv"
 LOG = "results/logs/train/digits/ce/seed0.log"
 RESUME = ".resume/digits/models/ce/seed0/training.pt"
 TRAINING = "synthood.training.train"
-PATIENCE = 90.0
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Waits, for a bounded time."""
-    end = time.monotonic() + PATIENCE
+def until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Waits for what must come while the process runs."""
+    end = time.monotonic() + HANGS
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert process.poll() is None or condition(), "the process ended before"
+        assert time.monotonic() < end, "the process hangs"
         time.sleep(0.05)
 
 
@@ -78,7 +78,7 @@ def start(workflow: Workflow) -> subprocess.Popen[str]:
 
 def finished_output(process: subprocess.Popen[str], workflow: Workflow) -> str:
     """What Snakemake printed, once it has ended."""
-    process.wait(timeout=PATIENCE)
+    process.wait(timeout=HANGS)
     return (workflow.place / "output.txt").read_text()
 
 
@@ -89,7 +89,7 @@ def same(one: Workflow, other: Workflow) -> None:
 
 def test_a_killed_training_job_goes_on(long_training: Workflow, unfinished: Workflow) -> None:
     process = start(unfinished)
-    until((unfinished.place / RESUME).exists)
+    until((unfinished.place / RESUME).exists, process)
     for job in jobs_in(unfinished.place):
         os.kill(job, signal.SIGKILL)
     output = finished_output(process, unfinished)
@@ -104,7 +104,7 @@ def test_a_killed_training_job_goes_on(long_training: Workflow, unfinished: Work
 
 def test_a_terminated_job_saves_first(unfinished: Workflow) -> None:
     process = start(unfinished)
-    until((unfinished.place / RESUME).exists)
+    until((unfinished.place / RESUME).exists, process)
     for job in jobs_in(unfinished.place):
         os.kill(job, signal.SIGTERM)
     assert "stopped by SIGTERM, saved at step" in finished_output(process, unfinished)
@@ -112,9 +112,9 @@ def test_a_terminated_job_saves_first(unfinished: Workflow) -> None:
 
 def test_a_killed_snakemake_goes_on_beside_its_orphan(long_training: Workflow, unfinished: Workflow) -> None:
     process = start(unfinished)
-    until((unfinished.place / RESUME).exists)
+    until((unfinished.place / RESUME).exists, process)
     process.kill()
-    process.wait(timeout=PATIENCE)
+    process.wait(timeout=HANGS)
     orphans = jobs_in(unfinished.place)
     assert orphans
     for orphan in orphans:
@@ -126,7 +126,7 @@ def test_a_killed_snakemake_goes_on_beside_its_orphan(long_training: Workflow, u
     second = start(unfinished)
     log = unfinished.place / LOG
     try:
-        until(lambda: log.exists() and "another process is writing it" in log.read_text())
+        until(lambda: log.exists() and "another process is writing it" in log.read_text(), second)
     finally:
         for orphan in orphans:
             os.kill(orphan, signal.SIGCONT)
@@ -136,14 +136,13 @@ def test_a_killed_snakemake_goes_on_beside_its_orphan(long_training: Workflow, u
     assert not jobs_in(unfinished.place)
 
 
-def told_once(workflow: Workflow, message: str, *options: str) -> str:
-    """Runs, expects failure and one line that matches the message; returns all output."""
+def told_once(workflow: Workflow, message: str, *options: str) -> None:
+    """Runs, expects failure and one line that matches the message."""
     done = workflow.run(*options)
     assert done.returncode != 0, done.stdout
     lines = [line for line in done.stdout.splitlines() if re.search(message, line)]
     assert len(lines) == 1, done.stdout
     assert "Traceback" not in done.stdout
-    return done.stdout
 
 
 CONFIG_MISTAKES = {
@@ -175,10 +174,14 @@ def test_a_mistake_in_the_configuration_stops_before_any_job(clean: WarmWorkflow
     assert not (clean.place / "results").exists()
 
 
-def test_a_file_where_results_should_be(fresh: Workflow) -> None:
-    (fresh.place / "results").write_text("not a folder")
-    told_once(fresh, "results: a file stands where the folder of results should be")
-    assert (fresh.place / "results").read_text() == "not a folder"
+def test_a_file_where_results_should_be(clean: WarmWorkflow) -> None:
+    results = clean.place / "results"
+    results.write_text("not a folder")
+    try:
+        told_once(clean, "results: a file stands where the folder of results should be")
+        assert results.read_text() == "not a folder"
+    finally:
+        results.unlink()
 
 
 @pytest.mark.parametrize(

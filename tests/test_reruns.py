@@ -1,6 +1,7 @@
 """Which jobs an edit runs again, by name and wildcards: the promise of the workflow, as a table."""
 
 import copy
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ import pytest
 import yaml
 
 from checkouts import WarmWorkflow, Workflow
+from synthood.cli import main
+from synthood.common.settings import canonical_json
 
 pytestmark = pytest.mark.workflow
 
@@ -63,8 +66,8 @@ EMBEDDED = {
     "find boundary outliers of digits for oal",
 } | SAMPLED
 SYNTHESISED_SD = {"synthesise block 0 of digits with sd", "assess the images of sd for digits"}
-FITTED = {"fit generator biggan on digits", "fit generator sd on digits"} | EMBEDDED
-FITTED |= SYNTHESISED_BIGGAN | SYNTHESISED_SD
+FITTED_BIGGAN = {"fit generator biggan on digits"} | SYNTHESISED_BIGGAN | evaluated("sio-biggan")
+FITTED_SD = {"fit generator sd on digits"} | SYNTHESISED_SD | EMBEDDED | evaluated("sio-biggan", "sio-sd")
 
 Edit = Callable[[dict[str, Any]], None]
 
@@ -135,7 +138,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     ),
     "a generator's fit": (
         put("generators.biggan.fit.steps", 7),
-        {"fit generator biggan on digits"} | SYNTHESISED_BIGGAN | evaluated("sio-biggan"),
+        FITTED_BIGGAN,
     ),
     "an OOD set added": (
         put("datasets.digits.far.noise", {"kind": "noise", "images": 20}),
@@ -169,7 +172,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
         {"find boundary outliers of digits for oal"} | SAMPLED | evaluated("sio-biggan"),
     ),
     "the outliers' scale": (put("outliers.oal.latents.scale", 3.0), SAMPLED | evaluated("sio-biggan")),
-    "the outliers' gate": (put("outliers.oal.gate.wanted_per_class", 3), GATED | evaluated("sio-biggan")),
+    "the outliers' gate": (put("outliers.oal.gate.keep_per_class", 3), GATED | evaluated("sio-biggan")),
     "the curve over the scale": (put("outliers.oal.curve.scales", [1.0]), {CURVE}),
     "the weight of the outliers": (put("recipes.sio-biggan.outliers.latent_weight", 0.5), evaluated("sio-biggan")),
 }
@@ -198,12 +201,12 @@ def test_an_edit_of_the_configuration(place: Workflow, name: str) -> None:
     assert place.planned() == jobs
 
 
-def test_nothing_to_do(finished: Workflow) -> None:
-    assert finished.planned() == set()
+def test_nothing_to_do(warm: WarmWorkflow) -> None:
+    assert warm.planned() == set()
 
 
 @pytest.mark.parametrize(
-    ("written", "instead"), [("0.75", "0.750"), ("0.05", "5.0e-2"), ("version: 1", "version: 1 # x")]
+    ("written", "instead"), [("0.75", "0.750"), ("0.05", "5.0e-2"), ("version: 2", "version: 2 # x")]
 )
 def test_a_number_written_otherwise(place: Workflow, written: str, instead: str) -> None:
     path = place.place / "config.yaml"
@@ -249,8 +252,17 @@ CODE = {
     "training/methods/rotation.py": set(),
     "training/methods/outliers.py": set(),
     "training/methods/brand_new.py": set(),
-    "training/networks/settings.py": JUDGED | FITTED | evaluated(*RECIPES),
+    "training/networks/settings.py": JUDGED | FITTED_BIGGAN | EMBEDDED | evaluated(*RECIPES),
+    "training/networks/architectures/residual.py": set(),
+    "training/networks/architectures/brand_new.py": set(),
+    "training/augmentation/policies.py": set(),
+    "training/augmentation/brand_new.py": set(),
     "generators/diffusion/samplers/plms.py": set(),
+    "generators/kinds/biggan.py": set(),
+    "generators/kinds/brand_new.py": set(),
+    "generators/kinds/base.py": set(),
+    "generators/biggan/hinge.py": FITTED_BIGGAN,
+    "generators/diffusion/miniature_fit.py": FITTED_SD,
     "outliers/boundary_settings.py": {"find boundary outliers of digits for oal"} | SAMPLED | evaluated("sio-biggan"),
     "outliers/encoder_settings.py": EMBEDDED | evaluated("sio-biggan"),
     "outliers/encoders/clip.py": set(),
@@ -258,6 +270,9 @@ CODE = {
     "outliers/kinds/sampled.py": set(),
     "outliers/kinds/brand_new.py": set(),
     "evaluation/metrics/brand_new.py": set(),
+    "data/settings.py": {"tabulate small"},
+    "data/sources/folders.py": set(),
+    "data/sources/brand_new.py": set(),
 }
 
 
@@ -271,9 +286,17 @@ METHODS = {
     "training/methods/outliers.py": ("PROTOTYPE_MOMENTUM = 0.8", evaluated("sio-biggan")),
     "training/methods/teacher.py": ("Teacher.order = 1", evaluated("sio-biggan")),
     "training/methods/rotation.py": ("Rotation.order = 6", set()),
+    "training/networks/architectures/residual.py": ("Network.extra = 1", JUDGED | EMBEDDED | evaluated(*RECIPES)),
+    "training/networks/architectures/dense.py": ("DenseNetwork.extra = 1", set()),
+    "training/augmentation/policies.py": ("AugMix.extra = 1", set()),
     "evaluation/detectors/neighbours.py": ("Knn.limit = 1", scored(*RECIPES)),
     "evaluation/detectors/distances.py": ("Mds.limit = 1", set()),
     "outliers/encoders/text_aligned.py": ("TextAlignedEncoder.extra = 1", EMBEDDED | evaluated("sio-biggan")),
+    "generators/kinds/biggan.py": (
+        "def generator_classes(class_ids, labels, seeds): return labels",
+        SYNTHESISED_BIGGAN | evaluated("sio-biggan"),
+    ),
+    "generators/kinds/ready_made.py": ("ReadyMade.more = 1", set()),
     "generators/diffusion/samplers/few_step.py": ("FewStepSample.extra = 1", set()),
     "generators/diffusion/samplers/dpm_solver.py": (
         "StableDiffusionSample.extra = 1",
@@ -286,6 +309,12 @@ METHODS = {
         REPORTED | {"map the outliers of sio-biggan on digits, seed 0"},
     ),
     "outliers/kinds/custom.py": ("CustomOutliers.extra = 1", set()),
+    "data/sources/computed.py": ("Textures.extra = 1", {"prepare textures of digits", COMPARED} | extracted(*RECIPES)),
+    "data/sources/shuffled_quadrants.py": (
+        "ShuffledQuadrants.extra = 1",
+        {"prepare ood_validation of digits", COMPARED} | extracted(*RECIPES),
+    ),
+    "data/sources/imglist.py": ("Imglist.extra = 1", set()),
 }
 """Edits of a method: what names it is computed again."""
 
@@ -308,11 +337,38 @@ def test_a_refactoring_can_be_waved_through(warm: WarmWorkflow, source: Callable
     assert warm.planned("--rerun-triggers", "mtime", "params", "input", "software-env") == set()
 
 
-def test_a_touch_of_every_file(finished: Workflow) -> None:
-    for path in finished.place.rglob("*"):
-        if path.is_file() and not {"results", ".snakemake"} & set(path.relative_to(finished.place).parts):
+def test_results_of_version_1_are_kept_by_a_migration(finished: Workflow, tmp_path: Path) -> None:
+    """Records by old names, which a file of version 1, read as version 2, would run again."""
+    moved = finished.copied(tmp_path / "moved")
+    old = {"keep_per_class": "wanted_per_class", "keep_per_point": "kept", "extra_sets": "also", "baselines": "bases"}
+    for file in (moved.place / ".snakemake/metadata").rglob("*"):
+        text = file.read_text() if file.is_file() else ""
+        for name in (name for name in old if name in text):
+            record = json.loads(file.read_text())
+            record["params"] = [canonically(entry.replace(f'"{name}"', f'"{old[name]}"')) for entry in record["params"]]
+            file.write_text(json.dumps(record))
+    config = moved.place / "config.yaml"
+    text = config.read_text().replace("version: 2", "version: 1")
+    for name, before in old.items():
+        assert f"{name}:" in text
+        text = text.replace(f"{name}:", f"{before}:")
+    config.write_text(text)
+    assert moved.planned() >= {"fit generator sd on digits", "gate the outliers of oal for digits", "tabulate small"}
+    main(["check", "--upgrade", str(config)])
+    main(["migrate", str(moved.place / "results")])
+    assert moved.planned() == set()
+
+
+def canonically(entry: str) -> str:
+    """A recorded parameter with the keys of its JSON sorted."""
+    return repr(canonical_json(json.loads(entry[1:-1]))) if entry.startswith("'{") else entry
+
+
+def test_a_touch_of_every_file(warm: WarmWorkflow) -> None:
+    for path in warm.place.rglob("*"):
+        if path.is_file() and not {"results", ".snakemake"} & set(path.relative_to(warm.place).parts):
             path.touch()
-    assert finished.planned() == set()
+    assert warm.planned() == set()
 
 
 def test_a_moved_checkout(finished: Workflow, tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from synthood.evaluation.detectors.of_model.base import ModelDetector
 from synthood.evaluation.model_search import Images
 from synthood.evaluation.probe import Probe
 from synthood.plugins import plugins
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.model import Classifier
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
 
 CLASSES = ["a", "b", "c"]
 NETWORK = Network(name="resnet8", width=8)

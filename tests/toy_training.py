@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from synthood.training.methods.term import Batch
-from synthood.training.networks.residual import ResNet
+from synthood.training.networks.architectures.residual import ResNet
 
 
 def random(seed: int = 0) -> torch.Generator:

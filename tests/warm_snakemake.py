@@ -15,10 +15,13 @@ from pathlib import Path
 import snakemake.cli
 from snakemake.common import parse_uri
 
+from forks import leave
+
 sys.path.insert(0, str(Path("src").resolve()))
-from synthood.config import load  # noqa: F401 the checkout's own, for the forks
+from synthood.config.load import load_file  # the checkout's own
+from synthood.plugins import plugins_in
 from synthood.workflow import plan  # noqa: F401 for the forks
-from synthood.workflow.code import code_of
+from synthood.workflow.code import code_of, shapes_behind
 
 
 def forked(arguments: list[str], variables: dict[str, str]) -> tuple[int, str]:
@@ -29,7 +32,7 @@ def forked(arguments: list[str], variables: dict[str, str]) -> tuple[int, str]:
             for stream, number in ((os.open(os.devnull, os.O_RDONLY), 0), (output.fileno(), 1), (output.fileno(), 2)):
                 os.dup2(stream, number)
             os.environ.update(variables)
-            sys.exit(snakemake.cli.main(arguments))
+            leave(lambda: sys.exit(snakemake.cli.main(arguments)))
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         output.seek(0)
         return code, output.read().decode()
@@ -40,6 +43,9 @@ parse_uri("Snakefile")  # imports clients of storage
 for rules in Path("rules").glob("*.smk"):
     for module in re.findall(r'stage\("([\w.]+)"', rules.read_text()):
         code_of(module)
+for _, plugin in plugins_in(load_file(Path(__file__).with_name("config.yaml"))):  # the checkout's may be edited by now
+    for used in (type(plugin), *plugin.uses()):
+        shapes_behind(used.__module__, used.__name__)  # without code_of_plugin, which would remember a digest
 gc.freeze()  # the forks collect their own garbage alone
 for line in sys.stdin:
     print(json.dumps(forked(**json.loads(line))), flush=True)

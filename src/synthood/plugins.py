@@ -36,6 +36,8 @@ class Plugin(Settings):
     """The key that names it."""
     is_default: ClassVar[bool] = False
     """Whether it is meant where the key is missing."""
+    of_parts: ClassVar[bool] = False
+    """Whether it joins plug-ins of its kind, each of which is one in a family of its own."""
 
     @serializer(mode="wrap")
     def _with_kind(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -65,8 +67,8 @@ class Plugin(Settings):
         """The user's Python files that this method runs; its keys `file`, and `function` or `class`, name them."""
         return []
 
-    def dry_run(self) -> None:
-        """Runs the user's file on made-up numbers, where that can be; raises SynthoodError with file and line."""
+    def dry_run(self, side: int = 32) -> None:
+        """Runs the user's file on made-up numbers, images of this side; raises SynthoodError with file and line."""
 
 
 T = TypeVar("T", bound=Plugin)
@@ -82,7 +84,7 @@ class OneOf:
         annotated: Any = Annotated
         classes, default = plugins(source, self.package), default_of(source, self.package)
         if default is None:
-            union: Any = Union[tuple(classes.values())]  # noqa: UP007  a union of what is found
+            union: Any = Union[tuple(dict.fromkeys(classes.values()))]  # noqa: UP007  a union of what is found
             return handler.generate_schema(annotated[union, Field(discriminator=source.tag)])
 
         def named(value: Any) -> Any:
@@ -97,19 +99,18 @@ class OneOf:
 def plugins(base: type[T], package: str) -> dict[str, type[T]]:
     """The plug-ins of a base by their kind: the default, then the others in alphabetical order.
 
-    Raises TypeError where two have one kind.
+    A class may serve several kinds. Raises TypeError where two classes have one kind.
     """
     root = importlib.import_module(package)
     for module in pkgutil.walk_packages(root.__path__, f"{package}."):
         importlib.import_module(module.name)
     found: dict[str, type[T]] = {}
     for cls in sorted(subclasses(base), key=lambda each: each.__qualname__):
-        kind = kind_of(cls)
-        if kind is None or not cls.__module__.startswith(f"{package}."):
-            continue
-        if kind in found:
-            raise TypeError(f"{cls.__module__}: {cls.__name__} and {found[kind].__name__} have one kind, {kind!r}")
-        found[kind] = cls
+        outside = cls.of_parts != base.of_parts or not cls.__module__.startswith(f"{package}.")
+        for kind in () if outside else kinds_of(cls):
+            if kind in found:
+                raise TypeError(f"{cls.__module__}: {cls.__name__} and {found[kind].__name__} have one kind, {kind!r}")
+            found[kind] = cls
     return dict(sorted(found.items(), key=lambda item: (not item[1].is_default, item[0])))
 
 
@@ -135,9 +136,13 @@ class Kind:
 
 
 def kind_of(cls: type[Plugin]) -> str | None:
-    """The kind of a plug-in; None for a base, whose kind is any text."""
-    values = get_args(cls.model_fields[cls.tag].annotation)
-    return str(values[0]) if values else None
+    """The first kind of a plug-in; None for a base, whose kind is any text."""
+    return next(iter(kinds_of(cls)), None)
+
+
+def kinds_of(cls: type[Plugin]) -> tuple[str, ...]:
+    """The kinds that a plug-in serves, mostly one."""
+    return get_args(cls.model_fields[cls.tag].annotation)
 
 
 def subclasses(base: type[Any]) -> Iterator[type[Any]]:
@@ -153,10 +158,20 @@ def description_of(cls: type[Plugin]) -> str:
     return f"{text.removesuffix('.')} ({cls.paper})." if cls.paper else text
 
 
+class WithPlainPlugins(Settings):
+    """Settings whose own keys hold plug-ins, beside those that are sections of theirs."""
+
+    def plain_plugins(self) -> dict[str, Plugin]:
+        """The plug-ins by the key that stands for each."""
+        raise NotImplementedError
+
+
 def plugins_in(value: Any, place: str = "") -> Iterator[tuple[str, Plugin]]:
     """Every plug-in among settings, however deep, with its place in them."""
     if isinstance(value, Plugin):
         yield place, value
+    if isinstance(value, WithPlainPlugins):
+        yield from ((f"{place}.{name}".removeprefix("."), plugin) for name, plugin in value.plain_plugins().items())
     if isinstance(value, BaseModel):
         items: Iterable[tuple[Any, Any]] = [(name, getattr(value, name)) for name in type(value).model_fields]
     else:

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from synthood.common.averages import MovingAverage
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 
 
 @pytest.mark.parametrize("buffers", [True, False])

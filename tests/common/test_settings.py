@@ -9,9 +9,10 @@ from pydantic import ValidationError
 
 from synthood.common.settings import canonical_json
 from synthood.config.load import load
-from synthood.data.settings import IdDigits, Nuisance
+from synthood.data.sources.digits import IdDigits, Nuisance
 from synthood.evaluation.settings import ScoreSettings
-from synthood.generators.biggan.settings import BigGANFit, BigGANSampling
+from synthood.generators.biggan.settings import BigGANFit
+from synthood.generators.kinds.biggan import BigGANSampling
 from synthood.outliers.latents_settings import LatentsSettings
 from synthood.training.methods.outliers import OutlierTerms
 from synthood.training.methods.teacher import Teacher
@@ -29,7 +30,7 @@ FULL = "{" + RECIPE + "}"
         (Synthetic, '{"from":"g","alpha":1}', '{"from":"g","alpha":1.0}'),
         (Synthetic, '{"from":"g","alpha":0.5}', '{"alpha":0.50,"from":"g"}'),
         (LatentsSettings, '{"attempts_per_class":3,"scale":4}', '{"scale":4.0,"attempts_per_class":3,"sample":{}}'),
-        (OutlierTerms, '{"from":"o"}', '{"latent_weight":0.2,"take":"outliers","from":"o","estimator":"infonce"}'),
+        (OutlierTerms, '{"from":"o"}', '{"latent_weight":0.2,"negatives":"outliers","from":"o","estimator":"infonce"}'),
         (Teacher, '{"recipe":"t"}', '{"feature_weight":0,"logit_weight":4,"feature_form":"cosine","recipe":"t"}'),
         (Nuisance, '{"scale":[1,2]}', '{"scale":[1.0,2.0]}'),
         (Nuisance, "{}", '{"rotation":0,"scale":[1,1],"contrast":[1,1]}'),
@@ -63,7 +64,7 @@ def test_equal_meaning_has_equal_text(model, one, other):
         (BigGANFit, '{"steps":3}', '{"steps":3,"seed":1}'),
         (LatentsSettings, '{"attempts_per_class":3,"scale":4}', '{"attempts_per_class":3,"scale":"released"}'),
         (OutlierTerms, '{"from":"o"}', '{"from":"o","boundary_weight":0}'),
-        (OutlierTerms, '{"from":"o"}', '{"from":"o","take":"other-classes"}'),
+        (OutlierTerms, '{"from":"o"}', '{"from":"o","negatives":"other-classes"}'),
         (Teacher, '{"recipe":"t"}', '{"recipe":"t","logit_weight":0}'),
         (RecipeSettings, FULL, '{"outliers":{"from":"o"},' + FULL[1:]),
         (RecipeSettings, FULL, '{"head_learning_rate":0.01,' + FULL[1:]),

@@ -128,15 +128,15 @@ def test_a_control_takes_over_all_that_it_does_not_change_of_the_outliers(edited
     raw = edited(
         {
             "recipes/oal/outliers": own,
-            "recipes/oal-random-outliers": {"like": "oal", "outliers": {"take": "other-classes"}},
-            "recipes/no-latents": {"like": "oal-random-outliers", "outliers": {"latent_weight": 0, "take": None}},
+            "recipes/oal-random-outliers": {"like": "oal", "outliers": {"negatives": "other-classes"}},
+            "recipes/no-latents": {"like": "oal-random-outliers", "outliers": {"latent_weight": 0, "negatives": None}},
             "recipes/no-outliers": {"like": "oal", "outliers": None},
         }
     )
     recipes = load(raw).recipes
     shown = recipes["oal-random-outliers"].outliers.model_dump(by_alias=True, exclude_defaults=True)
     own = {"kind": "outliers"} | own
-    assert shown == own | {"take": "other-classes"}
+    assert shown == own | {"negatives": "other-classes"}
     assert recipes["oal-random-outliers"].teacher == recipes["oal"].teacher == recipes["kd"].teacher
     shown = recipes["no-latents"].outliers.model_dump(by_alias=True, exclude_defaults=True)
     assert shown == own | {"latent_weight": 0.0}
@@ -246,3 +246,13 @@ def test_a_mistake_is_reported_once_where_it_was_made(edited):
 def test_shipped_configurations_need_no_aliases(file):
     events = yaml.parse(file.read_text())
     assert not [event for event in events if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None)]
+
+
+def test_a_network_of_a_kind_takes_no_keys_of_one_with_a_name():
+    own = {"kind": "custom", "file": "net.py", "function": "net"}
+    named = {"name": "resnet8", "width": 8}
+    raw = {"ce": {"network": named}, "own": {"like": "ce", "network": own}, "wide": {"like": "own", "network": named}}
+    raw["other"] = {"like": "own", "network": {"file": "other.py"}}
+    found = resolved("recipes", raw)
+    assert [found[name]["network"] for name in ("own", "wide")] == [own, named]
+    assert found["other"]["network"] == own | {"file": "other.py"}

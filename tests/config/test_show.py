@@ -31,3 +31,11 @@ def test_a_benchmark_is_followed(config_file):
     file = config_file.parent / "configs" / "openood-cifar10.yaml"
     shown = yaml.safe_load(resolved_entry("dataset", "cifar10", file))["datasets"]["cifar10"]
     assert (shown["near"]["cifar100"]["path"], "benchmark" in shown) == ("data/images_classic", False)
+
+
+def test_kinds_are_shown_where_there_are_several(config_file):
+    methods = config_file.parent / "configs" / "digits-methods.yaml"
+    oal = yaml.safe_load(resolved_entry("recipe", "oal", config_file))["recipes"]["oal"]
+    cutmix = yaml.safe_load(resolved_entry("recipe", "cutmix", methods))["recipes"]["cutmix"]
+    assert ["kind" in oal[key] for key in ("teacher", "outliers")] == [False, False]
+    assert cutmix["mixing"]["kind"] == "cutmix"

@@ -6,10 +6,10 @@ import pytest
 from synthood.cli import main
 from synthood.common.images import ImageSet, write_images
 from synthood.data.export import export
-from synthood.data.files.arrays import read_arrays
+from synthood.data.sources.arrays import read_arrays
 from synthood.errors import SynthoodError
+from synthood.generators.kinds.ready_made import ReadyMadeReading
 from synthood.generators.ready_made import read
-from synthood.generators.ready_made_settings import ReadyMadeReading
 
 CLASSES = ["b", "a"]
 PIXELS = np.random.default_rng(0).integers(0, 256, (33, 8, 8, 3), dtype=np.uint8)
@@ -39,7 +39,7 @@ def test_blocks_come_in_the_order_of_their_numbers(folder, tmp_path):
 def test_another_run_reads_them_as_a_ready_made_set_with_their_classes(folder, tmp_path):
     export(folder, tmp_path / "sd.npz")
     source = {"kind": "arrays", "path": str(tmp_path / "sd.npz")}
-    found = read(ReadyMadeReading.model_validate({"kind": "ready-made", "source": source}), 8, 1)
+    found = read(ReadyMadeReading.model_validate({"kind": "ready-made", "source": source}).source, None, 8, 1)
     assert found.classes == CLASSES
     assert np.array_equal(found.images, PIXELS)
     assert np.array_equal(found.labels, LABELS)

@@ -6,10 +6,11 @@ import torch
 
 from synthood import detectors
 from synthood.common.images import ImageSet, read_images, write_images
-from synthood.data.files.settings import Arrays, IdTorchvision
+from synthood.data.part_settings import PartSettings
 from synthood.data.prepare import prepare
-from synthood.data.settings import PartSettings
-from synthood.evaluation.metrics import auroc
+from synthood.data.sources.arrays import Arrays
+from synthood.data.sources.torchvision import IdTorchvision
+from synthood.evaluation.ranking import auroc
 from synthood.training.networks.checkpoint import imported
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.model import logits_and_features
@@ -22,7 +23,7 @@ def classifier(shared_data):
         "path": str(shared_data / "cifar10_resnet20.pt"),
         "network": {"name": "resnet20", "shortcut": "padded"},
         "mean": [0.485, 0.456, 0.406],
-        "deviation": [0.229, 0.224, 0.225],
+        "std": [0.229, 0.224, 0.225],
     }
     return imported(CheckpointRecipe.model_validate(recipe), [str(label) for label in range(10)])
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -47,7 +48,8 @@ def found(copy: Path) -> Any:
 
 def test_every_recipe_is_followed(copy: Path) -> None:
     files = [*(copy / "my").iterdir(), *(copy / "src/synthood/data/benchmarks").glob("dogs.yaml")]
-    assert sorted(file.name for file in files) == ["accepted.py", "dogs.yaml", "margin.py", "short.py"]
+    names = ["accepted.py", "dogs.yaml", "flat.py", "grey.py", "margin.py", "short.py", "stripes.py"]
+    assert sorted(file.name for file in files) == names
     assert (copy / "src/synthood/training/methods/short_features.py").is_file()
     assert "class Margin(Detector)" in (copy / "src/synthood/evaluation/detectors/logits.py").read_text()
 
@@ -65,9 +67,33 @@ def test_losses_have_their_value_and_reach_the_network(found: Any) -> None:
     assert found["squares"] > 0
 
 
+def test_generators_draw_the_mean_level_of_each_class(found: Any) -> None:
+    train, drawn = np.array(found["images"][0]), found["images"][1]
+    cat, dog = (train[label::2].mean().astype(np.uint8) for label in (0, 1))
+    assert cat != dog
+    expected = np.stack([np.full((3, 3, 3), level) for level in (cat, dog, cat)])
+    assert np.array_equal(drawn["new"], expected)
+    assert np.array_equal(drawn["mine"], expected)
+
+
+def test_networks_and_augmentations_are_built_and_change_images(found: Any) -> None:
+    assert found["networks"] == [[50, 3, 16], [50, 3, 192]]
+    low, high = found["dimming"]
+    assert 0 <= low < 0.05
+    assert 0.2 < high <= 0.25
+    assert 15 <= found["mirrored"] <= 35
+
+
 def test_metrics_have_their_value(found: Any) -> None:
     """The best thresholds are 3, or 1 and below: two of three ID rejected, or one of two OOD accepted."""
     assert found["metrics"] == {"detection_error": pytest.approx(1 / 4), "accepted": 1 / 2}
+
+
+def test_sources_draw_what_they_say(found: Any) -> None:
+    stripes = np.zeros((4, 32, 32, 3))
+    stripes[:, 1::2] = 255
+    for name in ("new", "mine"):
+        np.testing.assert_array_equal(found["stripes"][name], stripes)
 
 
 def test_a_benchmark_is_a_dataset(found: Any) -> None:
@@ -79,7 +105,11 @@ def test_what_is_added_is_listed_checked_and_tested(found: Any) -> None:
     assert "margin" in names["detectors"]
     assert "short_features" in names["losses"]
     assert "detection_error" in names["metrics"]
+    assert {"near.stripes", "near.custom", "id.custom"} <= names["sources"]
     assert "dogs" in names["benchmarks"]
+    assert "grey" in names["generators"]
+    assert "plain" in names["networks"]
+    assert "dimming" in names["augmentations"]
     assert "margin" in found["tested"]
     assert found["mistakes"] == []
 
@@ -98,7 +128,9 @@ def test_the_code_is_clean(copy: Path) -> None:
         "check",
         "--no-cache",
         "src/synthood/evaluation",
+        "src/synthood/generators",
         "src/synthood/training",
+        "src/synthood/data",
         "my",
     ]
     done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)

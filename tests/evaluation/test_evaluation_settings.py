@@ -6,10 +6,15 @@ from pydantic import TypeAdapter, ValidationError
 from synthood.config.load import load
 from synthood.config.schema import config_schema
 from synthood.errors import SynthoodError
+from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.detectors.logits import Gen
 from synthood.evaluation.detectors.neighbours import Knn
 from synthood.evaluation.detectors.rectifiers import Ash
+from synthood.evaluation.hyperparameters import GRID
 from synthood.evaluation.settings import AnyDetector
+from synthood.plugins import plugins
+
+DETECTORS = plugins(Detector, "synthood.evaluation.detectors")
 
 
 def test_candidates_are_every_combination() -> None:
@@ -17,6 +22,18 @@ def test_candidates_are_every_combination() -> None:
     assert found == [Gen(gamma=g, top=t) for g in (0.1, 1.0) for t in (None, 3)]
     assert Knn().candidates() == [Knn(k=50)]
     assert Knn.parse('{"kind":"knn","k":[7]}').candidates() == [Knn(k=7)]
+
+
+@pytest.mark.parametrize("detector", DETECTORS.values(), ids=DETECTORS)
+def test_every_hyperparameter_takes_a_list_within_its_bounds(detector: type[Detector]) -> None:
+    required = {"file": "own.py"} if detector.model_fields.get("file") else {}
+    for name, field in detector.model_fields.items():
+        if GRID in field.metadata:
+            value = 0.3 if name == "probability" else 3 if field.default is None else field.default
+            assert getattr(detector.model_validate({**required, name: [value, value]}), name) == [value, value]
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                with pytest.raises(ValidationError):
+                    detector.model_validate({**required, name: [value, -1]})
 
 
 @pytest.mark.parametrize("text", ['{"k":[5,10],"kind":"knn"}', '{"kind":"ash","variant":["b","s"]}', '{"kind":"knn"}'])

@@ -20,16 +20,16 @@ from synthood.training.methods.supervised_contrast import Cider
 from synthood.training.methods.term import Context
 from synthood.training.methods.virtual_outliers import VirtualOutliers
 from synthood.training.networks import model
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.model import Classifier, logits_and_features
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
 from synthood.training.terms.build import learned, read_terms, terms_of
 
 SETTINGS = Methods(
     rotation=Rotation(),
     contrastive=Cider(kind="cider", dimensions=5),
     virtual_outliers=VirtualOutliers(queue=4),
-    normalisation=Godin(kind="godin", form="inner"),
+    normalisation=Godin(kind="godin", similarity="inner"),
     exposure=DiscrepancyExposure.model_validate({"kind": "discrepancy", "from": "o"}),
 )
 NETWORK = Network(name="resnet8", width=8)

@@ -15,9 +15,9 @@ from synthood.evaluation.detectors.ensemble import Ensemble
 from synthood.evaluation.detectors.logits import Msp
 from synthood.evaluation.settings import FACTS, ScoreSettings
 from synthood.reporting.runs import read_runs
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.model import Classifier
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
 
 PATHS = ["a b.png", 'x"<b>,\n.png', "ü/日本.png", "\\xff.png"]
 OUTPUTS = ("scores.parquet", "metrics.csv", "search.csv")

@@ -9,9 +9,9 @@ from synthood.evaluation.detectors.of_model.gram import Gram
 from synthood.evaluation.detectors.of_model.odin import Odin
 from synthood.evaluation.model_search import ImageValidation, fitted
 from synthood.evaluation.probe import BatchView
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.model import inputs_of
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
 from toy_models import Flat, classifier, pictures, probe_of
 
 

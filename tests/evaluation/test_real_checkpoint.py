@@ -15,9 +15,9 @@ from synthood.common.images import ImageSet, write_images
 from synthood.evaluation import extract, score
 from synthood.evaluation.settings import ScoreSettings
 from synthood.training import import_checkpoint
-from synthood.training.networks.checkpoint_settings import CheckpointRecipe
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe, ImportSettings
 
-IMAGENET = {"mean": [0.485, 0.456, 0.406], "deviation": [0.229, 0.224, 0.225]}
+IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_known_figures(shared: Path, files: dict[str, Path], tmp_path: Path, mon
     monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
     recipe = {"kind": "checkpoint", "path": str(shared / "cifar10_resnet56.pt")} | IMAGENET
     recipe["network"] = {"name": "resnet56", "shortcut": "padded"}
-    settings = CheckpointRecipe.model_validate(recipe).canonical()
+    settings = ImportSettings(recipe=CheckpointRecipe.model_validate(recipe)).canonical()
     model = [str(tmp_path / name) for name in ("model.safetensors", "history.csv", "heads.safetensors")]
     import_checkpoint.main(
         ["--settings", settings, "--val", str(files["val"]), *writing(import_checkpoint.main, model)]

@@ -15,9 +15,9 @@ from synthood.common.names import Names
 from synthood.errors import SynthoodError
 from synthood.generators import filter as filtering
 from synthood.generators.filter_settings import Filter
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.model import Classifier
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
 
 CLASSES = ["cat", "dog"]
 

@@ -16,11 +16,12 @@ from synthood.generators import fit_generator
 from synthood.generators.biggan import network as biggan
 from synthood.generators.biggan.fit import fit_biggan
 from synthood.generators.biggan.settings import BigGANFit
+from synthood.generators.block_settings import BlockSettings
 from synthood.generators.diffusion import miniature_fit
-from synthood.generators.diffusion.fit import fit_stable_diffusion
-from synthood.generators.diffusion.settings import StableDiffusionFit, StableDiffusionFitting
+from synthood.generators.diffusion.settings import StableDiffusionFit
 from synthood.generators.folder import Description
-from synthood.generators.settings import BlockSettings
+from synthood.generators.kinds.fitting import FitTask
+from synthood.generators.kinds.stable_diffusion import StableDiffusionFitting
 from synthood.generators.synthesise import synthesise
 
 NO_RESUME = ResumeFile(None, "")
@@ -29,6 +30,10 @@ NO_RESUME = ResumeFile(None, "")
 def image_set(classes: list[str], side: int, count: int = 6) -> ImageSet:
     images = np.random.default_rng(0).integers(0, 256, (count, side, side, 3), np.uint8)
     return ImageSet(images, np.arange(count, dtype=np.int64) % len(classes), classes)
+
+
+def task(train: ImageSet, folder: Path, *also: ImageSet) -> FitTask:
+    return FitTask(train, folder, torch.float32, torch.device("cpu"), NO_RESUME, also)
 
 
 def test_signed_pixels_by_hand() -> None:
@@ -54,7 +59,7 @@ def test_a_miniature_of_any_set(side: int, diffusion_settings: StableDiffusionFi
     train = image_set(["aquarium_fish", "ice cream", "N02"], side)
     fit = diffusion_settings.model_copy(update={"autoencoder_steps": 1, "denoiser_steps": 1})
     fitting = StableDiffusionFitting(kind="stable-diffusion", fit=fit, words={"N02": "tench"})
-    fit_stable_diffusion(train, [], fitting, torch.float32, torch.device("cpu"), NO_RESUME, tmp_path / "model")
+    fitting.fit_generator(task(train, tmp_path / "model"))
     description = Description.read(tmp_path / "model")
     assert description.classes == train.classes
     assert description.class_words == ["aquarium fish", "ice cream", "tench"]
@@ -66,9 +71,7 @@ def test_a_miniature_of_any_set(side: int, diffusion_settings: StableDiffusionFi
 def test_a_side_that_a_miniature_cannot_halve_is_told(diffusion_settings: StableDiffusionFit, tmp_path: Path) -> None:
     fitting = StableDiffusionFitting(kind="stable-diffusion", fit=diffusion_settings)
     with pytest.raises(SynthoodError, match=r"images of 30 px: .* a multiple of 4; set `size`"):
-        fit_stable_diffusion(
-            image_set(["cat"], 30), [], fitting, torch.float32, torch.device("cpu"), NO_RESUME, tmp_path / "model"
-        )
+        fitting.fit_generator(task(image_set(["cat"], 30), tmp_path / "model"))
 
 
 def test_a_glimpse_of_large_images(tmp_path: Path) -> None:
@@ -94,7 +97,7 @@ def test_extra_sets_are_described_by_their_own_words(
     train, also = image_set(["cat", "dog"], 16), image_set(["owl", "dog", "fox"], 16)
     settings = diffusion_settings.model_copy(update={"prompt": "a {word}", "autoencoder_steps": 1})
     fitting = StableDiffusionFitting(kind="stable-diffusion", fit=settings)
-    fit_stable_diffusion(train, [also], fitting, torch.float32, torch.device("cpu"), NO_RESUME, tmp_path / "model")
+    fitting.fit_generator(task(train, tmp_path / "model", also))
     assert seen["prompts"] == ["a cat", "a dog", "a owl", "a fox"]
     words = [seen["prompts"][i].removeprefix("a ") for i in seen["index"]]
     assert words == ["cat", "dog"] * 3 + ["owl", "dog", "fox"] * 2

@@ -11,9 +11,9 @@ from PIL import Image
 from synthood.common.images import ImageSet, write_images
 from synthood.errors import SynthoodError
 from synthood.generators import fit_generator, ready_made
+from synthood.generators.block_settings import BlockSettings
 from synthood.generators.folder import Description
-from synthood.generators.ready_made_settings import ReadyMadeReading
-from synthood.generators.settings import BlockSettings
+from synthood.generators.kinds.ready_made import ReadyMadeReading
 from synthood.generators.synthesise import main, synthesise
 
 CLASSES = ["cat", "dog", "owl"]
@@ -41,8 +41,9 @@ def block(folder: Path, number: int, size: int, count: int) -> ImageSet:
     return synthesise(folder, BlockSettings.parse(json.dumps(values)))
 
 
-def adopted(settings: ReadyMadeReading, folder: Path, side: int = 8) -> int:
-    return ready_made.adopt(settings, CLASSES, side, 1, folder)
+def adopted(settings: ReadyMadeReading, folder: Path, side: int = 8, classes: list[str] = CLASSES) -> int:
+    found = ready_made.read(settings.source, settings.classes, side, 1)
+    return ready_made.adopt(found, settings.seed, classes, folder)
 
 
 LABELS = [2, 0, 0, 1, 2, 1, 0, 2, 1, 0]
@@ -188,9 +189,9 @@ def test_stages_from_file_to_block(tmp_path: Path) -> None:
 def test_labels_by_number_are_those_of_classes_named_by_number(tmp_path: Path) -> None:
     names = [str(number) for number in range(12)]
     settings = of_npz(tmp_path, list(range(12)) * 2)
-    ready_made.adopt(settings, names, 8, 1, tmp_path / "made")
+    adopted(settings, tmp_path / "made", classes=names)
     labels = block(tmp_path / "made", 0, 24, 24).labels
     source = block(tmp_path / "made", 0, 24, 24).columns["source"]
     assert [int(names[label]) for label in labels] == [index % 12 for index in source]
     with pytest.raises(SynthoodError, match="labels by number are ambiguous, since the ID class 10 is number 2"):
-        ready_made.adopt(settings, sorted(names), 8, 1, tmp_path / "other")
+        adopted(settings, tmp_path / "other", classes=sorted(names))

@@ -13,14 +13,16 @@ from torch import Tensor
 from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
 from synthood.generators.biggan import network as biggan
-from synthood.generators.biggan.settings import BigGANSample, BigGANSampling
+from synthood.generators.biggan.settings import BigGANSample
+from synthood.generators.block_settings import BlockSettings
 from synthood.generators.diffusion import miniature, pipelines
 from synthood.generators.diffusion import sampling as diffusion_sampling
 from synthood.generators.diffusion.samplers.dpm_solver import StableDiffusionSample
-from synthood.generators.diffusion.settings import StableDiffusionFit, StableDiffusionSampling
-from synthood.generators.every_kind import EveryKind
+from synthood.generators.diffusion.settings import StableDiffusionFit
 from synthood.generators.folder import DESCRIPTION, Description
-from synthood.generators.settings import BlockSettings
+from synthood.generators.kinds.base import ImageGenerator
+from synthood.generators.kinds.biggan import BigGANSampling
+from synthood.generators.kinds.stable_diffusion import StableDiffusionSampling
 from synthood.generators.synthesise import main, synthesise
 
 CLASSES = ["one", "two", "six"]
@@ -143,7 +145,7 @@ def test_a_folder_that_is_no_generator_is_named(tmp_path: Path) -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 50), st.integers(1, 12))
 def test_blocks_add_up_and_only_the_last_is_cut(per_class: int, size: int, classes: int) -> None:
-    counts = EveryKind(images_per_class=per_class, block_size=size).block_counts(classes)
+    counts = ImageGenerator(kind="any", images_per_class=per_class, block_size=size).block_counts(classes)
     assert sum(counts) == per_class * classes
     assert all(count == size for count in counts[:-1])
     assert 1 <= counts[-1] <= size

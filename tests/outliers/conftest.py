@@ -10,9 +10,9 @@ from synthood.common.images import ImageSet, write_images
 from synthood.generators.diffusion import miniature, pipelines
 from synthood.generators.diffusion.settings import StableDiffusionFit
 from synthood.generators.folder import Description
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.model import Classifier
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
 
 WORDS = ["cat", "dog"]
 PROMPT = "a photo of a {word}"

@@ -23,9 +23,9 @@ from synthood.outliers.encoders.base import Encoding
 from synthood.outliers.encoders.recipe import RecipeEncoder
 from synthood.outliers.encoders.text_aligned import TextAlignedEncoder
 from synthood.outliers.spaces import EmbeddingSpace
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.model import Classifier
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
 
 SPACE = EmbeddingSpace("recipe", "token", "f00d")
 

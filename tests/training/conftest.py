@@ -9,7 +9,7 @@ import torch
 
 from synthood.common.images import ImageSet
 from synthood.training.augmentation.settings import Augmentation
-from synthood.training.networks.settings import Network
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.outlier_set import OutlierSet, Space
 from synthood.training.settings import RecipeSettings, TrainSettings
 
@@ -19,7 +19,7 @@ MakeSettings = Callable[..., TrainSettings]
 MakeOutliers = Callable[..., OutlierSet]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_images() -> MakeImages:
     """Noise around a grey level of each class."""
 

@@ -16,7 +16,6 @@ from synthood.common.iterate import ResumeFile
 from synthood.common.ranks import Ranks
 from synthood.common.seeds import derived_seed, generator
 from synthood.errors import SynthoodError
-from synthood.training.augmentation.geometry import augmented
 from synthood.training.batches import Composition
 from synthood.training.fit import History, accuracy, features_of, learning_rate, train
 from synthood.training.forward import Compiled
@@ -24,9 +23,9 @@ from synthood.training.methods.outliers import OutlierTerms
 from synthood.training.methods.teacher import Teacher
 from synthood.training.methods.term import Context
 from synthood.training.networks import model
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.model import Classifier, logits_and_features
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
 from synthood.training.outlier_set import OutlierSet, Space
 from synthood.training.settings import RecipeSettings, Synthetic, TrainSettings
 from synthood.training.terms.build import terms_of
@@ -183,7 +182,7 @@ def test_who_wants_to_know_is_told_after_each_epoch(trainer: Trainer, capsys: py
         None,
         CPU,
         ResumeFile(None, ""),
-        told=lambda so_far: told.append(list(so_far)),
+        on_epoch=lambda so_far: told.append(list(so_far)),
     )
     assert told == [history[:1], history]
     lines = [line for line in capsys.readouterr().out.splitlines() if "end of epoch" in line]
@@ -315,9 +314,10 @@ def test_without_terms_training_is_stochastic_gradient_descent_on_cross_entropy(
     optimizer = torch.optim.SGD(network.parameters(), 0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
     batches = [batch for epoch in (0, 1) for batch in Composition(20, 0, 8, 8, 0).epoch(epoch)]
     images, labels = torch.from_numpy(trainer.real.images), torch.from_numpy(trainer.real.labels)
+    prepared = recipe.augmentation.prepared(found.normalised, 8, 8, 0, torch.device("cpu"))
     for step, chosen in enumerate(batches):
         optimizer.param_groups[0]["lr"] = learning_rate(recipe, step, 6)
-        inputs = augmented(found.normalised(images[chosen]), recipe.augmentation, generator(0, "augmentation", step))
+        inputs = prepared(images[chosen], generator(0, "augmentation", step))
         loss = F.cross_entropy(network(inputs.contiguous(memory_format=torch.channels_last)), labels[chosen])
         optimizer.zero_grad()
         loss.backward()

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from processes import PATIENCE, started
+from checkouts import HANGS
+from processes import started
 from synthood.common.images import write_images
 
 NAMES = ["model.safetensors", "history.csv", "heads.safetensors"]
@@ -34,14 +35,15 @@ def line(make_images: Any, make_settings: Any, tmp_path: Path) -> Callable[..., 
 
 def finish(command: list[str], log: Path) -> None:
     process = started(command, log)
-    process.join(PATIENCE)
+    process.join(HANGS)
     assert process.exitcode == 0, log.read_text()
 
 
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
+def until(condition: Callable[[], bool], process: ForkServerProcess) -> None:
+    """Waits for what comes while the process runs, or for its end."""
+    end = time.monotonic() + HANGS
+    while process.is_alive() and not condition():
+        assert time.monotonic() < end, "the process hangs"
         time.sleep(0.005)
 
 
@@ -51,11 +53,6 @@ def saved_at(state: Path) -> int:
         return state.stat().st_mtime_ns
     except FileNotFoundError:
         return 0
-
-
-def until_saved(process: ForkServerProcess, state: Path, before: int) -> None:
-    """Waits for another state than that of before, or for the end."""
-    until(lambda: not process.is_alive() or saved_at(state) not in (0, before))
 
 
 def results(folder: Path) -> list[bytes]:
@@ -72,7 +69,7 @@ def test_kills_at_random_moments_leave_the_bytes(line: Callable[..., list[str]],
         before = saved_at(state)
         process = started(line(place), log)
         if kill % 2:
-            until_saved(process, state, before)
+            until(lambda before=before: saved_at(state) not in (0, before), process)
             time.sleep(moments.uniform(0, 0.02))
         else:
             time.sleep(moments.uniform(0, 0.3))
@@ -90,9 +87,9 @@ def test_kills_at_random_moments_leave_the_bytes(line: Callable[..., list[str]],
 def test_sigterm_saves_and_other_settings_start_over(line: Callable[..., list[str]], tmp_path: Path) -> None:
     place, log = tmp_path / "ended", tmp_path / "ended.log"
     process = started(line(place), log)
-    until((place / "state" / "training.pt").exists)
+    until((place / "state" / "training.pt").exists, process)
     process.terminate()
-    process.join(PATIENCE)
+    process.join(HANGS)
     assert process.exitcode == 143
     assert "training: stopped by SIGTERM, saved at step" in log.read_text()
     finish(line(place, dropout=0.0), log)

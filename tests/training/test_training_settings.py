@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from synthood.training.methods.teacher import Teacher
-from synthood.training.networks.settings import Network
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.settings import RecipeSettings, Synthetic, TrainSettings
 
 BASE: dict[str, Any] = {

@@ -242,16 +242,20 @@ SETTINGS = {
     "training.methods.rotation": set(),
     "training.methods.outliers": set(),
     "training.settings": {"train"},
-    "training.augmentation.settings": {"train", "fit_generator"},
+    "training.augmentation.settings": {"train"},
+    "training.augmentation.policies": set(),
+    "training.networks.architectures.residual": set(),
+    "training.networks.architectures.from_timm": set(),
     "training.networks.checkpoint_settings": {"train", "import_checkpoint"},
     "training.networks.settings": {
-        "fit_generator", "filter", "assess", "gate", "scale_curve", "assess_outliers",
+        "filter", "assess", "gate", "scale_curve", "assess_outliers",
         "train", "import_checkpoint", "extract", "score_model",
     },
-    "generators.diffusion.samplers.base": {
-        "fit_generator", "synthesise", "fit_encoder", "embed", "latents", "gate", "scale_curve",
-    },
+    "generators.diffusion.samplers.base": {"latents", "gate", "scale_curve"},
     "generators.diffusion.samplers.dpm_solver": set(),
+    "generators.biggan.settings": set(),
+    "generators.kinds.base": set(),
+    "generators.kinds.stable_diffusion": set(),
     "outliers.boundary_settings": {"boundary"},
     "outliers.encoder_settings": {"fit_encoder", "embed"},
     "outliers.encoders.clip": set(),
@@ -291,9 +295,8 @@ def test_an_edit_of_a_loss_changes_the_code_of_that_loss_alone(tmp_path, file):
 
 def test_what_prepares_images_depends_on_no_network():
     behind = modules_behind("synthood.data.prepare")
-    assert {"synthood.data.digits", "synthood.data.far", "synthood.common.images", "synthood.common.seeds"} <= set(
-        behind
-    )
+    assert {"synthood.data.sources.base", "synthood.common.images", "synthood.common.encoded"} <= set(behind)
+    assert {name for name in behind if name.startswith("synthood.data.sources.")} == {"synthood.data.sources.base"}
     assert not [name for name in behind if name.startswith(("synthood.training", "synthood.generators"))]
 
 

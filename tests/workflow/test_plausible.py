@@ -73,10 +73,64 @@ def test_a_loss_of_one_s_own_is_a_class_that_works_on_made_up_numbers(edited, tm
     assert line.endswith("(line 1)")
 
 
+def test_a_generator_of_one_s_own_is_a_class_that_can_be_called(edited, tmp_path):
+    keys = {"kind": "custom", "file": "own.py", "class": "Mine", "images_per_class": 2, "block_size": 2}
+    config = edited({"generators/own": keys})
+    assert told(config) == [
+        "generators.own.file: own.py: No such file or directory; such paths start where snakemake runs"
+    ]
+    (tmp_path / "own.py").write_text("class Main: ...\n")
+    assert told(config) == ["generators.own.class: own.py has no class 'Mine'; did you mean 'Main'? (known: Main)"]
+    (tmp_path / "own.py").write_text("class Mine:\n  def fit(self, images): ...\n")
+    (line,) = told(config)
+    assert line.startswith(
+        "generators.own: own.py: Mine: fit must take images, labels, classes, seed, folder, device: "
+    )
+    (tmp_path / "own.py").write_text("class Mine:\n  def fit(self, **given): ...\n  def sample(self, **given): ...\n")
+    assert told(config) == []
+
+
+OF_YOURS = {
+    "recipes.ce.network": (
+        {"network": {"kind": "custom", "file": "own.py", "class": "Mine"}},
+        "must give a torch.nn.Module",
+    ),
+    "recipes.ce.augmentation.custom": (
+        {"augmentation": {"custom": {"file": "own.py", "class": "Mine"}}},
+        "its objects must be callable: __call__(self, images, random)",
+    ),
+}
+
+
+@pytest.mark.parametrize("place", OF_YOURS)
+def test_networks_and_augmentations_of_one_s_own_are_tried(edited, tmp_path, place):
+    keys, message = OF_YOURS[place]
+    config = edited({f"recipes/ce/{key}": value for key, value in keys.items()} | {"recipes/cutout": {"like": "ce"}})
+    missing = f"{place}.file: own.py: No such file or directory; such paths start where snakemake runs"
+    own = [line for line in told(config) if "own.py" in line]
+    assert own == [missing]
+    (tmp_path / "own.py").write_text("class Mind: ...\n")
+    assert f"{place}.class: own.py has no class 'Mine'; did you mean 'Mind'? (known: Mind)" in told(config)
+    (tmp_path / "own.py").write_text("class Mine:\n    def __init__(self, classes=0): ...\n")
+    assert f"{place}: own.py: Mine: {message}" in "\n".join(told(config))
+    (tmp_path / "own.py").write_text("class Mine: ...\n1 / 0\n")
+    assert f"{place}: own.py: ZeroDivisionError: division by zero (line 2)" in told(config)
+
+
+def test_a_network_is_tried_on_images_of_the_data_s_size(edited, tmp_path):
+    text = "from torch import nn\n\ndef net(classes, side):\n"
+    text += "    return nn.Sequential(nn.Flatten(), nn.Linear(3 * side * side, classes))\n"
+    (tmp_path / "own.py").write_text(text)
+    network = {"kind": "custom", "file": "own.py", "function": "net"}
+    for side, expected in ((32, []), (28, ["recipes.ce.network: own.py: net: RuntimeError: "])):
+        found = told(edited({"recipes/ce/network": network | {"values": {"side": side}}}))
+        assert [line[: len(one)] for line, one in zip(found, expected, strict=True)] == expected
+
+
 TIMM = {"like": "ce", "network": {"name": "timm/resnet18", "width": None, "pretrained": "nets/r18.pt"}}
 CHECKPOINT = {
     "kind": "checkpoint", "path": "nets/seed{seed}.pt", "network": {"name": "resnet20"},
-    "mean": [0.5, 0.5, 0.5], "deviation": [0.5, 0.5, 0.5],
+    "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5],
 }  # fmt: skip
 HUB = {"from": "owner/model", "revision": "abc"}
 MISSING = {

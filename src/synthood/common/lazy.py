@@ -1,8 +1,9 @@
 """Modules that are imported when they are first needed, so that settings next to their code load without torch."""
 
+import functools
 import importlib
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 
 class Lazy(ModuleType):
@@ -15,3 +16,22 @@ class Lazy(ModuleType):
 def lazy(name: str) -> Any:
     """A module to import later; `if TYPE_CHECKING: import` it as well, for mypy and for digests of the code."""
     return Lazy(name)
+
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    Module = nn.Module
+else:
+    nn = lazy("torch.nn")
+
+    class Module:
+        """An nn.Module from the first object on; the class, which planning imports, needs no torch."""
+
+        def __new__(cls, *_: Any, **__: Any) -> "Module":
+            return object.__new__(with_torch(cls))
+
+    @functools.cache
+    def with_torch(cls: type) -> type:
+        """A class below Module, and nn.Module behind it."""
+        return cls if issubclass(cls, nn.Module) else type(cls.__name__, (cls, nn.Module), {})

@@ -9,15 +9,60 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import Field, model_validator
 
 from synthood.common.lazy import lazy
+from synthood.common.settings import Settings
 from synthood.errors import SynthoodError, printable
 
 if TYPE_CHECKING:
     import torch
 else:
     torch = lazy("torch")
+
+
+Text = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
+Value = bool | int | float | str
+
+
+class UserCode(Settings):
+    """A function or class in a Python file of the user's."""
+
+    file: Annotated[str, Field(pattern=r"\.py$", description="a Python file, relative to where snakemake runs")]
+    function: Annotated[Text | None, Field(description="the function in it")] = None
+    class_: Annotated[Text | None, Field(alias="class", description="the class in it, instead of a function")] = None
+    values: Annotated[
+        dict[Text, Value | list[Value]], Field(description="further keyword arguments of the function or class")
+    ] = {}
+
+    @model_validator(mode="after")
+    def _one_is_named(self) -> Self:
+        if (self.function is None) == (self.class_ is None):
+            raise ValueError(f"name a function or a class of {self.file}: `function` or `class`, one of the two")
+        return self
+
+    @property
+    def named(self) -> tuple[str, str]:
+        """The key that names what is run, and its name."""
+        return ("class", self.class_) if self.class_ else ("function", self.function or "")
+
+    @property
+    def where(self) -> str:
+        """How messages call it."""
+        return f"{self.file}: {self.named[1]}"
+
+    def files(self) -> list[str]:
+        return [self.file]
+
+    def dry_run(self, side: int = 32) -> None:
+        """Runs it for images of this side in pixels; raises SynthoodError with file and line."""
+
+    def loaded(self) -> Callable[..., Any]:
+        """The function or class, after its file has run; raises SynthoodError with file and line."""
+        found: Callable[..., Any] = load(self.file, self.named[1])
+        return found
 
 
 def load(file: str, name: str, where: str = "") -> Any:
@@ -49,7 +94,7 @@ def run(path: Path, prefix: str = "") -> ModuleType:
     return module
 
 
-def call(where: str, function: Callable[..., Any], *arguments: Any, **values: Any) -> Any:
+def call(where: str, function: Callable[..., Any], /, *arguments: Any, **values: Any) -> Any:
     """The function's result; whatever goes wrong in it is reported with `where` and the file's line."""
     before = shared_settings()
     try:
@@ -62,7 +107,7 @@ def call(where: str, function: Callable[..., Any], *arguments: Any, **values: An
         line = f" (line {lines[-1]})" if lines else ""
         raise SynthoodError(f"{where}: {type(error).__name__}: {printable(error, 300)}{line}") from error
     if changed := [name for name, value in shared_settings().items() if value != before[name]]:
-        raise SynthoodError(f"{where}: changes torch's {' and '.join(changed)}, which all detectors share; put it back")
+        raise SynthoodError(f"{where}: changes torch's {' and '.join(changed)}, which all code shares; put it back")
     return found
 
 

@@ -10,7 +10,7 @@ from synthood.data.leaks.settings import LeakSettings
 from synthood.data.settings import DatasetSettings
 from synthood.evaluation.settings import AnyDetector
 from synthood.generators.assess_settings import AssessSettings
-from synthood.generators.settings import Generator
+from synthood.generators.kinds.base import AnyGenerator
 from synthood.outliers.settings import AnyOutliers
 from synthood.reporting.settings import Figures, TableSettings
 from synthood.training.settings import Recipe
@@ -19,13 +19,13 @@ from synthood.training.settings import Recipe
 class Config(Settings):
     """config.yaml, after `like:` has been followed."""
 
-    version: Annotated[Literal[1], Field(description="of this format")]
+    version: Annotated[Literal[2], Field(description="of this format; files of version 1 are read as well")]
     build: Annotated[list[Name], Ref("tables"), Field(min_length=1, description="the tables that `snakemake` makes")]
     precision: Annotated[Precision, Field(description="auto: bfloat16 where the processor has it")] = "auto"
     datasets: Annotated[dict[Name, DatasetSettings], Field(min_length=1, description="ID images and OOD sets by name")]
     leaks: Annotated[LeakSettings | None, Field(description="look for images that stand in two parts")] = None
     generators: Annotated[
-        dict[Name, Generator], Field(min_length=1, description="of synthetic ID images, by name")
+        dict[Name, AnyGenerator], Field(min_length=1, description="of synthetic ID images, by name")
     ] = {}
     assess: AssessSettings | None = None
     outliers: Annotated[dict[Name, AnyOutliers], Field(min_length=1, description="synthetic outliers by name")] = {}

@@ -25,5 +25,9 @@ def resolved_entry(kind: str, name: str, file: Path) -> str:
     entries = getattr(load_file(file), KINDS[kind])
     if name not in entries:
         raise SynthoodError(f"{file}: {KINDS[kind]}: no {kind} is named {name!r}{nearest(name, entries)}")
-    content = {KINDS[kind]: {name: entries[name].model_dump(mode="json", by_alias=True)}}
+    entry = entries[name].model_dump(mode="json", by_alias=True)
+    for key, section in entry.items():
+        if isinstance(section, dict) and section.get("kind") == key:  # the only kind, as of `teacher`
+            del section["kind"]
+    content = {KINDS[kind]: {name: entry}}
     return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)

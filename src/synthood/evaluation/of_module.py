@@ -18,7 +18,7 @@ from synthood.evaluation.detectors.of_model.base import ModelDetector
 from synthood.evaluation.model_search import LARGE_BATCH, SMALL_BATCH, SMALL_SIDE, Fitted, ImageValidation, fitted
 from synthood.evaluation.modules import linear, pairs, run
 from synthood.evaluation.probe import BatchView, Probe
-from synthood.training.networks.base import ImageNetwork
+from synthood.training.networks.architectures.base import ImageNetwork
 from synthood.training.networks.model import Classifier
 
 Channels = float | Sequence[float]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from synthood.errors import SynthoodError
-from synthood.training.networks.base import ImageNetwork
+from synthood.training.networks.architectures.base import ImageNetwork
 from synthood.training.networks.model import Classifier
 
 

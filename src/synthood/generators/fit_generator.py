@@ -10,9 +10,8 @@ from synthood.common.command import Output
 from synthood.common.devices import device_for, set_threads
 from synthood.common.images import ImageSet, open_set, read_images
 from synthood.common.iterate import ResumeFile
-from synthood.generators.biggan.settings import BigGANFitting
-from synthood.generators.ready_made_settings import ReadyMadeReading
-from synthood.generators.settings import FitSettings
+from synthood.generators.fit_settings import FitSettings
+from synthood.generators.kinds.fitting import FitTask
 
 
 def glimpse(path: Path) -> ImageSet:
@@ -37,26 +36,13 @@ def main(
 ) -> None:
     set_threads(threads)
     state = ResumeFile(resume, job.fingerprint, save_seconds)
-    learns = settings.generator.learns
-    images = read_images(train) if learns else glimpse(train)
+    images = read_images(train) if settings.generator.learns else glimpse(train)
     with device_for(gpus) as device, job.writing(output) as folder:
         job.facts |= {"device": str(device), "raw": raw}
         dtype = resolved_precision(settings.precision, device)
-        if isinstance(settings.generator, BigGANFitting):
-            from synthood.generators.biggan import fit
-
-            fit.make(settings.generator, images, [classifier] if classifier else [], dtype, device, state, folder)
-        elif isinstance(settings.generator, ReadyMadeReading):
-            from synthood.generators import ready_made
-
-            side = images.images.shape[1]
-            job.facts["per_class"] = ready_made.adopt(settings.generator, images.classes, side, threads, folder)
-        else:
-            from synthood.generators.diffusion.fit import fit_stable_diffusion
-
-            more = [read_images(path) for path in also]
-            job.facts["precision"] = str(dtype)
-            fit_stable_diffusion(images, more, settings.generator, dtype, device, state, folder)
+        more = [read_images(path) for path in also]
+        task = FitTask(images, folder, dtype, device, state, more, classifier, threads)
+        job.facts |= settings.generator.fit_generator(task)
     state.clear()
 
 

@@ -9,13 +9,12 @@ from safetensors import safe_open
 from synthood.common.images import ImageSet, write_images
 from synthood.common.names import BYTES, OFFSETS, Names, take_names
 from synthood.common.seeds import derived_seed
-from synthood.data.files.arrays import read_arrays
-from synthood.data.files.image_set import from_files
 from synthood.data.files.names import misnumbered, normal
-from synthood.data.files.settings import Arrays, Files
+from synthood.data.selection import Selection
+from synthood.data.sources.arrays import Arrays, read_arrays
+from synthood.data.sources.base import LabelledSet
 from synthood.errors import SynthoodError
 from synthood.generators.folder import Description
-from synthood.generators.ready_made_settings import ReadyMadeReading
 
 IMAGES = "images.safetensors"
 
@@ -32,15 +31,14 @@ class Labelled:
     names: Names | None = None
 
 
-def adopt(settings: ReadyMadeReading, classes: list[str], side: int, threads: int, folder: Path) -> int:
-    """Writes the set's images, resized, image i of class i mod C, into `folder`; gives how many of a class there are.
+def adopt(found: Labelled, seed: int, classes: list[str], folder: Path) -> int:
+    """Writes the set's images, image i of class i mod C, into `folder`; gives how many of a class there are.
 
     Each class's images come in an order drawn with the seed, so that fewer of them are a random share. Of a class of
     which there are more than of another, the rest stays out.
     """
-    found = read(settings, side, threads)
     labels = id_labels(found, classes)
-    each = [drawn(np.flatnonzero(labels == label), settings.seed, name) for label, name in enumerate(classes)]
+    each = [drawn(np.flatnonzero(labels == label), seed, name) for label, name in enumerate(classes)]
     count = min(map(len, each))
     order = np.stack([indices[:count] for indices in each], 1).reshape(-1)
     folder.mkdir()
@@ -53,15 +51,13 @@ def adopt(settings: ReadyMadeReading, classes: list[str], side: int, threads: in
     return count
 
 
-def read(settings: ReadyMadeReading, side: int, threads: int) -> Labelled:
-    """The images of a source with their labels and, as far as known, their names."""
-    source = settings.source
-    if isinstance(source, Files):
-        sized = source if source.size else source.model_copy(update={"size": side, "resize": None})
-        made = from_files(sized, "ready-made", ood=False, threads=threads)
-        found = Labelled(made.images, made.labels, made.classes, source.path, made.notes, made.names)
+def read(source: LabelledSet, classes: list[str] | None, side: int, threads: int) -> Labelled:
+    """The images of a source, resized to a side, with their labels and, as far as known, their names."""
+    if isinstance(source, Arrays):
+        found = arrays(source, side, classes)
     else:
-        found = arrays(source, side, settings.classes)
+        made = source.of_side(side).read(Selection(part="ready-made"), threads)
+        found = Labelled(made.images, made.labels, made.classes, source.origin, made.notes, made.names)
     if found.images.shape[1:3] != (side, side):
         raise SynthoodError(
             f"{found.origin}: images of {found.images.shape[1:3]} pixels, the ID images have {side}; "
@@ -106,7 +102,7 @@ def id_labels(found: Labelled, classes: list[str]) -> np.ndarray:
     if held != set(classes):
         missing, other = sorted(set(classes) - held), sorted(held - set(classes))
         told = [f"{what} {', '.join(one)}" for what, one in (("no image of", missing), ("not ID:", other)) if one]
-        raise SynthoodError(f"{found.origin}: its classes are not the ID classes ({'; '.join(told)}); mend `classes`")
+        raise SynthoodError(f"{found.origin}: its classes are not the ID classes ({'; '.join(told)}); fix `classes`")
     place = np.array([classes.index(name) if name in classes else -1 for name in names])
     return place[found.labels].astype(np.int64)
 
@@ -116,7 +112,7 @@ def drawn(indices: np.ndarray, seed: int, name: str) -> np.ndarray:
     return np.random.default_rng(derived_seed(seed, "ready-made", name)).permutation(indices)
 
 
-def block(folder: Path, description: Description, first: int, count: int) -> ImageSet:
+def cut(folder: Path, description: Description, first: int, count: int) -> ImageSet:
     """Images `first` and on; SynthoodError where the set has fewer."""
     file = folder / IMAGES
     with safe_open(file, framework="numpy") as stored:

@@ -14,13 +14,11 @@ from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
 from synthood.outliers.encoders.text_aligned import TextAlignedEncoder
 from synthood.outliers.spaces import EmbeddingSpace
-from synthood.training.augmentation.geometry import augmented
 from synthood.training.batches import Composition
 from synthood.training.feed import Labelled
-from synthood.training.networks.base import ImageNetwork
+from synthood.training.networks.architectures.base import ImageNetwork, build
 from synthood.training.networks.model import ImageModel, channel_statistics
 from synthood.training.networks.pretrained import initial
-from synthood.training.networks.residual import build
 from synthood.training.networks.settings import network_described
 
 CPU = torch.device("cpu")
@@ -92,6 +90,8 @@ def fit_encoder(
         )
     mean, deviation = channel_statistics(images.images)
     network = initial(settings.network, anchors.shape[1], derived_seed(settings.seed, "encoder"))
+    height, width = images.images.shape[1:3]
+    settings.network.check(network, height, width)
     module = TextAligned(network, anchors).to(device)
     space = EmbeddingSpace(settings.kind, settings.anchors, text_encoder)
     encoder = Encoder(settings.network.architecture, images.classes, mean, deviation, module, space)
@@ -101,6 +101,7 @@ def fit_encoder(
     optimizer = torch.optim.SGD(
         network.parameters(), settings.learning_rate, momentum=0.9, nesterov=True, weight_decay=5e-4
     )
+    prepared = settings.augmentation.prepared(encoder.normalised, height, width, settings.seed, device)
     loop = Iteration("encoder", total, resume, {"module": encoder.module, "optimizer": optimizer})
     batches: list[Tensor] = []
     encoder.module.train()
@@ -112,7 +113,7 @@ def fit_encoder(
         chosen = batches[position]
         random = generator(settings.seed, "encoder", step)
         pixels = torch.from_numpy(images.images[chosen.numpy()]).to(device)
-        inputs = augmented(encoder.normalised(pixels), settings.augmentation, random)
+        inputs = prepared(pixels, random)
         embeddings = encoder.module(inputs.contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(encoder.module.cosines(embeddings) / settings.temperature, labels[chosen].to(device))
         optimizer.zero_grad()

@@ -12,7 +12,7 @@ from synthood.common.identity import sha256
 from synthood.common.images import read_images
 from synthood.common.tensors import write_tensors
 from synthood.training.networks.checkpoint import imported
-from synthood.training.networks.checkpoint_settings import CheckpointRecipe
+from synthood.training.networks.checkpoint_settings import ImportSettings
 from synthood.training.networks.model import logits_and_features
 
 HISTORY = "epoch,learning_rate,loss,accuracy,val_accuracy\n"
@@ -22,7 +22,7 @@ HISTORY = "epoch,learning_rate,loss,accuracy,val_accuracy\n"
 @stage.Stage
 def main(
     job: stage.Job,
-    settings: CheckpointRecipe,
+    settings: ImportSettings,
     threads: int,
     val: Annotated[Path, "the data set's validation images"],
     model: Output,
@@ -33,11 +33,12 @@ def main(
     set_threads(threads)
     validation = read_images(val)
     notes: list[str] = []
-    classifier = imported(settings, validation.classes, notes.append)
+    classifier = imported(settings.recipe, validation.classes, notes.append)
+    settings.recipe.network.check(classifier.network, *validation.images.shape[1:3])
     print("".join(f"{note}\n" for note in notes), end="")
     logits, _ = logits_and_features(classifier, validation.images, torch.device("cpu"))
     accuracy = float((logits.argmax(1).numpy() == validation.labels).mean())
-    digest = sha256(Path(settings.path))
+    digest = sha256(Path(settings.recipe.path))
     job.facts |= {"raw": raw, "weights_sha256": digest, "val_accuracy": round(accuracy, 6)}
     job.facts |= {"weights_notes": notes}
     with job.writing(history) as path:

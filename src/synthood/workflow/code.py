@@ -3,16 +3,14 @@
 import ast
 import functools
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
-from synthood.errors import SynthoodError
+from synthood.common.syntax import code_of_file, digest_of, is_text
 from synthood.plugins import Plugin, plugins_in
 
 PACKAGE_ROOT = Path(__file__).parents[2]
@@ -33,7 +31,7 @@ def code_of(module: str, root: Path = PACKAGE_ROOT) -> str:
     """Twelve hex digits that change when the code behind `module` does, not with comments or docstrings."""
     digest = hashlib.sha256()
     for name, file in sorted(modules_behind(module, root).items()):
-        digest.update(f"{name} {_shape_of(file.read_text())}\n".encode())
+        digest.update(f"{name} {_whole(file.read_text(), _package(name, file))[1]}\n".encode())
     return digest.hexdigest()[:12]
 
 
@@ -58,38 +56,6 @@ def _code_of_class(module: str, name: str, root: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def code_of_file(file: Path) -> str:
-    """Of one file that is no module of this package, such as a user's detector, and of what it imports relatively."""
-    digest, waiting, seen = hashlib.sha256(), [file], set[Path]()
-    while waiting:
-        one = waiting.pop()
-        if one in seen:
-            continue
-        seen.add(one)
-        try:
-            tree = ast.parse(one.read_text())
-        except OSError as error:
-            raise SynthoodError(
-                f"{one}: cannot be read ({error.strerror}); paths start where snakemake runs"
-            ) from error
-        except SyntaxError as error:
-            raise SynthoodError(f"{one}: line {error.lineno}: {error.msg}") from error
-        digest.update(json.dumps(_shape(tree)).encode())
-        waiting += _neighbours(tree, one.parent)
-    return digest.hexdigest()[:12]
-
-
-def _neighbours(tree: ast.Module, folder: Path) -> list[Path]:
-    """Files that a file in this folder imports relatively."""
-    found = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level == 1:
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            bases = [folder.joinpath(*name.split(".")) for name in names if name]
-            found += [f for base in bases for f in (base.with_suffix(".py"), base / "__init__.py") if f.is_file()]
-    return sorted(found)
-
-
 def modules_behind(module: str, root: Path = PACKAGE_ROOT) -> dict[str, Path]:
     """`module` and every module below `root` that it imports, anywhere in its text, all the way down."""
     found: dict[str, Path] = {}
@@ -100,8 +66,7 @@ def modules_behind(module: str, root: Path = PACKAGE_ROOT) -> dict[str, Path]:
         if file is None or name in found or name in NOT_RESULTS:
             continue
         found[name] = file
-        package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-        waiting += [name.rpartition(".")[0], *_imports(file.read_text(), package)]
+        waiting += [name.rpartition(".")[0], *_whole(file.read_text(), _package(name, file))[0]]
     return found
 
 
@@ -122,9 +87,8 @@ def shapes_behind(module: str, name: str, root: Path = PACKAGE_ROOT) -> dict[str
             file = _file_of(one, root)
             if file is None or one in found or one in NOT_RESULTS:
                 continue
-            package = one if file.name == "__init__.py" else one.rpartition(".")[0]
-            used = named | own[one]
-            found[one] = [part for part in _parts(file.read_text(), package) if part.binds is None or part.binds & used]
+            used, parts = named | own[one], _parts(file.read_text(), _package(one, file))
+            found[one] = [part for part in parts if part.binds is None or part.binds & used]
             waiting += [one.rpartition(".")[0], *(each for part in found[one] for each in part.imports)]
             own[one] |= {each for part in found[one] for each in part.names}
         named |= {each for parts in found.values() for part in parts for each in part.members}
@@ -147,13 +111,19 @@ class Part:
 
 
 @functools.cache
+def _whole(text: str, package: str) -> tuple[tuple[str, ...], str]:
+    """What a module imports, and the digest of its shape."""
+    tree = ast.parse(text)
+    return _imported(tree, package), digest_of(tree)
+
+
+@functools.cache
 def _parts(text: str, package: str) -> tuple[Part, ...]:
     tree = ast.parse(text)
-    if not any(_is_plugin(node) for node in tree.body):
-        return (Part(None, *_names(tree), _imports(text, package), _digest(tree)),)
-    return tuple(
-        Part(_bound(node), *_names(node), _imported(node, package), _digest(node)) for node in _pruned(tree.body)
-    )
+    if any(tag in text for tag in TAGGED) and any(_is_plugin(node) for node in tree.body):
+        nodes = _pruned(tree.body)
+        return tuple(Part(_bound(node), *_names(node), _imported(node, package), digest_of(node)) for node in nodes)
+    return (Part(None, *_names(tree), *_whole(text, package)),)
 
 
 def _is_plugin(node: ast.stmt) -> bool:
@@ -171,7 +141,7 @@ def _pruned(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield from (ast.ImportFrom(node.module, [alias], node.level) for alias in node.names)
         elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             yield from _pruned([*node.body, *node.orelse])
-        elif not _is_text(node):
+        elif not is_text(node):
             yield node
 
 
@@ -202,9 +172,8 @@ def _file_of(name: str, root: Path) -> Path | None:
     return next((f for f in (base.with_suffix(".py"), base / "__init__.py") if f.is_file()), None)
 
 
-@functools.cache
-def _imports(text: str, package: str) -> tuple[str, ...]:
-    return _imported(ast.parse(text), package)
+def _package(name: str, file: Path) -> str:
+    return name if file.name == "__init__.py" else name.rpartition(".")[0]
 
 
 def _imported(block: ast.AST, package: str) -> tuple[str, ...]:
@@ -225,29 +194,3 @@ def _statements(block: ast.AST) -> Iterator[ast.AST]:
         for inner in getattr(block, field, ()):
             yield inner
             yield from _statements(inner)
-
-
-@functools.cache
-def _shape_of(text: str) -> str:
-    return _digest(ast.parse(text))
-
-
-def _digest(node: ast.AST) -> str:
-    return hashlib.sha256(json.dumps(_shape(node)).encode()).hexdigest()
-
-
-def _shape(node: Any) -> Any:
-    """A syntax tree without positions, comments, docstrings and empty fields: the same on every Python."""
-    if isinstance(node, ast.AST):
-        fields = [(name, getattr(node, name, None)) for name in node._fields]
-        return [
-            type(node).__name__,
-            *([name, _shape(value)] for name, value in fields if value is not None and value != []),
-        ]
-    if isinstance(node, list):
-        return [_shape(item) for item in node if not _is_text(item)]
-    return repr(node)
-
-
-def _is_text(node: Any) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

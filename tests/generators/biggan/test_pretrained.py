@@ -18,9 +18,10 @@ from synthood.generators.biggan import imagenet
 from synthood.generators.biggan import network as biggan
 from synthood.generators.biggan import pretrained as pretrained_biggan
 from synthood.generators.biggan.settings import Pretrained
+from synthood.generators.block_settings import BlockSettings
 from synthood.generators.folder import Description
-from synthood.generators.settings import BlockSettings
-from synthood.generators.synthesise import own_classes, synthesise
+from synthood.generators.kinds.biggan import generator_classes
+from synthood.generators.synthesise import synthesise
 
 KING_PENGUIN, TENCH, BEAGLE = "n02056570", "n01440764", "n02088364"
 
@@ -89,11 +90,8 @@ def test_blocks_have_the_id_images_side_and_labels(published: Path, tmp_path: Pa
 
 
 def test_the_seed_chooses_among_a_classs_ids() -> None:
-    described = Description("biggan", ["a", "b"], class_ids=[[7], [3, 5, 9]])
-    found = own_classes(described, torch.tensor([0, 1, 1, 1]), [4, 6, 7, 8])
-    assert found.tolist() == [7, 3, 5, 9]
-    labels = torch.tensor([1, 0])
-    assert own_classes(Description("biggan", ["a", "b"]), labels, [1, 2]) is labels
+    assert generator_classes([[7], [3, 5, 9]], [0, 1, 1, 1], [4, 6, 7, 8]) == [7, 3, 5, 9]
+    assert generator_classes([], [1, 0], [1, 2]) == [1, 0]
 
 
 @pytest.mark.parametrize("truncation", [0.14, 0.28, 0.56, 0.58, 0.94])

@@ -12,14 +12,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from synthood.errors import SynthoodError
+from synthood.generators.block_settings import BlockSettings
 from synthood.generators.diffusion import pipelines, sampling
 from synthood.generators.diffusion.samplers.base import Sampler
 from synthood.generators.diffusion.samplers.dpm_solver import FastSample
 from synthood.generators.diffusion.samplers.few_step import FewStepSample
 from synthood.generators.diffusion.samplers.plms import PaperSample
-from synthood.generators.diffusion.settings import StableDiffusionSampling
 from synthood.generators.folder import Description
-from synthood.generators.settings import BlockSettings
+from synthood.generators.kinds.stable_diffusion import StableDiffusionSampling
 from synthood.generators.synthesise import synthesise
 from synthood.outliers import latent_images
 from synthood.outliers.latent_images import id_latents, images_of

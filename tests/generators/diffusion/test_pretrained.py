@@ -21,13 +21,14 @@ from synthood.common.identity import sha256
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
+from synthood.generators.block_settings import BlockSettings
 from synthood.generators.diffusion import adaptation, pipelines, prompt_tokens, weights
 from synthood.generators.diffusion import sampling as diffusion_sampling
-from synthood.generators.diffusion.fit import fit_stable_diffusion
 from synthood.generators.diffusion.samplers.dpm_solver import FastSample
-from synthood.generators.diffusion.settings import Adaptation, LoRA, Pretrained, StableDiffusionFitting
+from synthood.generators.diffusion.settings import Adaptation, LoRA, Pretrained
 from synthood.generators.folder import Description
-from synthood.generators.settings import BlockSettings
+from synthood.generators.kinds.fitting import FitTask
+from synthood.generators.kinds.stable_diffusion import StableDiffusionFitting
 from synthood.generators.synthesise import synthesise
 from toy_checkpoints import stable_diffusion_1, stable_diffusion_xl
 
@@ -77,7 +78,7 @@ def fitting(source: Path, more: dict[str, Any] | None = None, **pretrained: Any)
 
 
 def set_up(train: ImageSet, settings: StableDiffusionFitting, folder: Path, resume: ResumeFile = NO_RESUME) -> Path:
-    fit_stable_diffusion(train, [], settings, torch.float32, CPU, resume, folder)
+    settings.fit_generator(FitTask(train, folder, torch.float32, CPU, resume))
     return folder
 
 

@@ -7,12 +7,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synthood.training.augmentation.geometry import augmented, cut_out, flipped, shifted
+from synthood.training.augmentation.geometry import cut_out, flipped, shifted
 from synthood.training.augmentation.settings import Augmentation
 
 
 def random(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def augmented(images: Tensor, settings: Augmentation, random: torch.Generator) -> Tensor:
+    """Inputs of a network that are given as they are."""
+    return settings.prepared(lambda inputs: inputs, *images.shape[2:], 0, torch.device("cpu"))(images, random)
 
 
 def distinct(count: int, height: int = 4, width: int = 6) -> Tensor:

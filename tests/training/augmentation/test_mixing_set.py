@@ -9,8 +9,8 @@ from PIL import Image
 
 from synthood.errors import SynthoodError
 from synthood.training.augmentation.mixing_set import pictures_of
-from synthood.training.augmentation.policies import PixelAugmentation, pixmixed
-from synthood.training.augmentation.settings import Augmentation, PixMix
+from synthood.training.augmentation.policies import PixMix, pixmixed
+from synthood.training.augmentation.settings import Augmentation
 from toy_training import random
 
 
@@ -38,14 +38,14 @@ def test_pictures_fill_the_frame_in_the_order_of_their_paths(folder: Path) -> No
 
 def test_pixmix_takes_them_instead_of_fractals(folder: Path) -> None:
     settings = PixMix(pictures=str(folder))
-    made = PixelAugmentation(Augmentation(pixmix=settings), 8, 8, 0, torch.device("cpu"))
+    made = Augmentation(pixmix=settings).prepared(lambda images: images, 8, 8, 0, torch.device("cpu"))
     images = torch.randint(256, (30, 8, 8, 3), generator=random(), dtype=torch.uint8)
     expected = pixmixed(images.permute(0, 3, 1, 2) / 255, pictures_of(folder, 8, 8) / 255, settings, random(1))
     torch.testing.assert_close(made(images, random(1)).permute(0, 3, 1, 2) / 255, expected)
 
 
 def test_what_is_no_mixing_set_is_named(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    with pytest.raises(SynthoodError, match=r"none: no such folder; mend augmentation\.pixmix\.pictures"):
+    with pytest.raises(SynthoodError, match=r"none: no such folder; correct augmentation\.pixmix\.pictures"):
         pictures_of(folder / "none", 8, 8)
     with pytest.raises(SynthoodError, match="no image files"):
         pictures_of(tmp_path_factory.mktemp("empty"), 8, 8)

@@ -8,10 +8,13 @@ import torch
 from torch import Tensor
 
 from synthood.training.augmentation import policies
+from synthood.training.augmentation.base import Change
 from synthood.training.augmentation.fractals import fractals
 from synthood.training.augmentation.pixels import OPERATIONS
 from synthood.training.augmentation.policies import (
-    PixelAugmentation,
+    AugMix,
+    PixMix,
+    RandAugment,
     added,
     augmixed,
     exponents,
@@ -19,7 +22,7 @@ from synthood.training.augmentation.policies import (
     pixmixed,
     randaugmented,
 )
-from synthood.training.augmentation.settings import Augmentation, AugMix, PixMix, RandAugment
+from synthood.training.augmentation.settings import Augmentation
 
 CPU = torch.device("cpu")
 EVERY: list[dict[str, Any]] = [{"randaugment": RandAugment()}, {"augmix": AugMix()}, {"pixmix": PixMix(fractals=3)}]
@@ -29,6 +32,11 @@ def random(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def on_pixels(settings: Augmentation, height: int, width: int) -> Change:
+    """Bytes, or floats up to 255, as they are normalised."""
+    return settings.prepared(lambda images: images, height, width, 0, CPU)
+
+
 def smooth(count: int, side: int = 8) -> Tensor:
     coarse = torch.rand((count, 3, 3, 3), generator=random())
     return torch.nn.functional.interpolate(coarse, (side, side), mode="bilinear")
@@ -36,13 +44,13 @@ def smooth(count: int, side: int = 8) -> Tensor:
 
 def test_without_settings_bytes_pass() -> None:
     images = torch.arange(96, dtype=torch.uint8).view(2, 4, 4, 3)
-    assert PixelAugmentation(Augmentation(shift=2), 4, 4, 0, CPU)(images, random()) is images
+    assert on_pixels(Augmentation(), 4, 4)(images, random()) is images
 
 
 @pytest.mark.parametrize("settings", EVERY)
 def test_bytes_in_floats_up_to_255_out(settings: dict[str, Any]) -> None:
     images = (smooth(40)[:, :, :6] * 255).byte().permute(0, 2, 3, 1)
-    made = PixelAugmentation(Augmentation(**settings), 6, 8, 0, CPU)
+    made = on_pixels(Augmentation(**settings), 6, 8)
     found, again, other = (made(images, random(seed)) for seed in (0, 0, 1))
     assert found.shape == images.shape
     assert found.dtype == torch.float32

@@ -10,8 +10,8 @@ import torch
 from synthood.errors import SynthoodError
 from synthood.training.methods.custom import CustomLoss
 from synthood.training.methods.term import Context
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.workflow.code import code_of_plugin
 from toy_training import batch_of, reaches
 

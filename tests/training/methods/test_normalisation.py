@@ -9,7 +9,7 @@ from torch import nn
 
 from synthood.training.forward import training_logits
 from synthood.training.methods.normalisation import LogitNorm, T2FNorm
-from synthood.training.networks.settings import Network
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.settings import RecipeSettings
 from toy_training import normal, random
 

@@ -17,8 +17,8 @@ from synthood.training.methods.supervised_contrast import (
     followed,
     supcon,
 )
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from toy_training import batch_of, normal, reaches
 
 LABELS = torch.tensor([0, 1, 0, 2, 1, 0])

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from synthood.errors import SynthoodError
 from synthood.training.methods.teacher import Distillation, Teacher, adapter, load_teacher
 from synthood.training.methods.term import Batch
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.from_timm import TimmNetwork
+from synthood.training.networks.architectures.residual import Network, ResNet
 from synthood.training.networks.model import Classifier
-from synthood.training.networks.residual import ResNet, build
-from synthood.training.networks.settings import Network, TimmNetwork
 from synthood.training.terms.build import initialised
 from synthood.training.terms.losses import cosine_distance
 

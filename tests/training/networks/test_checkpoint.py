@@ -18,11 +18,11 @@ from synthood.common.images import ImageSet, write_images
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
 from synthood.training import import_checkpoint
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import BLOCKS, Network
 from synthood.training.networks.checkpoint import imported
-from synthood.training.networks.checkpoint_settings import CheckpointRecipe
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe, ImportSettings
 from synthood.training.networks.model import Classifier
-from synthood.training.networks.residual import BLOCKS, build
-from synthood.training.networks.settings import Network
 
 CLASSES = ["cat", "dog", "owl"]
 MEAN, DEVIATION = [0.1, 0.2, 0.3], [0.5, 0.25, 1.0]
@@ -49,7 +49,7 @@ def foreign(network: Network, head: str = "linear", prefix: str = "", shortcut: 
 
 
 def recipe(path: Path, network: Network) -> CheckpointRecipe:
-    return CheckpointRecipe(kind="checkpoint", path=str(path), network=network, mean=MEAN, deviation=DEVIATION)
+    return CheckpointRecipe(kind="checkpoint", path=str(path), network=network, mean=MEAN, std=DEVIATION)
 
 
 def outside(state: dict[str, Tensor], x: Tensor, blocks: list[int], shortcut: str) -> Tensor:
@@ -136,7 +136,7 @@ def test_files_of_our_own_are_read_too(tmp_path: Path) -> None:
         ("missing", r"do not fit `network`: missing head\.bias \(see"),
         ("unknown", r"do not fit `network`: unknown extra\.weight \(see"),
         ("projected", r"missing stages\.1\.shortcut\.0\.weight, .* and 6 more \(see"),
-        ("classes", r"linear\.weight has shape \[3, 32\], the network's \[4, 32\]; mend network\.name"),
+        ("classes", r"linear\.weight has shape \[3, 32\], the network's \[4, 32\]; fix network\.name"),
         ("width", r"has shape \[\d+.*\], the network's \[\d+"),
         ("not finite", r"linear\.bias is not finite"),
     ],
@@ -231,7 +231,8 @@ def test_the_stage_writes_what_train_writes(
     pixels = np.random.default_rng(0).integers(0, 255, (4, 8, 8, 3), dtype=np.uint8)
     write_images(tmp_path / "val", ImageSet(pixels, np.array([1, 1, 1, 0]), CLASSES))
     outputs = [tmp_path / name for name in ("model.safetensors", "history.csv", "heads.safetensors")]
-    words = ["--settings", recipe(tmp_path / "a.pt", PADDED).canonical(), "--val", str(tmp_path / "val")]
+    settings = ImportSettings(recipe=recipe(tmp_path / "a.pt", PADDED)).canonical()
+    words = ["--settings", settings, "--val", str(tmp_path / "val")]
     import_checkpoint.main([*words, "--raw", "abc", *writing(import_checkpoint.main, outputs)])
     assert "validation accuracy 0.7500" in capsys.readouterr().out
     model = Classifier.load(outputs[0])

@@ -9,10 +9,10 @@ from torch import nn
 from torchvision.models import DenseNet
 
 from synthood.errors import SynthoodError
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.dense import DenseNetwork
 from synthood.training.networks.checkpoint import imported
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import DenseNetwork
 
 CLASSES = ["cat", "dog", "owl"]
 
@@ -63,7 +63,7 @@ def test_it_is_torchvisions_by_every_naming(named: type[str], tmp_path: Path) ->
 
 
 def read(path: Path) -> nn.Module:
-    recipe = {"kind": "checkpoint", "path": str(path), "mean": [0.5] * 3, "deviation": [0.5] * 3}
+    recipe = {"kind": "checkpoint", "path": str(path), "mean": [0.5] * 3, "std": [0.5] * 3}
     recipe["network"] = {"name": "densenet-bc-100", "growth": 4}
     return imported(CheckpointRecipe.model_validate(recipe), CLASSES).network
 

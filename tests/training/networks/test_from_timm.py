@@ -17,11 +17,13 @@ from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
 from synthood.training.fit import train
 from synthood.training.methods.teacher import Teacher
-from synthood.training.networks import from_timm
+from synthood.training.networks.architectures import from_timm
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.from_timm import TimmNetwork
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.model import Classifier, logits_and_features
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network, TimmNetwork, network_described
+from synthood.training.networks.settings import network_described
 from synthood.training.settings import RecipeSettings
 
 VIT = TimmNetwork(
@@ -247,7 +249,7 @@ def test_settings_that_do_not_go_together_are_refused(network: dict[str, Any], m
 
 
 def test_a_checkpoint_has_its_weights_in_one_place() -> None:
-    recipe = {"kind": "checkpoint", "path": "a.pt", "mean": [0.5] * 3, "deviation": [0.5] * 3}
+    recipe = {"kind": "checkpoint", "path": "a.pt", "mean": [0.5] * 3, "std": [0.5] * 3}
     network = {"name": "timm/test_vit", "pretrained": True}
     with pytest.raises(ValidationError, match=r"network\.pretrained is for recipes that are trained"):
         CheckpointRecipe.model_validate(recipe | {"network": network})

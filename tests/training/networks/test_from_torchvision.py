@@ -9,12 +9,13 @@ import torchvision
 from pydantic import ValidationError
 
 from synthood.errors import SynthoodError
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.from_torchvision import TorchvisionNetwork
 from synthood.training.networks.checkpoint import imported
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.model import Classifier
 from synthood.training.networks.pretrained import initial, pretrained_digest
-from synthood.training.networks.residual import build, made
-from synthood.training.networks.settings import TorchvisionNetwork, network_described
+from synthood.training.networks.settings import network_described
 
 CLASSES = ["cat", "dog", "owl"]
 SEVERAL = ["mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0"]
@@ -36,7 +37,7 @@ def test_a_checkpoint_computes_what_torchvision_does(name: str, tmp_path: Path) 
     other = random_model(name)
     torch.save({"model": {f"module.{key}": value for key, value in other.state_dict().items()}}, tmp_path / "a.pth")
     recipe = {"kind": "checkpoint", "path": str(tmp_path / "a.pth"), "network": {"name": f"torchvision/{name}"}}
-    recipe |= {"mean": [0.5] * 3, "deviation": [0.5] * 3}
+    recipe |= {"mean": [0.5] * 3, "std": [0.5] * 3}
     network = imported(CheckpointRecipe.model_validate(recipe), CLASSES).network
     images = torch.randn((2, 3, 64, 64), generator=torch.Generator().manual_seed(0))
     seen: list[torch.Tensor] = []
@@ -102,7 +103,7 @@ def test_what_cannot_be_a_classifier_is_named(name: str, message: str) -> None:
 
 def test_images_of_another_size_are_named() -> None:
     with torch.device("meta"):  # no time for weights that are not used
-        network = made(TorchvisionNetwork(name="torchvision/vit_b_32"), 3)
+        network = TorchvisionNetwork(name="torchvision/vit_b_32").build(3)
     with pytest.raises(SynthoodError, match=r"takes images of 224 x 224 pixels, got 32 x 32; set network\.image_size"):
         network(torch.zeros(1, 3, 32, 32))
 
@@ -111,7 +112,7 @@ def test_settings_that_do_not_go_together_are_refused() -> None:
     for wrong, message in (({"sha256": "0" * 64}, "sha256 is of a file"), ({"width": 16}, "Extra inputs")):
         with pytest.raises(ValidationError, match=message):
             TorchvisionNetwork.model_validate({"name": "torchvision/mobilenet_v2"} | wrong)
-    recipe = {"kind": "checkpoint", "path": "a.pt", "mean": [0.5] * 3, "deviation": [0.5] * 3}
+    recipe = {"kind": "checkpoint", "path": "a.pt", "mean": [0.5] * 3, "std": [0.5] * 3}
     network = {"name": "torchvision/mobilenet_v2", "pretrained": "b.pt"}
     with pytest.raises(ValidationError, match=r"network\.pretrained is for recipes that are trained"):
         CheckpointRecipe.model_validate(recipe | {"network": network})

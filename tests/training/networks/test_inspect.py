@@ -10,17 +10,19 @@ import yaml
 from safetensors.torch import save_file
 
 from synthood.cli import main
+from synthood.training.networks.architectures.base import NetworkSettings, build
+from synthood.training.networks.architectures.dense import DenseNetwork
+from synthood.training.networks.architectures.from_torchvision import TorchvisionNetwork
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.inspect import shown
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import AnyNetwork, DenseNetwork, Network, TorchvisionNetwork
 
 
 def pasted(text: str) -> CheckpointRecipe:
     """The lines to paste, as the configuration reads them once mean and deviation are filled in."""
     given = yaml.safe_load(text[text.index("  kind: checkpoint") :])
-    assert (given["mean"], given["deviation"]) == (None, None)
-    return CheckpointRecipe.model_validate(given | {"mean": [0.5] * 3, "deviation": [0.5] * 3})
+    assert (given["mean"], given["std"]) == (None, None)
+    return CheckpointRecipe.model_validate(given | {"mean": [0.5] * 3, "std": [0.5] * 3})
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ def pasted(text: str) -> CheckpointRecipe:
     ],
     ids=lambda settings: settings.name,
 )
-def test_the_likely_network_can_be_pasted(settings: AnyNetwork, tmp_path: Path) -> None:
+def test_the_likely_network_can_be_pasted(settings: NetworkSettings, tmp_path: Path) -> None:
     state = build(settings, 7, seed=0).state_dict()
     save_file({f"module.{key}": value.contiguous() for key, value in state.items()}, tmp_path / "a.safetensors")
     text = shown(tmp_path / "a.safetensors")

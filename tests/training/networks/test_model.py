@@ -12,9 +12,9 @@ from synthood.common.images import open_images
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
 from synthood.training.networks import model
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.model import Classifier, channel_statistics, logits_and_features
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import Network
 
 SETTINGS = Network(name="resnet8", width=8)
 

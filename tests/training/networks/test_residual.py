@@ -11,9 +11,8 @@ from PIL import Image
 from pydantic import ValidationError
 from torch import nn
 
-from synthood.training.networks.base import Resize
-from synthood.training.networks.residual import BLOCKS, BasicBlock, Padded, build
-from synthood.training.networks.settings import Network
+from synthood.training.networks.architectures.base import Resize, build
+from synthood.training.networks.architectures.residual import BLOCKS, BasicBlock, Network, Padded
 
 Name = Literal[
     "resnet8",

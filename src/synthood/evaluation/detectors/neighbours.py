@@ -64,7 +64,7 @@ class NnGuide(Detector):
 
     kind: Literal["nnguide"] = "nnguide"
     k: Annotated[Count, GRID, Field(description="neighbours whose similarities are averaged")] = 10
-    share: Annotated[Fraction, GRID, Field(gt=0, description="of the training features that are the bank")] = 1.0
+    share: Annotated[Fraction, Field(gt=0), GRID, Field(description="of the training features that are the bank")] = 1.0
 
     paper = "arXiv 2309.14888"
     compared = "equal"
@@ -120,8 +120,10 @@ class Cfood(Detector):
     """
 
     kind: Literal["cfood"] = "cfood"
-    share: Annotated[Fraction, GRID, Field(gt=0, description="of the training features that are the bank")] = 0.1
-    fraction: Annotated[Fraction, GRID, Field(gt=0, description="of the bank that must take the sample in")] = 0.01
+    share: Annotated[Fraction, Field(gt=0), GRID, Field(description="of the training features that are the bank")] = 0.1
+    fraction: Annotated[Fraction, Field(gt=0), GRID, Field(description="of the bank that must take the sample in")] = (
+        0.01
+    )
 
     paper = "OpenOOD's CFOOD, 2025"
     inputs = ("features",)

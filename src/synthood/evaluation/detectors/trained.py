@@ -139,7 +139,9 @@ class McDropout(Detector):
 
     kind: Literal["mc-dropout"] = "mc-dropout"
     probability: Annotated[
-        float | None, GRID, Field(gt=0, lt=1, description="of a feature to be dropped; null: the recipe's `dropout`")
+        Annotated[float, Field(gt=0, lt=1)] | None,
+        GRID,
+        Field(description="of a feature to be dropped; null: the recipe's `dropout`"),
     ] = None
     passes: Annotated[Count, GRID, Field(description="with features dropped, which are averaged")] = 5
 

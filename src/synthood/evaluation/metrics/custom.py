@@ -80,7 +80,7 @@ class CustomMetric(OODMetric):
             raise SynthoodError(f"{where}: must give a number in [0,1], got {float(found):g}")
         return float(found)
 
-    def dry_run(self) -> None:
+    def dry_run(self, side: int = 32) -> None:
         """Calls the function on made-up confidences; raises SynthoodError with file and line."""
         ids, oods = np.linspace(0.3, 1, 30), np.linspace(0, 0.7, 20)
         self._value(ids, oods)

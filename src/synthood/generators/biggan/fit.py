@@ -1,6 +1,5 @@
 """A BigGAN as a folder: fitted on the ID training images by one objective or the other."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,9 +9,9 @@ from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.common.pixels import signed
 from synthood.errors import SynthoodError
-from synthood.generators.biggan import hinge, pretrained, vae
+from synthood.generators.biggan import hinge, vae
 from synthood.generators.biggan import network as biggan
-from synthood.generators.biggan.settings import BigGANFit, BigGANFitting, HingeFit
+from synthood.generators.biggan.settings import BigGANFit, HingeFit
 from synthood.generators.biggan.watching import Watcher
 from synthood.generators.folder import Description
 from synthood.training.networks.model import Classifier
@@ -21,27 +20,10 @@ MEASURED = "watch.csv"
 """What was measured during a fit by the hinge loss, row by row."""
 
 
-def make(
-    settings: BigGANFitting,
-    train: ImageSet,
-    classifier: Sequence[Path],
-    dtype: torch.dtype,
-    device: torch.device,
-    resume: ResumeFile,
-    folder: Path,
-) -> None:
-    """Writes a BigGAN, fitted or pretrained, into `folder`."""
-    if settings.pretrained is not None:
-        pretrained.adopt(settings.pretrained, train.classes, train.images.shape[1], folder)
-    elif settings.fit is not None:
-        watching = next((Classifier.load(path) for path in classifier), None)
-        fit_biggan(train, settings.fit, watching, dtype, device, resume, folder)
-
-
 def fit_biggan(
     train: ImageSet,
     settings: BigGANFit | HingeFit,
-    classifier: Classifier | None,
+    classifier: Path | None,
     dtype: torch.dtype,
     device: torch.device,
     resume: ResumeFile,
@@ -56,7 +38,7 @@ def fit_biggan(
         )
     labels = torch.from_numpy(train.labels).to(device)
     if isinstance(settings, HingeFit):
-        watcher = Watcher(settings.watch, train, classifier, device)
+        watcher = Watcher(settings.watch, train, Classifier.load(classifier) if classifier else None, device)
         pixels = torch.from_numpy(train.images).permute(0, 3, 1, 2).contiguous().to(device)
         network, measured = hinge.fit(pixels, labels, watcher, settings, dtype, resume)
     else:

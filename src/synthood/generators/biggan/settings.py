@@ -2,11 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag
 
 from synthood.common.settings import REAL_IMAGES, Count, Fraction, Name, Positive, Ref, Seed, Settings
 from synthood.data.files.settings import ClassName
-from synthood.generators.every_kind import EveryKind
 
 Policy = Literal["colour", "translation", "cutout"]
 
@@ -38,11 +37,11 @@ class Watch(Settings):
         Field(description="a recipe on real images alone: FID on its features chooses what is kept"),
     ] = None
     classifier_seed: Annotated[Seed, Field(description="training seed of the classifier")] = 1001
-    least_diversity: Annotated[
+    min_diversity: Annotated[
         Fraction, Field(description="a class is collapsed below this share of its real images' mean distance")
     ] = 0.5
     on_collapse: Annotated[
-        Literal["error", "tell"], Field(description="where no measurement was free of collapsed classes")
+        Literal["error", "warn"], Field(description="where no measurement was free of collapsed classes")
     ] = "error"
 
 
@@ -106,38 +105,3 @@ class BigGANSample(Settings):
         1.0
     )
     seed: Seed = 0
-
-
-class BigGANFitting(Settings):
-    """What `fit_generator` needs of a BigGAN: how it is fitted, or where it is taken from."""
-
-    kind: Literal["biggan"]
-    fit: Annotated[Fit | None, Field(description="a small BigGAN fitted on the ID images")] = None
-    pretrained: Pretrained | None = None
-
-    @model_validator(mode="after")
-    def _fitted_or_pretrained(self) -> "BigGANFitting":
-        if (self.fit is None) == (self.pretrained is None):
-            raise ValueError("a BigGAN has either `fit` or `pretrained`; give one of them")
-        return self
-
-    @property
-    def learns(self) -> bool:
-        """Whether it needs the training images' pixels."""
-        return self.fit is not None
-
-
-class BigGANSampling(Settings):
-    """What `synthesise` needs of a BigGAN."""
-
-    kind: Literal["biggan"]
-    sample: BigGANSample = BigGANSample()
-
-
-class BigGAN(BigGANFitting, BigGANSampling, EveryKind):
-    """BigGAN-deep (arXiv 1809.11096) by pytorch-pretrained-biggan, fitted here or taken from elsewhere."""
-
-    @property
-    def watched(self) -> Watch | None:
-        """How a fit by the hinge loss is watched."""
-        return self.fit.watch if isinstance(self.fit, HingeFit) else None

@@ -13,30 +13,26 @@ from synthood.errors import SynthoodError
 from synthood.generators.diffusion import adaptation, miniature, miniature_fit, pipelines, weights
 from synthood.generators.diffusion.prompt_tokens import refuse_wordless
 from synthood.generators.diffusion.prompts import for_classes, glosses_of
-from synthood.generators.diffusion.settings import Adaptation, Pretrained, StableDiffusionFit, StableDiffusionFitting
+from synthood.generators.diffusion.settings import Adaptation, Pretrained, StableDiffusionFit
 from synthood.generators.folder import Description
+from synthood.generators.kinds.fitting import FitTask
 
 
 def fit_stable_diffusion(
-    train: ImageSet,
-    also: list[ImageSet],
-    settings: StableDiffusionFitting,
-    dtype: torch.dtype,
-    device: torch.device,
-    resume: ResumeFile,
-    folder: Path,
+    task: FitTask, settings: StableDiffusionFit | Pretrained, words: dict[str, str], glosses: dict[str, str]
 ) -> None:
     """Writes the folder of a Stable Diffusion that knows the ID classes and, where it is fitted, those of `also`."""
-    words = for_classes(train.classes, settings.words, "words")
-    glosses = glosses_of(train.classes, words, settings.glosses)
-    if settings.fit is not None:
-        fit_miniature(train, also, words, settings.fit, dtype, device, resume, folder)
-        described = Description("stable-diffusion", train.classes, settings.fit.prompt)
+    train, classes = task.train, task.classes
+    each = for_classes(classes, words, "words")
+    described = glosses_of(classes, each, glosses)
+    how = (task.dtype, task.device, task.resume, task.folder)
+    if isinstance(settings, StableDiffusionFit):
+        fit_miniature(train, list(task.also), each, settings, *how)
+        found = Description("stable-diffusion", classes, settings.prompt)
     else:
-        assert settings.pretrained is not None
-        described = set_up(train, words, settings.pretrained, dtype, device, resume, folder)
-    told = {"words": words if words != train.classes else [], "glosses": glosses if settings.glosses else []}
-    Description(**{**told, **{key: value for key, value in vars(described).items() if value}}).write(folder)
+        found = set_up(train, each, settings, *how)
+    more = {"words": each if each != classes else [], "glosses": described if glosses else []}
+    Description(**{**more, **{key: value for key, value in vars(found).items() if value}}).write(task.folder)
 
 
 def fit_miniature(

@@ -1,13 +1,10 @@
 """Settings of Stable Diffusion: fitted here in miniature, or a pretrained checkpoint that may be adapted."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from synthood.common.settings import Count, Name, Positive, Ref, Seed, Settings
-from synthood.data.files.settings import ClassName
-from synthood.generators.diffusion.samplers.base import AnySampler, default_sampler
-from synthood.generators.every_kind import EveryKind
 
 
 def only(*fields: str) -> AfterValidator:
@@ -37,7 +34,7 @@ class StableDiffusionFit(Settings):
     """A miniature latent diffusion model and how it learns: first the autoencoder, then U-Net and text encoder."""
 
     prompt: WordPrompt = "a photo of the digit {word}"
-    also: Annotated[
+    extra_sets: Annotated[
         list[Name], Ref("extra"), Field(description="extra sets of the dataset that it learns as well")
     ] = []
     autoencoder_steps: Annotated[Count, Field(description="updates of the autoencoder")]
@@ -97,46 +94,3 @@ class Pretrained(Weights):
     prompt: WordPrompt = "a photo of a {word}"
     lora: LoRA | None = None
     adapt: Adaptation | None = None
-
-
-class StableDiffusionFitting(Settings):
-    """What `fit_generator` needs of Stable Diffusion."""
-
-    kind: Literal["stable-diffusion"]
-    fit: Annotated[StableDiffusionFit | None, Field(description="a miniature, fitted from scratch")] = None
-    pretrained: Annotated[Pretrained | None, Field(description="a checkpoint made elsewhere")] = None
-    words: Annotated[dict[ClassName, Text], Field(description="word by class name; else the name itself")] = {}
-    glosses: Annotated[dict[ClassName, Text], Field(description="description by class name; else its word")] = {}
-
-    @model_validator(mode="after")
-    def fitted_or_pretrained(self) -> Self:
-        if (self.fit is None) == (self.pretrained is None):
-            raise ValueError("needs either `fit:` (a miniature) or `pretrained:` (a checkpoint), and not both")
-        return self
-
-    @property
-    def learns(self) -> bool:
-        """Whether it needs the pixels of the training images."""
-        return self.pretrained is None or self.pretrained.adapt is not None
-
-
-class StableDiffusionSampling(Settings):
-    """What `synthesise` needs of Stable Diffusion."""
-
-    kind: Literal["stable-diffusion"]
-    prompts: Annotated[
-        list[Prompt], Field(description="each image takes one, by its own seed; none: the generator's own prompt")
-    ] = []
-    sample: AnySampler = default_sampler()
-
-
-class StableDiffusion(StableDiffusionFitting, StableDiffusionSampling, EveryKind):
-    """A diffusers.StableDiffusionPipeline, fitted on the ID images and the sets in `fit.also`, or pretrained."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def pretrained_is_sampled_fast(cls, value: Any) -> Any:
-        if not isinstance(value, dict) or value.get("pretrained") is None:
-            return value
-        sample = value.get("sample", {})
-        return value | {"sample": {"sampler": "fast", **sample}} if isinstance(sample, dict) else value

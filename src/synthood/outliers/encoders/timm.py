@@ -34,7 +34,7 @@ class TimmEncoder(ImageEncoder):
         Raises SynthoodError where timm is missing, does not know the name, or the checkpoint does not fit.
         """
         from synthood.common.states import read_state
-        from synthood.training.networks import from_timm
+        from synthood.training.networks.architectures import from_timm
         from synthood.training.networks.checkpoint import check
 
         what, own = f"encoder {self.model}", self.checkpoint is not None

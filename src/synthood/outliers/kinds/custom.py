@@ -54,7 +54,7 @@ class CustomOutliers(OutlierKind):
             raise SynthoodError(f"{where}: all {len(found)} outliers are ID training images, pixel by pixel")
         return np.ascontiguousarray(found)
 
-    def dry_run(self) -> None:
+    def dry_run(self, side: int = 32) -> None:
         """Makes outliers of made-up images twice; raises SynthoodError with file and line."""
         random = np.random.default_rng(0)
         images, labels = random.integers(0, 256, (24, 32, 32, 3), np.uint8), np.arange(24) % 3

@@ -1,9 +1,17 @@
 """Pictures of fractals, PixMix's mixing set without a download."""
 
-import torch
-from torch import Tensor
+from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from synthood.common.lazy import lazy
 from synthood.common.seeds import generator
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch")
 
 MAPS, POINTS, STEPS, SETTLING = 4, 512, 48, 8
 

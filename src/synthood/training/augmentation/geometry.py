@@ -1,23 +1,69 @@
 """Shift, flip and Cutout of whole batches as tensor operations, each image by its own draw."""
 
-from typing import Literal
+from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from synthood.training.augmentation.settings import Augmentation
+from pydantic import Field
+
+from synthood.common.lazy import lazy
+from synthood.training.augmentation.base import AugmentationStep
+
+if TYPE_CHECKING:
+    import torch
+    import torch.nn.functional as F
+    from torch import Tensor
+else:
+    torch, F = lazy("torch"), lazy("torch.nn.functional")
 
 
-def augmented(images: Tensor, settings: Augmentation, random: torch.Generator) -> Tensor:
-    """Images float32 [N,3,H,W] through shift, flip and Cutout, in this order."""
-    if settings.shift:
-        images = shifted(images, settings.shift, settings.padding, random)
-    if settings.flip:
-        images = flipped(images, random)
-    if settings.cutout:
-        images = cut_out(images, settings.cutout, random)
-    return images
+class Shift(AugmentationStep):
+    """Each image moved by up to `shift` pixels in both directions."""
+
+    key = "shift"
+    order = 50
+    plain = True
+    of_inputs = True
+
+    kind: Literal["shift"] = "shift"
+    shift: Annotated[int, Field(ge=0, description="pixels in each direction")] = 0
+    padding: Annotated[
+        Literal["zero", "replicate"], Field(description="what shift fills in: zeros, or the nearest pixel of the edge")
+    ] = "replicate"
+
+    def changed(self, images: Tensor, random: torch.Generator) -> Tensor:
+        return shifted(images, self.shift, self.padding, random)
+
+
+class Flip(AugmentationStep):
+    """Each image mirrored with probability one half."""
+
+    key = "flip"
+    order = 60
+    plain = True
+    of_inputs = True
+
+    kind: Literal["flip"] = "flip"
+    flip: Annotated[bool, Field(description="mirror with probability one half")] = False
+
+    def changed(self, images: Tensor, random: torch.Generator) -> Tensor:
+        return flipped(images, random)
+
+
+class Cutout(AugmentationStep):
+    """A square of each image set to 0, the mean."""
+
+    paper = "arXiv 1708.04552"
+    key = "cutout"
+    order = 70
+    plain = True
+    of_inputs = True
+
+    kind: Literal["cutout"] = "cutout"
+    cutout: Annotated[int, Field(ge=0, description="side of the square that is erased, in pixels")] = 0
+
+    def changed(self, images: Tensor, random: torch.Generator) -> Tensor:
+        return cut_out(images, self.cutout, random)
 
 
 def shifted(images: Tensor, pixels: int, padding: Literal["zero", "replicate"], random: torch.Generator) -> Tensor:

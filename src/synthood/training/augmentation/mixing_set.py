@@ -1,14 +1,22 @@
 """Pictures that PixMix mixes with, from a folder."""
 
-from pathlib import Path
+from __future__ import annotations
 
-import numpy as np
-import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from synthood.common.image_formats import suffixes
+from synthood.common.lazy import lazy
 from synthood.errors import SynthoodError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import PIL
+    import torch
+    from PIL import Image, ImageOps
+    from torch import Tensor
+else:
+    np, torch, PIL, Image, ImageOps = map(lazy, ("numpy", "torch", "PIL", "PIL.Image", "PIL.ImageOps"))
 
 
 def pictures_of(folder: Path, height: int, width: int) -> Tensor:
@@ -17,10 +25,10 @@ def pictures_of(folder: Path, height: int, width: int) -> Tensor:
     Raises SynthoodError where there are none, or one cannot be read.
     """
     if not folder.is_dir():
-        raise SynthoodError(f"{folder}: no such folder; mend augmentation.pixmix.pictures")
+        raise SynthoodError(f"{folder}: no such folder; correct augmentation.pixmix.pictures")
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes())
     if not found:
-        raise SynthoodError(f"{folder}: no image files; mend augmentation.pixmix.pictures")
+        raise SynthoodError(f"{folder}: no image files; correct augmentation.pixmix.pictures")
     pictures = np.stack([picture_of(path, height, width) for path in found])
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
 
@@ -30,5 +38,5 @@ def picture_of(path: Path, height: int, width: int) -> np.ndarray:
     try:
         with Image.open(path) as picture:
             return np.asarray(ImageOps.fit(picture.convert("RGB"), (width, height), Image.Resampling.BICUBIC))
-    except (OSError, UnidentifiedImageError) as error:
+    except (OSError, PIL.UnidentifiedImageError) as error:
         raise SynthoodError(f"{path}: not a readable image; take it out of the folder") from error

@@ -1,13 +1,21 @@
 """Operations on the pixels of whole batches, each image by its own strength."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from synthood.common.lazy import lazy
 
-Operation = Callable[[Tensor, Tensor], Tensor]
+if TYPE_CHECKING:
+    import torch
+    import torch.nn.functional as F
+    from torch import Tensor
+else:
+    torch, F = lazy("torch"), lazy("torch.nn.functional")
+
+Operation = Callable[["Tensor", "Tensor"], "Tensor"]
 """Images float32 [N,3,H,W] in [0,1] and strengths [N] in [-1,1] to images of the same kind."""
 
 GREY = (0.2989, 0.587, 0.114)

@@ -1,43 +1,87 @@
-"""RandAugment, AugMix and PixMix of whole batches, before images are normalised."""
+"""RandAugment, AugMix and PixMix of whole batches of pixels."""
+
+from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
-import torch
-from torch import Tensor
+from pydantic import Field
 
+from synthood.common.lazy import lazy
 from synthood.common.seeds import derived_seed, numpy_generator
+from synthood.common.settings import Count, Positive, Settings
+from synthood.training.augmentation.base import AugmentationStep, Change
 from synthood.training.augmentation.fractals import fractals
 from synthood.training.augmentation.mixing_set import pictures_of
 from synthood.training.augmentation.pixels import OPERATIONS, PLAIN, applied
-from synthood.training.augmentation.settings import Augmentation, AugMix, PixMix, RandAugment
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor
+else:
+    np, torch = lazy("numpy"), lazy("torch")
 
 
-class PixelAugmentation:
-    """What an augmentation does to pixels, in the order RandAugment, AugMix, PixMix."""
+class RandAugment(AugmentationStep):
+    """Random operations on pixels, all of the same magnitude."""
 
-    def __init__(self, settings: Augmentation, height: int, width: int, seed: int, device: torch.device) -> None:
-        self.settings = settings
-        self.mixing_set = torch.empty(0)
-        if settings.pixmix and settings.pixmix.pictures:
-            self.mixing_set = pictures_of(Path(settings.pixmix.pictures), height, width).to(device)
-        elif settings.pixmix:
-            made = fractals(settings.pixmix.fractals, max(height, width), derived_seed(seed, "fractals"))
-            self.mixing_set = made[:, :, :height, :width].to(device)
+    paper = "arXiv 1909.13719"
+    key = "randaugment"
+    order = 10
 
-    def __call__(self, images: Tensor, random: torch.Generator) -> Tensor:
-        """Images uint8 [N,H,W,3] as they are, or as float32 from 0 to 255 where something is done to them."""
-        settings = self.settings
-        if not (settings.randaugment or settings.augmix or settings.pixmix):
-            return images
-        changed = images.permute(0, 3, 1, 2).float() / 255
-        if settings.randaugment:
-            changed = randaugmented(changed, settings.randaugment, random)
-        if settings.augmix:
-            changed = augmixed(changed, settings.augmix, random)
-        if settings.pixmix:
-            changed = pixmixed(changed, self.mixing_set, settings.pixmix, random)
-        return changed.permute(0, 2, 3, 1) * 255
+    kind: Literal["randaugment"] = "randaugment"
+    operations: Annotated[Count, Field(description="in turn, of each image")] = 2
+    magnitude: Annotated[int, Field(ge=0, le=30, description="of 30")] = 9
+
+    def changed(self, images: Tensor, random: torch.Generator) -> Tensor:
+        return randaugmented(images, self, random)
+
+
+class Chains(Settings):
+    """Strengths of AugMix's chains of operations."""
+
+    width: Annotated[Count, Field(description="chains")] = 3
+    depth: Annotated[Count, Field(description="operations of a chain at most")] = 3
+    severity: Annotated[int, Field(ge=1, le=10, description="strength of an operation, of 10")] = 3
+
+
+class AugMix(Chains, AugmentationStep):
+    """Chains of operations mixed with the image, without the consistency loss."""
+
+    paper = "arXiv 1912.02781"
+    key = "augmix"
+    order = 20
+
+    kind: Literal["augmix"] = "augmix"
+
+    def changed(self, images: Tensor, random: torch.Generator) -> Tensor:
+        return augmixed(images, self, random)
+
+
+class PixMix(AugmentationStep):
+    """Rounds of mixing with fractals or with an operation on the image."""
+
+    paper = "arXiv 2112.05135"
+    key = "pixmix"
+    order = 30
+
+    kind: Literal["pixmix"] = "pixmix"
+    rounds: Annotated[Count, Field(description="at most")] = 4
+    beta: Annotated[Positive, Field(description="the larger, the weaker")] = 3.0
+    severity: Annotated[int, Field(ge=1, le=10, description="strength of an operation, of 10")] = 3
+    fractals: Annotated[Count, Field(description="pictures in the mixing set, drawn from the seed")] = 128
+    pictures: Annotated[
+        str | None, Field(min_length=1, description="a folder whose image files are the mixing set instead")
+    ] = None
+
+    def prepared(self, height: int, width: int, seed: int, device: torch.device) -> Change:
+        if self.pictures:
+            pictures = pictures_of(Path(self.pictures), height, width).to(device)
+        else:
+            square = fractals(self.fractals, max(height, width), derived_seed(seed, "fractals"))
+            pictures = square[:, :, :height, :width].to(device)
+        return lambda images, random: pixmixed(images, pictures, self, random)
 
 
 def randaugmented(images: Tensor, settings: RandAugment, random: torch.Generator) -> Tensor:
@@ -58,7 +102,7 @@ def varied(images: Tensor, severity: int, random: torch.Generator) -> Tensor:
     return applied(images, PLAIN, torch.randint(len(PLAIN), (count,), generator=random), sign * strength)
 
 
-def augmixed(images: Tensor, settings: AugMix, random: torch.Generator) -> Tensor:
+def augmixed(images: Tensor, settings: Chains, random: torch.Generator) -> Tensor:
     """AugMix (arXiv 1912.02781, algorithm 1): (1 - m) x + m sum_i w_i chain_i(x), w ~ Dirichlet(1), m ~ Beta(1,1)."""
     numbers, count = numpy_generator(random), len(images)
     weights = column(numbers.dirichlet(np.ones(settings.width), count).T, images)

@@ -1,48 +1,86 @@
-"""Settings of what happens to each training image."""
+"""The `augmentation` key: what happens to each training image, by the classes in this folder."""
 
-from typing import Annotated, Literal
+from __future__ import annotations
 
-from pydantic import Field
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from synthood.common.settings import Count, Positive, Settings
+from pydantic import create_model
 
+from synthood.plugins import Plugin, WithPlainPlugins, plugins
+from synthood.training.augmentation.base import AugmentationStep, Change
 
-class RandAugment(Settings):
-    """Random operations on pixels, all of the same magnitude (arXiv 1909.13719)."""
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
-    operations: Annotated[Count, Field(description="in turn, of each image")] = 2
-    magnitude: Annotated[int, Field(ge=0, le=30, description="of 30")] = 9
-
-
-class AugMix(Settings):
-    """Chains of operations mixed with the image (arXiv 1912.02781), without the consistency loss."""
-
-    width: Annotated[Count, Field(description="chains")] = 3
-    depth: Annotated[Count, Field(description="operations of a chain at most")] = 3
-    severity: Annotated[int, Field(ge=1, le=10, description="strength of an operation, of 10")] = 3
+STEPS = sorted(
+    plugins(AugmentationStep, "synthood.training.augmentation").values(), key=lambda step: (step.order, step.key)
+)
+"""All augmentations in the order in which they act."""
 
 
-class PixMix(Settings):
-    """Rounds of mixing with fractals or with an operation on the image (arXiv 2112.05135)."""
+class Named(WithPlainPlugins):
+    """Settings that name augmentations."""
 
-    rounds: Annotated[Count, Field(description="at most")] = 4
-    beta: Annotated[Positive, Field(description="the larger, the weaker")] = 3.0
-    severity: Annotated[int, Field(ge=1, le=10, description="strength of an operation, of 10")] = 3
-    fractals: Annotated[Count, Field(description="pictures in the mixing set, drawn from the seed")] = 128
-    pictures: Annotated[
-        str | None, Field(min_length=1, description="a folder whose image files are the mixing set instead")
-    ] = None
+    @property
+    def steps(self) -> list[AugmentationStep]:
+        """The augmentations that are named and do something, in the order in which they act."""
+        return [one for step in STEPS if (one := self._step(step)) is not None and one.active]
+
+    def _step(self, step: type[AugmentationStep]) -> AugmentationStep | None:
+        if step.plain:
+            return step(**{key: getattr(self, key) for key in keys_of(step)})
+        found: AugmentationStep | None = getattr(self, step.key)
+        return found
+
+    def plain_plugins(self) -> dict[str, Plugin]:
+        return {step.key: step for step in self.steps if step.plain}
+
+    def prepared(
+        self, normalised: Callable[[Tensor], Tensor], height: int, width: int, seed: int, device: torch.device
+    ) -> Change:
+        """Images uint8 [N,H,W,3] augmented and, by `normalised`, made inputs of a network, float32 [N,3,H,W].
+
+        Steps on pixels come first and are given them in [0,1]; `normalised` takes uint8, or float32 from 0 to 255.
+        """
+        on_pixels = [step.prepared(height, width, seed, device) for step in self.steps if not step.of_inputs]
+        on_inputs = [step.prepared(height, width, seed, device) for step in self.steps if step.of_inputs]
+
+        def inputs(images: Tensor, random: torch.Generator) -> Tensor:
+            if on_pixels:
+                pixels = images.permute(0, 3, 1, 2).float() / 255
+                for change in on_pixels:
+                    pixels = change(pixels, random)
+                images = pixels.permute(0, 2, 3, 1) * 255
+            found = normalised(images)
+            for change in on_inputs:
+                found = change(found, random)
+            return found
+
+        return inputs
 
 
-class Augmentation(Settings):
-    """What happens to each training image, real or synthetic: first to its pixels, then shift, flip and Cutout."""
+def keys_of(step: type[AugmentationStep]) -> dict[str, Any]:
+    """The keys that a step adds to `augmentation`, with their types and defaults."""
+    if step.plain:
+        return {name: (field.annotation, field) for name, field in step.model_fields.items() if name != "kind"}
+    return {step.key: (step | None, None)}
 
-    randaugment: RandAugment | None = None
-    augmix: AugMix | None = None
-    pixmix: PixMix | None = None
-    shift: Annotated[int, Field(ge=0, description="pixels in each direction")] = 0
-    padding: Annotated[
-        Literal["zero", "replicate"], Field(description="what shift fills in: zeros, or the nearest pixel of the edge")
-    ] = "replicate"
-    flip: Annotated[bool, Field(description="mirror with probability one half")] = False
-    cutout: Annotated[int, Field(ge=0, description="side of the square that is erased, in pixels")] = 0
+
+if TYPE_CHECKING:
+
+    class Augmentation(Named):
+        """What happens to each training image."""
+
+        def __init__(self, **keys: Any) -> None: ...
+        def __getattr__(self, key: str) -> Any: ...
+else:
+    fields = {key: field for step in STEPS for key, field in keys_of(step).items()}
+    Augmentation = create_model(
+        "Augmentation",
+        __base__=Named,
+        __doc__="What happens to each training image, real or synthetic: first to its pixels, then shift, flip and "
+        "Cutout.",
+        **fields,
+    )

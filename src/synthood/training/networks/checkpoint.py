@@ -4,13 +4,10 @@ from pathlib import Path
 
 from synthood.common.states import Report, State, listed, read_states
 from synthood.errors import SynthoodError, printable
-from synthood.training.networks.base import ImageNetwork
+from synthood.training.networks.architectures.base import ImageNetwork, NetworkSettings, build
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.fitting import Choice, fitted
-from synthood.training.networks.keys import translations
 from synthood.training.networks.model import Classifier
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import AnyNetwork
 
 KEYS = "say which by `weights`, `prefix`, `ignore` or `rename` (docs/detectors.md)"
 
@@ -26,12 +23,12 @@ def imported(recipe: CheckpointRecipe, classes: list[str], report: Report = prin
     states = read_states(Path(recipe.path), recipe.sha256)
     choice = Choice(recipe.weights, recipe.prefix, tuple(recipe.ignore), recipe.rename, KEYS)
     load_state(network, recipe.network, states, choice, recipe.path, report)
-    return Classifier(recipe.network, classes, recipe.mean, recipe.deviation, network.eval())
+    return Classifier(recipe.network, classes, recipe.mean, recipe.std, network.eval())
 
 
 def load_state(
     network: ImageNetwork,
-    settings: AnyNetwork,
+    settings: NetworkSettings,
     states: dict[str, State],
     choice: Choice,
     where: str,
@@ -40,8 +37,7 @@ def load_state(
 ) -> None:
     """Puts the weights of a file into a network; with `new_head` a last Linear of other classes is not taken."""
     where, expected = printable(where), network.state_dict()
-    translated = translations(settings, getattr(network, "classifier", ""))
-    state, notes = fitted(states, expected, translated, choice, where, new_head)
+    state, notes = fitted(states, expected, settings.translations(network), choice, where, new_head)
     # Counters of batches, which old files lack, decide nothing; the initial ones stay.
     network.load_state_dict({key: state.get(key, value) for key, value in expected.items()})
     for note in notes:
@@ -58,7 +54,7 @@ def check(state: State, expected: State, where: str) -> None:
         if value.shape != expected[key].shape:
             shapes = f"{list(value.shape)}, the network's {list(expected[key].shape)}"
             raise SynthoodError(
-                f"{where}: {key} has shape {shapes}; mend network.name, its width or image_size, or the classes"
+                f"{where}: {key} has shape {shapes}; fix network.name, its width or image_size, or the classes"
             )
         if value.is_floating_point() and not value.isfinite().all():
             raise SynthoodError(f"{where}: {key} is not finite; the checkpoint is broken")

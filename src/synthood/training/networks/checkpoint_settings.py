@@ -4,8 +4,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from synthood.common.settings import Settings, unless
-from synthood.training.networks.settings import AnyNetwork, Sha256
+from synthood.common.settings import JobSettings, Settings, unless
+from synthood.training.networks.architectures.base import Sha256
+from synthood.training.networks.settings import AnyNetwork
 
 OfPixels = Annotated[
     float, Field(ge=0), unless(lambda value: value > 1, "expected pixels in [0,1]; divide by 255 what is in 0 to 255")
@@ -41,7 +42,7 @@ class CheckpointRecipe(Settings):
     mean: Annotated[
         list[OfPixels], Field(min_length=3, max_length=3, description="of red, green and blue, subtracted; in [0,1]")
     ]
-    deviation: Annotated[
+    std: Annotated[
         list[Annotated[OfPixels, Field(gt=0)]],
         Field(min_length=3, max_length=3, description="SD of red, green and blue, divided by; in [0,1]"),
     ]
@@ -69,3 +70,9 @@ class CheckpointRecipe(Settings):
     def outside(self, seed: int | str) -> str | None:
         """What the user gives for a run besides images: the file."""
         return self.of_seed(seed).path
+
+
+class ImportSettings(JobSettings):
+    """One job of `import_checkpoint`."""
+
+    recipe: CheckpointRecipe

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from synthood.common.states import State, is_average, listed
 from synthood.errors import SynthoodError, printable
-from synthood.training.networks.keys import Translation
+from synthood.training.networks.architectures.base import Translation
 
 WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 """What torch.compile and its like put into keys at any place."""
@@ -263,7 +263,7 @@ def check_fit(fit: Fit, flat: Flat, wanted: Mapping[str, torch.Size], choice: Ch
         key = fit.found[ours]
         shapes = f"{list(flat[key].shape)}, the network's {list(wanted[ours])}"
         raise SynthoodError(
-            f"{where}: {printable(key)} has shape {shapes}; mend network.name, its width or image_size, or the classes"
+            f"{where}: {printable(key)} has shape {shapes}; fix network.name, its width or image_size, or the classes"
         )
 
 

@@ -12,11 +12,12 @@ from synthood.common.foreign import Blank, read_content
 from synthood.common.identity import sha256
 from synthood.common.states import State, is_average, states_of
 from synthood.errors import SynthoodError, printable
+from synthood.training.networks.architectures.base import NetworkSettings
+from synthood.training.networks.architectures.dense import DenseNetwork
+from synthood.training.networks.architectures.from_torchvision import TorchvisionNetwork, names
+from synthood.training.networks.architectures.residual import BLOCKS, Network
 from synthood.training.networks.fitting import WRAPPERS, Choice, SeveralError, fitted
-from synthood.training.networks.from_torchvision import TorchvisionClassifier, names
-from synthood.training.networks.keys import translations
-from synthood.training.networks.residual import BLOCKS, made
-from synthood.training.networks.settings import AnyNetwork, DenseNetwork, Network, TorchvisionNetwork, network_described
+from synthood.training.networks.settings import network_described
 
 GROUPS = 24
 FAMILIES = {
@@ -55,7 +56,7 @@ def shown(path: Path) -> str:
     lines += ["", f"likely network, of {classes} classes ({'; '.join(notes) or 'all keys are its own'}):"]
     lines += ["  kind: checkpoint", f"  path: {printable(path)}", f"  network: {line_of(settings)}"]
     lines += ["  mean: # of its training, in [0,1]; ImageNet: [0.485, 0.456, 0.406]"]
-    lines += ["  deviation: # likewise; ImageNet: [0.229, 0.224, 0.225]"]
+    lines += ["  std: # likewise; ImageNet: [0.229, 0.224, 0.225]"]
     lines += (
         ["  # keys do not tell a network of 32 px from one of 64 px (`stem: 64`)"]
         if isinstance(settings, Network)
@@ -111,16 +112,15 @@ def group(key: str, state: State) -> str:
     return name.rstrip(".")
 
 
-def likely(states: dict[str, State]) -> tuple[AnyNetwork, int, list[str]] | None:
+def likely(states: dict[str, State]) -> tuple[NetworkSettings, int, list[str]] | None:
     """The first network whose layers are all there, its classes, and what would be chosen and left out for it."""
     flat = {WRAPPERS.sub("", key): value for state in states.values() for key, value in state.items()}
     rows = [len(value) for key, value in flat.items() if value.ndim == 2 and key.endswith("weight")]
     for settings in candidates(flat):
         for classes in (None, *dict.fromkeys(reversed(rows))):
             with torch.device("meta"):
-                network = made(settings, classes or 1)
-            place = network.classifier if isinstance(network, TorchvisionClassifier) else ""
-            given = states, network.state_dict(), translations(settings, place), Choice(hint=""), ""
+                network = settings.build(classes or 1)
+            given = states, network.state_dict(), settings.translations(network), Choice(hint=""), ""
             try:
                 notes = fitted(*given, new_head=classes is None)[1]
             except SeveralError as error:
@@ -134,7 +134,7 @@ def likely(states: dict[str, State]) -> tuple[AnyNetwork, int, list[str]] | None
     return None
 
 
-def candidates(state: State) -> Iterator[AnyNetwork]:
+def candidates(state: State) -> Iterator[NetworkSettings]:
     """Settings with the first layer's width that could be of the weights: ours, then torchvision's."""
     first = next((value for value in state.values() if value.ndim == 4 and value.shape[1] == 3), None)
     if first is not None:
@@ -152,7 +152,7 @@ def candidates(state: State) -> Iterator[AnyNetwork]:
             yield from (TorchvisionNetwork(name=f"torchvision/{name}") for name in names() if name.startswith(starts))
 
 
-def line_of(settings: AnyNetwork) -> str:
+def line_of(settings: NetworkSettings) -> str:
     """Settings as YAML in one line."""
     given = settings.model_dump(mode="json", exclude_defaults=True)
     return "{" + ", ".join(f"{key}: {value}" for key, value in given.items()) + "}"

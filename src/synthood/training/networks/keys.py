@@ -1,13 +1,7 @@
 """The keys of other code's networks as ours."""
 
 import re
-from collections.abc import Callable
 
-from synthood.training.networks.dense import LAYERS
-from synthood.training.networks.residual import BLOCKS, WIDENING
-from synthood.training.networks.settings import AnyNetwork, DenseNetwork, Network
-
-Translation = Callable[[str], str]
 PARTS = {
     "conv1": "convolution1",
     "bn1": "norm1",
@@ -32,17 +26,6 @@ DENSE_LAYER = re.compile(
 DENSE_TRANSITION = re.compile(r"(?:features\.transition(?P<f>\d)\.(?:norm|conv)|trans(?P<t>\d)\.(?:bn1|conv1))\.(\w+)")
 DENSE_ENDS = {"features.conv0": "stem", "conv1": "stem"} | dict.fromkeys(("classifier", "fc"), "head")
 DENSE_LAST = ("features.norm_final", "features.norm4", "features.norm5", "bn1", "bn")
-
-
-def translations(settings: AnyNetwork, classifier: str) -> list[Translation]:
-    """From keys of our own files, and from those of other code; `classifier` is timm's or torchvision's last Linear."""
-    if isinstance(settings, Network):
-        blocks, wide = BLOCKS[settings.name], settings.name in WIDENING
-        return [str, lambda key: residual_key(key, blocks, wide)]
-    if isinstance(settings, DenseNetwork):
-        layers = LAYERS[settings.name]
-        return [str, lambda key: dense_key(key, layers)]
-    return [str, lambda key: library_key(key, classifier)]
 
 
 def residual_key(key: str, blocks: list[int], wide: bool = False) -> str:

@@ -12,9 +12,8 @@ from synthood.common.encoded import EncodedImages
 from synthood.common.finite import check_rows, check_state, numbered
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
-from synthood.training.networks.base import ImageNetwork
-from synthood.training.networks.residual import build
-from synthood.training.networks.settings import AnyNetwork, network_described
+from synthood.training.networks.architectures.base import ImageNetwork, NetworkSettings, build
+from synthood.training.networks.settings import network_described
 
 EVALUATION_BATCH = 512
 MOST_PIXELS = 1 << 28
@@ -24,7 +23,7 @@ MOST_PIXELS = 1 << 28
 class ImageModel:
     """A network's settings with its class names and the mean and deviation of its input channels, in [0,1]."""
 
-    settings: AnyNetwork
+    settings: NetworkSettings
     classes: list[str]
     mean: list[float]
     deviation: list[float]

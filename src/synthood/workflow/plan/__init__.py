@@ -8,7 +8,7 @@ from synthood.workflow.plan.evaluation import EvaluationPlan
 from synthood.workflow.plan.generators import GeneratorPlan
 from synthood.workflow.plan.outliers import OutlierPlan
 from synthood.workflow.plan.outside import OutsidePlan
-from synthood.workflow.plan.paths import Wildcards
+from synthood.workflow.plan.paths import Wildcards, signed
 from synthood.workflow.plan.training import TrainingPlan
 
 
@@ -17,14 +17,21 @@ class Plan(OutsidePlan, GeneratorPlan, OutlierPlan, TrainingPlan, EvaluationPlan
 
 
 def as_parameter(settings: Callable[..., Settings]) -> Callable[[Wildcards], str]:
-    """A rule's parameter: the settings as canonical JSON, with the digests of the plug-ins in them."""
+    """A rule's parameter: the settings as canonical JSON, with the digests of the plug-ins in them.
+
+    Jobs with the same settings share the digests.
+    """
+    with_code: dict[str, str] = {}
 
     def text(wildcards: Wildcards) -> str:
         found = settings(wildcards)
-        if code := digests_in(found):
-            if not isinstance(found, JobSettings):
-                raise TypeError(f"{type(found).__name__} names plug-ins, so it must be JobSettings")
-            found = found.model_copy(update={"code": found.code | code})
-        return found.canonical()
+        plain = found.canonical()
+        if plain not in with_code:
+            if code := digests_in(found):
+                if not isinstance(found, JobSettings):
+                    raise TypeError(f"{type(found).__name__} names plug-ins, so it must be JobSettings")
+                found = found.model_copy(update={"code": found.code | code})
+            with_code[plain] = found.canonical()
+        return with_code[plain]
 
-    return text
+    return signed(text)

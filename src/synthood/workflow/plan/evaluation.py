@@ -4,7 +4,6 @@ from synthood.config.detection import accesses, asked_of, detectors_for
 from synthood.data.evidence import evidence
 from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.settings import ScoreSettings
-from synthood.generators.settings import Generator
 from synthood.reporting.published import figures, read, sets_of
 from synthood.reporting.published_sets import names_in_source
 from synthood.reporting.settings import (
@@ -17,15 +16,9 @@ from synthood.reporting.settings import (
 )
 from synthood.training.method_settings import ExtractSettings
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
-from synthood.workflow.code import code_of_plugin, digests_in
+from synthood.workflow.code import code_of_plugin
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
-
-
-def prior_of(generator: Generator) -> str | None:
-    """What a generator has seen beside the ID images, as the configuration says or by the checkpoint's name."""
-    pretrained = getattr(generator, "pretrained", None)
-    return generator.prior or (f"the checkpoint {pretrained.source}" if pretrained else None)
 
 
 class EvaluationPlan(Paths):
@@ -33,8 +26,7 @@ class EvaluationPlan(Paths):
 
     def extract_settings(self, wildcards: Wildcards) -> ExtractSettings:
         """Which trained heads detectors may read."""
-        settings = ExtractSettings.of(self.config.recipes[wildcards.recipe].methods)
-        return settings.model_copy(update={"code": digests_in(settings.heads)})
+        return ExtractSettings.of(self.config.recipes[wildcards.recipe].methods)
 
     def heads_read(self, wildcards: Wildcards) -> list[str]:
         """What a recipe learned beside its model, where detectors may read it."""
@@ -127,7 +119,7 @@ class EvaluationPlan(Paths):
         told: dict[str, list[str]] = {}
         for recipe in recipes:
             behind = [self.config.generators[name] for name in self.generators_behind(recipe)]
-            for prior in sorted({prior for generator in behind if (prior := prior_of(generator))}):
+            for prior in sorted({prior for generator in behind if (prior := generator.seen)}):
                 told.setdefault(prior, []).append(recipe)
         return "; ".join(f"{', '.join(names)}: {prior}" for prior, names in told.items()) + "." * bool(told)
 

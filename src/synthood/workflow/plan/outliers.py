@@ -13,7 +13,7 @@ from synthood.outliers.kinds.sampled import SampledOutliers
 from synthood.outliers.latents_settings import LatentsJob, ScaleCurveSettings
 from synthood.reporting.settings import MapSettings
 from synthood.workflow.plan import artefacts as at
-from synthood.workflow.plan.paths import Paths, Wildcards
+from synthood.workflow.plan.paths import Paths, Wildcards, signed
 
 
 class OutlierPlan(Paths):
@@ -91,7 +91,7 @@ class OutlierPlan(Paths):
             section: Settings = getattr(self._sampled(wildcards), stage)
             return section
 
-        return of
+        return signed(of)
 
     def latents_settings(self, wildcards: Wildcards) -> LatentsJob:
         return LatentsJob(latents=self._sampled(wildcards).latents)

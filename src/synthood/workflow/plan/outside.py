@@ -1,23 +1,16 @@
 """Files and folders that the configuration names and no rule makes: which job needs which, and which are missing."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from synthood.common.settings import Settings
 from synthood.config.refs import Entry
 from synthood.data import raw
-from synthood.data.settings import PartSettings
-from synthood.generators.biggan.settings import BigGAN
-from synthood.generators.diffusion.settings import StableDiffusion, Weights
-from synthood.generators.ready_made_settings import ReadyMade
+from synthood.data.sources.base import Source
 from synthood.training.networks.settings import pretrained_file
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.data import DataPlan
-
-DOWNLOADED = re.compile(r"biggan-deep-(128|256|512)")
 
 
 @dataclass(frozen=True)
@@ -27,7 +20,7 @@ class Needed:
     key: str
     path: Path
     made: str
-    source: Settings | None = None
+    source: Source | None = None
     """Of image data: what may be public."""
     part: str = ""
 
@@ -91,22 +84,7 @@ class OutsidePlan(DataPlan):
 
     def _generator(self, on: str, name: str) -> Iterator[Needed]:
         generator, made = self.config.generators[name], at.GENERATOR.format(dataset=on, generator=name)
-        key = f"generators.{name}.pretrained"
-        if isinstance(generator, ReadyMade):
-            for path in raw.raw_paths(PartSettings(part="ready-made", source=generator.source)):
-                yield Needed(f"generators.{name}.source", path, made, generator.source, "ready-made")
-        elif isinstance(generator, StableDiffusion) and (weights := generator.pretrained):
-            yield from _of_hub(f"{key}.from", weights, made)
-            yield from _of_hub(f"{key}.lora.from", weights.lora, made) if weights.lora else ()
-        elif isinstance(generator, BigGAN) and generator.pretrained:
-            source = generator.pretrained.source
-            for file in () if DOWNLOADED.fullmatch(source) else ("config.json", "pytorch_model.bin"):
-                yield Needed(f"{key}.from", Path(source) / file, made)
+        for one in generator.outside():
+            yield Needed(f"generators.{name}.{one.key}", one.path, made, one.source, one.part)
         if (assess := self.config.assess) and assess.inception:
             yield Needed("assess.inception", Path(assess.inception), at.QUALITY.format(dataset=on, generator=name))
-
-
-def _of_hub(key: str, weights: Weights, made: str) -> Iterator[Needed]:
-    """A folder; nothing where a name and a commit of the hub are given, which its cache may hold."""
-    if weights.revision is None:
-        yield Needed(key, Path(weights.source), made)

@@ -1,15 +1,22 @@
 """Where artefacts lie, and what the configuration has."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Literal, Protocol
+from inspect import isfunction, signature
+from typing import Any, Literal, Protocol, TypeVar
 
 from synthood.common.settings import Settings
 from synthood.config.models import Config
 from synthood.config.refs import Entry, References
-from synthood.generators.diffusion.settings import StableDiffusion
-from synthood.generators.settings import Generator
 from synthood.workflow.plan import artefacts as at
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def signed(function: Function) -> Function:
+    """The same function with its signature worked out: Snakemake asks for it at every call."""
+    function.__signature__ = signature(function)  # type: ignore[attr-defined]
+    return function
 
 
 class Wildcards(Protocol):
@@ -31,6 +38,10 @@ class Paths:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+
+    def __init_subclass__(cls) -> None:
+        for function in filter(isfunction, vars(cls).values()):
+            signed(function)
 
     def images(self, dataset: str, part: str) -> str:
         return at.IMAGES.format(dataset=dataset, part=part)
@@ -69,10 +80,6 @@ class Paths:
     def generators_behind(self, recipe: str) -> set[str]:
         """Generators that a recipe learns from, also by a teacher or a warm start."""
         return {one.name for one in self.references.behind(Entry("recipes", recipe)) if one.section == "generators"}
-
-    def learned_also(self, generator: Generator) -> list[str]:
-        """Extra sets that a generator learns from besides the ID images."""
-        return generator.fit.also if isinstance(generator, StableDiffusion) and generator.fit else []
 
     def recipes(self, kind: Literal["train", "checkpoint"]) -> list[str]:
         """Recipes that are trained, or those that are checkpoints."""

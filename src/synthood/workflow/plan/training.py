@@ -4,12 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from synthood.data import raw
-from synthood.training.networks.checkpoint_settings import CheckpointRecipe
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe, ImportSettings
 from synthood.training.networks.settings import pretrained_file
 from synthood.training.settings import TrainSettings
-from synthood.workflow.code import digests_in
 from synthood.workflow.plan import artefacts as at
-from synthood.workflow.plan.paths import Paths, Wildcards
+from synthood.workflow.plan.paths import Paths, Wildcards, signed
 
 
 class TrainingPlan(Paths):
@@ -40,7 +39,7 @@ class TrainingPlan(Paths):
             terms = self.config.recipes[wildcards.recipe].outliers
             return [artefact.format(dataset=wildcards.dataset, outliers=terms.from_)] if terms else []
 
-        return of
+        return signed(of)
 
     def exposure(self, wildcards: Wildcards) -> list[str]:
         """The outliers whose images a recipe shows to its network, or the extra set of images."""
@@ -61,8 +60,7 @@ class TrainingPlan(Paths):
         if file := pretrained_file(recipe.network):
             made = Path(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed))
             state = raw.state_of_file(Path(file), made)
-        code = digests_in(recipe)
-        return TrainSettings(recipe=recipe, precision=self.config.precision, pretrained_state=state, code=code)
+        return TrainSettings(recipe=recipe, precision=self.config.precision, pretrained_state=state)
 
     def pictures_state(self, wildcards: Wildcards) -> str:
         """A digest of the folder that PixMix mixes with, so that a change of it is noticed; empty without one."""
@@ -70,14 +68,14 @@ class TrainingPlan(Paths):
         made = Path(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed))
         return raw.state_of_folder(Path(folder), made) if folder else ""
 
-    def checkpoint_settings(self, wildcards: Wildcards) -> CheckpointRecipe:
+    def checkpoint_settings(self, wildcards: Wildcards) -> ImportSettings:
         """The checkpoint of one seed."""
         recipe = self.config.recipes[wildcards.recipe]
         if not isinstance(recipe, CheckpointRecipe):
             raise ValueError(f"recipes.{wildcards.recipe} is trained, not a checkpoint")
-        return recipe.of_seed(wildcards.seed)
+        return ImportSettings(recipe=recipe.of_seed(wildcards.seed))
 
     def checkpoint_state(self, wildcards: Wildcards) -> str:
         """A digest of the checkpoint's file, so that a change of it is noticed."""
-        path = Path(self.checkpoint_settings(wildcards).path)
+        path = Path(self.checkpoint_settings(wildcards).recipe.path)
         return raw.state_of_file(path, Path(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed)))

@@ -99,7 +99,9 @@ class AdaScale(OfGradients):
     strongest: Annotated[Percent, Field(description="% of features whose shifted values count")] = 5.0
     shifting: Annotated[Percent, Field(description="% of features whose shifts count")] = 1.0
     shift_weight: Annotated[float, Field(ge=0), GRID, Field(description="lambda of the sum of shifts")] = 10.0
-    pixels: Annotated[Fraction, GRID, Field(gt=0, description="share of the image's values that are moved")] = 0.05
+    pixels: Annotated[Fraction, Field(gt=0), GRID, Field(description="share of the image's values that are moved")] = (
+        0.05
+    )
 
     paper = "arXiv 2503.08023"
     grid: ClassVar[Grids] = {

@@ -1,0 +1,3 @@
+"""Generators: one module each, with settings, description, fit and sampling."""
+
+PACKAGE = __name__

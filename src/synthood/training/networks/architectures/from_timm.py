@@ -1,0 +1,186 @@
+"""Any network of timm as one of ours: its pooled features, and its classifier as the last Linear."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from synthood.common.lazy import lazy
+from synthood.errors import SynthoodError, first_line, nearest
+from synthood.training.networks.architectures.base import (
+    ImageNetwork,
+    ImageSize,
+    NetworkSettings,
+    Pretrained,
+    Resize,
+    Sha256,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from synthood.common.states import State
+else:
+    torch, nn = lazy("torch"), lazy("torch.nn")
+
+TIMM = "timm/"
+
+
+class TimmNetwork(NetworkSettings):
+    """A network of timm by its name there; needs `pip install synthood[timm]`."""
+
+    prefix = TIMM
+
+    kind: Literal["timm"] = "timm"
+    name: Annotated[
+        str, Field(pattern=r"^timm/[A-Za-z0-9_.-]+$", description="timm/ and the model's name, or name.tag")
+    ]
+    image_size: ImageSize = None
+    options: Annotated[
+        dict[str, bool | int | float | str | list[int]], Field(description="further arguments of timm.create_model")
+    ] = {}
+    pretrained: Annotated[
+        bool | Pretrained,
+        Field(description="weights to start from: a file of them, or true: timm's own, downloaded"),
+    ] = False
+    sha256: Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _a_digest_of_a_file(self) -> Self:
+        if self.sha256 and not isinstance(self.pretrained, str):
+            raise ValueError("sha256 is of a file; name it in `pretrained`")
+        return self
+
+    @property
+    def architecture(self) -> Self:
+        return self.model_copy(update={"pretrained": False, "sha256": None})
+
+    def build(self, classes: int) -> ImageNetwork:
+        return TimmClassifier(self, classes)
+
+    def own_weights(self) -> State | None:
+        found: State | None = created(self, pretrained=True).state_dict() if self.pretrained is True else None
+        return found
+
+
+class TimmClassifier(ImageNetwork):
+    """timm's model without its classifier, which is `head`."""
+
+    def __init__(self, settings: TimmNetwork, classes: int) -> None:
+        super().__init__()
+        model = created(settings, num_classes=classes)
+        places = model.default_cfg.get("classifier")
+        if not isinstance(places, str) or not isinstance(model.get_submodule(places), nn.Linear):
+            raise SynthoodError(f"network {settings.name}: its classifier is not one Linear; take another network")
+        if model.get_submodule(places).bias is None:
+            raise SynthoodError(f"network {settings.name}: its last Linear has no bias; take another network")
+        self.name, self.classifier = settings.name, places
+        self.fixed = settings.image_size is None and bool(model.default_cfg.get("fixed_input_size"))
+        self.side = side_of(model, settings)
+        self.resize = nn.Identity() if settings.image_size is None else Resize(settings.image_size)
+        with torch.no_grad():
+            agrees(model.eval(), settings, self.side)
+            self.draws = agrees_in_training(model, settings, self.side)
+        self.head = model.get_submodule(places)
+        parent, _, leaf = places.rpartition(".")
+        setattr(model.get_submodule(parent), leaf, nn.Identity())
+        self.model = model.train()
+
+    def features(self, images: Tensor) -> Tensor:
+        images = self.resize(images)
+        if self.fixed and images.shape[2:] != (self.side, self.side):
+            height, width = images.shape[2:]
+            raise SynthoodError(
+                f"network {self.name}: takes images of {self.side} x {self.side} pixels, got {height} x {width}; "
+                f"set network.image_size"
+            )
+        found: Tensor = self.model.forward_head(self.model.forward_features(images), pre_logits=True)
+        return found
+
+
+def timm_library(what: str) -> ModuleType:
+    """timm, or what to install; `what` needs it."""
+    try:
+        import timm
+    except ImportError as error:
+        raise SynthoodError(f"{what}: needs timm; pip install 'synthood[timm]'") from error
+    return timm
+
+
+def created(settings: TimmNetwork, **more: Any) -> Any:
+    """The model of a recipe's network by timm's factory."""
+    what, name, options = f"network {settings.name}", settings.name.removeprefix(TIMM), dict(settings.options)
+    fixed = (timm_library(what).get_pretrained_cfg(name.partition(".")[0]) or object).__dict__.get("fixed_input_size")
+    if fixed and settings.image_size is not None:
+        options.setdefault("img_size", settings.image_size)
+    return built(name, what, "pretrained", **options, **more)
+
+
+def built(name: str, what: str, key: str, **options: Any) -> Any:
+    """The model by timm's factory; raises SynthoodError where the name, its tag or an option is not timm's.
+
+    `key` is where a configuration names a file of weights, in place of those that timm downloads.
+    """
+    timm = timm_library(what)
+    if not timm.is_model(name):
+        raise SynthoodError(f"{what}: timm has none of this name{nearest(name.partition('.')[0], timm.list_models())}")
+    try:
+        return timm.create_model(name, **options)
+    except OSError as error:
+        raise SynthoodError(
+            f"{what}: its weights cannot be downloaded ({first_line(error)}); write a file of them as `{key}`"
+        ) from error
+    except (TypeError, ValueError, RuntimeError, AssertionError, AttributeError) as error:
+        raise SynthoodError(f"{what}: timm does not build it ({first_line(error)})") from error
+
+
+def side_of(model: Any, settings: TimmNetwork) -> int:
+    """Side of the images that the model takes."""
+    size = settings.image_size or settings.options.get("img_size")
+    return size if isinstance(size, int) else int(model.default_cfg["input_size"][-1])
+
+
+def agrees(model: Any, settings: TimmNetwork, side: int) -> None:
+    """Raises where the classifier of the pooled features is not what the model computes, or not twice the same."""
+    images, before = torch.linspace(-1, 1, 3 * side * side).view(1, 3, side, side), torch.get_rng_state()
+    try:
+        pooled = model.forward_head(model.forward_features(images), pre_logits=True)
+        same = pooled.ndim == 2 and torch.allclose(model.get_classifier()(pooled), model(images), atol=1e-4, rtol=1e-3)
+    except (RuntimeError, ValueError, AssertionError, AttributeError, TypeError) as error:
+        raise SynthoodError(
+            f"network {settings.name}: takes no images of {side} x {side} pixels ({first_line(error)})"
+        ) from error
+    if not torch.equal(torch.get_rng_state(), before):
+        raise SynthoodError(f"network {settings.name}: draws at random in evaluation, too; take another network")
+    if not same:
+        raise SynthoodError(
+            f"network {settings.name}: its logits are not its last Linear of its pooled features; take another network"
+        )
+
+
+def agrees_in_training(model: Any, settings: TimmNetwork, side: int) -> bool:
+    """Whether the model draws at random in training; raises where some of that follows the pooled features.
+
+    Such as a dropout between them and the classifier, which `TimmClassifier` would leave out.
+    """
+    images = torch.linspace(-1, 1, 6 * side * side).view(2, 3, side, side)
+    buffers = [buffer.clone() for buffer in model.buffers()]
+    model.train()
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    logits = model(images)
+    draws = not torch.equal(torch.get_rng_state(), before)
+    if draws:
+        torch.manual_seed(0)
+        pooled = model.forward_head(model.forward_features(images), pre_logits=True)
+        if not torch.allclose(model.get_classifier()(pooled), logits, atol=1e-4, rtol=1e-3):
+            raise SynthoodError(
+                f"network {settings.name}: draws at random between its pooled features and its last Linear; "
+                f"set drop_rate of network.options to 0, and use the recipe's dropout"
+            )
+    for buffer, value in zip(model.buffers(), buffers, strict=True):
+        buffer.copy_(value)
+    return draws

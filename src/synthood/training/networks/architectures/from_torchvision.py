@@ -1,0 +1,109 @@
+"""A classifier of torchvision as one of ours: its features, and its last layer as the last Linear."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from synthood.common.lazy import lazy
+from synthood.errors import SynthoodError, nearest
+from synthood.training.networks.architectures.base import (
+    ImageNetwork,
+    ImageSize,
+    NetworkSettings,
+    Pretrained,
+    Resize,
+    Sha256,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+else:
+    nn = lazy("torch.nn")
+
+TORCHVISION = "torchvision/"
+OTHERS = ("googlenet", "inception", "squeezenet")
+"""Their logits are not one Linear of their features, or not their only output."""
+
+
+class TorchvisionNetwork(NetworkSettings):
+    """A classifier of torchvision by its name there, without dropout and stochastic depth."""
+
+    prefix = TORCHVISION
+
+    kind: Literal["torchvision"] = "torchvision"
+    name: Annotated[
+        str,
+        Field(pattern=r"^torchvision/[a-z0-9_]+$", description="torchvision/ and the model's name, in small letters"),
+    ]
+    image_size: ImageSize = None
+    pretrained: Annotated[Pretrained | None, Field(description="weights to start from: a file of them")] = None
+    sha256: Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _a_digest_of_a_file(self) -> Self:
+        if self.sha256 and not self.pretrained:
+            raise ValueError("sha256 is of a file; name it in `pretrained`")
+        return self
+
+    @property
+    def architecture(self) -> Self:
+        return self.model_copy(update={"pretrained": None, "sha256": None})
+
+    def build(self, classes: int) -> ImageNetwork:
+        return TorchvisionClassifier(self, classes)
+
+
+class TorchvisionClassifier(ImageNetwork):
+    """torchvision's model without its last Linear, which is `head`.
+
+    Its dropout and stochastic depth, which draw from global random numbers that no resumed run could repeat, are off.
+    """
+
+    def __init__(self, settings: TorchvisionNetwork, classes: int) -> None:
+        super().__init__()
+        self.name = settings.name
+        model = created(settings.name, classes)
+        self.resize = nn.Identity() if settings.image_size is None else Resize(settings.image_size)
+        for layer in model.modules():
+            if isinstance(layer, nn.Dropout) or type(layer).__name__ == "StochasticDepth":
+                layer.p = 0.0
+        self.classifier, self.head = last_linear(model)
+        model.set_submodule(self.classifier, nn.Identity())
+        self.model = model
+
+    def features(self, images: Tensor) -> Tensor:
+        images = self.resize(images)
+        side = getattr(self.model, "image_size", None)
+        if side is not None and images.shape[2:] != (side, side):
+            height, width = images.shape[2:]
+            raise SynthoodError(
+                f"network {self.name}: takes images of {side} x {side} pixels, got {height} x {width}; "
+                f"set network.image_size"
+            )
+        found: Tensor = self.model(images)
+        return found
+
+
+def names() -> list[str]:
+    """Of torchvision's classifiers that can be one of ours."""
+    from torchvision import models  # only where one is asked for: its import takes a second
+
+    return [name for name in models.list_models(module=models) if not name.startswith(OTHERS)]
+
+
+def created(name: str, classes: int) -> Any:
+    """torchvision's model with random weights; raises SynthoodError where the name is not one of its classifiers."""
+    from torchvision import models
+
+    short, known = name.removeprefix(TORCHVISION), names()
+    if short not in known:
+        raise SynthoodError(
+            f"network {name}: not a classifier of torchvision that ends in one Linear{nearest(short, known)}"
+        )
+    return models.get_model(short, weights=None, num_classes=classes)
+
+
+def last_linear(model: nn.Module) -> tuple[str, nn.Linear]:
+    return [(place, layer) for place, layer in model.named_modules() if isinstance(layer, nn.Linear)][-1]
