@@ -358,7 +358,7 @@ def test_metrics_of_the_user_s_have_tables_and_a_sentence_of_their_own() -> None
     rows = pd.DataFrame([
         ["digits", recipe, detector, part, name, base, 0.1, 0.0, 0.0, 0.2, 0.0]
         for name, detectors, parts in (("ece", [""], ["test"]), ("fpr90", table.detectors, ["far"]))
-        for recipe in table.recipes for detector in detectors for part in parts for base in table.bases
+        for recipe in table.recipes for detector in detectors for part in parts for base in table.baselines
     ], columns=columns).assign(gain_low=0.0, gain_high=0.0, seeds=3, p=float("nan"))  # fmt: skip
     assert [(block.heading, block.header[1]) for block in blocks(rows, table)] == [
         ("ECE on digits, %", "ECE"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 from pydantic import Field
 
@@ -13,13 +13,13 @@ from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.hyperparameters import GRID, Access, Values
 
 if TYPE_CHECKING:
+    import pandas as pd
     from torch import Tensor, nn
 
-    from synthood.evaluation.of_module import ModelScore
     from synthood.evaluation.probe import BatchView, Probe
     from synthood.training.networks.model import Classifier
 
-# Imported here for types alone: what callers from Python need changes no score
+# Not for digests to see: what callers from Python need changes no score
 of_module = lazy("synthood.evaluation.of_module")
 Scorer = Callable[["Tensor"], "Tensor"]
 """A statistic [N,...] to confidence float32 [N], larger for ID."""
@@ -28,6 +28,15 @@ Noise = Annotated[
     float, Field(ge=0, lt=1), PIXELS, GRID, Field(description="of each pixel, in units of the range [0,1]")
 ]
 Percent = Annotated[float, Field(gt=0, lt=100), PERCENT, GRID]
+
+
+class FittedOnModel(Protocol):
+    """A detector fitted on a model; `search` has a row for each candidate of a grid."""
+
+    @property
+    def search(self) -> pd.DataFrame: ...
+
+    def score(self, images: Any) -> Tensor: ...
 
 
 class ModelDetector(Detector):
@@ -47,7 +56,7 @@ class ModelDetector(Detector):
         maps: Sequence[str] | None = None,
         mean: float | Sequence[float] | None = None,
         std: float | Sequence[float] | None = None,
-    ) -> ModelScore:
+    ) -> FittedOnModel:
         """Fitted on a model, whose `score(images)` is the confidence float32 [N]; the model is left as it was.
 
         Images are batches as `features_of` takes them: uint8 [N,H,W,3] in [0,255], of which `mean` and `std` of pixels
@@ -55,7 +64,7 @@ class ModelDetector(Detector):
         the modules whose outputs are the maps, for models that are not this package's. Raises SynthoodError where
         something that this detector needs is missing.
         """
-        found: ModelScore = of_module.fit(self, model, train, labels, val, ood_validation, layer, maps, mean, std)
+        found: FittedOnModel = of_module.fit(self, model, train, labels, val, ood_validation, layer, maps, mean, std)
         return found
 
 
