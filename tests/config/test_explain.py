@@ -40,7 +40,7 @@ def test_keys_that_say_the_same_are_explained_once():
     first, second = explain("datasets.near.path").split("\n\n")
     assert first.startswith("datasets.NAME.near.NAME.path (kind: arrays)\n  type")
     assert second.startswith(
-        "datasets.NAME.near.NAME.path (kind: folders)\ndatasets.NAME.near.NAME.path (kind: manifest)\n"
+        "datasets.NAME.near.NAME.path (kind: cifar10, ..., imagenet)\ndatasets.NAME.near.NAME.path (kind: folders)\n"
     )
 
 
