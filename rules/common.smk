@@ -6,7 +6,9 @@ from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 
-SRC = Path(str(workflow.current_basedir)).parent / "src"
+# A checkout's own package comes first; an installed package has these rules in workflow/files.
+PLACE = Path(str(workflow.current_basedir)).parent
+SRC = PLACE / "src" if (PLACE / "src").is_dir() else PLACE.parents[2]
 if str(SRC) not in sys.path:
     sys.path.insert(0, str(SRC))
 os.environ.update(

@@ -26,6 +26,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="synthood", description="Synthetic data for out-of-distribution detection.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
+    started = commands.add_parser("run", help="run the workflow of a configuration, in its folder")
+    started.add_argument("config", type=Path)
+    started.add_argument("options", nargs=argparse.REMAINDER, help="of Snakemake, such as -n, --cores 4, --profile DIR")
+    started.set_defaults(run=_run)
     check = commands.add_parser("check", help="check configuration files without running anything")
     check.add_argument("files", type=Path, nargs="*", default=[Path("config.yaml")])
     check.add_argument("--data", action="store_true", help="read the images and checkpoints too; nothing is written")
@@ -68,6 +72,12 @@ def _parser() -> argparse.ArgumentParser:
     of_file.add_argument("file", type=Path, help="a file of torch (.pt, .pth, .ckpt, .bin) or of safetensors")
     of_file.set_defaults(run=_show_checkpoint)
     return parser
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from synthood.workflow.run import run
+
+    sys.exit(run(arguments.config, arguments.options))
 
 
 def _check(arguments: argparse.Namespace) -> None:
