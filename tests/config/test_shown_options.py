@@ -25,14 +25,14 @@ NOT_SHOWN = {
     "compile": "how a job computes, not what",
     "learning_rate": "of `adapt`, whose kinds have a default each",
     **dict.fromkeys(
-        ("bits", "apply_exif_rotation", "val_per_class", "split: train"), "depends on the user's image files"
+        ("bits", "apply_exif_rotation", "val_per_class", "split: train", "reads"),
+        "depends on the user's image files",
     ),
     **dict.fromkeys(("ignore", "prefix", "rename", "weights"), "depends on the user's checkpoint"),
     **dict.fromkeys(("download", "revision", "sha256", "variant"), "which file of weights, not what is done with it"),
     **dict.fromkeys(("datasets", "sets"), "names in published tables that differ from the configuration's"),
     "code": "a digest that a model's file records",
     "pixels: uint8": "what a function of the user's wants",
-    "reads": "files of the user's that a function reads",
     "options": "of timm's constructors, which document them",
 }
 """Options, or keys with all their values, that no configuration uses, with the reason."""

@@ -10,7 +10,7 @@ CIFAR10 = {"kind": "cifar10", "path": "data", "val_per_class": 100}
 
 
 def names(edited, dataset):
-    raw = edited({"datasets/digits/extra": None, "datasets/digits/id": CIFAR10, "generators/sd/fit/also": []})
+    raw = edited({"datasets/digits/extra": None, "datasets/digits/id": CIFAR10, "generators/sd/fit/extra_sets": []})
     raw["datasets"]["digits"] |= dataset
     return [(name, path.as_posix()) for name, path in wanted(load(raw).datasets.values())]
 
