@@ -1,4 +1,4 @@
-"""Drawn shapes as a data set: circles, squares and triangles of any colour, place and size; crosses as OOD images."""
+"""Drawn shapes as a data set: circles, squares and triangles; crosses and rings as OOD images."""
 
 import numpy as np
 
@@ -21,6 +21,7 @@ def drawn(shape: str, draw: np.random.Generator) -> np.ndarray:
     dx, dy = (x - x0) / radius, (y - y0) / radius
     inside = {
         "circle": np.hypot(dx, dy) < 1,
+        "ring": abs(np.hypot(dx, dy) - 0.8) < 0.2,
         "square": np.maximum(abs(dx), abs(dy)) < 0.85,
         "triangle": (dy < 0.8) & (abs(dx) < (dy + 1) / 1.8),
         "cross": (np.minimum(abs(dx), abs(dy)) < 0.3) & (np.maximum(abs(dx), abs(dy)) < 1),

@@ -25,7 +25,7 @@ NOT_SHOWN = {
     "compile": "how a job computes, not what",
     "learning_rate": "of `adapt`, whose kinds have a default each",
     **dict.fromkeys(
-        ("bits", "apply_exif_rotation", "val_per_class", "split: train", "split: val", "reads"),
+        ("bits", "apply_exif_rotation", "val_per_class", "split: train", "reads"),
         "depends on the user's image files",
     ),
     **dict.fromkeys(("ignore", "prefix", "rename", "weights"), "depends on the user's checkpoint"),
