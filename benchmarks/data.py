@@ -25,9 +25,8 @@ from PIL import Image
 
 from synthood.common.images import ImageSet, read_images, write_images
 from synthood.data.files.decode import Reading
-from synthood.data.files.folders import folder_set
-from synthood.data.files.settings import Folders
 from synthood.data.prepare import main as prepare
+from synthood.data.sources.folders import Folders, folder_set
 
 Line = tuple[str, float, str, bool, float]
 """Name, value, its unit, whether larger is better, and the bar."""

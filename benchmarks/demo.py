@@ -51,8 +51,7 @@ def quality(place: Path) -> list[Row]:
     import torch
 
     from synthood.config.load import load_file
-    from synthood.data.digits import id_split
-    from synthood.data.settings import IdDigits, Nuisance
+    from synthood.data.sources.digits import IdDigits, Nuisance, id_split
     from synthood.training.networks.model import Classifier, logits_and_features
 
     source = load_file(place / "config.yaml").datasets["digits"].id

@@ -69,22 +69,6 @@ class Addition:
             place.write_text(text)
 
 
-SETTINGS = "src/synthood/data/settings.py"
-STRIPES = '''class Stripes(Computed):
-    """Black and white rows in turn."""
-
-    kind: Literal["stripes"]
-
-
-'''
-STRIPED = '''
-
-def stripes(settings: Stripes) -> ImageSet:
-    """Black and white rows in turn."""
-    images = np.zeros((settings.images, side_of(settings), side_of(settings), 3), np.uint8)
-    images[:, ::2] = 255
-    return computed(images)
-'''
 ADDITIONS = {
     "detector": Addition(
         {"detectors": {"new": {"kind": "margin", "power": [0.5, 1.0]}}},
@@ -121,19 +105,10 @@ ADDITIONS = {
         most=1,
         recipe="src/synthood/evaluation/metrics/detection.py",
     ),
-    # Settings of sources are a union and their code is branches: the bar, 1, is not met.
     "source": Addition(
         {"datasets": {"new": {"like": "digits", "far": {"new": {"kind": "stripes", "images": 4}}}}},
-        most=None,
-        by_hand={
-            SETTINGS: [("class ShuffledQuadrants", STRIPES), (" | ShuffledQuadrants,\n", " | Stripes")],
-            "src/synthood/data/far.py": [("PhotoPatches, Textures\n", "Stripes, "), ("", STRIPED)],
-            "src/synthood/data/prepare.py": [
-                ("    Textures,\n", "    Stripes,\n"),
-                ("textures\nfrom", "stripes, "),
-                ("        case Noise() as", "        case Stripes() as source:\n            return stripes(source)\n"),
-            ],
-        },
+        most=1,
+        recipe="src/synthood/data/sources/stripes.py",
     ),
 }
 

@@ -267,6 +267,9 @@ CODE = {
     "outliers/kinds/sampled.py": set(),
     "outliers/kinds/brand_new.py": set(),
     "evaluation/metrics/brand_new.py": set(),
+    "data/settings.py": {"tabulate small"},
+    "data/sources/folders.py": set(),
+    "data/sources/brand_new.py": set(),
 }
 
 
@@ -303,6 +306,12 @@ METHODS = {
         REPORTED | {"map the outliers of sio-biggan on digits, seed 0"},
     ),
     "outliers/kinds/custom.py": ("CustomOutliers.extra = 1", set()),
+    "data/sources/computed.py": ("Textures.extra = 1", {"prepare textures of digits", COMPARED} | extracted(*RECIPES)),
+    "data/sources/shuffled_quadrants.py": (
+        "ShuffledQuadrants.extra = 1",
+        {"prepare ood_validation of digits", COMPARED} | extracted(*RECIPES),
+    ),
+    "data/sources/imglist.py": ("Imglist.extra = 1", set()),
 }
 """Edits of a method: what names it is computed again."""
 

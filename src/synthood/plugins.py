@@ -84,7 +84,7 @@ class OneOf:
         annotated: Any = Annotated
         classes, default = plugins(source, self.package), default_of(source, self.package)
         if default is None:
-            union: Any = Union[tuple(classes.values())]  # noqa: UP007  a union of what is found
+            union: Any = Union[tuple(dict.fromkeys(classes.values()))]  # noqa: UP007  a union of what is found
             return handler.generate_schema(annotated[union, Field(discriminator=source.tag)])
 
         def named(value: Any) -> Any:
@@ -99,19 +99,18 @@ class OneOf:
 def plugins(base: type[T], package: str) -> dict[str, type[T]]:
     """The plug-ins of a base by their kind: the default, then the others in alphabetical order.
 
-    Raises TypeError where two have one kind.
+    A class may serve several kinds. Raises TypeError where two classes have one kind.
     """
     root = importlib.import_module(package)
     for module in pkgutil.walk_packages(root.__path__, f"{package}."):
         importlib.import_module(module.name)
     found: dict[str, type[T]] = {}
     for cls in sorted(subclasses(base), key=lambda each: each.__qualname__):
-        kind = kind_of(cls)
-        if kind is None or cls.of_parts != base.of_parts or not cls.__module__.startswith(f"{package}."):
-            continue
-        if kind in found:
-            raise TypeError(f"{cls.__module__}: {cls.__name__} and {found[kind].__name__} have one kind, {kind!r}")
-        found[kind] = cls
+        outside = cls.of_parts != base.of_parts or not cls.__module__.startswith(f"{package}.")
+        for kind in () if outside else kinds_of(cls):
+            if kind in found:
+                raise TypeError(f"{cls.__module__}: {cls.__name__} and {found[kind].__name__} have one kind, {kind!r}")
+            found[kind] = cls
     return dict(sorted(found.items(), key=lambda item: (not item[1].is_default, item[0])))
 
 
@@ -137,9 +136,13 @@ class Kind:
 
 
 def kind_of(cls: type[Plugin]) -> str | None:
-    """The kind of a plug-in; None for a base, whose kind is any text."""
-    values = get_args(cls.model_fields[cls.tag].annotation)
-    return str(values[0]) if values else None
+    """The first kind of a plug-in; None for a base, whose kind is any text."""
+    return next(iter(kinds_of(cls)), None)
+
+
+def kinds_of(cls: type[Plugin]) -> tuple[str, ...]:
+    """The kinds that a plug-in serves, mostly one."""
+    return get_args(cls.model_fields[cls.tag].annotation)
 
 
 def subclasses(base: type[Any]) -> Iterator[type[Any]]:

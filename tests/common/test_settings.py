@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from synthood.common.settings import canonical_json
 from synthood.config.load import load
-from synthood.data.settings import IdDigits, Nuisance
+from synthood.data.sources.digits import IdDigits, Nuisance
 from synthood.evaluation.settings import ScoreSettings
 from synthood.generators.biggan.settings import BigGANFit
 from synthood.generators.kinds.biggan import BigGANSampling

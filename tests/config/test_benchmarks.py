@@ -5,7 +5,8 @@ import pytest
 from synthood.config.benchmarks import FOLDER, benchmark_names, expanded
 from synthood.config.load import load
 from synthood.config.messages import MistakeError
-from synthood.data.settings import DatasetSettings, PartSettings
+from synthood.data.part_settings import PartSettings
+from synthood.data.settings import DatasetSettings
 from synthood.errors import SynthoodError
 
 # near, far, ID counts and OOD validation count of the protocols; None: not asserted.

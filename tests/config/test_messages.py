@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 from synthood.common.settings import Settings
 from synthood.config.messages import MistakeError, locate, nearest, told
 from synthood.config.models import Config
-from synthood.data.settings import Digits, Nuisance
+from synthood.data.sources.digits import Digits, Nuisance
 from synthood.generators.biggan.settings import BigGANFit
 from synthood.training.settings import Synthetic
 

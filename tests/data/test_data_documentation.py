@@ -9,7 +9,8 @@ from checkouts import PROJECT
 from synthood.config.benchmarks import benchmark_names
 from synthood.config.load import load
 from synthood.data.public.fetch import registry
-from synthood.data.settings import FileSource, HeldOutClasses, Noise, PhotoPatches, ShuffledQuadrants, Textures
+from synthood.data.sources.base import PACKAGE, SetSource
+from synthood.plugins import plugins
 from synthood.reporting.published import figures
 from synthood.reporting.settings import Published
 
@@ -34,10 +35,8 @@ def test_the_published_figures_of_the_example_are_there():
 
 
 def test_every_kind_is_named_and_benchmarks_that_are_there():
-    kinds = {HeldOutClasses, PhotoPatches, Textures, Noise, ShuffledQuadrants, *FileSource.__args__}
-    for kind in kinds:
-        for name in kind.model_fields["kind"].annotation.__args__:
-            assert f"`{name}`" in TEXT
+    for name in plugins(SetSource, PACKAGE):
+        assert f"`{name}`" in TEXT
     families = {family: set(names.split(",")) for family, names in re.findall(r"`(\w+)-\{([\w,-]+)\}`", TEXT)}
     named = {f"{family}-{name}" for family, names in families.items() for name in names}
     assert len(named) == 8

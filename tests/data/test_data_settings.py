@@ -7,17 +7,11 @@ import pytest
 from pydantic import ValidationError
 from sklearn.datasets import load_digits
 
-from synthood.data.settings import (
-    DatasetSettings,
-    Digits,
-    IdDigits,
-    Noise,
-    Nuisance,
-    PartSettings,
-    PhotoPatches,
-    ShuffledQuadrants,
-    Textures,
-)
+from synthood.data.part_settings import PartSettings
+from synthood.data.settings import DatasetSettings
+from synthood.data.sources.computed import Noise, PhotoPatches, Textures
+from synthood.data.sources.digits import Digits, IdDigits, Nuisance
+from synthood.data.sources.shuffled_quadrants import ShuffledQuadrants
 
 NOISE = Noise(kind="noise", images=3)
 ID = IdDigits(kind="digits", classes=[0, 4], train_per_class=5, val_per_class=2)

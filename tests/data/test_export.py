@@ -6,7 +6,7 @@ import pytest
 from synthood.cli import main
 from synthood.common.images import ImageSet, write_images
 from synthood.data.export import export
-from synthood.data.files.arrays import read_arrays
+from synthood.data.sources.arrays import read_arrays
 from synthood.errors import SynthoodError
 from synthood.generators.kinds.ready_made import ReadyMadeReading
 from synthood.generators.ready_made import read

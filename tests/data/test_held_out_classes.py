@@ -6,9 +6,10 @@ import pytest
 from synthood.config.load import load
 from synthood.data.evidence import evidence
 from synthood.data.overlap_settings import AllowedOverlap
+from synthood.data.part_settings import PartSettings
 from synthood.data.prepare import prepare
 from synthood.data.raw import raw_paths
-from synthood.data.settings import DatasetSettings, PartSettings
+from synthood.data.settings import DatasetSettings
 from synthood.errors import SynthoodError
 from synthood.workflow.plan import Plan
 

@@ -11,10 +11,11 @@ import pytest
 from synthood.common.encoded import is_encoded
 from synthood.common.images import pixel_sha256, read_images
 from synthood.config.load import load_file
-from synthood.data.digits import extra_digits, id_split, shuffled_quadrants
-from synthood.data.far import noise, photo_patches, textures
+from synthood.data.part_settings import PartSettings
 from synthood.data.prepare import main, prepare
-from synthood.data.settings import PartSettings, ShuffledQuadrants
+from synthood.data.selection import Selection
+from synthood.data.sources.digits import extra_digits, id_split
+from synthood.data.sources.shuffled_quadrants import ShuffledQuadrants
 from synthood.errors import SynthoodError
 from synthood.workflow.plan import Plan
 
@@ -47,12 +48,12 @@ def test_every_part_is_made_by_its_source(made):
     split = id_split(dataset.id)
     expected = {
         **split,
-        "ood_validation": shuffled_quadrants(dataset.ood_validation, split["val"]),
+        "ood_validation": dataset.ood_validation.shuffled(split["val"]),
         "digits-6-7": extra_digits(dataset.extra["digits-6-7"]),
         "digits-8-9": extra_digits(dataset.near["digits-8-9"]),
-        "photos": photo_patches(dataset.far["photos"]),
-        "textures": textures(dataset.far["textures"]),
-        "noise": noise(dataset.far["noise"]),
+        "photos": dataset.far["photos"].read(Selection(part="far")),
+        "textures": dataset.far["textures"].read(Selection(part="far")),
+        "noise": dataset.far["noise"].read(Selection(part="far")),
     }
     assert made.keys() == expected.keys()
     for part, images in made.items():

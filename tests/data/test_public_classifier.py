@@ -6,9 +6,10 @@ import torch
 
 from synthood import detectors
 from synthood.common.images import ImageSet, read_images, write_images
-from synthood.data.files.settings import Arrays, IdTorchvision
+from synthood.data.part_settings import PartSettings
 from synthood.data.prepare import prepare
-from synthood.data.settings import PartSettings
+from synthood.data.sources.arrays import Arrays
+from synthood.data.sources.torchvision import IdTorchvision
 from synthood.evaluation.ranking import auroc
 from synthood.training.networks.checkpoint import imported
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe

@@ -8,19 +8,16 @@ import pytest
 
 from checkouts import WarmWorkflow, Workflow
 from synthood.common.artefact import write_provenance
-from synthood.data.files.settings import (
-    CLASS_COUNTS,
-    Arrays,
-    Folders,
-    IdArrays,
-    IdImglist,
-    IdManifest,
-    IdTorchvision,
-    Imglist,
-    Torchvision,
-)
+from synthood.data.part_settings import PartSettings
 from synthood.data.raw import missing, raw_paths, state
-from synthood.data.settings import IdDigits, Noise, PartSettings, ShuffledQuadrants
+from synthood.data.sources.arrays import Arrays, IdArrays
+from synthood.data.sources.computed import Noise
+from synthood.data.sources.digits import IdDigits
+from synthood.data.sources.folders import Folders
+from synthood.data.sources.imglist import IdImglist, Imglist
+from synthood.data.sources.manifest import IdManifest
+from synthood.data.sources.shuffled_quadrants import ShuffledQuadrants
+from synthood.data.sources.torchvision import LAYOUTS, IdTorchvision, Torchvision
 
 ID = IdDigits(kind="digits", classes=[0], train_per_class=5, val_per_class=2)
 
@@ -101,7 +98,7 @@ def test_raw_data_may_go_once_the_part_is_made(sources, tmp_path):
 
 
 def test_the_files_of_torchvisions_layouts_are_known(tmp_path):
-    for kind in CLASS_COUNTS:
+    for kind in LAYOUTS:
         for source, name in (
             (IdTorchvision(kind=kind, path="none"), "train"),
             (Torchvision(kind=kind, path="none"), "x"),

@@ -9,13 +9,16 @@ import pytest
 import torchvision
 
 from synthood.common.images import ImageSet, pixel_sha256
-from synthood.data.files.image_set import from_files, listed
-from synthood.data.files.settings import IdArrays, IdFolders, IdImglist, IdTorchvision, Imglist
 from synthood.data.leaks.find_leaks import Part, leaks
 from synthood.data.leaks.likeness import looks_of
 from synthood.data.leaks.settings import LeakSettings
+from synthood.data.part_settings import PartSettings
 from synthood.data.prepare import prepare
-from synthood.data.settings import PartSettings
+from synthood.data.selection import Selection
+from synthood.data.sources.arrays import IdArrays
+from synthood.data.sources.folders import IdFolders
+from synthood.data.sources.imglist import IdImglist, Imglist
+from synthood.data.sources.torchvision import IdTorchvision
 
 WORDS = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
@@ -57,13 +60,13 @@ def test_three_layouts_give_the_same_images_and_labels(real_data, lists):
 
 
 def test_openoods_lists_have_the_protocols_counts(real_data, lists):
-    parts = {part: listed(lists, part)[0] for part in ("train", "val", "test")}
+    parts = {part: lists.listed(Selection(part=part)) for part in ("train", "val", "test")}
     assert {part: len(listing) for part, listing in parts.items()} == {"train": 50_000, "val": 1_000, "test": 9_000}
     assert all(listing.classes == WORDS for listing in parts.values())
     assert not set(parts["val"].images) & set(parts["test"].images)
     folder = real_data / "openood" / "benchmark_imglist" / "cifar10"
     ood = {
-        name: listed(Imglist(kind="imglist", path=lists.path, list=str(folder / f"{name}.txt")), name)[0]
+        name: Imglist(kind="imglist", path=lists.path, list=str(folder / f"{name}.txt")).listed(Selection(part=name))
         for name in ("test_cifar100", "test_tin", "test_mnist", "val_tin")
     }
     assert [len(listing) for listing in ood.values()] == [9_000, 7_793, 70_000, 1_000]
@@ -72,8 +75,8 @@ def test_openoods_lists_have_the_protocols_counts(real_data, lists):
 
 def test_pickles_are_read_as_torchvision_reads_them(real_data):
     oracle = torchvision.datasets.CIFAR10(str(real_data), train=False)
-    test, _ = listed(IdTorchvision(kind="cifar10", path=str(real_data)), "test")
-    val, _ = listed(IdTorchvision(kind="cifar10", path=str(real_data)), "val")
+    test = IdTorchvision(kind="cifar10", path=str(real_data)).listed(Selection(part="test"))
+    val = IdTorchvision(kind="cifar10", path=str(real_data)).listed(Selection(part="val"))
     assert (len(val), len(test), test.classes) == (1_000, 9_000, oracle.classes)
     both = ImageSet(np.concatenate([val.images, test.images]), np.concatenate([val.labels, test.labels]), test.classes)
     expected = ImageSet(oracle.data, np.array(oracle.targets, np.int64), oracle.classes)
@@ -87,7 +90,7 @@ def test_jpegs_of_64_px_become_32(real_data, lists):
         list=str(real_data / "openood" / "benchmark_imglist" / "cifar10" / "val_tin.txt"),
         size=32,
     )
-    made = from_files(source, "ood_validation", ood=True)
+    made = source.read(Selection(part="ood_validation", ood=True))
     assert made.images.shape == (1_000, 32, 32, 3)
     assert made.notes == ["14 grey images became RGB"]
 
@@ -122,13 +125,13 @@ def clothing(shared_data, tmp_path_factory):
 
 def test_folders_that_are_called_validation_are_used_with_all_held_out_images(clothing):
     source = IdFolders(kind="folders", path=str(clothing), size=64, except_classes=["hat", "shoes"])
-    parts = {part: listed(source, part) for part in ("train", "val", "test")}
+    parts = {part: source.listed(Selection(part=part)) for part in ("train", "val", "test")}
     assert {part: len(listing) for part, (listing, _) in parts.items()} == {"train": 2_747, "val": 301, "test": 287}
     assert all(
         {file.parents[1].name for file in listing.images} == {name}
         for name, (listing, _) in (("train", parts["train"]), ("validation", parts["val"]), ("test", parts["test"]))
     )
-    held, _ = listed(source.model_copy(update={"except_classes": []}), "near", held_out=["hat", "shoes"])
+    held = source.model_copy(update={"except_classes": []}).listed(Selection(part="near", held_out=["hat", "shoes"]))
     assert Counter(file.parents[1].name for file in held.images) == {"train": 321, "validation": 40, "test": 85}
     assert not {file.parent.name for file in held.images} - {"hat", "shoes"}
     assert [notes for _, notes in parts.values()] == [[], [], []]

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from synthood.config.load import load
-from synthood.data.files.settings import IdArrays, IdFolders, IdImglist, IdManifest
+from synthood.data.part_settings import PartSettings
 from synthood.data.same_files import same_files
-from synthood.data.settings import PartSettings
+from synthood.data.sources.arrays import IdArrays
+from synthood.data.sources.folders import IdFolders
+from synthood.data.sources.imglist import IdImglist
+from synthood.data.sources.manifest import IdManifest
 from synthood.errors import SynthoodError
 
 FOLDERS = {"kind": "folders", "path": "id"}

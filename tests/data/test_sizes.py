@@ -11,9 +11,10 @@ from command_lines import writing
 from synthood.common.encoded import is_encoded
 from synthood.common.images import ImageSet, check_sizes, read_facts, read_images, write_images
 from synthood.config.load import load
-from synthood.data.far import noise, photo_patches, textures
+from synthood.data.part_settings import PartSettings
 from synthood.data.prepare import main, prepare
-from synthood.data.settings import Noise, PartSettings, PhotoPatches, Textures
+from synthood.data.selection import Selection
+from synthood.data.sources.computed import Noise, PhotoPatches, Textures
 from synthood.errors import SynthoodError
 from synthood.evaluation import extract, score_model
 from synthood.training import train
@@ -162,42 +163,42 @@ def test_no_stage_starts_with_two_sizes(sets, stage, capsys):
 
 @pytest.mark.parametrize("side", [8, 31, 64, 97])
 def test_computed_sets_have_every_size_and_keep_their_kind(side):
-    for make, kind in ((photo_patches, PhotoPatches), (textures, Textures), (noise, Noise)):
+    for kind in (PhotoPatches, Textures, Noise):
         name = kind.model_fields["kind"].annotation.__args__[0]
-        made = make(kind(kind=name, images=7, size=side))
+        made = kind(kind=name, images=7, size=side).read(Selection(part="far"))
         assert made.images.shape == (7, side, side, 3)
         assert len({image.tobytes() for image in made.images}) == 7
 
 
 def test_textures_are_the_same_pictures_at_every_size():
-    small, large = (textures(Textures(kind="textures", images=30, size=side)).images for side in (32, 128))
+    small, large = (Textures(images=30, size=side).read(Selection(part="far")).images for side in (32, 128))
     for index in range(0, 30, 3):  # gratings, whose periods scale
         one, other = (images[index, :, :, 0].ravel() for images in (small, shrunk(large, 32)))  # colours are others
         assert abs(np.corrcoef(one, other)[0, 1]) > 0.9
 
 
 def test_textures_do_not_depend_on_how_many_are_computed_together(monkeypatch):
-    settings = Textures(kind="textures", images=40)
-    expected = textures(settings).images
-    monkeypatch.setattr("synthood.data.far.AT_ONCE", 7 * 32 * 32)
-    np.testing.assert_array_equal(textures(settings).images, expected)
+    settings = Textures(images=40)
+    expected = settings.read(Selection(part="far")).images
+    monkeypatch.setattr("synthood.data.sources.computed.AT_ONCE", 7 * 32 * 32)
+    np.testing.assert_array_equal(settings.read(Selection(part="far")).images, expected)
 
 
 def test_patches_that_overlap_are_noted_and_too_large_ones_refused():
-    assert (
-        photo_patches(PhotoPatches(kind="photo-patches", images=4, size=213)).notes == []
-    )  # 3 x 2 of either photograph
-    noted = photo_patches(PhotoPatches(kind="photo-patches", images=5, size=224)).notes
+    assert PhotoPatches(images=4, size=213).read(Selection(part="far")).notes == []  # 3 x 2 of either photograph
+    noted = PhotoPatches(images=5, size=224).read(Selection(part="far")).notes
     assert noted == ["5 patches of 224 px overlap: the photographs have room for 4 apart"]
     with pytest.raises(SynthoodError, match="428 px are more than the photographs have"):
-        photo_patches(PhotoPatches(kind="photo-patches", images=1, size=428))
+        PhotoPatches(images=1, size=428).read(Selection(part="far"))
 
 
 def test_large_computed_sets_are_stored_encoded(tmp_path):
     output = tmp_path / "n.safetensors"
     main(["--settings", '{"part":"n","source":{"kind":"noise","images":3,"size":80}}', "--output", str(output)])
     assert is_encoded(output)
-    np.testing.assert_array_equal(read_images(output).images, noise(Noise(kind="noise", images=3, size=80)).images)
+    np.testing.assert_array_equal(
+        read_images(output).images, Noise(images=3, size=80).read(Selection(part="far")).images
+    )
     assert read_facts(output).native == {80: 3}
 
 

@@ -12,6 +12,7 @@ from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.config.listing import listing
 from synthood.config.load import load
+from synthood.data.prepare import prepare
 from synthood.evaluation.ranking import Ranking
 from synthood.generators.block_settings import BlockSettings
 from synthood.generators.kinds.fitting import FitTask, Fitting
@@ -24,7 +25,7 @@ from synthood.workflow.plausible import wrong_files
 from toy_features import EVERY, toy_reference
 from toy_training import batch_of, random, reaches
 
-LISTED = ("detectors", "losses", "metrics", "benchmarks", "generators", "networks", "augmentations")
+LISTED = ("detectors", "losses", "metrics", "sources", "benchmarks", "generators", "networks", "augmentations")
 text = Path("CONTRIBUTING.md").read_text()
 custom = {one["file"]: one for one in map(yaml.safe_load, re.findall(r"`(\{kind: custom, .*?\})`", text))}
 (loss,) = (yaml.safe_load(one) for one in re.findall(r"`(custom: \{.*?\})`", text, re.DOTALL))
@@ -39,9 +40,10 @@ raw["recipes"] |= {
     "plain": {"like": "ce", "network": {"kind": "plain"}, "augmentation": {"dimming": {"most": 0.25}}},
     "flat": {"like": "ce", **mine},
 }
-raw["datasets"] |= {"dogs": {"benchmark": "dogs", "path": "data"}}
 raw["generators"] |= {"new": {"kind": "grey", "images_per_class": 4, "block_size": 8}, "mine": custom["my/grey.py"]}
 raw["tables"]["new"] = {"like": "small", "columns": ["detection_error", custom["my/accepted.py"]]}
+stripes = {"new": {"kind": "stripes", "images": 4}, "mine": custom["my/stripes.py"]}
+raw["datasets"] |= {"dogs": {"benchmark": "dogs", "path": "data"}, "stripes": {"like": "digits", "far": stripes}}
 config = load(raw)
 
 reference = toy_reference()
@@ -79,6 +81,7 @@ found = {
     "networks": [[*one(images).shape, one.head.in_features] for one in networks],
     "dimming": [float(bound) for bound in (1 - changed[0] / images.clamp(0, 1)).aminmax()],
     "mirrored": sum(torch.equal(one, other.flip(1)) for one, other in zip(changed[1], images.clamp(0, 1), strict=True)),
+    "stripes": {name: prepare(config.datasets["stripes"].part(name)).images.tolist() for name in stripes},
     "near": config.datasets["dogs"].near["wolves"].path,
     "listed": {family: listing(family).splitlines() for family in LISTED},
     "tested": [one.kind for one in EVERY],

@@ -48,7 +48,7 @@ def found(copy: Path) -> Any:
 
 def test_every_recipe_is_followed(copy: Path) -> None:
     files = [*(copy / "my").iterdir(), *(copy / "src/synthood/data/benchmarks").glob("dogs.yaml")]
-    names = ["accepted.py", "dogs.yaml", "flat.py", "grey.py", "margin.py", "short.py"]
+    names = ["accepted.py", "dogs.yaml", "flat.py", "grey.py", "margin.py", "short.py", "stripes.py"]
     assert sorted(file.name for file in files) == names
     assert (copy / "src/synthood/training/methods/short_features.py").is_file()
     assert "class Margin(Detector)" in (copy / "src/synthood/evaluation/detectors/logits.py").read_text()
@@ -89,6 +89,13 @@ def test_metrics_have_their_value(found: Any) -> None:
     assert found["metrics"] == {"detection_error": pytest.approx(1 / 4), "accepted": 1 / 2}
 
 
+def test_sources_draw_what_they_say(found: Any) -> None:
+    stripes = np.zeros((4, 32, 32, 3))
+    stripes[:, 1::2] = 255
+    for name in ("new", "mine"):
+        np.testing.assert_array_equal(found["stripes"][name], stripes)
+
+
 def test_a_benchmark_is_a_dataset(found: Any) -> None:
     assert found["near"] == "data/wolves"
 
@@ -98,6 +105,7 @@ def test_what_is_added_is_listed_checked_and_tested(found: Any) -> None:
     assert "margin" in names["detectors"]
     assert "short_features" in names["losses"]
     assert "detection_error" in names["metrics"]
+    assert {"near.stripes", "near.custom", "id.custom"} <= names["sources"]
     assert "dogs" in names["benchmarks"]
     assert "grey" in names["generators"]
     assert "plain" in names["networks"]
@@ -122,6 +130,7 @@ def test_the_code_is_clean(copy: Path) -> None:
         "src/synthood/evaluation",
         "src/synthood/generators",
         "src/synthood/training",
+        "src/synthood/data",
         "my",
     ]
     done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)

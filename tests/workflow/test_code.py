@@ -295,9 +295,8 @@ def test_an_edit_of_a_loss_changes_the_code_of_that_loss_alone(tmp_path, file):
 
 def test_what_prepares_images_depends_on_no_network():
     behind = modules_behind("synthood.data.prepare")
-    assert {"synthood.data.digits", "synthood.data.far", "synthood.common.images", "synthood.common.seeds"} <= set(
-        behind
-    )
+    assert {"synthood.data.sources.base", "synthood.common.images", "synthood.common.encoded"} <= set(behind)
+    assert {name for name in behind if name.startswith("synthood.data.sources.")} == {"synthood.data.sources.base"}
     assert not [name for name in behind if name.startswith(("synthood.training", "synthood.generators"))]
 
 

@@ -1,5 +1,6 @@
 """Digests of plug-ins: an edit of a method, or of what serves it alone, changes that method and no other."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import synthood
+from synthood.data.sources.base import PACKAGE as SOURCES
+from synthood.data.sources.base import IdSource, SetSource
 from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.detectors.custom import Custom
 from synthood.evaluation.detectors.rectifiers import React
@@ -32,6 +35,7 @@ STAGES = (
     "synthood.outliers.latents",
     "synthood.generators.fit_generator",
     "synthood.generators.synthesise",
+    "synthood.data.prepare",
 )
 NEIGHBOURS = "evaluation/detectors/neighbours.py"
 NETWORKS, AUGMENTATIONS = "training/networks/architectures/", "training/augmentation/"
@@ -78,6 +82,9 @@ def digests(root: Path) -> dict[str, str]:
         kind: one() for kind, one in plugins(Detector, "synthood.evaluation.detectors").items() if kind not in REQUIRED
     }
     every |= {kind: one() for kind, one in plugins(Sampler, SAMPLERS).items()}
+    for role, base in (("set", SetSource), ("id", IdSource)):
+        sources = plugins(base, SOURCES).items()
+        every |= {f"{role} {kind}": one.model_construct(kind=kind) for kind, one in sources if kind != "custom"}
     every |= {kind: one.model_construct() for kind, one in plugins(ImageEncoder, "synthood.outliers.encoders").items()}
     for part, base in (("fit", Fitting), ("sample", Sampling)):
         of_part = {f"{kind} {part}": one for kind, one in plugins(base, GENERATORS).items() if kind not in REQUIRED}
@@ -119,11 +126,13 @@ def test_an_added_detector_with_a_function_of_its_own_changes_nothing(edited) ->
         (SAMPLERS_FOLDER + "few_step.py", "class FewStepSample(Sampler):", "sampler"),
         (NETWORKS + "dense.py", "class DenseNetwork(NetworkSettings):", "kind"),
         (AUGMENTATIONS + "geometry.py", "class Flip(AugmentationStep):", "kind"),
+        ("data/sources/computed.py", "class Noise(Computed):", "kind"),
+        ("data/sources/layouts.py", "class Dtd(Layout):", "kind"),
+        ("data/sources/folders.py", "class Folders(FileSet):", "kind"),
     ],
 )
 def test_an_added_method_of_another_family_changes_nothing(edited, module: str, first: str, tag: str) -> None:
-    added = first.replace("ClipEncoder", "Mine").replace("FewStepSample", "Mine")
-    added = added.replace("DenseNetwork", "Mine").replace("Flip", "Mine")
+    added = re.sub(r"class \w+", "class Mine", first)
     assert edited(module, first, f'{added}\n    {tag}: Literal["mine"] = "mine"\n\n\n{first}') == (set(), set())
 
 
@@ -169,6 +178,9 @@ def test_an_added_import_and_a_constant_change_nothing(edited) -> None:
         ("evaluation/detectors/logits.py", "x.logits.amax(1)", "x.logits.amax(1) + 1", {"mls"}),
         ("evaluation/detectors/of_model/gram.py", "SMALL = 1e-6", "SMALL = 1e-5", {"gram"}),
         ("evaluation/detectors/of_model/odin.py", "gradient.sign()", "gradient.sgn()", {"odin", "iodin"}),
+        ("data/sources/computed.py", "(3, 12)", "(3, 13)", {"set textures"}),
+        ("data/sources/digits.py", "np.rint(images * 255)", "np.rint(images * 254)", {"set digits", "id digits"}),
+        ("data/sources/layouts.py", '"ankle boot"', '"boot"', {"set fashion-mnist", "id fashion-mnist"}),
         ("evaluation/detectors/subspaces.py", "SMALLEST = 1e-12", "SMALLEST = 1e-11", {"pnml"}),
         ("outliers/encoders/clip.py", '"bicubic"', '"bilinear"', {"clip"}),
         ("outliers/encoders/recipe.py", "network.features(inputs)", "network(inputs)", {"recipe"}),
@@ -202,6 +214,9 @@ def test_an_added_import_and_a_constant_change_nothing(edited) -> None:
         "logits",
         "of the model",
         "a base class",
+        "a set",
+        "sets and ID images",
+        "a layout",
         "subspaces",
         "clip",
         "recipe",

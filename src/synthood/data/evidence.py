@@ -1,33 +1,17 @@
 """What the OOD sets of a dataset are evidence of: real images, classes held out, or images that were computed."""
 
-from synthood.common.settings import Settings
 from synthood.data.overlap_settings import AllowedOverlap
-from synthood.data.settings import DatasetSettings, HeldOutClasses, Noise, PhotoPatches, ShuffledQuadrants, Textures
-
-
-def nature(source: Settings) -> str:
-    """In a few words, where the images of an OOD set come from."""
-    match source:
-        case HeldOutClasses():
-            return f"real: held-out classes {', '.join(source.classes)}"
-        case PhotoPatches():
-            return "real: patches of two photographs"
-        case Textures() | Noise():
-            return "computed"
-        case ShuffledQuadrants():
-            return "computed from ID images"
-        case _:
-            return "images as supplied"
+from synthood.data.settings import DatasetSettings
 
 
 def evidence(dataset: DatasetSettings) -> str:
     """A sentence about near and far sets, one about what hyperparameters are chosen on, one about allowed overlaps."""
     roles = [
-        f"{role} {'; '.join(f'{name} ({nature(source)})' for name, source in sets.items())}"
+        f"{role} {'; '.join(f'{name} ({source.nature})' for name, source in sets.items())}"
         for role, sets in (("near", dataset.near), ("far", dataset.far))
         if sets
     ]
-    told = f"OOD sets: {', '.join(roles)}. Hyperparameters are chosen on: {nature(dataset.ood_validation)}."
+    told = f"OOD sets: {', '.join(roles)}. Hyperparameters are chosen on: {dataset.ood_validation.nature}."
     shared = [f"{' and '.join(allowed.parts)} {limit(allowed)}" for allowed in dataset.allow_overlap]
     return told + f" May share images: {'; '.join(shared)}." * bool(shared)
 

@@ -9,10 +9,10 @@ from safetensors import safe_open
 from synthood.common.images import ImageSet, write_images
 from synthood.common.names import BYTES, OFFSETS, Names, take_names
 from synthood.common.seeds import derived_seed
-from synthood.data.files.arrays import read_arrays
-from synthood.data.files.image_set import from_files
 from synthood.data.files.names import misnumbered, normal
-from synthood.data.files.settings import Arrays, Files, FileSource
+from synthood.data.selection import Selection
+from synthood.data.sources.arrays import Arrays, read_arrays
+from synthood.data.sources.base import LabelledSet
 from synthood.errors import SynthoodError
 from synthood.generators.folder import Description
 
@@ -51,14 +51,13 @@ def adopt(found: Labelled, seed: int, classes: list[str], folder: Path) -> int:
     return count
 
 
-def read(source: Arrays | FileSource, classes: list[str] | None, side: int, threads: int) -> Labelled:
+def read(source: LabelledSet, classes: list[str] | None, side: int, threads: int) -> Labelled:
     """The images of a source, resized to a side, with their labels and, as far as known, their names."""
-    if isinstance(source, Files):
-        sized = source if source.size else source.model_copy(update={"size": side, "resize": None})
-        made = from_files(sized, "ready-made", ood=False, threads=threads)
-        found = Labelled(made.images, made.labels, made.classes, source.path, made.notes, made.names)
-    else:
+    if isinstance(source, Arrays):
         found = arrays(source, side, classes)
+    else:
+        made = source.of_side(side).read(Selection(part="ready-made"), threads)
+        found = Labelled(made.images, made.labels, made.classes, source.origin, made.notes, made.names)
     if found.images.shape[1:3] != (side, side):
         raise SynthoodError(
             f"{found.origin}: images of {found.images.shape[1:3]} pixels, the ID images have {side}; "

@@ -7,8 +7,7 @@ from pathlib import Path
 import yaml
 
 from synthood.common.settings import Settings
-from synthood.data.files.settings import Arrays, Files, IdImglist, ListCounts
-from synthood.data.settings import DatasetSettings, HeldOutClasses
+from synthood.data.settings import DatasetSettings
 from synthood.errors import SynthoodError
 from synthood.reporting.settings import ImageSets, Published
 
@@ -51,9 +50,7 @@ def names_in_source(dataset: DatasetSettings, published: Published) -> dict[str,
     """The source's name of each set of a dataset; a set that is computed gets none that a source could have."""
     sources = {**dataset.near, **dataset.far, **dataset.shifted}
     names = {
-        name: published.sets.get(name, name)
-        if isinstance(source, Files | Arrays | HeldOutClasses)
-        else f"{name} (computed, kind {source.kind})"
+        name: f"{name} (computed, kind {source.kind})" if source.computed else published.sets.get(name, name)
         for name, source in sources.items()
     }
     for name in names.values():
@@ -74,15 +71,12 @@ def declared(dataset: DatasetSettings, names: Mapping[str, str], full_spectrum: 
     def chosen(source: Settings) -> bool:
         return any(getattr(source, key, None) for key in ("labels", "except_labels"))
 
-    lines = ListCounts()
-    if isinstance(dataset.id, IdImglist) and not chosen(dataset.id):
-        lines = dataset.id.count or lines
-    train, classes = lines.train, dataset.taught.class_count
+    train, classes = dataset.id.lines("train"), dataset.taught.class_count
     if each := getattr(dataset.id, "train_per_class", None):
         train = each * classes if classes else None
     return ImageSets(
         train=train,
-        test=lines.test,
+        test=dataset.id.lines("test"),
         near=counts(dataset.near),
         far=counts(dataset.far),
         shifted=counts(dataset.shifted) if full_spectrum else {},

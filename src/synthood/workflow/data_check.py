@@ -11,11 +11,10 @@ from synthood.common.image_facts import ImageFacts, sizes, told
 from synthood.common.images import pixel_sha256
 from synthood.data import overlaps, raw
 from synthood.data.files.decode import Reading
-from synthood.data.files.image_set import listed, no_class_emptied
-from synthood.data.files.settings import Files
 from synthood.data.overlap_settings import ID_PARTS, refusal
+from synthood.data.part_settings import PartSettings
 from synthood.data.prepare import prepare
-from synthood.data.settings import PartSettings
+from synthood.data.sources.in_files import InFiles, no_class_emptied
 from synthood.errors import SynthoodError
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.workflow.plan import Plan
@@ -96,11 +95,12 @@ def look(settings: PartSettings, most: int = MOST) -> Seen:
     Raises SynthoodError for whatever would stop the stage `prepare`.
     """
     source = settings.source
-    if not isinstance(source, Files):
+    if not isinstance(source, InFiles):
         made = prepare(settings)
         digests = pixel_sha256(made.images)
         return Seen(made.labels, made.classes, made.notes, made.images.shape[1:3], made.facts, digests)
-    listing, notes = listed(source, settings.part, settings.held_out, settings.taught, settings.held_out_splits)
+    listing = source.listed(settings)
+    notes = listing.notes
     chosen = np.unique(np.linspace(0, len(listing) - 1, min(most, len(listing))).round().astype(int))
     reading = Reading(listing.chosen(chosen), source, threads=4)
     found = [(pixel_sha256(image[None]), image.shape[:2]) for image in reading]

@@ -8,15 +8,12 @@ from unicodedata import normalize
 from synthood.common.user_code import UserCode
 from synthood.config.messages import MistakeError
 from synthood.config.models import Config
-from synthood.data.files.layouts import root_of
-from synthood.data.files.settings import ExceptClasses, IdFolders, IdManifest, IdTorchvision
+from synthood.data.files.settings import ExceptClasses
 from synthood.errors import SynthoodError, nearest
 from synthood.plugins import Plugin, plugins_in
 from synthood.workflow.plan import Plan
 from synthood.workflow.plan.outside import Needed
 
-LISTED = 20_000_000
-"""Bytes of a table up to which its classes are read."""
 USUAL_SIDE = 32
 """Pixels of images whose size the configuration does not say."""
 
@@ -39,9 +36,9 @@ def fetchable(config: Config) -> list[Needed]:
 def public(one: Needed) -> bool:
     """Whether `synthood fetch` knows where a missing file may be had."""
     from synthood.data.public.fetch import registry
-    from synthood.data.public.wanted import name_of
 
-    return one.source is not None and name_of(one.source, one.part) in registry()
+    found = one.source.download(one.part) if one.source is not None else None
+    return found is not None and found[0] in registry()
 
 
 def wrong_files(config: Config) -> Iterator[MistakeError]:
@@ -82,7 +79,7 @@ def _sides(config: Config, path: str) -> set[int]:
 def _wrong_file(path: str, plugin: Plugin) -> Iterator[MistakeError]:
     values = plugin.model_dump(by_alias=True)
     what = "class" if values.get("class") else "function"
-    file, name = values["file"], values[what]
+    file, name = values["file"], values[what] or getattr(plugin, "name", "")
     try:
         found = _bound(ast.parse(Path(file).read_bytes()).body)
     except OSError as error:
@@ -124,47 +121,17 @@ def unknown_classes(config: Config) -> Iterator[MistakeError]:
             *(
                 (f"{role}.classes.{i}", word)
                 for role, one in dataset.held_out_sets.items()
-                for i, word in enumerate(one.classes)
+                for i, word in enumerate(one.id_classes)
             ),
         ]
         if not asked:
             continue
         try:
-            known = _classes(source, [word for _, word in asked])
+            names = source.class_names([word for _, word in asked])
+            known = None if names is None else {normalize("NFC", name) for name in names}
         except SynthoodError as error:
             yield MistakeError(f"datasets.{name}.id", str(error))
             continue
         for key, word in asked:
             if known is not None and normalize("NFC", word) not in known:
                 yield MistakeError(f"datasets.{name}.{key}", f"no class is named {word!r}{nearest(word, known)}")
-
-
-def _classes(source: ExceptClasses, asked: list[str]) -> set[str] | None:
-    """Names of the classes of ID images in NFC; None where they are not known before the data is read."""
-    names: list[str] | None = None
-    if isinstance(source, IdManifest) and 0 < _size(Path(source.path)) < LISTED:
-        from synthood.data.files.manifest import read_manifest
-
-        names = list(set(read_manifest(Path(source.path)).labels))
-    elif isinstance(source, IdFolders) and Path(source.path).is_dir():
-        from synthood.data.files.folders import class_names_of
-
-        names = class_names_of(source)
-    elif isinstance(source, IdTorchvision) and (place := root_of(source.kind, Path(source.path))).is_dir():
-        if source.kind in ("dtd", "imagenet"):
-            names = _folders(place, asked)
-        elif source.kind in ("mnist", "svhn"):
-            names = [str(digit) for digit in range(10)]
-    return None if names is None else {normalize("NFC", name) for name in names}
-
-
-def _folders(folder: Path, asked: list[str]) -> list[str]:
-    """Folders below one, and those among `asked` that lie one level deeper, such as below `train`."""
-    above = [one for one in folder.iterdir() if one.is_dir() and not one.name.startswith(".")]
-    spelt = {form: word for word in asked for form in (word, normalize("NFC", word), normalize("NFD", word))}
-    deeper = [word for form, word in spelt.items() if any((one / form).is_dir() for one in above)]
-    return [*(one.name for one in above), *deeper]
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from synthood.data.files.found import look, notes_on, subfolders
-from synthood.data.files.image_set import from_files, listed
-from synthood.data.files.settings import Folders, IdFolders
+from synthood.data.selection import Selection
+from synthood.data.sources.folders import Folders, IdFolders
 from synthood.errors import SynthoodError
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
@@ -43,7 +43,7 @@ def test_whatever_pillow_reads_is_read(tmp_path, name, kind):
         (tmp_path / name).write_bytes(header + bytes(28 * 9))  # rows are padded to two bytes
     else:
         (tmp_path / name).write_bytes(encoded(kind))
-    made = from_files(Folders(kind="folders", path=str(tmp_path)), "far", ood=True)
+    made = Folders(kind="folders", path=str(tmp_path)).read(Selection(part="far", ood=True))
     assert made.images.shape == (1, 9, 9, 3)
     assert kind is None or abs(made.images.astype(int) - [10, 200, 30]).max() < 12
 
@@ -54,8 +54,9 @@ def test_an_image_that_cannot_be_read_does_not_vanish(draw, tmp_path, name):
     (tmp_path / "set" / name).write_bytes(HEIC if "." not in name else b"MM\0*whatever")
     source = Folders(kind="folders", path=str(tmp_path / "set"))
     with pytest.raises(SynthoodError, match=rf"{name}: an image that cannot be read .*convert it to JPEG or PNG"):
-        listed(source, "far")
-    listing, notes = listed(source.model_copy(update={"on_bad_image": "skip"}), "far")
+        source.listed(Selection(part="far"))
+    listing = source.model_copy(update={"on_bad_image": "skip"}).listed(Selection(part="far"))
+    notes = listing.notes
     assert [file.name for file in listing.images] == ["1.png"]
     assert notes == [f"{tmp_path / 'set'}: 1 files left out, images that cannot be read: {name}"]
 
@@ -84,14 +85,14 @@ def test_notes_reach_the_image_set(draw, tmp_path):
     draw("train/loose.png")
     (tmp_path / "train/a/labels.json").write_text("{}")
     (tmp_path / "README").write_text("x")
-    made = from_files(IdFolders(kind="folders", path=str(tmp_path)), "train", ood=False)
+    made = IdFolders(kind="folders", path=str(tmp_path)).read(Selection(part="train", ood=False))
     assert len(made) == 6
     assert made.notes == [
         f"{tmp_path}: 1 files not read, no images: README",
         f"{tmp_path / 'train'}: 1 images not read, in no folder of a class: loose.png",
         f"{tmp_path / 'train'}: 1 files not read, no images: a/labels.json",
     ]
-    assert from_files(IdFolders(kind="folders", path=str(tmp_path)), "test", ood=False).notes == []
+    assert IdFolders(kind="folders", path=str(tmp_path)).read(Selection(part="test", ood=False)).notes == []
 
 
 def test_two_folders_of_one_name_are_an_error(draw, tmp_path):
@@ -99,4 +100,4 @@ def test_two_folders_of_one_name_are_an_error(draw, tmp_path):
     with pytest.raises(SynthoodError, match="another folder there has this name in another Unicode form"):
         subfolders(tmp_path)
     with pytest.raises(SynthoodError, match="another Unicode form"):
-        listed(Folders(kind="folders", path=str(tmp_path)), "far")
+        Folders(kind="folders", path=str(tmp_path)).listed(Selection(part="far"))

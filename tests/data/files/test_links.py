@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from synthood.data.files.settings import Torchvision
-from synthood.data.files.torchvision_layouts import layout_set
+from synthood.data.part_settings import PartSettings
 from synthood.data.prepare import prepare
-from synthood.data.settings import PartSettings
+from synthood.data.sources.torchvision import Torchvision
 from synthood.errors import SynthoodError
 
 
@@ -65,7 +64,7 @@ def test_the_lists_of_a_layout_do_not_leave_it(place: Path) -> None:
     settings = Torchvision(kind="dtd", path=str(place))
     listed = place / "dtd/dtd/labels/test1.txt"
     listed.write_text("own/a.png\n")
-    assert len(layout_set(settings)) == 1
+    assert len(settings.listing()) == 1
     listed.write_text("own/a.png\n../../../set/own/a.png\n")
     with pytest.raises(SynthoodError, match=r"\.\./set/own/a.png: not found, but named by .*test1.txt"):
-        layout_set(settings)
+        settings.listing()

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthood.data.files.listing import Listing, id_listing, same_classes, share_out
-from synthood.data.files.settings import IdFolders
+from synthood.data.selection import Selection
+from synthood.data.sources.folders import IdFolders
 from synthood.errors import SynthoodError
 
 LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=60).map(lambda labels: np.array(labels, np.int64))
@@ -48,17 +49,17 @@ def listing(labels: list[int]) -> Listing:
 def test_what_is_there_is_taken_and_what_is_not_is_drawn():
     shares = IdFolders(kind="folders", path=".")
     splits = {"train": lambda: listing([0, 1]), "test": lambda: listing([0, 1] * 20)}
-    assert [len(id_listing(splits, part, shares)) for part in ("train", "val", "test")] == [2, 4, 36]
+    assert [len(id_listing(splits, Selection(part=part), shares)) for part in ("train", "val", "test")] == [2, 4, 36]
     splits["val"] = lambda: listing([1, 0, 0])
-    assert [len(id_listing(splits, part, shares)) for part in ("train", "val", "test")] == [2, 3, 40]
+    assert [len(id_listing(splits, Selection(part=part), shares)) for part in ("train", "val", "test")] == [2, 3, 40]
     whole = {"all": lambda: listing([0, 1] * 20)}
-    assert [len(id_listing(whole, part, shares)) for part in ("train", "val", "test")] == [32, 4, 4]
+    assert [len(id_listing(whole, Selection(part=part), shares)) for part in ("train", "val", "test")] == [32, 4, 4]
 
 
 @pytest.mark.parametrize(("labels", "found"), [([0, 0, 1], "2 images of a"), ([0] * 3 + [1] * 2, "2 images of b")])
 def test_a_class_that_is_too_small_to_share_is_named(labels, found):
     with pytest.raises(SynthoodError, match=f"^the folder: {found}, at least 3 are needed"):
-        id_listing({"all": lambda: listing(labels)}, "train", IdFolders(kind="folders", path="."))
+        id_listing({"all": lambda: listing(labels)}, Selection(part="train"), IdFolders(kind="folders", path="."))
 
 
 def test_labels_follow_the_order_of_the_classes():

@@ -1,16 +1,23 @@
 """Labelled images before they are decoded, and how they are shared out to train, val and test."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import numpy as np
-
+from synthood.common.lazy import lazy
 from synthood.common.seeds import derived_seed
 from synthood.data.files.names import some, split_of
+from synthood.data.selection import Selection
 from synthood.errors import SynthoodError, nearest, printable
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = lazy("numpy")
 
 
 @dataclass
@@ -27,12 +34,12 @@ class Listing:
     def __len__(self) -> int:
         return len(self.images)
 
-    def chosen(self, indices: np.ndarray) -> "Listing":
+    def chosen(self, indices: np.ndarray) -> Listing:
         """Those images alone."""
         images = [self.images[i] for i in indices] if isinstance(self.images, list) else self.images[indices]
         return replace(self, images=images, labels=self.labels[indices])
 
-    def labelled_as(self, classes: list[str]) -> "Listing":
+    def labelled_as(self, classes: list[str]) -> Listing:
         """The same images with labels over other classes, found by name; raises where one is not among them."""
         strange = [self.classes[label] for label in np.unique(self.labels) if self.classes[label] not in classes]
         if strange or (len(self) and self.labels.min() < 0):
@@ -103,29 +110,27 @@ def share_out(labels: np.ndarray, takes: Callable[[int, int], list[int]], seed: 
     return [np.sort(np.concatenate(share)) for share in shares]
 
 
-def id_listing(
-    splits: Splits, part: str, shares: Shares, held_out: Sequence[str] = (), held_out_splits: Sequence[str] = ()
-) -> Listing:
+def id_listing(splits: Splits, part: Selection, shares: Shares) -> Listing:
     """The part train, val or test of an ID source, its labels over the classes that are taught.
 
-    With `held_out` all images of these classes, or those of some splits. A class that is left out leaves the
+    With `part.held_out` all images of these classes, or those of some splits. A class that is left out leaves the
     shares of the others as they were.
     """
-    if held_out:
-        everything = joined([made() for made in of_splits(splits, held_out_splits).values()])
-        positions = _positions(everything, held_out)
+    if part.held_out:
+        everything = joined([made() for made in of_splits(splits, part.held_out_splits).values()])
+        positions = _positions(everything, part.held_out)
         chosen = np.flatnonzero(np.isin(everything.labels, positions))
         empty = [everything.classes[label] for label in np.setdiff1d(positions, everything.labels[chosen])]
         if empty:
             raise SynthoodError(f"{printable(everything.origin)}: no image of the held-out classes {some(empty)}")
         return everything.chosen(chosen)
     without = {name: partial(_without, made, shares.except_classes) for name, made in splits.items()}
-    listing = _renumbered(_shared(without, part, shares), shares.except_classes)
+    listing = _renumbered(_shared(without, part.part, shares), shares.except_classes)
     if len(listing.classes) < 2:
         raise SynthoodError(
             f"{printable(listing.origin)}: one class alone, {some(listing.classes)}; a classifier needs two classes"
         )
-    return _present(listing, part)
+    return _present(listing, part.part)
 
 
 def of_splits(splits: Mapping[str, T], names: Sequence[str]) -> dict[str, T]:

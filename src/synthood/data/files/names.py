@@ -3,7 +3,7 @@
 import os
 import unicodedata
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from synthood.errors import SynthoodError, printable
 
@@ -78,3 +78,19 @@ def on_disk(path: Path, seen: dict[Path, dict[str, list[str]]] | None = None) ->
             part = same[0]
         found /= part
     return found
+
+
+def inside(path: str) -> bool:
+    """Whether a relative path stays below its root."""
+    parts = PurePosixPath(path)
+    return not parts.is_absolute() and ".." not in parts.parts and "\0" not in path and "\\" not in path
+
+
+def read_text(path: Path, what: str) -> str:
+    """Text of a UTF-8 file, without a byte order mark; an error names it."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise SynthoodError(f"{path}: not found; give the path of {what}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SynthoodError(f"{path}: not readable as UTF-8 text ({error})") from error

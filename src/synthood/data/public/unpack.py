@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
 
-from synthood.data.files.imglist import inside
+from synthood.data.files.names import inside
 from synthood.errors import UNSAFE, SynthoodError, printable
 
 CHUNK = 1 << 20

@@ -9,7 +9,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, model_validator
 
-from synthood.common.settings import Count, Settings
+from synthood.common.settings import Count
+from synthood.data.sources.base import Source
 from synthood.generators.filter_settings import Filter
 from synthood.generators.kinds import PACKAGE
 from synthood.generators.kinds.fitting import Fitting
@@ -25,7 +26,7 @@ class Outside:
 
     key: str
     path: Path
-    source: Settings | None = None
+    source: Source | None = None
     """Of image data: what may be public."""
     part: str = ""
 

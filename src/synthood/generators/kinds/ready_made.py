@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from synthood.common.settings import Seed
-from synthood.data.files.settings import Arrays, FileSource, Words
+from synthood.data.files.settings import Words
+from synthood.data.sources.base import PACKAGE, LabelledSet
 from synthood.generators.kinds.base import ImageGenerator, Outside
 from synthood.generators.kinds.fitting import FitTask, Fitting
 from synthood.generators.kinds.sampling import Block, Sampling
+from synthood.plugins import OneOf
 
 if TYPE_CHECKING:
     from synthood.common.images import ImageSet
@@ -22,7 +24,7 @@ class ReadyMadeReading(Fitting):
     """What `fit_generator` needs of a ready-made set: where it lies, and what its labels mean."""
 
     kind: Literal["ready-made"] = "ready-made"
-    source: Annotated[Arrays | FileSource, Field(discriminator="kind", description="labelled images of the ID classes")]
+    source: Annotated[LabelledSet, OneOf(PACKAGE), Field(description="labelled images of the ID classes")]
     classes: Annotated[
         Words | None, Field(description="of labels 0, 1, ... of arrays; default: as stored, else the ID classes' order")
     ] = None
@@ -66,6 +68,6 @@ class ReadyMade(ReadyMadeReading, ReadyMadeSampling, ImageGenerator):
         return raw.state(self._read(), folder)
 
     def _read(self) -> Any:
-        from synthood.data.settings import PartSettings
+        from synthood.data.part_settings import PartSettings
 
         return PartSettings(part="ready-made", source=self.source)

@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 from synthood.data import raw
-from synthood.data.files.settings import Files
 from synthood.data.leaks.settings import LeakSettings
 from synthood.data.overlap_settings import ID_PARTS, OverlapSettings
-from synthood.data.settings import Computed, HeldOutClasses, PartSettings, ShuffledQuadrants, known_size
+from synthood.data.part_settings import PartSettings
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
 
@@ -82,24 +81,8 @@ class DataPlan(Paths):
     def part_settings(self, wildcards: Wildcards) -> PartSettings:
         return self.settings_of_part(wildcards.dataset, wildcards.part)
 
-    def settings_of_part(self, dataset_name: str, part: str) -> PartSettings:
-        dataset = self.config.datasets[dataset_name]
-        source = dataset.source(part)
-        ood = part in (*dataset.ood_sets, "ood_validation")
-        values = {"part": part, "ood": ood, "source": source}
-        if isinstance(source, Computed) and source.size is None and dataset.side is not None:
-            values["source"] = source.model_copy(update={"size": dataset.side})
-        elif isinstance(source, Computed) and source.size is None:
-            values["validation"] = dataset.id
-        elif isinstance(source, ShuffledQuadrants):
-            values["validation"] = dataset.taught
-        elif dataset.side is not None and known_size(source) is None and not isinstance(source, HeldOutClasses):
-            values["side"] = dataset.side
-        if isinstance(source, HeldOutClasses):
-            values |= {"source": dataset.id, "held_out": source.classes, "held_out_splits": source.splits}
-        if part in dataset.shifted:
-            values["taught"] = dataset.taught
-        return PartSettings.model_validate(values)
+    def settings_of_part(self, dataset: str, part: str) -> PartSettings:
+        return self.config.datasets[dataset].part(part)
 
     def raw_state(self, wildcards: Wildcards) -> str:
         """A digest of the raw files of a part, so that a change of them is noticed."""
@@ -107,7 +90,7 @@ class DataPlan(Paths):
 
     def prepare_threads(self, wildcards: Wildcards) -> int:
         """Threads that decode image files; the images do not depend on their number."""
-        return 4 if isinstance(self.part_settings(wildcards).source, Files) else 1
+        return self.part_settings(wildcards).source.threads
 
     def leak_settings(self, wildcards: Wildcards) -> LeakSettings:
         """What counts as nearly the same."""

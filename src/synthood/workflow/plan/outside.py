@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from synthood.common.settings import Settings
 from synthood.config.refs import Entry
 from synthood.data import raw
+from synthood.data.sources.base import Source
 from synthood.training.networks.settings import pretrained_file
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.data import DataPlan
@@ -20,7 +20,7 @@ class Needed:
     key: str
     path: Path
     made: str
-    source: Settings | None = None
+    source: Source | None = None
     """Of image data: what may be public."""
     part: str = ""
 

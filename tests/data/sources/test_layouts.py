@@ -10,9 +10,10 @@ import pytest
 import torchvision
 from scipy.io import savemat
 
-from synthood.data.files.image_set import from_files, listed
-from synthood.data.files.settings import CLASS_COUNTS, IdTorchvision, Torchvision
-from synthood.data.files.torchvision_layouts import read_idx, read_plain_pickle
+from synthood.data.files.plain_pickle import read_plain_pickle
+from synthood.data.selection import Selection
+from synthood.data.sources.layouts import read_idx
+from synthood.data.sources.torchvision import LAYOUTS, IdTorchvision, Torchvision
 from synthood.errors import SynthoodError
 
 RANDOM = np.random.default_rng(0)
@@ -35,11 +36,11 @@ def cifar(place: Path, images: int = 20) -> np.ndarray:
 def test_cifar10_is_read_from_its_batches(tmp_path):
     pixels = cifar(tmp_path / "cifar-10-batches-py")
     for path in (tmp_path, tmp_path / "cifar-10-batches-py"):
-        made = from_files(IdTorchvision(kind="cifar10", path=str(path)), "train", ood=False)
+        made = IdTorchvision(kind="cifar10", path=str(path)).read(Selection(part="train", ood=False))
         np.testing.assert_array_equal(made.images, pixels)
         assert made.labels.tolist() == [i % 10 for i in range(20)] * 5
         assert made.classes[3] == "class 3"
-    val, _ = listed(IdTorchvision(kind="cifar10", path=str(tmp_path), val_per_class=1), "val")
+    val = IdTorchvision(kind="cifar10", path=str(tmp_path), val_per_class=1).listed(Selection(part="val"))
     assert np.bincount(val.labels).tolist() == [1] * 10
 
 
@@ -49,7 +50,7 @@ def test_cifar100_has_fine_labels(tmp_path):
     pixels = RANDOM.integers(0, 256, (4, 3072), dtype=np.uint8)
     (place / "test").write_bytes(pickle.dumps({"data": pixels, "fine_labels": [9, 0, 1, 2], "coarse_labels": [0] * 4}))
     (place / "meta").write_bytes(pickle.dumps({"fine_label_names": [str(i) for i in range(10)]}))
-    made, _ = listed(Torchvision(kind="cifar100", path=str(tmp_path)), "near")
+    made = Torchvision(kind="cifar100", path=str(tmp_path)).listed(Selection(part="near"))
     assert made.labels.tolist() == [9, 0, 1, 2]
     np.testing.assert_array_equal(made.images[1], pixels[1].reshape(3, 32, 32).transpose(1, 2, 0))
 
@@ -82,7 +83,7 @@ def test_a_wrong_batch_is_named(tmp_path, content, message):
     cifar(tmp_path / "cifar-10-batches-py")
     (tmp_path / "cifar-10-batches-py/test_batch").write_bytes(pickle.dumps(content))
     with pytest.raises(SynthoodError, match=message) as caught:
-        listed(Torchvision(kind="cifar10", path=str(tmp_path)), "near")
+        Torchvision(kind="cifar10", path=str(tmp_path)).listed(Selection(part="near"))
     assert "cifar-10-batches-py" in str(caught.value)
 
 
@@ -93,10 +94,10 @@ def test_a_truncated_or_missing_batch_is_named(tmp_path):
     for length in (0, 1, 50, len(content) // 2, len(content) - 1):
         batch.write_bytes(content[:length])
         with pytest.raises(SynthoodError, match=r"data_batch_2: not a readable pickle"):
-            listed(IdTorchvision(kind="cifar10", path=str(tmp_path)), "train")
+            IdTorchvision(kind="cifar10", path=str(tmp_path)).listed(Selection(part="train"))
     batch.unlink()
     with pytest.raises(SynthoodError, match=r"data_batch_2: not found"):
-        listed(IdTorchvision(kind="cifar10", path=str(tmp_path)), "train")
+        IdTorchvision(kind="cifar10", path=str(tmp_path)).listed(Selection(part="train"))
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -114,11 +115,11 @@ def test_mnist_is_grey_in_three_channels(tmp_path, kind, place, packed):
         content = gzip.compress(idx(array)) if packed else idx(array)
         for start in ("train", "t10k"):
             (raw / f"{start}-{name}-ubyte{'.gz' if packed else ''}").write_bytes(content)
-    made = from_files(Torchvision(kind=kind, path=str(tmp_path), split="train"), "far", ood=False)
+    made = Torchvision(kind=kind, path=str(tmp_path), split="train").read(Selection(part="far", ood=False))
     np.testing.assert_array_equal(made.images, np.repeat(pixels[..., None], 3, axis=3))
     assert made.labels.tolist() == labels.tolist()
     assert len(made.classes) == 10
-    resized = from_files(Torchvision(kind=kind, path=str(tmp_path), size=32), "far", ood=True)
+    resized = Torchvision(kind=kind, path=str(tmp_path), size=32).read(Selection(part="far", ood=True))
     assert resized.images.shape == (30, 32, 32, 3)
 
 
@@ -143,16 +144,16 @@ def test_a_damaged_idx_file_is_named(tmp_path):
 def test_svhns_ten_is_the_digit_0(tmp_path):
     pixels, labels = RANDOM.integers(0, 256, (32, 32, 3, 5), dtype=np.uint8), np.array([[10], [1], [9], [10], [4]])
     savemat(tmp_path / "test_32x32.mat", {"X": pixels, "y": labels})
-    made, _ = listed(Torchvision(kind="svhn", path=str(tmp_path)), "far")
+    made = Torchvision(kind="svhn", path=str(tmp_path)).listed(Selection(part="far"))
     assert made.labels.tolist() == [0, 1, 9, 0, 4]
     oracle = np.transpose(pixels, (3, 0, 1, 2))
     np.testing.assert_array_equal(made.images, oracle)
     content = (tmp_path / "test_32x32.mat").read_bytes()
     (tmp_path / "test_32x32.mat").write_bytes(content[:300])
     with pytest.raises(SynthoodError, match=r"test_32x32.mat: not a readable MATLAB file"):
-        listed(Torchvision(kind="svhn", path=str(tmp_path)), "far")
+        Torchvision(kind="svhn", path=str(tmp_path)).listed(Selection(part="far"))
     with pytest.raises(SynthoodError, match=r"train_32x32.mat: not found"):
-        listed(Torchvision(kind="svhn", path=str(tmp_path), split="train"), "far")
+        Torchvision(kind="svhn", path=str(tmp_path), split="train").listed(Selection(part="far"))
 
 
 def test_dtd_is_its_first_partition(draw, tmp_path):
@@ -168,14 +169,14 @@ def test_dtd_is_its_first_partition(draw, tmp_path):
     for name, lines in lists.items():
         (labels / f"{name}1.txt").write_text("\n".join(lines) + "\n")
     oracle = torchvision.datasets.DTD(str(tmp_path), split="train")
-    made, _ = listed(IdTorchvision(kind="dtd", path=str(tmp_path)), "train")
+    made = IdTorchvision(kind="dtd", path=str(tmp_path)).listed(Selection(part="train"))
     assert [(str(file), label) for file, label in zip(made.images, made.labels.tolist(), strict=True)] == [
         (str(file), label) for file, label in zip(oracle._image_files, oracle._labels, strict=True)
     ]
-    assert len(listed(IdTorchvision(kind="dtd", path=str(tmp_path)), "val")[0]) == 1
+    assert len(IdTorchvision(kind="dtd", path=str(tmp_path)).listed(Selection(part="val"))) == 1
     (labels / "val1.txt").write_text("banded/none.jpg")
     with pytest.raises(SynthoodError, match=r"none.jpg: not found, but named by .*val1.txt"):
-        listed(IdTorchvision(kind="dtd", path=str(tmp_path)), "val")
+        IdTorchvision(kind="dtd", path=str(tmp_path)).listed(Selection(part="val"))
 
 
 def test_imagenet_is_sorted_synsets_and_val_is_shared_out(draw, tmp_path):
@@ -184,11 +185,11 @@ def test_imagenet_is_sorted_synsets_and_val_is_shared_out(draw, tmp_path):
         for i in range(3):
             draw(f"val/{synset}/{i}.JPEG")
     settings = IdTorchvision(kind="imagenet", path=str(tmp_path))
-    assert [len(listed(settings, part)[0]) for part in ("train", "val", "test")] == [2, 2, 4]
-    assert listed(settings, "val")[0].classes == ["n01", "n02"]
+    assert [len(settings.listed(Selection(part=part))) for part in ("train", "val", "test")] == [2, 2, 4]
+    assert settings.listed(Selection(part="val")).classes == ["n01", "n02"]
 
 
 def test_a_missing_layout_is_told():
-    for kind in CLASS_COUNTS:
+    for kind in LAYOUTS:
         with pytest.raises(SynthoodError, match=r"^none.*not found"):
-            listed(Torchvision(kind=kind, path="none"), "far")
+            Torchvision(kind=kind, path="none").listed(Selection(part="far"))

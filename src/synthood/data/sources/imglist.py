@@ -1,17 +1,158 @@
 """Image lists as OpenOOD writes them: one `path label` per line, paths below one folder."""
 
+from __future__ import annotations
+
+import builtins
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
+from pydantic import Field
 
-from synthood.common.images import OOD_LABEL
+from synthood.common.lazy import lazy
+from synthood.common.settings import Count, Seed, Settings
+from synthood.data.claims import Choice, Claim
 from synthood.data.files.links import refuse_leaving
 from synthood.data.files.listing import Listing, limited
-from synthood.data.files.names import normal, on_disk, some
-from synthood.data.files.settings import IdImglist, Imglist
+from synthood.data.files.names import inside, normal, on_disk, read_text, some
+from synthood.data.files.settings import Labels, ListedFiles, Text, Words
+from synthood.data.selection import Selection, Split
+from synthood.data.sources.base import IdSource
+from synthood.data.sources.in_files import FileSet, IdFiles, InFiles, numbered_classes
 from synthood.errors import SynthoodError, printable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from synthood.common import images
+else:
+    np, images = lazy("numpy"), lazy("synthood.common.images")
+
+LISTS = "benchmark_imglist"
+"""The folder in which OpenOOD keeps its lists."""
+
+
+class InList(ListedFiles, InFiles):
+    """Images that text files name."""
+
+    def raw_files(self, paths: list[Path]) -> Iterator[str]:
+        yield from map(str, paths[:-1])
+        yield from (f"{paths[-1]}/{name}" for name in _named_in_list(paths[-2]))
+
+
+class Imglist(InList, FileSet):
+    """Images below a folder that a text file names with their labels, one `path label` per line."""
+
+    by_class = True
+
+    kind: Literal["imglist"] = "imglist"
+    list: Annotated[Text, Field(description="the text file")]
+    count: Annotated[int | None, Field(ge=1, description="lines that the list must have")] = None
+    reported_count: Annotated[int | None, Field(ge=1, description="another number of lines is told, not refused")] = (
+        None
+    )
+    labels: Annotated[Labels | None, Field(description="these labels alone, numbered anew in ascending order")] = None
+    except_labels: Annotated[Labels | None, Field(description="all but these labels")] = None
+    classes: Annotated[Words | None, Field(description="names of labels 0, 1, ...; default: the folders' names")] = None
+
+    def raw_paths(self, part: Selection) -> builtins.list[Path]:
+        return [on_disk(Path(self.list)), on_disk(Path(self.path))]
+
+    def download(self, part: str) -> tuple[str, Path] | None:
+        return _download(self.list, self.path)
+
+    def claims(self, part: str) -> builtins.list[Claim]:
+        return [_claim(self.list, self.path, self.labels, self.except_labels)]
+
+    def listing(self) -> Listing:
+        return list_set(self)
+
+    def of_taught(self, taught: IdSource) -> Listing:
+        """With labels by number where the list has no names."""
+        if self.classes is not None:
+            return super().of_taught(taught)
+        return list_set(self, numbered_classes(taught, self.list)).labelled_as(taught.classes_by_label())
+
+
+class ListCounts(Settings):
+    """Lines of an ID benchmark's three lists."""
+
+    train: Annotated[Count | None, Field(description="lines of the training list")] = None
+    val: Annotated[Count | None, Field(description="lines of the validation list")] = None
+    test: Annotated[Count | None, Field(description="lines of the test list")] = None
+
+
+class IdImglist(InList, IdFiles):
+    """ID images below a folder that three text files name with their labels."""
+
+    kind: Literal["imglist"] = "imglist"
+    train: Annotated[Text, Field(description="text file of the training images")]
+    val: Annotated[Text, Field(description="text file of the validation images")]
+    test: Annotated[Text, Field(description="text file of the test images")]
+    classes: Annotated[Words | Count | None, Field(description="names of labels 0, 1, ..., or their number")] = None
+    labels: Annotated[Labels | None, Field(description="these labels alone, numbered anew in ascending order")] = None
+    train_per_class: Annotated[
+        int | None, Field(ge=1, description="so many training images of each class, drawn with the seed; default: all")
+    ] = None
+    seed: Seed = 0
+    count: Annotated[ListCounts | None, Field(description="lines that the lists must have")] = None
+    reported_count: Annotated[ListCounts | None, Field(description="other numbers are told, not refused")] = None
+
+    @property
+    def class_count(self) -> int | None:
+        if self.labels is not None:
+            return len(self.labels)
+        return len(self.classes) if isinstance(self.classes, list) else self.classes
+
+    def of_part(self, part: Split) -> Imglist:
+        """One of the three lists, as a source of its own."""
+        shared = {name: getattr(self, name) for name in ListedFiles.model_fields}
+        counts = {name: getattr(value, part) for name in ("count", "reported_count") if (value := getattr(self, name))}
+        words = self.classes if isinstance(self.classes, list) else None
+        return Imglist(list=getattr(self, part), labels=self.labels, classes=words, **counts, **shared)
+
+    def lines(self, split: Split) -> int | None:
+        return getattr(self.count, split) if self.count and not self.labels else None
+
+    def raw_paths(self, part: Selection) -> list[Path]:
+        return [on_disk(Path(name)) for name in (self.train, getattr(self, part.split), self.path)]
+
+    def download(self, part: str) -> tuple[str, Path] | None:
+        return _download(self.train, self.path)
+
+    def claims(self, part: str) -> list[Claim]:
+        return [_claim(getattr(self, part), self.path, self.labels, None)]
+
+    def disjoint(self, one: str, other: str) -> bool:
+        return False
+
+    def classes_by_label(self) -> list[str]:
+        return id_classes(self)
+
+    def listed(self, part: Selection) -> Listing:
+        return id_list(self, part.split)
+
+
+def _download(name: str, path: str) -> tuple[str, Path] | None:
+    """OpenOOD's images and lists, where a list is in their folder and either is missing."""
+    above = next((folder for folder in Path(name).parents if folder.name == LISTS), None)
+    if above is None or (Path(name).exists() and Path(path).exists()):
+        return None
+    return "openood-imagenet" if Path(path).name == "images_largescale" else "openood", above.parent
+
+
+def _claim(name: str, path: str, labels: list[int] | None, but: list[int] | None) -> Claim:
+    taken = Choice(frozenset(but or [])) if labels is None else Choice(frozenset(labels) - frozenset(but or []), False)
+    return Claim("imglist", (name, path), choice=taken)
+
+
+def _named_in_list(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [line.strip().rpartition(" ")[0].rstrip() for line in lines if line.strip()]
 
 
 def parse_list(text: str, name: object) -> tuple[list[str], np.ndarray]:
@@ -45,24 +186,8 @@ def _is_label(word: str) -> bool:
     return word == "-1" or (word.isascii() and word.isdigit() and len(word) <= 9)
 
 
-def inside(path: str) -> bool:
-    """Whether a relative path stays below its root."""
-    parts = PurePosixPath(path)
-    return not parts.is_absolute() and ".." not in parts.parts and "\0" not in path and "\\" not in path
-
-
-def read_text(path: Path, what: str) -> str:
-    """Text of a UTF-8 file, without a byte order mark; an error names it."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise SynthoodError(f"{path}: not found; give the path of {what}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise SynthoodError(f"{path}: not readable as UTF-8 text ({error})") from error
-
-
-def list_set(settings: Imglist, classes: list[str] | None = None) -> tuple[Listing, list[str]]:
-    """The images that a list names, and what is worth telling: a number of lines other than the reported one.
+def list_set(settings: Imglist, classes: list[str] | None = None) -> Listing:
+    """The images that a list names, with a note on a number of lines other than the reported one.
 
     `classes` are those of the labels; without, the list's own labels are kept and its folders name them. Raises where
     the number of lines is not `count`, a label lies outside the classes, or a file is missing.
@@ -93,16 +218,16 @@ def list_set(settings: Imglist, classes: list[str] | None = None) -> tuple[Listi
         raise SynthoodError(
             f"{name}: label {wrong} of {place} is not one of the {len(classes)} classes, 0 to {len(classes) - 1}"
         )
-    return Listing(files, labels, classes, str(name)), remarks
+    return Listing(files, labels, classes, str(name), remarks)
 
 
-def id_list(settings: IdImglist, part: Literal["train", "val", "test"]) -> tuple[Listing, list[str]]:
+def id_list(settings: IdImglist, part: Split) -> Listing:
     """One of the three lists of ID images; its labels must be among those of the training list."""
     classes = id_classes(settings)
     if part != "train":
         _apart(settings, part, _names(settings, "train"))
-    listing, notes = list_set(settings.of_part(part), classes)
-    return (limited(listing, settings.train_per_class, settings.seed) if part == "train" else listing), notes
+    listing = list_set(settings.of_part(part), classes)
+    return limited(listing, settings.train_per_class, settings.seed) if part == "train" else listing
 
 
 def id_classes(settings: IdImglist) -> list[str]:
@@ -133,7 +258,7 @@ def _apart(settings: IdImglist, part: Literal["val", "test"], train: set[str]) -
             raise SynthoodError(f"{where}; an image belongs to one part")
 
 
-def _names(settings: IdImglist, part: Literal["train", "val", "test"]) -> set[str]:
+def _names(settings: IdImglist, part: Split) -> set[str]:
     """The paths of a list in composed form."""
     return set(map(normal, _lines(settings.of_part(part))[0]))
 
@@ -178,7 +303,7 @@ def _folder_names(paths: list[str], labels: np.ndarray, name: Path) -> list[str]
         if found.setdefault(label, folder) != folder:
             break
     else:
-        found.pop(OOD_LABEL, None)
+        found.pop(images.OOD_LABEL, None)
         if all(found.values()) and len(set(found.values())) == len(found):
             return [found[label] for label in range(len(found))]
     return [str(label) for label in range(known.size)]

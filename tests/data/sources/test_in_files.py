@@ -3,10 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from synthood.data.files.image_set import from_files
-from synthood.data.files.settings import IdArrays, IdFolders
-from synthood.data.prepare import write
-from synthood.data.settings import PartSettings
+from synthood.data.selection import Selection
+from synthood.data.sources.arrays import IdArrays
+from synthood.data.sources.folders import IdFolders
 from synthood.errors import SynthoodError
 
 
@@ -29,23 +28,23 @@ def test_a_class_that_skipping_empties_is_an_error_that_names_it(source, split, 
     settings = source(split)
     message = rf"{split}: no readable image of class bee is left; the first that was skipped: .*bee/1.png: not an image"
     with pytest.raises(SynthoodError, match=message):
-        from_files(settings, split, ood=False)
+        settings.read(Selection(part=split, ood=False))
     large = settings.model_copy(update={"size": 128})
     with pytest.raises(SynthoodError, match=message):
-        write(tmp_path / "made.safetensors", PartSettings(part=split, source=large), threads=1)
+        large.write(tmp_path / "made.safetensors", Selection(part=split), threads=1)
     other = "test" if split == "train" else "train"
-    assert from_files(settings, other, ood=False).labels.tolist() == [0, 1]
+    assert settings.read(Selection(part=other, ood=False)).labels.tolist() == [0, 1]
 
 
 def test_a_held_out_class_that_skipping_empties_is_an_error_too(source, tmp_path):
     settings = source("train")
-    assert len(from_files(settings, "near", ood=True, held_out=["bee"])) == 2
+    assert len(settings.read(Selection(part="near", ood=True, held_out=["bee"]))) == 2
     for part in ("val", "test"):
         (tmp_path / part / "bee/1.png").write_bytes(b"no")
     with pytest.raises(SynthoodError, match="none of 3 images is readable"):
-        from_files(settings, "near", ood=True, held_out=["bee"])
+        settings.read(Selection(part="near", ood=True, held_out=["bee"]))
     with pytest.raises(SynthoodError, match="no readable image of class bee is left"):
-        from_files(settings, "near", ood=True, held_out=["ant", "bee"])
+        settings.read(Selection(part="near", ood=True, held_out=["ant", "bee"]))
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,97 @@
 """A CSV table of images: columns `path`, and `label` and `split` where there are some."""
 
+from __future__ import annotations
+
 import csv
 import io
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
+from pydantic import Field
 
-from synthood.common.images import OOD_LABEL
-from synthood.data.files.imglist import inside, read_text
+from synthood.common.lazy import lazy
+from synthood.data.claims import Claim
 from synthood.data.files.links import refuse_leaving
-from synthood.data.files.listing import Listing, Splits, by_role
-from synthood.data.files.names import in_order, normal, on_disk, some, split_of
-from synthood.data.files.settings import IdManifest, Manifest
+from synthood.data.files.listing import Listing, Splits, by_role, id_listing
+from synthood.data.files.names import in_order, inside, normal, on_disk, read_text, some, split_of
+from synthood.data.files.settings import ListedFiles, NamedClasses, SplitNames, Text
+from synthood.data.selection import Selection
+from synthood.data.sources.in_files import FileSet, IdFiles, InFiles, counted
 from synthood.errors import SynthoodError, printable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from synthood.common import images
+else:
+    np, images = lazy("numpy"), lazy("synthood.common.images")
+
+LARGEST_CHECKED = 20_000_000
+"""Bytes of a table up to which its classes are read before any job runs."""
+
+
+class InTable(ListedFiles, InFiles):
+    """Images that a CSV table names."""
+
+    @property
+    def root(self) -> Path:
+        return on_disk(Path(self.path)).parent
+
+    def raw_paths(self, part: Selection) -> list[Path]:
+        return [on_disk(Path(self.path))]
+
+    def raw_files(self, paths: list[Path]) -> Iterator[str]:
+        yield str(paths[0])
+        yield from (f"{paths[0].parent}/{name}" for name in _named_in_table(paths[0]))
+
+
+class Manifest(InTable, FileSet):
+    """A CSV table with a column `path`, and `label` and `split` where there are some; paths start at the table."""
+
+    by_class = True
+
+    kind: Literal["manifest"] = "manifest"
+    split: Annotated[Text | None, Field(description="rows with this split alone")] = None
+    count: Annotated[int | None, Field(ge=1, description="images that must be there")] = None
+
+    def claims(self, part: str) -> list[Claim]:
+        return [Claim("manifest", (self.path,), self.split)]
+
+    def listing(self) -> Listing:
+        return counted(manifest_set(self), self.count)
+
+
+class IdManifest(NamedClasses, InTable, IdFiles):
+    """A CSV table with columns `path` and `label`; a column `split` with train, test (and val), or none."""
+
+    kind: Literal["manifest"] = "manifest"
+    splits: Annotated[
+        SplitNames | None, Field(description="words of the splits in the column `split`; default: known by their names")
+    ] = None
+
+    def claims(self, part: str) -> list[Claim]:
+        return [Claim("manifest", (self.path,), part)]
+
+    def class_names(self, asked: list[str]) -> list[str] | None:
+        path = Path(self.path)
+        if not (path.is_file() and 0 < path.stat().st_size < LARGEST_CHECKED):
+            return None
+        return list(set(read_manifest(path).labels))
+
+    def listed(self, part: Selection) -> Listing:
+        return id_listing(manifest_splits(self), part, self)
+
+
+def _named_in_table(path: Path) -> list[str]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            return [row.get("path") or "" for row in csv.DictReader(stream)]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
 
 
 @dataclass
@@ -79,7 +155,7 @@ def manifest_set(settings: Manifest) -> Listing:
     classes = in_order(table.labels)
     place = {name: label for label, name in enumerate(classes)}
     chosen = [i for i in range(len(table.files)) if split is None or table.splits[i] == split]
-    labels = [place[table.labels[i]] if classes else OOD_LABEL for i in chosen]
+    labels = [place[table.labels[i]] if classes else images.OOD_LABEL for i in chosen]
     return Listing([table.files[i] for i in chosen], np.array(labels, np.int64), classes, str(path))
 
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_images
 
-from synthood.data.far import noise, photo_patches, textures
-from synthood.data.settings import Noise, PhotoPatches, Textures
+from synthood.data.selection import Selection
+from synthood.data.sources.computed import Noise, PhotoPatches, Textures
 
 MAKERS = {
-    "photo-patches": lambda count, seed: photo_patches(PhotoPatches(kind="photo-patches", images=count, seed=seed)),
-    "textures": lambda count, seed: textures(Textures(kind="textures", images=count, seed=seed)),
-    "noise": lambda count, seed: noise(Noise(kind="noise", images=count, seed=seed)),
+    "photo-patches": lambda count, seed: PhotoPatches(images=count, seed=seed).read(Selection(part="far")),
+    "textures": lambda count, seed: Textures(images=count, seed=seed).read(Selection(part="far")),
+    "noise": lambda count, seed: Noise(images=count, seed=seed).read(Selection(part="far")),
 }
 
 

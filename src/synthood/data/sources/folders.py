@@ -1,19 +1,106 @@
 """Images below a folder: one subfolder per class, or none."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from itertools import combinations
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
+from pydantic import Field, model_validator
 
-from synthood.common.images import OOD_LABEL
+from synthood.common.lazy import lazy
+from synthood.data.claims import Choice, Claim
 from synthood.data.files.found import Found, look, look_at, notes_on, subfolders
-from synthood.data.files.listing import Listing, Splits, by_role, same_classes
+from synthood.data.files.listing import Listing, Splits, by_role, id_listing, same_classes
 from synthood.data.files.names import in_order, normal, on_disk, some, split_of
-from synthood.data.files.settings import Files, Folders, IdFolders
+from synthood.data.files.settings import Files, NamedClasses, SplitNames
+from synthood.data.selection import Selection
+from synthood.data.sources.in_files import FileSet, IdFiles, counted
 from synthood.errors import SynthoodError, printable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from synthood.common import images
+else:
+    np, images = lazy("numpy"), lazy("synthood.common.images")
+
+
+class Folders(FileSet):
+    """Images below a folder; its subfolders are classes."""
+
+    by_class = True
+
+    kind: Literal["folders"] = "folders"
+    count: Annotated[int | None, Field(ge=1, description="images that must be there")] = None
+
+    def raw_paths(self, part: Selection) -> list[Path]:
+        return [self.root]
+
+    def claims(self, part: str) -> list[Claim]:
+        return [Claim("folder", (self.path,), tree=True)]
+
+    def listing(self) -> Listing:
+        return counted(folder_set(self), self.count)
+
+
+class IdFolders(NamedClasses, IdFiles):
+    """One folder per class, below `train` and `test` (and `val`) or directly below the path."""
+
+    kind: Literal["folders"] = "folders"
+    splits: Annotated[
+        SplitNames | None, Field(description="folders of the splits below the path; default: known by their names")
+    ] = None
+
+    @model_validator(mode="after")
+    def _splits_lie_apart_below_the_path(self) -> IdFolders:
+        names = [
+            PurePosixPath(name) for same in (self.splits.of_roles() if self.splits else {}).values() for name in same
+        ]
+        outside = next((name for name in names if name.is_absolute() or ".." in name.parts or not name.parts), None)
+        if outside is not None:
+            raise ValueError(f"splits: {str(outside)!r} is no folder below the path")
+        for one, other in combinations(sorted(names), 2):
+            if other.is_relative_to(one):
+                raise ValueError(f"splits: {str(other)!r} lies in {str(one)!r}; an image belongs to one split")
+        return self
+
+    def raw_paths(self, part: Selection) -> list[Path]:
+        return [self.root]
+
+    def claims(self, part: str) -> list[Claim]:
+        taken = Choice(frozenset(self.except_classes))
+        places = _folders_by_part(self).get(part, [Path(self.path)])
+        return [Claim("folder", (str(place),), choice=taken, tree=True) for place in places]
+
+    def disjoint(self, one: str, other: str) -> bool:
+        return self.claims(one) == self.claims(other)
+
+    def class_names(self, asked: list[str]) -> list[str] | None:
+        return class_names_of(self) if Path(self.path).is_dir() else None
+
+    def listed(self, part: Selection) -> Listing:
+        return id_listing(folder_splits(self), part, self)
+
+
+def _folders_by_part(source: IdFolders) -> dict[str, list[Path]]:
+    """The folders of each part of ID images; empty where class folders alone are there, or nothing yet."""
+    path = Path(source.path)
+    if source.splits:
+        found = {role: [path / name for name in names] for role, names in source.splits.of_roles().items()}
+    else:
+        try:
+            found = {split: [Path(e)] for e in os.scandir(path) if e.is_dir() and (split := split_of(e.name))}
+        except OSError:
+            return {}
+    if "train" not in found or len(found) == 1:
+        return {}
+    held_out = found.get("test", found.get("val", [path]))
+    return {"train": found["train"], "val": found.get("val", held_out), "test": held_out}
 
 
 def class_names(folder: Path) -> list[str]:
@@ -92,7 +179,7 @@ def folder_set(settings: Folders) -> Listing:
     notes = notes_on([found], folder)
     if not found.images:
         raise SynthoodError(f"{printable(folder)}: no images below it" + "".join(f" ({note})" for note in notes[:1]))
-    listing = Listing(found.images, np.full(len(found.images), OOD_LABEL, np.int64), [], str(folder), notes)
+    listing = Listing(found.images, np.full(len(found.images), images.OOD_LABEL, np.int64), [], str(folder), notes)
     above = [file.relative_to(folder).parts for file in found.images]
     if any(len(parts) == 1 for parts in above):
         return listing

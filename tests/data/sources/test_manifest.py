@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthood.data.files.image_set import listed
-from synthood.data.files.manifest import read_manifest
-from synthood.data.files.settings import IdManifest, Manifest, SplitNames
+from synthood.data.files.settings import SplitNames
+from synthood.data.part_settings import PartSettings
 from synthood.data.prepare import prepare
-from synthood.data.settings import PartSettings
+from synthood.data.selection import Selection
+from synthood.data.sources.manifest import IdManifest, Manifest, read_manifest
 from synthood.errors import SynthoodError
 
 
@@ -39,7 +39,7 @@ def names(listing):
 
 def test_parts_are_the_splits(table):
     path = table(divided(["train"] * 4 + ["test"] * 4 + ["val"] * 2))
-    made = {part: listed(IdManifest(kind="manifest", path=path), part)[0] for part in ("train", "val", "test")}
+    made = {part: IdManifest(path=path).listed(Selection(part=part)) for part in ("train", "val", "test")}
     assert names(made["train"]) == ["0.png", "1.png", "2.png", "3.png"]
     assert made["train"].labels.tolist() == [0, 1, 0, 1]
     assert names(made["val"]) == ["8.png", "9.png"]
@@ -48,7 +48,7 @@ def test_parts_are_the_splits(table):
 
 def test_without_splits_images_are_shared_out(table):
     path = table("\n".join(["label,path", *(f"{i % 2},{i}.png" for i in range(10))]))
-    made = [listed(IdManifest(kind="manifest", path=path), part)[0] for part in ("train", "val", "test")]
+    made = [IdManifest(path=path).listed(Selection(part=part)) for part in ("train", "val", "test")]
     assert [np.bincount(listing.labels).tolist() for listing in made] == [
         [3, 3],
         [1, 1],
@@ -59,16 +59,16 @@ def test_without_splits_images_are_shared_out(table):
 
 def test_numbers_are_classes_in_their_order(table):
     path = table("path,label,split\n0.png,10,train\n1.png,9,train\n2.png,9,test\n3.png,9,test")
-    train, _ = listed(IdManifest(kind="manifest", path=path), "train")
+    train = IdManifest(kind="manifest", path=path).listed(Selection(part="train"))
     assert (train.classes, train.labels.tolist()) == (["9", "10"], [1, 0])
 
 
 def test_a_set_may_be_one_split_and_needs_no_label(table):
     path = table("path,split\n1.png,far\n2.png,near\n3.png,far")
-    far, _ = listed(Manifest(kind="manifest", path=path, split="far", count=2), "far")
+    far = Manifest(kind="manifest", path=path, split="far", count=2).listed(Selection(part="far"))
     assert (names(far), far.labels.tolist()) == (["1.png", "3.png"], [-1, -1])
     with pytest.raises(SynthoodError, match=r"no row has the split 'odd' \(splits: far, near\)"):
-        listed(Manifest(kind="manifest", path=path, split="odd"), "far")
+        Manifest(kind="manifest", path=path, split="odd").listed(Selection(part="far"))
     made = prepare(PartSettings(part="far", ood=True, source=Manifest(kind="manifest", path=path)))
     assert len(made) == 3
 
@@ -97,26 +97,27 @@ def test_a_set_may_be_one_split_and_needs_no_label(table):
 )
 def test_a_wrong_table_is_named(table, text, message):
     with pytest.raises(SynthoodError, match=re.escape(message)):
-        listed(IdManifest(kind="manifest", path=table(text)), "train")
+        IdManifest(kind="manifest", path=table(text)).listed(Selection(part="train"))
 
 
 def test_a_label_outside_the_named_classes_is_told(table):
     source = IdManifest(kind="manifest", path=table(divided(["train", "test"] * 5)), classes=["x", "w"])
     with pytest.raises(SynthoodError, match="label 'y' is not one of the classes x, w"):
-        listed(source, "train")
+        source.listed(Selection(part="train"))
 
 
 def test_splits_are_known_by_their_synonyms_or_named(table):
     parts = ("train", "val", "test")
     path = table(divided(["Training"] * 4 + ["Testing"] * 4 + ["validation"] * 2))
-    made = [names(listed(IdManifest(kind="manifest", path=path), part)[0]) for part in parts]
+    made = [names(IdManifest(kind="manifest", path=path).listed(Selection(part=part))) for part in parts]
     assert made == [[f"{i}.png" for i in numbers] for numbers in (range(4), range(8, 10), range(4, 8))]
     path = table(divided(["1"] * 2 + ["2"] * 2 + ["3"] * 3 + ["4"] * 3))
     source = IdManifest(kind="manifest", path=path, splits={"train": ["1", "2"], "test": "4"})
-    listing, notes = listed(source, "train")
+    listing = source.listed(Selection(part="train"))
+    notes = listing.notes
     assert (names(listing), notes) == ([f"{i}.png" for i in range(4)], [f"{path}: 3 rows of split 3 not read"])
     with pytest.raises(SynthoodError, match=r"no row has the split '5', which `splits` names \(1, 2, 3, 4\)"):
-        listed(source.model_copy(update={"splits": SplitNames(train="5", test="4")}), "train")
+        source.model_copy(update={"splits": SplitNames(train="5", test="4")}).listed(Selection(part="train"))
 
 
 def test_names_are_equal_in_any_unicode_form(draw, tmp_path):
@@ -126,12 +127,12 @@ def test_names_are_equal_in_any_unicode_form(draw, tmp_path):
     rows = [f"{composed}/{i}.png,{composed if i < 3 else decomposed}\n{composed}/{i}.png,b" for i in range(6)]
     text = "\n".join(["path,label", *(row.split("\n")[i % 2] for i, row in enumerate(rows))])
     (tmp_path / "own.csv").write_text(text, encoding="utf-8")
-    listing, _ = listed(Manifest(kind="manifest", path=str(tmp_path / "own.csv")), "far")
+    listing = Manifest(kind="manifest", path=str(tmp_path / "own.csv")).listed(Selection(part="far"))
     assert (listing.classes, listing.labels.tolist()) == (["b", composed], [1, 0, 1, 0, 1, 0])
     assert [file.parent.name for file in listing.images] == [decomposed] * 6
     (tmp_path / "own.csv").write_text(f"path\n{composed}/1.png\n{decomposed}/1.png", encoding="utf-8")
     with pytest.raises(SynthoodError, match=r"line 3: .* stands on line 2 already"):
-        listed(Manifest(kind="manifest", path=str(tmp_path / "own.csv")), "far")
+        Manifest(kind="manifest", path=str(tmp_path / "own.csv")).listed(Selection(part="far"))
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from synthood.data.files.decode import Reading
-from synthood.data.files.image_set import listed
-from synthood.data.files.settings import Folders, IdFolders
+from synthood.data.part_settings import PartSettings
 from synthood.data.prepare import prepare
-from synthood.data.settings import PartSettings
+from synthood.data.selection import Selection
+from synthood.data.sources.folders import Folders, IdFolders
 from synthood.errors import SynthoodError
 
 
@@ -16,7 +16,7 @@ def names(listing):
 
 
 def parts(settings):
-    return {part: listed(settings, part)[0] for part in ("train", "val", "test")}
+    return {part: settings.listed(Selection(part=part)) for part in ("train", "val", "test")}
 
 
 @pytest.fixture
@@ -48,9 +48,9 @@ def test_more_of_a_class_may_be_asked_for(divided):
         "test": [2, 1],
     }
     with pytest.raises(SynthoodError, match="4 images of über café, at least 5 are needed"):
-        listed(divided.model_copy(update={"val_per_class": 4}), "val")
+        divided.model_copy(update={"val_per_class": 4}).listed(Selection(part="val"))
     with pytest.raises(SynthoodError, match="3 images of ant, at least 4 are needed"):
-        listed(divided.model_copy(update={"train_per_class": 4}), "train")
+        divided.model_copy(update={"train_per_class": 4}).listed(Selection(part="train"))
 
 
 def test_a_val_folder_stays_val_and_a_missing_test_is_taken_from_it(draw, tmp_path):
@@ -86,50 +86,50 @@ def test_undivided_classes_are_shared_out_each_image_once(draw, tmp_path):
 
 def test_an_ood_folder_may_be_flat_or_deep(draw, tmp_path):
     draw("flat/b.png"), draw("flat/a.JPG", format="JPEG"), draw("deep/x/1/2.png"), draw("deep/y/3.png")
-    flat, _ = listed(Folders(kind="folders", path=str(tmp_path / "flat")), "far")
+    flat = Folders(kind="folders", path=str(tmp_path / "flat")).listed(Selection(part="far"))
     assert (names(flat), flat.labels.tolist(), flat.classes) == (["a.JPG", "b.png"], [-1, -1], [])
-    deep, _ = listed(Folders(kind="folders", path=str(tmp_path / "deep"), count=2), "far")
+    deep = Folders(kind="folders", path=str(tmp_path / "deep"), count=2).listed(Selection(part="far"))
     assert (names(deep), deep.labels.tolist(), deep.classes) == (["2.png", "3.png"], [0, 1], ["x", "y"])
     with pytest.raises(SynthoodError, match=r"deep: 2 images, the configuration says 3"):
-        listed(Folders(kind="folders", path=str(tmp_path / "deep"), count=3), "far")
+        Folders(kind="folders", path=str(tmp_path / "deep"), count=3).listed(Selection(part="far"))
 
 
 def test_an_empty_class_a_missing_folder_and_an_untaught_class_are_named(divided, tmp_path):
     (tmp_path / "train/zebra").mkdir()
     with pytest.raises(SynthoodError, match=r"train/zebra: no image in this class"):
-        listed(divided, "train")
+        divided.listed(Selection(part="train"))
     (tmp_path / "train/zebra").rmdir()
     (tmp_path / "test/ant").rename(tmp_path / "test/bee")
     with pytest.raises(SynthoodError, match="class 'bee' is not among the classes of"):
-        listed(divided, "test")
+        divided.listed(Selection(part="test"))
     with pytest.raises(SynthoodError, match=r"train: class 'ant' is not among"):
-        listed(divided.model_copy(update={"classes": ["fly", "über café"]}), "train")
+        divided.model_copy(update={"classes": ["fly", "über café"]}).listed(Selection(part="train"))
     for missing in (Folders(kind="folders", path="none"), IdFolders(kind="folders", path="none")):
         with pytest.raises(SynthoodError, match=r"^none: not found"):
-            listed(missing, "test")
+            missing.listed(Selection(part="test"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(SynthoodError, match=r"empty: no images below it"):
-        listed(Folders(kind="folders", path=str(tmp_path / "empty")), "far")
+        Folders(kind="folders", path=str(tmp_path / "empty")).listed(Selection(part="far"))
     with pytest.raises(SynthoodError, match=r"empty: no folder of a class"):
-        listed(IdFolders(kind="folders", path=str(tmp_path / "empty")), "train")
+        IdFolders(kind="folders", path=str(tmp_path / "empty")).listed(Selection(part="train"))
     (tmp_path / "half/train").mkdir(parents=True)
     with pytest.raises(SynthoodError, match=r"half: train without test"):
-        listed(IdFolders(kind="folders", path=str(tmp_path / "half")), "train")
+        IdFolders(kind="folders", path=str(tmp_path / "half")).listed(Selection(part="train"))
 
 
 def test_links_are_followed_and_circles_told(draw, tmp_path):
     draw("elsewhere/a.png")
     (tmp_path / "set").mkdir()
     (tmp_path / "set/linked").symlink_to(tmp_path / "elsewhere")
-    assert names(listed(Folders(kind="folders", path=str(tmp_path / "set")), "far")[0]) == ["a.png"]
+    assert names(Folders(kind="folders", path=str(tmp_path / "set")).listed(Selection(part="far"))) == ["a.png"]
     (tmp_path / "elsewhere/back").symlink_to(tmp_path / "set")
     with pytest.raises(SynthoodError, match=r"back: a link to a folder above it"):
-        listed(Folders(kind="folders", path=str(tmp_path / "set")), "far")
+        Folders(kind="folders", path=str(tmp_path / "set")).listed(Selection(part="far"))
     (tmp_path / "elsewhere/back").unlink()
     (tmp_path / "elsewhere/self").symlink_to(tmp_path / "elsewhere/self")
-    assert names(listed(Folders(kind="folders", path=str(tmp_path / "set")), "far")[0]) == ["a.png"]
+    assert names(Folders(kind="folders", path=str(tmp_path / "set")).listed(Selection(part="far"))) == ["a.png"]
     (tmp_path / "elsewhere/self.png").symlink_to(tmp_path / "elsewhere/self.png")
-    listing, _ = listed(Folders(kind="folders", path=str(tmp_path / "set")), "far")
+    listing = Folders(kind="folders", path=str(tmp_path / "set")).listed(Selection(part="far"))
     with pytest.raises(SynthoodError, match=r"self.png: cannot be read"):
         list(Reading(listing, Folders(kind="folders", path=".")))
 

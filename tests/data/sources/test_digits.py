@@ -9,18 +9,20 @@ from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
 from synthood.common.images import ImageSet
-from synthood.data import digits
-from synthood.data.digits import (
+from synthood.data.sources import digits
+from synthood.data.sources.digits import (
     WORDS,
+    Digits,
+    IdDigits,
+    Nuisance,
     enlarged,
     extra_digits,
     id_split,
     of_classes,
     rgb,
-    shuffled_quadrants,
     transformed,
 )
-from synthood.data.settings import Digits, IdDigits, Nuisance, ShuffledQuadrants
+from synthood.data.sources.shuffled_quadrants import ShuffledQuadrants
 
 ALL = list(range(10))
 COUNTS = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
@@ -230,7 +232,7 @@ def quadrants(image):
 
 
 def test_shuffled_quadrants_keep_pixels_and_never_their_order(validation):
-    shuffled = shuffled_quadrants(ShuffledQuadrants(kind="shuffled-quadrants", images=300), validation)
+    shuffled = ShuffledQuadrants(kind="shuffled-quadrants", images=300).shuffled(validation)
     assert shuffled.images.shape == (300, 4, 4, 3)
     assert shuffled.labels.tolist() == [-1] * 300
     assert shuffled.classes == []
@@ -245,7 +247,7 @@ def test_shuffled_quadrants_keep_pixels_and_never_their_order(validation):
 
 def test_shuffled_quadrants_depend_on_the_seed_alone(validation):
     def shuffled(**more):
-        return shuffled_quadrants(ShuffledQuadrants(kind="shuffled-quadrants", images=50, **more), validation).images
+        return ShuffledQuadrants(kind="shuffled-quadrants", images=50, **more).shuffled(validation).images
 
     assert shuffled().tobytes() == shuffled(seed=0).tobytes()
     assert shuffled().tobytes() != shuffled(seed=1).tobytes()
@@ -253,7 +255,7 @@ def test_shuffled_quadrants_depend_on_the_seed_alone(validation):
 
 def test_shuffled_digits_keep_each_images_multiset_of_pixels():
     source = id_split(id_digits([0, 1], val=10))["val"]
-    shuffled = shuffled_quadrants(ShuffledQuadrants(kind="shuffled-quadrants", images=20), source)
+    shuffled = ShuffledQuadrants(kind="shuffled-quadrants", images=20).shuffled(source)
     for before, after in zip(source.images, shuffled.images, strict=True):
         assert (np.sort(before, axis=None) == np.sort(after, axis=None)).all()
         assert before.tobytes() != after.tobytes()
@@ -263,7 +265,7 @@ def test_shuffled_digits_keep_each_images_multiset_of_pixels():
 def test_quadrants_of_odd_sides_leave_the_middle_where_it_is(height, width):
     images = np.arange(2 * height * width * 3).reshape(2, height, width, 3).astype(np.uint8)
     source = ImageSet(images, np.zeros(2, np.int64), ["a"])
-    shuffled = shuffled_quadrants(ShuffledQuadrants(kind="shuffled-quadrants", images=60), source).images
+    shuffled = ShuffledQuadrants(kind="shuffled-quadrants", images=60).shuffled(source).images
     assert shuffled.shape == (60, height, width, 3)
     half, across = height // 2, width // 2
     for index, image in enumerate(shuffled):

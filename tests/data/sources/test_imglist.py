@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthood.data.files.image_set import listed
-from synthood.data.files.imglist import inside, parse_list
-from synthood.data.files.settings import IdImglist, Imglist
+from synthood.data.files.names import inside
+from synthood.data.part_settings import PartSettings
 from synthood.data.prepare import prepare
-from synthood.data.settings import PartSettings
+from synthood.data.selection import Selection
+from synthood.data.sources.imglist import IdImglist, Imglist, parse_list
 from synthood.errors import SynthoodError
 
 
@@ -94,7 +94,7 @@ def id_settings(place, **more):
 
 
 def test_parts_come_in_the_order_of_their_lists_with_the_folders_as_classes(benchmark):
-    made = {part: listed(id_settings(benchmark), part)[0] for part in ("train", "val", "test")}
+    made = {part: id_settings(benchmark).listed(Selection(part=part)) for part in ("train", "val", "test")}
     assert made["train"].labels.tolist() == [1, 1, 0, 2, 0, 2]
     assert [file.name for file in made["train"].images] == ["4.png", "1.png", "0.png", "2.png", "3.png", "5.png"]
     assert made["test"].labels.tolist() == [0, 2, 1]
@@ -120,27 +120,27 @@ def test_ood_images_need_no_label(benchmark):
 def test_counts_are_asserted_or_told(benchmark):
     source = Imglist(kind="imglist", path=str(benchmark / "images"), list=str(benchmark / "ood.txt"))
     with pytest.raises(SynthoodError, match=r"ood.txt: names 2 images, the protocol 3; take its list"):
-        listed(source.model_copy(update={"count": 3}), "far")
-    assert listed(source.model_copy(update={"reported_count": 2}), "far")[1] == []
-    _, notes = listed(source.model_copy(update={"reported_count": 3}), "far")
+        source.model_copy(update={"count": 3}).listed(Selection(part="far"))
+    assert source.model_copy(update={"reported_count": 2}).listed(Selection(part="far")).notes == []
+    notes = source.model_copy(update={"reported_count": 3}).listed(Selection(part="far")).notes
     assert notes == [f"{benchmark / 'ood.txt'}: names 2 images, reported were 3"]
     counted = id_settings(benchmark, count={"train": 6, "val": 3, "test": 4})
-    assert len(listed(counted, "val")[0]) == 3
+    assert len(counted.listed(Selection(part="val"))) == 3
     with pytest.raises(SynthoodError, match=r"test.txt: names 3 images, the protocol 4"):
-        listed(counted, "test")
+        counted.listed(Selection(part="test"))
 
 
 def test_some_labels_are_numbered_anew(benchmark):
     two = id_settings(benchmark, labels=[2, 1])
     assert two.class_count == 2
-    train, _ = listed(two, "train")
+    train = two.listed(Selection(part="train"))
     assert (train.labels.tolist(), train.classes) == ([0, 0, 1, 1], ["b", "c"])
     rest = Imglist(
         kind="imglist", path=str(benchmark / "images"), list=str(benchmark / "test.txt"), except_labels=[1, 2]
     )
-    assert [file.name for file in listed(rest, "near")[0].images] == ["3.png"]
+    assert [file.name for file in rest.listed(Selection(part="near")).images] == ["3.png"]
     with pytest.raises(SynthoodError, match=r"train.txt: no image has label 7"):
-        listed(id_settings(benchmark, labels=[1, 7]), "train")
+        id_settings(benchmark, labels=[1, 7]).listed(Selection(part="train"))
 
 
 @pytest.mark.parametrize(("part", "other"), [("val", "train"), ("test", "val"), ("test", "train")])
@@ -149,51 +149,52 @@ def test_an_image_may_stand_in_one_part_alone(benchmark, part, other):
     with (benchmark / f"{part}.txt").open("a") as stream:
         stream.write(line + "\n")
     with pytest.raises(SynthoodError, match=rf"{part}.txt: {line.split()[0]} stands in .*{other}.txt as well"):
-        listed(id_settings(benchmark), part)
+        id_settings(benchmark).listed(Selection(part=part))
 
 
 def test_what_does_not_fit_is_named(benchmark):
     (benchmark / "test.txt").write_text("own/test/a/3.png 0\nown/test/b/4.png 3\n")
     with pytest.raises(SynthoodError, match=r"test.txt: label 3 of own/test/b/4.png is not one of the 3 classes"):
-        listed(id_settings(benchmark), "test")
+        id_settings(benchmark).listed(Selection(part="test"))
     (benchmark / "test.txt").write_text("own/test/a/3.png 0\nown/test/b/none.png 1\n")
     with pytest.raises(SynthoodError, match=r"none.png: not found, but named by .*test.txt \(1 of its 2"):
-        listed(id_settings(benchmark), "test")
+        id_settings(benchmark).listed(Selection(part="test"))
     with pytest.raises(SynthoodError, match=r"labels of 3 classes, the configuration says 4"):
-        listed(id_settings(benchmark, classes=4), "train")
+        id_settings(benchmark, classes=4).listed(Selection(part="train"))
     with pytest.raises(SynthoodError, match=r"no training image of class 'd'"):
-        listed(id_settings(benchmark, classes=["a", "b", "c", "d"]), "train")
+        id_settings(benchmark, classes=["a", "b", "c", "d"]).listed(Selection(part="train"))
     (benchmark / "train.txt").write_text("own/train/a/0.png 0\nown/train/b/1.png 2\n")
     with pytest.raises(SynthoodError, match=r"train.txt: labels up to 2, but none is 1"):
-        listed(id_settings(benchmark), "train")
+        id_settings(benchmark).listed(Selection(part="train"))
     (benchmark / "train.txt").write_text("own/train/a/0.png -1\n")
     with pytest.raises(SynthoodError, match=r"train.txt: own/train/a/0.png has label -1"):
-        listed(id_settings(benchmark), "train")
+        id_settings(benchmark).listed(Selection(part="train"))
     (benchmark / "train.txt").write_bytes(b"\xff\xfe 0\n")
     with pytest.raises(SynthoodError, match=r"train.txt: not readable as UTF-8 text"):
-        listed(id_settings(benchmark), "train")
+        id_settings(benchmark).listed(Selection(part="train"))
     with pytest.raises(SynthoodError, match=r"absent.txt: not found"):
-        listed(id_settings(benchmark, train=str(benchmark / "absent.txt")), "train")
+        id_settings(benchmark, train=str(benchmark / "absent.txt")).listed(Selection(part="train"))
 
 
 def test_so_many_training_images_of_each_class_are_drawn_with_the_seed(benchmark):
-    whole, _ = listed(id_settings(benchmark), "train")
+    whole = id_settings(benchmark).listed(Selection(part="train"))
     least = int(np.bincount(whole.labels).min())
-    few, _ = listed(id_settings(benchmark, train_per_class=1), "train")
+    few = id_settings(benchmark, train_per_class=1).listed(Selection(part="train"))
     assert sorted(few.labels.tolist()) == [0, 1, 2]
     assert set(few.images) <= set(whole.images)
-    assert listed(id_settings(benchmark, train_per_class=1), "train")[0].images == few.images
+    assert id_settings(benchmark, train_per_class=1).listed(Selection(part="train")).images == few.images
     drawn = {
-        tuple(listed(id_settings(benchmark, train_per_class=1, seed=seed), "train")[0].images) for seed in range(9)
+        tuple(id_settings(benchmark, train_per_class=1, seed=seed).listed(Selection(part="train")).images)
+        for seed in range(9)
     }
     assert len(drawn) > 1
     for part in ("val", "test"):
         assert (
-            listed(id_settings(benchmark, train_per_class=1), part)[0].images
-            == listed(id_settings(benchmark), part)[0].images
+            id_settings(benchmark, train_per_class=1).listed(Selection(part=part)).images
+            == id_settings(benchmark).listed(Selection(part=part)).images
         )
     with pytest.raises(SynthoodError, match=rf"at least {least + 1} are needed"):
-        listed(id_settings(benchmark, train_per_class=least + 1), "train")
+        id_settings(benchmark, train_per_class=least + 1).listed(Selection(part="train"))
 
 
 def test_paths_are_found_in_any_unicode_form(draw, tmp_path):
@@ -201,17 +202,17 @@ def test_paths_are_found_in_any_unicode_form(draw, tmp_path):
         draw(f"{name}/1.png")
     (tmp_path / "l.txt").write_text("caf\u00e9/1.png 0\nb/1.png 1", encoding="utf-8")
     source = Imglist(kind="imglist", path=str(tmp_path), list=str(tmp_path / "l.txt"))
-    listing, _ = listed(source, "far")
+    listing = source.listed(Selection(part="far"))
     assert listing.classes == ["caf\u00e9", "b"]
     assert listing.images == [tmp_path / "cafe\u0301/1.png", tmp_path / "b/1.png"]
     (tmp_path / "l.txt").write_text("caf\u00e9/1.png 0\ncafe\u0301/1.png 1", encoding="utf-8")
     with pytest.raises(SynthoodError, match="twice, in two Unicode forms"):
-        listed(source, "far")
+        source.listed(Selection(part="far"))
     (tmp_path / "m.txt").write_text("caf\u00e9/1.png 0", encoding="utf-8")
     (tmp_path / "l.txt").write_text("cafe\u0301/1.png 0\nb/1.png 1", encoding="utf-8")
     lists = {"train": str(tmp_path / "l.txt"), "val": str(tmp_path / "m.txt"), "test": str(tmp_path / "m.txt")}
     with pytest.raises(SynthoodError, match="an image belongs to one part"):
-        listed(IdImglist(kind="imglist", path=str(tmp_path), **lists), "val")
+        IdImglist(kind="imglist", path=str(tmp_path), **lists).listed(Selection(part="val"))
 
 
 def test_one_class_is_no_task(draw, tmp_path):
@@ -219,4 +220,4 @@ def test_one_class_is_no_task(draw, tmp_path):
     (tmp_path / "l.txt").write_text("a/1.png 0")
     lists = dict.fromkeys(("train", "val", "test"), str(tmp_path / "l.txt"))
     with pytest.raises(SynthoodError, match="one class alone, a; a classifier needs two classes"):
-        listed(IdImglist(kind="imglist", path=str(tmp_path), **lists), "train")
+        IdImglist(kind="imglist", path=str(tmp_path), **lists).listed(Selection(part="train"))

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from synthood.data.files.arrays import read_arrays, split_arrays
-from synthood.data.files.settings import Arrays, Folders, IdArrays
+from synthood.data.part_settings import PartSettings
 from synthood.data.prepare import prepare
-from synthood.data.settings import PartSettings
+from synthood.data.selection import Selection
+from synthood.data.sources.arrays import Arrays, IdArrays, read_arrays
+from synthood.data.sources.folders import Folders
 from synthood.errors import SynthoodError
 
 RANDOM = np.random.default_rng(0)
@@ -30,7 +31,7 @@ def rows(images: np.ndarray) -> set[bytes]:
 
 
 def test_val_and_test_share_out_the_test_file(settings: IdArrays) -> None:
-    val, test = split_arrays(settings, "val"), split_arrays(settings, "test")
+    val, test = settings.read(Selection(part="val")), settings.read(Selection(part="test"))
     assert np.bincount(val.labels).tolist() == [4, 4, 4]
     assert np.bincount(test.labels).tolist() == [6, 6, 6]
     assert rows(val.images) | rows(test.images) == rows(IMAGES)
@@ -38,12 +39,14 @@ def test_val_and_test_share_out_the_test_file(settings: IdArrays) -> None:
 
 
 def test_training_images_keep_their_order_and_labels(settings: IdArrays) -> None:
-    train = split_arrays(settings, "train")
+    train = settings.read(Selection(part="train"))
     np.testing.assert_array_equal(train.images, IMAGES)
     np.testing.assert_array_equal(train.labels, LABELS)
-    fewer = split_arrays(settings.model_copy(update={"train_per_class": 2}), "train")
+    fewer = settings.model_copy(update={"train_per_class": 2}).read(Selection(part="train"))
     assert np.bincount(fewer.labels).tolist() == [2, 2, 2]
-    assert split_arrays(settings.model_copy(update={"train_per_class": 10}), "train").images.shape == IMAGES.shape
+    assert (
+        settings.model_copy(update={"train_per_class": 10}).read(Selection(part="train")).images.shape == IMAGES.shape
+    )
 
 
 def test_an_ood_set_has_no_labels_and_is_resized(tmp_path: Path) -> None:
@@ -99,9 +102,9 @@ def test_a_truncated_or_missing_file_is_named(settings: IdArrays) -> None:
 
 def test_classes_and_counts_must_fit(settings: IdArrays) -> None:
     with pytest.raises(SynthoodError, match="the configuration names 2 classes"):
-        split_arrays(settings.model_copy(update={"classes": ["a", "b"]}), "train")
+        settings.model_copy(update={"classes": ["a", "b"]}).read(Selection(part="train"))
     with pytest.raises(SynthoodError, match="10 images of a, 10 asked for"):
-        split_arrays(settings.model_copy(update={"val_per_class": 10}), "test")
+        settings.model_copy(update={"val_per_class": 10}).read(Selection(part="test"))
 
 
 @pytest.mark.parametrize(
@@ -128,14 +131,14 @@ def test_labels_that_are_no_classes_are_refused(
         np.save(path, IMAGES)
         np.save(path.with_name("my_labels.npy"), labels)
     with pytest.raises(SynthoodError, match=message):
-        split_arrays(settings.model_copy(update={"train": str(path)}), "train")
+        settings.model_copy(update={"train": str(path)}).read(Selection(part="train"))
     read_arrays(path, None, labelled=False)  # of an OOD set they are not looked at
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.uint8, np.int16, np.uint64])
 def test_whole_labels_of_any_type_are_taken(settings: IdArrays, kind: type) -> None:
     np.savez(settings.train, images=IMAGES, labels=LABELS.astype(kind))
-    assert split_arrays(settings, "train").labels.tolist() == LABELS.tolist()
+    assert settings.read(Selection(part="train")).labels.tolist() == LABELS.tolist()
 
 
 def test_arrays_that_are_not_square_are_cut_as_files_are(tmp_path: Path) -> None:
@@ -158,6 +161,6 @@ def test_arrays_that_are_not_square_are_cut_as_files_are(tmp_path: Path) -> None
 def test_grey_arrays_become_rgb(settings: IdArrays, shape: tuple[int, ...]) -> None:
     grey = IMAGES[..., 0].reshape(shape)
     np.savez(settings.train, images=grey, labels=LABELS)
-    made = split_arrays(settings, "train")
+    made = settings.read(Selection(part="train"))
     np.testing.assert_array_equal(made.images, np.stack([IMAGES[..., 0]] * 3, axis=3))
     assert made.notes == ["30 grey images became RGB"]

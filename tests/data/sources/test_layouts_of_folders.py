@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from synthood.data.files.image_set import listed
-from synthood.data.files.settings import IdFolders
+from synthood.data.selection import Selection
+from synthood.data.sources.folders import IdFolders
 from synthood.errors import SynthoodError
 
 
@@ -24,7 +24,7 @@ def lay(draw, tmp_path):
 
 
 def counts(source):
-    return [np.bincount(listed(source, part)[0].labels).tolist() for part in ("train", "val", "test")]
+    return [np.bincount(source.listed(Selection(part=part)).labels).tolist() for part in ("train", "val", "test")]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_splits_are_known_by_their_synonyms(lay, train, val, test):
 def test_train_and_test_in_capitals_are_no_classes(lay):
     source = lay({"Train/a": 5, "Train/b": 4, "Test/a": 3, "Test/b": 2})
     assert counts(source) == [[5, 4], [1, 1], [2, 1]]
-    assert listed(source, "train")[0].classes == ["a", "b"]
+    assert source.listed(Selection(part="train")).classes == ["a", "b"]
 
 
 def test_validation_stands_for_a_missing_test(lay):
@@ -54,24 +54,25 @@ def test_validation_stands_for_a_missing_test(lay):
 def test_two_folders_of_one_split_are_an_error(lay):
     source = lay({"train/a": 1, "train/b": 1, "val/a": 1, "valid/a": 1, "test/a": 1})
     with pytest.raises(SynthoodError, match="val, valid are names of one split; choose by `splits`"):
-        listed(source, "train")
+        source.listed(Selection(part="train"))
 
 
 def test_a_folder_next_to_a_split_is_an_error_that_names_it(lay):
     folders = {"train/a": 2, "train/b": 2, "test/a": 2, "test/b": 2, "extra/a": 2}
     with pytest.raises(SynthoodError, match=r"folders extra next to test, train; name the folders to read by `splits`"):
-        listed(lay(folders), "train")
+        lay(folders).listed(Selection(part="train"))
     source = lay(folders, splits={"train": "train", "test": "test"})
     assert counts(source) == [[2, 2], [1, 1], [1, 1]]
     assert any(
-        "folders not read, since `splits` does not name them: extra" in note for note in listed(source, "train")[1]
+        "folders not read, since `splits` does not name them: extra" in note
+        for note in source.listed(Selection(part="train")).notes
     )
 
 
 def test_classes_that_are_called_like_splits_are_named(lay):
     folders = {"bus": 4, "car": 4, "train": 4}
     with pytest.raises(SynthoodError, match="folders bus, car next to train"):
-        listed(lay(folders), "train")
+        lay(folders).listed(Selection(part="train"))
     assert counts(lay(folders, classes=["bus", "car", "train"])) == [[2, 2, 2], [1, 1, 1], [1, 1, 1]]
 
 
@@ -83,7 +84,7 @@ def test_splits_of_any_name_may_be_several_folders(lay):
     with pytest.raises(
         SynthoodError, match=r"fold5: not found, but named by `splits`; .* has fold1, fold2, fold3, fold4"
     ):
-        listed(lay({}, splits={"train": "fold5", "test": "fold4"}), "train")
+        lay({}, splits={"train": "fold5", "test": "fold4"}).listed(Selection(part="train"))
 
 
 @pytest.mark.parametrize(
@@ -123,18 +124,18 @@ def test_splits_that_cannot_be_are_refused_before_any_file_is_read(splits, messa
 )
 def test_a_path_of_another_level_is_named(lay, folders, message):
     with pytest.raises(SynthoodError, match=message):
-        listed(lay(folders), "train")
+        lay(folders).listed(Selection(part="train"))
 
 
 def test_one_class_is_no_task_whatever_the_layout(lay, tmp_path):
     source = lay({"train/a": 3, "train/b": 3, "test/a": 3, "test/b": 3}, except_classes=["a"])
     with pytest.raises(SynthoodError, match="two classes must remain, b is left"):
-        listed(source, "train")
+        source.listed(Selection(part="train"))
 
 
 def test_a_path_of_one_split_alone_is_noted(lay, tmp_path):
     lay({"train/a": 10, "train/b": 10, "validation/a": 3, "test/a": 3})
-    _, notes = listed(IdFolders(kind="folders", path=str(tmp_path / "train")), "train")
+    notes = IdFolders(kind="folders", path=str(tmp_path / "train")).listed(Selection(part="train")).notes
     assert notes == [
         f"{tmp_path / 'train'}: shared out to train, val and test; not read: test, validation next to it "
         "(give the folder above)"
@@ -142,14 +143,14 @@ def test_a_path_of_one_split_alone_is_noted(lay, tmp_path):
 
 
 def test_classes_of_subfolders_alone_are_noted(lay, tmp_path):
-    _, notes = listed(lay({"one/cat": 4, "one/dog": 4, "two/cat": 4, "two/dog": 4}), "train")
+    notes = lay({"one/cat": 4, "one/dog": 4, "two/cat": 4, "two/dog": 4}).listed(Selection(part="train")).notes
     assert notes == [
         f"{tmp_path}: all images lie in subfolders of their class (cat, dog); is the path one level too high?"
     ]
 
 
 def test_numbered_folders_are_in_the_order_of_their_numbers(lay):
-    listing, _ = listed(lay({str(number): 10 for number in range(12)} | {"other": 10}), "train")
+    listing = lay({str(number): 10 for number in range(12)} | {"other": 10}).listed(Selection(part="train"))
     assert listing.classes == [*map(str, range(12)), "other"]
     for file, label in zip(listing.images, listing.labels, strict=True):
         assert file.parent.name == listing.classes[label]
@@ -157,14 +158,14 @@ def test_numbered_folders_are_in_the_order_of_their_numbers(lay):
 
 def test_names_are_equal_in_any_unicode_form(lay):
     source = lay({"train/caf\u00e9": 3, "train/b": 3, "test/cafe\u0301": 3, "test/b": 3})
-    assert listed(source, "train")[0].classes == ["b", "caf\u00e9"]
+    assert source.listed(Selection(part="train")).classes == ["b", "caf\u00e9"]
     assert counts(source) == [[3, 3], [1, 1], [2, 2]]
     held = source.model_copy(update={"splits": None})
-    assert len(listed(held, "x", held_out=["caf\u00e9"])[0]) == 6
+    assert len(held.listed(Selection(part="x", held_out=["caf\u00e9"]))) == 6
 
 
 def test_training_images_of_every_class_are_needed(lay):
     source = lay({"train/a": 3, "train/b": 3, "test/a": 3, "test/b": 3}, classes=["a", "b", "c"])
     with pytest.raises(SynthoodError, match="no training image of class c"):
-        listed(source, "train")
-    assert listed(source, "test")[1][-1].endswith("no image of class c")
+        source.listed(Selection(part="train"))
+    assert source.listed(Selection(part="test")).notes[-1].endswith("no image of class c")

@@ -1,18 +1,91 @@
 """Images of `.npz` and `.npy` files, without pickle."""
 
+from __future__ import annotations
+
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
+from pydantic import Field
 
-from synthood.common.image_facts import ImageFacts, history
-from synthood.common.images import ImageSet, concatenate
-from synthood.data.files.decode import fitted
+from synthood.common.lazy import lazy
+from synthood.common.settings import Count, Seed
+from synthood.data.claims import Claim
 from synthood.data.files.listing import of_splits, share_out
-from synthood.data.files.settings import IdArrays
+from synthood.data.files.settings import ExceptClasses, Words
+from synthood.data.selection import Selection
+from synthood.data.sources.base import IdSource, LabelledSet
 from synthood.errors import SynthoodError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from synthood.common import image_facts, images
+    from synthood.common.images import ImageSet
+    from synthood.data.files import decode
+else:
+    np, decode = lazy("numpy"), lazy("synthood.data.files.decode")
+    image_facts, images = lazy("synthood.common.image_facts"), lazy("synthood.common.images")
+
+
+class Arrays(LabelledSet):
+    """Images of an `.npz` file: `images` uint8 [N,H,W,3], or grey [N,H,W]; its labels are not looked at."""
+
+    kind: Literal["arrays"] = "arrays"
+    path: Annotated[str, Field(min_length=1, description="the file, relative to where snakemake runs")]
+    size: Annotated[
+        int | None, Field(ge=8, le=64, description="side in pixels: the shorter side is resized, the centre cut out")
+    ] = None
+
+    def raw_paths(self, part: Selection) -> list[Path]:
+        return _with_labels(Path(self.path))
+
+    def claims(self, part: str) -> list[Claim]:
+        return [Claim("arrays", (self.path,))]
+
+    def read(self, part: Selection, threads: int = 1) -> ImageSet:
+        return read_arrays(Path(self.path), self.size, labelled=False).chosen(slice(None))
+
+
+class IdArrays(IdSource, ExceptClasses):
+    """ID images of two `.npz` files with `images` uint8 [N,H,W,3] and `labels`; val is taken out of the test file."""
+
+    kind: Literal["arrays"] = "arrays"
+    train: Annotated[str, Field(min_length=1, description="file of the training images")]
+    test: Annotated[str, Field(min_length=1, description="file of the validation and test images")]
+    classes: Words
+    val_per_class: Annotated[Count, Field(description="validation images of each class")]
+    train_per_class: Annotated[int | None, Field(ge=1, description="so many of each class instead of all")] = None
+    size: Annotated[
+        int | None, Field(ge=8, le=64, description="side in pixels: the shorter side is resized, the centre cut out")
+    ] = None
+    seed: Seed = 0
+
+    @property
+    def class_count(self) -> int:
+        return len(self.classes) - len(set(self.except_classes))
+
+    def raw_paths(self, part: Selection) -> list[Path]:
+        read = part.splits_read or ["train" if part.part == "train" else "test"]
+        files = {"train": self.train, "test": self.test}
+        return [path for name, file in files.items() if name in read for path in _with_labels(Path(file))]
+
+    def claims(self, part: str) -> list[Claim]:
+        return [Claim("arrays", (self.train if part == "train" else self.test,))]
+
+    def disjoint(self, one: str, other: str) -> bool:
+        return "train" not in (one, other)
+
+    def read(self, part: Selection, threads: int = 1) -> ImageSet:
+        return split_arrays(self, part)
+
+
+def _with_labels(path: Path) -> list[Path]:
+    """An array, and the labels beside `images.npy` where there are some."""
+    beside = path.with_name(path.name.replace("images", "labels"))
+    return [path, beside] if path.suffix == ".npy" and beside != path and beside.exists() else [path]
 
 
 @dataclass(frozen=True)
@@ -28,9 +101,12 @@ class Pixels:
         self, indices: np.ndarray | slice, labels: np.ndarray | None = None, classes: Sequence[str] = ()
     ) -> ImageSet:
         """Those images as a set of their own: OOD without `labels`."""
-        images = self.images[indices]
-        facts = ImageFacts.of(images, self.history[0], "array", self.history[1])
-        made = ImageSet.out_of_distribution(images) if labels is None else ImageSet(images, labels, list(classes))
+        pixels = self.images[indices]
+        facts = image_facts.ImageFacts.of(pixels, self.history[0], "array", self.history[1])
+        if labels is None:
+            made = images.ImageSet.out_of_distribution(pixels)
+        else:
+            made = images.ImageSet(pixels, labels, list(classes))
         made.notes, made.facts = self.notes, facts
         return made
 
@@ -66,7 +142,7 @@ def read_arrays(path: Path, size: int | None, labelled: bool = True) -> Pixels:
         notes += [cut] * (width != height)
     if max(images.shape[1:3]) > 64:
         raise SynthoodError(f"{path}: images of {images.shape[1:3]} px; set `size` to 64 or less")
-    return Pixels(images, labels, notes, history(width, height, size))
+    return Pixels(images, labels, notes, image_facts.history(width, height, size))
 
 
 def whole_labels(labels: np.ndarray, name: object) -> np.ndarray:
@@ -98,34 +174,33 @@ def resized(images: np.ndarray, size: int) -> np.ndarray:
     """Images to size x size as those of files: the shorter side bilinear with antialiasing, then the centre."""
     from PIL import Image
 
-    return np.stack([np.asarray(fitted(Image.fromarray(image), size, None)) for image in images])
+    return np.stack([np.asarray(decode.fitted(Image.fromarray(image), size, None)) for image in images])
 
 
-def split_arrays(
-    settings: IdArrays, part: str, held_out: Sequence[str] = (), held_out_splits: Sequence[str] = ()
-) -> ImageSet:
+def split_arrays(settings: IdArrays, part: Selection) -> ImageSet:
     """Part train (all, or `train_per_class`), or val and test, which share out the test file class by class.
 
-    With `held_out` the images of these classes of both files, or of one by `held_out_splits`, as OOD.
+    With `part.held_out` the images of these classes of both files, or of one by `held_out_splits`, as OOD.
     """
-    out = {*settings.except_classes, *held_out}
+    out = {*settings.except_classes, *part.held_out}
     left = [label for label, name in enumerate(settings.classes) if name not in out]
-    if held_out:
-        files = of_splits({"train": settings.train, "test": settings.test}, held_out_splits)
-        return _held_out([Path(file) for file in files.values()], settings, held_out)
-    path = Path(settings.train if part == "train" else settings.test)
+    if part.held_out:
+        files = of_splits({"train": settings.train, "test": settings.test}, part.held_out_splits)
+        return _held_out([Path(file) for file in files.values()], settings, part.held_out)
+    train = part.part == "train"
+    path = Path(settings.train if train else settings.test)
     read, every = _known(path, settings, left)
     taught = np.flatnonzero(np.isin(every, left))
     labels = every[taught]
-    wanted = settings.train_per_class if part == "train" else settings.val_per_class
+    wanted = settings.train_per_class if train else settings.val_per_class
 
     def takes(label: int, members: int) -> list[int]:
-        if wanted is not None and members <= wanted - (part == "train"):
+        if wanted is not None and members <= wanted - train:
             raise SynthoodError(f"{path}: {members} images of {settings.classes[label]}, {wanted} asked for")
         return [members if wanted is None else wanted]
 
     first, rest = share_out(labels, takes, settings.seed)
-    chosen = rest if part == "test" else first
+    chosen = rest if part.part == "test" else first
     classes = [settings.classes[label] for label in left]
     return read.chosen(taught[chosen], np.searchsorted(left, labels[chosen]), classes)
 
@@ -156,4 +231,4 @@ def _held_out(paths: Sequence[Path], settings: IdArrays, held_out: Sequence[str]
     missing = [name for name, label in zip(held_out, wanted, strict=True) if label not in there]
     if missing:
         raise SynthoodError(f"{paths[0]}: no image of the held-out classes {', '.join(missing)}")
-    return concatenate(found)
+    return images.concatenate(found)

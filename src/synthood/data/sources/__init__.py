@@ -1,0 +1,1 @@
+"""Sources of images, one class for each kind and role: settings, raw files, and how they become images."""
