@@ -91,7 +91,7 @@ def training(run: Run) -> Iterator[Row]:
         with contextlib.redirect_stdout(io.StringIO()):
             classifier, _, _ = train(
                 *(settings, 0, real, validation, None, device, ResumeFile(None, "", 1e9)),
-                told=lambda history: ends.append(time.perf_counter()),
+                on_epoch=lambda history: ends.append(time.perf_counter()),
             )
         return classifier, ends
 

@@ -38,7 +38,7 @@ def main() -> None:
     spread = 0.03 * torch.randn((len(labels), WIDTH), generator=random)
     embeddings = F.normalize(centres[labels] + spread)
     settings = BoundarySettings(
-        k=300, boundary_points=50, candidates=1500, kept=2, noise=0.07, rounds=rounds, shared_noise=True
+        k=300, boundary_points=50, candidates=1500, keep_per_point=2, noise=0.07, rounds=rounds, shared_noise=True
     )
     clock, processor = time.perf_counter(), time.process_time()
     found = boundary_outliers(embeddings, labels, settings)

@@ -6,7 +6,9 @@ from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 
-SRC = Path(str(workflow.current_basedir)).parent / "src"
+# A checkout's own package comes first; an installed package has these rules in workflow/files.
+PLACE = Path(str(workflow.current_basedir)).parent
+SRC = PLACE / "src" if (PLACE / "src").is_dir() else PLACE.parents[2]
 if str(SRC) not in sys.path:
     sys.path.insert(0, str(SRC))
 os.environ.update(
@@ -18,6 +20,7 @@ os.environ.update(
 
 from synthood.config.load import load
 from synthood.config.read import mistakes_of
+from synthood.config.upgrade import notes
 from synthood.errors import SynthoodError
 from synthood.workflow.cluster import ask_squeue_without_accounting, gpu_limit
 from synthood.workflow.code import code_of
@@ -41,6 +44,9 @@ try:
         [text for file in workflow.configfiles for text in mistakes_of(Path(file))] if main_process else []
     )
     plan = Plan(load(config, ", ".join(map(str, workflow.configfiles)), of_text))
+    if main_process and config.get("version") == 1:
+        for note in [note for file in workflow.configfiles for note in notes(Path(file))]:
+            print(note, file=sys.stderr)
     if main_process and (mistakes := list(wrong_files(plan.config))):
         raise SynthoodError("\n".join(map(str, mistakes)))
 except SynthoodError as error:

@@ -36,6 +36,30 @@ def test_a_valid_file_is_told_with_its_tables_and_recipes(capsys, raw):
     assert capsys.readouterr() == (line_of(CONFIG, raw), "")
 
 
+def test_old_names_are_noted_and_rewritten(capsys, tmp_path, raw):
+    file = tmp_path / "old.yaml"
+    file.write_text(CONFIG.read_text().replace("version: 2", "version: 1").replace("{negatives:", "{take:"))
+    line = 1 + next(i for i, text in enumerate(file.read_text().splitlines()) if "{take:" in text)
+    place = "recipes.oal-random-outliers.outliers.take"
+    main(["check", str(file)])
+    assert capsys.readouterr().out == (
+        f"{file}, line {line}: {place}: `take` is now `negatives`\n"
+        f"{file}: `synthood check --upgrade {file}` writes the new names\n{line_of(file, raw)}"
+    )
+    main(["check", "--upgrade", str(file)])
+    assert file.read_text() == CONFIG.read_text()
+    *_, edit, rewritten, valid = capsys.readouterr().out.splitlines(keepends=True)
+    assert edit == f"{file}, line {line}: {place}: take -> negatives\n"
+    assert (rewritten, valid) == (f"{file}: rewritten to version 2\n", line_of(file, raw))
+    main(["check", "--upgrade", str(file)])
+    assert capsys.readouterr().out == f"{file}: is of version 2\n{line_of(file, raw)}"
+
+
+def test_migrate_without_records_is_an_error(capsys, tmp_path):
+    assert exit_code("migrate", str(tmp_path)) == 1
+    assert f"error: {tmp_path}: no results of Snakemake" in capsys.readouterr().err
+
+
 def test_without_a_file_the_one_of_this_folder_is_checked(capsys, monkeypatch, raw):
     monkeypatch.chdir(CONFIG.parent)
     main(["check"])

@@ -1,6 +1,7 @@
 """Which jobs an edit runs again, by name and wildcards: the promise of the workflow, as a table."""
 
 import copy
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ import pytest
 import yaml
 
 from checkouts import WarmWorkflow, Workflow
+from synthood.cli import main
+from synthood.common.settings import canonical_json
 
 pytestmark = pytest.mark.workflow
 
@@ -169,7 +172,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
         {"find boundary outliers of digits for oal"} | SAMPLED | evaluated("sio-biggan"),
     ),
     "the outliers' scale": (put("outliers.oal.latents.scale", 3.0), SAMPLED | evaluated("sio-biggan")),
-    "the outliers' gate": (put("outliers.oal.gate.wanted_per_class", 3), GATED | evaluated("sio-biggan")),
+    "the outliers' gate": (put("outliers.oal.gate.keep_per_class", 3), GATED | evaluated("sio-biggan")),
     "the curve over the scale": (put("outliers.oal.curve.scales", [1.0]), {CURVE}),
     "the weight of the outliers": (put("recipes.sio-biggan.outliers.latent_weight", 0.5), evaluated("sio-biggan")),
 }
@@ -203,7 +206,7 @@ def test_nothing_to_do(warm: WarmWorkflow) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "instead"), [("0.75", "0.750"), ("0.05", "5.0e-2"), ("version: 1", "version: 1 # x")]
+    ("written", "instead"), [("0.75", "0.750"), ("0.05", "5.0e-2"), ("version: 2", "version: 2 # x")]
 )
 def test_a_number_written_otherwise(place: Workflow, written: str, instead: str) -> None:
     path = place.place / "config.yaml"
@@ -249,7 +252,7 @@ CODE = {
     "training/methods/rotation.py": set(),
     "training/methods/outliers.py": set(),
     "training/methods/brand_new.py": set(),
-    "training/networks/settings.py": JUDGED | FITTED_BIGGAN | evaluated(*RECIPES),
+    "training/networks/settings.py": JUDGED | FITTED_BIGGAN | EMBEDDED | evaluated(*RECIPES),
     "training/networks/architectures/residual.py": set(),
     "training/networks/architectures/brand_new.py": set(),
     "training/augmentation/policies.py": set(),
@@ -285,7 +288,7 @@ METHODS = {
     "training/methods/rotation.py": ("Rotation.order = 6", set()),
     "training/networks/architectures/residual.py": ("Network.extra = 1", JUDGED | EMBEDDED | evaluated(*RECIPES)),
     "training/networks/architectures/dense.py": ("DenseNetwork.extra = 1", set()),
-    "training/augmentation/geometry.py": ("Flip.extra = 1", set()),
+    "training/augmentation/policies.py": ("AugMix.extra = 1", set()),
     "evaluation/detectors/neighbours.py": ("Knn.limit = 1", scored(*RECIPES)),
     "evaluation/detectors/distances.py": ("Mds.limit = 1", set()),
     "outliers/encoders/text_aligned.py": ("TextAlignedEncoder.extra = 1", EMBEDDED | evaluated("sio-biggan")),
@@ -332,6 +335,33 @@ def test_a_comment_or_docstring(warm: WarmWorkflow, source: Callable[[str, str],
 def test_a_refactoring_can_be_waved_through(warm: WarmWorkflow, source: Callable[[str, str], None]) -> None:
     source("training/fit.py", "\nADDED = 1\n")
     assert warm.planned("--rerun-triggers", "mtime", "params", "input", "software-env") == set()
+
+
+def test_results_of_version_1_are_kept_by_a_migration(finished: Workflow, tmp_path: Path) -> None:
+    """Records by old names, which a file of version 1, read as version 2, would run again."""
+    moved = finished.copied(tmp_path / "moved")
+    old = {"keep_per_class": "wanted_per_class", "keep_per_point": "kept", "extra_sets": "also", "baselines": "bases"}
+    for file in (moved.place / ".snakemake/metadata").rglob("*"):
+        text = file.read_text() if file.is_file() else ""
+        for name in (name for name in old if name in text):
+            record = json.loads(file.read_text())
+            record["params"] = [canonically(entry.replace(f'"{name}"', f'"{old[name]}"')) for entry in record["params"]]
+            file.write_text(json.dumps(record))
+    config = moved.place / "config.yaml"
+    text = config.read_text().replace("version: 2", "version: 1")
+    for name, before in old.items():
+        assert f"{name}:" in text
+        text = text.replace(f"{name}:", f"{before}:")
+    config.write_text(text)
+    assert moved.planned() >= {"fit generator sd on digits", "gate the outliers of oal for digits", "tabulate small"}
+    main(["check", "--upgrade", str(config)])
+    main(["migrate", str(moved.place / "results")])
+    assert moved.planned() == set()
+
+
+def canonically(entry: str) -> str:
+    """A recorded parameter with the keys of its JSON sorted."""
+    return repr(canonical_json(json.loads(entry[1:-1]))) if entry.startswith("'{") else entry
 
 
 def test_a_touch_of_every_file(warm: WarmWorkflow) -> None:

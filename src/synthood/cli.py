@@ -26,10 +26,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="synthood", description="Synthetic data for out-of-distribution detection.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
+    started = commands.add_parser("run", help="run the workflow of a configuration, in its folder")
+    started.add_argument("config", type=Path)
+    started.add_argument("options", nargs=argparse.REMAINDER, help="of Snakemake, such as -n, --cores 4, --profile DIR")
+    started.set_defaults(run=_run)
     check = commands.add_parser("check", help="check configuration files without running anything")
     check.add_argument("files", type=Path, nargs="*", default=[Path("config.yaml")])
     check.add_argument("--data", action="store_true", help="read the images and checkpoints too; nothing is written")
+    check.add_argument("--upgrade", action="store_true", help="first rewrite the files to version 2, in place")
     check.set_defaults(run=_check)
+    moved = commands.add_parser("migrate", help="keep results that were finished under version 1 of the configuration")
+    moved.add_argument("results", type=Path, nargs="?", default=Path("results"), help="default: results")
+    moved.add_argument("--accept-code", action="store_true", help="also where other code of synthood made them")
+    moved.set_defaults(run=_migrate)
     schema = commands.add_parser("schema", help="print the JSON schema of configuration files")
     schema.add_argument("--markdown", action="store_true", help="print the table of all keys instead (docs/config.md)")
     schema.set_defaults(run=_schema)
@@ -65,9 +74,36 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _run(arguments: argparse.Namespace) -> None:
+    from synthood.workflow.run import run
+
+    sys.exit(run(arguments.config, arguments.options))
+
+
 def _check(arguments: argparse.Namespace) -> None:
+    from synthood.config.upgrade import upgrade
+
     for file in arguments.files:
+        if arguments.upgrade:
+            edits = upgrade(file)
+            lines = [f"{file}, line {one.line}: {one.place}: {one.old} -> {one.new}" for one in edits]
+            print(*lines, f"{file}: {'rewritten to' if edits else 'is of'} version 2", sep="\n")
         check_file(file, arguments.data)
+
+
+def _migrate(arguments: argparse.Namespace) -> None:
+    from synthood.workflow.migrate import migrate
+
+    done = migrate(arguments.results, arguments.accept_code)
+    lines = [f"{output}: record updated" for output in done.updated]
+    lines += [f"{output}: left alone: {why}" for output, why in done.left.items()]
+    if done.other_code:
+        lines.append(
+            f"{len(done.other_code)} results are of other code than this version's and will be made again, for example "
+            f"{done.other_code[0]}; where only names changed, `synthood migrate {arguments.results} --accept-code` "
+            "keeps them"
+        )
+    print(*lines, f"{arguments.results}: {len(done.updated)} records updated, {len(done.left)} left alone", sep="\n")
 
 
 def _schema(arguments: argparse.Namespace) -> None:
@@ -128,9 +164,12 @@ def _show_checkpoint(arguments: argparse.Namespace) -> None:
 def check_file(file: Path, data: bool) -> None:
     """Raises SynthoodError with all that is wrong with a configuration, and with the files that it names."""
     from synthood.config.load import load_file
+    from synthood.config.upgrade import notes
     from synthood.workflow.plausible import fetchable, impossible
 
     config = load_file(file)
+    for note in notes(file):
+        print(note)
     faults = list(map(str, impossible(config)))
     if data:
         from synthood.workflow.data_check import check_data

@@ -12,7 +12,7 @@ LISTED = 100
 
 
 class SynthoodError(Exception):
-    """A mistake the user can mend: one sentence that says what was wrong, where, and what to do."""
+    """A mistake the user can correct: one sentence that says what was wrong, where, and what to do."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -19,8 +19,8 @@ def test_one_bad_pixel_names_its_image(bad: float) -> None:
     """Whichever the half of a batch; its neighbours are fine."""
     levels = torch.full((5, 3, 4, 4), 100.0)
     levels[3, 1, 2, 2] = bad
-    with pytest.raises(SynthoodError, match=r"^image 13: decoded pixels are not finite; mend it$"):
-        to_uint8(levels, after(10, numbered), "mend it")
+    with pytest.raises(SynthoodError, match=r"^image 13: decoded pixels are not finite; correct it$"):
+        to_uint8(levels, after(10, numbered), "correct it")
     assert to_uint8(levels[:3]).eq(100).all()
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from synthood.common.image_facts import ImageFacts, are_grey, differences, history, told
+from synthood.common.image_facts import ImageFacts, are_grey, difference_note, differences, history
 
 RANDOM = np.random.default_rng(0)
 COLOURS = RANDOM.integers(0, 256, (60, 9, 9, 3), dtype=np.uint8)
@@ -42,13 +42,13 @@ def test_grey_28_px_images_differ_from_colours_of_32_px():
         "channels (grey against RGB)",
         "resizing (shorter side to 32 px, bilinear against none)",
     ]
-    assert told("mnist", ids, digits) == (
+    assert difference_note("mnist", ids, digits) == (
         "mnist differs from the ID images in native size (28 px against 32 px), channels (grey against RGB) and "
         "resizing (shorter side to 32 px, bilinear against none): it may be detected for that reason."
     )
-    assert told("test", ids, digits).startswith("test differs from the training images in native size")
+    assert difference_note("test", ids, digits).startswith("test differs from the training images in native size")
     assert differences(ids, ids) == []
-    assert told("same", ids, ids) == ""
+    assert difference_note("same", ids, ids) == ""
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthood.common import stage
-from synthood.common.ranks import ALONE, Ranks, ranks_of_torchrun, sum_gradients, with_whole_statistics
+from synthood.common.ranks import SINGLE_PROCESS, Ranks, ranks_of_torchrun, sum_gradients, with_synced_statistics
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(1, 6))
 def test_every_image_is_computed_once_and_both_kinds_are_shared(is_real, count):
     real = torch.tensor(is_real)
-    shares = [Ranks(index, count).share(real) for index in range(count)]
+    shares = [Ranks(index, count).shard_batch(real) for index in range(count)]
     assert sorted(torch.cat(shares).tolist()) == list(range(len(is_real)))
     for kind in (real, ~real):
         numbers = [int(kind[share].sum()) for share in shares]
@@ -28,7 +28,7 @@ def test_sio_on_two_devices_is_that_of_the_paper():
     """256 images of which 230 are real: 115 and 13 on each."""
     is_real = torch.arange(256) < 230
     for index in range(2):
-        share = Ranks(index, 2).share(is_real)
+        share = Ranks(index, 2).shard_batch(is_real)
         assert (int(is_real[share].sum()), len(share)) == (115, 128)
 
 
@@ -36,18 +36,18 @@ def test_ranks_come_from_torchrun_alone(monkeypatch):
     monkeypatch.setenv("RANK", "3")
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
-    assert ranks_of_torchrun() == ALONE
+    assert ranks_of_torchrun() == SINGLE_PROCESS
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     assert ranks_of_torchrun() == Ranks(3, 4)
-    assert [Ranks(index, 2).leads for index in range(2)] == [True, False]
+    assert [Ranks(index, 2).is_main for index in range(2)] == [True, False]
 
 
 def test_one_process_needs_no_others():
     network = torch.nn.Sequential(torch.nn.BatchNorm2d(3))
-    assert with_whole_statistics(network, ALONE, torch.device("cpu")) is network
+    assert with_synced_statistics(network, SINGLE_PROCESS, torch.device("cpu")) is network
     assert type(network[0]) is torch.nn.BatchNorm2d
     network[0].weight.grad = torch.ones(3)
-    sum_gradients(network.parameters(), [], ALONE)
+    sum_gradients(network.parameters(), [], SINGLE_PROCESS)
     assert network[0].weight.grad.tolist() == [1.0] * 3
 
 

@@ -317,7 +317,7 @@ def test_a_second_process_waits_and_keeps_what_the_first_made(script):
             assert first.end() == (0, ["working"])
             assert second.end() == (
                 0,
-                [f"{output}: {WAITING}", f"{output}: made meanwhile by another process with the same inputs; kept"],
+                [f"{output}: {WAITING}", f"{output}: finished by another process with the same inputs; nothing to do"],
             )
     assert output.read_text() == "x"
     assert json.loads((script / "out.provenance.json").read_text())["sha256"] == hashlib.sha256(b"x").hexdigest()

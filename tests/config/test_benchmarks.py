@@ -44,7 +44,7 @@ def test_cifar_sets_have_the_protocols_counts(name):
     assert settings.id.class_count == len(settings.id.classes) == (100 if name.endswith("100") else 10)
     for part in settings.evaluated_parts:
         source = settings.source(part)
-        assert (source.size, source.resize, source.upright) == (32, None, False)
+        assert (source.size, source.resize, source.apply_exif_rotation) == (32, None, False)
 
 
 def test_imagenet_sets_are_resized_to_256_and_cut_to_224():
@@ -52,7 +52,7 @@ def test_imagenet_sets_are_resized_to_256_and_cut_to_224():
         settings = dataset(name)
         for part in [*settings.evaluated_parts, *settings.shifted]:
             source = settings.source(part)
-            assert (source.size, source.resize, source.upright) == (224, 256, False)
+            assert (source.size, source.resize, source.apply_exif_rotation) == (224, 256, False)
         assert settings.ood_validation.count == 1763
         assert settings.far["openimage_o"].count == 15869
     assert list(dataset("openood-imagenet200").near) == ["ssb_hard", "ninco"]
@@ -109,7 +109,7 @@ def test_an_allowance_goes_with_the_set_it_is_for():
 
 def test_a_configuration_names_a_benchmark(demo):
     demo["datasets"]["digits"] = {"benchmark": "openood-cifar10", "path": "data"}
-    demo["generators"]["sd"]["fit"]["also"] = []
+    demo["generators"]["sd"]["fit"]["extra_sets"] = []
     assert load(demo).datasets["digits"].near["tin"].count == 7793
 
 

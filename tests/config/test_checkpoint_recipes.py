@@ -25,7 +25,7 @@ CHECKPOINT = {
     "path": "nets/seed{seed}.pt",
     "network": {"name": "resnet20", "shortcut": "padded"},
     "mean": [0.5, 0.5, 0.4],
-    "deviation": [0.2, 0.2, 1],
+    "std": [0.2, 0.2, 1],
 }
 
 
@@ -59,7 +59,7 @@ def test_a_trained_recipes_text_is_what_it_was():
         ({"path": None}, r"recipes\.outside\.path: this key is missing"),
         ({"path": "{sed}.pt"}, r"recipes\.outside\.path: '{sed}\.pt' has braces around something else"),
         ({"mean": [0.5, 0.5]}, r"recipes\.outside\.mean: expected at least 3 entries, got 2"),
-        ({"deviation": [0.5, 0, 0.5]}, r"recipes\.outside\.deviation\.1: "),
+        ({"std": [0.5, 0, 0.5]}, r"recipes\.outside\.std\.1: "),
         (
             {"network": {"name": "resnet20", "widht": 16}},
             r"recipes\.outside\.network\.widht: unknown key; did",
@@ -92,7 +92,7 @@ def test_the_plan_fills_in_the_seed_and_notices_the_file(with_checkpoint, tmp_pa
     plan = Plan(load(with_checkpoint))
     assert plan.recipes("checkpoint") == ["outside"]
     assert set(plan.recipes("train")) == set(plan.config.recipes) - {"outside"}
-    assert plan.checkpoint_settings(wild()).path == "nets/seed2.pt"
+    assert plan.checkpoint_settings(wild()).recipe.path == "nets/seed2.pt"
     assert "nets/seed0.pt (recipes.outside.path)" in map(str, plan.missing())
     assert plan.checkpoint_state(wild()) == ""
     file = Path("nets/seed2.pt")
@@ -155,7 +155,9 @@ def test_a_trained_model_scores_the_same_when_it_is_imported(finished: Workflow,
     config["recipes"]["outside"] = {
         "kind": "checkpoint",
         "path": "outside{seed}.safetensors",
-        **{key: header[key] for key in ("network", "mean", "deviation")},
+        "network": header["network"],
+        "mean": header["mean"],
+        "std": header["deviation"],
     }
     config["tables"]["small"]["recipes"] = ["ce", "outside"]
     workflow.config = config

@@ -17,7 +17,7 @@ def raw() -> dict:
 def asked(raw, kind: str, recipe: dict, **values: object):
     raw["recipes"]["own"] = {"like": "ce", **recipe}
     raw["detectors"]["it"] = {"kind": kind, **values}
-    raw["tables"]["heads"] = {**raw["tables"]["small"], "recipes": ["own"], "bases": ["own"], "detectors": ["it"]}
+    raw["tables"]["heads"] = {**raw["tables"]["small"], "recipes": ["own"], "baselines": ["own"], "detectors": ["it"]}
     return load(raw, "mine.yaml")
 
 
@@ -48,7 +48,7 @@ def test_the_recipe_s_dropout_is_filled_in_and_a_probability_stands_for_itself(r
 
 def test_an_ensemble_needs_two_seeds_of_its_table(raw) -> None:
     raw["detectors"]["mean"] = {"kind": "ensemble"}
-    table = raw["tables"]["small"] | {"recipes": ["ce"], "bases": ["ce"], "detectors": ["mean"]}
+    table = raw["tables"]["small"] | {"recipes": ["ce"], "baselines": ["ce"], "detectors": ["mean"]}
     raw["tables"]["many"] = table | {"seeds": [0, 1]}
     assert "mean" not in detectors_for(load(raw), "ce")
     raw["tables"]["many"] = table

@@ -40,7 +40,7 @@ def test_keys_that_say_the_same_are_explained_once():
     first, second = explain("datasets.near.path").split("\n\n")
     assert first.startswith("datasets.NAME.near.NAME.path (kind: arrays)\n  type")
     assert second.startswith(
-        "datasets.NAME.near.NAME.path (kind: folders)\ndatasets.NAME.near.NAME.path (kind: manifest)\n"
+        "datasets.NAME.near.NAME.path (kind: cifar10, ..., imagenet)\ndatasets.NAME.near.NAME.path (kind: folders)\n"
     )
 
 
@@ -74,3 +74,8 @@ def test_a_section_lists_its_keys_or_kinds():
 def test_an_unknown_key_is_told_with_the_nearest(path, nearest):
     with pytest.raises(SynthoodError, match=rf"^{path}: no such key; the nearest are {nearest}"):
         explain(path)
+
+
+def test_a_key_of_version_1_leads_to_the_new_one():
+    with pytest.raises(SynthoodError, match=r"^recipes.oe.exposure.per_image: a key of version 1; version 2 has"):
+        explain("recipes.oe.exposure.per_image")

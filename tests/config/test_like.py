@@ -128,15 +128,15 @@ def test_a_control_takes_over_all_that_it_does_not_change_of_the_outliers(edited
     raw = edited(
         {
             "recipes/oal/outliers": own,
-            "recipes/oal-random-outliers": {"like": "oal", "outliers": {"take": "other-classes"}},
-            "recipes/no-latents": {"like": "oal-random-outliers", "outliers": {"latent_weight": 0, "take": None}},
+            "recipes/oal-random-outliers": {"like": "oal", "outliers": {"negatives": "other-classes"}},
+            "recipes/no-latents": {"like": "oal-random-outliers", "outliers": {"latent_weight": 0, "negatives": None}},
             "recipes/no-outliers": {"like": "oal", "outliers": None},
         }
     )
     recipes = load(raw).recipes
     shown = recipes["oal-random-outliers"].outliers.model_dump(by_alias=True, exclude_defaults=True)
     own = {"kind": "outliers"} | own
-    assert shown == own | {"take": "other-classes"}
+    assert shown == own | {"negatives": "other-classes"}
     assert recipes["oal-random-outliers"].teacher == recipes["oal"].teacher == recipes["kd"].teacher
     shown = recipes["no-latents"].outliers.model_dump(by_alias=True, exclude_defaults=True)
     assert shown == own | {"latent_weight": 0.0}

@@ -21,7 +21,7 @@ def test_each_member_is_listed_once_with_a_meaning(family):
 def test_members_are_those_of_the_models():
     assert names("metrics") == list(METRICS)
     assert names("benchmarks") == benchmark_names()
-    assert names("generators") == ["biggan", "stable-diffusion", "ready-made"]
+    assert names("generators") == ["biggan", "custom", "ready-made", "stable-diffusion"]
     assert names("samplers") == ["miniature", "fast", "few-step", "paper"]
     assert names("encoders") == ["text-aligned", "clip", "recipe", "timm"]
     assert names("outliers") == ["custom", "latent", "pixel"]

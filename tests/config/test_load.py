@@ -68,7 +68,7 @@ MISSPELT = {
     "outliers/oal/latents/sample/guidence": "guidance",
     "outliers/oal/gate/percentil": "percentile",
     "outliers/oal/curve/scale": "scales",
-    "tables/demo-oal/base": "bases",
+    "tables/demo-oal/base": "baselines",
     "assess/jugde": "judge",
     "figures/dip": "dpi",
 }
@@ -121,7 +121,7 @@ def test_a_wrong_type_is_told_with_what_was_expected(edited, path, value, what):
 
 
 WRONG_VALUE = {
-    "unknown version": ({"version": 2}, "version: expected 1, got 2"),
+    "unknown version": ({"version": 3}, "version: expected 2, got 3"),
     "unknown precision": (
         {"precision": "float16"},
         "precision: expected 'auto', 'float32' or 'bfloat16', got 'float16'",
@@ -159,28 +159,34 @@ WRONG_VALUE = {
         "datasets.digits.id: train_per_class + val_per_class must leave 20 test images of the rarest digit, "
         "so be at most 154",
     ),
-    "duplicate seed": ({"tables/demo-sio/seeds": [0, 7, 7]}, "tables.demo-sio: seeds: 7 stands twice; name each once"),
+    "duplicate seed": (
+        {"tables/demo-sio/seeds": [0, 7, 7]},
+        "tables.demo-sio: seeds: 7 is given twice; name each once",
+    ),
     "duplicate recipe": (
         {"tables/demo-sio/recipes": ["ce", "sio-sd", "ce"]},
-        "tables.demo-sio: recipes: ce stands twice; name each once",
+        "tables.demo-sio: recipes: ce is given twice; name each once",
     ),
     "duplicate detector": (
         {"tables/demo-sio/detectors": ["msp", "msp"]},
-        "tables.demo-sio: detectors: msp stands twice; name each once",
+        "tables.demo-sio: detectors: msp is given twice; name each once",
     ),
     "base not in recipes": (
         {"tables/demo-sio/recipes": ["cutout", "sio-sd"]},
-        "tables.demo-sio: bases: 'ce' is not one of the table's recipes ['cutout', 'sio-sd']",
+        "tables.demo-sio: baselines: 'ce' is not one of the table's recipes ['cutout', 'sio-sd']",
     ),
     "second base not in recipes": (
-        {"tables/demo-sio/bases": ["sio-sd", "kd"]},
-        "tables.demo-sio: bases: 'kd' is not one of the table's recipes ['ce', 'sio-biggan', 'sio-sd', 'cutout']",
+        {"tables/demo-sio/baselines": ["sio-sd", "kd"]},
+        "tables.demo-sio: baselines: 'kd' is not one of the table's recipes ['ce', 'sio-biggan', 'sio-sd', 'cutout']",
     ),
     "duplicate base": (
-        {"tables/demo-sio/bases": ["ce", "cutout", "ce"]},
-        "tables.demo-sio: bases: ce stands twice; name each once",
+        {"tables/demo-sio/baselines": ["ce", "cutout", "ce"]},
+        "tables.demo-sio: baselines: ce is given twice; name each once",
     ),
-    "base not in a list": ({"tables/demo-sio/bases": "ce"}, "tables.demo-sio.bases: input should be a valid array"),
+    "base not in a list": (
+        {"tables/demo-sio/baselines": "ce"},
+        "tables.demo-sio.baselines: input should be a valid array",
+    ),
     "nothing to contrast": (
         {"recipes/oal/outliers": {"from": "oal", "boundary_weight": 0, "latent_weight": 0.0}},
         "recipes.oal.outliers: boundary_weight and latent_weight are both 0; raise one, or take `outliers` away",
@@ -198,7 +204,7 @@ WRONG_VALUE = {
         "recipes.oal.outliers.boundary_weight: input should be greater than or equal to 0, got -0.1",
     ),
     "outliers from nowhere": (
-        {"recipes/cutout/outliers": {"take": "other-classes"}},
+        {"recipes/cutout/outliers": {"negatives": "other-classes"}},
         "recipes.cutout.outliers.from: this key is missing",
     ),
     "unknown estimator": (
@@ -211,7 +217,7 @@ WRONG_VALUE = {
     ),
     "unknown kind of outliers": (
         {"outliers/oal/kind": "latnt"},
-        "outliers.oal: unknown kind 'latnt'; did you mean 'latent'? (known: latent, pixel)",
+        "outliers.oal: unknown kind 'latnt'; did you mean 'latent'? (known: custom, latent, pixel)",
     ),
     "unknown kind of encoder": (
         {"outliers/oal/encoder/kind": "tim"},
@@ -222,8 +228,8 @@ WRONG_VALUE = {
         "outliers.oal: encoder.anchors contextual are no tokens that could be moved; take latents.scale: released, no",
     ),
     "more kept than candidates": (
-        {"outliers/oal/boundary/kept": 401},
-        "outliers.oal.boundary: kept 401 must not be above candidates 400",
+        {"outliers/oal/boundary/keep_per_point": 401},
+        "outliers.oal.boundary: keep_per_point 401 must not be above candidates 400",
     ),
     "percentile above 100": (
         {"outliers/oal/gate/percentile": 101},
@@ -292,8 +298,8 @@ UNKNOWN_NAME = [
      " 'msp'? (known: "),
     ("recipes/sio-sd/synthetic/from", "bigan", "recipes.sio-sd.synthetic.from: no generator is named 'bigan'; did you"
      " mean 'biggan'? (known: biggan, sd)"),
-    ("generators/sd/fit/also/0", "digits-6-8", "generators.sd.fit.also.0: no extra set is named 'digits-6-8'; did you"
-     " mean 'digits-6-7'? (known: digits-6-7)"),
+    ("generators/sd/fit/extra_sets/0", "digits-6-8", "generators.sd.fit.extra_sets.0: no extra set is named"
+     " 'digits-6-8'; did you mean 'digits-6-7'? (known: digits-6-7)"),
     ("assess/judge", "juge", "assess.judge: no recipe is named 'juge'; did you mean 'judge'? (known: "),
     ("recipes/cutout/warm_start", "jugde", "recipes.cutout.warm_start: no recipe is named 'jugde'; did you mean"
      " 'judge'? (known: "),
@@ -424,7 +430,7 @@ def test_an_empty_section_is_told(edited, section):
         "build",
         "datasets/digits/id/classes",
         "tables/demo-sio/seeds",
-        "tables/demo-oal/bases",
+        "tables/demo-oal/baselines",
         "outliers/oal/curve/scales",
     ],
 )
@@ -503,9 +509,9 @@ def test_circles_through_the_classifier_of_the_gate_are_told(edited, demo):
             "boundary.boundary_points: must not be above the 80 training images of a class of dataset 'digits', got 81",
         ),
         (
-            "gate/wanted_per_class",
+            "gate/keep_per_class",
             101,
-            "gate.wanted_per_class: must not be above latents.attempts_per_class 100, got 101",
+            "gate.keep_per_class: must not be above latents.attempts_per_class 100, got 101",
         ),
     ],
 )

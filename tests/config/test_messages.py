@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from synthood.common.settings import Settings
-from synthood.config.messages import MistakeError, locate, nearest, told
+from synthood.config.messages import MistakeError, format_errors, locate, nearest
 from synthood.config.models import Config
 from synthood.data.sources.digits import Digits, Nuisance
 from synthood.generators.biggan.settings import BigGANFit
@@ -37,7 +37,7 @@ class Drawing(Settings):
 def mistakes(raw):
     with pytest.raises(ValidationError) as caught:
         Drawing.model_validate(raw)
-    return [str(mistake) for mistake in told(caught.value, Drawing)]
+    return [str(mistake) for mistake in format_errors(caught.value, Drawing)]
 
 
 def test_nearest_names_the_closest_or_all():

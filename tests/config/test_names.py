@@ -77,7 +77,7 @@ def test_a_name_fits_into_a_file_s_name(demo):
 def classes(demo, names):
     demo["datasets"]["digits"]["id"] = {"kind": "folders", "path": "p", "classes": names}
     demo["datasets"]["digits"].pop("extra", None)
-    demo["generators"]["sd"]["fit"]["also"] = []
+    demo["generators"]["sd"]["fit"]["extra_sets"] = []
     return demo
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from synthood.config.keys import NAME, Tag, all_keys
 from synthood.config.reference import markdown
+from synthood.config.renames import RENAMES
 
 REGENERATE = "regenerate it: python -m synthood.cli schema --markdown > docs/config.md"
 
@@ -18,6 +19,14 @@ def page():
 def test_the_page_is_up_to_date(config_file, page):
     file = config_file.parent / "docs" / "config.md"
     assert file.read_text() == page, f"{file} is out of date; {REGENERATE}"
+
+
+def test_old_names_stand_at_the_end(page):
+    last = page.rpartition("\n## ")[2]
+    assert last.startswith("Names in version 1\n")
+    assert "| `recipes.NAME.exposure` | `per_image` | `outliers_per_image` |\n" in last
+    assert "| `generators.NAME.fit.watch` | `on_collapse: tell` | `on_collapse: warn` |\n" in last
+    assert last.count("\n| `") == len(RENAMES)
 
 
 def test_every_link_leads_to_a_heading(page):
@@ -48,5 +57,6 @@ def test_a_kind_has_a_row_with_its_paper(page):
 
 
 def test_every_row_has_five_cells(page):
-    lines = [line for line in page.splitlines() if line.startswith("|")]
+    keys, _, _ = page.partition("\n## Names in version 1\n")
+    lines = [line for line in keys.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {6}

@@ -6,6 +6,7 @@ from synthood.common.settings import Name, Ref, Settings
 from synthood.config.load import load
 from synthood.config.models import Config
 from synthood.config.refs import Entry, References
+from synthood.plugins import Plugin, subclasses
 
 PATTERN = repr(get_args(Name)[1].metadata[-1])
 
@@ -19,6 +20,8 @@ def models(annotation, seen):
     """All classes of settings within a type."""
     if isinstance(annotation, type) and issubclass(annotation, Settings) and annotation not in seen:
         seen.add(annotation)
+        for plugin in subclasses(annotation) if issubclass(annotation, Plugin) else ():
+            models(plugin, seen)
         for field in annotation.model_fields.values():
             models(field.annotation, seen)
     for part in get_args(annotation):
@@ -34,8 +37,12 @@ def test_every_key_that_is_a_name_is_a_reference():
         if PATTERN in repr(field) and get_origin(field.annotation) is not dict
     }
     assert len(names) > 20
-    # Among the recipes of the same table, and among the parts of the same dataset; their sections check both.
-    assert {key for key, marked in names.items() if not marked} == {"TableSettings.bases", "AllowedOverlap.parts"}
+    # Recipes of the same table, parts of the same dataset, which their sections check; a name of its own.
+    assert {key for key, marked in names.items() if not marked} == {
+        "TableSettings.baselines",
+        "AllowedOverlap.parts",
+        "CustomMetric.name",
+    }
 
 
 def test_paths_names_and_seeds_of_references(demo):
@@ -43,7 +50,7 @@ def test_paths_names_and_seeds_of_references(demo):
     found = {path: to for path, to, _ in references}
     assert found["build.1"] == Entry("tables", "demo-oal")
     assert found["assess.judge"] == Entry("recipes", "judge", 1000)
-    assert found["generators.sd.fit.also.0"] == Entry("extra", "digits-6-7")
+    assert found["generators.sd.fit.extra_sets.0"] == Entry("extra", "digits-6-7")
     assert found["outliers.oal.gate.classifier"] == Entry("recipes", "ce", 0)
     assert found["tables.demo-sio.detectors.5"] == Entry("detectors", "react")
     oal = {path.removeprefix("recipes.oal."): to for path, to, _ in references.of(Entry("recipes", "oal", 7))}

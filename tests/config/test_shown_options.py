@@ -24,10 +24,15 @@ NOT_SHOWN = {
     "precision": "of one recipe or sampler alone; configurations set it for all",
     "compile": "how a job computes, not what",
     "learning_rate": "of `adapt`, whose kinds have a default each",
-    **dict.fromkeys(("bits", "upright", "val_per_class", "split: train"), "depends on the user's image files"),
+    **dict.fromkeys(
+        ("bits", "apply_exif_rotation", "val_per_class", "split: train", "split: val", "reads"),
+        "depends on the user's image files",
+    ),
     **dict.fromkeys(("ignore", "prefix", "rename", "weights"), "depends on the user's checkpoint"),
     **dict.fromkeys(("download", "revision", "sha256", "variant"), "which file of weights, not what is done with it"),
     **dict.fromkeys(("datasets", "sets"), "names in published tables that differ from the configuration's"),
+    "code": "a digest that a model's file records",
+    "pixels: uint8": "what a function of the user's wants",
     "options": "of timm's constructors, which document them",
 }
 """Options, or keys with all their values, that no configuration uses, with the reason."""

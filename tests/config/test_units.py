@@ -6,7 +6,7 @@ from synthood.config.load import load
 from synthood.errors import SynthoodError
 
 CHECKPOINT = {"kind": "checkpoint", "path": "a.pt", "network": {"name": "resnet20"}}
-IMAGENET = {"mean": [0.485, 0.456, 0.406], "deviation": [0.229, 0.224, 0.225]}
+IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 NPOS = {"contrastive": {"kind": "npos", "queue": 60, "k": 10, "boundary_points": 20}}
 FILTER = {"classifier": "ce", "attempts_per_class": 500}
 PERCENT = "expected percent, not a share: 90 for 90 %, not 0.9"
@@ -36,7 +36,7 @@ WRONG = [
     ("detectors/own", {"kind": "lts", "share": 5}, "a share, 0.05 for 5 %)"),
     ("detectors/own", {"kind": "nnguide", "share": 10}, "a share, 0.1 for 10 %)"),
     ("detectors/own", {"kind": "adascale", "pixels": 5}, "a share, 0.05 for 5 %)"),
-    ("recipes/own", CHECKPOINT | IMAGENET | {"deviation": [63.0, 62.1, 66.7]}, f".deviation.0: {PIXELS}, got 63"),
+    ("recipes/own", CHECKPOINT | IMAGENET | {"std": [63.0, 62.1, 66.7]}, f".std.0: {PIXELS}, got 63"),
     ("recipes/own", CHECKPOINT | IMAGENET | {"mean": [125.3, 123.0, 113.9]}, f".mean.0: {PIXELS}, got 125.3"),
     ("recipes/judge/warmup", 1, f": {STEPS}, got 1"),
     ("recipes/judge/warmup", 5, "got 5 (share of the steps with rising learning rate; a share, 0.05 for 5 %)"),
@@ -82,7 +82,7 @@ def test_published_values_of_detectors_pass(edited, detector):
     assert load(edited({"detectors/own": detector})).detectors["own"].kind == detector["kind"]
 
 
-@pytest.mark.parametrize("deviation", [[0.247, 0.2435, 0.2616], [0.5, 0.5, 0.5], [1, 1, 1], [1 / 255] * 3], ids=str)
-def test_published_normalisations_pass(edited, deviation):
-    recipe = CHECKPOINT | IMAGENET | {"deviation": deviation, "mean": [0, 0, 0]}
-    assert load(edited({"recipes/own": recipe})).recipes["own"].deviation == deviation
+@pytest.mark.parametrize("std", [[0.247, 0.2435, 0.2616], [0.5, 0.5, 0.5], [1, 1, 1], [1 / 255] * 3], ids=str)
+def test_published_normalisations_pass(edited, std):
+    recipe = CHECKPOINT | IMAGENET | {"std": std, "mean": [0, 0, 0]}
+    assert load(edited({"recipes/own": recipe})).recipes["own"].std == std

@@ -23,7 +23,7 @@ EXAMPLES = [block for block in BLOCKS if "datasets" in block]
 def test_every_example_loads(demo, example):
     for section in ("generators", "outliers", "assess"):
         demo.pop(section)
-    table = {"recipes": ["ce"], "seeds": [0], "detectors": ["msp"], "bases": ["ce"]}
+    table = {"recipes": ["ce"], "seeds": [0], "detectors": ["msp"], "baselines": ["ce"]}
     demo["recipes"] = {"ce": demo["recipes"]["ce"]}
     demo |= example | {"build": ["t"], "tables": {"t": table | {"datasets": list(example["datasets"])}}}
     assert set(load(demo).datasets) == set(example["datasets"])

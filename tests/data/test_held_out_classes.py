@@ -53,7 +53,7 @@ def config(demo, kind, place, **sections):
     }
     demo["datasets"] = {"own": dataset | sections}
     demo["tables"] = {
-        "t": {"datasets": ["own"], "recipes": ["ce"], "seeds": [0], "detectors": ["msp"], "bases": ["ce"]}
+        "t": {"datasets": ["own"], "recipes": ["ce"], "seeds": [0], "detectors": ["msp"], "baselines": ["ce"]}
     }
     demo["recipes"] = {"ce": demo["recipes"]["ce"]}
     for section in ("generators", "outliers", "assess"):
@@ -185,7 +185,7 @@ def test_classes_that_are_known_beforehand_are_counted(demo, tmp_path):
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"near": {"b": {"kind": "held-out-classes", "classes": ["bee", "dog"]}}}, "'dog' stands twice"),
+        ({"near": {"b": {"kind": "held-out-classes", "classes": ["bee", "dog"]}}}, "'dog' is given twice"),
         ({"near": {"b": {"kind": "held-out-classes", "classes": ["bees"]}}}, "'bees' cannot be left out"),
         ({"near": {"b": {"kind": "held-out-classes", "classes": ["ant", "bee"]}}}, "two classes must remain"),
         ({"near": {"b": {"kind": "held-out-classes", "classes": []}}}, "near.b.classes"),

@@ -111,13 +111,13 @@ def test_two_runs_write_the_same_bytes(tmp_path):
 
 def test_shuffled_quadrants_without_images_to_shuffle_are_a_plain_error(tmp_path, capsys):
     source = ShuffledQuadrants(kind="shuffled-quadrants", images=3)
-    with pytest.raises(SynthoodError, match=r"^part q: no adapter makes images from "):
+    with pytest.raises(SynthoodError, match=r"^part q: shuffled-quadrants are made of ID images"):
         prepare(PartSettings(part="q", source=source))
     with pytest.raises(SystemExit) as caught:
         main(["--settings", PartSettings(part="q", source=source).canonical(), "--output", str(tmp_path / "q")])
     assert caught.value.code == 1
     error = capsys.readouterr().err
-    assert error.startswith("error: part q: no adapter makes images from ")
+    assert error.startswith("error: part q: shuffled-quadrants are made of ID images")
     assert error.count("\n") == 1
     assert not (tmp_path / "q").exists()
 

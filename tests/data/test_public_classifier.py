@@ -23,7 +23,7 @@ def classifier(shared_data):
         "path": str(shared_data / "cifar10_resnet20.pt"),
         "network": {"name": "resnet20", "shortcut": "padded"},
         "mean": [0.485, 0.456, 0.406],
-        "deviation": [0.229, 0.224, 0.225],
+        "std": [0.229, 0.224, 0.225],
     }
     return imported(CheckpointRecipe.model_validate(recipe), [str(label) for label in range(10)])
 

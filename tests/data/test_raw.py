@@ -152,7 +152,7 @@ def test_a_changed_file_is_prepared_again_and_a_lost_one_is_not(fresh: Workflow)
 def test_a_benchmark_is_planned_without_its_data(clean: WarmWorkflow) -> None:
     config = clean.config
     config["datasets"] = {"cifar10": {"benchmark": "openood-cifar10", "path": "data"}}
-    config["generators"]["sd"]["fit"]["also"] = []
+    config["generators"]["sd"]["fit"]["extra_sets"] = []
     config["tables"]["small"]["datasets"] = ["cifar10"]
     clean.config = config
     jobs = clean.planned()

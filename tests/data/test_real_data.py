@@ -126,12 +126,12 @@ def clothing(shared_data, tmp_path_factory):
 def test_folders_that_are_called_validation_are_used_with_all_held_out_images(clothing):
     source = IdFolders(kind="folders", path=str(clothing), size=64, except_classes=["hat", "shoes"])
     parts = {part: source.listed(Selection(part=part)) for part in ("train", "val", "test")}
-    assert {part: len(listing) for part, (listing, _) in parts.items()} == {"train": 2_747, "val": 301, "test": 287}
+    assert {part: len(listing) for part, listing in parts.items()} == {"train": 2_747, "val": 301, "test": 287}
     assert all(
         {file.parents[1].name for file in listing.images} == {name}
-        for name, (listing, _) in (("train", parts["train"]), ("validation", parts["val"]), ("test", parts["test"]))
+        for name, listing in (("train", parts["train"]), ("validation", parts["val"]), ("test", parts["test"]))
     )
     held = source.model_copy(update={"except_classes": []}).listed(Selection(part="near", held_out=["hat", "shoes"]))
     assert Counter(file.parents[1].name for file in held.images) == {"train": 321, "validation": 40, "test": 85}
     assert not {file.parent.name for file in held.images} - {"hat", "shoes"}
-    assert [notes for _, notes in parts.values()] == [[], [], []]
+    assert [listing.notes for listing in parts.values()] == [[], [], []]

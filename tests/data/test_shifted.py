@@ -50,7 +50,7 @@ def dataset(place, kind, **sections):
 def plan(demo, settings, **table):
     demo["datasets"] = {"own": settings}
     demo["tables"] = {
-        "t": {"datasets": ["own"], "recipes": ["ce"], "seeds": [0], "detectors": ["msp"], "bases": ["ce"]} | table
+        "t": {"datasets": ["own"], "recipes": ["ce"], "seeds": [0], "detectors": ["msp"], "baselines": ["ce"]} | table
     }
     demo["recipes"] = {"ce": demo["recipes"]["ce"]}
     for section in ("generators", "outliers", "assess"):

@@ -46,7 +46,7 @@ def own(demo, tmp_path, draw):
         near = {"strange": {"kind": "folders", "path": str(tmp_path / "near")}}
         ood = {"kind": "shuffled-quadrants", "images": 4}
         dataset = {"id": id_source, "near": near, "far": far, "ood_validation": ood}
-        table = {"datasets": ["own"], "recipes": ["ce"], "seeds": [0], "detectors": ["msp"], "bases": ["ce"]}
+        table = {"datasets": ["own"], "recipes": ["ce"], "seeds": [0], "detectors": ["msp"], "baselines": ["ce"]}
         recipes = {"ce": demo["recipes"]["ce"]}
         raw = {"version": 1, "build": ["t"], "datasets": {"own": dataset}, "recipes": recipes, "tables": {"t": table}}
         return load(raw | {"detectors": {"msp": {"kind": "msp"}}})

@@ -29,7 +29,7 @@ SETTINGS = Methods(
     rotation=Rotation(),
     contrastive=Cider(kind="cider", dimensions=5),
     virtual_outliers=VirtualOutliers(queue=4),
-    normalisation=Godin(kind="godin", form="inner"),
+    normalisation=Godin(kind="godin", similarity="inner"),
     exposure=DiscrepancyExposure.model_validate({"kind": "discrepancy", "from": "o"}),
 )
 NETWORK = Network(name="resnet8", width=8)

@@ -17,7 +17,7 @@ from synthood.evaluation.settings import ScoreSettings
 from synthood.training import import_checkpoint
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe, ImportSettings
 
-IMAGENET = {"mean": [0.485, 0.456, 0.406], "deviation": [0.229, 0.224, 0.225]}
+IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
 
 @pytest.fixture(scope="module")

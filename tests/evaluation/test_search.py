@@ -52,7 +52,7 @@ def test_the_best_on_validation_is_chosen_and_all_are_logged(validation: Validat
 
 
 def test_the_first_of_equals_is_chosen(validation: Validation) -> None:
-    """A value that stands twice is tried once; two that give the same order are equal."""
+    """A value that is given twice is tried once; two that give the same order are equal."""
     _, table = fitted({"gen": Gen.parse('{"kind":"gen","gamma":[0.5,0.5,0.5]}')}, validation)
     assert len(table) == 1
     _, table = fitted({"nci": Nci.parse('{"kind":"nci","alpha":[0.0,1e-12]}')}, validation)

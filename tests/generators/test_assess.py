@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from synthood.common.figures import plain
 from synthood.common.images import ImageSet
+from synthood.common.json import finite_json
 from synthood.generators.assess import assess, first_real, heading
 from synthood.generators.assess_settings import AssessSettings
 from synthood.training.networks.architectures.base import build
@@ -27,7 +27,7 @@ def judge() -> Classifier:
 
 def test_copies_are_told(judge: Classifier) -> None:
     train = image_set(10, 0)
-    figures, nearest = assess(train, train, image_set(12, 1), judge, AssessSettings(judge="plain", shift=1))
+    figures, nearest = assess(train, train, image_set(12, 1), judge, AssessSettings(judge="plain", max_shift=1))
     assert nearest.tolist() == list(range(10))
     assert figures["images"] == 10
     assert figures["copy_share"] == figures["diversity"] == 1.0
@@ -39,7 +39,7 @@ def test_copies_are_told(judge: Classifier) -> None:
 def test_held_out_images_are_no_copies(judge: Classifier) -> None:
     """Synthetic and held-out images the same: a median and an accuracy alike, hardly a copy."""
     made = image_set(12, 1)
-    figures, _ = assess(made, image_set(10, 0), made, judge, AssessSettings(judge="plain", shift=1))
+    figures, _ = assess(made, image_set(10, 0), made, judge, AssessSettings(judge="plain", max_shift=1))
     assert figures["copy_share"] == pytest.approx(1 / 12, abs=1e-4)
     assert figures["nearest_training_median"] == figures["nearest_training_median_held_out"]
     assert figures["agreement"] == figures["judge_accuracy"]
@@ -59,13 +59,13 @@ def test_figures_of_each_class_and_a_class_without_images(judge: Classifier) -> 
     train, made = image_set(12, 0), image_set(4, 1)
     made.labels[:] = 0
     made.images[1] = made.images[0]
-    figures, _ = assess(made, train, image_set(12, 2), judge, AssessSettings(judge="plain", shift=0))
+    figures, _ = assess(made, train, image_set(12, 2), judge, AssessSettings(judge="plain", max_shift=0))
     zero, one = figures["by_class"]["cat"], figures["by_class"]["dog"]
     assert (zero["images"], one["images"]) == (4, 0)
     assert zero["diversity"] == pytest.approx(5 / 6, abs=0.05)
     assert zero["agreement"] == pytest.approx(figures["agreement"], abs=1e-4)
     assert np.isnan([one["diversity"], one["agreement"]]).all()
-    assert plain(figures)["by_class"]["dog"] == {"images": 0, "agreement": None, "diversity": None}
+    assert finite_json(figures)["by_class"]["dog"] == {"images": 0, "agreement": None, "diversity": None}
 
 
 def test_first_real_images_of_each_class() -> None:

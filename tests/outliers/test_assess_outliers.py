@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from command_lines import writing
-from synthood.common.figures import plain
 from synthood.common.images import ImageSet
+from synthood.common.json import finite_json
 from synthood.common.tensors import Arrays, write_tensors
 from synthood.outliers import assess_outliers
 from synthood.outliers.assess_outliers import assessed, heading
@@ -42,7 +42,7 @@ def test_figures_by_hand(verdict: Arrays) -> None:
     """The judge: a dog surely, a cat, a cat, a dog, a cat unsurely."""
     posteriors = np.array([[0.05, 0.95], [0.99, 0.01], [0.6, 0.4], [0.2, 0.8], [0.7, 0.3]])
     validation = np.array([[0.97, 0.03]] * 19 + [[0.5, 0.5]])  # 95 % of them are at least 0.97 sure
-    assert plain(assessed(verdict, BOUNDARY, posteriors, validation, CLASSES)) == {
+    assert finite_json(assessed(verdict, BOUNDARY, posteriors, validation, CLASSES)) == {
         "boundary_embeddings": 4,
         "percentile_among_candidates": 0.998125,
         "percentile_among_id": 0.8125,
@@ -122,7 +122,7 @@ def test_the_stage_writes_figures_and_gallery(
     known, _ = logits_and_features(judge, train_images.images, torch.device("cpu"))
     expected = assessed(verdict, BOUNDARY, logits.softmax(1).numpy(), known.softmax(1).numpy(), CLASSES)
     found = json.loads(outputs[0].read_text(), parse_constant=no_constant)
-    assert found == plain(expected)
+    assert found == finite_json(expected)
     assert (found["distance"]["rejected"]["p50"] is None) == everything
     with Image.open(outputs[1]) as picture:
         assert picture.format == "PNG"

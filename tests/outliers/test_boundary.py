@@ -29,7 +29,9 @@ def embedded() -> tuple[Tensor, Tensor]:
 
 
 def settings(**changes: object) -> BoundarySettings:
-    return BoundarySettings.model_validate({"k": 5, "boundary_points": 20, "candidates": 400, "kept": 2} | changes)
+    return BoundarySettings.model_validate(
+        {"k": 5, "boundary_points": 20, "candidates": 400, "keep_per_point": 2} | changes
+    )
 
 
 def test_kth_distance_equals_brute_force() -> None:
@@ -47,7 +49,7 @@ def test_percentile_among_a_points_own_candidates(
     embedded: tuple[Tensor, Tensor], selection: str, low: float, high: float
 ) -> None:
     """Chance is 0.5; the released reshape compares candidates of different points and lands there."""
-    many = settings(selection=selection, kept=2 if selection != "random" else 40)
+    many = settings(selection=selection, keep_per_point=2 if selection != "random" else 40)
     found = boundary_outliers(*embedded, many)
     assert low <= float(found.among_candidates.mean()) <= high
 
@@ -98,7 +100,9 @@ def test_chosen_candidates_are_those_of_brute_force(
     """Every candidate made, every distance sorted, in double precision; chunks of a few rows."""
     monkeypatch.setattr(boundary, "SUMS_AT_ONCE", 7 * 60)
     embeddings, labels = embedded
-    asked = settings(shared_noise=shared, selection=selection, boundary_points=6, candidates=50, kept=3, noise=0.2)
+    asked = settings(
+        shared_noise=shared, selection=selection, boundary_points=6, candidates=50, keep_per_point=3, noise=0.2
+    )
     found = boundary_outliers(embeddings, labels, asked)
     for label in (0, 1):
         random = generator(asked.seed, "boundary", label)
@@ -156,7 +160,7 @@ def test_so_many_embeddings_of_each_class_by_the_seed(embedded: tuple[Tensor, Te
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kept": 401}, "kept 401 must not be above candidates 400"),
+        ({"keep_per_point": 401}, "keep_per_point 401 must not be above candidates 400"),
         ({"points_per_round": 21}, "points_per_round 21 must not be above boundary_points 20"),
         ({"per_class": 10}, "boundary_points 20 must not be above per_class 10"),
         ({"per_class": 20, "k": 20}, "k 20 must be below per_class 20"),

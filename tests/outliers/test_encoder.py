@@ -64,6 +64,15 @@ def test_saved_and_loaded_it_embeds_the_same(tmp_path: Path) -> None:
     assert loaded.space == encoder.space == EmbeddingSpace("text-aligned", "token", "f00d")
 
 
+def test_all_of_its_augmentation_counts() -> None:
+    images = bright_and_dark(16)
+    plain, changed = (
+        fit_encoder(images, ANCHORS, settings(epochs=1, augmentation=keys), ResumeFile(None, ""), "f00d")
+        for keys in ({}, {"randaugment": {"operations": 1, "magnitude": 30}})
+    )
+    assert not torch.equal(embeddings_of(plain, images), embeddings_of(changed, images))
+
+
 def test_same_seed_same_weights() -> None:
     images = bright_and_dark(16)
     one, two, other = (

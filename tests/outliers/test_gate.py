@@ -14,7 +14,7 @@ from synthood.outliers.gate import Verdict, gate, mahalanobis, main, shares
 from synthood.outliers.gate_settings import GateSettings
 from synthood.training.networks.model import Classifier, logits_and_features
 
-SETTINGS = GateSettings(classifier="ce", wanted_per_class=2, k=1, percentile=90.0)
+SETTINGS = GateSettings(classifier="ce", keep_per_class=2, k=1, percentile=90.0)
 DIRECTIONS, KNOWN = torch.eye(4), torch.arange(2)
 
 
@@ -43,8 +43,8 @@ def test_each_reason_by_hand() -> None:
     ("bound", "accepted"),
     [
         ({}, [True] * 4),
-        ({"confidence_below": 0.95}, [True, False, False, True]),
-        ({"confidence_below": 0.7}, [True] + [False] * 3),
+        ({"max_confidence": 0.95}, [True, False, False, True]),
+        ({"max_confidence": 0.7}, [True] + [False] * 3),
     ],
 )
 def test_what_is_surely_any_class_is_rejected(bound: dict[str, float], accepted: list[bool]) -> None:
@@ -62,7 +62,7 @@ def test_accept_all_lets_everything_through() -> None:
     """Its own class, another class, an ID image; the first wanted ones of each class are kept all the same."""
     labels = torch.tensor([1, 0, 0, 0])
     logits = torch.tensor([[0.0, 9.0], [9.0, 0.0], [0.0, 9.0], [0.0, 0.0]])
-    settings = GateSettings.model_validate(SETTINGS.model_dump() | {"accept": "all", "confidence_below": 0.6})
+    settings = GateSettings.model_validate(SETTINGS.model_dump() | {"accept": "all", "max_confidence": 0.6})
     strict = settings.model_copy(update={"accept": "outliers"})
     found, refused = (
         gate(logits, DIRECTIONS[:1].expand(4, 4), labels, DIRECTIONS[:2], KNOWN, DIRECTIONS[:2], each)
@@ -183,7 +183,7 @@ def test_the_density_of_features_can_decide_in_the_neighbours_place() -> None:
     labels = torch.zeros(200, dtype=torch.int64)
     queries = torch.tensor([[3.0, 3.2], [3.5, 3.0]])
     logits = torch.tensor([[0.0, 1.0]]).repeat(2, 1)
-    settings = SETTINGS.model_copy(update={"distance": "density", "posterior_below": 0.9})
+    settings = SETTINGS.model_copy(update={"distance": "density", "max_posterior": 0.9})
     verdict = gate(logits, queries, torch.zeros(2, dtype=torch.int64), train, labels, train, settings)
     assert verdict.accepted.tolist() == [True, False]
     assert torch.equal(verdict.id_distance, mahalanobis(train, train, labels))

@@ -61,7 +61,7 @@ def test_the_table_shows_the_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     scores.to_parquet(tmp_path / "scores.parquet")
     seal(tmp_path / "scores.parquet", tmp_path / "scores.parquet", {"format": FORMAT})
     table = TableSettings(
-        datasets=["d"], recipes=["ce"], seeds=[0], detectors=["msp"], bases=["ce"], columns=["auroc"], resamples=5
+        datasets=["d"], recipes=["ce"], seeds=[0], detectors=["msp"], baselines=["ce"], columns=["auroc"], resamples=5
     )
     settings = TabulateSettings(table=table, near={"d": ["near"]}, far={"d": ["far"]})
     outputs = [str(tmp_path / f"t.{suffix}") for suffix in ("csv", "md", "html")]

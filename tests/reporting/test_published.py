@@ -98,7 +98,12 @@ def rendered(seeds: int, **published: object) -> list[str]:
     one |= {"mean": 0.9, "sd": 0.001, "low": 0.89, "high": 0.91, "gain": 0.0, "gain_low": 0.0, "gain_high": 0.0}
     one |= {"seeds": seeds, "p": np.nan, "published": 0.8803, "published_sd": 0.0025, "published_note": ""} | published
     table = TableSettings(
-        datasets=["digits"], recipes=["ce"], seeds=[*range(seeds)], detectors=["soft"], bases=["ce"], columns=["auroc"]
+        datasets=["digits"],
+        recipes=["ce"],
+        seeds=[*range(seeds)],
+        detectors=["soft"],
+        baselines=["ce"],
+        columns=["auroc"],
     )
     shown = markdown(pd.DataFrame([one]), table).splitlines()
     header, _, values = [line.strip("| ").split(" | ") for line in shown if line.startswith("| ")]

@@ -78,7 +78,7 @@ def test_contradictions_by_hand(change: dict[str, Any], reasons: list[str]) -> N
 
 def configured(demo: dict[str, Any], dataset: Any, published: dict[str, Any], **table: Any) -> dict[str, Any]:
     """The demo's cross-entropy on another dataset, with published figures."""
-    one = {"datasets": ["mine"], "recipes": ["ce"], "seeds": [0], "detectors": ["msp"], "bases": ["ce"]}
+    one = {"datasets": ["mine"], "recipes": ["ce"], "seeds": [0], "detectors": ["msp"], "baselines": ["ce"]}
     for section in ("generators", "outliers", "assess"):
         demo.pop(section)
     return demo | {

@@ -18,7 +18,7 @@ TABLE = TableSettings(
     recipes=["plain", "sio"],
     seeds=[0, 1, 2, 3, 4],
     detectors=["msp"],
-    bases=["plain"],
+    baselines=["plain"],
     columns=["auroc", "fpr95_id_positive", "id_accuracy"],
     resamples=10,
 )
@@ -145,7 +145,7 @@ SEVERAL = TableSettings(
     recipes=["plain", "kd", "oal"],
     seeds=[0, 1, 2, 3, 4],
     detectors=["msp", "knn"],
-    bases=["kd", "plain"],
+    baselines=["kd", "plain"],
     columns=["auroc", "fpr95_ood_positive", "id_accuracy"],
 )
 
@@ -158,7 +158,7 @@ def lines_over(table: TableSettings) -> pd.DataFrame:
     for metric, detector, name in [*cells, ("id_accuracy", "", "test")]:
         for recipe in table.recipes:
             mean = MEANS[recipe] + (0.2 if name in ("away", "far") else 0.0)
-            for base in table.bases:
+            for base in table.baselines:
                 gain = MEANS[recipe] - MEANS[base]
                 key = {"dataset": "digits", "recipe": recipe, "detector": detector, "set": name, "metric": metric}
                 own = {"mean": mean, "sd": 0.01, "low": mean - 0.02, "high": mean + 0.02}
@@ -222,7 +222,7 @@ def test_markdown_and_page_name_every_base() -> None:
 )
 def test_a_dash_stands_where_a_base_meets_itself_alone(drawn: tuple[list[str], list[str], int]) -> None:
     recipes, order, count = drawn
-    table = SEVERAL.model_copy(update={"recipes": recipes, "bases": order[:count]})
+    table = SEVERAL.model_copy(update={"recipes": recipes, "baselines": order[:count]})
     for block in blocks(lines_over(table), table):
         assert len(set(block.header)) == len(block.header)
         for row in block.rows:
@@ -233,7 +233,7 @@ def test_a_dash_stands_where_a_base_meets_itself_alone(drawn: tuple[list[str], l
             if count > 1:
                 own = [name for name in block.header if name.endswith(f" over {recipe}")]
             assert dashes == own
-            assert row.base == (recipe in table.bases)
+            assert row.base == (recipe in table.baselines)
 
 
 def test_markdown_tables() -> None:
@@ -253,7 +253,7 @@ def test_markdown_tables() -> None:
 
 
 def test_only_the_first_detectors_auroc_is_put_in_words() -> None:
-    """Two recipes over two bases each, the bases over each other, on near and far."""
+    """Two recipes over two baselines each, the baselines over each other, on near and far."""
     auroc, fpr95, accuracy = blocks(lines_over(SEVERAL), SEVERAL)
     assert [len(block.sentences) for block in (auroc, fpr95, accuracy)] == [2 * (1 + 1 + 2), 0, 0]
     assert auroc.lead == "By msp:"
@@ -343,7 +343,7 @@ def test_untitled_page_has_a_title() -> None:
 
 
 def test_one_seed_claims_nothing_about_trainings() -> None:
-    table = TableSettings(datasets=["d"], recipes=["ce"], seeds=[0], detectors=["msp"], bases=["ce"])
+    table = TableSettings(datasets=["d"], recipes=["ce"], seeds=[0], detectors=["msp"], baselines=["ce"])
     assert note(table).startswith("One seed; in brackets the 95 % interval for new images alone")
     assert "crossed random effects, the seeds' share by Student's t" in note(table.model_copy(update={"seeds": [0, 1]}))
 

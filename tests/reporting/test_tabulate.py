@@ -29,7 +29,7 @@ TABLE = TableSettings(
     recipes=["sio", "plain"],
     seeds=[0, 1, 2],
     detectors=["msp", "knn"],
-    bases=["plain"],
+    baselines=["plain"],
     columns=["auroc", "aupr_in", "aupr_out", "fpr95_id_positive", "fpr95_ood_positive", "id_accuracy"],
     resamples=RESAMPLES,
     confidence=0.8,
@@ -160,7 +160,7 @@ def test_every_cell_of_the_design_stands_once(table: pd.DataFrame) -> None:
     assert (table["low"] <= table["high"]).all()
 
 
-SEVERAL = TABLE.model_copy(update={"recipes": ["sio", "plain", "distilled"], "bases": ["distilled", "plain"]})
+SEVERAL = TABLE.model_copy(update={"recipes": ["sio", "plain", "distilled"], "baselines": ["distilled", "plain"]})
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +205,7 @@ def test_a_base_gains_nothing_over_itself_and_something_over_the_other(several: 
 def test_intervals_over_each_base_equal_repeated_samples(more_scores: Scores, several: pd.DataFrame) -> None:
     lines = several.set_index([*KEYS, "base"])
     own = resampled_areas(more_scores, "sio", "knn", ["away"])
-    for base in SEVERAL.bases:
+    for base in SEVERAL.baselines:
         line = lines.loc[("sio", "knn", "away", "auroc", base)]
         other = resampled_areas(more_scores, base, "knn", ["away"])
         expected = interval(own[0] - other[0], own[1] - other[1], -1.0)
@@ -213,7 +213,7 @@ def test_intervals_over_each_base_equal_repeated_samples(more_scores: Scores, se
 
 
 def test_another_base_leaves_the_rows_of_the_first_as_they_are(more_scores: Scores, several: pd.DataFrame) -> None:
-    alone = SEVERAL.model_copy(update={"bases": ["plain"]})
+    alone = SEVERAL.model_copy(update={"baselines": ["plain"]})
     rows = tabulate(more_scores, SETTINGS.model_copy(update={"table": alone}))
     pd.testing.assert_frame_equal(rows, several[several["base"] == "plain"].reset_index(drop=True))
 
@@ -234,7 +234,7 @@ def test_nothing_is_tested_with_three_seeds(several: pd.DataFrame) -> None:
 
 
 def test_p_values_of_five_seeds_are_corrected_together() -> None:
-    """Of the first detector's AUROC on near and far alone: two recipes over two bases, both roles."""
+    """Of the first detector's AUROC on near and far alone: two recipes over two baselines, both roles."""
     five = SEVERAL.model_copy(update={"seeds": [0, 1, 2, 3, 4], "columns": ["auroc"]})
     scores = {("digits", recipe, seed): frame(recipe, seed) for recipe in five.recipes for seed in five.seeds}
     rows = tabulate(scores, SETTINGS.model_copy(update={"table": five}))
@@ -343,11 +343,11 @@ def test_the_stage_writes_the_table_three_times(
     text, page = outputs[1].read_text(), outputs[2].read_text()
     assert text.count("| sio |") == 5 * 2 + 1
     assert page.count("<table>") == 6
-    over = [f"gain near over {base}" for base in table.bases] if len(table.bases) > 1 else ["gain near"]
+    over = [f"gain near over {base}" for base in table.baselines] if len(table.baselines) > 1 else ["gain near"]
     for name in over:
         assert text.count(f"| {name} |") == page.count(f"<th>{name}</th>") == 5
     # A base's dashes: near and far of each detector and metric, and accuracy.
-    assert text.count("| – |") == page.count(">–<") == len(table.bases) * (5 * 2 * 2 + 1)
+    assert text.count("| – |") == page.count(">–<") == len(table.baselines) * (5 * 2 * 2 + 1)
 
 
 def test_the_full_spectrum_counts_shifted_sets_as_id(scores: Scores) -> None:

@@ -54,5 +54,5 @@ def test_every_method_has_its_recipe_with_synthetic_images() -> None:
     """Beside each recipe on real images stands one that differs in `synthetic` alone."""
     plain = {name: recipe for name, recipe in RECIPES.items() if not recipe.synthetic and name not in ("ce", "judge")}
     for name, recipe in plain.items():
-        beside = RECIPES[f"{name}-sio"]
-        assert beside.model_copy(update={"synthetic": None}) == recipe, name
+        auxiliary = RECIPES[f"{name}-sio"]
+        assert auxiliary.model_copy(update={"synthetic": None}) == recipe, name

@@ -182,7 +182,7 @@ def test_who_wants_to_know_is_told_after_each_epoch(trainer: Trainer, capsys: py
         None,
         CPU,
         ResumeFile(None, ""),
-        told=lambda so_far: told.append(list(so_far)),
+        on_epoch=lambda so_far: told.append(list(so_far)),
     )
     assert told == [history[:1], history]
     lines = [line for line in capsys.readouterr().out.splitlines() if "end of epoch" in line]

@@ -15,7 +15,7 @@ from synthood.common.iterate import ResumeFile
 from synthood.common.seeds import global_seed
 from synthood.errors import SynthoodError
 from synthood.training.fit import train
-from synthood.training.forward import Compiled, Pass, still
+from synthood.training.forward import Compiled, ForwardPass, frozen_statistics
 from synthood.training.methods.rotation import Rotation
 from synthood.training.methods.supervised_contrast import SupCon
 from synthood.training.networks.architectures.base import build
@@ -38,7 +38,7 @@ def test_parts_have_the_gradient_of_the_whole_loss() -> None:
     plain = copy.deepcopy(network)
     inputs = given(11)
     is_real = torch.ones(7, dtype=torch.bool)
-    features = Pass(network, network.features, torch.float32, parts=3)(inputs[:7], is_real, [inputs[7:]])
+    features = ForwardPass(network, network.features, torch.float32, micro_batches=3)(inputs[:7], is_real, [inputs[7:]])
     (features @ features.T).softmax(1).diagonal().sum().backward()
     whole = torch.cat([plain.features(part.contiguous(memory_format=torch.channels_last)) for part in inputs.split(4)])
     (whole @ whole.T).softmax(1).diagonal().sum().backward()
@@ -60,8 +60,9 @@ def test_parts_that_are_computed_again_drop_the_same_units() -> None:
         TimmNetwork(name="timm/test_vit", image_size=32, options={"drop_path_rate": 0.5}), 3, seed=0
     ).train()
     inputs, gradients = torch.rand((6, 3, 32, 32), generator=torch.Generator().manual_seed(0)), []
+    forward_pass = ForwardPass(network, network.features, torch.float32, micro_batches=3)
     for features in (
-        lambda: Pass(network, network.features, torch.float32, parts=3)(inputs, torch.ones(6, dtype=torch.bool), []),
+        lambda: forward_pass(inputs, torch.ones(6, dtype=torch.bool), []),
         lambda: torch.cat([network.features(part) for part in inputs.split(2)]),
     ):
         network.zero_grad()
@@ -100,7 +101,7 @@ def test_the_largest_batches_are_compiled_and_others_are_not(monkeypatch: pytest
 def test_still_normalisation_remembers_nothing() -> None:
     network = build(SMALL, 3, seed=0).train()
     before = copy.deepcopy(network.state_dict())
-    with still(network):
+    with frozen_statistics(network):
         quiet = network.features(given(6))
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name]), name

@@ -20,8 +20,11 @@ from toy_training import random
 
 CPU = torch.device("cpu")
 SYNTHETIC = {"synthetic": {"from": "g", "alpha": 0.5}}
-NPOS = {"queue": 4, "k": 2, "boundary_points": 3, "picked": 2, "candidates": 20, "kept": 3}
-EXAMPLE = Path(__file__).parents[2] / "examples/custom_loss/center_loss.py"
+NPOS = {"queue": 4, "k": 2, "boundary_points": 3, "points_per_step": 2, "candidates": 20, "keep_per_point": 3}
+EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLE = EXAMPLES / "custom_loss/center_loss.py"
+PATCH = {"file": str(EXAMPLES / "custom_augmentation/patch_gaussian.py"), "function": "patch_gaussian"}
+MIXER = {"kind": "custom", "file": str(EXAMPLES / "custom_network/conv_mixer.py"), "class": "ConvMixer"}
 METHODS: dict[str, dict[str, Any]] = {
     "randaugment": {"augmentation": {"randaugment": {}}},
     "augmix": {"augmentation": {"augmix": {}}},
@@ -33,13 +36,13 @@ METHODS: dict[str, dict[str, Any]] = {
     "t2fnorm": {"normalisation": {"kind": "t2fnorm"}},
     "dropout": {"dropout": 0.3},
     "exposure": {"exposure": {"kind": "uniform", "from": "o"}},
-    "energy": {"exposure": {"kind": "energy", "from": "o", "id_at_most": -3.0, "outliers_at_least": -1.0}},
+    "energy": {"exposure": {"kind": "energy", "from": "o", "m_in": -3.0, "m_out": -1.0}},
     "logistic": {"exposure": {"kind": "logistic", "from": "o", "weight": 0.5}},
     "rotation": {"rotation": {}},
     "supcon": {"contrastive": {"kind": "supcon", "dimensions": 8}},
     "cider": {"contrastive": {"kind": "cider", "dimensions": 8}},
     "godin": {"normalisation": {"kind": "godin"}},
-    "godin-euclid": {"normalisation": {"kind": "godin", "form": "euclid"}},
+    "godin-euclid": {"normalisation": {"kind": "godin", "similarity": "euclid"}},
     "mixoe": {"exposure": {"kind": "mixed", "from": "o"}},
     "mcd": {"exposure": {"kind": "discrepancy", "from": "o", "start": 0.3}},
     "consistency": {"consistency": {"width": 1, "weight": 1.0}},
@@ -47,6 +50,10 @@ METHODS: dict[str, dict[str, Any]] = {
     "vaze": {"label_smoothing": 0.1, "restarts": 1, "augmentation": {"randaugment": {"operations": 1}}},
     "vos": {"virtual_outliers": {"queue": 4, "candidates": 50, "start": 0.2}},
     "custom": {"custom": {"file": str(EXAMPLE), "class": "CenterLoss", "values": {"weight": 0.1}}},
+    "custom-network": {
+        "network": MIXER | {"values": {"width": 8, "depth": 1, "patch": 2}},
+        "augmentation": {"custom": PATCH | {"values": {"side": 3}}},
+    },
     "together": {"exposure": {"kind": "uniform", "from": "o"}, "rotation": {}, "mixing": {"kind": "regmixup"}},
 }
 BASE = {
@@ -156,7 +163,7 @@ def test_images_that_are_no_squares_cannot_be_turned(trainer: Trainer) -> None:
 
 @pytest.mark.parametrize("form", ["cosine", "euclid"])
 def test_a_divided_layer_is_settled_in_the_average_too(trainer: Trainer, form: str) -> None:
-    more = {"kind": "godin", "form": form}
+    more = {"kind": "godin", "similarity": form}
     for average in (None, 0.5):
         classifier, _ = trainer(recipe(None, normalisation=more, weight_average=average))
         head = classifier.network.head
@@ -170,7 +177,7 @@ def test_a_divided_layer_is_settled_in_the_average_too(trainer: Trainer, form: s
 def test_released_vos_leaves_the_network_as_cross_entropy_does(trainer: Trainer) -> None:
     """Its energies carry no gradient, so only the logistic layer learns."""
     plain, _ = trainer(recipe(None))
-    released, history = trainer(recipe(None, virtual_outliers={"queue": 2, "start": 0.0, "variant": "released"}))
+    released, history = trainer(recipe(None, virtual_outliers={"queue": 2, "start": 0.0, "implementation": "released"}))
     assert state_bytes(released) == state_bytes(plain)
     assert history[-1]["virtual_outliers"] > 0
 

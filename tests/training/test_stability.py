@@ -18,7 +18,7 @@ from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.model import Classifier
 from synthood.training.record import Record
 from synthood.training.settings import TrainSettings
-from synthood.training.stability import WayBack, optimizer_of, set_rate
+from synthood.training.stability import Rollback, optimizer_of, set_rate
 
 CPU = torch.device("cpu")
 SMALL = Network(name="resnet8", width=8)
@@ -154,7 +154,7 @@ def test_the_way_back_is_taken_once(trainer: Trainer) -> None:
 def test_parts_come_back_as_they_were_kept() -> None:
     network = build(SMALL, 2, seed=0)
     optimizer = optimizer_of(network, "sgd", 0.1, 0.9, 0.0)
-    way = WayBack({"network": network, "optimizer": optimizer})
+    way = Rollback({"network": network, "optimizer": optimizer})
     images = torch.randn((4, 3, 8, 8), generator=torch.Generator().manual_seed(0))
 
     def step() -> None:
@@ -163,17 +163,17 @@ def test_parts_come_back_as_they_were_kept() -> None:
 
     step()
     before = copy.deepcopy({"network": network.state_dict(), "optimizer": optimizer.state_dict()["state"]})
-    way.keep()
+    way.snapshot()
     step()
     assert not torch.equal(network.head.weight, before["network"]["head.weight"])
-    way.take()
-    assert (way.taken, way.factor) == (True, 0.5)
+    way.restore()
+    assert (way.used, way.factor) == (True, 0.5)
     for key, value in network.state_dict().items():
         assert torch.equal(value, before["network"][key])
     for index, entry in optimizer.state_dict()["state"].items():
         assert torch.equal(entry["momentum_buffer"], before["optimizer"][index]["momentum_buffer"])
     step()
-    way.take()  # what is kept stays as it was
+    way.restore()  # what is kept stays as it was
     assert torch.equal(network.head.weight, before["network"]["head.weight"])
 
 

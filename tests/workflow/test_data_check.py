@@ -16,7 +16,7 @@ CONFIG = (PROJECT / "configs" / "own-images.yaml").read_text()
 CLASSES = ("bag", "coat", "hat", "shoe")
 SPLITS = {"train": 6, "validation": 3, "test": 3}
 CHECKPOINT = """
-  public: {kind: checkpoint, path: net.pt, network: {name: resnet8}, mean: [0.5, 0.5, 0.5], deviation: [1.0, 1.0, 1.0]}
+  public: {kind: checkpoint, path: net.pt, network: {name: resnet8}, mean: [0.5, 0.5, 0.5], std: [1.0, 1.0, 1.0]}
 """
 
 

@@ -348,7 +348,7 @@ def test_a_table_shows_the_outliers_that_its_recipes_are_exposed_to(raw):
         "exposed": {"like": "ce", "exposure": {"kind": "uniform", "from": "images"}},
         "both": {"like": "oal", "exposure": {"kind": "uniform", "from": "oal"}},
     }
-    raw["tables"][OAL] |= {"recipes": ["kd", "exposed"], "bases": ["kd"]}
+    raw["tables"][OAL] |= {"recipes": ["kd", "exposed"], "baselines": ["kd"]}
     gallery = "results/digits/outliers/images/gallery.png"
     assert Plan(load(raw)).table_outliers(OAL) == [gallery]
     raw["tables"][OAL]["recipes"] = ["kd", "exposed", "both"]
@@ -411,7 +411,7 @@ def test_id_images_are_encoded_for_latents_alone(raw, plan):
 
 
 UNMAPPED = [
-    {"take": "other-classes"},
+    {"negatives": "other-classes"},
     {"boundary_weight": 0},
     {"latent_weight": 0},
     {"estimator": "club"},
@@ -423,7 +423,7 @@ UNMAPPED = [
 def test_the_map_is_of_the_first_recipe_that_maps_both_kinds_and_the_first_seed(raw, terms):
     raw["recipes"] |= {"other": {"like": "oal", "outliers": terms}, "later": {"like": "oal"}}
     table = raw["tables"][OAL]
-    table |= {"recipes": ["ce", "other", "later", "oal"], "seeds": [7, 3], "bases": ["ce"]}
+    table |= {"recipes": ["ce", "other", "later", "oal"], "seeds": [7, 3], "baselines": ["ce"]}
     assert Plan(load(raw)).table_outliers(OAL) == [*PICTURES, map_of("later", 7)]
     table["recipes"] = ["ce", "other"]
     assert Plan(load(raw)).table_outliers(OAL) == PICTURES
@@ -436,7 +436,7 @@ def test_a_table_shows_each_section_of_outliers_once_for_each_dataset(raw):
     raw["tables"][OAL] |= {
         "datasets": ["more", "digits"],
         "recipes": ["kd", "mine", "oal", "oal-random-outliers"],
-        "bases": ["kd"],
+        "baselines": ["kd"],
     }
     pictures = [
         f"results/{dataset}/outliers/{outliers}/{name}.png"
@@ -452,7 +452,7 @@ def test_a_curve_varies_the_scale_of_its_own_latents(raw):
     outliers = raw["outliers"]["oal"]
     outliers["latents"] = {"scale": 3, "attempts_per_class": 9, "sample": {"steps": 4}}
     outliers["curve"] = {"scales": [0.5, 2], "attempts_per_class": 6}
-    outliers["gate"]["wanted_per_class"] = 9
+    outliers["gate"]["keep_per_class"] = 9
     settings = json.loads(Plan(load(raw)).curve_settings(wild()).canonical())
     assert settings == {
         "latents": {"scale": 3.0, "attempts_per_class": 6, "sample": {"sampler": "miniature", "steps": 4}},
@@ -499,7 +499,7 @@ def test_a_recipe_without_outliers_says_nothing_of_them_or_of_heads(raw):
     distilled = json.loads(plan.train_settings(wild(recipe="distilled")).canonical())["recipe"]
     assert distilled["teacher"] == {"kind": "teacher", "recipe": "judge"}
     control = json.loads(plan.train_settings(wild(recipe="oal-random-outliers")).canonical())["recipe"]
-    assert control["outliers"] == {"kind": "outliers", "from": "oal", "take": "other-classes"}
+    assert control["outliers"] == {"kind": "outliers", "from": "oal", "negatives": "other-classes"}
 
 
 def test_heads_are_read_where_a_recipe_trains_some(raw, plan):
@@ -636,12 +636,12 @@ def test_tables_and_scores_know_the_roles_of_the_sets(plan):
         ("outliers/oal/latents/scale", "released", {("latents", "oal"), ("curve", "oal")}),
         ("outliers/oal/latents/sample", {"steps": 3}, {("latents", "oal"), ("curve", "oal")}),
         ("outliers/oal/gate/percentile", 50, {("gate", "oal")}),
-        ("outliers/oal/gate/wanted_per_class", 3, {("gate", "oal")}),
+        ("outliers/oal/gate/keep_per_class", 3, {("gate", "oal")}),
         ("outliers/oal/curve/scales", [1.0], {("curve", "oal")}),
-        ("recipes/oal-random-outliers/outliers", {"take": "outliers"}, {("train", "oal-random-outliers")}),
+        ("recipes/oal-random-outliers/outliers", {"negatives": "outliers"}, {("train", "oal-random-outliers")}),
         ("recipes/oal/outliers/latent_weight", 0.5, {("train", "oal"), ("train", "oal-random-outliers")}),
         ("recipes/kd/head_learning_rate", 0.01, {("train", name) for name in ("kd", "oal", "oal-random-outliers")}),
-        ("tables/demo-oal/bases", ["kd"], {("tabulate", OAL)}),
+        ("tables/demo-oal/baselines", ["kd"], {("tabulate", OAL)}),
         ("tables/demo-sio/title", "another", {("tabulate", TABLE)}),
         ("tables/demo-sio/seeds", [0, 1], {("tabulate", TABLE), ("plot", TABLE)}),
         ("tables/demo-sio/detectors", ["msp"], {("tabulate", TABLE), ("plot", TABLE)}),
@@ -659,7 +659,7 @@ def test_tables_and_scores_know_the_roles_of_the_sets(plan):
         ),
         (
             "tables/more",
-            {"datasets": ["digits"], "recipes": ["ce"], "seeds": [9], "detectors": ["msp"], "bases": ["ce"]},
+            {"datasets": ["digits"], "recipes": ["ce"], "seeds": [9], "detectors": ["msp"], "baselines": ["ce"]},
             {("tabulate", "more"), ("plot", "more")},
         ),
     ],
@@ -699,7 +699,7 @@ def test_a_file_that_training_starts_from_is_watched(raw, tmp_path):
     assert changed.train_settings(wild(recipe="ce")).canonical().find("pretrained") == -1
 
 
-FILTER = {"classifier": "ce", "attempts_per_class": 150, "least_posterior": 0.7}
+FILTER = {"classifier": "ce", "attempts_per_class": 150, "min_posterior": 0.7}
 
 
 def test_a_filter_reads_more_blocks_and_stands_before_every_reader(raw):
@@ -716,7 +716,7 @@ def test_a_filter_reads_more_blocks_and_stands_before_every_reader(raw):
     assert plain.filtered_generators() == []
     assert filtered.filter_classifier(wild()) == "results/digits/models/ce/seed1001/model.safetensors"
     settings = filtered.filter_settings(wild())
-    assert (settings.images_per_class, settings.filter.least_posterior) == (100, 0.7)
+    assert (settings.images_per_class, settings.filter.min_posterior) == (100, 0.7)
     assert filtered.fit_settings(wild()) == plain.fit_settings(wild())
 
 

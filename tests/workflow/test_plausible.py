@@ -130,7 +130,7 @@ def test_a_network_is_tried_on_images_of_the_data_s_size(edited, tmp_path):
 TIMM = {"like": "ce", "network": {"name": "timm/resnet18", "width": None, "pretrained": "nets/r18.pt"}}
 CHECKPOINT = {
     "kind": "checkpoint", "path": "nets/seed{seed}.pt", "network": {"name": "resnet20"},
-    "mean": [0.5, 0.5, 0.5], "deviation": [0.5, 0.5, 0.5],
+    "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5],
 }  # fmt: skip
 HUB = {"from": "owner/model", "revision": "abc"}
 MISSING = {

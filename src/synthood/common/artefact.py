@@ -70,9 +70,9 @@ def check_record(path: Path, record: Record) -> None:
             f"{path}: of format {record['format']}, this version reads {FORMAT}; take the version that wrote it, or "
             f"delete it and run again"
         )
-    made, here = record.get("place", ""), place_of(path)
-    if made and here and made != here:
-        raise SynthoodError(f"{path}: holds {RESULTS}/{made}, written by {record.get('stage')}; {AGAIN}")
+    recorded, here = record.get("place", ""), place_of(path)
+    if recorded and here and recorded != here:
+        raise SynthoodError(f"{path}: holds {RESULTS}/{recorded}, written by {record.get('stage')}; {AGAIN}")
 
 
 def _verify_by_provenance(path: Path, ours: bool, record: Record | None) -> str:

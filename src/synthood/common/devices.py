@@ -42,7 +42,7 @@ def jobs_per_gpu() -> int:
     """How many jobs may share a GPU."""
     said = os.environ.get("SYNTHOOD_JOBS_PER_GPU", "1")
     if not said.isdecimal() or int(said) < 1:
-        raise SynthoodError(f"SYNTHOOD_JOBS_PER_GPU={said}: not a number of jobs from 1 on; mend or unset it")
+        raise SynthoodError(f"SYNTHOOD_JOBS_PER_GPU={said}: not a number of jobs from 1 on; correct or unset it")
     return int(said)
 
 

@@ -43,10 +43,10 @@ class EncodedImages:
             if not -len(self) <= index < len(self):
                 raise IndexError(f"image {index} of {len(self)}")
             return self._one(int(index) % len(self))
-        chosen = np.arange(len(self))[index]
-        images = np.empty((len(chosen), *self.shape[1:]), np.uint8)
+        positions = np.arange(len(self))[index]
+        images = np.empty((len(positions), *self.shape[1:]), np.uint8)
         with ThreadPoolExecutor(self.threads) as pool:
-            for place, image in enumerate(pool.map(self._one, chosen.tolist())):
+            for place, image in enumerate(pool.map(self._one, positions.tolist())):
                 images[place] = image
         return images
 

@@ -95,8 +95,8 @@ def damage(path: Path, record: Record, parts: bool = True) -> str | None:
     form = form_of(path, path)
     if form is None or (digest := form.digest(path, record)) != record["sha256"]:
         return f"SHA-256 {digest[:12]}, recorded {str(record['sha256'])[:12]}" if form else "its kind has no record"
-    found, known = (form.parts(path), record["parts"]) if parts else ({}, {})
-    return next((name for name in sorted({*found, *known}) if found.get(name) != known.get(name)), None)
+    current, recorded = (form.parts(path), record["parts"]) if parts else ({}, {})
+    return next((name for name in sorted({*current, *recorded}) if current.get(name) != recorded.get(name)), None)
 
 
 def _digest_with_zeros(path: Path, record: Record, size: int | None = None) -> str:
@@ -139,8 +139,8 @@ def _write_tensors(path: Path, text: str) -> None:
 def _read_parquet(path: Path) -> str | None:
     from pyarrow import parquet
 
-    found = (parquet.read_metadata(path).metadata or {}).get(KEY.encode())
-    return None if found is None else found.decode()
+    text = (parquet.read_metadata(path).metadata or {}).get(KEY.encode())
+    return None if text is None else text.decode()
 
 
 def _write_parquet(path: Path, text: str) -> None:

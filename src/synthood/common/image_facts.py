@@ -116,7 +116,7 @@ def differences(ids: ImageFacts, own: ImageFacts) -> list[str]:
     return found
 
 
-def told(name: str, ids: ImageFacts, own: ImageFacts) -> str:
+def difference_note(name: str, ids: ImageFacts, own: ImageFacts) -> str:
     """One sentence on a set that differs from the ID images apart from content; empty where it does not.
 
     `ids` are the facts of the training images, from which the parts val and test may differ as well.

@@ -14,7 +14,7 @@ from synthood.common.artefact import replacing
 from synthood.common.finite import check_state
 from synthood.common.identity import sha256
 from synthood.common.progress import Progress
-from synthood.common.ranks import ALONE, Ranks
+from synthood.common.ranks import SINGLE_PROCESS, Ranks
 from synthood.errors import SynthoodError
 
 CHECKSUM = 64
@@ -22,7 +22,7 @@ CHECKSUM = 64
 
 
 class Stateful(Protocol):
-    """Networks, optimisers, averages: whatever can say and take back what it has learned."""
+    """Networks, optimisers, averages: whatever can save and load what it has learned."""
 
     def state_dict(self) -> Any: ...
 
@@ -32,7 +32,9 @@ class Stateful(Protocol):
 class ResumeFile:
     """Where a job keeps the state of its fits; not an output, so that Snakemake leaves it alone."""
 
-    def __init__(self, path: Path | None, fingerprint: str, save_seconds: float = 60.0, ranks: Ranks = ALONE) -> None:
+    def __init__(
+        self, path: Path | None, fingerprint: str, save_seconds: float = 60.0, ranks: Ranks = SINGLE_PROCESS
+    ) -> None:
         self.path, self.fingerprint, self.save_seconds, self.ranks = path, fingerprint, save_seconds, ranks
 
     def load(self, name: str) -> dict[str, Any] | None:
@@ -59,7 +61,7 @@ class ResumeFile:
 
     def save(self, name: str, state: dict[str, Any]) -> None:
         """Replaces the state of `name`; of several processes the first one does."""
-        if (file := self._file(name)) is not None and self.ranks.leads:
+        if (file := self._file(name)) is not None and self.ranks.is_main:
             with replacing(file) as temporary:
                 torch.save({"name": name, "fingerprint": self.fingerprint, **state}, temporary)
                 digest = sha256(temporary)
@@ -68,13 +70,13 @@ class ResumeFile:
 
     def note(self, name: str, write: Callable[[Path], None]) -> None:
         """A file for who looks at a job that runs, such as its curves so far."""
-        if self.path is not None and self.ranks.leads:
+        if self.path is not None and self.ranks.is_main:
             with replacing(self.path / name) as temporary:
                 write(temporary)
 
     def clear(self) -> None:
         """Removes every state of the job, once its output stands."""
-        if self.path is not None and self.path.is_dir() and self.ranks.leads:
+        if self.path is not None and self.path.is_dir() and self.ranks.is_main:
             for file in self.path.iterdir():
                 file.unlink()
             self.path.rmdir()
@@ -91,8 +93,8 @@ class Iteration:
     """Steps `0..total` of one fit; goes on where a killed run of the same job left off.
 
     The random numbers of a step must come from the step's number (`common.seeds`), so that no generator's
-    state needs saving and a resumed run equals an undisturbed one. Nothing is saved while the body says that steps
-    are not `settled`, such as those whose losses nobody has looked at.
+    state needs saving and a resumed run equals an undisturbed one. Nothing is saved while the body sets `checked` to
+    false, as for steps whose losses have not been read yet.
     """
 
     def __init__(self, name: str, total: int, resume: ResumeFile, state: Mapping[str, Stateful]) -> None:
@@ -100,7 +102,7 @@ class Iteration:
         self.history: list[dict[str, float]] = []
         self.figures: dict[str, float] = {}
         self.progress: Progress | None = None
-        self.settled = True
+        self.checked = True
         self._terminated = False
 
     def __iter__(self) -> Iterator[int]:
@@ -111,9 +113,9 @@ class Iteration:
         try:
             for step in range(start, self.total):
                 yield step
-                if self.resume.ranks.leads:
+                if self.resume.ranks.is_main:
                     progress.update(step + 1, self.figures)
-                if not self.settled:
+                if not self.checked:
                     continue
                 if self._terminated or time.monotonic() - saved >= self.resume.save_seconds:
                     self._save(step + 1)
@@ -127,10 +129,10 @@ class Iteration:
             progress.close()
             signal.signal(signal.SIGTERM, previous)
 
-    def say(self, text: str) -> None:
-        """A line of its own, beside the progress."""
-        if self.progress is not None and self.resume.ranks.leads:
-            self.progress.say(f"{self.name}: {text}")
+    def log(self, text: str) -> None:
+        """A line of its own between those of the progress."""
+        if self.progress is not None and self.resume.ranks.is_main:
+            self.progress.log(f"{self.name}: {text}")
 
     def check(self, step: int, learning_rate: float, epoch: int | None = None, **losses: float) -> None:
         """Shows the step's losses; raises where one is not finite."""
@@ -151,7 +153,7 @@ class Iteration:
 
     def _terminate(self, *_: object) -> None:
         # Of several processes the first one saves and stops; the others end with it.
-        self._terminated = self.resume.ranks.leads
+        self._terminated = self.resume.ranks.is_main
 
     def _restore(self) -> int:
         saved = self.resume.load(self.name)

@@ -29,10 +29,10 @@ class Progress:
             self.shown = now
             rate = (done - self.start) / max(now - self.began, 1e-9)
             left = (self.total - done) / max(rate, 1e-9)
-            told = f"step {done}/{self.total}, {rate:.1f} steps/s, {left:.0f} s left"
-            print(f"{self.name}: {told}{', ' if text else ''}{text}", flush=True)
+            status = f"step {done}/{self.total}, {rate:.1f} steps/s, {left:.0f} s left"
+            print(f"{self.name}: {status}{', ' if text else ''}{text}", flush=True)
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """A line of its own."""
         if self.bar is None:
             print(text, flush=True)

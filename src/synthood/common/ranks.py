@@ -16,32 +16,32 @@ from synthood.common.stage import under_torchrun
 
 @dataclass(frozen=True)
 class Ranks:
-    """Which process of how many this is; the first one leads: it alone prints and writes."""
+    """Which process of how many this is; the first is the main one: it alone prints and writes."""
 
     index: int = 0
     count: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         return self.index == 0
 
-    def dealt(self, rows: Tensor, backwards: bool = False) -> Tensor:
-        """This process's share of rows, dealt one by one; backwards, the last process gets the first row."""
+    def shard_rows(self, rows: Tensor, backwards: bool = False) -> Tensor:
+        """This process's rows, every `count`-th one; backwards, the last process gets the first row."""
         return rows[self.count - 1 - self.index if backwards else self.index :: self.count]
 
-    def share(self, is_real: Tensor) -> Tensor:
+    def shard_batch(self, is_real: Tensor) -> Tensor:
         """Positions int64, in order, of a batch that this process computes: as many real images, bool [N], and
         synthetic ones as every other process, up to one."""
-        parts = self.dealt(is_real.nonzero().flatten()), self.dealt((~is_real).nonzero().flatten(), backwards=True)
-        return torch.cat(parts).sort().values
+        real, synthetic = is_real.nonzero().flatten(), (~is_real).nonzero().flatten()
+        return torch.cat([self.shard_rows(real), self.shard_rows(synthetic, backwards=True)]).sort().values
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = Ranks()
 
 
 def ranks_of_torchrun() -> Ranks:
     """Those of the environment; one process alone where torchrun did not start it."""
-    return Ranks(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) if under_torchrun() else ALONE
+    return Ranks(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])) if under_torchrun() else SINGLE_PROCESS
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def gathered(part: Tensor, rows: Tensor, total: int) -> Tensor:
+def all_gather_rows(part: Tensor, rows: Tensor, total: int) -> Tensor:
     """All rows [total,...] of a tensor whose `rows` are in this process; no gradients."""
     whole = part.new_zeros((total, *part.shape[1:]))
     whole[rows] = part
@@ -68,8 +68,8 @@ def gathered(part: Tensor, rows: Tensor, total: int) -> Tensor:
     return whole
 
 
-class Whole(torch.autograd.Function):
-    """`gathered` with gradients, for what every process goes on to compute in the same way.
+class AllGather(torch.autograd.Function):
+    """`all_gather_rows` with gradients, for what every process goes on to compute in the same way.
 
     `summed` says that processes go on differently, so that the gradient is the sum of theirs.
     """
@@ -79,7 +79,7 @@ class Whole(torch.autograd.Function):
         ctx.save_for_backward(rows)
         # torch's types know nothing of what a context is given to keep
         ctx.summed = summed  # type: ignore[attr-defined]
-        return gathered(part.detach(), rows, total)
+        return all_gather_rows(part.detach(), rows, total)
 
     @staticmethod
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None, None]:
@@ -93,7 +93,7 @@ class Whole(torch.autograd.Function):
 Network = TypeVar("Network", bound=nn.Module)
 
 
-class WholeBatchNorm(nn.BatchNorm2d):
+class SyncedBatchNorm(nn.BatchNorm2d):
     """Batch normalisation by the statistics of all processes' samples; SyncBatchNorm's on processors without CUDA."""
 
     ranks: Ranks
@@ -105,9 +105,10 @@ class WholeBatchNorm(nn.BatchNorm2d):
         count = values.new_full((1,), values.numel() / values.shape[1])
         mean = values.mean((0, 2, 3))
         spread = (values - mean[:, None, None]).square().sum((0, 2, 3))
-        own = torch.cat([count, mean, spread])[None]
+        statistics = torch.cat([count, mean, spread])[None]
         row = torch.tensor([self.ranks.index], device=x.device)
-        counts, means, spreads = Whole.apply(own, row, self.ranks.count, True).split([1, len(mean), len(mean)], 1)
+        rows = AllGather.apply(statistics, row, self.ranks.count, True)
+        counts, means, spreads = rows.split([1, len(mean), len(mean)], 1)
         total = counts.sum()
         mean = (counts * means).sum(0) / total
         variance = (spreads + counts * (means - mean).square()).sum(0) / total
@@ -123,7 +124,7 @@ class WholeBatchNorm(nn.BatchNorm2d):
         running_var.lerp_(variance, self.momentum or 0.0)
 
 
-def with_whole_statistics(network: Network, ranks: Ranks, device: torch.device) -> Network:
+def with_synced_statistics(network: Network, ranks: Ranks, device: torch.device) -> Network:
     """The network with every batch normalisation by the whole batch; its state has the same keys."""
     if ranks.count == 1:
         return network
@@ -131,8 +132,8 @@ def with_whole_statistics(network: Network, ranks: Ranks, device: torch.device) 
         return cast(Network, nn.SyncBatchNorm.convert_sync_batchnorm(network))
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
-            module.__class__ = WholeBatchNorm
-            cast(WholeBatchNorm, module).ranks = ranks
+            module.__class__ = SyncedBatchNorm
+            cast(SyncedBatchNorm, module).ranks = ranks
     return network
 
 

@@ -132,7 +132,7 @@ class Stage:
             with nullcontext(False) if under_torchrun() else _locked(parsed.output[0]) as waited:
                 job = Job(name, parsed, given)
                 if waited and job.made_meanwhile():
-                    print(f"{parsed.output[0]}: made meanwhile by another process with the same inputs; kept")
+                    print(f"{parsed.output[0]}: finished by another process with the same inputs; nothing to do")
                     for path in parsed.output:
                         os.utime(path)
                     return
@@ -141,9 +141,9 @@ class Stage:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(1)
         except ValidationError as error:
-            found = error.errors(include_url=False)[0]
-            where = ".".join(map(str, found["loc"])) or "the text"
-            print(f"error: --settings: {where}: {found['msg']}", file=sys.stderr)
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the text"
+            print(f"error: --settings: {where}: {first['msg']}", file=sys.stderr)
             sys.exit(1)
         except (MemoryError, OSError) as error:
             traceback.print_exc()
@@ -196,10 +196,10 @@ def _locked(path: Path) -> Iterator[bool]:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in RECORDED_PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

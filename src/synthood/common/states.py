@@ -25,7 +25,7 @@ def read_states(path: Path, digest: str | None = None) -> dict[str, State]:
 
 
 def read_state(path: Path, digest: str | None = None, report: Report = print) -> State:
-    """The state dict of a file: the average of the weights (EMA) where it has one, as timm does; `report` is told."""
+    """The state dict of a file: the average of the weights (EMA) where it has one, as timm does."""
     states, where = read_states(path, digest), printable(path)
     most = max(map(len, states.values()))
     large = [place for place, state in states.items() if 2 * len(state) > most]

@@ -42,11 +42,11 @@ def _expanded(where: str, given: list[Any]) -> Any:
         )
     if not isinstance(path, str) or not path:
         raise MistakeError(f"{where}.path", f"expected the folder that holds the data of {name}")
-    own = [{key: value for key, value in layer.items() if key not in ("benchmark", "path")} for layer in given]
-    found = reduce(merged, own, _placed(_read(name), path))
-    if "allow_overlap" in found and not any("allow_overlap" in layer for layer in own):
-        found["allow_overlap"] = [entry for entry in found["allow_overlap"] if _there(entry["parts"], found)]
-    return found
+    entries = [{key: value for key, value in layer.items() if key not in ("benchmark", "path")} for layer in given]
+    dataset = reduce(merged, entries, _placed(_read(name), path))
+    if "allow_overlap" in dataset and not any("allow_overlap" in layer for layer in entries):
+        dataset["allow_overlap"] = [entry for entry in dataset["allow_overlap"] if _there(entry["parts"], dataset)]
+    return dataset
 
 
 def _there(parts: list[str], dataset: dict[str, Any]) -> bool:

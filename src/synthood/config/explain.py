@@ -12,6 +12,7 @@ from synthood.config.benchmarks import FOLDER
 from synthood.config.keys import NAME, Key, Tag, all_keys, first_paragraph, nested, papers_of, properties, tag_of
 from synthood.config.like import SECTIONS, resolved
 from synthood.config.read import LOADER
+from synthood.config.renames import RENAMES
 from synthood.errors import SynthoodError
 
 CHECKOUT = Path(__file__).parents[3]
@@ -33,12 +34,24 @@ def explain(text: str) -> str:
         papers = ", ".join(f"arXiv {one}" if one[0].isdigit() else one for one in key.papers or papers_of(key.owner))
         alike.setdefault((key.type, key.default, key.meaning, papers), []).append(key)
     if not alike:
+        _refuse_old_name(text)
         every = list(dict.fromkeys(name for key in all_keys() for name in _short(key.path)))
         ending = [name for name in every if name.rpartition(".")[2] == text.rpartition(".")[2]]
         close = difflib.get_close_matches(text, ending, 3, 0) or difflib.get_close_matches(text, every, 3, 0)
         raise SynthoodError(f"{text}: no such key; the nearest are {', '.join(close)}")
     shipped = list(_shipped())
     return "\n\n".join(_block(keys, facts, shipped) for facts, keys in alike.items())
+
+
+def _refuse_old_name(text: str) -> None:
+    """Raises SynthoodError with the new names where version 1 had such a key."""
+    new = [
+        f"{one.section.replace('*', NAME)}.{one.new}"
+        for one in RENAMES
+        if not one.of and one.old == text.rpartition(".")[2]
+    ]
+    if new:
+        raise SynthoodError(f"{text}: a key of version 1; version 2 has {', '.join(new)}")
 
 
 def matching(text: str) -> list[Key]:

@@ -14,8 +14,10 @@ ROLES = ("extra", "near", "far", "shifted")
 
 def resolved(section: str, entries: Raw, path: Callable[[str], str] | None = None) -> Raw:
     """Every entry without `like:`; raises MistakeError at an unknown name or a cycle."""
-    found = {name: layers(section, name, entries, path) for name in entries}
-    return {name: reduce(merged, found[name]) if isinstance(own, dict) else own for name, own in entries.items()}
+    all_layers = {name: layers(section, name, entries, path) for name in entries}
+    return {
+        name: reduce(merged, all_layers[name]) if isinstance(entry, dict) else entry for name, entry in entries.items()
+    }
 
 
 def layers(section: str, name: str, entries: Raw, path: Callable[[str], str] | None = None) -> list[Raw]:
@@ -36,8 +38,8 @@ def layers(section: str, name: str, entries: Raw, path: Callable[[str], str] | N
         order[name] = None
 
     follow(name, [name])
-    found = [entries[one] for one in order if isinstance(entries[one], dict)]
-    return [{key: value for key, value in entry.items() if key != "like"} for entry in found]
+    sections = [entries[one] for one in order if isinstance(entries[one], dict)]
+    return [{key: value for key, value in entry.items() if key != "like"} for entry in sections]
 
 
 def _parents(entry: Any) -> list[Any]:
@@ -92,7 +94,7 @@ def without_inherited(mistakes: list[MistakeError], raw: Raw) -> list[MistakeErr
         for key in inner.split(".")[1:]:
             value = value.get(key, KeyError) if isinstance(value, dict) else KeyError
         parents = _parents(entries[name])
-        own = bool(inner) and value is not KeyError
-        return not own and any((f"{section}.{other}{inner}", mistake.what) in reported for other in parents)
+        is_set = bool(inner) and value is not KeyError
+        return not is_set and any((f"{section}.{other}{inner}", mistake.what) in reported for other in parents)
 
     return [mistake for mistake in mistakes if not inherited(mistake)]

@@ -11,11 +11,12 @@ from synthood.common.settings import Ref
 from synthood.config.benchmarks import expanded
 from synthood.config.detection import unreadable
 from synthood.config.like import SECTIONS, resolved, without_inherited
-from synthood.config.messages import SHOWN, MistakeError, told
+from synthood.config.messages import SHOWN, MistakeError, format_errors
 from synthood.config.models import Config
 from synthood.config.names import clashes
 from synthood.config.read import DEEPEST, read
 from synthood.config.refs import Entry, References
+from synthood.config.renames import upgraded
 from synthood.errors import UNSAFE, SynthoodError, nearest
 from synthood.outliers.kinds.sampled import SampledOutliers
 from synthood.reporting.published import figures, sets_of
@@ -35,13 +36,13 @@ def load(raw: Mapping[str, Any], source: str = "config", of_text: Iterable[str] 
     mistakes = list(foreign(raw, ""))
     try:
         if not mistakes:
-            plain = json.loads(json.dumps(raw))
+            plain = upgraded(json.loads(json.dumps(raw)))
             given = {key: plain[key] for key in SECTIONS if isinstance(plain.get(key), dict)}
             followed = {key: expanded(of) if key == "datasets" else resolved(key, of) for key, of in given.items()}
             config = Config.model_validate_json(json.dumps(plain | followed))
             mistakes = [*wrong_references(config), *unreadable(config), *clashes(config)]
     except ValidationError as error:
-        mistakes = without_inherited(told(error, Config), given)
+        mistakes = without_inherited(format_errors(error, Config), given)
     except MistakeError as error:
         mistakes = [error]
     lines = list(of_text)
@@ -174,7 +175,7 @@ def wrong_published(path: str, published: Published, table: TableSettings, confi
 
 def too_many_neighbours(config: Config, name: str, outliers: SampledOutliers) -> Iterable[MistakeError]:
     """Numbers of an outliers' section that the classes of a dataset cannot meet."""
-    boundary, wanted = outliers.boundary, outliers.gate.wanted_per_class
+    boundary, wanted = outliers.boundary, outliers.gate.keep_per_class
     for dataset, settings in config.datasets.items():
         count = getattr(settings.id, "train_per_class", None)
         if count is not None and boundary.k >= count:
@@ -190,6 +191,6 @@ def too_many_neighbours(config: Config, name: str, outliers: SampledOutliers) ->
             )
     if wanted > outliers.latents.attempts_per_class:
         yield MistakeError(
-            f"outliers.{name}.gate.wanted_per_class",
+            f"outliers.{name}.gate.keep_per_class",
             f"must not be above latents.attempts_per_class {outliers.latents.attempts_per_class}, got {wanted}",
         )

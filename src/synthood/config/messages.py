@@ -1,4 +1,4 @@
-"""Mistakes in a configuration, told with key path, what was expected and the nearest valid name."""
+"""Mistakes in a configuration: key path, what was expected, the nearest valid name."""
 
 import re
 import types
@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from synthood.config.read import EXPONENT, as_number
+from synthood.config.renames import new_name
 from synthood.errors import SynthoodError, nearest, printable
 from synthood.plugins import OneOf, plugins
 
@@ -31,13 +32,14 @@ class MistakeError(SynthoodError):
         super().__init__(f"{self.path}: {self.what}" if path else self.what)
 
 
-def told(error: ValidationError, model: type[BaseModel]) -> list[MistakeError]:
+def format_errors(error: ValidationError, model: type[BaseModel]) -> list[MistakeError]:
     """pydantic's findings in our words, one per key path."""
     mistakes: dict[str, MistakeError] = {}
     for finding in error.errors(include_url=False):
         path, owner = locate(model, finding["loc"])
         field = owner.model_fields.get(str(path[-1])) if owner and path else None
-        what = _sentence(finding, owner, field)
+        new = new_name(tuple(map(str, path))) if finding["type"] == "extra_forbidden" else None
+        what = f"unknown key; its name is now `{new}`" if new else _sentence(finding, owner, field)
         text = ".".join(str(part) for part in path)
         mistakes.setdefault(text, MistakeError(text, what))
     return list(mistakes.values())

@@ -19,7 +19,7 @@ from synthood.training.settings import Recipe
 class Config(Settings):
     """config.yaml, after `like:` has been followed."""
 
-    version: Annotated[Literal[1], Field(description="of this format")]
+    version: Annotated[Literal[2], Field(description="of this format; files of version 1 are read as well")]
     build: Annotated[list[Name], Ref("tables"), Field(min_length=1, description="the tables that `snakemake` makes")]
     precision: Annotated[Precision, Field(description="auto: bfloat16 where the processor has it")] = "auto"
     datasets: Annotated[dict[Name, DatasetSettings], Field(min_length=1, description="ID images and OOD sets by name")]

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from synthood.config.renames import renames_in
 from synthood.errors import SynthoodError, printable
 
 LARGEST = 1 << 23
@@ -151,6 +152,11 @@ def _key(seen: _Seen, event: yaml.NodeEvent, line: int, where: str) -> Iterator[
     if first := above.lines.get(event.value):
         yield f"{path}: given on lines {first} and {line}; keep one"
     above.lines.setdefault(event.value, line)
+    for one in renames_in(tuple(above.path.split("."))):
+        if not one.of and event.value in (one.old, one.new) and {one.old, one.new} <= above.lines.keys():
+            old, new = above.lines[one.old], above.lines[one.new]
+            where = f"{above.path}.{one.old}"
+            yield f"{where}: line {old}: also given by its new name `{one.new}` on line {new}; keep that one"
     tag = _tag(event)
     if tag not in (TEXT, MERGE) and not PLAIN_KEY.fullmatch(event.value):
         yield f"{path}: line {line}: YAML reads this key as {tag.rpartition(':')[2]}, not as text; put it in quotes"

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 
 from synthood.config.keys import NAME, Key, Tag, all_keys, first_paragraph, nested
+from synthood.config.renames import RENAMES, Rename
 
 HEAD = """# Configuration keys
 
@@ -12,6 +13,14 @@ kind is followed by its keys. `like: OTHER` in a recipe and `benchmark: OTHER` i
 `synthood explain KEY` prints one key and where it is used; [glossary.md](glossary.md) explains the terms.
 """
 COLUMNS = "| key | type | default | meaning | paper |\n| --- | --- | --- | --- | --- |\n"
+OLD_NAMES = """
+## Names in version 1
+
+Files of version 1 are read by these names; `synthood check --upgrade FILE` writes the new ones.
+
+| section | version 1 | version 2 |
+| --- | --- | --- |
+"""
 
 
 def markdown() -> str:
@@ -35,7 +44,7 @@ def markdown() -> str:
         if len(place) > 1:
             text += f"\n### {Key(place, {}, {})}\n"
         text += _table(rows, headings)
-    return text
+    return text + OLD_NAMES + "".join(map(_old_name, RENAMES))
 
 
 def _table(rows: list[Key], headings: dict[int, str]) -> str:
@@ -60,6 +69,11 @@ def _row(key: Key, headings: dict[int, str]) -> str:
     cells = [name, "" if isinstance(last, Tag) else kind, key.default, meaning, ", ".join(papers)]
     escaped = [cell.replace("|", r"\|") for cell in cells]
     return re.sub(" +", " ", f"| {' | '.join(escaped)} |\n")
+
+
+def _old_name(one: Rename) -> str:
+    value = f"{one.of}: " if one.of else ""
+    return f"| `{one.section.replace('*', NAME)}` | `{value}{one.old}` | `{value}{one.new}` |\n"
 
 
 def _anchor(heading: str) -> str:

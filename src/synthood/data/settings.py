@@ -84,7 +84,7 @@ class DatasetSettings(Settings):
             raise ValueError(f"held-out-classes: none can be taken out of ID images of kind {self.id.kind}")
         twice = [name for name in names if names.count(name) > 1]
         if twice:
-            raise ValueError(f"held-out-classes: {twice[0]!r} stands twice; an image belongs to one set")
+            raise ValueError(f"held-out-classes: {twice[0]!r} is given twice; an image belongs to one set")
         if isinstance(self.id, ExceptClasses):
             left_out(self.id.words, [*self.id.except_classes, *names])
         return self

@@ -7,7 +7,7 @@ import numpy as np
 
 from synthood.common.encoded import EncodedImages
 from synthood.common.identity import sha256
-from synthood.common.image_facts import ImageFacts, told
+from synthood.common.image_facts import ImageFacts, difference_note
 from synthood.common.images import open_set
 from synthood.errors import SynthoodError
 
@@ -70,7 +70,9 @@ def show(folder: Path) -> str:
     lines += [f"{part.name}: {note}" for part in parts for note in part.notes]
     lines += [f"{part.name}, before preparation: {part.facts}" for part in parts if part.facts]
     train = next((part.facts for part in parts if part.name == "train"), None)
-    lines += [text for part in parts if train and part.facts and (text := told(part.name, train, part.facts))]
+    lines += [
+        text for part in parts if train and part.facts and (text := difference_note(part.name, train, part.facts))
+    ]
     for place, part in enumerate(parts):
         for other in parts[place + 1 :]:
             if shared := len(part.pixels & other.pixels):

@@ -15,7 +15,7 @@ from synthood.common.images import check_sizes, open_images, stored
 from synthood.evaluation.feature_files import write_batches, write_head, write_names
 from synthood.evaluation.features import Features
 from synthood.training.method_settings import ExtractSettings
-from synthood.training.methods.term import Seen, Term
+from synthood.training.methods.term import ForwardOutputs, Term
 from synthood.training.networks.model import Classifier, inputs_of
 from synthood.training.terms.build import read_terms
 
@@ -34,8 +34,8 @@ def extracted(
     for inputs in inputs_of(classifier, images, device):
         features = network.features(inputs)
         logits = network.head(features)
-        seen = Seen(inputs, features, logits, network.features)
-        given = {name: head.output(seen) for name, head in heads.items()}
+        seen = ForwardOutputs(inputs, features, logits, network.features)
+        given = {name: head.readout(seen) for name, head in heads.items()}
         outputs = {name: output.float().cpu() for name, output in given.items() if output is not None}
         own = torch.from_numpy(labels[done : done + len(inputs)])
         done += len(inputs)

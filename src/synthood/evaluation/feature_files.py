@@ -66,7 +66,10 @@ class FeatureFolder:
         """Raises where logits, features and labels do not belong together or are not finite."""
         path = self.folder / f"{part}.safetensors"
         # A product's rounding follows the place of its operands in memory, which a file aligns by chance
-        tensors = {name: x.clone() if x.nbytes <= features_module.KEPT else x for name, x in map_tensors(path).items()}
+        tensors = {
+            name: x.clone() if x.nbytes <= features_module.IN_MEMORY_BYTES else x
+            for name, x in map_tensors(path).items()
+        }
         if missing := {"logits", "features", "labels"} - set(tensors):
             raise SynthoodError(f"{path}: not a file that this stage reads ({', '.join(sorted(missing))} missing)")
         outputs = {name.removeprefix(OUTPUT): array for name, array in tensors.items() if name.startswith(OUTPUT)}

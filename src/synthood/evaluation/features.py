@@ -22,7 +22,7 @@ else:
 
 BANK_ROWS = 1 << 14
 """Of the bank that are compared at once."""
-KEPT = 1 << 28
+IN_MEMORY_BYTES = 1 << 28
 """Bytes up to which a bank's directions, and what a file holds, are kept in memory."""
 TOLERANCE = 0.02
 """Of the largest logit: how far a head may be from the logits, for features or logits kept in half precision."""
@@ -94,17 +94,17 @@ class Reference:
 class Bank:
     """Features [M,D] over their norms, in pieces: kept in memory where they are few, else made anew in each pass."""
 
-    def __init__(self, features: Tensor, rows: int = BANK_ROWS, kept: int = KEPT) -> None:
+    def __init__(self, features: Tensor, rows: int = BANK_ROWS, in_memory_bytes: int = IN_MEMORY_BYTES) -> None:
         self.features, self.rows = features, rows
-        self.kept = F.normalize(features) if features.nbytes <= kept else None
+        self.in_memory = F.normalize(features) if features.nbytes <= in_memory_bytes else None
 
     def __len__(self) -> int:
         return len(self.features)
 
     def pieces(self) -> Iterator[tuple[slice, Tensor]]:
         """Places and directions of at most `rows` samples, in order."""
-        if self.kept is not None:
-            yield from pieces(self.kept, self.rows)
+        if self.in_memory is not None:
+            yield from pieces(self.in_memory, self.rows)
             return
         for place, rows in pieces(self.features, self.rows):
             yield place, F.normalize(rows)

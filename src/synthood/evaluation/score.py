@@ -11,14 +11,14 @@ from synthood.common import stage
 from synthood.common.command import Output
 from synthood.common.devices import set_threads
 from synthood.evaluation.feature_files import FeatureFolder
-from synthood.evaluation.kept import Kept, KeptScores
+from synthood.evaluation.score_cache import CachedScores, ScoreCache
 from synthood.evaluation.scoring import Score, check_references, together
 from synthood.evaluation.search import Validation, fitted
 from synthood.evaluation.selection import COLUMNS
 from synthood.evaluation.settings import FACTS, TEXTS, ScoreSettings
 from synthood.evaluation.summary import check_names, facts, finite, write
 
-KEPT = ".scores"
+CACHE = ".scores"
 """Folder beside the outputs: what a next run need not score again."""
 
 
@@ -43,25 +43,25 @@ def confidences(folder: FeatureFolder, settings: ScoreSettings, scores: dict[str
     return pd.concat(tables, ignore_index=True).astype(TEXTS)
 
 
-def scored(folder: FeatureFolder, settings: ScoreSettings, store: KeptScores) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Confidences and the search's candidates; of detectors whose scores are kept, as they are."""
-    kept = store.read()
-    left = {name: detector for name, detector in settings.detectors.items() if name not in kept}
+def scored(folder: FeatureFolder, settings: ScoreSettings, cache: ScoreCache) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Confidences and the search's candidates; cached scores are used as they are."""
+    cached = cache.read()
+    left = {name: detector for name, detector in settings.detectors.items() if name not in cached}
     asked = settings.model_copy(update={"detectors": left})
     fitted_scores, candidates = fitted_on(folder, asked) if left else ({}, pd.DataFrame(columns=list(COLUMNS)))
     table = confidences(folder, asked, fitted_scores)
-    for name, one in kept.items():
+    for name, one in cached.items():
         table[name] = np.concatenate([one.confidences[part] for part in settings.parts])
     for name in left:
         values = {part: table.loc[table["part"] == part, name].to_numpy() for part in settings.parts}
-        kept[name] = Kept(
+        cached[name] = CachedScores(
             values,
             json.loads(candidates[candidates["detector"] == name].to_json(orient="records", double_precision=15)),
         )
-    store.write(kept)
+    cache.write(cached)
     if len(left) < len(settings.detectors):
-        print(f"kept from an earlier run: {', '.join(name for name in settings.detectors if name not in left)}")
-    ordered = [row for name in settings.detectors for row in kept[name].search]
+        print(f"from the cache of an earlier run: {', '.join(name for name in settings.detectors if name not in left)}")
+    ordered = [row for name in settings.detectors for row in cached[name].search]
     return table[[*FACTS, *settings.detectors]], pd.DataFrame(ordered, columns=list(COLUMNS))
 
 
@@ -77,7 +77,7 @@ def main(
 ) -> None:
     set_threads(threads)
     folder = FeatureFolder(features)
-    found, candidates = scored(folder, settings, KeptScores(scores.parent / KEPT, folder.digest, settings))
+    found, candidates = scored(folder, settings, ScoreCache(scores.parent / CACHE, folder.digest, settings))
     write(job, (scores, metrics, search), found, candidates, settings)
     print(f"{scores}: {len(found)} samples, {len(settings.detectors)} detectors")
 

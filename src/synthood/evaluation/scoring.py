@@ -77,7 +77,7 @@ def together(scores: Mapping[str, Score], x: Features) -> dict[str, Tensor]:
                 found[name].append(score(rows))
     for members in banks.values():
         bank = next(iter(members.values())).bank
-        at_once = CHUNK if bank.kept is not None else STREAMED * CHUNK
+        at_once = CHUNK if bank.in_memory is not None else STREAMED * CHUNK
         for rows in parts(x, max(1, at_once // min(len(bank), bank.rows))):
             for name, values in one_pass(bank, members, rows).items():
                 found[name].append(values)

@@ -12,8 +12,8 @@ from torch import Tensor
 from synthood.common import stage
 from synthood.common.command import Output
 from synthood.common.devices import set_threads
-from synthood.common.figures import plain
 from synthood.common.images import ImageSet, concatenate, read_images
+from synthood.common.json import finite_json
 from synthood.generators.assess_settings import AssessSettings
 from synthood.generators.quality import measures
 from synthood.generators.quality.comparison import compared, copying_in
@@ -36,8 +36,8 @@ def assess(
     (logits, made), (real_logits, held_out), (_, taught) = (
         logits_and_features(judge, one.images, torch.device("cpu")) for one in (synthetic, test, train)
     )
-    distances, nearest = nearest_training_image(synthetic.images, train.images, settings.shift)
-    held_out_distances, _ = nearest_training_image(test.images, train.images, settings.shift)
+    distances, nearest = nearest_training_image(synthetic.images, train.images, settings.max_shift)
+    held_out_distances, _ = nearest_training_image(test.images, train.images, settings.max_shift)
     diversity = measures.within_class_distance(synthetic.images, synthetic.labels)
     real_diversity = measures.within_class_distance(train.images, train.labels)
     labels = synthetic.labels, test.labels
@@ -122,11 +122,11 @@ def main(
     real = read_images(train)
     found, nearest = assess(shown, real, read_images(test), Classifier.load(judge), settings)
     with job.writing(figures) as path:
-        path.write_text(json.dumps(plain(found), indent=1) + "\n")
+        path.write_text(json.dumps(finite_json(found), indent=1) + "\n")
     with job.writing(gallery) as path:
         above = heading(title, found)
         draw_gallery(path, shown, real.images[nearest], above, real=first_real(real, PER_CLASS))
-    print(json.dumps(plain(found)))
+    print(json.dumps(finite_json(found)))
     for name, own in found["by_class"].items():
         if not own["images"]:
             print(f"note: no image of {name} among those assessed; raise assess.images or look at the generator")

@@ -17,7 +17,7 @@ class AssessSettings(Settings):
     ]
     judge_seed: Annotated[Seed, Field(description="apart from the seeds of every table")] = 1000
     images: Annotated[int, Field(ge=2, description="synthetic images assessed, the first of them")] = 600
-    shift: Annotated[int, Field(ge=0, description="pixels over which the nearest training image is sought")] = 3
+    max_shift: Annotated[int, Field(ge=0, description="pixels over which the nearest training image is sought")] = 3
     resamples: Annotated[int, Field(ge=2, description="bootstrap resamples behind the intervals of FID and KID")] = 100
     inception: Annotated[
         str | None, Field(min_length=1, description="weights of Inception v3: torchvision's, or pytorch-fid's")

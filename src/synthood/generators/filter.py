@@ -29,8 +29,8 @@ class Verdicts:
     likeliest: np.ndarray
     copy: np.ndarray
 
-    def accepted(self, least_posterior: float) -> np.ndarray:
-        return self.likeliest & (self.posterior >= least_posterior) & ~self.copy
+    def accepted(self, min_posterior: float) -> np.ndarray:
+        return self.likeliest & (self.posterior >= min_posterior) & ~self.copy
 
 
 def judged(
@@ -43,8 +43,8 @@ def judged(
     likeliest = posteriors.argmax(1) == made.labels
     copies = np.zeros(len(made), bool)
     if settings.copy_percentile:
-        distances = near(made, train, settings.shift)
-        bound = torch.quantile(near(val, train, settings.shift), settings.copy_percentile / 100)
+        distances = near(made, train, settings.max_shift)
+        bound = torch.quantile(near(val, train, settings.max_shift), settings.copy_percentile / 100)
         copies = (distances < bound).numpy()
     return Verdicts(posteriors[np.arange(len(made)), made.labels], likeliest, copies)
 
@@ -87,8 +87,8 @@ def require(found: dict[str, dict[str, float]], per_class: int) -> None:
     more = f" and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
     raise SynthoodError(
         f"filter: {per_class} images of each class are wanted, but too few were accepted: "
-        f"{', '.join(told[:SHOWN])}{more}; raise filter.attempts_per_class, lower filter.least_posterior or "
-        f"images_per_class, or mend the generator"
+        f"{', '.join(told[:SHOWN])}{more}; raise filter.attempts_per_class, lower filter.min_posterior or "
+        f"images_per_class, or improve the generator"
     )
 
 
@@ -110,7 +110,7 @@ def main(
     with device_for(gpus) as device:
         judge = Classifier.load(classifier)
         verdicts = judged(made, read_images(train), read_images(val), judge, settings.filter, device)
-    accepted = verdicts.accepted(settings.filter.least_posterior)
+    accepted = verdicts.accepted(settings.filter.min_posterior)
     found = counts(made, verdicts, accepted, settings.images_per_class)
     require(found, settings.images_per_class)
     order = kept(accepted, made.labels, len(made.classes), settings.images_per_class)

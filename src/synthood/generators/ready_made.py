@@ -102,7 +102,7 @@ def id_labels(found: Labelled, classes: list[str]) -> np.ndarray:
     if held != set(classes):
         missing, other = sorted(set(classes) - held), sorted(held - set(classes))
         told = [f"{what} {', '.join(one)}" for what, one in (("no image of", missing), ("not ID:", other)) if one]
-        raise SynthoodError(f"{found.origin}: its classes are not the ID classes ({'; '.join(told)}); mend `classes`")
+        raise SynthoodError(f"{found.origin}: its classes are not the ID classes ({'; '.join(told)}); fix `classes`")
     place = np.array([classes.index(name) if name in classes else -1 for name in names])
     return place[found.labels].astype(np.int64)
 

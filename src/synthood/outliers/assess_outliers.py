@@ -12,8 +12,8 @@ import torch
 from synthood.common import stage
 from synthood.common.command import Output
 from synthood.common.devices import set_threads
-from synthood.common.figures import plain
 from synthood.common.images import ImageSet, open_images, read_images
+from synthood.common.json import finite_json
 from synthood.common.tensors import Arrays, read_tensors
 from synthood.generators.quality.measures import judged_shares
 from synthood.generators.quality.nearest import nearest_training_image
@@ -108,11 +108,11 @@ def main(
     kept = ImageSet(verdict["images"][verdict["kept"]], verdict["labels"][verdict["kept"]], classes)
     _, nearest = nearest_training_image(kept.images, real.images, SHIFT)
     with job.writing(figures) as path:
-        path.write_text(json.dumps(plain(assessment), indent=1, allow_nan=False) + "\n")
+        path.write_text(json.dumps(finite_json(assessment), indent=1, allow_nan=False) + "\n")
     with job.writing(gallery) as path:
         above = heading(title, assessment)
         draw_gallery(path, kept, real.images[nearest.numpy()], above, "outliers kept, by intended class")
-    print(json.dumps(plain(assessment)))
+    print(json.dumps(finite_json(assessment)))
 
 
 if __name__ == "__main__":

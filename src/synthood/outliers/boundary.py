@@ -120,12 +120,12 @@ def of_round(
     noise = torch.randn(shape if settings.shared_noise else (len(outermost), *shape), generator=random)
     centres = points[outermost]
     distances = candidate_distances(centres, noise, points, settings.noise, settings.k)
-    kept = chosen(distances, settings.kept, settings.selection, random)
+    kept = chosen(distances, settings.keep_per_point, settings.selection, random)
     own_noise = noise if settings.shared_noise else noise.flatten(0, 1)
     first = 0 if settings.shared_noise else settings.candidates * torch.arange(len(outermost))[:, None]
     made = F.normalize(centres[:, None] + settings.noise * own_noise[kept + first], dim=2)
     among = (distances[:, None, :] < distances.gather(1, kept)[:, :, None]).float().mean(2)
-    return made.flatten(0, 1), outermost.repeat_interleave(settings.kept), among.flatten()
+    return made.flatten(0, 1), outermost.repeat_interleave(settings.keep_per_point), among.flatten()
 
 
 @stage.Stage

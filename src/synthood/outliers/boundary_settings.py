@@ -20,7 +20,7 @@ class BoundarySettings(Settings):
         int | None, Field(ge=1, description="boundary points drawn for a round; all by default")
     ] = None
     candidates: Annotated[int, Field(ge=2, description="drawn around each boundary point")] = 400
-    kept: Annotated[int, Field(ge=1, description="candidates kept of each boundary point and round")] = 2
+    keep_per_point: Annotated[int, Field(ge=1, description="candidates kept of each boundary point and round")] = 2
     noise: Annotated[Positive, Field(description="standard deviation of a candidate's coordinates")] = 0.1
     shared_noise: Annotated[
         bool,
@@ -35,7 +35,7 @@ class BoundarySettings(Settings):
     @model_validator(mode="after")
     def _enough_to_choose_from(self) -> "BoundarySettings":
         for key, few, many in (
-            ("kept", self.kept, "candidates"),
+            ("keep_per_point", self.keep_per_point, "candidates"),
             ("points_per_round", self.points_per_round or 1, "boundary_points"),
             ("boundary_points", self.boundary_points if self.per_class else 1, "per_class"),
         ):

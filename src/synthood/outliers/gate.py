@@ -66,12 +66,10 @@ def gate(
     posteriors = logits.softmax(1)
     posterior, confidence = posteriors[torch.arange(len(labels)), labels], posteriors.amax(1)
     far = distance > torch.quantile(usual, settings.percentile / 100)
-    accepted = far & (posterior < settings.posterior_below) & (confidence <= settings.confidence_below)
+    accepted = far & (posterior < settings.max_posterior) & (confidence <= settings.max_confidence)
     if settings.accept == "all":
         accepted = torch.ones_like(accepted)
-    kept = [
-        (accepted & (labels == label)).nonzero().flatten()[: settings.wanted_per_class] for label in labels.unique()
-    ]
+    kept = [(accepted & (labels == label)).nonzero().flatten()[: settings.keep_per_class] for label in labels.unique()]
     return Verdict(posterior, confidence, logits.argmax(1), distance, accepted, torch.cat(kept), usual)
 
 
@@ -101,7 +99,7 @@ def shares(verdict: Verdict, labels: Tensor, classes: list[str]) -> dict[str, fl
         told = ", ".join(f"{name} {share:.1%}" for name, share in found.items())
         raise SynthoodError(
             f"the gate accepts no outlier of class {empty[0]} (accepted: {told}); raise latents.scale or "
-            f"latents.attempts_per_class, raise gate.confidence_below, or lower gate.percentile"
+            f"latents.attempts_per_class, raise gate.max_confidence, or lower gate.percentile"
         )
     return found
 

@@ -16,12 +16,12 @@ class GateSettings(Settings):
         Field(description="a recipe that learns from real images alone, not the judge"),
     ]
     classifier_seed: Annotated[Seed, Field(description="training seed of the classifier")] = 0
-    wanted_per_class: Annotated[int, Field(ge=1, description="accepted outliers kept of each class")]
+    keep_per_class: Annotated[int, Field(ge=1, description="accepted outliers kept of each class")]
     accept: Annotated[
         Literal["outliers", "all"], Field(description="all: whatever was sampled, as the papers' code does")
     ] = "outliers"
-    posterior_below: Annotated[float, Field(gt=0, le=1, description="bound on the intended class's posterior")] = 0.5
-    confidence_below: Annotated[float, Field(gt=0, le=1, description="bound on the largest posterior")] = 1.0
+    max_posterior: Annotated[float, Field(gt=0, le=1, description="bound on the intended class's posterior")] = 0.5
+    max_confidence: Annotated[float, Field(gt=0, le=1, description="bound on the largest posterior")] = 1.0
     distance: Annotated[
         Literal["knn", "density"],
         Field(description="to the k-th nearest ID feature, or to the nearest class's Gaussian of one covariance"),

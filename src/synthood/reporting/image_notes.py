@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from synthood.common.image_facts import told
+from synthood.common.image_facts import difference_note
 from synthood.common.images import read_facts
 
 
@@ -18,7 +18,7 @@ def image_notes(datasets: Sequence[str], images: Iterable[Path]) -> dict[str, st
     for dataset, (first, *others) in zip(datasets, groups, strict=False):
         train = read_facts(first)
         found = [(path.stem, read_facts(path)) for path in others]
-        sentences = [told(name, train, facts) for name, facts in found if train and facts]
+        sentences = [difference_note(name, train, facts) for name, facts in found if train and facts]
         if any(sentences):
             notes[f"Images of {dataset}"] = " ".join(filter(None, sentences))
     return notes

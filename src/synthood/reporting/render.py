@@ -106,7 +106,7 @@ def ood_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: 
     published = has_published(chosen)
     roles = [role for role in ("near", "far") if role in set(chosen["set"])]
     for role in roles:
-        header += [role, *(gain_name(f"gain {role}", base, table) for base in table.bases)]
+        header += [role, *(gain_name(f"gain {role}", base, table) for base in table.baselines)]
         header += [f"published {role}", "difference"] if published else []
     header += sets
     keys = ["detector", "recipe", "set", "base"]
@@ -116,11 +116,11 @@ def ood_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: 
         for recipe in table.recipes:
             cells = [Cell(detector, kind="text", value=detector), Cell(recipe, kind="text", value=recipe)]
             for role in roles:
-                own = [found[detector, recipe, role, base] for base in table.bases]
+                own = [found[detector, recipe, role, base] for base in table.baselines]
                 cells += [value_cell(own[0]), *(gain_cell(line, metric) for line in own)]
                 cells += published_cells(own[0], len(table.seeds)) if published else []
-            cells += [value_cell(found[detector, recipe, name, table.bases[0]], interval=False) for name in sets]
-            lines.append(Row(cells, recipe in table.bases))
+            cells += [value_cell(found[detector, recipe, name, table.baselines[0]], interval=False) for name in sets]
+            lines.append(Row(cells, recipe in table.baselines))
     lead = f"By {table.detectors[0]}:"
     return Block(heading, header, lines, 2, lead, sentences(chosen, table), remarks(chosen))
 
@@ -152,12 +152,12 @@ def id_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: I
     published = has_published(chosen)
     lines = []
     for recipe in table.recipes:
-        own = [found[recipe, base] for base in table.bases]
+        own = [found[recipe, base] for base in table.baselines]
         cells = [Cell(recipe, kind="text", value=recipe), value_cell(own[0])]
         cells += [gain_cell(line, metric) for line in own]
         cells += published_cells(own[0], len(table.seeds)) if published else []
-        lines.append(Row(cells, recipe in table.bases))
-    header = ["recipe", metric.column, *(gain_name("gain", base, table) for base in table.bases)]
+        lines.append(Row(cells, recipe in table.baselines))
+    header = ["recipe", metric.column, *(gain_name("gain", base, table) for base in table.baselines)]
     header += ["published", "difference"] if published else []
     return Block(heading, header, lines, 1, remarks=remarks(chosen))
 
@@ -205,7 +205,7 @@ def published_cells(line: Line, seeds: int) -> list[Cell]:
 
 def gain_name(name: str, base: str, table: TableSettings) -> str:
     """A column's name; says the base where there are several."""
-    return f"{name} over {base}" if len(table.bases) > 1 else name
+    return f"{name} over {base}" if len(table.baselines) > 1 else name
 
 
 def value_cell(line: Line, interval: bool = True) -> Cell:
@@ -249,7 +249,7 @@ def note(table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
     return (
         f"{mean}; in brackets the {100 * table.confidence:.4g} % interval {scope} "
         f"({table.resamples} bootstrap resamples of the images, shared by all sets and recipes). {marking(seeds)} "
-        f"Gains are over {' and '.join(table.bases)}, in points; near and far are unweighted "
+        f"Gains are over {' and '.join(table.baselines)}, in points; near and far are unweighted "
         f"means over their sets. FPR95 with ID positive: share of OOD accepted when 95 % of ID is; with OOD positive: "
         f"share of ID rejected when 95 % of OOD is."
         + (" Full spectrum: ID images are the test images and those of the shifted sets." * table.full_spectrum)

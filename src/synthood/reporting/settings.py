@@ -89,7 +89,7 @@ class TableSettings(Settings):
         Ref("detectors"),
         Field(min_length=1, description="each scores every classifier; the first is tested"),
     ]
-    bases: Annotated[list[Name], Field(min_length=1, description="recipes that gains are counted from")]
+    baselines: Annotated[list[Name], Field(min_length=1, description="recipes that gains are counted from")]
     columns: Annotated[
         list[Column],
         Field(
@@ -114,14 +114,14 @@ class TableSettings(Settings):
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> "TableSettings":
-        for key in ("datasets", "recipes", "seeds", "detectors", "bases", "columns"):
+        for key in ("datasets", "recipes", "seeds", "detectors", "baselines", "columns"):
             values = getattr(self, key)
             twice = [value for value in values if values.count(value) > 1]
             if twice:
-                raise ValueError(f"{key}: {twice[0]} stands twice; name each once")
-        for base in self.bases:
+                raise ValueError(f"{key}: {twice[0]} is given twice; name each once")
+        for base in self.baselines:
             if base not in self.recipes:
-                raise ValueError(f"bases: {base!r} is not one of the table's recipes {self.recipes}")
+                raise ValueError(f"baselines: {base!r} is not one of the table's recipes {self.recipes}")
         return self
 
     @model_validator(mode="after")

@@ -122,7 +122,7 @@ def tabulate(scores: Scores, settings: TabulateSettings) -> pd.DataFrame:
                     "metric": metric,
                 }
                 line |= {"mean": own.mean, "sd": own.deviation, "low": own.low, "high": own.high}
-                for base in table.bases:
+                for base in table.baselines:
                     if recipe != base and table.compared(detector, part, metric):
                         pairs[len(rows)] = (recipe, base, part, runs[recipe], runs[base])
                     over = crossed_gain(runs[recipe], runs[base], table.confidence)

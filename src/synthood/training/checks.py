@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from synthood.common.ranks import ALONE, Ranks
+from synthood.common.ranks import SINGLE_PROCESS, Ranks
 from synthood.errors import SynthoodError
 from synthood.training.feed import JoinedSet, Labelled
 from synthood.training.outlier_set import OutlierSet
@@ -22,7 +22,7 @@ def check_inputs(
     teacher: Path | None,
     outliers: OutlierSet | None,
     exposed: np.ndarray | None = None,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = SINGLE_PROCESS,
 ) -> None:
     """Raises where the sets cannot be trained on together, or a model that the recipe names is not given."""
     if recipe.batch_size > len(real):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from synthood.common.encoded import EncodedImages
 from synthood.common.images import MOST_DECODED
-from synthood.common.ranks import ALONE, Ranks, gathered
+from synthood.common.ranks import SINGLE_PROCESS, Ranks, all_gather_rows
 from synthood.errors import SynthoodError
 
 Chosen = Callable[[int], Tensor]
@@ -97,7 +97,7 @@ class Streamed:
         steps: int,
         device: torch.device,
         threads: int,
-        ranks: Ranks = ALONE,
+        ranks: Ranks = SINGLE_PROCESS,
     ) -> None:
         self.images, self.chosen, self.steps, self.device, self.ranks = images, chosen, steps, device, ranks
         self.ahead = threads + 1
@@ -107,12 +107,12 @@ class Streamed:
     def __call__(self, step: int, chosen: Tensor) -> Tensor:
         if not self.waiting or self.waiting[0][0] != step:
             self._start_at(step)
-        found = self.waiting.popleft()[1].result()
+        decoded = self.waiting.popleft()[1].result()
         self._ask(step + len(self.waiting) + 1)
-        own = found.to(self.device, non_blocking=True)
+        rows = decoded.to(self.device, non_blocking=True)
         if self.ranks.count == 1:
-            return own
-        return gathered(own, self.ranks.dealt(torch.arange(len(chosen), device=self.device)), len(chosen))
+            return rows
+        return all_gather_rows(rows, self.ranks.shard_rows(torch.arange(len(chosen), device=self.device)), len(chosen))
 
     def _start_at(self, step: int) -> None:
         for _, future in self.waiting:
@@ -123,7 +123,7 @@ class Streamed:
     def _ask(self, step: int) -> None:
         """Fills the queue with the steps from `step` on."""
         for later in range(step, min(step + self.ahead - len(self.waiting), self.steps)):
-            rows = self.ranks.dealt(self.chosen(later))
+            rows = self.ranks.shard_rows(self.chosen(later))
             self.waiting.append((later, self.pool.submit(self._decoded, rows.tolist())))
 
     def _decoded(self, rows: list[int]) -> Tensor:
@@ -142,13 +142,13 @@ def feed(
     device: torch.device,
     threads: int,
     memory: int | None = None,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = SINGLE_PROCESS,
 ) -> Feed:
     """Images of several sets, one after the other: on the device where it has the room, else decoded ahead."""
     images = JoinedImages(sets)
     if math.prod(images.shape) <= room(device, memory):
         return Resident(images, device)
-    if ranks.leads:
+    if ranks.is_main:
         print(
             f"training: {math.prod(images.shape) / 2**30:.2f} GiB of images are decoded as they are needed", flush=True
         )

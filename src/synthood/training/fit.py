@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from synthood.common.arithmetic import resolved_precision
 from synthood.common.averages import MovingAverage
 from synthood.common.iterate import Iteration, ResumeFile, Stateful
-from synthood.common.ranks import ALONE, Ranks, with_whole_statistics
+from synthood.common.ranks import SINGLE_PROCESS, Ranks, with_synced_statistics
 from synthood.common.schedules import warmed_cosine
 from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
 from synthood.training.batches import Composition
 from synthood.training.checks import check_inputs
 from synthood.training.feed import JoinedSet, Labelled, feed
-from synthood.training.forward import Compiled, Pass
+from synthood.training.forward import Compiled, ForwardPass
 from synthood.training.methods.term import Context, no_images
 from synthood.training.networks.architectures.base import ImageNetwork
 from synthood.training.networks.model import Classifier, channel_statistics, logits_and_features
@@ -28,7 +28,7 @@ from synthood.training.networks.pretrained import initial
 from synthood.training.outlier_set import OutlierSet
 from synthood.training.record import History, Record, losses
 from synthood.training.settings import RecipeSettings, TrainSettings
-from synthood.training.stability import WayBack, optimizer_of
+from synthood.training.stability import Rollback, optimizer_of
 from synthood.training.step import Step
 from synthood.training.terms.build import terms_of
 
@@ -58,14 +58,14 @@ def train(
     *,
     threads: int = 1,
     memory: int | None = None,
-    ranks: Ranks = ALONE,
-    told: Callable[[History], None] = lambda history: None,
+    ranks: Ranks = SINGLE_PROCESS,
+    on_epoch: Callable[[History], None] = lambda history: None,
 ) -> tuple[Classifier, nn.ModuleDict, History]:
-    """Trains one classifier; gives it, the terms with what they learned beside it, and a row per epoch.
+    """Trains one classifier; gives it, the terms with what they learned, and a row per epoch.
 
     `exposed` are outlier images uint8 [M,H,W,3] that a recipe's `exposure` shows to the network. Images that neither
-    the device nor `memory` bytes hold are decoded by `threads` while it trains, to the same batches. `told` gets the
-    history after each epoch.
+    the device nor `memory` bytes hold are decoded by `threads` while it trains, to the same batches. `on_epoch` gets
+    the history after each epoch.
     Raises SynthoodError where labels, classes or shapes do not fit, or a loss is not finite.
     """
     recipe = settings.recipe
@@ -74,7 +74,7 @@ def train(
     height, width = real.images.shape[1:3]
     network = initial(recipe.network, len(real.classes), derived_seed(seed, "network"))
     recipe.network.check(network, height, width)
-    network = with_whole_statistics(network.to(device), ranks, device)
+    network = with_synced_statistics(network.to(device), ranks, device)
     classifier = Classifier(recipe.network.architecture, real.classes, mean, deviation, network)
     if warm_start is not None:
         load_weights(classifier, warm_start)
@@ -107,8 +107,8 @@ def train(
     if parameters := list(terms.parameters()):
         optimizers.append(torch.optim.Adam(parameters, recipe.head_learning_rate))
     dtype = resolved_precision(recipe.precision or settings.precision, device)
-    through = Pass(network, features_of(network, recipe, device, ranks, total), dtype, ranks=ranks)
-    take = Step(recipe, through, terms, optimizers, prepared, len(real.classes), len(real), seed, total)
+    forward_pass = ForwardPass(network, features_of(network, recipe, device, ranks, total), dtype, ranks=ranks)
+    take_step = Step(recipe, forward_pass, terms, optimizers, prepared, len(real.classes), len(real), seed, total)
 
     state: dict[str, Stateful] = {"network": network, "optimizer": optimizer}
     if terms.state_dict():
@@ -118,33 +118,33 @@ def train(
     average = MovingAverage(network, recipe.weight_average, buffers=False) if recipe.weight_average else None
     if average is not None:
         state["average"] = average
-    way_back = WayBack(state) if recipe.on_nan == "rollback" else None
-    if way_back is not None:
-        state["way_back"] = way_back
+    rollback = Rollback(state) if recipe.on_nan == "rollback" else None
+    if rollback is not None:
+        state["rollback"] = rollback
     record = Record(device)
-    state |= {"step": take, "record": record}
-    found = classifier if average is None else replace(classifier, network=average.network)
+    state |= {"step": take_step, "record": record}
+    trained = classifier if average is None else replace(classifier, network=average.network)
     loop = Iteration("training", total, resume, state)
 
     def learn(step: int) -> None:
-        rate = learning_rate(recipe, step, total) * (way_back.factor if way_back else 1.0)
-        chosen = rows(step)
-        on_device = chosen.to(device, non_blocking=True)
-        figures = take(step, chosen, images(step, on_device), labels[on_device], rate)
-        parts = {"micro_batches": float(through.parts)} if through.parts > 1 else {}
-        record.add(step, {"epoch": step // per_epoch, "learning_rate": rate, **parts}, figures)
+        rate = learning_rate(recipe, step, total) * (rollback.factor if rollback else 1.0)
+        batch = rows(step)
+        on_device = batch.to(device, non_blocking=True)
+        figures = take_step(step, batch, images(step, on_device), labels[on_device], rate)
+        micro_batches = {"micro_batches": float(forward_pass.micro_batches)} if forward_pass.micro_batches > 1 else {}
+        record.add(step, {"epoch": step // per_epoch, "learning_rate": rate, **micro_batches}, figures)
         if average is not None:
             average.update(network, step)
-            for term in take.own_terms:
-                term.settle(average.network.head)
+            for term in take_step.own_terms:
+                term.after_step(average.network.head)
 
-    def settle(last: int) -> None:
-        """Looks at the losses up to the step `last`, and goes the way back where one is not finite."""
+    def check(last: int) -> None:
+        """Looks at the losses up to the step `last`, and rolls back where one is not finite."""
         wrong = record.read()
-        if wrong is not None and way_back is not None and not way_back.taken:
+        if wrong is not None and rollback is not None and not rollback.used:
             first, row = wrong
-            loop.say(f"a loss is not finite at step {first}; on from epoch {row['epoch']}'s start at half the rate")
-            way_back.take()
+            loop.log(f"a loss is not finite at step {first}; on from epoch {row['epoch']}'s start at half the rate")
+            rollback.restore()
             for step in range(first, last + 1):
                 learn(step)
             wrong = record.read()
@@ -154,19 +154,19 @@ def train(
 
     for step in loop:
         epoch, position = divmod(step, per_epoch)
-        if way_back is not None and position == 0:
-            way_back.keep()
+        if rollback is not None and position == 0:
+            rollback.snapshot()
         learn(step)
-        loop.settled = record.due() or position == per_epoch - 1
-        if loop.settled:
-            settle(step)
+        loop.checked = record.due() or position == per_epoch - 1
+        if loop.checked:
+            check(step)
         if position == per_epoch - 1:
-            row = record.epoch(accuracy(found, validation) if ranks.leads else math.nan)
+            row = record.epoch(accuracy(trained, validation) if ranks.is_main else math.nan)
             loop.history.append(row)
-            told(loop.history)
-            loop.say(f"end of epoch {epoch}: " + ", ".join(f"{key} {row[key]:.4g}" for key in SHOWN))
-    found.network.eval()
-    return found, terms.eval(), loop.history
+            on_epoch(loop.history)
+            loop.log(f"end of epoch {epoch}: " + ", ".join(f"{key} {row[key]:.4g}" for key in SHOWN))
+    trained.network.eval()
+    return trained, terms.eval(), loop.history
 
 
 def features_of(
@@ -202,6 +202,6 @@ def load_weights(classifier: Classifier, path: Path) -> None:
 def accuracy(classifier: Classifier, images: Labelled) -> float:
     """Share of images whose largest logit is their label's."""
     device = next(classifier.network.parameters()).device
-    # A network that diverged goes the way back, or is reported with its loss.
+    # A network that diverged is rolled back, or reported with its loss.
     logits, _ = logits_and_features(classifier, images.images, device, finite=False)
     return float((logits.argmax(1).numpy() == images.labels).mean())

@@ -1,4 +1,4 @@
-"""One pass of the network over a batch and what its terms want to see beside it."""
+"""One pass of the network over a batch and over the auxiliary inputs of its terms."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -10,57 +10,59 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from synthood.common.arithmetic import autocast
-from synthood.common.ranks import ALONE, Ranks, Whole
-from synthood.training.methods.term import Companions, Term
+from synthood.common.ranks import SINGLE_PROCESS, AllGather, Ranks
+from synthood.training.methods.term import AuxiliaryInputs, Term
 from synthood.training.networks.architectures.base import ImageNetwork
 from synthood.training.settings import RecipeSettings
 
 Features = Callable[[Tensor], Tensor]
 
 
-def companions(terms: nn.ModuleDict, inputs: Tensor, labels: Tensor, random: torch.Generator) -> dict[str, Companions]:
-    """What the terms want to see go through the network beside the inputs, by name."""
-    asked = {n: t.companions(inputs, labels, random) for n, t in terms.items() if isinstance(t, Term)}
-    return {name: found for name, found in asked.items() if found is not None}
+def auxiliary_inputs(
+    terms: nn.ModuleDict, inputs: Tensor, labels: Tensor, random: torch.Generator
+) -> dict[str, AuxiliaryInputs]:
+    """Images that the terms ask for, to go through the network with the inputs, by name."""
+    asked = {n: t.auxiliary_inputs(inputs, labels, random) for n, t in terms.items() if isinstance(t, Term)}
+    return {name: images for name, images in asked.items() if images is not None}
 
 
 @dataclass
-class Pass:
-    """How a batch goes through the network: in how many parts, one after the other, and on which of the processes."""
+class ForwardPass:
+    """How a batch goes through the network: in how many micro-batches, and on which of the processes."""
 
     network: ImageNetwork
     features: Features
     dtype: torch.dtype
-    parts: int = 1
-    ranks: Ranks = ALONE
+    micro_batches: int = 1
+    ranks: Ranks = SINGLE_PROCESS
     count: int = 0
-    """Images of the latest batch, those beside it included."""
+    """Images of the latest batch, auxiliary ones included."""
 
     def __call__(self, inputs: Tensor, is_real: Tensor, others: list[Tensor]) -> Tensor:
         """Features [N,D] of the inputs [n,3,H,W], of which some are real, bool [n] on the CPU, and of others behind."""
         joined = torch.cat([inputs, *others]) if others else inputs
         self.count = len(joined)
         if self.ranks.count == 1:
-            return self._in_parts(joined.contiguous(memory_format=torch.channels_last))
-        first, rows = len(inputs), [self.ranks.share(is_real)]
+            return self._in_micro_batches(joined.contiguous(memory_format=torch.channels_last))
+        first, rows = len(inputs), [self.ranks.shard_batch(is_real)]
         for each in others:
-            rows.append(self.ranks.dealt(torch.arange(first, first + len(each))))
+            rows.append(self.ranks.shard_rows(torch.arange(first, first + len(each))))
             first += len(each)
-        own = torch.cat(rows).to(joined.device, non_blocking=True)
-        part = self._in_parts(joined[own].contiguous(memory_format=torch.channels_last))
-        found: Tensor = Whole.apply(part.float(), own, len(joined), False)
-        return found
+        shard = torch.cat(rows).to(joined.device, non_blocking=True)
+        part = self._in_micro_batches(joined[shard].contiguous(memory_format=torch.channels_last))
+        features: Tensor = AllGather.apply(part.float(), shard, len(joined), False)
+        return features
 
-    def _in_parts(self, inputs: Tensor) -> Tensor:
-        """In one go, or part by part: each is computed again when its gradient is asked for, so that no more than one
-        part's layers are in memory."""
-        if self.parts == 1:
+    def _in_micro_batches(self, inputs: Tensor) -> Tensor:
+        """In one go, or by micro-batches: each is computed again when its gradient is asked for, so that no more than
+        one's layers are in memory."""
+        if self.micro_batches == 1:
             return self.features(inputs)
 
         def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-            return nullcontext(), still(self.network)
+            return nullcontext(), frozen_statistics(self.network)
 
-        pieces = inputs.split(-(-len(inputs) // self.parts))
+        pieces = inputs.split(-(-len(inputs) // self.micro_batches))
         return torch.cat(
             [checkpoint(self.network.features, piece, use_reentrant=False, context_fn=contexts) for piece in pieces]
         )
@@ -81,14 +83,14 @@ class Compiled:
         self.largest = max(self.largest, len(inputs))
         if len(inputs) < self.largest:
             return self.features(inputs)
-        found: Tensor = self.compiled(inputs)
+        features: Tensor = self.compiled(inputs)
         # The graph writes the next batch's features into the same memory.
-        return found.clone() if self.graphs else found
+        return features.clone() if self.graphs else features
 
 
 @contextmanager
-def still(network: nn.Module) -> Iterator[None]:
-    """Batch normalisation computes as in training and remembers nothing."""
+def frozen_statistics(network: nn.Module) -> Iterator[None]:
+    """Batch normalisation computes as in training and updates no statistics."""
     modules = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     before = [(module.momentum, module.num_batches_tracked) for module in modules]
     for module in modules:
@@ -101,23 +103,23 @@ def still(network: nn.Module) -> Iterator[None]:
 
 
 def forward(
-    through: Pass,
+    forward_pass: ForwardPass,
     inputs: Tensor,
     is_real: Tensor,
-    beside: Mapping[str, Companions],
+    auxiliary: Mapping[str, AuxiliaryInputs],
     recipe: RecipeSettings,
     random: torch.Generator,
-) -> tuple[Tensor, Tensor, dict[str, Companions]]:
-    """Features [N,D] and logits [N,C] of the inputs, and the companions with theirs, in one pass."""
-    with autocast(through.dtype, inputs.device):
-        features = through(inputs, is_real, [each.inputs for each in beside.values()])
-        logits = training_logits(through.network.head, features, recipe, random)
-    if not beside:
+) -> tuple[Tensor, Tensor, dict[str, AuxiliaryInputs]]:
+    """Features [N,D] and logits [N,C] of the inputs, and the auxiliary inputs with theirs, in one pass."""
+    with autocast(forward_pass.dtype, inputs.device):
+        features = forward_pass(inputs, is_real, [each.inputs for each in auxiliary.values()])
+        logits = training_logits(forward_pass.network.head, features, recipe, random)
+    if not auxiliary:
         return features, logits, {}
-    counts = [len(inputs), *(len(each.inputs) for each in beside.values())]
+    counts = [len(inputs), *(len(each.inputs) for each in auxiliary.values())]
     features, *others = features.split(counts)
     logits, *their_logits = logits.split(counts)
-    parts = zip(beside.items(), others, their_logits, strict=True)
+    parts = zip(auxiliary.items(), others, their_logits, strict=True)
     return features, logits, {n: replace(c, features=f.float(), logits=z.float()) for (n, c), f, z in parts}
 
 
@@ -127,8 +129,8 @@ def training_logits(head: nn.Linear, features: Tensor, recipe: RecipeSettings, r
     Dropout before the last layer (arXiv 1506.02142) zeroes a share of the features and lets the others grow by as much.
     """
     if recipe.dropout:
-        kept = torch.rand(features.shape, generator=random).to(features.device, non_blocking=True) >= recipe.dropout
-        features = features * kept / (1 - recipe.dropout)
+        mask = torch.rand(features.shape, generator=random).to(features.device, non_blocking=True) >= recipe.dropout
+        features = features * mask / (1 - recipe.dropout)
     for method in recipe.methods:
         features = method.adjusted_features(features)
     logits: Tensor = head(features)

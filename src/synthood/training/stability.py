@@ -1,4 +1,4 @@
-"""Optimizers, and a way back from a loss that is not finite."""
+"""Optimizers, and a rollback from a loss that is not finite."""
 
 import copy
 from collections.abc import Mapping
@@ -10,37 +10,37 @@ from synthood.common.iterate import Stateful
 from synthood.training.networks.architectures.base import ImageNetwork
 
 
-class WayBack:
-    """The state at the start of an epoch, and whether it had to be taken up: once, and at half the rate from then on.
+class Rollback:
+    """The state at the start of an epoch, and whether it had to be restored: once, and at half the rate from then on.
 
-    Part of what a resumed run takes up, so that it goes back to the same place as an undisturbed one.
+    Saved with a resume state, so that a resumed run rolls back to the same place as an undisturbed one.
     """
 
     def __init__(self, parts: Mapping[str, Stateful]) -> None:
         self.parts = dict(parts)
-        self.kept: dict[str, Any] = {}
-        self.taken = False
+        self.saved: dict[str, Any] = {}
+        self.used = False
 
     @property
     def factor(self) -> float:
         """Of the learning rate."""
-        return 0.5 if self.taken else 1.0
+        return 0.5 if self.used else 1.0
 
-    def keep(self) -> None:
-        """Remembers the parts as they are."""
-        self.kept = {key: copy.deepcopy(part.state_dict()) for key, part in self.parts.items()}
+    def snapshot(self) -> None:
+        """Saves the parts as they are."""
+        self.saved = {key: copy.deepcopy(part.state_dict()) for key, part in self.parts.items()}
 
-    def take(self) -> None:
-        """Puts the parts back; for good at half the rate."""
+    def restore(self) -> None:
+        """Restores the parts; from then on at half the rate."""
         for key, part in self.parts.items():
-            part.load_state_dict(copy.deepcopy(self.kept[key]))
-        self.taken = True
+            part.load_state_dict(copy.deepcopy(self.saved[key]))
+        self.used = True
 
     def state_dict(self) -> dict[str, Any]:
-        return {"kept": self.kept, "taken": self.taken}
+        return {"saved": self.saved, "used": self.used}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.kept, self.taken = state["kept"], state["taken"]
+        self.saved, self.used = state["saved"], state["used"]
 
 
 def optimizer_of(
@@ -52,8 +52,8 @@ def optimizer_of(
     """
     parameters: Any = network.parameters()
     if last_layer is not None:
-        own = {id(parameter) for parameter in network.head.parameters()}
-        others = [parameter for parameter in network.parameters() if id(parameter) not in own]
+        last = {id(parameter) for parameter in network.head.parameters()}
+        others = [parameter for parameter in network.parameters() if id(parameter) not in last]
         parameters = [{"params": others}, {"params": list(network.head.parameters()), "factor": last_layer / rate}]
     fused = network.head.weight.is_cuda or None  # one kernel for all weights
     if kind == "adamw":

@@ -64,7 +64,7 @@ def main(
     ranks = ranks_of_torchrun()
     if gpus > 1 and ranks.count == 1:
         stage.start_again_under_torchrun("synthood.training.train", gpus, job.command_line)
-    if not ranks.leads:
+    if not ranks.is_main:
         # Stays open until the process ends
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  open until the process ends
     of_rank = max(1, threads // ranks.count)
@@ -104,15 +104,15 @@ def main(
             threads=of_rank,
             memory=(memory << 20) or None,
             ranks=ranks,
-            told=lambda so_far: state.note("history.csv", lambda path: write_history(path, so_far)),
+            on_epoch=lambda so_far: state.note("history.csv", lambda path: write_history(path, so_far)),
         )
-    if not ranks.leads:
+    if not ranks.is_main:
         return
     with job.writing(history) as path:
         write_history(path, curves)
     with job.writing(heads) as path:
-        found = {key: value.cpu().contiguous().numpy() for key, value in learned(terms).items()}
-        write_tensors(path, found, {"terms": list(terms)})
+        state_of_terms = {key: value.cpu().contiguous().numpy() for key, value in learned(terms).items()}
+        write_tensors(path, state_of_terms, {"terms": list(terms)})
     with job.writing(model) as path:
         classifier.save(path)
     state.clear()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from synthood.common.image_facts import ImageFacts, sizes, told
+from synthood.common.image_facts import ImageFacts, difference_note, sizes
 from synthood.common.images import pixel_sha256
 from synthood.data import overlaps, raw
 from synthood.data.files.decode import Reading
@@ -155,7 +155,7 @@ def _different(seen: dict[str, Seen]) -> Iterator[str]:
     """Parts that differ from the training images apart from content."""
     ids = seen["train"].facts if "train" in seen else None
     for part, one in seen.items():
-        if ids and one.facts and part != "train" and (sentence := told(part, ids, one.facts)):
+        if ids and one.facts and part != "train" and (sentence := difference_note(part, ids, one.facts)):
             yield sentence
 
 

@@ -86,7 +86,7 @@ def test_photographs_are_turned_upright_where_asked(orientation, turns):
     exif[0x0112] = orientation
     content = encoded(Image.fromarray(RGB), exif=exif)
     np.testing.assert_array_equal(decode(content, "x", PLAIN), np.rot90(RGB, turns))
-    np.testing.assert_array_equal(decode(content, "x", Files(path=".", upright=False)), RGB)
+    np.testing.assert_array_equal(decode(content, "x", Files(path=".", apply_exif_rotation=False)), RGB)
 
 
 def test_a_phones_photograph_with_a_second_picture_is_its_first():

@@ -10,7 +10,7 @@ CIFAR10 = {"kind": "cifar10", "path": "data", "val_per_class": 100}
 
 
 def names(edited, dataset):
-    raw = edited({"datasets/digits/extra": None, "datasets/digits/id": CIFAR10, "generators/sd/fit/also": []})
+    raw = edited({"datasets/digits/extra": None, "datasets/digits/id": CIFAR10, "generators/sd/fit/extra_sets": []})
     raw["datasets"]["digits"] |= dataset
     return [(name, path.as_posix()) for name, path in wanted(load(raw).datasets.values())]
 
@@ -52,7 +52,7 @@ def test_what_must_be_had_by_hand_is_told_once_and_completely(tmp_path, capsys, 
         "version: 1\nbuild: [t]\n"
         "recipes: {ce: {network: {name: resnet8}, epochs: 1, batch_size: 8, learning_rate: 0.1}}\n"
         "datasets: {d: {benchmark: openood-cifar10, path: data}}\ndetectors: {msp: {kind: msp}}\n"
-        "tables: {t: {datasets: [d], recipes: [ce], seeds: [0], detectors: [msp], bases: [ce]}}\n"
+        "tables: {t: {datasets: [d], recipes: [ce], seeds: [0], detectors: [msp], baselines: [ce]}}\n"
     )
     with pytest.raises(SystemExit):
         cli.main(["fetch", "--config", "c.yaml"])

@@ -18,7 +18,7 @@ from synthood.data.settings import DatasetSettings
 from synthood.data.sources.custom import Custom, IdCustom
 from synthood.errors import SynthoodError
 from synthood.workflow.plan import Plan
-from synthood.workflow.plausible import failing_sources, wrong_files
+from synthood.workflow.plausible import failing_code, wrong_files
 
 SOURCE = """
 import numpy as np
@@ -205,7 +205,7 @@ def test_wrong_files_are_found_before_a_run(write, demo, tmp_path, text, more, m
     file = write(text) if text else str(tmp_path / "absent.py")
     demo["datasets"]["digits"]["far"] = {"mine": {"kind": "custom", "file": file, **more}}
     config = load(demo)
-    (found,) = [*wrong_files(config), *failing_sources(config)]
+    (found,) = [*wrong_files(config), *failing_code(config)]
     assert message in str(found)
     assert str(found).startswith("datasets.digits.far.mine")
 
@@ -233,7 +233,7 @@ def test_files_that_it_reads_are_raw_data_and_the_table_says_where_images_are_fr
 def test_the_example_is_prepared_as_its_function_draws_it(tmp_path, monkeypatch):
     monkeypatch.chdir(PROJECT)
     config = load_file(Path("examples/custom_source/config.yaml"))
-    assert [*wrong_files(config), *failing_sources(config)] == []
+    assert [*wrong_files(config), *failing_code(config)] == []
     plan = Plan(config)
     for part, classes in (("train", 3), ("crosses", 0)):
         output = tmp_path / f"{part}.safetensors"

@@ -91,8 +91,8 @@ def test_splits_of_any_name_may_be_several_folders(lay):
     ("splits", "message"),
     [
         ({"train": "a"}, "name test or val as well"),
-        ({"train": "a", "test": "a"}, "'a' stands twice"),
-        ({"train": "caf\u00e9", "test": "cafe\u0301"}, "stands twice"),
+        ({"train": "a", "test": "a"}, "'a' is given twice"),
+        ({"train": "caf\u00e9", "test": "cafe\u0301"}, "is given twice"),
         ({"train": "a", "test": "../b"}, "'../b' is no folder below the path"),
         ({"train": "a", "test": "/b"}, "'/b' is no folder below the path"),
         ({"train": "a", "test": "."}, "'.' is no folder below the path"),

@@ -158,7 +158,7 @@ def test_a_bank_changed_after_the_fit_stops_the_job(
     kept: int, file: Path, tmp_path: Path, near: Features, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In memory, and mapped from its file."""
-    monkeypatch.setattr(features, "KEPT", kept)
+    monkeypatch.setattr(features, "IN_MEMORY_BYTES", kept)
     file.write_text(LATER.format(part="train"))
     toy = toy_reference()
     (folder := tmp_path / "features").mkdir()

@@ -16,7 +16,11 @@ from toy_features import part
 TEXT = (PROJECT / "docs" / "detectors.md").read_text()
 REFERENCE = (PROJECT / "docs" / "config.md").read_text()
 PARTS = ("train", "val")
-BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+def block(text: str) -> str:
+    """The first example with a text in it."""
+    return next(one for one in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL) if text in one)
 
 
 def test_the_reference_says_what_a_detector_looks_at_and_is_fitted_on() -> None:
@@ -34,7 +38,7 @@ def test_the_python_example_runs(reference: Reference) -> None:
     ood = part(80, 8, reference.weight, reference.bias, far=1.0)
     values = {"model": model, "images": ood.features, "print": lambda table: None, "ood_loader": [ood.features]}
     values |= {f"{name}_loader": [(x.features, x.labels)] for name, x in vars(reference).items() if name in PARTS}
-    exec(BLOCKS[1], values)
+    exec(block("features_of"), values)
     assert isinstance(values["searched"].search, pd.DataFrame)
     expected = Knn().fit(reference)(ood).numpy()
     assert values["confidence"] == pytest.approx(expected, rel=1e-4, abs=1e-5)
@@ -42,7 +46,7 @@ def test_the_python_example_runs(reference: Reference) -> None:
 
 
 def test_the_custom_example_runs(reference: Reference, tmp_path) -> None:
-    (tmp_path / "mine.py").write_text(BLOCKS[0])
+    (tmp_path / "mine.py").write_text(block("def fit"))
     settings = Custom(file=str(tmp_path / "mine.py"), values={"power": 2})
     found = settings.fit(reference)(reference.val)
     expected = -(reference.val.features - reference.train.features.mean(0)).square().sum(1)

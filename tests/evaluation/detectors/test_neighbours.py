@@ -22,7 +22,7 @@ def pieced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> R
     monkeypatch.setattr(scoring, "STREAMED", 1)
     toy = toy_reference()
     if request.param is not None:
-        vars(toy)["bank"] = Bank(toy.train.features, rows=37, kept=request.param)
+        vars(toy)["bank"] = Bank(toy.train.features, rows=37, in_memory_bytes=request.param)
     return toy
 
 
@@ -111,9 +111,9 @@ def test_the_chosen_of_a_bank_are_spread_evenly(share: float, rows: int) -> None
 def test_a_small_bank_is_kept_and_a_large_one_is_not(pieced: Reference) -> None:
     """Both give the same directions, piece by piece."""
     features = pieced.train.features
-    assert Bank(features).kept is not None
-    streamed = Bank(features, rows=150, kept=features.nbytes - 1)
-    assert streamed.kept is None
+    assert Bank(features).in_memory is not None
+    streamed = Bank(features, rows=150, in_memory_bytes=features.nbytes - 1)
+    assert streamed.in_memory is None
     assert [place.stop - place.start for place, _ in streamed.pieces()] == [150, 150, 100]
     assert torch.equal(torch.cat([piece for _, piece in streamed.pieces()]), F.normalize(features))
     assert torch.equal(streamed.at(torch.tensor([3, 399])), F.normalize(features)[[3, 399]])

@@ -39,7 +39,7 @@ class Largest(TorchDispatchMode):
 def long() -> Reference:
     toy = toy_reference()
     reference = Reference(part(COUNT, 1, toy.weight, toy.bias), toy.val, toy.weight, toy.bias)
-    vars(reference)["bank"] = Bank(reference.train.features, rows=128, kept=0)
+    vars(reference)["bank"] = Bank(reference.train.features, rows=128, in_memory_bytes=0)
     return reference
 
 
@@ -72,7 +72,7 @@ def resident() -> int:
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory by kind is read from Linux's /proc")
 def test_a_large_part_is_mapped_and_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """64 MiB of features, all of which are looked at."""
-    monkeypatch.setattr(features, "KEPT", 1 << 25)
+    monkeypatch.setattr(features, "IN_MEMORY_BYTES", 1 << 25)
     count = 1 << 15
     given = Features(torch.rand(count, 4), torch.rand(count, 512), torch.arange(count) % 4)
     write_part(tmp_path, "train", given)

@@ -44,7 +44,7 @@ def settings(**changes: Any) -> HingeFit:
         "channel_width": 8,
         "discriminator_width": 8,
         "discriminator_steps": 1,
-        "watch": Watch(every=2, images=4, least_diversity=0),
+        "watch": Watch(every=2, images=4, min_diversity=0),
     }
     return HingeFit(**(values | changes))
 
@@ -88,10 +88,10 @@ def test_resumed_equals_undisturbed(tmp_path: Path, interrupted: Callable[..., R
 
 
 def test_collapse_is_an_error_or_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    strict = {"every": 5, "images": 4, "least_diversity": 1.0}
+    strict = {"every": 5, "images": 4, "min_diversity": 1.0}
     with pytest.raises(SynthoodError, match=r"at every measurement a class was collapsed.*1\.0 times as far apart"):
         fit(settings(steps=1, watch=Watch(**strict)))
-    fit(settings(steps=1, watch=Watch(**strict, on_collapse="tell")))
+    fit(settings(steps=1, watch=Watch(**strict, on_collapse="warn")))
     assert "the last state is kept" in capsys.readouterr().out
 
 
@@ -148,7 +148,7 @@ def test_larger_images(side: int) -> None:
 def test_watcher_measures_diversity_by_class() -> None:
     """Class cat as far apart as real ones, class dog one image again and again."""
     train = real_images(40)
-    watcher = Watcher(Watch(images=20, least_diversity=0.5), train, None, CPU)
+    watcher = Watcher(Watch(images=20, min_diversity=0.5), train, None, CPU)
     made = train.images[:20].copy()
     made[1::2] = made[1]
     assert watcher.diversity(made) == pytest.approx([1, 0], abs=0.05)

@@ -45,7 +45,7 @@ def test_pixmix_takes_them_instead_of_fractals(folder: Path) -> None:
 
 
 def test_what_is_no_mixing_set_is_named(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    with pytest.raises(SynthoodError, match=r"none: no such folder; mend augmentation\.pixmix\.pictures"):
+    with pytest.raises(SynthoodError, match=r"none: no such folder; correct augmentation\.pixmix\.pictures"):
         pictures_of(folder / "none", 8, 8)
     with pytest.raises(SynthoodError, match="no image files"):
         pictures_of(tmp_path_factory.mktemp("empty"), 8, 8)

@@ -7,7 +7,7 @@ import torch
 
 from synthood.training.augmentation.policies import augmixed
 from synthood.training.methods.consistency import AugMixConsistency, Consistency, jensen_shannon
-from synthood.training.methods.term import Batch, Companions
+from synthood.training.methods.term import AuxiliaryInputs, Batch
 from synthood.training.networks.architectures.base import build
 from synthood.training.networks.architectures.residual import Network
 from toy_training import batch_of, normal, random, reaches
@@ -41,7 +41,7 @@ def test_two_mixes_of_the_pixels_go_beside() -> None:
     pixels = torch.rand((4, 3, 8, 8), generator=random())
     means, deviations = (torch.tensor(values)[:, None, None] for values in (MEANS, DEVIATIONS))
     term = AugMixConsistency(Consistency(width=2), MEANS, DEVIATIONS)
-    found = term.companions((pixels - means) / deviations, LABELS, random(1)).inputs * deviations + means
+    found = term.auxiliary_inputs((pixels - means) / deviations, LABELS, random(1)).inputs * deviations + means
     stream = random(1)
     expected = torch.cat([augmixed(pixels, Consistency(width=2), stream) for _ in range(2)])
     torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
@@ -54,9 +54,9 @@ def test_loss_weighs_samples_and_reaches_the_network(weights: list[float] | None
     network = build(Network(name="resnet8", width=8), 3, seed=0)
     term = AugMixConsistency(Consistency(weight=3.0), MEANS, DEVIATIONS)
     own = batch_of(network, LABELS, weights=None if weights is None else torch.tensor(weights))
-    asked = term.companions(own.inputs, LABELS, random())
+    asked = term.auxiliary_inputs(own.inputs, LABELS, random())
     logits = network(asked.inputs)
-    batch = Batch(**(vars(own) | {"beside": {"consistency": Companions(asked.inputs, logits=logits)}}))
+    batch = Batch(**(vars(own) | {"auxiliary": {"consistency": AuxiliaryInputs(asked.inputs, logits=logits)}}))
     loss = term(batch)["consistency"]
     each = jensen_shannon(torch.stack([own.logits, logits[:3], logits[3:]])).tolist()
     expected = 3 * math.fsum(a * b for a, b in zip(weights or [1 / 3] * 3, each, strict=True))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.training.methods.discrepancy import ClassifierDiscrepancy, DiscrepancyExposure, discrepancy
-from synthood.training.methods.term import Batch, Companions
+from synthood.training.methods.term import AuxiliaryInputs, Batch
 from synthood.training.networks.architectures.base import build
 from synthood.training.networks.architectures.residual import Network, ResNet
 from toy_training import batch_of, normal, random, reaches
@@ -28,8 +28,8 @@ def step(network: ResNet, term: ClassifierDiscrepancy, progress: float = 0.5, we
     own = batch_of(network, LABELS, progress=progress, weights=weights)
     inputs = torch.randn((5, 3, 8, 8), generator=random(3))
     features = network.features(inputs)
-    beside = {"discrepancy": Companions(inputs, features=features, logits=network.head(features))}
-    return Batch(**(vars(own) | {"beside": beside}))
+    auxiliary = {"discrepancy": AuxiliaryInputs(inputs, features=features, logits=network.head(features))}
+    return Batch(**(vars(own) | {"auxiliary": auxiliary}))
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ def test_losses_by_hand(network: ResNet, weights: list[float] | None) -> None:
     each = F.cross_entropy(logits, LABELS, reduction="none", label_smoothing=0.1).tolist()
     expected = math.fsum(a * b for a, b in zip(weights or [0.25] * 4, each, strict=True))
     assert float(losses["second_cross_entropy"].detach()) == pytest.approx(expected, abs=1e-6)
-    beside = batch.beside["discrepancy"]
-    apart = discrepancy(beside.logits, beside.features @ term.second.weight.T + term.second.bias)
+    auxiliary = batch.auxiliary["discrepancy"]
+    apart = discrepancy(auxiliary.logits, auxiliary.features @ term.second.weight.T + term.second.bias)
     assert float(losses["discrepancy"].detach()) == pytest.approx(0.7 * (2.0 - float(apart.detach())), abs=1e-6)
 
 

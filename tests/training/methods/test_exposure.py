@@ -18,14 +18,14 @@ from synthood.training.methods.exposure import (
     bounded_energy,
     uniformity,
 )
-from synthood.training.methods.term import Batch, Companions, Context
+from synthood.training.methods.term import AuxiliaryInputs, Batch, Context
 from synthood.training.networks.architectures.base import build
 from synthood.training.networks.architectures.residual import Network
 from synthood.training.outlier_set import exposed_images
 from toy_training import batch_of, normal, random, reaches
 
 UNIFORM = UniformExposure.model_validate({"kind": "uniform", "from": "o"})
-ENERGY = EnergyExposure.model_validate({"kind": "energy", "from": "o", "id_at_most": -3.0, "outliers_at_least": -1.0})
+ENERGY = EnergyExposure.model_validate({"kind": "energy", "from": "o", "m_in": -3.0, "m_out": -1.0})
 LABELS = torch.tensor([0, 1, 2, 0])
 
 
@@ -66,9 +66,9 @@ def test_bounded_energy_gradient() -> None:
 
 
 def test_outliers_are_drawn_from_all_of_them() -> None:
-    settings = UNIFORM.model_copy(update={"per_image": 2.5})
+    settings = UNIFORM.model_copy(update={"outliers_per_image": 2.5})
     term = of(settings)
-    found = term.companions(torch.zeros((80, 3, 8, 8)), torch.zeros(80, dtype=torch.long), random())
+    found = term.auxiliary_inputs(torch.zeros((80, 3, 8, 8)), torch.zeros(80, dtype=torch.long), random())
     assert found.inputs.shape == (200, 3, 8, 8)
     assert set(found.inputs[:, 0, 0, 0].tolist()) == set(range(30))
     assert not term.state_dict()
@@ -79,9 +79,9 @@ def test_the_loss_reaches_the_network(settings: UniformExposure | EnergyExposure
     network = build(Network(name="resnet8", width=8), 3, seed=0)
     term = of(settings)
     own = batch_of(network, LABELS)
-    asked = term.companions(own.inputs, LABELS, random())
+    asked = term.auxiliary_inputs(own.inputs, LABELS, random())
     logits = network(asked.inputs / 30)
-    batch = Batch(**(vars(own) | {"beside": {"exposure": Companions(asked.inputs, logits=logits)}}))
+    batch = Batch(**(vars(own) | {"auxiliary": {"exposure": AuxiliaryInputs(asked.inputs, logits=logits)}}))
     (loss,) = term(batch).values()
     whole = uniformity(logits) if settings is UNIFORM else bounded_energy(batch.logits, logits, -3.0, -1.0)
     torch.testing.assert_close(loss, settings.weight * whole)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthood.training.methods.godin import DividedConfidence, Godin, numerators
-from synthood.training.methods.term import Seen
+from synthood.training.methods.term import ForwardOutputs
 from synthood.training.networks.architectures.base import build
 from synthood.training.networks.architectures.residual import Network
 from toy_training import batch_of, normal, random, reaches
@@ -27,7 +27,7 @@ def layer(width: int = 5, classes: int = 3) -> nn.Linear:
 
 def term_of(form: str, width: int = 5) -> DividedConfidence:
     torch.manual_seed(0)
-    return DividedConfidence(Godin.model_validate({"kind": "godin", "form": form}), width)
+    return DividedConfidence(Godin.model_validate({"kind": "godin", "similarity": form}), width)
 
 
 def product(one: list[float], other: list[float]) -> float:
@@ -49,7 +49,7 @@ def test_cross_entropy_sees_numerators_over_confidence(form: str) -> None:
     features = torch.randn((4, 5), generator=random(2))
     batch = batch_of(build(Network(name="resnet8", width=8), 3, seed=0), LABELS)
     given = type(batch)(**(vars(batch) | {"features": features, "head": head}))
-    found = term.compared(batch.logits, given)
+    found = term.adjust_logits(batch.logits, given)
     raw = [product(f, term.layer.weight[0].tolist()) + term.layer.bias.item() for f in features.tolist()]
     mean = math.fsum(raw) / 4
     variance = math.fsum((r - mean) ** 2 for r in raw) / 4
@@ -82,7 +82,7 @@ def test_the_loss_reaches_the_network_and_the_confidence(form: str) -> None:
     network = build(Network(name="resnet8", width=8), 3, seed=0)
     term = term_of(form, network.head.in_features)
     batch = batch_of(network, LABELS)
-    assert reaches(network, F.cross_entropy(term.compared(batch.logits, batch), LABELS))
+    assert reaches(network, F.cross_entropy(term.adjust_logits(batch.logits, batch), LABELS))
     assert network.head.weight.grad is not None
     assert float(network.head.weight.grad.abs().max()) > 0
     assert all(p.grad is not None for p in term.parameters())
@@ -93,13 +93,13 @@ def test_a_settled_layer_gives_the_numerators_up_to_what_classes_share(form: str
     head = layer()
     features = torch.randn((6, 5), generator=random(2))
     before = numerators(features, head, form)
-    term_of(form).settle(head)
+    term_of(form).after_step(head)
     length = features.norm(dim=1, keepdim=True)
     expected = {"inner": before, "euclid": before + length**2, "cosine": length * before}[form]
     torch.testing.assert_close(head(features), expected)
     torch.testing.assert_close(numerators(features, head, form), before)
     term = term_of(form).eval()
-    output = term.output(Seen(features, features, head(features), lambda inputs: inputs))
+    output = term.readout(ForwardOutputs(features, features, head(features), lambda inputs: inputs))
     torch.testing.assert_close(output[:, 0], before.amax(1))
     torch.testing.assert_close(output[:, 1:], term.confidence(features))
 

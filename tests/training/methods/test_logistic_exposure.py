@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from synthood.training.methods.logistic_exposure import LogisticEnergies, LogisticExposure, separation
-from synthood.training.methods.term import Batch, Companions
+from synthood.training.methods.term import AuxiliaryInputs, Batch
 from synthood.training.networks.architectures.base import build
 from synthood.training.networks.architectures.residual import Network
 from toy_training import batch_of, normal, random, reaches
@@ -44,11 +44,11 @@ def test_the_network_and_the_layer_learn_from_it() -> None:
     term = LogisticEnergies(settings)
     inputs = torch.randn((5, 3, 8, 8), generator=random(3))
     own, features = batch_of(network, LABELS), network.features(inputs)
-    beside = {"exposure": Companions(inputs, features=features, logits=network.head(features))}
-    batch = Batch(**(vars(own) | {"beside": beside}))
+    auxiliary = {"exposure": AuxiliaryInputs(inputs, features=features, logits=network.head(features))}
+    batch = Batch(**(vars(own) | {"auxiliary": auxiliary}))
     (loss,) = term(batch).values()
     layer = term.logistic
-    expected = separation(own.logits, beside["exposure"].logits, layer.weight[0, 0], layer.bias[0])
+    expected = separation(own.logits, auxiliary["exposure"].logits, layer.weight[0, 0], layer.bias[0])
     torch.testing.assert_close(loss, 0.5 * expected)
     assert reaches(network, loss)
     assert all(parameter.grad is not None and float(parameter.grad.abs().max()) > 0 for parameter in layer.parameters())

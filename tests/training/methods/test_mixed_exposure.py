@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from synthood.training.methods.mixed_exposure import MixedExposure, OutlierMixing
-from synthood.training.methods.term import Batch, Companions
+from synthood.training.methods.term import AuxiliaryInputs, Batch
 from synthood.training.networks.architectures.base import build
 from synthood.training.networks.architectures.residual import Network
 from toy_training import batch_of, normal, random, reaches
@@ -29,7 +29,7 @@ def term_of(side: int = 12, **more: Any) -> OutlierMixing:
 def test_labels_follow_the_share_of_the_outlier(operation: str) -> None:
     """The outlier's share of pixels or of brightness is spread evenly over all classes."""
     inputs = torch.zeros((60, 3, 12, 12))
-    found = term_of(operation=operation).companions(inputs, LABELS, random())
+    found = term_of(operation=operation).auxiliary_inputs(inputs, LABELS, random())
     outlier = found.inputs.mean((1, 2, 3)) / LEVEL
     expected = torch.full((60, CLASSES), 0.0) + outlier[:, None] / CLASSES
     expected[torch.arange(60), LABELS] += 1 - outlier
@@ -46,9 +46,9 @@ def test_loss_is_cross_entropy_to_the_targets(weights: list[float] | None) -> No
     network = build(Network(name="resnet8", width=8), CLASSES, seed=0)
     own = batch_of(network, LABELS[:3], weights=None if weights is None else torch.tensor(weights))
     term = term_of(8, weight=0.7)
-    asked = term.companions(own.inputs, LABELS[:3], random())
+    asked = term.auxiliary_inputs(own.inputs, LABELS[:3], random())
     logits = network(asked.inputs / LEVEL)
-    batch = Batch(**(vars(own) | {"beside": {"exposure": Companions(asked.inputs, asked.targets, logits)}}))
+    batch = Batch(**(vars(own) | {"auxiliary": {"exposure": AuxiliaryInputs(asked.inputs, asked.targets, logits)}}))
     (loss,) = term(batch).values()
     each = [
         -sum(float(t * z) for t, z in zip(row, line.double().log_softmax(0), strict=True))
@@ -65,10 +65,10 @@ def test_gradient_of_logits() -> None:
     targets = torch.rand((3, CLASSES), generator=random()).softmax(1)
 
     def loss(logits: Tensor) -> Tensor:
-        beside = {"exposure": Companions(nothing, targets, logits)}
+        auxiliary = {"exposure": AuxiliaryInputs(nothing, targets, logits)}
         last = torch.nn.Linear(1, 1)
         (found,) = term(
-            Batch(nothing, LABELS[:3], LABELS[:3], nothing, nothing, last, random(), beside=beside)
+            Batch(nothing, LABELS[:3], LABELS[:3], nothing, nothing, last, random(), auxiliary=auxiliary)
         ).values()
         return found.double()
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.training.methods.mixing import CutMix, MixedBeside, Mixup, RegMixup, boxes, mixed
-from synthood.training.methods.term import Batch, Companions
+from synthood.training.methods.term import AuxiliaryInputs, Batch
 from synthood.training.terms.losses import cross_entropy
 
 KINDS: list[CutMix | Mixup] = [CutMix(kind="cutmix"), Mixup(kind="mixup")]
@@ -84,14 +84,14 @@ def test_soft_targets_equal_weighted_hard_ones() -> None:
 
 def test_regmixup_is_its_formula_and_reaches_the_network() -> None:
     term = MixedBeside(RegMixup(kind="regmixup", weight=0.5), 4, 0.0)
-    asked = term.companions(levels(), LABELS, random())
+    asked = term.auxiliary_inputs(levels(), LABELS, random())
     again, targets = mixed(levels(), LABELS, 4, Mixup(kind="mixup", beta=10.0), random())
     assert torch.equal(asked.inputs, again)
     assert torch.equal(asked.targets, targets)
     logits = torch.randn((200, 4), generator=random(), requires_grad=True)
     batch = Batch(levels(), LABELS, LABELS, logits, logits, torch.nn.Linear(4, 4), random())
-    beside: dict[str, Any] = {"regmixup": Companions(asked.inputs, targets, logits, logits)}
-    loss = term(Batch(**(vars(batch) | {"beside": beside})))["regmixup"]
+    auxiliary: dict[str, Any] = {"regmixup": AuxiliaryInputs(asked.inputs, targets, logits, logits)}
+    loss = term(Batch(**(vars(batch) | {"auxiliary": auxiliary})))["regmixup"]
     expected = -0.5 * (targets * logits.log_softmax(1)).sum(1).mean()
     torch.testing.assert_close(loss, expected)
     loss.backward()

@@ -14,7 +14,15 @@ from synthood.training.networks.architectures.residual import Network
 from synthood.training.terms.build import learned
 from toy_training import batch_of, normal, random, reaches
 
-SMALL = {"dimensions": 5, "queue": 12, "k": 3, "boundary_points": 4, "picked": 2, "candidates": 30, "kept": 3}
+SMALL = {
+    "dimensions": 5,
+    "queue": 12,
+    "k": 3,
+    "boundary_points": 4,
+    "points_per_step": 2,
+    "candidates": 30,
+    "keep_per_point": 3,
+}
 
 
 def npos(**more: Any) -> Npos:
@@ -73,13 +81,13 @@ def test_kept_are_the_farthest_of_their_own_point() -> None:
 
 
 def test_released_keeps_at_chance_and_leaves_the_sphere() -> None:
-    queue, settings = queues(), npos(noise=0.5, candidates=200, kept=20, k=1)
+    queue, settings = queues(), npos(noise=0.5, candidates=200, keep_per_point=20, k=1)
 
     def ranks(variant: str) -> float:
         """Mean share of fresh candidates around the parents that lie nearer than what was kept."""
         shares = []
         for seed in range(20):
-            found = around(queue, settings.model_copy(update={"variant": variant}), random(seed)).view(2, 40, 5)
+            found = around(queue, settings.model_copy(update={"implementation": variant}), random(seed)).view(2, 40, 5)
             for label in range(2):
                 kept = torch.cdist(F.normalize(found[label], dim=1), queue[label]).amin(1)
                 parents = queue[label][torch.tensor(outermost(queue[label]))]
@@ -90,7 +98,7 @@ def test_released_keeps_at_chance_and_leaves_the_sphere() -> None:
 
     assert ranks("correct") > 0.9
     assert 0.35 < ranks("released") < 0.65
-    released = around(queue, settings.model_copy(update={"variant": "released"}), random())
+    released = around(queue, settings.model_copy(update={"implementation": "released"}), random())
     assert released.norm(dim=1).mean() > 1.2
 
 
@@ -109,7 +117,7 @@ def test_loss_is_its_formula() -> None:
 def test_the_loss_begins_once_queues_are_full_and_reaches_the_network(variant: str) -> None:
     torch.manual_seed(0)
     network = build(Network(name="resnet8", width=8), 3, seed=0)
-    more = {"queue": 4, "k": 2, "boundary_points": 3, "start": 0.4, "outlier_weight": 1.0, "variant": variant}
+    more = {"queue": 4, "k": 2, "boundary_points": 3, "start": 0.4, "outlier_weight": 1.0, "implementation": variant}
     term = BoundarySynthesis(npos(**more), network.head.in_features, 3)
     labels = torch.tensor([0, 1, 2, 0, 1, 2])
 
@@ -133,8 +141,8 @@ def test_the_loss_begins_once_queues_are_full_and_reaches_the_network(variant: s
     [
         ({"k": 12}, "k 12 against queue 12"),
         ({"boundary_points": 13}, "boundary_points 13 against queue 12"),
-        ({"picked": 5}, "picked 5 against boundary_points 4"),
-        ({"kept": 31}, "kept 31 against candidates 30"),
+        ({"points_per_step": 5}, "points_per_step 5 against boundary_points 4"),
+        ({"keep_per_point": 31}, "keep_per_point 31 against candidates 30"),
     ],
 )
 def test_more_than_there_is_is_refused(more: dict[str, int], message: str) -> None:

@@ -88,11 +88,11 @@ def names(module: nn.Module, *beginnings: str) -> set[str]:
 
 
 @pytest.mark.parametrize("estimator", ["infonce", "club", "club-released"])
-@pytest.mark.parametrize("take", ["outliers", "other-classes"])
+@pytest.mark.parametrize("negatives", ["outliers", "other-classes"])
 def test_each_parameter_of_heads_and_network_receives_gradient(
-    outliers: OutlierSet, network: ResNet, estimator: str, take: str
+    outliers: OutlierSet, network: ResNet, estimator: str, negatives: str
 ) -> None:
-    terms = of(outliers, estimator=estimator, take=take)
+    terms = of(outliers, estimator=estimator, negatives=negatives)
     batch = batch_of(network)
     losses = [loss for term in terms for loss in term(batch).values()]
     torch.stack(losses).sum().backward()
@@ -138,7 +138,7 @@ def test_energies_of_adapted_latents(outliers: OutlierSet, network: ResNet) -> N
     assert "latent_energy" not in boundary(batch_of(network))
 
 
-@pytest.mark.parametrize("more", [{"latent_weight": 0.0}, {"estimator": "club"}, {"take": "other-classes"}])
+@pytest.mark.parametrize("more", [{"latent_weight": 0.0}, {"estimator": "club"}, {"negatives": "other-classes"}])
 def test_energies_need_the_adapter(more: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="energy_weight needs the adapter of outlier latents"):
         settings(energy_weight=1.0, **more)
@@ -214,9 +214,9 @@ def infonce_by_hand(
     return total / len(labels)
 
 
-@pytest.mark.parametrize("take", ["outliers", "other-classes"])
-def test_boundary_contrast_equals_brute_force(outliers: OutlierSet, network: ResNet, take: str) -> None:
-    (term,) = of(outliers, take=take, latent_weight=0, boundary_weight=0.7)
+@pytest.mark.parametrize("negatives", ["outliers", "other-classes"])
+def test_boundary_contrast_equals_brute_force(outliers: OutlierSet, network: ResNet, negatives: str) -> None:
+    (term,) = of(outliers, negatives=negatives, latent_weight=0, boundary_weight=0.7)
     assert isinstance(term, TokenContrast)
     batch = batch_of(network)
     found = term(batch)["boundary_contrast"].item()
@@ -225,7 +225,7 @@ def test_boundary_contrast_equals_brute_force(outliers: OutlierSet, network: Res
     prototypes = torch.stack(
         [F.normalize(outliers.token.id[outliers.token.id_labels == c]).mean(0) for c in range(CLASSES)]
     )
-    control = take == "other-classes"
+    control = negatives == "other-classes"
     expected = infonce_by_hand(
         term.projection(again.features),
         again.labels,
@@ -238,10 +238,10 @@ def test_boundary_contrast_equals_brute_force(outliers: OutlierSet, network: Res
     assert {tuple(row) for row in term.get_buffer("outliers").tolist()} == {tuple(row) for row in source.tolist()}
 
 
-@pytest.mark.parametrize("take", ["outliers", "other-classes"])
-def test_latent_contrast_equals_brute_force(outliers: OutlierSet, network: ResNet, take: str) -> None:
+@pytest.mark.parametrize("negatives", ["outliers", "other-classes"])
+def test_latent_contrast_equals_brute_force(outliers: OutlierSet, network: ResNet, negatives: str) -> None:
     """Queries are the features; outliers and prototypes come through the adapter."""
-    (term,) = of(outliers, take=take, boundary_weight=0, latent_weight=0.3)
+    (term,) = of(outliers, negatives=negatives, boundary_weight=0, latent_weight=0.3)
     assert isinstance(term, LatentContrast)
     batch = batch_of(network)
     found = term(batch)["latent_contrast"].item()
@@ -251,14 +251,14 @@ def test_latent_contrast_equals_brute_force(outliers: OutlierSet, network: ResNe
         adapted = F.normalize(term.adapter(outliers.latent.id[again.rows]))
         others = term.adapter(term.get_buffer("outliers")[chosen])
     prototypes = torch.stack([adapted[again.labels == c].mean(0) for c in range(CLASSES)])
-    other_labels = term.get_buffer("outlier_labels")[chosen] if take == "other-classes" else None
+    other_labels = term.get_buffer("outlier_labels")[chosen] if negatives == "other-classes" else None
     expected = infonce_by_hand(again.features, again.labels, prototypes, others, other_labels)
     assert found == pytest.approx(0.3 * expected, rel=1e-4)
 
 
 def test_the_control_never_holds_a_sample_against_its_own_class(outliers: OutlierSet, network: ResNet) -> None:
     """Gradient into the samples drawn: exactly none from queries of their class, some from all others."""
-    (term,) = of(outliers, take="other-classes", latent_weight=0)
+    (term,) = of(outliers, negatives="other-classes", latent_weight=0)
     assert isinstance(term, TokenContrast)
     labels, prototypes = term.get_buffer("outlier_labels"), term.get_buffer("prototypes")
     for step in range(5):
@@ -347,15 +347,15 @@ def test_synthetic_images_leave_the_prototypes_alone(outliers: OutlierSet, netwo
 # What is drawn
 
 
-@pytest.mark.parametrize("take", ["outliers", "other-classes"])
-def test_drawn_alike_is_evenly_of_the_samples_class(outliers: OutlierSet, take: str) -> None:
+@pytest.mark.parametrize("negatives", ["outliers", "other-classes"])
+def test_drawn_alike_is_evenly_of_the_samples_class(outliers: OutlierSet, negatives: str) -> None:
     """Or, for the control, evenly of the other classes; every outlier in its turn."""
     labels = torch.arange(CLASSES).repeat_interleave(6000)
-    for term in of(outliers, estimator="club", take=take):
+    for term in of(outliers, estimator="club", negatives=negatives):
         batch = fixed_batch(torch.zeros(len(labels), FEATURES), labels, torch.Generator().manual_seed(0))
         chosen = term.drawn_alike(batch)
         own = term.get_buffer("outlier_labels")
-        control = take == "other-classes"
+        control = negatives == "other-classes"
         assert ((own[chosen] == labels) != control).all()
         for label in range(CLASSES):
             found = torch.bincount(chosen[labels == label], minlength=len(own))
@@ -488,7 +488,7 @@ def test_a_class_without_outliers_is_an_error(make_outliers: MakeOutliers) -> No
             of(without, **weights)
     with pytest.raises(SynthoodError, match="boundary: no outlier of class 2"):
         of(make_outliers(LABELS, per_class=(2, 1)))
-    assert len(of(without, take="other-classes")) == 2  # it takes no outliers
+    assert len(of(without, negatives="other-classes")) == 2  # it takes no outliers
 
 
 def test_the_seed_alone_decides_the_heads(outliers: OutlierSet) -> None:

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from synthood.training.methods.rotation import Rotation, RotationPrediction
-from synthood.training.methods.term import Batch, Companions
+from synthood.training.methods.term import AuxiliaryInputs, Batch
 from synthood.training.networks.architectures.base import build
 from synthood.training.networks.architectures.residual import Network
 from toy_training import batch_of, random, reaches
@@ -15,7 +15,7 @@ LABELS = torch.tensor([0, 1, 2])
 
 def test_three_turns_bring_back_the_image() -> None:
     inputs = torch.randn((2, 3, 4, 4), generator=random())
-    found = RotationPrediction(Rotation(), 5).companions(inputs, LABELS[:2], random()).inputs.view(3, 2, 3, 4, 4)
+    found = RotationPrediction(Rotation(), 5).auxiliary_inputs(inputs, LABELS[:2], random()).inputs.view(3, 2, 3, 4, 4)
     assert torch.equal(found[0, :, :, 0, 0], inputs[:, :, 0, 3])  # a quarter turn to the left
     assert torch.equal(found[1], inputs.flip(2, 3))
     assert torch.equal(found[2].rot90(1, (2, 3)), inputs)
@@ -26,9 +26,9 @@ def test_loss_is_the_mean_cross_entropy_of_all_turns(weights: torch.Tensor | Non
     network = build(Network(name="resnet8", width=8), 3, seed=0)
     term = RotationPrediction(Rotation(weight=0.7), network.head.in_features)
     own = batch_of(network, LABELS, weights=weights)
-    asked = term.companions(own.inputs, LABELS, random())
+    asked = term.auxiliary_inputs(own.inputs, LABELS, random())
     turned = network.features(asked.inputs)
-    batch = Batch(**(vars(own) | {"beside": {"rotation": Companions(asked.inputs, features=turned)}}))
+    batch = Batch(**(vars(own) | {"auxiliary": {"rotation": AuxiliaryInputs(asked.inputs, features=turned)}}))
     loss = term(batch)["rotation"]
     features = torch.cat([own.features, turned]).detach().double()
     logits = features @ term.layer.weight.double().T + term.layer.bias.double()
@@ -44,9 +44,9 @@ def test_gradient_of_features() -> None:
     term = RotationPrediction(Rotation(), 5).double()
 
     def loss(own: torch.Tensor, turned: torch.Tensor) -> torch.Tensor:
-        beside = {"rotation": Companions(own, features=turned)}
+        auxiliary = {"rotation": AuxiliaryInputs(own, features=turned)}
         result: torch.Tensor = term(
-            Batch(own, LABELS, LABELS, own, own, torch.nn.Linear(1, 1), random(), beside=beside)
+            Batch(own, LABELS, LABELS, own, own, torch.nn.Linear(1, 1), random(), auxiliary=auxiliary)
         )["rotation"]
         return result
 

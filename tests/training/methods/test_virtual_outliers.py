@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from synthood.training.methods.term import Seen
+from synthood.training.methods.term import ForwardOutputs
 from synthood.training.methods.virtual_outliers import (
     VirtualOutliers,
     VirtualOutlierSynthesis,
@@ -119,7 +119,9 @@ def test_released_energies_have_random_weights_and_no_gradient() -> None:
 
 def test_released_trains_the_logistic_layer_alone() -> None:
     network = build(Network(name="resnet8", width=8), 3, seed=0)
-    term = VirtualOutlierSynthesis(VirtualOutliers(queue=2, start=0, variant="released"), network.head.in_features, 3)
+    term = VirtualOutlierSynthesis(
+        VirtualOutliers(queue=2, start=0, implementation="released"), network.head.in_features, 3
+    )
     loss = term(batch_of(network, torch.tensor([0, 1, 2, 0, 1, 2])))["virtual_outliers"]
     loss.backward()
     assert float(loss.detach()) > 0
@@ -132,5 +134,6 @@ def test_released_trains_the_logistic_layer_alone() -> None:
 def test_log_odds_rise_with_the_energy_from_the_start(seed: int) -> None:
     term = initialised(VirtualOutlierSynthesis(VirtualOutliers(), 5, 3), seed, "vos")
     logits = torch.tensor([[0.0, 0, 0], [9, 0, 0]])
-    low, high = term.output(Seen(torch.zeros(2, 3, 8, 8), torch.zeros(2, 5), logits, lambda inputs: inputs)).tolist()
+    outputs = ForwardOutputs(torch.zeros(2, 3, 8, 8), torch.zeros(2, 5), logits, lambda inputs: inputs)
+    low, high = term.readout(outputs).tolist()
     assert high - low == pytest.approx(math.log(math.exp(9) + 2) - math.log(3), rel=1e-5)

@@ -49,7 +49,7 @@ def foreign(network: Network, head: str = "linear", prefix: str = "", shortcut: 
 
 
 def recipe(path: Path, network: Network) -> CheckpointRecipe:
-    return CheckpointRecipe(kind="checkpoint", path=str(path), network=network, mean=MEAN, deviation=DEVIATION)
+    return CheckpointRecipe(kind="checkpoint", path=str(path), network=network, mean=MEAN, std=DEVIATION)
 
 
 def outside(state: dict[str, Tensor], x: Tensor, blocks: list[int], shortcut: str) -> Tensor:
@@ -136,7 +136,7 @@ def test_files_of_our_own_are_read_too(tmp_path: Path) -> None:
         ("missing", r"do not fit `network`: missing head\.bias \(see"),
         ("unknown", r"do not fit `network`: unknown extra\.weight \(see"),
         ("projected", r"missing stages\.1\.shortcut\.0\.weight, .* and 6 more \(see"),
-        ("classes", r"linear\.weight has shape \[3, 32\], the network's \[4, 32\]; mend network\.name"),
+        ("classes", r"linear\.weight has shape \[3, 32\], the network's \[4, 32\]; fix network\.name"),
         ("width", r"has shape \[\d+.*\], the network's \[\d+"),
         ("not finite", r"linear\.bias is not finite"),
     ],

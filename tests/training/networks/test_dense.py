@@ -63,7 +63,7 @@ def test_it_is_torchvisions_by_every_naming(named: type[str], tmp_path: Path) ->
 
 
 def read(path: Path) -> nn.Module:
-    recipe = {"kind": "checkpoint", "path": str(path), "mean": [0.5] * 3, "deviation": [0.5] * 3}
+    recipe = {"kind": "checkpoint", "path": str(path), "mean": [0.5] * 3, "std": [0.5] * 3}
     recipe["network"] = {"name": "densenet-bc-100", "growth": 4}
     return imported(CheckpointRecipe.model_validate(recipe), CLASSES).network
 

@@ -249,7 +249,7 @@ def test_settings_that_do_not_go_together_are_refused(network: dict[str, Any], m
 
 
 def test_a_checkpoint_has_its_weights_in_one_place() -> None:
-    recipe = {"kind": "checkpoint", "path": "a.pt", "mean": [0.5] * 3, "deviation": [0.5] * 3}
+    recipe = {"kind": "checkpoint", "path": "a.pt", "mean": [0.5] * 3, "std": [0.5] * 3}
     network = {"name": "timm/test_vit", "pretrained": True}
     with pytest.raises(ValidationError, match=r"network\.pretrained is for recipes that are trained"):
         CheckpointRecipe.model_validate(recipe | {"network": network})

@@ -37,7 +37,7 @@ def test_a_checkpoint_computes_what_torchvision_does(name: str, tmp_path: Path) 
     other = random_model(name)
     torch.save({"model": {f"module.{key}": value for key, value in other.state_dict().items()}}, tmp_path / "a.pth")
     recipe = {"kind": "checkpoint", "path": str(tmp_path / "a.pth"), "network": {"name": f"torchvision/{name}"}}
-    recipe |= {"mean": [0.5] * 3, "deviation": [0.5] * 3}
+    recipe |= {"mean": [0.5] * 3, "std": [0.5] * 3}
     network = imported(CheckpointRecipe.model_validate(recipe), CLASSES).network
     images = torch.randn((2, 3, 64, 64), generator=torch.Generator().manual_seed(0))
     seen: list[torch.Tensor] = []
@@ -112,7 +112,7 @@ def test_settings_that_do_not_go_together_are_refused() -> None:
     for wrong, message in (({"sha256": "0" * 64}, "sha256 is of a file"), ({"width": 16}, "Extra inputs")):
         with pytest.raises(ValidationError, match=message):
             TorchvisionNetwork.model_validate({"name": "torchvision/mobilenet_v2"} | wrong)
-    recipe = {"kind": "checkpoint", "path": "a.pt", "mean": [0.5] * 3, "deviation": [0.5] * 3}
+    recipe = {"kind": "checkpoint", "path": "a.pt", "mean": [0.5] * 3, "std": [0.5] * 3}
     network = {"name": "torchvision/mobilenet_v2", "pretrained": "b.pt"}
     with pytest.raises(ValidationError, match=r"network\.pretrained is for recipes that are trained"):
         CheckpointRecipe.model_validate(recipe | {"network": network})

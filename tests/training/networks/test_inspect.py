@@ -21,8 +21,8 @@ from synthood.training.networks.inspect import shown
 def pasted(text: str) -> CheckpointRecipe:
     """The lines to paste, as the configuration reads them once mean and deviation are filled in."""
     given = yaml.safe_load(text[text.index("  kind: checkpoint") :])
-    assert (given["mean"], given["deviation"]) == (None, None)
-    return CheckpointRecipe.model_validate(given | {"mean": [0.5] * 3, "deviation": [0.5] * 3})
+    assert (given["mean"], given["std"]) == (None, None)
+    return CheckpointRecipe.model_validate(given | {"mean": [0.5] * 3, "std": [0.5] * 3})
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_nothing_is_read_where_nothing_is_pretrained(tmp_path: Path) -> None:
         ({"depth": 2}, r"a\.pt: weights that do not fit `network`: unknown state_dict\.module\.blocks\.1\.attn"),
         (
             {"img_size": 48},
-            r"state_dict\.module\.pos_embed has shape \[1, 10, 32\], the network's \[1, 5, 32\]; mend .*image_size",
+            r"state_dict\.module\.pos_embed has shape \[1, 10, 32\], the network's \[1, 5, 32\]; fix .*image_size",
         ),
         ({"qkv_bias": False}, r"missing model\.blocks\.0\.attn\.qkv\.bias"),
     ],
@@ -113,7 +113,7 @@ def test_a_finished_classifier_of_timm_is_imported(tmp_path: Path) -> None:
         path=str(tmp_path / "a.pt"),
         network=TimmNetwork(name=f"timm/{NAME}", image_size=32, options=OPTIONS),
         mean=[0.5] * 3,
-        deviation=[0.5] * 3,
+        std=[0.5] * 3,
         sha256=hashlib.sha256((tmp_path / "a.pt").read_bytes()).hexdigest(),
     )
     found = imported(recipe, ["a", "b", "c"]).network

@@ -50,7 +50,7 @@ def below(prefix: str, state: State) -> State:
 
 
 def read(path: Path, report: Callable[[str], object] = print, **more: Any) -> Any:
-    recipe = {"kind": "checkpoint", "path": str(path), "mean": [0.5] * 3, "deviation": [0.5] * 3}
+    recipe = {"kind": "checkpoint", "path": str(path), "mean": [0.5] * 3, "std": [0.5] * 3}
     recipe["network"] = {"name": f"timm/{NAME}", "image_size": 32}
     return imported(CheckpointRecipe.model_validate(recipe | more), CLASSES, report).network
 

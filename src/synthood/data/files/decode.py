@@ -76,7 +76,7 @@ def decoded(content: bytes, name: object, settings: Files) -> tuple[np.ndarray, 
             _refuse(image, name)
             mode = "RGBA" if image.mode == "P" and "transparency" in image.info else image.mode
             deep = _deep(image)
-            rgb, top = _rgb(_turned(image, settings.upright), name, settings.bits or MOST)
+            rgb, top = _rgb(_turned(image, settings.apply_exif_rotation), name, settings.bits or MOST)
             if deep:
                 top = 256 * int(np.asarray(rgb).max()) + 255
             pixels = fitted(rgb, settings.size, settings.resize)

@@ -40,7 +40,9 @@ class Files(Settings):
         int | None, Field(ge=8, le=1024, description="side in pixels: the shorter side is resized, the centre cut out")
     ] = None
     resize: Annotated[int | None, Field(ge=8, le=2048, description="shorter side before the cut; default: size")] = None
-    upright: Annotated[bool, Field(description="turn photographs as their EXIF data says; benchmarks do not")] = True
+    apply_exif_rotation: Annotated[
+        bool, Field(description="turn photographs as their EXIF data says; benchmarks do not")
+    ] = True
     bits: Annotated[
         int | None,
         Field(ge=8, le=16, description="bits that 16-bit images use; default: 16, refused where all values need fewer"),
@@ -136,5 +138,5 @@ class SplitNames(Settings):
         names = [normal(name) for same in self.of_roles().values() for name in same]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise ValueError(f"{twice!r} stands twice; an image belongs to one split")
+            raise ValueError(f"{twice!r} is given twice; an image belongs to one split")
         return self

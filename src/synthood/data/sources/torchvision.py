@@ -29,7 +29,7 @@ class InLayout(InFiles):
     """A data set as torchvision lays it out below the path."""
 
     kind: LayoutName
-    upright: Annotated[bool, Field(description="turn as the EXIF data says; torchvision does not")] = False
+    apply_exif_rotation: Annotated[bool, Field(description="turn as the EXIF data says; torchvision does not")] = False
 
     def uses(self) -> list[type[Plugin]]:
         return [LAYOUTS[self.kind]]

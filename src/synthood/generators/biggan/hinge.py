@@ -180,13 +180,13 @@ def told(figures: dict[str, float]) -> str:
 def collapsed(settings: HingeFit, last: dict[str, Tensor]) -> dict[str, Tensor]:
     """The last state where that is asked for; else an error."""
     problem = (
-        f"biggan: at every measurement a class was collapsed, its images less than {settings.watch.least_diversity} "
+        f"biggan: at every measurement a class was collapsed, its images less than {settings.watch.min_diversity} "
         f"times as far apart as real ones"
     )
     if settings.watch.on_collapse == "error":
         raise SynthoodError(
             f"{problem}; fit longer, with other rates or augmentation, or take objective vae-gan for a small set "
-            f"(watch.on_collapse: tell keeps the last state)"
+            f"(watch.on_collapse: warn keeps the last state)"
         )
     print(f"{problem}; the last state is kept", flush=True)
     return last

@@ -37,11 +37,11 @@ class Watch(Settings):
         Field(description="a recipe on real images alone: FID on its features chooses what is kept"),
     ] = None
     classifier_seed: Annotated[Seed, Field(description="training seed of the classifier")] = 1001
-    least_diversity: Annotated[
+    min_diversity: Annotated[
         Fraction, Field(description="a class is collapsed below this share of its real images' mean distance")
     ] = 0.5
     on_collapse: Annotated[
-        Literal["error", "tell"], Field(description="where no measurement was free of collapsed classes")
+        Literal["error", "warn"], Field(description="where no measurement was free of collapsed classes")
     ] = "error"
 
 

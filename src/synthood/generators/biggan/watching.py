@@ -48,7 +48,7 @@ class Watcher:
         figures = {
             "diversity": float(diversity.mean()),
             "least_diversity": float(diversity.min()),
-            "collapsed_classes": float((diversity < self.settings.least_diversity).sum()),
+            "collapsed_classes": float((diversity < self.settings.min_diversity).sum()),
         }
         if self.classifier is not None:
             logits, features = self._features(made)

@@ -34,7 +34,7 @@ class StableDiffusionFit(Settings):
     """A miniature latent diffusion model and how it learns: first the autoencoder, then U-Net and text encoder."""
 
     prompt: WordPrompt = "a photo of the digit {word}"
-    also: Annotated[
+    extra_sets: Annotated[
         list[Name], Ref("extra"), Field(description="extra sets of the dataset that it learns as well")
     ] = []
     autoencoder_steps: Annotated[Count, Field(description="updates of the autoencoder")]

@@ -71,7 +71,7 @@ class StableDiffusionSampling(Sampling):
 
 
 class StableDiffusion(StableDiffusionFitting, StableDiffusionSampling, ImageGenerator):
-    """A diffusers.StableDiffusionPipeline, fitted on the ID images and the sets in `fit.also`, or pretrained."""
+    """A diffusers.StableDiffusionPipeline, fitted on the ID images and the sets in `fit.extra_sets`, or pretrained."""
 
     @model_validator(mode="before")
     @classmethod
@@ -87,7 +87,7 @@ class StableDiffusion(StableDiffusionFitting, StableDiffusionSampling, ImageGene
 
     @property
     def learned_also(self) -> list[str]:
-        return self.fit.also if self.fit else []
+        return self.fit.extra_sets if self.fit else []
 
     @property
     def weights(self) -> dict[str, Weights]:

@@ -25,10 +25,10 @@ def pictures_of(folder: Path, height: int, width: int) -> Tensor:
     Raises SynthoodError where there are none, or one cannot be read.
     """
     if not folder.is_dir():
-        raise SynthoodError(f"{folder}: no such folder; mend augmentation.pixmix.pictures")
+        raise SynthoodError(f"{folder}: no such folder; correct augmentation.pixmix.pictures")
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes())
     if not found:
-        raise SynthoodError(f"{folder}: no image files; mend augmentation.pixmix.pictures")
+        raise SynthoodError(f"{folder}: no image files; correct augmentation.pixmix.pictures")
     pictures = np.stack([picture_of(path, height, width) for path in found])
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from synthood.common.lazy import lazy
 from synthood.training.augmentation.policies import Chains, augmixed
 from synthood.training.methods.base import Method, Weight
-from synthood.training.methods.term import Batch, Companions, Context, Term
+from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, Term
 from synthood.training.terms.losses import mean
 
 if TYPE_CHECKING:
@@ -47,15 +47,15 @@ class AugMixConsistency(Term):
         for name, values in (("means", means), ("deviations", deviations)):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
-    def companions(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> Companions:
+    def auxiliary_inputs(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> AuxiliaryInputs:
         """Two mixes of each image, the first ones before the second."""
         means, deviations = self.get_buffer("means"), self.get_buffer("deviations")
         pixels = (inputs * deviations + means).clamp(0, 1)
         mixes = torch.cat([augmixed(pixels, self.settings, random) for _ in range(2)])
-        return Companions((mixes - means) / deviations)
+        return AuxiliaryInputs((mixes - means) / deviations)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        views = torch.stack([batch.logits, *batch.beside["consistency"].logits.chunk(2)])
+        views = torch.stack([batch.logits, *batch.auxiliary["consistency"].logits.chunk(2)])
         return {"consistency": self.settings.weight * mean(jensen_shannon(views), batch.weights)}
 
 

@@ -10,7 +10,7 @@ from synthood.common.lazy import lazy
 from synthood.common.user_code import call, load
 from synthood.errors import SynthoodError
 from synthood.training.methods.base import Method
-from synthood.training.methods.term import Batch, Companions, Context, Term
+from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, Term
 
 if TYPE_CHECKING:
     import torch
@@ -48,10 +48,10 @@ class CustomLoss(Method):
         random = torch.Generator().manual_seed(0)
         term, head = UserTerm(self, 8, 3), nn.Linear(8, 3)
         inputs, labels = torch.rand((6, 3, 32, 32), generator=random), torch.arange(6) % 3
-        beside = term.companions(inputs, labels, random)
+        auxiliary = term.auxiliary_inputs(inputs, labels, random)
         features = torch.rand((6, 8), generator=random).requires_grad_()
         batch = Batch(inputs, labels, torch.arange(6), head(features), features, head, random)
-        if beside is None:
+        if auxiliary is None:
             loss = sum(term(batch).values(), features.sum() * 0)
             call(term.where, loss.backward)
 
@@ -69,11 +69,11 @@ class UserTerm(Term):
             raise SynthoodError(f"{self.where}: must make a torch.nn.Module, got {type(self.loss).__name__}")
         self.checked = False
 
-    def companions(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> Companions | None:
+    def auxiliary_inputs(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> AuxiliaryInputs | None:
         if not isinstance(self.loss, Term):
             return None
-        found: Companions | None = call(self.where, self.loss.companions, inputs, labels, random)
-        return found
+        images: AuxiliaryInputs | None = call(self.where, self.loss.auxiliary_inputs, inputs, labels, random)
+        return images
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         names = () if self.checked else ("inputs", "labels", "logits", "features")
@@ -93,9 +93,9 @@ class UserTerm(Term):
         self.checked = True
         return losses
 
-    def compared(self, logits: Tensor, batch: Batch) -> Tensor:
-        return self.loss.compared(logits, batch) if isinstance(self.loss, Term) else logits
+    def adjust_logits(self, logits: Tensor, batch: Batch) -> Tensor:
+        return self.loss.adjust_logits(logits, batch) if isinstance(self.loss, Term) else logits
 
-    def settle(self, head: nn.Linear) -> None:
+    def after_step(self, head: nn.Linear) -> None:
         if isinstance(self.loss, Term):
-            self.loss.settle(head)
+            self.loss.after_step(head)

@@ -10,7 +10,7 @@ from synthood.common.lazy import lazy
 from synthood.common.settings import BEFORE_THE_END, Fraction, Positive
 from synthood.training.methods.base import Weight
 from synthood.training.methods.exposure import Exposure, OutlierImages, PerImage
-from synthood.training.methods.term import Batch, Context, Prepared, Seen, Term, as_they_are, no_images
+from synthood.training.methods.term import Batch, Context, ForwardOutputs, Prepared, Term, as_they_are, no_images
 from synthood.training.terms.losses import cross_entropy
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class DiscrepancyExposure(Exposure):
 
     kind: Literal["discrepancy"] = "discrepancy"
     weight: Weight = 1.0
-    per_image: PerImage = 1.0
+    outliers_per_image: PerImage = 1.0
     margin: Annotated[Positive, Field(description="difference of the entropies that is enough, in nats")] = 1.2
     start: Annotated[Fraction, BEFORE_THE_END, Field(description="share of the steps without the discrepancy")] = 0.5
 
@@ -61,22 +61,22 @@ class ClassifierDiscrepancy(OutlierImages):
         images: np.ndarray | None = None,
         prepared: Prepared = as_they_are,
     ) -> None:
-        super().__init__(no_images() if images is None else images, prepared, settings.per_image)
+        super().__init__(no_images() if images is None else images, prepared, settings.outliers_per_image)
         self.settings, self.smoothing = settings, smoothing
         self.second = nn.Linear(features, classes)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        settings, beside = self.settings, batch.beside["discrepancy"]
-        own = cross_entropy(self.second(batch.features), batch.labels, self.smoothing, batch.weights)
-        losses = {"second_cross_entropy": own}
+        settings, auxiliary = self.settings, batch.auxiliary["discrepancy"]
+        second_loss = cross_entropy(self.second(batch.features), batch.labels, self.smoothing, batch.weights)
+        losses = {"second_cross_entropy": second_loss}
         if batch.progress < settings.start:
-            return losses | {"discrepancy": 0 * beside.logits.sum()}
-        apart = discrepancy(beside.logits, self.second(beside.features))
+            return losses | {"discrepancy": 0 * auxiliary.logits.sum()}
+        apart = discrepancy(auxiliary.logits, self.second(auxiliary.features))
         return losses | {"discrepancy": settings.weight * F.relu(settings.margin - apart)}
 
-    def output(self, seen: Seen) -> Tensor:
+    def readout(self, outputs: ForwardOutputs) -> Tensor:
         """Logits [N,C] of the second layer."""
-        logits: Tensor = self.second(seen.features)
+        logits: Tensor = self.second(outputs.features)
         return logits
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from synthood.common.lazy import lazy
 from synthood.common.settings import Name, Positive, Ref
 from synthood.training.methods.base import Method, Weight
-from synthood.training.methods.term import Batch, Companions, Context, Prepared, Term
+from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, Prepared, Term
 from synthood.training.terms.losses import mean
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class UniformExposure(Exposure):
 
     kind: Literal["uniform"] = "uniform"
     weight: Weight = 0.5
-    per_image: PerImage = 1.0
+    outliers_per_image: PerImage = 1.0
 
     def terms(self, context: Context) -> dict[str, Term]:
         return {"exposure": UniformPosteriors(self, context.exposed, context.prepared)}
@@ -61,17 +61,14 @@ class EnergyExposure(Exposure):
 
     kind: Literal["energy"] = "energy"
     weight: Weight = 0.1
-    per_image: PerImage = 1.0
-    id_at_most: Annotated[float, Field(description="energy of ID images that costs nothing")] = -23.0
-    outliers_at_least: Annotated[float, Field(description="energy of outliers that costs nothing")] = -5.0
+    outliers_per_image: PerImage = 1.0
+    m_in: Annotated[float, Field(description="energy of ID images that costs nothing")] = -23.0
+    m_out: Annotated[float, Field(description="energy of outliers that costs nothing")] = -5.0
 
     @model_validator(mode="after")
     def _a_gap(self) -> Self:
-        if self.id_at_most >= self.outliers_at_least:
-            raise ValueError(
-                f"id_at_most {self.id_at_most} must lie below outliers_at_least {self.outliers_at_least}; "
-                f"ID images have the lower energies"
-            )
+        if self.m_in >= self.m_out:
+            raise ValueError(f"m_in {self.m_in} must lie below m_out {self.m_out}; ID images have the lower energies")
         return self
 
     def terms(self, context: Context) -> dict[str, Term]:
@@ -91,39 +88,39 @@ class OutlierImages(Term):
         self.prepared, self.per_image = prepared, per_image
         self.register_buffer("images", torch.from_numpy(images), persistent=False)
 
-    def drawn(self, beside: int, random: torch.Generator) -> Tensor:
+    def drawn(self, id_images: int, random: torch.Generator) -> Tensor:
         """Outliers for so many ID images, drawn with replacement, through the same augmentation."""
         images = self.get_buffer("images")
-        count = max(1, round(self.per_image * beside))
-        chosen = torch.randint(len(images), (count,), generator=random).to(images.device, non_blocking=True)
-        return self.prepared(images[chosen], random)
+        count = max(1, round(self.per_image * id_images))
+        rows = torch.randint(len(images), (count,), generator=random).to(images.device, non_blocking=True)
+        return self.prepared(images[rows], random)
 
-    def companions(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> Companions:
-        return Companions(self.drawn(len(inputs), random))
+    def auxiliary_inputs(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> AuxiliaryInputs:
+        return AuxiliaryInputs(self.drawn(len(inputs), random))
 
 
 class UniformPosteriors(OutlierImages):
     """OE's loss (arXiv 1812.04606, section 4.3)."""
 
     def __init__(self, settings: UniformExposure, images: np.ndarray, prepared: Prepared) -> None:
-        super().__init__(images, prepared, settings.per_image)
+        super().__init__(images, prepared, settings.outliers_per_image)
         self.settings = settings
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        return {"exposure": self.settings.weight * uniformity(batch.beside["exposure"].logits)}
+        return {"exposure": self.settings.weight * uniformity(batch.auxiliary["exposure"].logits)}
 
 
 class BoundedEnergies(OutlierImages):
     """Bounds on the energies of ID and outlier images (arXiv 2010.03759, eq. 7 and 8)."""
 
     def __init__(self, settings: EnergyExposure, images: np.ndarray, prepared: Prepared) -> None:
-        super().__init__(images, prepared, settings.per_image)
+        super().__init__(images, prepared, settings.outliers_per_image)
         self.settings = settings
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         settings = self.settings
-        bounds = settings.id_at_most, settings.outliers_at_least
-        loss = bounded_energy(batch.logits, batch.beside["exposure"].logits, *bounds, batch.weights)
+        bounds = settings.m_in, settings.m_out
+        loss = bounded_energy(batch.logits, batch.auxiliary["exposure"].logits, *bounds, batch.weights)
         return {"exposure": settings.weight * loss}
 
 
@@ -132,10 +129,8 @@ def uniformity(logits: Tensor) -> Tensor:
     return (logits.logsumexp(1) - logits.mean(1)).mean()
 
 
-def bounded_energy(
-    known: Tensor, outliers: Tensor, id_at_most: float, outliers_at_least: float, weights: Tensor | None = None
-) -> Tensor:
+def bounded_energy(known: Tensor, outliers: Tensor, m_in: float, m_out: float, weights: Tensor | None = None) -> Tensor:
     """Mean squared hinges of the energies -logsumexp of logits [N,C] and [M,C] (arXiv 2010.03759, eq. 7 and 8)."""
-    above = F.relu(-known.logsumexp(1) - id_at_most)
-    below = F.relu(outliers_at_least + outliers.logsumexp(1))
+    above = F.relu(-known.logsumexp(1) - m_in)
+    below = F.relu(m_out + outliers.logsumexp(1))
     return mean(above**2, weights) + (below**2).mean()

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from synthood.common.lazy import lazy
 from synthood.training.methods.normalisation import Normalisation
-from synthood.training.methods.term import Batch, Context, Seen, Term
+from synthood.training.methods.term import Batch, Context, ForwardOutputs, Term
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +25,7 @@ class Godin(Normalisation):
     head = "godin"
 
     kind: Literal["godin"] = "godin"
-    form: Annotated[
+    similarity: Annotated[
         Literal["inner", "euclid", "cosine"], Field(description="of the logits: products, distances or cosines")
     ] = "cosine"
 
@@ -47,7 +47,7 @@ class DividedConfidence(Term):
     logits are h up to what all classes of an image share: h itself, h + |f|^2 with 2 w_i as its weights, or |f| h.
     """
 
-    passing = ("norm.num_batches_tracked",)
+    training_only_buffers = ("norm.num_batches_tracked",)
 
     def __init__(self, settings: Godin, features: int) -> None:
         super().__init__()
@@ -55,18 +55,18 @@ class DividedConfidence(Term):
         self.layer = nn.Linear(features, 1)
         self.norm = nn.BatchNorm1d(1)
 
-    def compared(self, logits: Tensor, batch: Batch) -> Tensor:
-        return numerators(batch.features, batch.head, self.settings.form) / self.confidence(batch.features)
+    def adjust_logits(self, logits: Tensor, batch: Batch) -> Tensor:
+        return numerators(batch.features, batch.head, self.settings.similarity) / self.confidence(batch.features)
 
-    def output(self, seen: Seen) -> Tensor:
+    def readout(self, outputs: ForwardOutputs) -> Tensor:
         """The largest h and g, float32 [N,2]."""
-        length = seen.features.norm(dim=1, keepdim=True)
+        length = outputs.features.norm(dim=1, keepdim=True)
         shared = {
-            "inner": seen.logits,
-            "euclid": seen.logits - length**2,
-            "cosine": seen.logits / length.clamp(min=EPS),
+            "inner": outputs.logits,
+            "euclid": outputs.logits - length**2,
+            "cosine": outputs.logits / length.clamp(min=EPS),
         }
-        return torch.cat([shared[self.settings.form].amax(1, keepdim=True), self.confidence(seen.features)], 1)
+        return torch.cat([shared[self.settings.similarity].amax(1, keepdim=True), self.confidence(outputs.features)], 1)
 
     def confidence(self, features: Tensor) -> Tensor:
         """g [N,1] in (0,1); a batch of one is normalised by the running statistics."""
@@ -79,13 +79,13 @@ class DividedConfidence(Term):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         return {}
 
-    def settle(self, head: nn.Linear) -> None:
+    def after_step(self, head: nn.Linear) -> None:
         """Weights of length one and no bias under `cosine`; under `euclid` the bias -|w_i|^2."""
         with torch.no_grad():
-            if self.settings.form == "cosine":
+            if self.settings.similarity == "cosine":
                 head.weight.copy_(F.normalize(head.weight))
                 head.bias.zero_()
-            elif self.settings.form == "euclid":
+            elif self.settings.similarity == "euclid":
                 head.bias.copy_(-(head.weight / 2).square().sum(1))
 
 

@@ -28,7 +28,7 @@ class LogisticExposure(Exposure):
 
     kind: Literal["logistic"] = "logistic"
     weight: Weight = 2.5
-    per_image: PerImage = 1.0
+    outliers_per_image: PerImage = 1.0
 
     def terms(self, context: Context) -> dict[str, Term]:
         return {"exposure": LogisticEnergies(self, context.exposed, context.prepared)}
@@ -43,13 +43,13 @@ class LogisticEnergies(OutlierImages):
     def __init__(
         self, settings: LogisticExposure, images: np.ndarray | None = None, prepared: Prepared = as_they_are
     ) -> None:
-        super().__init__(no_images() if images is None else images, prepared, settings.per_image)
+        super().__init__(no_images() if images is None else images, prepared, settings.outliers_per_image)
         self.settings = settings
         self.logistic = heads.EnergyLogOdds()
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         scale, offset = self.logistic.weight[0, 0], self.logistic.bias[0]
-        loss = separation(batch.logits, batch.beside["exposure"].logits, scale, offset, batch.weights)
+        loss = separation(batch.logits, batch.auxiliary["exposure"].logits, scale, offset, batch.weights)
         return {"exposure": self.settings.weight * loss}
 
 

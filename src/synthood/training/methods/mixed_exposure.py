@@ -11,7 +11,7 @@ from synthood.common.settings import Positive
 from synthood.training.methods.base import Weight
 from synthood.training.methods.exposure import Exposure, OutlierImages
 from synthood.training.methods.mixing import CutMix, Mixup, blended
-from synthood.training.methods.term import Batch, Companions, Context, Prepared, Term
+from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, Prepared, Term
 from synthood.training.terms.losses import cross_entropy
 
 if TYPE_CHECKING:
@@ -57,11 +57,13 @@ class OutlierMixing(OutlierImages):
             else Mixup(kind="mixup", beta=settings.beta)
         )
 
-    def companions(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> Companions:
+    def auxiliary_inputs(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> AuxiliaryInputs:
         mixed, share = blended(inputs, self.drawn(len(inputs), random), self.blend, random)
         hot = F.one_hot(labels, self.classes).float()
-        return Companions(mixed, share[:, None] * hot + (1 - share)[:, None] / self.classes)
+        return AuxiliaryInputs(mixed, share[:, None] * hot + (1 - share)[:, None] / self.classes)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        beside = batch.beside["exposure"]
-        return {"exposure": self.settings.weight * cross_entropy(beside.logits, beside.targets, 0.0, batch.weights)}
+        auxiliary = batch.auxiliary["exposure"]
+        return {
+            "exposure": self.settings.weight * cross_entropy(auxiliary.logits, auxiliary.targets, 0.0, batch.weights)
+        }

@@ -10,7 +10,7 @@ from synthood.common.lazy import lazy
 from synthood.common.seeds import numpy_generator
 from synthood.common.settings import Fraction, Positive
 from synthood.training.methods.base import Method, Weight
-from synthood.training.methods.term import Batch, Companions, Context, Term
+from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, Term
 from synthood.training.terms.losses import cross_entropy
 
 if TYPE_CHECKING:
@@ -98,8 +98,8 @@ def blended(inputs: Tensor, partners: Tensor, settings: InPlace, random: torch.G
         centres = torch.rand((count, 2), generator=random).to(inputs.device, non_blocking=True)
         inside = boxes(share, centres, inputs.shape[2], inputs.shape[3])
         return torch.where(inside[:, None], partners, inputs), 1 - inside.float().mean((1, 2))
-    own = share[:, None, None, None]
-    return own * inputs + (1 - own) * partners, share
+    shares = share[:, None, None, None]
+    return shares * inputs + (1 - shares) * partners, share
 
 
 def boxes(share: Tensor, centres: Tensor, height: int, width: int) -> Tensor:
@@ -121,10 +121,10 @@ class MixedBeside(Term):
         super().__init__()
         self.settings, self.classes, self.smoothing = settings, classes, smoothing
 
-    def companions(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> Companions:
+    def auxiliary_inputs(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> AuxiliaryInputs:
         blend = Mixup(kind="mixup", beta=self.settings.beta)
-        return Companions(*mixed(inputs, labels, self.classes, blend, random))
+        return AuxiliaryInputs(*mixed(inputs, labels, self.classes, blend, random))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        beside = batch.beside["regmixup"]
-        return {"regmixup": self.settings.weight * cross_entropy(beside.logits, beside.targets, self.smoothing)}
+        auxiliary = batch.auxiliary["regmixup"]
+        return {"regmixup": self.settings.weight * cross_entropy(auxiliary.logits, auxiliary.targets, self.smoothing)}

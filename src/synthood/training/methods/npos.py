@@ -33,11 +33,11 @@ class Npos(Prototypes):
     queue: Annotated[int, Field(ge=2, description="points kept of each class")] = 1000
     k: Annotated[Count, Field(description="neighbours; distances are to the k-th of the class")] = 300
     boundary_points: Annotated[Count, Field(description="of each class, those with the farthest k-th neighbour")] = 200
-    picked: Annotated[Count, Field(description="boundary points of a step and class")] = 2
+    points_per_step: Annotated[Count, Field(description="boundary points of a step and class")] = 2
     candidates: Annotated[int, Field(ge=2, description="drawn around each picked point")] = 600
-    kept: Annotated[Count, Field(description="candidates of each picked point, the farthest")] = 200
+    keep_per_point: Annotated[Count, Field(description="candidates of each picked point, the farthest")] = 200
     noise: Annotated[Positive, Field(description="standard deviation of a candidate's coordinates")] = 0.1
-    variant: Annotated[
+    implementation: Annotated[
         Literal["correct", "released"],
         Field(description="released: the shuffled choice of the papers' code, off the sphere"),
     ] = "correct"
@@ -47,8 +47,8 @@ class Npos(Prototypes):
         for less, more, why in (
             ("k", "queue", "a point has so many neighbours at most, itself left out"),
             ("boundary_points", "queue", "they are taken from it"),
-            ("picked", "boundary_points", "they are picked from them"),
-            ("kept", "candidates", "they are kept of them"),
+            ("points_per_step", "boundary_points", "they are picked from them"),
+            ("keep_per_point", "candidates", "they are kept of them"),
         ):
             one, other = getattr(self, less), getattr(self, more)
             if one > other or (less == "k" and one == other):
@@ -67,7 +67,7 @@ class BoundarySynthesis(SupervisedContrast):
     no part in inference.
     """
 
-    passing = ("queue", "seen")
+    training_only_buffers = ("queue", "seen")
 
     def __init__(self, settings: Npos, features: int, classes: int) -> None:
         super().__init__(settings, features, classes)
@@ -84,7 +84,9 @@ class BoundarySynthesis(SupervisedContrast):
         if batch.progress < settings.start or int(seen.min()) < settings.queue:
             return losses | {"npos": 0 * points.sum()}
         outliers = around(queue, settings, batch.random)
-        loss = separation(self.logistic(points)[:, 0], self.logistic(outliers)[:, 0], settings.variant == "released")
+        loss = separation(
+            self.logistic(points)[:, 0], self.logistic(outliers)[:, 0], settings.implementation == "released"
+        )
         return losses | {"npos": settings.outlier_weight * loss}
 
 
@@ -96,19 +98,19 @@ def around(queue: Tensor, settings: Npos, random: torch.Generator) -> Tensor:
     noise, the choice is shuffled, and outliers stay off the sphere, where their length alone gives them away.
     """
     classes, _, width = queue.shape
-    released = settings.variant == "released"
+    released = settings.implementation == "released"
     selection: Selection = "released" if released else "knn"
-    shape = (settings.picked, settings.candidates, width)
+    shape = (settings.points_per_step, settings.candidates, width)
     noise = torch.randn((1, 1, *shape[1:]) if released else (classes, *shape), generator=random)
     noise = noise.to(queue.device).expand(classes, *shape)
     outliers = []
     for points, its_noise in zip(queue, noise, strict=True):
         outermost = kth_distance(points, points, settings.k + 1).topk(settings.boundary_points).indices
-        picked = outermost[torch.randperm(settings.boundary_points, generator=random)[: settings.picked]]
+        picked = outermost[torch.randperm(settings.boundary_points, generator=random)[: settings.points_per_step]]
         candidates = points[picked][:, None] + settings.noise * its_noise
         unit = F.normalize(candidates, dim=2)
         distances = kth_distance(unit.flatten(0, 1), points, settings.k).view(shape[:2])
-        kept = chosen(distances, settings.kept, selection, random)
+        kept = chosen(distances, settings.keep_per_point, selection, random)
         taken = candidates if released else unit
         outliers.append(taken.gather(1, kept[:, :, None].expand(-1, -1, width)).flatten(0, 1))
     return torch.cat(outliers)

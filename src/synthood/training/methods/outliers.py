@@ -47,7 +47,7 @@ class OutlierTerms(Method):
         Field(description="infonce: a lower bound raised; club: an upper bound lowered; club-released: as published"),
     ] = "infonce"
     temperature: Annotated[Positive, Field(description="of the cosines under infonce")] = 0.1
-    take: Annotated[
+    negatives: Annotated[
         Literal["outliers", "other-classes"],
         Field(description="other-classes: ID samples of other classes in the outliers' place, a control"),
     ] = "outliers"
@@ -61,10 +61,12 @@ class OutlierTerms(Method):
             raise ValueError("boundary_weight and latent_weight are both 0; raise one, or take `outliers` away")
         if self.latent_form == "row-mean" and self.estimator == "infonce":
             raise ValueError("latent_form row-mean goes with the estimators club and club-released alone")
-        if self.energy_weight and not (self.latent_weight and self.estimator == "infonce" and self.take == "outliers"):
+        if self.energy_weight and not (
+            self.latent_weight and self.estimator == "infonce" and self.negatives == "outliers"
+        ):
             raise ValueError(
                 "energy_weight needs the adapter of outlier latents: latent_weight above 0, estimator infonce, "
-                "take outliers"
+                "negatives: outliers"
             )
         return self
 
@@ -72,7 +74,7 @@ class OutlierTerms(Method):
     def maps_both_kinds(self) -> bool:
         """Whether training fits heads that bring outliers of both kinds into one space."""
         weights = self.boundary_weight and self.latent_weight
-        return bool(weights) and self.estimator == "infonce" and self.take == "outliers"
+        return bool(weights) and self.estimator == "infonce" and self.negatives == "outliers"
 
     @property
     def per_sample(self) -> bool:
@@ -93,7 +95,7 @@ class Contrast(Term):
     def __init__(self, name: str, weight: float, settings: OutlierTerms, space: Space, classes: int) -> None:
         super().__init__()
         self.name, self.weight, self.settings = name, weight, settings
-        self.other_classes = settings.take == "other-classes"
+        self.other_classes = settings.negatives == "other-classes"
         chosen = space.other_classes() if self.other_classes else space
         order = chosen.outlier_labels.argsort(stable=True)
         counts = torch.bincount(chosen.outlier_labels, minlength=classes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from synthood.common.lazy import lazy
 from synthood.errors import SynthoodError
 from synthood.training.methods.base import Method, Weight
-from synthood.training.methods.term import Batch, Companions, Context, Seen, Term
+from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, ForwardOutputs, Term
 from synthood.training.terms.losses import mean
 
 if TYPE_CHECKING:
@@ -50,18 +50,18 @@ class RotationPrediction(Term):
         self.settings = settings
         self.layer = nn.Linear(features, 4)
 
-    def companions(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> Companions:
+    def auxiliary_inputs(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> AuxiliaryInputs:
         """The inputs turned by 90, 180 and 270 degrees, in this order."""
-        return Companions(torch.cat([inputs.rot90(turns, (2, 3)) for turns in (1, 2, 3)]))
+        return AuxiliaryInputs(torch.cat([inputs.rot90(turns, (2, 3)) for turns in (1, 2, 3)]))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        logits = self.layer(torch.cat([batch.features, batch.beside["rotation"].features]))
+        logits = self.layer(torch.cat([batch.features, batch.auxiliary["rotation"].features]))
         turns = torch.arange(4, device=logits.device).repeat_interleave(len(batch.features))
         each = F.cross_entropy(logits, turns, reduction="none").view(4, -1).mean(0)
         return {"rotation": self.settings.weight * mean(each, batch.weights)}
 
-    def output(self, seen: Seen) -> Tensor:
+    def readout(self, outputs: ForwardOutputs) -> Tensor:
         """Cross-entropy of each of the four turns [N,4], that of no turn first."""
-        turned = [seen.features_of(seen.inputs.rot90(turns, (2, 3))) for turns in (1, 2, 3)]
-        chances = torch.stack([self.layer(h).log_softmax(1) for h in (seen.features, *turned)], 1)
+        turned = [outputs.features_of(outputs.inputs.rot90(turns, (2, 3))) for turns in (1, 2, 3)]
+        chances = torch.stack([self.layer(h).log_softmax(1) for h in (outputs.features, *turned)], 1)
         return -chances.diagonal(dim1=1, dim2=2)

@@ -10,7 +10,7 @@ from pydantic import Field
 from synthood.common.lazy import lazy
 from synthood.common.settings import Count, Positive
 from synthood.training.methods.base import Method, Weight
-from synthood.training.methods.term import Batch, Context, Seen, Term
+from synthood.training.methods.term import Batch, Context, ForwardOutputs, Term
 
 if TYPE_CHECKING:
     import torch
@@ -102,9 +102,9 @@ class SupervisedContrast(Term):
             "cider_dispersion": settings.weight * settings.dispersion * apart,
         }
 
-    def output(self, seen: Seen) -> Tensor:
+    def readout(self, outputs: ForwardOutputs) -> Tensor:
         """Points on the sphere [N,E]."""
-        return self.points(seen.features)
+        return self.points(outputs.features)
 
 
 def supcon(points: Tensor, labels: Tensor, temperature: float) -> Tensor:

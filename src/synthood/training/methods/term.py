@@ -60,8 +60,8 @@ def nothing() -> Tensor:
 
 
 @dataclass(frozen=True)
-class Companions:
-    """Images that go through the network beside a batch's own, in the same pass.
+class AuxiliaryInputs:
+    """Images that go through the network with a batch's own, in the same pass.
 
     inputs float32 [M,3,H,W], targets as their term needs them, and what comes of them: logits float32 [M,C] and
     features float32 [M,D].
@@ -79,7 +79,7 @@ class Batch:
 
     inputs float32 [N,3,H,W], labels int64 [N], rows int64 [N] (index of the training image; at or above their number
     for synthetic ones), logits float32 [N,C] and features float32 [N,D] of the student, its last layer, the step's
-    random numbers, the type in which networks compute, the companions that terms asked for, by their names, the
+    random numbers, the type in which networks compute, the auxiliary inputs that terms asked for, by name, the
     samples' weights float32 [N] of sum 1 (None: all alike), and the share of the training's steps that is done.
     """
 
@@ -91,14 +91,14 @@ class Batch:
     head: nn.Linear
     random: torch.Generator
     precision: torch.dtype = field(default_factory=lambda: torch.float32)
-    beside: Mapping[str, Companions] = field(default_factory=dict)
+    auxiliary: Mapping[str, AuxiliaryInputs] = field(default_factory=dict)
     weights: Tensor | None = None
     progress: float = 1.0
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Images as a trained network sees them: inputs float32 [N,3,H,W], its features [N,D] and logits [N,C] of them.
+class ForwardOutputs:
+    """Inputs float32 [N,3,H,W] of a trained network, and its features [N,D] and logits [N,C] of them.
 
     `features_of` gives the features of other inputs, such as the same images turned.
     """
@@ -112,17 +112,17 @@ class Seen:
 class Term(Module):
     """A part of the loss, with the parameters that it alone needs.
 
-    `passing` names buffers that a resumed run needs, and nobody once training is done. A term whose trained head a
-    detector reads overrides `output`; its method's `head` is what the detector's `reads` names.
+    `training_only_buffers` names buffers that a resumed run needs, and nobody once training is done. A term whose
+    trained head a detector reads overrides `readout`; its method's `head` is what the detector's `reads` names.
     """
 
-    passing: tuple[str, ...] = ()
+    training_only_buffers: tuple[str, ...] = ()
 
-    def companions(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> Companions | None:
-        """Images for the network beside inputs float32 [N,3,H,W] with labels int64 [N]; none unless overridden."""
+    def auxiliary_inputs(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> AuxiliaryInputs | None:
+        """Further images for inputs float32 [N,3,H,W] with labels int64 [N]; none unless overridden."""
         return None
 
-    def compared(self, logits: Tensor, batch: Batch) -> Tensor:
+    def adjust_logits(self, logits: Tensor, batch: Batch) -> Tensor:
         """Logits [N,C] that cross-entropy sees; as they are unless overridden."""
         return logits
 
@@ -130,12 +130,12 @@ class Term(Module):
         """Weighted losses by name."""
         raise NotImplementedError
 
-    def settle(self, head: nn.Linear) -> None:
-        """What is done to the network's last layer after each step; nothing unless overridden."""
+    def after_step(self, head: nn.Linear) -> None:
+        """Changes the network's last layer after each step; nothing unless overridden."""
 
-    def output(self, seen: Seen) -> Tensor | None:
+    def readout(self, outputs: ForwardOutputs) -> Tensor | None:
         """What detectors read of the trained head, float32 [N,...], a row per image; none unless overridden.
 
-        `extract` writes it beside logits and features. No row may depend on another image of the batch.
+        `extract` writes it next to logits and features. No row may depend on another image of the batch.
         """
         return None

@@ -10,7 +10,7 @@ from synthood.common.lazy import lazy
 from synthood.common.seeds import numpy_generator
 from synthood.common.settings import BEFORE_THE_END, Count, Fraction
 from synthood.training.methods.base import Method, Weight
-from synthood.training.methods.term import Batch, Context, Seen, Term
+from synthood.training.methods.term import Batch, Context, ForwardOutputs, Term
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,7 @@ class VirtualOutliers(Method):
     candidates: Annotated[Count, Field(description="drawn from the Gaussian of each class")] = 10000
     per_class: Annotated[Count, Field(description="candidates taken, the least likely")] = 1
     shrinkage: Annotated[float, Field(gt=0, le=1, description="of the covariance towards its mean variance")] = 0.01
-    variant: Annotated[
+    implementation: Annotated[
         Literal["correct", "released"],
         Field(description="released: energies of the benchmark's code, without gradient into the network"),
     ] = "correct"
@@ -71,7 +71,7 @@ class VirtualOutlierSynthesis(Term):
     `variant: released` trains the logistic layer alone, as OpenOOD's code does.
     """
 
-    passing = ("queue", "seen")
+    training_only_buffers = ("queue", "seen")
 
     def __init__(self, settings: VirtualOutliers, features: int, classes: int) -> None:
         super().__init__()
@@ -89,16 +89,16 @@ class VirtualOutlierSynthesis(Term):
             return {"virtual_outliers": 0 * batch.logits.sum()}
         virtual = unlikely(queue, settings.candidates, settings.per_class, settings.shrinkage, batch.random)
         outliers = F.linear(virtual, batch.head.weight, batch.head.bias)
-        if settings.variant == "released":
+        if settings.implementation == "released":
             drawn = [released_energies(logits, batch.random)[:, None] for logits in (batch.logits, outliers)]
             loss = binary(self.logistic(drawn[0]), self.logistic(drawn[1]))
             return {"virtual_outliers": settings.weight * loss}
         loss = uncertainty(batch.logits, outliers, self.log_weights, self.logistic.weight[0, 0], self.logistic.bias[0])
         return {"virtual_outliers": settings.weight * loss}
 
-    def output(self, seen: Seen) -> Tensor:
+    def readout(self, outputs: ForwardOutputs) -> Tensor:
         """s log sum_k w_k exp(z_k) + b [N], the log odds that the image is ID (arXiv 2202.01197, eq. 5)."""
-        return self.logistic((seen.logits + self.log_weights).logsumexp(1, keepdim=True)).squeeze(1)
+        return self.logistic((outputs.logits + self.log_weights).logsumexp(1, keepdim=True)).squeeze(1)
 
 
 def enqueue(queue: Tensor, seen: Tensor, features: Tensor, labels: Tensor) -> None:

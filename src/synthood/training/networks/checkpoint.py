@@ -23,7 +23,7 @@ def imported(recipe: CheckpointRecipe, classes: list[str], report: Report = prin
     states = read_states(Path(recipe.path), recipe.sha256)
     choice = Choice(recipe.weights, recipe.prefix, tuple(recipe.ignore), recipe.rename, KEYS)
     load_state(network, recipe.network, states, choice, recipe.path, report)
-    return Classifier(recipe.network, classes, recipe.mean, recipe.deviation, network.eval())
+    return Classifier(recipe.network, classes, recipe.mean, recipe.std, network.eval())
 
 
 def load_state(
@@ -54,7 +54,7 @@ def check(state: State, expected: State, where: str) -> None:
         if value.shape != expected[key].shape:
             shapes = f"{list(value.shape)}, the network's {list(expected[key].shape)}"
             raise SynthoodError(
-                f"{where}: {key} has shape {shapes}; mend network.name, its width or image_size, or the classes"
+                f"{where}: {key} has shape {shapes}; fix network.name, its width or image_size, or the classes"
             )
         if value.is_floating_point() and not value.isfinite().all():
             raise SynthoodError(f"{where}: {key} is not finite; the checkpoint is broken")

@@ -42,7 +42,7 @@ class CheckpointRecipe(Settings):
     mean: Annotated[
         list[OfPixels], Field(min_length=3, max_length=3, description="of red, green and blue, subtracted; in [0,1]")
     ]
-    deviation: Annotated[
+    std: Annotated[
         list[Annotated[OfPixels, Field(gt=0)]],
         Field(min_length=3, max_length=3, description="SD of red, green and blue, divided by; in [0,1]"),
     ]

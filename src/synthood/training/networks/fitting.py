@@ -263,7 +263,7 @@ def check_fit(fit: Fit, flat: Flat, wanted: Mapping[str, torch.Size], choice: Ch
         key = fit.found[ours]
         shapes = f"{list(flat[key].shape)}, the network's {list(wanted[ours])}"
         raise SynthoodError(
-            f"{where}: {printable(key)} has shape {shapes}; mend network.name, its width or image_size, or the classes"
+            f"{where}: {printable(key)} has shape {shapes}; fix network.name, its width or image_size, or the classes"
         )
 
 

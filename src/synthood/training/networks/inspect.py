@@ -56,7 +56,7 @@ def shown(path: Path) -> str:
     lines += ["", f"likely network, of {classes} classes ({'; '.join(notes) or 'all keys are its own'}):"]
     lines += ["  kind: checkpoint", f"  path: {printable(path)}", f"  network: {line_of(settings)}"]
     lines += ["  mean: # of its training, in [0,1]; ImageNet: [0.485, 0.456, 0.406]"]
-    lines += ["  deviation: # likewise; ImageNet: [0.229, 0.224, 0.225]"]
+    lines += ["  std: # likewise; ImageNet: [0.229, 0.224, 0.225]"]
     lines += (
         ["  # keys do not tell a network of 32 px from one of 64 px (`stem: 64`)"]
         if isinstance(settings, Network)

@@ -32,7 +32,8 @@ def initialised(term: Term, seed: int, name: str) -> Term:
 def learned(terms: nn.ModuleDict) -> dict[str, Tensor]:
     """What is kept of the terms, by name."""
     parts = [(name, term) for name, term in terms.items() if isinstance(term, Term)]
-    return {f"{n}.{key}": v for n, t in parts for key, v in t.state_dict().items() if key not in t.passing}
+    state = [(name, key, value, term) for name, term in parts for key, value in term.state_dict().items()]
+    return {f"{name}.{key}": value for name, key, value, term in state if key not in term.training_only_buffers}
 
 
 def read_terms(path: Path, methods: Iterable[Method], features: int, classes: int) -> dict[str, Term]:
@@ -42,7 +43,7 @@ def read_terms(path: Path, methods: Iterable[Method], features: int, classes: in
     arrays, _ = read_tensors(path)
     for name, term in terms.items():
         own = {k.removeprefix(f"{name}."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith(f"{name}.")}
-        wrong = (set(own) ^ set(term.state_dict())) - set(term.passing)
+        wrong = (set(own) ^ set(term.state_dict())) - set(term.training_only_buffers)
         if wrong or any(value.shape != term.state_dict()[key].shape for key, value in own.items()):
             raise SynthoodError(f"{path}: does not hold the head `{name}` of this recipe; train the recipe again")
         term.load_state_dict(own, strict=False)

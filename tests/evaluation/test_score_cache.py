@@ -1,4 +1,4 @@
-"""An edit scores again what it concerns: kept scores by settings, features, code and threads, the same to the byte."""
+"""An edit scores again what it concerns: a cache by settings, features, code and threads, the same to the byte."""
 
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class Run:
     def content(self, place: str = "") -> list[bytes]:
         return [(self.place / place / name).read_bytes() for name in OUTPUTS]
 
-    def kept(self) -> list[str]:
+    def cached(self) -> list[str]:
         return sorted(path.name.rsplit("-", 1)[0] for path in (self.place / ".scores").iterdir())
 
 
@@ -91,7 +91,7 @@ def test_order_added_and_removed_detectors(run: Run) -> None:
     run(dict(reversed(DETECTORS.items())), to="fresh")
     assert run.content() == run.content("fresh")
     assert run({"soft": DETECTORS["soft"], "hot": {"kind": "energy"}}) == {"hot"}
-    assert run.kept() == ["hot", "soft"]
+    assert run.cached() == ["hot", "soft"]
     assert run() == {"near", "far", "relation"}
 
 
@@ -136,7 +136,7 @@ def test_outside_the_workflow_nothing_is_kept(run: Run, monkeypatch: pytest.Monk
     assert not (run.place / ".scores").exists()
 
 
-def test_kept_scores_with_a_flipped_bit_are_scored_again(run: Run) -> None:
+def test_cached_scores_with_a_flipped_bit_are_scored_again(run: Run) -> None:
     run()
     before = run.content()
     for number, file in enumerate(sorted((run.place / ".scores").iterdir())):

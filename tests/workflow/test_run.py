@@ -1,0 +1,86 @@
+"""`synthood run` from a checkout and from an installed wheel."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from synthood.workflow.run import _defaults, _results, workflow_folder
+
+ROOT = Path(__file__).parents[2]
+
+
+def started(place, *options, **variables):
+    """The command `synthood run` in a folder, with nothing of this checkout but what `variables` name."""
+    command = [sys.executable, "-m", "synthood.cli", "run", *map(str, options)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"} | variables
+    return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=300, check=False, env=environment)
+
+
+def test_a_missing_configuration_is_named(capsys, tmp_path):
+    from synthood.cli import main
+
+    with pytest.raises(SystemExit):
+        main(["run", str(tmp_path / "no.yaml")])
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path}/no.yaml: no such file; `synthood run CONFIG` needs a configuration\n"
+    )
+
+
+def test_options_of_snakemake_take_the_place_of_defaults(tmp_path):
+    config = tmp_path / "a.yaml"
+    files = ["--logger", "synthood", "--configfile", str(config), "--snakefile", str(workflow_folder() / "Snakefile")]
+    assert _defaults(config, ["-n", "tables"]) == (tmp_path, [*files, "--cores", "all", "--directory", str(tmp_path)])
+    assert _defaults(config, ["-c4", "--directory=/x"]) == (Path("/x"), files)
+    assert _defaults(config, ["--profile", "slurm", "-d", "y"]) == (Path("y"), files)
+    assert _defaults(config, ["-j", "3"])[1] == [*files, "--directory", str(tmp_path)]
+
+
+def test_results_are_the_means_of_the_tables(tmp_path):
+    base = {"dataset": "d", "metric": "auroc", "base": "ce"}
+    rows = [
+        base | {"recipe": recipe, "detector": detector, "set": part, "mean": mean}
+        for recipe, detector, part, mean in [
+            ("ce", "msp", "near", 0.5), ("ce", "msp", "mnist", 0.1), ("sio", "msp", "near", 0.625),
+            ("ce", "knn", "near", 0.75), ("sio", "knn", "near", 1.0),
+        ]
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_csv(tmp_path / "t.csv", index=False)
+    heading, *lines = _results(tmp_path / "t.csv")
+    assert heading == "\nAUROC in %, mean over near sets, d"
+    cells = [line.split() for line in lines[0].splitlines()]
+    assert cells == [["msp", "knn"], ["ce", "50.0", "75.0"], ["sio", "62.5", "100.0"]]
+
+
+@pytest.mark.workflow
+def test_a_missing_folder_takes_at_most_ten_lines_in_any_folder(tmp_path):
+    text = (ROOT / "configs/own-images.yaml").read_text()
+    (tmp_path / "own.yaml").write_text(text.replace("data/my-images", "photos"))
+    done = started("/", tmp_path / "own.yaml")
+    assert done.returncode == 1
+    lines = (done.stdout + done.stderr).splitlines()
+    assert len(lines) <= 10
+    assert "  photos (datasets.own.id)" in lines
+    assert sum("not there" in line for line in lines) == 1
+
+
+@pytest.mark.workflow
+def test_an_installed_wheel_runs_in_any_folder(tmp_path):
+    wheels, site, place = tmp_path / "wheels", tmp_path / "site", tmp_path / "here"
+    quiet = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    source = tmp_path / "source"
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", f"file://{ROOT}", source], check=True)
+    build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, source]
+    subprocess.run([*quiet, *build], check=True, capture_output=True)
+    (wheel,) = wheels.iterdir()
+    subprocess.run([*quiet, "install", "--no-deps", "--target", site, wheel], check=True, capture_output=True)
+    place.mkdir()
+    (place / "my.yaml").write_text((ROOT / "tests/config.yaml").read_text())
+    done = started(place, "my.yaml", "results/digits/images/val.safetensors", PYTHONPATH=str(site))
+    assert done.returncode == 0, done.stderr
+    assert (place / "results/digits/images/val.safetensors").is_file()
+    assert "[1/1] prepare val of digits" in done.stderr
+    assert "1 job finished" in done.stdout
