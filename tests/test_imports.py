@@ -47,6 +47,7 @@ LAYERS = (
     "reporting",
     "generators",
     "outliers",
+    "deploy",
     "config",
     "workflow",
     "detectors",
