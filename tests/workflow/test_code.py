@@ -249,7 +249,7 @@ SETTINGS = {
     "training.networks.checkpoint_settings": {"train", "import_checkpoint"},
     "training.networks.settings": {
         "filter", "assess", "gate", "scale_curve", "assess_outliers",
-        "train", "import_checkpoint", "extract", "score_model",
+        "train", "import_checkpoint", "extract", "score_model", "export_detector",
     },
     "generators.diffusion.samplers.base": {"latents", "gate", "scale_curve"},
     "generators.diffusion.samplers.dpm_solver": set(),
