@@ -13,6 +13,7 @@ pytestmark = pytest.mark.workflow
 
 
 def test_one_job_exports_a_detector_that_works_elsewhere(finished: Workflow, tmp_path: Path) -> None:
+    finished = finished.copied(tmp_path / "finished")
     finished.config = finished.config | {"deploy": {"dataset": "digits", "recipes": ["ce"], "reject_id": [0.1]}}
     assert finished.planned("deploy") == {"export a detector of digits"}
     done = finished.run("deploy")
