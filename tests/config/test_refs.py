@@ -37,11 +37,12 @@ def test_every_key_that_is_a_name_is_a_reference():
         if PATTERN in repr(field) and get_origin(field.annotation) is not dict
     }
     assert len(names) > 20
-    # Recipes of the same table, parts of the same dataset, which their sections check; a name of its own.
+    # Recipes of the same table, parts of the same dataset, which their sections check; a name of its own; a detector, or auto.
     assert {key for key, marked in names.items() if not marked} == {
         "TableSettings.baselines",
         "AllowedOverlap.parts",
         "CustomMetric.name",
+        "DeploySettings.detector",
     }
 
 
