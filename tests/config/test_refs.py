@@ -37,7 +37,7 @@ def test_every_key_that_is_a_name_is_a_reference():
         if PATTERN in repr(field) and get_origin(field.annotation) is not dict
     }
     assert len(names) > 20
-    # Recipes of the same table, parts of the same dataset, which their sections check; a name of its own; a detector, or auto.
+    # Checked by their sections: recipes of the same table, parts of the same dataset; a detector or auto; a free name.
     assert {key for key, marked in names.items() if not marked} == {
         "TableSettings.baselines",
         "AllowedOverlap.parts",
