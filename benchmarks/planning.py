@@ -38,7 +38,7 @@ def configuration(datasets: int, recipes: int, seeds: int) -> dict[str, Any]:
     made = {"train_per_class": 80, "val_per_class": 20}
     names = [f"plain-{i}" if i % 4 == 0 else f"recipe-{i}" for i in range(recipes)]
     return {
-        "version": 1,
+        "version": 2,
         "build": [f"table-{i}" for i in range(datasets)],
         "datasets": {
             f"digits-{i}": {
@@ -61,7 +61,7 @@ def configuration(datasets: int, recipes: int, seeds: int) -> dict[str, Any]:
                 "recipes": names,
                 "seeds": list(range(seeds)),
                 "detectors": detectors,
-                "bases": names[:1],
+                "baselines": names[:1],
             }
             for i in range(datasets)
         },
