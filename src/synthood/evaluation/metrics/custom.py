@@ -50,7 +50,7 @@ class CustomMetric(OODMetric):
         return self.name
 
     @property
-    def lower_is_better(self) -> bool:  # type: ignore[override]
+    def lower_is_better(self) -> bool:  # type: ignore[override]  # likewise
         return self.better == "lower"
 
     @property
