@@ -43,7 +43,7 @@ class Layout(Plugin):
     def root(self, path: Path) -> Path:
         """The folder that holds the files; `path` may be it or what torchvision calls `root`."""
         place = path / self.place
-        return path if not place.is_dir() and path.as_posix().endswith(self.place) else place
+        return path if not place.is_dir() and path.match(self.place or "*") else place
 
     def looks_like(self, path: Path) -> bool:
         """Whether a folder holds this data set and no other in the same files."""
@@ -52,7 +52,7 @@ class Layout(Plugin):
     def parent_of(self, path: Path) -> Path:
         """What `fetch` must be given so that the files lie where the configuration says."""
         inside = self.place if self.archive is None else self.archive
-        return path.parents[len(Path(inside).parts) - 1] if inside and path.as_posix().endswith(inside) else path
+        return path.parents[len(Path(inside).parts) - 1] if inside and path.match(inside) else path
 
     def files_of(self, path: Path, part: str) -> list[Path]:
         """Files and folders that a part is read from; of packed and unpacked ones that which is there."""
