@@ -90,12 +90,13 @@ def choose(found: Inspected, options: Options, trained: Trained | None = None) -
     train = found.counts["train"][taught]
     per_class = min(QUICK_IMAGES, int(train.min())) if options.quick else None
     images = int(train.sum()) if per_class is None else per_class * len(train)
-    trained = trained or from_scratch(size, images, options)
+    trained = trained or from_scratch(size, images, options, mirrored=found.grey < found.decoded)
+    mirrors = trained.recipe.get("augmentation", {}).get("flip")
     calibration, levels, why_calibration = calibrated_by(int(found.counts["val"][taught].sum()))
     source = found.layout.keys | {"size": size}
     source |= {"resize": trained.resize} if trained.resize and trained.resize > size else {}
     source |= {} if per_class is None else {"train_per_class": per_class}
-    source |= {"on_bad_image": "skip"} if found.bad or found.decoded < found.total else {}
+    source |= {"on_bad_image": "skip"} if found.bad or (found.decoded < found.total and not found.packed) else {}
     warnings = [loud] if loud else []
     low, high = int(train.min()), int(train.max())
     if not levels:
@@ -122,6 +123,7 @@ def choose(found: Inspected, options: Options, trained: Trained | None = None) -
             "held_out": why_held_out,
             "network": trained.why,
             "epochs": "few, for a quick first answer" if options.quick else "",
+            "augmentation": "grey images are not mirrored, as letters are not" if mirrors is False else "",
             "calibration": why_calibration,
             "seeds": "" if not trained.learns or trained.seeds > 1 else "add more for intervals over trainings",
         },
@@ -188,15 +190,15 @@ def _how_many(classes: int) -> int:
     return 2 if classes >= 8 else 1 if classes >= 3 else 0
 
 
-def from_scratch(size: int, images: int, options: Options) -> Trained:
+def from_scratch(size: int, images: int, options: Options, mirrored: bool) -> Trained:
     """A residual network by the size and the number of images."""
-    epochs = QUICK_EPOCHS if options.quick else int(np.clip(round(SEEN / images), 10, 60))
+    epochs = QUICK_EPOCHS if options.quick else int(np.clip(round(SEEN / images), 5, 60))
     training: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": min(128 if images >= 10_000 else 32, images),
         "learning_rate": 0.05,
         "warmup": 0.05,
-        "augmentation": {"shift": max(2, size // 10), "flip": True},
+        "augmentation": {"shift": max(2, size // 10), "flip": mirrored},
     }
     stem = {"stem": 224} if size > KEEP else {"stem": 64} if size > 40 else {}
     if size <= KEEP and (images < 5_000 or not options.gpu):

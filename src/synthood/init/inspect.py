@@ -23,7 +23,7 @@ from synthood.init.layout import Layout
 MOST = 5_000
 """Images of a part that are decoded, evenly spread, as in `check --data`."""
 SIDE = 64
-"""Pixels a side at which images are compared."""
+"""Pixels a side at which images are compared; simpler pictures than photographs look alike without being copies."""
 LEAST = 5
 """Images of a class, without which nothing is trained, chosen and tested."""
 FEW = 20
@@ -59,7 +59,9 @@ class Inspected:
     repeated: list[tuple[str, str, bool]]
     """Images with the pixels of an earlier one, that one, and whether their classes differ."""
     near: list[tuple[str, str]]
-    """Images that look like one of another split."""
+    """Photographs that look like one of another split."""
+    packed: bool = False
+    """Whether the images are in arrays, none of which is unreadable alone."""
 
     @property
     def per_class(self) -> np.ndarray:
@@ -96,6 +98,7 @@ def inspect(layout: Layout) -> Inspected:
         bad += reading.skipped
     sides = np.repeat([min(size) for _, size in seen], list(seen.values()))
     grey = _grey(listings) if packed else sum(count for (mode, _), count in seen.items() if mode in GREY)
+    photographs = bool(np.median(sides) >= SIDE and grey < len(sides) / 2)
     return Inspected(
         layout=layout,
         classes=classes,
@@ -107,7 +110,8 @@ def inspect(layout: Layout) -> Inspected:
         bad=[*_unreadable_formats(layout, source), *bad],
         notes=list(dict.fromkeys(note for one in listings.values() for note in one.notes)),
         repeated=list(_repeated(parts)),
-        near=list(_near(parts)) if layout.divided else [],
+        near=list(_near(parts)) if layout.divided and photographs else [],
+        packed=packed,
     )
 
 
@@ -205,7 +209,7 @@ def _problems(found: Inspected) -> Iterator[str]:
     few = [f"{name} ({count})" for name, count in zip(found.classes, found.per_class, strict=True) if count < FEW]
     if few:
         yield f"few images of {some(few)}: figures of such classes are coarse"
-    yield from (note for note in found.notes if "not read" in note or "left out" not in note)
+    yield from (note for note in found.notes if "left out" not in note)  # named above
 
 
 def summary(found: Inspected) -> Iterator[str]:

@@ -74,9 +74,8 @@ def _found(path: Path) -> Layout:
 def _packed(path: Path) -> Layout | None:
     """A data set as torchvision lays it out below the folder, or in it."""
     for kind, layout in LAYOUTS.items():
-        if layout.place and layout.model_validate({}).root(path).is_dir():
-            words = f"{kind}, as torchvision lays it out"
-            return Layout({"kind": kind, "path": str(path)}, words, divided=True)
+        if layout.model_validate({}).looks_like(path):
+            return Layout({"kind": kind, "path": str(path)}, f"the data set {kind}", divided=True)
     return None
 
 
