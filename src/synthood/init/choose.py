@@ -26,7 +26,7 @@ LEAST_CALIBRATION = 9
 """Images without which not even the last of them is possible."""
 LEAST_HELD_OUT = 20
 """Images of a class that is drawn to be held out."""
-SEEN = 100_000
+SEEN = 80_000
 """Images that a network from scratch sees in all its epochs, if these are neither few nor many."""
 FAR_IMAGES = 200
 FAR = {"photo-patches": 427, "textures": 1024, "noise": 1024}
