@@ -142,6 +142,7 @@ def test_validation_is_divided_whatever_the_kind(source: Callable[[Path], dict[s
     assert digests(val) | digests(own) == digests(whole)
     labels = {row.tobytes(): int(y) for row, y in zip(pixel_sha256(whole.images), whole.labels, strict=True)}
     assert [labels[row.tobytes()] for row in pixel_sha256(own.images)] == own.labels.tolist()
+    assert all("calibration" not in before.part(part).canonical() for part in before.evaluated_parts)
     for part in ("train", "test"):
         assert (made(settings, part).images == made(before, part).images).all()
         assert settings.part(part).canonical() == before.part(part).canonical()

@@ -148,8 +148,8 @@ class Calibration:
         )
         return (
             f"Calibrated by {self.fold_count} folds of {len(self)} images; each is scored by a detector that was "
-            f"fitted and chosen without its fold. The guarantee is weaker than a calibration part's: about twice the level "
-            f"({bounds}), {where} and served no other choice; usually the rate is near the level."
+            f"fitted and chosen without its fold. The guarantee is weaker than a calibration part's: about twice the "
+            f"level ({bounds}), {where} and served no other choice; usually the rate is near the level."
         )
 
     def warnings(self, asked: Sequence[float]) -> list[str]:

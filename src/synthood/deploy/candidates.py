@@ -61,6 +61,7 @@ class Trained:
     def classifier(self) -> Classifier:
         return Classifier.load(self.models[0])
 
+    @cached_property
     def extras(self) -> Extras:
         """What detectors of features need of the recipe."""
         if len(self.models) > 1:
@@ -111,7 +112,7 @@ def of_reference(
             continue
         inside, outside = (together(scores, x)[name] for x in (reference.val, ood))
         auroc = area(inside, outside, name) if compare else None
-        extras = recipe.extras() if "outputs" in detector.inputs or len(recipe.models) > 1 else Extras()
+        extras = recipe.extras if "outputs" in detector.inputs or len(recipe.models) > 1 else Extras()
         found.append(Candidate(recipe, name, scores[name], auroc, recipe.part, extras))
     return found
 

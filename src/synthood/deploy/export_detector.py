@@ -71,7 +71,7 @@ def by_split(
 def by_folds(
     settings: ExportSettings, recipe: Trained, detectors: Mapping[str, Detector], free: NDArray[np.int64]
 ) -> tuple[Candidate, Calibrated, int]:
-    """The best candidate of each fold, by the other folds alone: neither it nor a grid's value is chosen by its fold."""
+    """The best candidate of each fold, by the other folds alone, so that no fold has a part in any choice for it."""
     promise, compare, chosen = settings.promise, len(detectors) > 1, list[Candidate]()
 
     def fit(reference: Reference) -> Score:
@@ -82,7 +82,7 @@ def by_folds(
 
     known = with_val(recipe.reference, free)
     calibrated = cross_calibrated(fit, known, promise.folds, promise.seed)
-    return chosen[0], calibrated, len(detectors)
+    return next((one for one in chosen if one.extras), chosen[0]), calibrated, len(detectors)
 
 
 @stage.Stage

@@ -1,6 +1,6 @@
 """What a detector looks at besides one classifier's logits and features, saved with it: heads, maps, more models."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,8 +123,8 @@ def through(detector: Fitted, classifier: Classifier, images: Images) -> Feature
 def joined(batches: Sequence[Features]) -> Features:
     """One batch after the other."""
 
-    def of(get: Callable[[Features], torch.Tensor]) -> torch.Tensor:
-        return torch.cat([get(one) for one in batches])
-
-    outputs = {name: of(lambda x, name=name: x.outputs[name]) for name in batches[0].outputs}  # type: ignore[misc]
-    return Features(of(lambda x: x.logits), of(lambda x: x.features), of(lambda x: x.labels), outputs)
+    logits, features, labels = (
+        torch.cat([getattr(one, name) for one in batches]) for name in ("logits", "features", "labels")
+    )
+    outputs = {name: torch.cat([one.outputs[name] for one in batches]) for name in batches[0].outputs}
+    return Features(logits, features, labels, outputs)

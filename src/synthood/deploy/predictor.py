@@ -105,7 +105,7 @@ class Predictor:
         pixels = [one.pixels for one in some if one.pixels is not None]
         good = np.array([one.pixels is not None for one in some], bool)
         columns: dict[str, Any] = {
-            "path": [one.name for one in some],
+            "path": pd.Series([one.name for one in some], dtype=object),
             "label": np.full(len(some), "", object),
             "probability": np.full(len(some), np.nan, np.float32),
             "confidence": np.full(len(some), np.nan, np.float32),
@@ -122,7 +122,10 @@ class Predictor:
             columns["confidence"][good] = judged.confidences.mean(0)
             columns["p_value"][good] = judged.p_values
             columns["is_ood"][good] = judged.p_values <= level
-        return pd.DataFrame(columns, columns=list(COLUMNS)).astype(TYPES)
+        # Names that are not UTF-8 are no `str` of pandas
+        plain = all(one.name.isascii() or one.name.encode(errors="replace").decode() == one.name for one in some)
+        types = TYPES if plain else {**TYPES, "path": "object"}
+        return pd.DataFrame(columns, columns=list(COLUMNS)).astype(types)
 
     def features(self, images: np.ndarray | EncodedImages) -> Features:
         """What the detector looks at, of images uint8 [N,H,W,3] of the model's size."""

@@ -38,7 +38,7 @@ class DeploySettings(Promise):
     ]
     detector: Annotated[
         Name,
-        Field(description="of the section `detectors`, or auto: the one of features with the best validation AUROC"),
+        Field(description="of the section `detectors`, or auto: that of features with the best validation AUROC"),
     ] = AUTO
     seed: Annotated[int, Field(ge=0, lt=2**31, description="of the recipes' models, and of the folds")] = 0
     seeds: Annotated[
