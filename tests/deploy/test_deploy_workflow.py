@@ -12,7 +12,7 @@ from synthood.common.images import read_images
 pytestmark = pytest.mark.workflow
 
 
-DEPLOY = {"dataset": "digits", "recipes": ["ce"], "reject_id": [0.1], "calibration": "cross"}
+DEPLOY = {"dataset": "digits", "recipes": ["ce"], "detector": "knn", "reject_id": [0.1], "calibration": "cross"}
 
 
 def test_one_job_exports_a_detector_that_works_elsewhere(finished: Workflow, tmp_path: Path) -> None:

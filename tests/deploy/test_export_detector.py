@@ -177,7 +177,20 @@ def test_split_needs_calibration_images_and_cross_does_not(raw: dict[str, Any]) 
     raw["datasets"]["digits"].pop("calibration")
     with pytest.raises(SynthoodError, match=r"deploy\.calibration: split needs .* add `calibration: 0\.5` to datasets"):
         load(raw)
+    raw["deploy"] |= {"calibration": "cross", "recipes": ["ce"], "detector": "knn"}
+    load(raw)
+
+
+def test_with_folds_nothing_is_chosen_by_images_that_calibrate(raw: dict[str, Any]) -> None:
     raw["deploy"] |= {"calibration": "cross", "recipes": ["ce"]}
+    message = r"deploy\.detector: .* datasets\.digits\.ood_validation, which is made of the images that calibrate"
+    with pytest.raises(SynthoodError, match=message):
+        load(raw)
+    raw["detectors"]["grid"] = {"kind": "knn", "k": [1, 5]}
+    raw["deploy"]["detector"] = "grid"
+    with pytest.raises(SynthoodError, match=message):
+        load(raw)
+    raw["datasets"]["digits"]["ood_validation"] = {"kind": "noise", "images": 30}
     load(raw)
 
 

@@ -95,6 +95,17 @@ def not_deployable(config: Config) -> Iterable[MistakeError]:
             "deploy.recipes",
             "with `calibration: cross` the choice between recipes would use the images that calibrate; name one recipe",
         )
+    if deploy.calibration == "cross" and config.datasets[deploy.dataset].ood_validation.of_validation:
+        found = [
+            d for name in deploy.recipes if name in config.recipes for d in deployable(config, deploy, name).values()
+        ]
+        if sum(len(detector.candidates()) for detector in found) > 1:
+            yield MistakeError(
+                "deploy.detector",
+                f"with `calibration: cross` the choice between detectors or values would use "
+                f"datasets.{deploy.dataset}.ood_validation, which is made of the images that calibrate; name one "
+                f"detector without a list of values, or another ood_validation",
+            )
     for index, recipe in enumerate(deploy.recipes):
         if recipe in config.recipes and not deployable(config, deploy, recipe):
             names = config.detectors if deploy.detector == AUTO else [deploy.detector]
