@@ -71,6 +71,7 @@ class Choices:
     far: list[str]
     recipe: dict[str, Any]
     detectors: dict[str, dict[str, Any]]
+    detector: str
     calibration: str
     levels: list[float]
     seeds: list[int]
@@ -110,7 +111,8 @@ def choose(found: Inspected, options: Options, trained: Trained | None = None) -
         unknown=found.layout.unknown,
         far=[kind for kind, most in FAR.items() if size <= most],
         recipe=trained.recipe,
-        detectors=detectors(trained.features),
+        detectors=detectors(trained.features, grids=calibration == "split"),
+        detector="auto" if calibration == "split" else "knn",
         calibration=calibration,
         levels=levels,
         seeds=[options.seed + index for index in range(1 if options.quick else trained.seeds)],
@@ -124,6 +126,9 @@ def choose(found: Inspected, options: Options, trained: Trained | None = None) -
             "network": trained.why,
             "epochs": "few, for a quick first answer" if options.quick else "",
             "augmentation": "grey images are not mirrored, as letters are not" if mirrors is False else "",
+            "detector": "the one with the best AUROC on validation images"
+            if calibration == "split"
+            else "named, since a choice would use the images that calibrate",
             "calibration": why_calibration,
             "seeds": "" if not trained.learns or trained.seeds > 1 else "add more for intervals over trainings",
         },
@@ -210,12 +215,12 @@ def from_scratch(size: int, images: int, options: Options, mirrored: bool) -> Tr
     return Trained({"network": network} | training, 8 * width, "from scratch: no pretrained weights were found")
 
 
-def detectors(features: int) -> dict[str, dict[str, Any]]:
-    """Detectors of logits and features that suit any classifier."""
+def detectors(features: int, grids: bool) -> dict[str, dict[str, Any]]:
+    """Detectors of logits and features that suit any classifier; with lists of values where validation may choose."""
     return {
         "msp": {"kind": "msp"},
         "energy": {"kind": "energy"},
-        "knn": {"kind": "knn", "k": [5, 20]},
+        "knn": {"kind": "knn", "k": [5, 20] if grids else 10},
         "mds": {"kind": "mds"},
         "rmds": {"kind": "rmds"},
         "vim": {"kind": "vim", "dimension": min(256, features // 2)},

@@ -15,8 +15,7 @@ from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.config.models import Config
 from synthood.data.files.decode import Reading
-from synthood.data.overlap_settings import ID_PARTS
-from synthood.data.selection import Selection
+from synthood.data.selection import SPLITS, Selection
 from synthood.data.sources.in_files import IdFiles
 from synthood.training import fit
 from synthood.training.networks.model import Classifier, logits_and_features
@@ -60,7 +59,7 @@ def estimate(config: Config, gpus: int) -> Estimate:
     (recipe,) = config.recipes.values()
     source = dataset.taught
     assert isinstance(source, IdFiles)
-    counts = {part: len(source.listed(Selection(part=part))) for part in ID_PARTS}
+    counts = {part: len(source.listed(Selection(part=part))) for part in SPLITS}
     before = time.perf_counter()
     images = _some_images(source)
     prepare = (time.perf_counter() - before) / len(images.labels)

@@ -14,8 +14,7 @@ from synthood.data.files.listing import Listing
 from synthood.data.files.names import some
 from synthood.data.leaks.likeness import Looks, alike, joined, looks_of
 from synthood.data.leaks.settings import LeakSettings
-from synthood.data.overlap_settings import ID_PARTS
-from synthood.data.selection import Selection
+from synthood.data.selection import SPLITS, Selection
 from synthood.data.sources.in_files import IdFiles, no_class_emptied
 from synthood.errors import SynthoodError, printable
 from synthood.init.layout import Layout
@@ -84,7 +83,7 @@ def inspect(layout: Layout) -> Inspected:
     Raises SynthoodError where they cannot be read, are of one class, or some class has fewer than 5.
     """
     source = layout.source(on_bad_image="skip")
-    listings = {part: source.listed(Selection(part=part)) for part in ID_PARTS}
+    listings = {part: source.listed(Selection(part=part)) for part in SPLITS}
     classes = listings["train"].classes
     counts = {part: np.bincount(one.labels, minlength=len(classes)) for part, one in listings.items()}
     _enough(layout, classes, np.sum(list(counts.values()), axis=0))

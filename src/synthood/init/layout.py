@@ -9,8 +9,8 @@ from pydantic import TypeAdapter
 
 from synthood.data.files.found import look_at, subfolders
 from synthood.data.files.names import normal, some, split_of
-from synthood.data.overlap_settings import ID_PARTS
 from synthood.data.part_settings import AnyIdSource
+from synthood.data.selection import SPLITS
 from synthood.data.sources.in_files import IdFiles
 from synthood.data.sources.torchvision import LAYOUTS
 from synthood.errors import SynthoodError, printable
@@ -110,7 +110,7 @@ def _splits(
     path: Path, keys: dict[str, Any], roles: dict[str, list[str]], inside: dict[str, Path], rest: Sequence[str]
 ) -> Layout:
     """Folders of the splits; others next to them are images of no class, or are not read."""
-    words = "folders " + some([name for split in ID_PARTS for name in roles.get(split, [])])
+    words = "folders " + some([name for split in SPLITS for name in roles.get(split, [])])
     if not rest:
         return Layout(keys, words, divided=True)
     twice = next((same for same in roles.values() if len(same) > 1), None)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from synthood.config.load import load_file
 from synthood.data import overlaps
 from synthood.data.files.names import some
-from synthood.data.overlap_settings import ID_PARTS
 from synthood.data.selection import Split
 from synthood.data.sources.in_files import IdFiles
 from synthood.errors import SynthoodError, printable
@@ -162,13 +161,12 @@ def _choices(chosen: choose.Choices) -> Iterator[str]:
 
 
 def _shared(plan: Plan, name: str) -> list[str]:
-    """Entries of `allow_overlap` for images that training and validation share, which nothing drops."""
-    parts = [overlaps.Part.of(part, look(plan.settings_of_part(name, part)).digests) for part in ID_PARTS[:2]]
-    return [
-        f"{{parts: [{each.one}, {each.other}], images: {each.count}}}"
-        for each in overlaps.compared(parts, [])
-        if each.count
-    ]
+    """Entries of `allow_overlap` for images that parts share of which neither is dropped."""
+    settings = plan.overlap_settings_of(name)
+    parts = plan.config.datasets[name].id_parts
+    found = overlaps.compared([overlaps.Part.of(p, look(plan.settings_of_part(name, p)).digests) for p in parts], [])
+    kept = [each for each in found if each.count and not settings.dropped(each.one, each.other)]
+    return [f"{{parts: [{each.one}, {each.other}], images: {each.count}}}" for each in kept]
 
 
 def _checked(file: Path) -> Findings:
