@@ -1,6 +1,6 @@
 """What a configuration for inspected images says, each choice with its reason."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,9 @@ SEEN = 80_000
 FAR_IMAGES = 200
 FAR = {"photo-patches": 427, "textures": 1024, "noise": 1024}
 """Far sets that are made in the run, and the largest side that they have."""
+HEAD_EPOCHS = 40
+LEAST_PRETRAINED = 48
+"""Pixels a side from which features of a pretrained network are worth more than those of one from scratch."""
 QUICK_IMAGES, QUICK_EPOCHS = 100, 5
 """Of each class, and passes over them, for a first answer."""
 
@@ -91,6 +94,9 @@ def choose(found: Inspected, options: Options, trained: Trained | None = None) -
     train = found.counts["train"][taught]
     per_class = min(QUICK_IMAGES, int(train.min())) if options.quick else None
     images = int(train.sum()) if per_class is None else per_class * len(train)
+    if trained is not None and "batch_size" in trained.recipe:
+        fits = {"batch_size": min(trained.recipe["batch_size"], images)}
+        trained = replace(trained, recipe=trained.recipe | fits)
     trained = trained or from_scratch(size, images, options, mirrored=found.grey < found.decoded)
     mirrors = trained.recipe.get("augmentation", {}).get("flip")
     calibration, levels, why_calibration = calibrated_by(int(found.counts["val"][taught].sum()))
@@ -124,7 +130,7 @@ def choose(found: Inspected, options: Options, trained: Trained | None = None) -
             "on_bad_image": "unreadable images are left out and listed",
             "held_out": why_held_out,
             "network": trained.why,
-            "epochs": "few, for a quick first answer" if options.quick else "",
+            "epochs": "few, for a quick first answer" if trained.recipe.get("epochs") == QUICK_EPOCHS else "",
             "augmentation": "grey images are not mirrored, as letters are not" if mirrors is False else "",
             "detector": "the one with the best AUROC on validation images"
             if calibration == "split"
@@ -212,7 +218,25 @@ def from_scratch(size: int, images: int, options: Options, mirrored: bool) -> Tr
         return Trained({"network": {"name": name} | stem} | training, 64, f"{why}; from scratch")
     width = 64 if options.gpu else 32
     network = {"name": "resnet18", "width": width} | stem
-    return Trained({"network": network} | training, 8 * width, "from scratch: no pretrained weights were found")
+    return Trained({"network": network} | training, 8 * width, "from scratch")
+
+
+def frozen(network: dict[str, Any], features: int, why: str) -> Trained:
+    """A linear head on features of a pretrained network, which are computed once."""
+    recipe = {
+        "network": network | {"freeze": "backbone"},
+        "epochs": HEAD_EPOCHS,
+        "batch_size": 128,
+        "learning_rate": 0.003,
+        "optimizer": "adamw",
+        "weight_decay": 0.01,
+    }
+    return Trained(recipe, features, f"{why}; only the head is trained, in seconds", seeds=3)
+
+
+def suits_pretrained(found: Inspected, options: Options) -> bool:
+    """Whether images are like those that pretrained networks have seen: neither grey nor tiny."""
+    return image_size(found, options)[0] >= LEAST_PRETRAINED and found.grey < found.decoded / 2
 
 
 def detectors(features: int, grids: bool) -> dict[str, dict[str, Any]]:

@@ -148,6 +148,9 @@ def _recipe(choices: Choices, file: Path) -> Iterator[str]:
     recipe = choices.recipe
     if "path" in recipe:
         recipe = recipe | {"path": relative(Path(recipe["path"]), file.parent)}
+    if isinstance(weights := recipe["network"].get("pretrained"), str):
+        network = recipe["network"] | {"pretrained": relative(Path(weights), file.parent)}
+        recipe = recipe | {"network": network}
     yield "classifier:"
     for key, value in recipe.items():
         if why := choices.reasons.get(key):
