@@ -143,7 +143,11 @@ def test_idx_files_may_lie_in_the_path_itself(tmp_path):
     made = source.read(Selection(part="train"))
     np.testing.assert_array_equal(made.images, np.repeat(pixels[..., None], 3, axis=3))
     assert made.classes[:2] == ["t-shirt", "trouser"]
-    assert not any(LAYOUTS[kind].model_validate({}).looks_like(place) for kind in LAYOUTS)  # nobody's labels
+    assert not any(of.model_validate({}).looks_like(place) for of in LAYOUTS.values())  # nobody's labels
+    named = tmp_path / "root" / "FashionMNIST" / "raw"
+    written(named, "train", pixels, labels)
+    for path in (tmp_path / "root", named):
+        assert [kind for kind, of in LAYOUTS.items() if of.model_validate({}).looks_like(path)] == ["fashion-mnist"]
 
 
 def test_data_sets_in_files_of_the_same_names_are_told_apart_by_their_labels(tmp_path, monkeypatch):

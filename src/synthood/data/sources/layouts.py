@@ -141,8 +141,9 @@ class InIdx(Layout):
         return path if any(file.exists() for file in here) else super().root(path)
 
     def looks_like(self, path: Path) -> bool:
-        labels = idx_files(self.root(path), True)[1]
-        return labels.exists() and _sha256(read_idx(labels, 1)) == self.labels_sha256[0]
+        labels = idx_files(path, True)[1]
+        here = labels.exists() and _sha256(read_idx(labels, 1)) == self.labels_sha256[0]
+        return here or Layout.root(self, path).is_dir()
 
     def files_below(self, place: Path, train: bool) -> list[Path]:
         return idx_files(place, train)
