@@ -83,7 +83,7 @@ def inspect(layout: Layout) -> Inspected:
     Raises SynthoodError where they cannot be read, are of one class, or some class has fewer than 5.
     """
     source = layout.source(on_bad_image="skip")
-    listings = {part: source.listed(Selection(part=part)) for part in SPLITS}
+    listings: dict[str, Listing] = {part: source.listed(Selection(part=part)) for part in SPLITS}
     classes = listings["train"].classes
     counts = {part: np.bincount(one.labels, minlength=len(classes)) for part, one in listings.items()}
     _enough(layout, classes, np.sum(list(counts.values()), axis=0))

@@ -12,7 +12,7 @@ from synthood.data.files.names import normal, some, split_of
 from synthood.data.part_settings import AnyIdSource
 from synthood.data.selection import SPLITS
 from synthood.data.sources.in_files import IdFiles
-from synthood.data.sources.manifest import manifest_splits
+from synthood.data.sources.manifest import IdManifest, manifest_splits
 from synthood.data.sources.torchvision import LAYOUTS
 from synthood.errors import SynthoodError, printable
 
@@ -65,8 +65,8 @@ def layout_of(path: Path, classes: list[str] | None = None) -> Layout:
 def _found(path: Path) -> Layout:
     if path.is_file():
         if path.suffix.lower() == ".csv":
-            table = Layout({"kind": "manifest", "path": str(path)}, "a table of images")
-            return replace(table, divided="all" not in manifest_splits(table.source()))
+            divided = "all" not in manifest_splits(IdManifest(path=str(path)))
+            return Layout({"kind": "manifest", "path": str(path)}, "a table of images", divided=divided)
         raise SynthoodError(f"{printable(path)}: a file; give a folder with one folder of images per class")
     if not path.is_dir():
         raise SynthoodError(f"{printable(path)}: no such folder; give one with one folder of images per class")
