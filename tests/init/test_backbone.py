@@ -1,10 +1,15 @@
 """Pretrained weights to start from."""
 
 import pytest
+from safetensors.torch import save_file
 
+from class_folders import by_class
+from synthood.cli import main
+from synthood.config.load import load_file
 from synthood.errors import SynthoodError
 from synthood.init import backbone as module
 from synthood.init.backbone import backbone, cached_of_timm, cached_of_torchvision, installed
+from synthood.training.networks.architectures.from_timm import TimmNetwork
 
 
 def test_what_was_asked_for_comes_first(tmp_path):
@@ -69,3 +74,19 @@ def test_a_hub_that_does_not_answer_is_not_reachable(monkeypatch):
     monkeypatch.setattr(module, "HUB", "127.0.0.1")
     monkeypatch.setattr(module, "PORT", 9)
     assert not module.reachable()
+
+
+@pytest.mark.skipif("freeze" not in TimmNetwork.model_fields, reason="no frozen backbones in this version")
+def test_a_head_on_features_of_given_weights(tmp_path, monkeypatch, capsys):
+    timm = pytest.importorskip("timm")
+    monkeypatch.chdir(tmp_path)
+    by_class(tmp_path / "photos", {"a": 20, "b": 20, "c": 20}, side=64)
+    state = timm.create_model("resnet10t").state_dict()
+    save_file({key: value.contiguous() for key, value in state.items()}, tmp_path / "w.safetensors")
+    main(["init", "photos", "--held-out", "none", "--backbone", "timm/resnet10t", "--weights", "w.safetensors"])
+    config = load_file(tmp_path / "photos.yaml")
+    network = config.recipes["classifier"].network
+    assert (network.name, network.pretrained, network.freeze) == ("timm/resnet10t", "w.safetensors", "backbone")
+    assert config.tables["photos"].seeds == [0, 1, 2]
+    out = capsys.readouterr().out
+    assert "network timm/resnet10t: weights of w.safetensors, as asked; only the head is trained, in seconds" in out
