@@ -53,7 +53,7 @@ def test_the_size_follows_the_median_side(side, square, options, size):
     ("side", "images", "gpu", "network"),
     [
         (28, 20, False, {"name": "resnet8"}),
-        (28, 3000, False, {"name": "resnet20"}),
+        (28, 3000, False, {"name": "resnet8"}),
         (28, 3000, True, {"name": "resnet18", "width": 64}),
         (64, 20, False, {"name": "resnet8", "stem": 64}),
         (112, 200, False, {"name": "resnet18", "width": 32, "stem": 224}),

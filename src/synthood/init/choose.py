@@ -203,7 +203,8 @@ def _how_many(classes: int) -> int:
 
 def from_scratch(size: int, images: int, options: Options, mirrored: bool) -> Trained:
     """A residual network by the size and the number of images."""
-    epochs = QUICK_EPOCHS if options.quick else int(np.clip(round(SEEN / images), 5, 60))
+    small = size <= KEEP and (images < 5_000 or not options.gpu)
+    epochs = QUICK_EPOCHS if options.quick else int(np.clip(round(SEEN / images), 8 if small else 5, 60))
     training: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": min(128 if images >= 10_000 else 32, images),
@@ -212,10 +213,9 @@ def from_scratch(size: int, images: int, options: Options, mirrored: bool) -> Tr
         "augmentation": {"shift": max(2, size // 10), "flip": mirrored},
     }
     stem = {"stem": 224} if size > KEEP else {"stem": 64} if size > 40 else {}
-    if size <= KEEP and (images < 5_000 or not options.gpu):
-        few = images < 5_000
-        name, why = ("resnet8", "small images, few of them") if few else ("resnet20", "small images, and no GPU")
-        return Trained({"network": {"name": name} | stem} | training, 64, f"{why}; from scratch")
+    if small:
+        why = "small images" + (", few of them" if images < 5_000 else ", and no GPU")
+        return Trained({"network": {"name": "resnet8"} | stem} | training, 64, f"{why}; from scratch")
     width = 64 if options.gpu else 32
     network = {"name": "resnet18", "width": width} | stem
     return Trained({"network": network} | training, 8 * width, "from scratch")
