@@ -36,6 +36,10 @@ def _parser() -> argparse.ArgumentParser:
     begun.add_argument("--size", type=int, metavar="PIXELS", help="side of the images (default: by their median)")
     begun.add_argument("--seed", type=int, default=0, help="of the held-out classes and the first model (default: 0)")
     begun.add_argument("--quick", action="store_true", help="a first answer: few images, few epochs")
+    begun.add_argument(
+        "--backbone", metavar="NAME", help="pretrained network: timm/NAME, torchvision/NAME; none: from scratch"
+    )
+    begun.add_argument("--weights", type=Path, metavar="FILE", help="of the backbone (default: its library's)")
     begun.add_argument("--from-model", type=Path, metavar="FILE", help="weights of a trained classifier")
     begun.add_argument("--arch", help="its network: timm/NAME, torchvision/NAME, resnet56, ... (default: by its keys)")
     for channels in ("--mean", "--std"):

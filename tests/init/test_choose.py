@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from synthood.errors import SynthoodError
-from synthood.init.choose import Options, Trained, calibrated_by, choose
+from synthood.init.choose import Options, Trained, calibrated_by, choose, frozen, suits_pretrained
 from synthood.init.inspect import Inspected
 from synthood.init.layout import Layout
 
@@ -53,7 +53,7 @@ def test_the_size_follows_the_median_side(side, square, options, size):
     ("side", "images", "gpu", "network"),
     [
         (28, 20, False, {"name": "resnet8"}),
-        (28, 3000, False, {"name": "resnet20"}),
+        (28, 3000, False, {"name": "resnet8"}),
         (28, 3000, True, {"name": "resnet18", "width": 64}),
         (64, 20, False, {"name": "resnet8", "stem": 64}),
         (112, 200, False, {"name": "resnet18", "width": 32, "stem": 224}),
@@ -142,3 +142,19 @@ def test_photo_patches_are_no_larger_than_the_photographs():
 def test_uneven_classes_are_reported():
     warnings = choose(folder(TEN | {"many": 800}), Options(["none"])).warnings
     assert warnings == ("classes are uneven, 160 to 640 training images: the rare ones are learned less",)
+
+
+def test_a_head_on_pretrained_features_is_trained_with_several_seeds():
+    given = frozen({"name": "timm/x", "pretrained": True}, 1280, "installed")
+    chosen = choose(folder(TEN), Options(seed=4), given)
+    assert chosen.recipe["network"] == {"name": "timm/x", "pretrained": True, "freeze": "backbone"}
+    assert (chosen.seeds, chosen.detectors["vim"]["dimension"]) == ([4, 5, 6], 256)
+    assert len(chosen.held_out) == 2
+    few = choose(folder(dict.fromkeys("ab", 20)), Options(quick=True), given)
+    assert (few.recipe["batch_size"], few.seeds) == (32, [0])
+
+
+def test_pretrained_features_are_for_photographs():
+    assert suits_pretrained(folder(TEN), Options())
+    assert not suits_pretrained(folder(TEN), Options(size=32))
+    assert not suits_pretrained(folder(TEN, grey=2000), Options())

@@ -52,9 +52,14 @@ def test_torchvisions_layouts_are_known_from_above_and_below(tmp_path):
 
 
 def test_a_table_is_a_manifest(tmp_path):
+    by_class(tmp_path, {"a": 2, "b": 2})
     table = tmp_path / "images.csv"
-    table.write_text("path,label\n")
+    table.write_text("path,label\na/0.png,a\na/1.png,a\nb/0.png,b\nb/1.png,b\n")
     assert layout_of(table).keys == {"kind": "manifest", "path": str(table)}
+    assert not layout_of(table).divided
+    rows = ["a/0.png,a,train", "a/1.png,a,test", "b/0.png,b,train", "b/1.png,b,test"]
+    table.write_text("path,label,split\n" + "\n".join(rows))
+    assert layout_of(table).divided
 
 
 def test_classes_may_have_an_order_of_their_own(tmp_path):

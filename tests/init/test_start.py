@@ -68,6 +68,31 @@ def test_bad_images_and_copies_do_not_stop_it(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("problem: 1 images cannot be read and are left out: ")
 
 
+def test_calibration_images_are_a_part_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    by_split(tmp_path / "photos", {"train": 20, "val": 100, "test": 10}, side=8)
+    shutil.copytree(tmp_path / "photos/val/a", tmp_path / "photos/train/a", dirs_exist_ok=True)
+    main(["init", "photos"])
+    config = load_file(tmp_path / "photos.yaml")
+    dataset = config.datasets["photos"]
+    assert (dataset.calibration, config.deploy.calibration, config.deploy.detector) == (0.5, "split", "auto")
+    assert [sorted(one.parts) for one in dataset.allow_overlap] == [["train", "val"]]
+    assert 30 < dataset.allow_overlap[0].images < 70
+
+
+def test_classes_of_a_table_may_be_called_like_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    by_class(tmp_path / "photos", {"a": 20, "b": 20, "c": 20})
+    names = {"a": "../../etc", "b": "x/y", "c": "/root"}
+    files = sorted((tmp_path / "photos").rglob("*.png"))
+    rows = [f"{file.relative_to(tmp_path)},{names[file.parent.name]}" for file in files]
+    (tmp_path / "list.csv").write_text("path,label\n" + "\n".join(rows))
+    main(["init", "list.csv", "--held-out", "../../etc"])
+    config = load_file(tmp_path / "list.yaml")
+    assert (config.datasets["list"].id.path, config.datasets["list"].held_out) == ("list.csv", ["../../etc"])
+    assert {path.name for path in tmp_path.iterdir()} == {"photos", "list.csv", "list.yaml"}
+
+
 def test_mistakes_end_in_one_sentence_and_nothing_is_written(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     photos = by_class(tmp_path / "photos", COUNTS)

@@ -1,6 +1,6 @@
 """What a configuration for inspected images says, each choice with its reason."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,14 @@ LEAST_CALIBRATION = 9
 """Images without which not even the last of them is possible."""
 LEAST_HELD_OUT = 20
 """Images of a class that is drawn to be held out."""
-SEEN = 100_000
+SEEN = 80_000
 """Images that a network from scratch sees in all its epochs, if these are neither few nor many."""
 FAR_IMAGES = 200
 FAR = {"photo-patches": 427, "textures": 1024, "noise": 1024}
 """Far sets that are made in the run, and the largest side that they have."""
+HEAD_EPOCHS = 40
+LEAST_PRETRAINED = 48
+"""Pixels a side from which features of a pretrained network are worth more than those of one from scratch."""
 QUICK_IMAGES, QUICK_EPOCHS = 100, 5
 """Of each class, and passes over them, for a first answer."""
 
@@ -71,6 +74,7 @@ class Choices:
     far: list[str]
     recipe: dict[str, Any]
     detectors: dict[str, dict[str, Any]]
+    detector: str
     calibration: str
     levels: list[float]
     seeds: list[int]
@@ -90,12 +94,16 @@ def choose(found: Inspected, options: Options, trained: Trained | None = None) -
     train = found.counts["train"][taught]
     per_class = min(QUICK_IMAGES, int(train.min())) if options.quick else None
     images = int(train.sum()) if per_class is None else per_class * len(train)
-    trained = trained or from_scratch(size, images, options)
+    if trained is not None and "batch_size" in trained.recipe:
+        fits = {"batch_size": min(trained.recipe["batch_size"], images)}
+        trained = replace(trained, recipe=trained.recipe | fits)
+    trained = trained or from_scratch(size, images, options, mirrored=found.grey < found.decoded)
+    mirrors = trained.recipe.get("augmentation", {}).get("flip")
     calibration, levels, why_calibration = calibrated_by(int(found.counts["val"][taught].sum()))
     source = found.layout.keys | {"size": size}
     source |= {"resize": trained.resize} if trained.resize and trained.resize > size else {}
     source |= {} if per_class is None else {"train_per_class": per_class}
-    source |= {"on_bad_image": "skip"} if found.bad or found.decoded < found.total else {}
+    source |= {"on_bad_image": "skip"} if found.bad or (found.decoded < found.total and not found.packed) else {}
     warnings = [loud] if loud else []
     low, high = int(train.min()), int(train.max())
     if not levels:
@@ -109,7 +117,8 @@ def choose(found: Inspected, options: Options, trained: Trained | None = None) -
         unknown=found.layout.unknown,
         far=[kind for kind, most in FAR.items() if size <= most],
         recipe=trained.recipe,
-        detectors=detectors(trained.features),
+        detectors=detectors(trained.features, grids=calibration == "split"),
+        detector="auto" if calibration == "split" else "knn",
         calibration=calibration,
         levels=levels,
         seeds=[options.seed + index for index in range(1 if options.quick else trained.seeds)],
@@ -121,7 +130,11 @@ def choose(found: Inspected, options: Options, trained: Trained | None = None) -
             "on_bad_image": "unreadable images are left out and listed",
             "held_out": why_held_out,
             "network": trained.why,
-            "epochs": "few, for a quick first answer" if options.quick else "",
+            "epochs": "few, for a quick first answer" if trained.recipe.get("epochs") == QUICK_EPOCHS else "",
+            "augmentation": "grey images are not mirrored, as letters are not" if mirrors is False else "",
+            "detector": "the one with the best AUROC on validation images"
+            if calibration == "split"
+            else "named, since a choice would use the images that calibrate",
             "calibration": why_calibration,
             "seeds": "" if not trained.learns or trained.seeds > 1 else "add more for intervals over trainings",
         },
@@ -188,32 +201,50 @@ def _how_many(classes: int) -> int:
     return 2 if classes >= 8 else 1 if classes >= 3 else 0
 
 
-def from_scratch(size: int, images: int, options: Options) -> Trained:
+def from_scratch(size: int, images: int, options: Options, mirrored: bool) -> Trained:
     """A residual network by the size and the number of images."""
-    epochs = QUICK_EPOCHS if options.quick else int(np.clip(round(SEEN / images), 10, 60))
+    small = size <= KEEP and (images < 5_000 or not options.gpu)
+    epochs = QUICK_EPOCHS if options.quick else int(np.clip(round(SEEN / images), 8 if small else 5, 60))
     training: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": min(128 if images >= 10_000 else 32, images),
         "learning_rate": 0.05,
         "warmup": 0.05,
-        "augmentation": {"shift": max(2, size // 10), "flip": True},
+        "augmentation": {"shift": max(2, size // 10), "flip": mirrored},
     }
     stem = {"stem": 224} if size > KEEP else {"stem": 64} if size > 40 else {}
-    if size <= KEEP and (images < 5_000 or not options.gpu):
-        few = images < 5_000
-        name, why = ("resnet8", "small images, few of them") if few else ("resnet20", "small images, and no GPU")
-        return Trained({"network": {"name": name} | stem} | training, 64, f"{why}; from scratch")
+    if small:
+        why = "small images" + (", few of them" if images < 5_000 else ", and no GPU")
+        return Trained({"network": {"name": "resnet8"} | stem} | training, 64, f"{why}; from scratch")
     width = 64 if options.gpu else 32
     network = {"name": "resnet18", "width": width} | stem
-    return Trained({"network": network} | training, 8 * width, "from scratch: no pretrained weights were found")
+    return Trained({"network": network} | training, 8 * width, "from scratch")
 
 
-def detectors(features: int) -> dict[str, dict[str, Any]]:
-    """Detectors of logits and features that suit any classifier."""
+def frozen(network: dict[str, Any], features: int, why: str) -> Trained:
+    """A linear head on features of a pretrained network, which are computed once."""
+    recipe = {
+        "network": network | {"freeze": "backbone"},
+        "epochs": HEAD_EPOCHS,
+        "batch_size": 128,
+        "learning_rate": 0.003,
+        "optimizer": "adamw",
+        "weight_decay": 0.01,
+    }
+    return Trained(recipe, features, f"{why}; only the head is trained, in seconds", seeds=3)
+
+
+def suits_pretrained(found: Inspected, options: Options) -> bool:
+    """Whether images are like those that pretrained networks have seen: neither grey nor tiny."""
+    return image_size(found, options)[0] >= LEAST_PRETRAINED and found.grey < found.decoded / 2
+
+
+def detectors(features: int, grids: bool) -> dict[str, dict[str, Any]]:
+    """Detectors of logits and features that suit any classifier; with lists of values where validation may choose."""
     return {
         "msp": {"kind": "msp"},
         "energy": {"kind": "energy"},
-        "knn": {"kind": "knn", "k": [5, 20]},
+        "knn": {"kind": "knn", "k": [5, 20] if grids else 10},
         "mds": {"kind": "mds"},
         "rmds": {"kind": "rmds"},
         "vim": {"kind": "vim", "dimension": min(256, features // 2)},

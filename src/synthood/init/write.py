@@ -108,10 +108,11 @@ def _deploy(name: str, choices: Choices) -> Iterator[str]:
     yield "deploy: # one folder that classifies images and rejects unknown ones"
     yield f"  dataset: {name}"
     yield "  recipes: [classifier]"
-    yield "  detector: auto # the one with the best AUROC on validation images"
+    yield f"  detector: {choices.detector} # {choices.reasons['detector']}"
     yield f"  seed: {choices.seeds[0]}"
     yield f"  reject_id: {scalar(choices.levels)} # shares of known images that may be rejected, a threshold for each"
-    yield f"  calibration: {choices.calibration} # {choices.reasons['calibration']}"
+    if choices.calibration == "cross":
+        yield f"  calibration: cross # {choices.reasons['calibration']}"
 
 
 def _leaks(choices: Choices) -> Iterator[str]:
@@ -137,6 +138,8 @@ def _dataset(file: Path, found: Inspected, choices: Choices, overlaps: list[str]
     yield "far: # made in the run; better are folders of real images: {kind: folders, path: ..., size: ...}"
     yield from (f"  {kind}: {scalar({'kind': kind, 'images': choices.ood_images})}" for kind in choices.far)
     yield f"ood_validation: {scalar({'kind': 'shuffled-quadrants', 'images': choices.ood_images})}"
+    if choices.levels and choices.calibration == "split":
+        yield f"calibration: 0.5 # {choices.reasons['calibration']}"
     if overlaps:
         yield f"allow_overlap: [{', '.join(overlaps)}] # the same pixels in two parts; take one of them away"
 
@@ -145,6 +148,9 @@ def _recipe(choices: Choices, file: Path) -> Iterator[str]:
     recipe = choices.recipe
     if "path" in recipe:
         recipe = recipe | {"path": relative(Path(recipe["path"]), file.parent)}
+    if isinstance(weights := recipe["network"].get("pretrained"), str):
+        network = recipe["network"] | {"pretrained": relative(Path(weights), file.parent)}
+        recipe = recipe | {"network": network}
     yield "classifier:"
     for key, value in recipe.items():
         if why := choices.reasons.get(key):

@@ -23,8 +23,8 @@ from synthood.training.feed import JoinedSet, Labelled, feed
 from synthood.training.forward import Compiled, ForwardPass
 from synthood.training.methods.term import Context, no_images
 from synthood.training.networks.architectures.base import ImageNetwork
-from synthood.training.networks.model import Classifier, channel_statistics, logits_and_features
-from synthood.training.networks.pretrained import initial
+from synthood.training.networks.model import Classifier, logits_and_features
+from synthood.training.networks.pretrained import initial, input_statistics
 from synthood.training.outlier_set import OutlierSet
 from synthood.training.record import History, Record, losses
 from synthood.training.settings import RecipeSettings, TrainSettings
@@ -70,7 +70,7 @@ def train(
     """
     recipe = settings.recipe
     check_inputs(recipe, real, validation, synthetic, warm_start, teacher_model, outliers, exposed, ranks)
-    mean, deviation = channel_statistics(real.images)
+    mean, deviation = input_statistics(recipe.network, real.images)
     height, width = real.images.shape[1:3]
     network = initial(recipe.network, len(real.classes), derived_seed(seed, "network"))
     recipe.network.check(network, height, width)

@@ -53,6 +53,10 @@ class NetworkSettings(Plugin):
         """For the header of a model's file; `network_described` reads it."""
         return self.architecture.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
+    def own_statistics(self) -> tuple[list[float], list[float]] | None:
+        """Mean and std of red, green and blue in [0,1] that its pretrained weights expect; none without such."""
+        return None
+
     def own_weights(self) -> State | None:
         """Weights by their own keys that its library offers to start from; none unless overridden."""
         return None

@@ -40,6 +40,10 @@ class TorchvisionNetwork(NetworkSettings):
     image_size: ImageSize = None
     pretrained: Annotated[Pretrained | None, Field(description="weights to start from: a file of them")] = None
     sha256: Sha256 | None = None
+    normalisation: Annotated[
+        Literal["network", "images"],
+        Field(description="network: inputs by the mean and std that pretrained weights expect; images: by the data's"),
+    ] = "network"
 
     @model_validator(mode="after")
     def _a_digest_of_a_file(self) -> Self:
@@ -49,10 +53,18 @@ class TorchvisionNetwork(NetworkSettings):
 
     @property
     def architecture(self) -> Self:
-        return self.model_copy(update={"pretrained": None, "sha256": None})
+        return self.model_copy(update={"pretrained": None, "sha256": None, "normalisation": "network"})
 
     def build(self, classes: int) -> ImageNetwork:
         return TorchvisionClassifier(self, classes)
+
+    def own_statistics(self) -> tuple[list[float], list[float]] | None:
+        if not self.pretrained or self.normalisation == "images":
+            return None
+        from torchvision import models  # its import takes a second
+
+        given = models.get_model_weights(self.name.removeprefix(TORCHVISION)).DEFAULT.transforms()
+        return list(given.mean), list(given.std)
 
 
 class TorchvisionClassifier(ImageNetwork):
