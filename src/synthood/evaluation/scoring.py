@@ -33,15 +33,22 @@ class Score:
     origin: tuple[Any, dict[str, Any]] | None = None
     """The detector and its state, where these are all that the score depends on."""
 
-    def __init__(self, function: Callable[[Features], Tensor]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[[Features], Tensor], rows: int | None = None) -> None:
+        """`rows` are the most samples that the function takes at once, as far as memory goes."""
+        self.function, self.rows = function, rows
 
     def __call__(self, x: Features) -> Tensor:
-        return self.function(x)
+        if self.rows is None or len(x) <= self.rows:
+            return self.function(x)
+        return torch.cat([self.function(part) for part in parts(x, self.rows)])
 
     def score(self, x: Features) -> Tensor:
         """Confidence float32 [N] of samples, in pieces where they are many."""
         return together({"": self}, x)[""]
+
+    def whole(self, x: Features) -> Tensor:
+        """The same of all samples at once, without a loop over them, so that it can be traced."""
+        return self.function(x)
 
 
 @dataclass(eq=False)
@@ -58,6 +65,9 @@ class BankScore(Score):
 
     def __call__(self, x: Features) -> Tensor:
         return together({"": self}, x)[""]
+
+    def whole(self, x: Features) -> Tensor:
+        return one_pass(self.bank, {"": self}, x)[""]
 
 
 def together(scores: Mapping[str, Score], x: Features) -> dict[str, Tensor]:
