@@ -1,15 +1,8 @@
 rule train:
     input:
+        unpack(plan.learned_from),
         train=at.TRAIN,
         val=at.VAL,
-        synthetic=plan.synthetic,
-        warm_start=plan.warm_start,
-        teacher=plan.teacher,
-        embeddings=plan.outliers(at.EMBEDDINGS),
-        boundary=plan.outliers(at.BOUNDARY),
-        latents=plan.outliers(at.LATENTS),
-        gate=plan.outliers(at.GATE),
-        exposure=plan.exposure,
         compared=at.OVERLAPS_ID,
     output:
         model=at.MODEL,

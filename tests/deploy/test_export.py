@@ -235,7 +235,7 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_written(toy: Toy,
     with pytest.raises(SynthoodError, match=r"reject_id 0\.001: 150 calibration images cannot support it, 999 are"):
         export(tmp_path / "a", toy.model, calibrated, SIZE, (0.001,))
     headed = replace(calibrated, scores=[Vos().fit(toy.reference)])
-    with pytest.raises(SynthoodError, match="vos reads the head of a recipe"):
+    with pytest.raises(SynthoodError, match="vos reads the head `virtual_outliers`; pass it in `extras`"):
         export(tmp_path / "a", toy.model, headed, SIZE)
     (tmp_path / "a").mkdir()
     with pytest.raises(SynthoodError, match="exists already"):

@@ -238,7 +238,7 @@ def test_every_stage_of_the_rules_has_a_digest_of_its_own():
 
 
 SETTINGS = {
-    "training.method_settings": {"train", "extract"},
+    "training.method_settings": {"train", "extract", "export_detector"},
     "training.methods.rotation": set(),
     "training.methods.outliers": set(),
     "training.settings": {"train"},

@@ -238,8 +238,8 @@ def test_generators_learn_the_extra_sets_they_name(plan):
 def test_recipes_with_synthetic_images_need_all_blocks(raw):
     raw["generators"]["sd"]["block_size"] = 250
     plan = Plan(load(raw))
-    assert plan.synthetic(wild(recipe="ce")) == []
-    assert plan.synthetic(wild(recipe="sio-sd")) == plan.blocks("digits", "sd")
+    assert plan.learned_from(wild(recipe="ce")) == {}
+    assert plan.learned_from(wild(recipe="sio-sd")) == {"synthetic": plan.blocks("digits", "sd")}
     assert len(plan.blocks("digits", "sd")) == -(-6 * raw["generators"]["sd"]["images_per_class"] // 250)
 
 
@@ -249,11 +249,11 @@ def test_warm_starts_and_teachers_are_of_the_right_seed(raw):
     raw["recipes"]["sio-biggan"]["teacher"] = {"recipe": "cutout", "seed": 0}
     plan = Plan(load(raw))
     model = "results/digits/models/{}/seed{}/model.safetensors"
-    assert plan.warm_start(wild(recipe="cutout", seed="7")) == [model.format("ce", 7)]
-    assert plan.teacher(wild(recipe="cutout", seed="7")) == []
-    assert plan.teacher(wild(recipe="sio-sd", seed="7")) == [model.format("cutout", 7)]
-    assert plan.teacher(wild(recipe="sio-biggan", seed="7")) == [model.format("cutout", 0)]
-    assert plan.warm_start(wild(recipe="sio-sd", seed="7")) == []
+    assert plan.learned_from(wild(recipe="cutout", seed="7")) == {"warm_start": [model.format("ce", 7)]}
+    of_sd, of_biggan = (plan.learned_from(wild(recipe=recipe, seed="7")) for recipe in ("sio-sd", "sio-biggan"))
+    assert of_sd["teacher"] == [model.format("cutout", 7)]
+    assert of_biggan["teacher"] == [model.format("cutout", 0)]
+    assert of_sd.keys() == {"synthetic", "teacher"}
 
 
 def outlier_files(outliers, dataset="digits"):
@@ -284,9 +284,9 @@ def test_recipes_with_outliers_need_what_their_stages_wrote_in_order(raw):
 def test_recipes_with_exposure_need_the_gate_alone(raw):
     raw["recipes"]["exposed"] = {"like": "ce", "exposure": {"kind": "uniform", "from": "oal"}}
     plan = Plan(load(raw))
-    assert plan.exposure(wild(recipe="exposed")) == ["results/digits/outliers/oal/gate.safetensors"]
+    assert plan.learned_from(wild(recipe="exposed")) == {"exposure": ["results/digits/outliers/oal/gate.safetensors"]}
     assert plan.outliers(artefacts.GATE)(wild(recipe="exposed")) == []
-    assert plan.exposure(wild(recipe="ce")) == plan.exposure(wild(recipe="oal")) == []
+    assert "exposure" not in plan.learned_from(wild(recipe="oal"))
 
 
 def test_outliers_are_made_by_their_generator_and_gated_by_a_model_of_its_seed(raw):
@@ -326,7 +326,9 @@ def test_recipes_can_be_exposed_to_a_set_of_images(raw):
     raw["recipes"]["exposed"] = {"like": "ce", "exposure": {"kind": "uniform", "from": "digits-6-7"}}
     raw["tables"][TABLE]["recipes"].append("exposed")
     plan = Plan(load(raw))
-    assert plan.exposure(wild(recipe="exposed")) == ["results/digits/images/digits-6-7.safetensors"]
+    assert plan.learned_from(wild(recipe="exposed")).get("exposure", []) == [
+        "results/digits/images/digits-6-7.safetensors"
+    ]
     assert plan.table_outliers(TABLE) == []
 
 
@@ -709,7 +711,7 @@ def test_a_filter_reads_more_blocks_and_stands_before_every_reader(raw):
     assert plain.blocks("digits", "biggan") == [f"{folder}/block0.safetensors"]
     assert filtered.blocks("digits", "biggan") == [f"{folder}/kept.safetensors"]
     assert filtered.sampled_blocks("digits", "biggan") == [f"{folder}/block{k}.safetensors" for k in (0, 1)]
-    assert filtered.synthetic(wild(recipe="sio-biggan")) == [f"{folder}/kept.safetensors"]
+    assert filtered.learned_from(wild(recipe="sio-biggan"))["synthetic"] == [f"{folder}/kept.safetensors"]
     assert filtered.block_settings(wild()) == plain.block_settings(wild())
     assert filtered.block_settings(wild(block="1")).count == 300
     assert filtered.filtered_generators() == ["biggan"]

@@ -119,13 +119,13 @@ def differences(ids: ImageFacts, own: ImageFacts) -> list[str]:
 def difference_note(name: str, ids: ImageFacts, own: ImageFacts) -> str:
     """One sentence on a set that differs from the ID images apart from content; empty where it does not.
 
-    `ids` are the facts of the training images, from which the parts val and test may differ as well.
+    `ids` are the facts of the training images, from which the other ID parts may differ as well.
     """
     found = differences(ids, own)
     if not found:
         return ""
     listed = " and ".join(filter(None, (", ".join(found[:-1]), *found[-1:])))
-    if name in ("val", "test"):
+    if name in ("val", "calibration", "test"):
         return f"{name} differs from the training images in {listed}: detectors may reject it for that reason."
     return f"{name} differs from the ID images in {listed}: it may be detected for that reason."
 

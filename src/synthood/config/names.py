@@ -52,7 +52,9 @@ def _parts(config: Config, name: str, dataset: DatasetSettings) -> Iterator[Mist
             yield MistakeError(path, f"{part!r} is {meant}; take another name")
         elif part != synthetic and synthetic in config.generators:
             yield MistakeError(path, f"{part!r} is what the leaks page calls images of generator {synthetic!r}")
-    yield from _alike([*((part, f"datasets.{name}.id") for part in ("train", "val", "test", "ood_validation")), *paths])
+    yield from _alike(
+        [*((part, f"datasets.{name}.id") for part in ("train", "val", "calibration", "test", "ood_validation")), *paths]
+    )
 
 
 def _alike(names: Sequence[tuple[str, str]]) -> Iterator[MistakeError]:

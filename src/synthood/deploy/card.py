@@ -14,17 +14,25 @@ def card(facts: Facts) -> str:
 
 def heading(facts: Facts) -> str:
     detector, size = facts["detector"], facts["preprocessing"]
-    values = ", ".join(f"{key} {value}" for key, value in detector.items() if key != "kind")
+    models = facts["extras"].get("models")
+    folds = [one["detector"] for one in facts["folds"]]
     origin = "; ".join(f"{key}: {value}" for key, value in facts["from"].items())
     lines = [
         "# Classifier that rejects unknown images",
         "",
         f"- Classes: {', '.join(facts['classes'])}.",
-        f"- Detector: {detector['kind']}{f' ({values})' if values else ''}.",
+        f"- Detector: {', '.join(map(named, folds)) + ', one a fold, standardised' if folds else named(detector)}"
+        f"{f', the mean softmax of {models} models' if models else ''}.",
         f"- Images: {size['width']}x{size['height']} px, RGB; files of another size or mode are converted as in "
         f"preparation, and the table says so.",
     ]
     return "\n".join(lines + [f"- From: {origin}."] * bool(origin))
+
+
+def named(detector: Facts) -> str:
+    """Kind and hyperparameters."""
+    values = ", ".join(f"{key} {value}" for key, value in detector.items() if key != "kind")
+    return f"{detector['kind']}{f' ({values})' if values else ''}"
 
 
 def promise(facts: Facts) -> str:

@@ -4,14 +4,16 @@ import ast
 import functools
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from synthood.common.syntax import code_of_file, digest_of, is_text
 from synthood.plugins import Plugin, plugins_in
+from synthood.workflow.code_cache import cache_of
 
 PACKAGE_ROOT = Path(__file__).parents[2]
 NOT_RESULTS = (
@@ -29,6 +31,14 @@ TAGGED = ("kind: Literal[", "sampler: Literal[")
 
 def code_of(module: str, root: Path = PACKAGE_ROOT) -> str:
     """Twelve hex digits that change when the code behind `module` does, not with comments or docstrings."""
+    return _cached(root, module, partial(_code_of_module, module, root))
+
+
+def _cached(root: Path, key: str, compute: Callable[[], str]) -> str:
+    return cache_of(root).get(key, compute) if root == PACKAGE_ROOT else compute()
+
+
+def _code_of_module(module: str, root: Path) -> str:
     digest = hashlib.sha256()
     for name, file in sorted(modules_behind(module, root).items()):
         digest.update(f"{name} {_whole(file.read_text(), _package(name, file))[1]}\n".encode())
@@ -43,7 +53,8 @@ def digests_in(settings: BaseModel) -> dict[str, str]:
 def code_of_plugin(plugin: Plugin, root: Path = PACKAGE_ROOT) -> str:
     """Of its class and all behind it, of the plug-ins that it looks up, and of the user's files that it runs."""
     classes = [type(plugin), *plugin.uses()]
-    parts = [_code_of_class(cls.__module__, cls.__name__, root) for cls in classes]
+    names = [(cls.__module__, cls.__name__) for cls in classes]
+    parts = [_cached(root, ":".join(name), partial(_code_of_class, *name, root)) for name in names]
     parts += [code_of_file(Path(file)) for file in plugin.files()]
     return parts[0] if len(parts) == 1 else hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
 

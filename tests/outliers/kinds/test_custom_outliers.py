@@ -109,7 +109,7 @@ def test_the_plan_wires_what_the_kind_says(monkeypatch: pytest.MonkeyPatch, tmp_
     plan = Plan(config)
     wildcards: Any = type("Wildcards", (), {"dataset": "digits", "recipe": "exposed", "outliers": "jigsaw"})
     made = at.CUSTOM_OUTLIERS.format(dataset="digits", outliers="jigsaw")
-    assert plan.exposure(wildcards) == [made]
+    assert plan.learned_from(wildcards)["exposure"] == [made]
     assert plan.table_outliers("jigsaw") == [made]
     assert plan.custom_outliers_settings(wildcards).outliers == config.outliers["jigsaw"]
     assert digests_in(plan.custom_outliers_settings(wildcards)).keys() == {"outliers"}

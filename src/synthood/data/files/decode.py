@@ -274,7 +274,7 @@ def _decoded(listing: Listing, settings: Files, threads: int) -> Iterator[tuple[
         except OSError as error:
             raise SynthoodError(f"{file}: cannot be read ({error.strerror})") from error
 
-    with _bombs_are_errors(), ThreadPoolExecutor(threads) as pool:
+    with bombs_are_errors(), ThreadPoolExecutor(threads) as pool:
         step = 64 * threads
         for start in range(0, len(listing.images), step):
             yield from pool.map(one, listing.images[start : start + step])
@@ -289,7 +289,7 @@ def _fitted_pixels(image: np.ndarray, settings: Files) -> np.ndarray:
 
 
 @contextmanager
-def _bombs_are_errors() -> Iterator[None]:
+def bombs_are_errors() -> Iterator[None]:
     """Pillow's own warning at large headers becomes a bad image; other remarks of its readers stay silent."""
     from PIL import Image
 

@@ -98,6 +98,9 @@ class Source(Plugin):
 class SetSource(Source):
     """A source of OOD sets, of sets to learn from, or of shifted sets."""
 
+    of_validation: ClassVar[bool] = False
+    """Whether its images are made of the ID validation images, so that calibration images must be left out."""
+
     @property
     def id_classes(self) -> list[str]:
         """Classes of the ID source whose images the set has, so that nothing is taught them."""

@@ -2,8 +2,11 @@
 
 from typing import Literal
 
-from synthood.evaluation.detectors.base import Detector
+from synthood.evaluation.detectors.base import Detector, Score, State
 from synthood.evaluation.hyperparameters import Access
+
+MEAN_SOFTMAX = "mean softmax"
+"""The output of samples that several models have seen."""
 
 
 class Ensemble(Detector):
@@ -16,3 +19,6 @@ class Ensemble(Detector):
     @property
     def access(self) -> Access:
         return "ensemble"
+
+    def scorer(self, state: State) -> Score:
+        return Score(lambda x: x.outputs[MEAN_SOFTMAX].amax(1))

@@ -14,17 +14,31 @@ from synthood.workflow.plan.paths import Paths, Wildcards, signed
 class TrainingPlan(Paths):
     """What the stages of training read."""
 
-    def synthetic(self, wildcards: Wildcards) -> list[str]:
+    def learned_from(self, wildcards: Wildcards) -> dict[str, list[str]]:
+        """What a recipe learns from besides the dataset's own images, by the rule's names of inputs."""
+        inputs = {
+            "synthetic": self._synthetic(wildcards),
+            "warm_start": self._warm_start(wildcards),
+            "teacher": self._teacher(wildcards),
+            "embeddings": self.outliers(at.EMBEDDINGS)(wildcards),
+            "boundary": self.outliers(at.BOUNDARY)(wildcards),
+            "latents": self.outliers(at.LATENTS)(wildcards),
+            "gate": self.outliers(at.GATE)(wildcards),
+            "exposure": self._exposure(wildcards),
+        }
+        return {name: paths for name, paths in inputs.items() if paths}
+
+    def _synthetic(self, wildcards: Wildcards) -> list[str]:
         """Blocks that a recipe trains on."""
         synthetic = self.config.recipes[wildcards.recipe].synthetic
         return self.blocks(wildcards.dataset, synthetic.from_) if synthetic else []
 
-    def warm_start(self, wildcards: Wildcards) -> list[str]:
+    def _warm_start(self, wildcards: Wildcards) -> list[str]:
         """The model whose weights come first: of the same seed."""
         other = self.config.recipes[wildcards.recipe].warm_start
         return [self.model(wildcards.dataset, other, wildcards.seed)] if other else []
 
-    def teacher(self, wildcards: Wildcards) -> list[str]:
+    def _teacher(self, wildcards: Wildcards) -> list[str]:
         """The model that is distilled: of the teacher's seed, or of the same."""
         teacher = self.config.recipes[wildcards.recipe].teacher
         if teacher is None:
@@ -41,7 +55,7 @@ class TrainingPlan(Paths):
 
         return signed(of)
 
-    def exposure(self, wildcards: Wildcards) -> list[str]:
+    def _exposure(self, wildcards: Wildcards) -> list[str]:
         """The outliers whose images a recipe shows to its network, or the extra set of images."""
         exposure = self.config.recipes[wildcards.recipe].exposure
         if exposure is None:

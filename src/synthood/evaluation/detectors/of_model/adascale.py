@@ -8,7 +8,7 @@ from pydantic import Field
 
 from synthood.common.lazy import lazy
 from synthood.common.settings import Fraction
-from synthood.evaluation.detectors.base import Grids
+from synthood.evaluation.detectors.base import Grids, State
 from synthood.evaluation.detectors.of_model.base import ModelMethod, OfGradients, Percent
 from synthood.evaluation.hyperparameters import GRID, OutOfRangeError, Values
 
@@ -49,13 +49,16 @@ class AdaScaleMethod(ModelMethod):
             moved = self.probe.features(batch.inputs + STEP * moves)
         return torch.cat([batch.attached.features.detach(), moved], 1).float().cpu()
 
-    def scorer(self, values: Values, inside: Tensor | None, outside: Tensor | None) -> Scorer:
+    def state(self, values: Values, inside: Tensor | None, outside: Tensor | None) -> State:
         low, high = values["low"], values["high"]
         if low >= high:
             raise OutOfRangeError(f"adascale: low {low:g} is not below high {high:g}; set them in detectors")
         assert inside is not None
+        return {"known": shift(inside, values).sort().values}
+
+    def scorer(self, values: Values, state: State) -> Scorer:
+        low, high, known = values["low"], values["high"], state["known"]
         weight, bias = (None if x is None else x.float().cpu() for x in (self.probe.head.weight, self.probe.head.bias))
-        known = shift(inside, values).sort().values
 
         def confidence(evidence: Tensor) -> Tensor:
             h = evidence.chunk(2, 1)[0]

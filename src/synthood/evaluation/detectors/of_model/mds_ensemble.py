@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from synthood.common.lazy import lazy
-from synthood.evaluation.detectors.of_model.base import ModelDetector, ModelMethod, Noise
+from synthood.evaluation.detectors.base import State
+from synthood.evaluation.detectors.of_model.base import ModelDetector, ModelMethod, Noise, in_order
 from synthood.evaluation.hyperparameters import Access, Values
 
 if TYPE_CHECKING:
@@ -76,7 +77,15 @@ class MdsEnsembleMethod(ModelMethod):
             found.append(self.distance(moved, layer))
         return torch.stack(found, 1).cpu()
 
-    def scorer(self, values: Values, inside: Tensor | None, outside: Tensor | None) -> Scorer:
+    def learned(self) -> State:
+        pairs = enumerate(zip(self.means, self.inverses, strict=True))
+        return {f"{name}.{i}": x for i, pair in pairs for name, x in zip(("means", "inverse"), pair, strict=True)}
+
+    def restore(self, state: State) -> None:
+        device = self.probe.device
+        self.means, self.inverses = ([x.to(device) for x in in_order(state, name)] for name in ("means", "inverse"))
+
+    def state(self, values: Values, inside: Tensor | None, outside: Tensor | None) -> State:
         assert inside is not None
         assert outside is not None
         known = torch.cat([inside, outside])
@@ -85,7 +94,10 @@ class MdsEnsembleMethod(ModelMethod):
         is_id = torch.cat([torch.ones(len(inside)), torch.zeros(len(outside))])
         regression = linear_model.LogisticRegression(class_weight="balanced")
         regression.fit(((known - centre) / spread).numpy(), is_id.numpy())
-        alpha = torch.from_numpy(regression.coef_[0]).double()
+        return {"centre": centre, "spread": spread, "alpha": torch.from_numpy(regression.coef_[0]).double()}
+
+    def scorer(self, values: Values, state: State) -> Scorer:
+        centre, spread, alpha = (state[name] for name in ("centre", "spread", "alpha"))
         return lambda evidence: ((evidence - centre) / spread @ alpha).float()
 
 
