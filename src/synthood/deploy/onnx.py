@@ -19,7 +19,8 @@ from synthood.common.artefact import replacing, verify
 from synthood.common.identity import FORMAT as IDENTITY_FORMAT
 from synthood.common.identity import seal
 from synthood.common.seeds import derived_seed
-from synthood.deploy.predictor import Predictor, confidences_of, features_of, load
+from synthood.deploy.fitted import versions
+from synthood.deploy.predictor import Predictor, features_of, load
 from synthood.errors import SynthoodError, printable
 from synthood.evaluation.features import Features
 
@@ -53,7 +54,7 @@ class Graph(nn.Module):
         features = self.network.features(self.classifier.normalised(images)).float()
         logits = self.network.head(features).float()
         x = Features(logits, features, logits.argmax(1))
-        by_fold = torch.stack([score.whole(x) for score in self.scores])
+        by_fold = torch.stack([score(x) for score in self.scores])
         p = self.p_values(by_fold, x.labels)
         return logits.softmax(1), by_fold.mean(0), p, p[:, None] <= self.levels
 
@@ -74,8 +75,10 @@ def write(predictor: Predictor, path: Path, digest: str = "", images: NDArray[np
     for package in ("onnx", "onnxscript"):
         if importlib.util.find_spec(package) is None:
             raise SynthoodError(f"detector.onnx: needs the package {package}; pip install 'synthood[onnx]'")
-    given = patterns(predictor) if images is None else np.asarray(images[:CHECKED])
     kind = predictor.facts.get("detector", {}).get("kind", "the detector")
+    if predictor.extras:
+        raise SynthoodError(f"detector.onnx: {kind} reads more than one network's logits and features; take another")
+    given = patterns(predictor) if images is None else np.asarray(images[:CHECKED])
     # Also fills what scores make once, which would be traced otherwise
     features_of(predictor.classifier, given[:2], predictor.device)
     judged = predictor.judged(features_of(predictor.classifier, given, predictor.device))
@@ -131,7 +134,8 @@ def metadata(predictor: Predictor, digest: str) -> dict[str, str]:
         "classes": predictor.classes,
         "levels": list(predictor.calibration.levels),
         "preprocessing": predictor.preprocessing.header(),
-        **{key: facts.get(key) for key in ("detector", "thresholds", "versions")},
+        "versions": versions(),
+        **{key: facts.get(key) for key in ("detector", "folds", "thresholds")},
     }
     found = {f"synthood.{key}": json.dumps(value) for key, value in known.items()}
     return found | {"synthood.guarantee": predictor.calibration.guarantee, "synthood.folder_sha256": digest}

@@ -28,7 +28,10 @@ STREAMED = 4
 
 
 class Score:
-    """A fitted detector: features of N samples to confidence float32 [N], larger for ID."""
+    """A fitted detector: features of N samples to confidence float32 [N], larger for ID.
+
+    Calling it can be traced, for any N, where its function can.
+    """
 
     origin: tuple[Any, dict[str, Any]] | None = None
     """The detector and its state, where these are all that the score depends on."""
@@ -38,17 +41,13 @@ class Score:
         self.function, self.rows = function, rows
 
     def __call__(self, x: Features) -> Tensor:
-        if self.rows is None or len(x) <= self.rows:
+        if torch.compiler.is_compiling() or self.rows is None or len(x) <= self.rows:
             return self.function(x)
         return torch.cat([self.function(part) for part in parts(x, self.rows)])
 
     def score(self, x: Features) -> Tensor:
         """Confidence float32 [N] of samples, in pieces where they are many."""
         return together({"": self}, x)[""]
-
-    def whole(self, x: Features) -> Tensor:
-        """The same of all samples at once, without a loop over them, so that it can be traced."""
-        return self.function(x)
 
 
 @dataclass(eq=False)
@@ -64,10 +63,9 @@ class BankScore(Score):
     confidence: Callable[[Tensor, Features], Tensor]
 
     def __call__(self, x: Features) -> Tensor:
+        if torch.compiler.is_compiling():  # as a graph, in which nothing loops over samples
+            return one_pass(self.bank, {"": self}, x)[""]
         return together({"": self}, x)[""]
-
-    def whole(self, x: Features) -> Tensor:
-        return one_pass(self.bank, {"": self}, x)[""]
 
 
 def together(scores: Mapping[str, Score], x: Features) -> dict[str, Tensor]:
