@@ -39,6 +39,12 @@ class Graph(nn.Module):
     """Pixels uint8 [N,H,W,3] to probabilities float32 [N,C], confidence float32 [N], p-value float64 [N], and whether
     each level rejects them, bool [N,L]."""
 
+    known: Tensor
+    folds: Tensor
+    own: Tensor
+    groups: Tensor
+    levels: Tensor
+
     def __init__(self, predictor: Predictor) -> None:
         super().__init__()
         self.classifier, self.scores = predictor.classifier, list(predictor.scores)
@@ -103,7 +109,7 @@ def traced(graph: Graph, example: Tensor, kind: str) -> Any:
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            program = torch.onnx.export(
+            program: Any = torch.onnx.export(
                 graph,
                 (example,),
                 dynamo=True,
