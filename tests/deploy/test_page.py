@@ -46,7 +46,13 @@ def words(text: str) -> list[str]:
 def test_it_says_what_the_markdown_card_says(facts: Any) -> None:
     text = page(facts)
     shown = re.sub(r"<(style|figure|title)>.*?</\1>", " ", text, flags=re.DOTALL)
-    shown = re.sub(r"<[^>]+>", " ", shown).replace("&quot;", '"').replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    shown = (
+        re.sub(r"<[^>]+>", " ", shown)
+        .replace("&quot;", '"')
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
+    )
     assert words(shown) == words(card(facts).replace("```python", ""))
     assert "<noise>" not in text
     assert "&lt;noise&gt; &amp; co" in text
