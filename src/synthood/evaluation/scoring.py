@@ -28,16 +28,22 @@ STREAMED = 4
 
 
 class Score:
-    """A fitted detector: features of N samples to confidence float32 [N], larger for ID."""
+    """A fitted detector: features of N samples to confidence float32 [N], larger for ID.
+
+    Calling it can be traced, for any N, where its function can.
+    """
 
     origin: tuple[Any, dict[str, Any]] | None = None
     """The detector and its state, where these are all that the score depends on."""
 
-    def __init__(self, function: Callable[[Features], Tensor]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[[Features], Tensor], rows: int | None = None) -> None:
+        """`rows` are the most samples that the function takes at once, as far as memory goes."""
+        self.function, self.rows = function, rows
 
     def __call__(self, x: Features) -> Tensor:
-        return self.function(x)
+        if torch.compiler.is_compiling() or self.rows is None or len(x) <= self.rows:
+            return self.function(x)
+        return torch.cat([self.function(part) for part in parts(x, self.rows)])
 
     def score(self, x: Features) -> Tensor:
         """Confidence float32 [N] of samples, in pieces where they are many."""
@@ -57,6 +63,8 @@ class BankScore(Score):
     confidence: Callable[[Tensor, Features], Tensor]
 
     def __call__(self, x: Features) -> Tensor:
+        if torch.compiler.is_compiling():  # as a graph, in which nothing loops over samples
+            return one_pass(self.bank, {"": self}, x)[""]
         return together({"": self}, x)[""]
 
 

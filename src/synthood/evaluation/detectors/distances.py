@@ -95,7 +95,7 @@ class Whitened:
     def squared_length(self, features: Tensor) -> Tensor:
         """Of each row [N], summed in the precision of the product."""
         centred, triangle = self._centred(features), self.triangle
-        found = centred.new_zeros(len(centred))
+        found = centred.new_zeros(centred.shape[0])
         for start in range(0, triangle.shape[1], STRIP):
             part = centred[:, start:] @ triangle[start:, start : start + STRIP]
             found += torch.linalg.vecdot(part, part)

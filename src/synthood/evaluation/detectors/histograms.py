@@ -79,14 +79,14 @@ class WeiPer(Detector):
 
         def score(features: Tensor) -> Tensor:
             values = F.linear(features, weights, bias)
-            sure = values.view(len(features), self.repeats, -1).softmax(2).amax(2).mean(1)
+            sure = values.unflatten(1, (self.repeats, -1)).softmax(2).amax(2).mean(1)
             own, other = (
                 divergence(mean, smoothed(histogram(x, self.bins, *bounds), self.smoothing), floor)
                 for mean, x, bounds, floor in zip(means, (features, values), spans, FLOORS, strict=True)
             )
             return self.msp * sure - own - self.logits * other
 
-        return Score(lambda x: torch.cat([score(part) for part in x.features.split(rows_at_once(weights))]))
+        return Score(lambda x: score(x.features), rows_at_once(weights))
 
 
 class Nac(Detector):
@@ -134,7 +134,7 @@ def rows_at_once(weights: Tensor) -> int:
 def histogram(values: Tensor, bins: int, low: float, high: float) -> Tensor:
     """Shares [N,bins] of each row's values in bins of equal width; values beyond the ends count at the ends."""
     position = ((values - low) * (bins / (high - low))).long().clamp(0, bins - 1)
-    counts = values.new_zeros((len(values), bins))
+    counts = values.new_zeros((values.shape[0], bins))
     return counts.scatter_add_(1, position, torch.ones_like(values)) / values.shape[1]
 
 

@@ -183,7 +183,7 @@ class Chosen:
 
     def __init__(self, count: int, share: float) -> None:
         size = max(1, round(share * count))
-        self.all = size == count
+        self.all, self.count = size == count, count
         self.index = torch.arange(size) * count // size
 
     def __len__(self) -> int:
@@ -191,7 +191,8 @@ class Chosen:
 
     def within(self, place: slice) -> slice:
         """Which of the chosen lie in a piece of the bank."""
-        first, last = torch.searchsorted(self.index, torch.tensor([place.start, place.stop])).tolist()
+        # The first i with i * count // size at or above an end
+        first, last = (-(-end * len(self) // self.count) for end in (place.start, place.stop))
         return slice(first, last)
 
     def of(self, cosines: Tensor, place: slice) -> tuple[Tensor, Tensor | slice]:

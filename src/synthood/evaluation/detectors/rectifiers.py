@@ -261,7 +261,9 @@ def ratio(features: Tensor, largest: Tensor) -> Tensor:
 
 
 def non_negative(features: Tensor, name: str) -> Tensor:
-    """The features; raises where one is negative."""
+    """The features; raises where one is negative. A traced graph cannot raise, and has NaN in such a sample."""
+    if torch.compiler.is_compiling():
+        return features.masked_fill((features < 0).any(1, keepdim=True), torch.nan)
     if (features < 0).any():
         raise SynthoodError(f"{name}: features below zero; it needs a network whose features come out of a ReLU")
     return features
