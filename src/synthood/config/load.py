@@ -103,6 +103,7 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
                 f"{recipe.outliers.from_!r} is of kind {found.kind!r}, whose images are for `exposure`; "
                 f"take kind latent",
             )
+        yield from other_backbones(config, name)
     for name, table in config.tables.items():
         yield from missing_extra(config, references, name)
         if table.published:
@@ -123,6 +124,20 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
         if source and source.kind != "stable-diffusion":
             what = f"{outliers.generator!r} is of kind {source.kind!r}, expected 'stable-diffusion'"
             yield MistakeError(f"outliers.{name}.generator", what)
+
+
+def other_backbones(config: Config, name: str) -> Iterable[MistakeError]:
+    """Models that a recipe with a frozen backbone needs and that are not on the same cached features."""
+    recipe = config.recipes[name]
+    named = {"teacher.recipe": recipe.teacher and recipe.teacher.recipe, "warm_start": recipe.warm_start}
+    for key, other in named.items():
+        found = config.recipes.get(other) if recipe.network.frozen and other else None
+        if found and found.network.backbone != recipe.network.backbone:
+            yield MistakeError(
+                f"recipes.{name}.{key}",
+                f"{other!r} needs pixels, but a frozen backbone is trained on cached features; name a recipe whose "
+                f"`network` is the same but for the head",
+            )
 
 
 def unfit(config: Config, path: str, recipe: str, mark: Ref) -> Iterable[MistakeError]:

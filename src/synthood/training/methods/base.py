@@ -34,6 +34,8 @@ class Method(Plugin):
     """Whether it needs one label per sample, so that labels cannot be mixed."""
     mixes_labels: ClassVar[bool] = False
     """Whether it mixes the labels that cross-entropy sees."""
+    needs_pixels: ClassVar[str] = ""
+    """Why it cannot learn from cached features of a frozen backbone; empty where it can."""
 
     kind: str
 
@@ -54,7 +56,7 @@ class Method(Plugin):
         """Raises SynthoodError where it cannot be used with images of this size."""
 
     def mixed(self, inputs: Tensor, labels: Tensor, classes: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Inputs [N,3,H,W] and targets of cross-entropy, from inputs and labels int64 [N]."""
+        """Inputs [N,3,H,W] or [N,D] and targets of cross-entropy, from inputs and labels int64 [N]."""
         return inputs, labels
 
     def adjusted_features(self, features: Tensor) -> Tensor:

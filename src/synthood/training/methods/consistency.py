@@ -26,6 +26,7 @@ class Consistency(Chains, Method):
     meaning = "of an image with two of AugMix's mixes"
     paper = "arXiv 1912.02781, section 3"
     order = 5
+    needs_pixels = "it mixes augmented images at each step"
 
     kind: Literal["consistency"] = "consistency"
     weight: Weight = 12.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -35,6 +35,12 @@ class MixedExposure(Exposure):
         Literal["cutmix", "mixup"], Field(description="cutmix: a box of the outlier; mixup: both images blended")
     ] = "cutmix"
     beta: Annotated[Positive, Field(description="of the share's Beta(beta, beta)")] = 1.0
+
+    def check_recipe(self, recipe: Any) -> None:
+        if recipe.network.frozen and self.operation == "cutmix":
+            raise ValueError(
+                "exposure.operation cutmix cannot learn from cached features; take mixup, or another freeze"
+            )
 
     def terms(self, context: Context) -> dict[str, Term]:
         return {"exposure": OutlierMixing(self, context.exposed, context.prepared, context.classes)}

@@ -49,6 +49,7 @@ class CutMix(InPlace):
     """A box of each image comes from another, and so does its share of the label."""
 
     paper = "arXiv 1905.04899"
+    needs_pixels = "it puts boxes of one image into another"
 
     kind: Literal["cutmix"] = "cutmix"
 
@@ -77,7 +78,7 @@ class RegMixup(Mixing):
 def mixed(
     inputs: Tensor, labels: Tensor, classes: int, settings: InPlace, random: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Inputs float32 [N,3,H,W] and targets [N,C], each image with a random partner and a share of its own."""
+    """Inputs [N,3,H,W], or features [N,D], and targets [N,C], each with a random partner and a share of its own."""
     partner = torch.randperm(len(inputs), generator=random).to(inputs.device, non_blocking=True)
     images, share = blended(inputs, inputs[partner], settings, random)
     hot = F.one_hot(labels, classes).float()
@@ -85,7 +86,7 @@ def mixed(
 
 
 def blended(inputs: Tensor, partners: Tensor, settings: InPlace, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Images float32 [N,3,H,W] with their partners, and the shares [N] that are their own.
+    """Images float32 [N,3,H,W], or features [N,D], with their partners, and the shares [N] that are their own.
 
     mixup (arXiv 1710.09412, eq. 1): x = s x_i + (1 - s) x_j, s ~ Beta(beta, beta). CutMix (arXiv 1905.04899, eq. 1
     and 2): a box of area 1 - s at a random centre comes from x_j, and s becomes the share that the box left over.
@@ -98,7 +99,7 @@ def blended(inputs: Tensor, partners: Tensor, settings: InPlace, random: torch.G
         centres = torch.rand((count, 2), generator=random).to(inputs.device, non_blocking=True)
         inside = boxes(share, centres, inputs.shape[2], inputs.shape[3])
         return torch.where(inside[:, None], partners, inputs), 1 - inside.float().mean((1, 2))
-    shares = share[:, None, None, None]
+    shares = share.view(-1, *[1] * (inputs.ndim - 1))
     return shares * inputs + (1 - shares) * partners, share
 
 

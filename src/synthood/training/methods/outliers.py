@@ -34,6 +34,7 @@ class OutlierTerms(Method):
     paper = "OAL, arXiv 2406.16525"
     order = 2
     hard_labels = True
+    needs_pixels = "its contrast moves the features themselves, which are fixed"
 
     kind: Literal["outliers"] = "outliers"
     from_: Annotated[Name, Ref("outliers"), Field(alias="from", description="a section of `outliers`")]

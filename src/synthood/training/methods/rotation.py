@@ -25,6 +25,7 @@ class Rotation(Method):
     paper = "RotPred, arXiv 1906.12340"
     order = 6
     head = "rotation"
+    needs_pixels = "it turns images"
 
     kind: Literal["rotation"] = "rotation"
     weight: Weight = 0.5

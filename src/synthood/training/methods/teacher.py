@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     import torch.nn.functional as F
     from torch import Tensor, nn
 
+    from synthood.training.networks import frozen
     from synthood.training.networks.model import Classifier, ImageModel
 else:
     torch, nn, F = lazy("torch"), lazy("torch.nn"), lazy("torch.nn.functional")
+    frozen = lazy("synthood.training.networks.frozen")
 
 
 class Teacher(Method):
@@ -55,6 +57,8 @@ class Teacher(Method):
         if context.teacher is None or student is None:
             return {}
         teacher = load_teacher(context.teacher, student, next(student.network.parameters()).device)
+        if isinstance(student, frozen.FeatureClassifier):
+            teacher = frozen.FeatureClassifier.above(teacher, student.backbone, context.teacher)
         return {"distillation": Distillation(self, teacher, context.features, student)}
 
 
