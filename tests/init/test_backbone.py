@@ -76,7 +76,6 @@ def test_a_hub_that_does_not_answer_is_not_reachable(monkeypatch):
     assert not module.reachable()
 
 
-@pytest.mark.skipif("freeze" not in TimmNetwork.model_fields, reason="no frozen backbones in this version")
 def test_a_head_on_features_of_given_weights(tmp_path, monkeypatch, capsys):
     timm = pytest.importorskip("timm")
     monkeypatch.chdir(tmp_path)
