@@ -8,8 +8,7 @@ from synthood.cli import main
 from synthood.config.load import load_file
 from synthood.errors import SynthoodError
 from synthood.init import backbone as module
-from synthood.init.backbone import backbone, cached_of_timm, cached_of_torchvision, installed
-from synthood.training.networks.architectures.from_timm import TimmNetwork
+from synthood.init.backbone import backbone, cached_of_timm, cached_of_torchvision
 
 
 def test_what_was_asked_for_comes_first(tmp_path):
@@ -57,11 +56,6 @@ def test_caches_are_searched_for_whole_files_of_known_networks(tmp_path):
     names = [file.name for file in cached_of_torchvision(tmp_path)]
     assert names == ["resnet18-f37072fd.pth", "resnet50-0676ba61.pth"]
     assert cached_of_timm(tmp_path / "none") == cached_of_torchvision(tmp_path / "none") == []
-
-
-def test_packages_are_known_by_their_metadata():
-    assert installed("numpy")
-    assert not installed("no-such-package-of-weights")
 
 
 def test_nothing_is_downloaded_where_that_is_switched_off(monkeypatch):

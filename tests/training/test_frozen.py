@@ -17,7 +17,8 @@ from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
 from synthood.evaluation import extract
 from synthood.evaluation.feature_files import FeatureFolder
-from synthood.training import backbone_features, train as stage
+from synthood.training import backbone_features
+from synthood.training import train as stage
 from synthood.training.fit import train
 from synthood.training.networks.architectures.base import build
 from synthood.training.networks.architectures.from_torchvision import TorchvisionNetwork
@@ -110,11 +111,11 @@ def test_a_view_is_drawn_for_each_sample() -> None:
     assert torch.equal(drawn_view(sets[:, :1], torch.Generator()), sets[:, 0])
 
 
-def test_a_linear_head_starts_at_zero(place: Path) -> None:
+def test_a_linear_head_starts_small(place: Path) -> None:
     rate = {"learning_rate": 1e-9, "final_learning_rate": 0.0}
     classifier, _, history = fitted(place, recipe(place, **rate))
-    assert classifier.network.head.weight.abs().max() < 1e-6
-    assert history[0]["loss"] == pytest.approx(math.log(3), abs=1e-4)
+    assert float(classifier.network.head.weight.std()) == pytest.approx(1e-3, rel=1e-3)
+    assert history[0]["loss"] == pytest.approx(math.log(3), abs=0.01)
 
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head["kind"])
@@ -217,9 +218,8 @@ def test_a_teacher_and_a_warm_start_on_the_same_features(place: Path, tmp_path: 
     near, far = ((model.network.head(features) - wanted).abs().mean() for model in (learned, plain))
     assert near < far
     assert history[-1]["logit_distillation"] < history[0]["logit_distillation"]
-    started, _, _ = fitted(
-        place, recipe(place, warm_start="t", learning_rate=1e-9, final_learning_rate=0.0), warm_start=path
-    )
+    still = recipe(place, warm_start="t", learning_rate=1e-9, final_learning_rate=0.0)
+    started, _, _ = fitted(place, still, warm_start=path)
     torch.testing.assert_close(started.network.head.weight, taught.network.head.weight, atol=1e-5, rtol=1e-4)
 
 
@@ -228,9 +228,9 @@ def test_models_of_another_backbone_are_refused(place: Path, tmp_path: Path) -> 
     other = build(TorchvisionNetwork(name=NAME), 3, seed=8)
     found = opened(place, "val")
     Classifier(TorchvisionNetwork(name=NAME), found.classes, found.mean, found.deviation, other).save(path)
-    with pytest.raises(SynthoodError, match="other.safetensors: its backbone has other weights"):
+    with pytest.raises(SynthoodError, match=r"other\.safetensors: its backbone has other weights"):
         fitted(place, recipe(place, teacher={"recipe": "t"}), teacher_model=path)
-    with pytest.raises(SynthoodError, match="other.safetensors: its backbone has other weights"):
+    with pytest.raises(SynthoodError, match=r"other\.safetensors: its backbone has other weights"):
         fitted(place, recipe(place, warm_start="t"), warm_start=path)
 
 
