@@ -6,10 +6,10 @@ import gzip
 import zlib
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, ClassVar, Literal
+from typing import BinaryIO, ClassVar, Literal
 from unicodedata import normalize
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import np
 from synthood.data.files.listing import Listing, Splits
 from synthood.data.files.names import on_disk, read_text
 from synthood.data.files.settings import Files
@@ -17,11 +17,6 @@ from synthood.data.sources.arrays import whole_labels
 from synthood.data.sources.folders import class_folders, class_names
 from synthood.errors import SynthoodError
 from synthood.plugins import Plugin
-
-if TYPE_CHECKING:
-    import numpy as np
-else:
-    np = lazy("numpy")
 
 DIGITS = [str(digit) for digit in range(10)]
 FASHION = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
