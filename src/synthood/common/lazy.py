@@ -1,6 +1,6 @@
 """Modules that are imported when they are first needed, so that settings next to their code load without torch.
 
-What planning imports takes `np`, `torch`, `nn`, `F` and, in postponed annotations, `Tensor` from here.
+What planning imports takes `np`, `pd`, `torch`, `nn`, `F` and, in postponed annotations, `Tensor` from here.
 """
 
 import functools
@@ -8,7 +8,7 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["F", "Lazy", "Module", "Tensor", "lazy", "nn", "np", "torch"]
+__all__ = ["F", "Lazy", "Module", "Tensor", "lazy", "nn", "np", "pd", "torch"]
 
 
 class Lazy(ModuleType):
@@ -25,13 +25,14 @@ def lazy(name: str) -> Any:
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     import torch
     import torch.nn.functional as F
     from torch import Tensor, nn
 
     Module = nn.Module
 else:
-    np, torch, nn, F = map(lazy, ("numpy", "torch", "torch.nn", "torch.nn.functional"))
+    np, pd, torch, nn, F = map(lazy, ("numpy", "pandas", "torch", "torch.nn", "torch.nn.functional"))
     Tensor = Any  # for annotations alone
 
     class Module:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, np, torch
 from synthood.errors import SynthoodError
 from synthood.evaluation.features import Features as Features
 from synthood.evaluation.features import Reference
@@ -16,14 +16,6 @@ from synthood.evaluation.hyperparameters import OutOfRangeError as OutOfRangeErr
 from synthood.evaluation.moments import pieces
 from synthood.evaluation.scoring import Score as Score
 from synthood.plugins import Plugin
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    np, torch, F = lazy("numpy"), lazy("torch"), lazy("torch.nn.functional")
 
 Grids = dict[str, list[Any]]
 """Values of hyperparameters by name."""

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import Positive
 from synthood.evaluation.detectors.base import GRID, TINY, Detector, Grids, Score, State, class_means
 from synthood.evaluation.features import Features, Reference
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-else:
-    torch = lazy("torch")
 
 
 class GradNorm(Detector):

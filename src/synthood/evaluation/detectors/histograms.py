@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, torch
 from synthood.common.seeds import generator
 from synthood.common.settings import Count, Positive
 from synthood.evaluation.detectors.base import GRID, Detector, Score, State
 from synthood.evaluation.features import Features, Reference, parts
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
 
 VALUES = 1 << 24
 """Perturbed logits that are held at once."""

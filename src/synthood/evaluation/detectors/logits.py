@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import Count, Positive
 from synthood.evaluation.detectors.base import GRID, TINY, Detector, Grids, Score, State, at_most, class_means
 from synthood.evaluation.features import Reference
 from synthood.evaluation.moments import by_pieces
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-else:
-    torch = lazy("torch")
 
 STEPS = 60
 """Halvings of a bracket that double precision can tell apart."""

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, torch
 from synthood.common.settings import Count
 from synthood.evaluation.detectors.base import GRID, Detector, Grids, OutOfRangeError, Score, State, head_state
 from synthood.evaluation.detectors.distances import Whitened
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.moments import add_products, mirrored, pieces, pseudo_whitening
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
 
 SMALLEST = 1e-12
 

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, torch
 from synthood.common.seeds import generator
 from synthood.common.settings import Count
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors.base import GRID, Detector, Grids, Score, State, head_logits, head_state
 from synthood.evaluation.detectors.neighbours import Knn
 from synthood.evaluation.features import Features, Reference
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-else:
-    torch = lazy("torch")
 
 
 def output(x: Features, name: str) -> Tensor:

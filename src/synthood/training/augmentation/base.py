@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from pydantic import GetJsonSchemaHandler, SerializerFunctionWrapHandler, model_serializer
 from pydantic_core import CoreSchema
 
+from synthood.common.lazy import Tensor, torch
 from synthood.plugins import Plugin
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
 
 Change = Callable[["Tensor", "torch.Generator"], "Tensor"]
 """Images float32 [N,3,H,W] to images of the same kind, each by its own draw."""

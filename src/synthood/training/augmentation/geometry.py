@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, torch
 from synthood.training.augmentation.base import AugmentationStep
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
 
 
 class Shift(AugmentationStep):

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, np, torch
 from synthood.common.seeds import derived_seed, numpy_generator
 from synthood.common.settings import Count, Positive, Settings
 from synthood.training.augmentation.base import AugmentationStep, Change
 from synthood.training.augmentation.fractals import fractals
 from synthood.training.augmentation.mixing_set import pictures_of
 from synthood.training.augmentation.pixels import OPERATIONS, PLAIN, applied
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    from torch import Tensor
-else:
-    np, torch = lazy("numpy"), lazy("torch")
 
 
 class RandAugment(AugmentationStep):

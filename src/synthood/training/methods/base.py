@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
+from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import Positive
 from synthood.plugins import Plugin
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
     from synthood.training.methods.term import Context, Term
 
 Weight = Annotated[Positive, Field(description="of the term in the loss")]

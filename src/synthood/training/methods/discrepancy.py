@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, nn, np
 from synthood.common.settings import BEFORE_THE_END, Fraction, Positive
 from synthood.training.methods.base import Weight
 from synthood.training.methods.exposure import Exposure, OutlierImages, PerImage
 from synthood.training.methods.term import Batch, Context, ForwardOutputs, Prepared, Term, as_they_are, no_images
 from synthood.training.terms.losses import cross_entropy
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch.nn.functional as F
-    from torch import Tensor, nn
-else:
-    nn, F = lazy("torch.nn"), lazy("torch.nn.functional")
 
 
 class DiscrepancyExposure(Exposure):

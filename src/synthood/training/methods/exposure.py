@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, np, torch
 from synthood.common.settings import Name, Positive, Ref
 from synthood.training.methods.base import Method, Weight
 from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, Prepared, Term
 from synthood.training.terms.losses import mean
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
-
 
 PerImage = Annotated[Positive, Field(description="outliers per ID image of a batch")]
 

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, lazy, np
 from synthood.training.methods.base import Weight
 from synthood.training.methods.exposure import Exposure, OutlierImages, PerImage
 from synthood.training.methods.term import Batch, Context, Prepared, Term, as_they_are, no_images
 from synthood.training.terms.losses import mean
 
 if TYPE_CHECKING:
-    import numpy as np
-    import torch.nn.functional as F
-    from torch import Tensor
-
     from synthood.training.terms import heads
 else:
-    F = lazy("torch.nn.functional")
     heads = lazy("synthood.training.terms.heads")
 
 

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, np, torch
 from synthood.common.settings import Positive
 from synthood.training.methods.base import Weight
 from synthood.training.methods.exposure import Exposure, OutlierImages
 from synthood.training.methods.mixing import CutMix, Mixup, blended
 from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, Prepared, Term
 from synthood.training.terms.losses import cross_entropy
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
 
 
 class MixedExposure(Exposure):

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, torch
 from synthood.common.seeds import numpy_generator
 from synthood.common.settings import Fraction, Positive
 from synthood.training.methods.base import Method, Weight
 from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, Term
 from synthood.training.terms.losses import cross_entropy
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
 
 
 class Mixing(Method):

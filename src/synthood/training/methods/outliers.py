@@ -6,23 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, lazy, nn, torch
 from synthood.common.settings import Name, Positive, Ref
 from synthood.errors import SynthoodError
 from synthood.training.methods.base import Method
 from synthood.training.methods.term import Batch, Context, Term
 from synthood.training.methods.virtual_outliers import uncertainty
+from synthood.training.outlier_set import OutlierSet, Space
 from synthood.training.terms.losses import cosine_distance
 
 if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor, nn
-
-    from synthood.training.outlier_set import OutlierSet, Space
     from synthood.training.terms import heads, mutual_information
 else:
-    torch, nn, F = lazy("torch"), lazy("torch.nn"), lazy("torch.nn.functional")
     heads = lazy("synthood.training.terms.heads")
     mutual_information = lazy("synthood.training.terms.mutual_information")
 

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, nn, torch
 from synthood.common.settings import Count, Positive
 from synthood.training.methods.base import Method, Weight
 from synthood.training.methods.term import Batch, Context, ForwardOutputs, Term
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor, nn
-else:
-    torch, nn, F = lazy("torch"), lazy("torch.nn"), lazy("torch.nn.functional")
 
 
 class Contrastive(Method):

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, torch
 from synthood.common.settings import Fraction
 from synthood.evaluation.detectors.base import Grids
-from synthood.evaluation.detectors.of_model.base import ModelMethod, OfGradients, Percent
+from synthood.evaluation.detectors.of_model.base import ModelMethod, OfGradients, Percent, Scorer
 from synthood.evaluation.hyperparameters import GRID, OutOfRangeError, Values
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-
-    from synthood.evaluation.detectors.of_model.base import Scorer
-    from synthood.evaluation.probe import BatchView
-else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
-
+from synthood.evaluation.probe import BatchView
 
 STEP = 0.5
 """Of the normalised input, as in the paper's code."""

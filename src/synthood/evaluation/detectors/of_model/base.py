@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, lazy, nn, pd
 from synthood.common.settings import PERCENT, unless
 from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.hyperparameters import GRID, Access, Values
+from synthood.evaluation.probe import BatchView, Probe
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from torch import Tensor, nn
-
-    from synthood.evaluation.probe import BatchView, Probe
     from synthood.training.networks.model import Classifier
 
 # Not for digests to see: what callers from Python need changes no score

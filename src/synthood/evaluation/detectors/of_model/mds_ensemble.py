@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from synthood.common.lazy import lazy
-from synthood.evaluation.detectors.of_model.base import ModelDetector, ModelMethod, Noise
+from synthood.common.lazy import Tensor, lazy, torch
+from synthood.evaluation.detectors.of_model.base import ModelDetector, ModelMethod, Noise, Scorer
 from synthood.evaluation.hyperparameters import Access, Values
+from synthood.evaluation.probe import BatchView, ForwardRun, Probe
 
 if TYPE_CHECKING:
-    import torch
     from sklearn import linear_model
-    from torch import Tensor
-
-    from synthood.evaluation.detectors.of_model.base import Scorer
-    from synthood.evaluation.probe import BatchView, ForwardRun, Probe
 else:
-    torch, linear_model = lazy("torch"), lazy("sklearn.linear_model")
+    linear_model = lazy("sklearn.linear_model")
 
 
 class MdsEnsembleMethod(ModelMethod):
