@@ -94,6 +94,10 @@ class Detector(Plugin):
 
     def scorer(self, state: State) -> Score:
         """The score that a state gives, bit for bit the same where the state was saved and loaded."""
+        return Score(lambda x: self.confidence(x, state))
+
+    def confidence(self, x: Features, state: State) -> Tensor:
+        """Confidence float32 [N], larger for ID; a detector that prepares more than its state defines `scorer`."""
         raise NotImplementedError
 
     def fit(self, reference: Reference) -> Score:

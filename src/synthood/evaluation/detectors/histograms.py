@@ -115,8 +115,8 @@ class Nac(Detector):
             counts += torch.bincount(self.cells(rows, weight).flatten(), minlength=bins)
         return {"weight": weight, "coverage": (counts / self.enough).clamp(max=1.0)}
 
-    def scorer(self, state: State) -> Score:
-        return Score(lambda x: state["coverage"][self.cells(x, state["weight"])].mean(1))
+    def confidence(self, x: Features, state: State) -> Tensor:
+        return state["coverage"][self.cells(x, state["weight"])].mean(1)
 
 
 def rows_at_once(weights: Tensor) -> int:

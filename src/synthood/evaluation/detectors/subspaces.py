@@ -49,8 +49,8 @@ class Residual(Detector):
     def state(self, reference: Reference) -> State:
         return minor_axes(reference, self.dimension, "residual")
 
-    def scorer(self, state: State) -> Score:
-        return Score(lambda x: -outside(x.features, state))
+    def confidence(self, x: Features, state: State) -> Tensor:
+        return -outside(x.features, state)
 
 
 class Vim(Detector):
@@ -76,9 +76,8 @@ class Vim(Detector):
         alpha = average(lambda logits: logits.amax(1), reference.train.logits) / mean if mean > 0 else 0.0
         return axes | {"alpha": torch.tensor(alpha, dtype=torch.float64)}
 
-    def scorer(self, state: State) -> Score:
-        alpha = float(state["alpha"])
-        return Score(lambda x: x.logits.logsumexp(1) - alpha * outside(x.features, state))
+    def confidence(self, x: Features, state: State) -> Tensor:
+        return x.logits.logsumexp(1) - float(state["alpha"]) * outside(x.features, state)
 
 
 class Pnml(Detector):

@@ -39,13 +39,10 @@ class RotPred(Detector):
     inputs = ("logits", "outputs")
     reads = "rotation"
 
-    def scorer(self, state: State) -> Score:
-        def score(x: Features) -> Tensor:
-            classes = x.logits.shape[1]
-            divergence = -math.log(classes) - x.logits.log_softmax(1).mean(1)
-            return (divergence - output(x, "rotation").mean(1)) / math.log(2)
-
-        return Score(score)
+    def confidence(self, x: Features, state: State) -> Tensor:
+        classes = x.logits.shape[1]
+        divergence = -math.log(classes) - x.logits.log_softmax(1).mean(1)
+        return (divergence - output(x, "rotation").mean(1)) / math.log(2)
 
 
 class Vos(Detector):
@@ -60,8 +57,8 @@ class Vos(Detector):
     inputs = ("outputs",)
     reads = "virtual_outliers"
 
-    def scorer(self, state: State) -> Score:
-        return Score(lambda x: output(x, "virtual_outliers"))
+    def confidence(self, x: Features, state: State) -> Tensor:
+        return output(x, "virtual_outliers")
 
 
 class Cider(Detector):
@@ -106,8 +103,8 @@ class Godin(Detector):
     inputs = ("outputs",)
     reads = "godin"
 
-    def scorer(self, state: State) -> Score:
-        return Score(lambda x: output(x, "godin")[:, 0 if self.score == "h" else 1])
+    def confidence(self, x: Features, state: State) -> Tensor:
+        return output(x, "godin")[:, 0 if self.score == "h" else 1]
 
 
 class Mcd(Detector):
@@ -122,8 +119,8 @@ class Mcd(Detector):
     inputs = ("logits", "outputs")
     reads = "discrepancy"
 
-    def scorer(self, state: State) -> Score:
-        return Score(lambda x: -(x.logits.softmax(1) - output(x, "discrepancy").softmax(1)).abs().sum(1))
+    def confidence(self, x: Features, state: State) -> Tensor:
+        return -(x.logits.softmax(1) - output(x, "discrepancy").softmax(1)).abs().sum(1)
 
 
 class McDropout(Detector):
@@ -166,9 +163,6 @@ class McDropout(Detector):
         )
         return head_state(reference) | {"masks": masks}
 
-    def scorer(self, state: State) -> Score:
-        def score(x: Features) -> Tensor:
-            each = (head_logits(x.features * mask, state).softmax(1) for mask in state["masks"])
-            return torch.stack(list(each)).mean(0).amax(1)
-
-        return Score(score)
+    def confidence(self, x: Features, state: State) -> Tensor:
+        each = (head_logits(x.features * mask, state).softmax(1) for mask in state["masks"])
+        return torch.stack(list(each)).mean(0).amax(1)
