@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from synthood.common.lazy import F, Tensor, lazy, np
+from synthood.common.lazy import F, Tensor, lazy
 from synthood.training.methods.base import Weight
 from synthood.training.methods.exposure import Exposure, OutlierImages, PerImage
-from synthood.training.methods.term import Batch, Context, Prepared, Term, as_they_are, no_images
+from synthood.training.methods.term import Batch, Context, Term
 from synthood.training.terms.losses import mean
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class LogisticExposure(Exposure):
     outliers_per_image: PerImage = 1.0
 
     def terms(self, context: Context) -> dict[str, Term]:
-        return {"exposure": LogisticEnergies(self, context.exposed, context.prepared)}
+        return {"exposure": LogisticEnergies(self, context)}
 
 
 class LogisticEnergies(OutlierImages):
@@ -35,11 +35,10 @@ class LogisticEnergies(OutlierImages):
     The logistic layer plays no part in inference.
     """
 
-    def __init__(
-        self, settings: LogisticExposure, images: np.ndarray | None = None, prepared: Prepared = as_they_are
-    ) -> None:
-        super().__init__(no_images() if images is None else images, prepared, settings.outliers_per_image)
-        self.settings = settings
+    settings: LogisticExposure
+
+    def __init__(self, settings: LogisticExposure, context: Context) -> None:
+        super().__init__(settings, context)
         self.logistic = heads.EnergyLogOdds()
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import F, Tensor, np, torch
+from synthood.common.lazy import F, Tensor, torch
 from synthood.common.settings import Positive
 from synthood.training.methods.base import Weight
 from synthood.training.methods.exposure import Exposure, OutlierImages
 from synthood.training.methods.mixing import CutMix, Mixup, blended
-from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, Prepared, Term
+from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, Term
 from synthood.training.terms.losses import cross_entropy
 
 
@@ -29,7 +29,7 @@ class MixedExposure(Exposure):
     beta: Annotated[Positive, Field(description="of the share's Beta(beta, beta)")] = 1.0
 
     def terms(self, context: Context) -> dict[str, Term]:
-        return {"exposure": OutlierMixing(self, context.exposed, context.prepared, context.classes)}
+        return {"exposure": OutlierMixing(self, context)}
 
 
 class OutlierMixing(OutlierImages):
@@ -40,14 +40,12 @@ class OutlierMixing(OutlierImages):
     the network apart.
     """
 
-    def __init__(self, settings: MixedExposure, images: np.ndarray, prepared: Prepared, classes: int) -> None:
-        super().__init__(images, prepared)
-        self.settings, self.classes = settings, classes
-        self.blend: CutMix | Mixup = (
-            CutMix(kind="cutmix", beta=settings.beta)
-            if settings.operation == "cutmix"
-            else Mixup(kind="mixup", beta=settings.beta)
-        )
+    settings: MixedExposure
+
+    def __init__(self, settings: MixedExposure, context: Context) -> None:
+        super().__init__(settings, context)
+        self.classes = context.classes
+        self.blend = (CutMix if settings.operation == "cutmix" else Mixup)(beta=settings.beta)
 
     def auxiliary_inputs(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> AuxiliaryInputs:
         mixed, share = blended(inputs, self.drawn(len(inputs), random), self.blend, random)
