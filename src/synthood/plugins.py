@@ -71,6 +71,13 @@ class Plugin(Settings):
         """Runs the user's file on made-up numbers, images of this side; raises SynthoodError with file and line."""
 
 
+def without_kind(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a plug-in that is the only one where it is named."""
+    del schema["properties"]["kind"]
+    schema["required"].remove("kind")
+    return schema if schema["required"] else {key: value for key, value in schema.items() if key != "required"}
+
+
 T = TypeVar("T", bound=Plugin)
 
 

@@ -24,7 +24,7 @@ TOLERANCE = 0.02
 class Features:
     """Logits float32 [N,C], penultimate features float32 [N,D] and labels int64 [N] of one part.
 
-    `outputs` float32 [N,...] are what heads trained beside the classifier give (`training.terms.heads.Term.output`), by
+    `outputs` float32 [N,...] are what heads trained with the classifier give (`training.methods.term.Term.readout`), by
     the recipe's key.
     """
 

@@ -47,6 +47,8 @@ class Detector(Plugin):
     """The values that others search."""
     reads: ClassVar[str | None] = None
     """The key of a recipe without which it cannot score the recipe's models."""
+    access: ClassVar[Access] = "features"
+    """What the detector is scored from, and so in which job."""
 
     compared: ClassVar[str] = ""
     """How its scores compare with pytorch-ood 0.4, whose sign is the other."""
@@ -73,11 +75,6 @@ class Detector(Plugin):
             f"pytorch-ood: {cls.compared}" if cls.compared else "",
         ]
         return " ".join(f"{sentence}." for sentence in sentences if sentence)
-
-    @property
-    def access(self) -> Access:
-        """What the detector is scored from, and so in which job."""
-        return "features"
 
     @property
     def hyperparameters(self) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from typing import Literal
 
 from synthood.evaluation.detectors.base import Detector
-from synthood.evaluation.hyperparameters import Access
 
 
 class Ensemble(Detector):
@@ -12,7 +11,4 @@ class Ensemble(Detector):
     kind: Literal["ensemble"] = "ensemble"
 
     paper = "arXiv 1612.01474"
-
-    @property
-    def access(self) -> Access:
-        return "ensemble"
+    access = "ensemble"

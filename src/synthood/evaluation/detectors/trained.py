@@ -128,7 +128,7 @@ class McDropout(Detector):
 
     max_c of the mean softmax over passes of the last layer, features dropped.
 
-    Exact for networks whose dropout stands before the last layer, as this package's. Each pass drops the same units
+    Exact for networks whose dropout comes before the last layer, as this package's. Each pass drops the same units
     of every sample, so a score depends neither on the order nor on the batch.
     """
 

@@ -28,7 +28,13 @@ class RandAugment(AugmentationStep):
     magnitude: Annotated[int, Field(ge=0, le=30, description="of 30")] = 9
 
     def changed(self, images: Tensor, random: torch.Generator) -> Tensor:
-        return randaugmented(images, self, random)
+        """So many operations in turn, of one magnitude in either direction."""
+        names, count = tuple(OPERATIONS), len(images)
+        for _ in range(self.operations):
+            sign = 1.0 - 2 * torch.randint(2, (count,), generator=random)
+            chosen = torch.randint(len(names), (count,), generator=random)
+            images = applied(images, names, chosen, sign * self.magnitude / 30)
+        return images
 
 
 class Chains(Settings):
@@ -75,16 +81,6 @@ class PixMix(AugmentationStep):
             square = fractals(self.fractals, max(height, width), derived_seed(seed, "fractals"))
             pictures = square[:, :, :height, :width].to(device)
         return lambda images, random: pixmixed(images, pictures, self, random)
-
-
-def randaugmented(images: Tensor, settings: RandAugment, random: torch.Generator) -> Tensor:
-    """RandAugment (arXiv 1909.13719): so many operations in turn, of one magnitude in either direction."""
-    names, count = tuple(OPERATIONS), len(images)
-    for _ in range(settings.operations):
-        sign = 1.0 - 2 * torch.randint(2, (count,), generator=random)
-        chosen = torch.randint(len(names), (count,), generator=random)
-        images = applied(images, names, chosen, sign * settings.magnitude / 30)
-    return images
 
 
 def varied(images: Tensor, severity: int, random: torch.Generator) -> Tensor:

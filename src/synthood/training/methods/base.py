@@ -9,7 +9,7 @@ from pydantic_core import CoreSchema
 
 from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import Positive
-from synthood.plugins import Plugin
+from synthood.plugins import Plugin, without_kind
 
 if TYPE_CHECKING:
     from synthood.training.methods.term import Context, Term
@@ -23,7 +23,7 @@ class Method(Plugin):
     key: ClassVar[str]
     """The recipe's key; where several methods have one, `kind` chooses."""
     meaning: ClassVar[str | None] = None
-    """Description of the key in the reference, beside the methods' own."""
+    """Description of the key in the reference, before the methods' own."""
     order: ClassVar[int] = 100
     """Methods act in this order, those of one number in that of their keys."""
     head: ClassVar[str | None] = None
@@ -32,13 +32,10 @@ class Method(Plugin):
     """Whether it needs one label per sample, so that labels cannot be mixed."""
     mixes_labels: ClassVar[bool] = False
     """Whether it mixes the labels that cross-entropy sees."""
+    per_sample: ClassVar[bool] = True
+    """Whether its loss is a mean over samples, which samples' weights can replace."""
 
     kind: str
-
-    @property
-    def per_sample(self) -> bool:
-        """Whether its loss is a mean over samples, which samples' weights can replace."""
-        return True
 
     @property
     def place(self) -> str:
@@ -70,7 +67,4 @@ class Method(Plugin):
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         found = super().__get_pydantic_json_schema__(schema, handler)
-        if cls.key == cls.model_fields["kind"].default:
-            del found["properties"]["kind"]
-            found["required"].remove("kind")
-        return found if found["required"] else {key: value for key, value in found.items() if key != "required"}
+        return without_kind(found) if cls.key == cls.model_fields["kind"].default else found

@@ -19,13 +19,10 @@ class CustomLoss(UserFile, Method):
     key = "custom"
     order = 10
     hard_labels = True
+    per_sample = False
 
     kind: Literal["custom"] = "custom"
     class_: Annotated[Text, Field(alias="class", description="the class in it")] = "Loss"
-
-    @property
-    def per_sample(self) -> bool:
-        return False
 
     def terms(self, context: Context) -> dict[str, Term]:
         return {"custom": UserTerm(self, context.features, context.classes)}

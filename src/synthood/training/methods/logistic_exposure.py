@@ -17,7 +17,7 @@ else:
 
 
 class LogisticExposure(Exposure):
-    """Energies of ID and outlier images told apart by a logistic layer."""
+    """Energies of ID and outlier images, which a logistic layer tells apart."""
 
     paper = "Dream-OOD, arXiv 2309.13415"
 

@@ -14,7 +14,7 @@ SMALLEST = 1e-7
 
 
 class Normalisation(Method):
-    """What stands between features and cross-entropy."""
+    """What changes features or logits before cross-entropy."""
 
     key = "normalisation"
     meaning = "before cross-entropy"

@@ -23,12 +23,13 @@ else:
 
 
 class OutlierTerms(Method):
-    """Contrast of features against synthetic outliers, beside the recipe's other losses."""
+    """Contrast of features against synthetic outliers, added to the recipe's other losses."""
 
     key = "outliers"
     paper = "OAL, arXiv 2406.16525"
     order = 2
     hard_labels = True
+    per_sample = False
 
     kind: Literal["outliers"] = "outliers"
     from_: Annotated[Name, Ref("outliers"), Field(alias="from", description="a section of `outliers`")]
@@ -70,10 +71,6 @@ class OutlierTerms(Method):
         """Whether training fits heads that bring outliers of both kinds into one space."""
         weights = self.boundary_weight and self.latent_weight
         return bool(weights) and self.estimator == "infonce" and self.negatives == "outliers"
-
-    @property
-    def per_sample(self) -> bool:
-        return False
 
     def terms(self, context: Context) -> dict[str, Term]:
         if context.outliers is None:

@@ -1,4 +1,4 @@
-"""Prediction of quarter turns beside that of classes."""
+"""Prediction of quarter turns, added to that of classes."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ class VirtualOutliers(Method):
     order = 9
     head = "virtual_outliers"
     hard_labels = True
+    per_sample = False
 
     kind: Literal["virtual_outliers"] = "virtual_outliers"
     weight: Weight = 0.1
@@ -44,10 +45,6 @@ class VirtualOutliers(Method):
         if self.per_class > self.candidates:
             raise ValueError(f"per_class {self.per_class} of only {self.candidates} candidates; raise candidates")
         return self
-
-    @property
-    def per_sample(self) -> bool:
-        return False
 
     def check_recipe(self, recipe: Any) -> None:
         if recipe.normalisation and recipe.normalisation.kind == "t2fnorm":

@@ -30,7 +30,7 @@ class AdaScaleMethod(ModelMethod):
     pass_params = ("pixels",)
 
     def statistic(self, batch: BatchView, values: Values) -> Tensor:
-        """h beside h~ [N,2D]."""
+        """h and h~, joined [N,2D]."""
         gradient = batch.gradient(batch.attached, ("largest logit",), lambda run: run.logits.amax(1))
         flat = gradient.flatten(1)
         places = flat.abs().topk(int(values["pixels"] * flat.shape[1]), largest=False).indices

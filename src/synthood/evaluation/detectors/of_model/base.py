@@ -10,7 +10,7 @@ from pydantic import Field
 from synthood.common.lazy import Tensor, lazy, nn, pd
 from synthood.common.settings import PERCENT, unless
 from synthood.evaluation.detectors.base import Detector
-from synthood.evaluation.hyperparameters import GRID, Access, Values
+from synthood.evaluation.hyperparameters import GRID, Values
 from synthood.evaluation.probe import BatchView, Probe
 
 if TYPE_CHECKING:
@@ -68,17 +68,13 @@ class ModelDetector(Detector):
 class OfMaps(ModelDetector):
     """Scored in one pass that sees the maps between the layers."""
 
-    @property
-    def access(self) -> Access:
-        return "maps"
+    access = "maps"
 
 
 class OfGradients(ModelDetector):
     """Scored with gradients in the images."""
 
-    @property
-    def access(self) -> Access:
-        return "gradients"
+    access = "gradients"
 
 
 class ModelMethod:

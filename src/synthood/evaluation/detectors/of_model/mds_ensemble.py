@@ -123,6 +123,6 @@ class MdsEnsemble(ModelDetector):
     method = MdsEnsembleMethod
 
     @property
-    def access(self) -> Access:
+    def access(self) -> Access:  # type: ignore[override]  # by its noise, where others have a constant
         levels = self.noise if isinstance(self.noise, list) else [self.noise]
         return "gradients" if any(levels) else "maps"
