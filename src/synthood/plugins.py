@@ -27,7 +27,7 @@ class Plugin(Settings):
     """A method of a family: its fields are the keys that a configuration sets; one, such as `kind`, names it there.
 
     The docstring's first paragraph is the description in the schema and in the reference. The module that a plug-in is
-    in is imported for planning, so torch and other slow packages are taken by `lazy`.
+    in is imported for planning, so torch and other slow packages come from `common/lazy.py`.
     """
 
     paper: ClassVar[str] = ""

@@ -87,11 +87,7 @@ def write_images(path: Path, images: ImageSet) -> None:
 
 def header_of(classes: list[str], notes: list[str], facts: ImageFacts | None) -> dict[str, Any]:
     """The header of an image set's file; what is empty is left out."""
-    return {
-        "classes": classes,
-        **({"notes": notes} if notes else {}),
-        **({"facts": facts.header()} if facts else {}),
-    }
+    return {"classes": classes, **({"notes": notes} if notes else {}), **({"facts": facts.header()} if facts else {})}
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,8 @@ class Detector(Plugin):
 
             @functools.wraps(fit)
             def of_one(self: Detector, *given: Any, **named: Any) -> Any:
-                if len(self.candidates()) > 1 and named.get("ood_validation") is None:
-                    raise SynthoodError(f"{self.kind}: a grid needs validation data; fit one of its candidates()")
+                if named.get("ood_validation") is None:
+                    self.check_no_grid()
                 return fit(self, *given, **named)
 
             cls.fit = of_one  # type: ignore[method-assign]  # what the class defines, checked

@@ -35,7 +35,6 @@ class Custom(UserFile, Detector):
         return [self.model_copy(update={"values": values}) for values in combinations(self.values)]
 
     def fit(self, reference: Reference) -> Score:
-        self.check_no_grid()
         return self.ready("")(self, reference)
 
     def ready(self, name: str) -> Fit:
