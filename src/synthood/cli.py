@@ -102,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluated.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     evaluated.add_argument("--device", default="cpu", help="such as cuda (default: cpu)")
     evaluated.set_defaults(run=_evaluate)
+    as_onnx = commands.add_parser("export-onnx", help="add detector.onnx to an exported detector")
+    as_onnx.add_argument("folder", type=Path, help="an exported detector")
+    as_onnx.set_defaults(run=_export_onnx)
     data = commands.add_parser("data", help="images of a run").add_subparsers(dest="action", required=True)
     shown = data.add_parser("show", help="table of a folder: parts, counts, classes, sizes, SHA-256")
     shown.add_argument("folder", type=Path, help="for example results/cifar10/images")
@@ -225,6 +228,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from synthood.deploy.evaluate import evaluate
 
     print(evaluate(arguments.folder, arguments.id, arguments.ood, arguments.json, arguments.device))
+
+
+def _export_onnx(arguments: argparse.Namespace) -> None:
+    from synthood.deploy.onnx import ONNX, add_to
+
+    print(f"{arguments.folder / ONNX}: {add_to(arguments.folder)}")
 
 
 def check_file(file: Path, data: bool) -> None:

@@ -188,7 +188,8 @@ def files(folder: Path) -> Iterator[Path]:
 
 def test_a_changed_byte_anywhere_is_refused(folder: Path, tmp_path: Path) -> None:
     names = [path.name for path in files(folder)]
-    assert names == ["README.md", "detector.json", "identity.json", "model.safetensors", "state-0.safetensors"]
+    cards = ["README.html", "README.md"]
+    assert names == [*cards, "detector.json", "identity.json", "model.safetensors", "state-0.safetensors"]
     for name in names:
         content = (folder / name).read_bytes()
         for place in (0, 10, len(content) // 2, len(content) - 1):

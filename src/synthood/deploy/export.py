@@ -18,6 +18,7 @@ from synthood.deploy.extras import Extras
 from synthood.deploy.fitted import Facts, origin_of, settings_of, write_folder
 from synthood.deploy.inputs import Preprocessing
 from synthood.deploy.measure import figures
+from synthood.deploy.page import histograms, page
 from synthood.deploy.predictor import MODEL, Predictor, confidences_of, standardised, state_name
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors.base import Detector, State
@@ -26,7 +27,7 @@ from synthood.evaluation.scoring import Score
 from synthood.training.networks.model import Classifier
 
 LEVELS = (0.01, 0.05, 0.1)
-CARD = "README.md"
+CARD, PAGE = "README.md", "README.html"
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ def export(
     judged = {name: predictor.judged(features) for name, features in (ood or {}).items()}
     inside = None if test is None else predictor.judged(test)
     found = figures(known, inside, None if test is None else test.labels.numpy(), judged)
+    shown = ({"ID test": inside} if inside is not None else {}) | judged
     banks = any(isinstance(value, Bank) for _, state in origins for value in state.values())
     written: dict[str, Any] = {
         "detector": settings_of(detector),
@@ -143,6 +145,7 @@ def export(
         "guarantee": known.guarantee,
         "warnings": known.warnings(levels),
         "measured": found.header(),
+        "histograms": histograms({name: one.confidences.mean(0) for name, one in shown.items()}),
         "holds_training_features": banks,
         "from": facts or {},
     }
@@ -151,6 +154,7 @@ def export(
         classifier.save(temporary / MODEL)
         more.save(temporary)
         (temporary / CARD).write_text(card(written))
+        (temporary / PAGE).write_text(page(written))
         states = {state_name(fold): state for fold, (_, state) in enumerate(origins)}
         write_folder(temporary, states, written, "export")
     return replace(predictor, facts=written)

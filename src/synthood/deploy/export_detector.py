@@ -12,6 +12,7 @@ from synthood.common.command import Output
 from synthood.common.devices import set_threads
 from synthood.common.images import open_set, stored
 from synthood.data.overlap_settings import CALIBRATION
+from synthood.deploy import onnx
 from synthood.deploy.candidates import Candidate, Trained, best, of_recipe, of_reference, with_val
 from synthood.deploy.export import Calibrated, cross_calibrated, export, rows, split_calibrated
 from synthood.deploy.fitted import origin_of, settings_of
@@ -133,6 +134,8 @@ def main(
             },
             extras=chosen.extras,
         )
+        if settings.onnx:
+            print(f"{onnx.ONNX}: {onnx.add(path, predictor, open_set(paths[part]).images[free[: onnx.CHECKED]])}")
     for warning in predictor.facts["warnings"]:
         print(f"warning: {warning}")
     print(f"{output}: {chosen.recipe.name} with {settings_of(origin_of(chosen.score, chosen.name)[0])}")

@@ -46,6 +46,10 @@ class DeploySettings(Promise):
         Field(min_length=2, description="models that decide as one by their mean softmax; default: that of `seed`"),
     ] = None
 
+    onnx: Annotated[
+        bool, Field(description="also detector.onnx, from pixels to p-values; needs `pip install synthood[onnx]`")
+    ] = False
+
     @model_validator(mode="after")
     def _each_seed_once(self) -> Self:
         if twice := [seed for seed in self.seeds or [] if (self.seeds or []).count(seed) > 1]:
@@ -66,6 +70,7 @@ class ExportSettings(JobSettings):
     detectors: Annotated[list[dict[Name, AnyDetector]], Field(description="candidates of each recipe")]
     heads: Annotated[list[Methods], Field(description="methods of each recipe whose trained heads detectors read")]
     seeds: Annotated[list[int], Field(min_length=1, description="of each recipe's models")]
+    onnx: bool = False
     left_out: Annotated[list[str], Field(description="detectors that cannot be exported, with the reason")] = []
     dataset: Name
     ood: list[Name]

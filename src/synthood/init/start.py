@@ -106,10 +106,7 @@ def _frozen(found: inspect.Inspected, asked: choose.Options, options: InitOption
     if not named and options.weights is None and not choose.suits_pretrained(found, asked):
         return None
     from synthood.init.backbone import backbone  # torch
-    from synthood.training.networks.architectures.from_timm import TimmNetwork
 
-    if "freeze" not in TimmNetwork.model_fields:
-        return None
     one = backbone(options.backbone, options.weights)
     return None if one is None else choose.frozen(one.network, one.features, one.why)
 

@@ -1,4 +1,4 @@
-"""Which images stand in each batch: SIO's composition of real and synthetic ones."""
+"""Which images each batch holds: SIO's composition of real and synthetic ones."""
 
 import math
 from dataclasses import dataclass

@@ -12,6 +12,7 @@ from synthood.errors import SynthoodError
 from synthood.training.batches import sample_weights
 from synthood.training.forward import ForwardPass, auxiliary_inputs, forward
 from synthood.training.methods.term import Batch, Prepared, Term
+from synthood.training.networks.architectures.base import channels_last
 from synthood.training.settings import RecipeSettings
 from synthood.training.stability import set_rate
 from synthood.training.terms.losses import cross_entropy
@@ -32,8 +33,9 @@ class Step:
     total: int
 
     def __call__(self, step: int, rows: Tensor, images: Tensor, labels: Tensor, rate: float) -> dict[str, Tensor]:
-        """One step on images uint8 [N,H,W,3] with labels int64 [N]; rows int64 [N], on the CPU, are their numbers.
+        """One step on images uint8 [N,H,W,3], or features float32 [N,V,D], with labels int64 [N].
 
+        `rows` int64 [N], on the CPU, are their numbers.
         The losses by name and the batch's accuracy, scalars on the device. Where memory runs out, the batch goes
         through the network in twice as many parts, now and in all later steps.
         """
@@ -54,6 +56,7 @@ class Step:
             each.step()
         for term in self.own_terms:
             term.after_step(self.forward_pass.network.head)
+        self.forward_pass.network.after_step()
         return figures
 
     @property
@@ -68,7 +71,7 @@ class Step:
         targets = labels
         for method in recipe.methods:
             inputs, targets = method.mixed(inputs, targets, self.classes, generator(seed, "partners", step))
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        inputs = channels_last(inputs)
         network.train()
         terms.train()
         auxiliary = auxiliary_inputs(terms, inputs, labels, generator(seed, "companions", step))

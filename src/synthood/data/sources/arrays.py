@@ -6,29 +6,22 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common import image_facts, images
+from synthood.common.images import ImageSet
+from synthood.common.lazy import np
 from synthood.common.settings import Count, Seed
 from synthood.data.claims import Claim
+from synthood.data.files import decode
 from synthood.data.files.idx import is_idx, labels_of, read_idx, unpacked_or_packed
 from synthood.data.files.listing import of_splits, share_out
 from synthood.data.files.settings import ExceptClasses, Words
 from synthood.data.selection import Selection
 from synthood.data.sources.base import IdSource, LabelledSet
 from synthood.errors import SynthoodError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from synthood.common import image_facts, images
-    from synthood.common.images import ImageSet
-    from synthood.data.files import decode
-else:
-    np, decode = lazy("numpy"), lazy("synthood.data.files.decode")
-    image_facts, images = lazy("synthood.common.image_facts"), lazy("synthood.common.images")
 
 
 class Arrays(LabelledSet):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 from unicodedata import normalize
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import np
 from synthood.data.files.idx import IMAGES, LABELS, read_idx, unpacked_or_packed
 from synthood.data.files.listing import Listing, Splits
 from synthood.data.files.names import on_disk, read_text
@@ -17,11 +17,6 @@ from synthood.data.sources.arrays import whole_labels
 from synthood.data.sources.folders import class_folders, class_names
 from synthood.errors import SynthoodError
 from synthood.plugins import Plugin
-
-if TYPE_CHECKING:
-    import numpy as np
-else:
-    np = lazy("numpy")
 
 DIGITS = [str(digit) for digit in range(10)]
 FASHION = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]

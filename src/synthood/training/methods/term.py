@@ -8,17 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synthood.common.lazy import Module, lazy
+from synthood.common.lazy import Module, Tensor, nn, np, torch
+from synthood.training.outlier_set import OutlierSet
 
 if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    from torch import Tensor, nn
-
     from synthood.training.networks.model import Classifier
-    from synthood.training.outlier_set import OutlierSet
-else:
-    np, torch = lazy("numpy"), lazy("torch")
 
 Prepared = Callable[["Tensor", "torch.Generator"], "Tensor"]
 """Images uint8 [N,H,W,3] augmented and normalised, float32 [N,3,H,W]."""

@@ -8,7 +8,7 @@ import torch
 from synthood.common.encoded import EncodedImages
 from synthood.common.identity import sha256
 from synthood.common.states import Report, read_states
-from synthood.training.networks.architectures.base import ImageNetwork, NetworkSettings, build
+from synthood.training.networks.architectures.base import ImageNetwork, NetworkSettings, build_plain, headed
 from synthood.training.networks.checkpoint import load_state
 from synthood.training.networks.fitting import Choice
 from synthood.training.networks.model import channel_statistics
@@ -24,20 +24,20 @@ def initial(settings: NetworkSettings, classes: int, seed: int, report: Report =
     With the library's own initialisation, of std 0.2 in EfficientNets, the first steps would ruin the features.
     Raises SynthoodError where the pretrained weights are not there, or not the network's.
     """
-    network = build(settings, classes, seed)
+    network = build_plain(settings, classes, seed)
     if path := pretrained_file(settings):
         states, where = read_states(Path(path), getattr(settings, "sha256", None)), path
     elif weights := settings.own_weights():
         states, where = {"": weights}, getattr(settings, "name", settings.kind)
     else:
-        return network
+        return headed(settings, network, classes, seed)
     drawn = network.head.weight.detach().clone()
     load_state(network, settings, states, Choice(), where, report, new_head=True)
     if torch.equal(network.head.weight, drawn):
         with torch.no_grad():
             network.head.weight.mul_(NEW_HEAD_STD / drawn.std())
             network.head.bias.zero_()
-    return network
+    return headed(settings, network, classes, seed)
 
 
 def input_statistics(

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from synthood.common.lazy import lazy
-
-if TYPE_CHECKING:
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    F = lazy("torch.nn.functional")
+from synthood.common.lazy import F, Tensor
 
 
 def mean(values: Tensor, weights: Tensor | None) -> Tensor:

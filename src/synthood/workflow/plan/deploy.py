@@ -69,6 +69,7 @@ class DeployPlan(Paths):
             detectors=[deployable(self.config, deploy, recipe) for recipe in deploy.recipes],
             heads=self._heads_read(deploy),
             seeds=deploy.models,
+            onnx=deploy.onnx,
             left_out=left_out(self.config, deploy),
             dataset=deploy.dataset,
             ood=dataset.ood_sets,

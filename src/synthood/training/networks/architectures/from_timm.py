@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from synthood.common.lazy import lazy
 from synthood.errors import SynthoodError, first_line, nearest
 from synthood.training.networks.architectures.base import (
     ImageNetwork,
     ImageSize,
-    NetworkSettings,
     Pretrained,
+    PretrainedSettings,
     Resize,
-    Sha256,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ TIMM = "timm/"
 LITE = "pip install 'synthood[lite]'"
 
 
-class TimmNetwork(NetworkSettings):
+class TimmNetwork(PretrainedSettings):
     """A network of timm by its name there; needs `pip install synthood[timm]`."""
 
     prefix = TIMM
@@ -47,21 +46,6 @@ class TimmNetwork(NetworkSettings):
         bool | Pretrained,
         Field(description="weights to start from: a file of them, or true: timm's own, downloaded"),
     ] = False
-    sha256: Sha256 | None = None
-    normalisation: Annotated[
-        Literal["network", "images"],
-        Field(description="network: inputs by the mean and std that pretrained weights expect; images: by the data's"),
-    ] = "network"
-
-    @model_validator(mode="after")
-    def _a_digest_of_a_file(self) -> Self:
-        if self.sha256 and not isinstance(self.pretrained, str):
-            raise ValueError("sha256 is of a file; name it in `pretrained`")
-        return self
-
-    @property
-    def architecture(self) -> Self:
-        return self.model_copy(update={"pretrained": False, "sha256": None, "normalisation": "network"})
 
     def build(self, classes: int) -> ImageNetwork:
         return TimmClassifier(self, classes)
