@@ -18,10 +18,13 @@ NEW_HEAD_STD = 1e-3
 """Not 0: losses that divide by the logits' norm have no gradient there."""
 
 
-def initial(settings: NetworkSettings, classes: int, seed: int, report: Report = print) -> ImageNetwork:
-    """The network that a recipe starts from; a pretrained one of other classes has its last Linear drawn anew, small.
+def initial(
+    settings: NetworkSettings, classes: int, seed: int, report: Report = print, small_head: bool = True
+) -> ImageNetwork:
+    """The network that a recipe starts from; a pretrained one of other classes has its last Linear drawn anew.
 
-    With the library's own initialisation, of std 0.2 in EfficientNets, the first steps would ruin the features.
+    It is then small where `small_head`: with the library's own initialisation, of std 0.2 in EfficientNets, the first
+    steps would ruin the features.
     Raises SynthoodError where the pretrained weights are not there, or not the network's.
     """
     network = build_plain(settings, classes, seed)
@@ -33,7 +36,7 @@ def initial(settings: NetworkSettings, classes: int, seed: int, report: Report =
         return headed(settings, network, classes, seed)
     drawn = network.head.weight.detach().clone()
     load_state(network, settings, states, Choice(), where, report, new_head=True)
-    if torch.equal(network.head.weight, drawn):
+    if small_head and torch.equal(network.head.weight, drawn):
         with torch.no_grad():
             network.head.weight.mul_(NEW_HEAD_STD / drawn.std())
             network.head.bias.zero_()
