@@ -3,6 +3,7 @@ rule extract:
         model=at.MODEL,
         heads=plan.heads_read,
         images=plan.evaluated,
+        cached=plan.evaluated_features,
     output:
         directory(at.FEATURES),
     log:

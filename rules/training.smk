@@ -1,8 +1,6 @@
 rule train:
     input:
         unpack(plan.learned_from),
-        train=at.TRAIN,
-        val=at.VAL,
         compared=at.OVERLAPS_ID,
     output:
         model=at.MODEL,
@@ -37,6 +35,33 @@ rule train:
                 memory="{resources.mem_mb}",
             )
         )
+
+
+rule backbone_features:
+    input:
+        images=at.IMAGE_SET,
+        train=at.TRAIN,
+    output:
+        at.BACKBONE_FEATURES,
+    log:
+        "results/logs/backbone_features/{dataset}/{backbone}/{images}.log",
+    benchmark:
+        "results/benchmarks/backbone_features/{dataset}/{backbone}/{images}.tsv"
+    wildcard_constraints:
+        backbone=one_of(plan.backbones),
+        images="(images|synthetic|outliers)/.+",
+    conda:
+        "../envs/synthood.yaml"
+    resources:
+        **needs(mem_mb=8000, minutes=240),
+        gpu=GPU,
+    params:
+        flags=flags,
+        settings=as_parameter(plan.backbone_settings),
+    message:
+        "compute features of {wildcards.images} of {wildcards.dataset} by {wildcards.backbone}"
+    shell:
+        stage("synthood.training.backbone_features", gpus="{resources.gpu}")
 
 
 rule import_checkpoint:

@@ -30,7 +30,7 @@ def asked_of(config: Config, dataset: str, recipe: str, seed: str, access: str) 
 
 
 def accesses(config: Config, table: str) -> list[Access]:
-    """The kinds of access, beside features, that a table's detectors need."""
+    """The kinds of access, other than features, that a table's detectors need."""
     needed = {config.detectors[name].access for name in config.tables[table].detectors}
     every: tuple[Access, ...] = ("maps", "gradients", "ensemble")
     return [access for access in every if access in needed]

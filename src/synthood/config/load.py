@@ -103,6 +103,7 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
                 f"{recipe.outliers.from_!r} is of kind {found.kind!r}, whose images are for `exposure`; "
                 f"take kind latent",
             )
+        yield from other_backbones(config, name)
     for name, table in config.tables.items():
         yield from missing_extra(config, references, name)
         if table.published:
@@ -123,6 +124,20 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
         if source and source.kind != "stable-diffusion":
             what = f"{outliers.generator!r} is of kind {source.kind!r}, expected 'stable-diffusion'"
             yield MistakeError(f"outliers.{name}.generator", what)
+
+
+def other_backbones(config: Config, name: str) -> Iterable[MistakeError]:
+    """Models that a recipe with a frozen backbone needs and that are not on the same cached features."""
+    recipe = config.recipes[name]
+    named = {"teacher.recipe": recipe.teacher and recipe.teacher.recipe, "warm_start": recipe.warm_start}
+    for key, other in named.items():
+        found = config.recipes.get(other) if recipe.network.frozen and other else None
+        if found and found.network.backbone != recipe.network.backbone:
+            yield MistakeError(
+                f"recipes.{name}.{key}",
+                f"{other!r} needs pixels, but a frozen backbone is trained on cached features; name a recipe whose "
+                f"`network` is the same but for the head",
+            )
 
 
 def unfit(config: Config, path: str, recipe: str, mark: Ref) -> Iterable[MistakeError]:
@@ -177,20 +192,14 @@ def too_many_neighbours(config: Config, name: str, outliers: SampledOutliers) ->
     """Numbers of an outliers' section that the classes of a dataset cannot meet."""
     boundary, wanted = outliers.boundary, outliers.gate.keep_per_class
     for dataset, settings in config.datasets.items():
-        count = getattr(settings.id, "train_per_class", None)
-        if count is not None and boundary.k >= count:
-            yield MistakeError(
-                f"outliers.{name}.boundary.k",
-                f"must be below the {count} training images of a class of dataset {dataset!r}, got {boundary.k}",
-            )
-        if count is not None and boundary.boundary_points > count:
-            yield MistakeError(
-                f"outliers.{name}.boundary.boundary_points",
-                f"must not be above the {count} training images of a class of dataset {dataset!r}, "
-                f"got {boundary.boundary_points}",
-            )
-    if wanted > outliers.latents.attempts_per_class:
-        yield MistakeError(
-            f"outliers.{name}.gate.keep_per_class",
-            f"must not be above latents.attempts_per_class {outliers.latents.attempts_per_class}, got {wanted}",
-        )
+        if (count := getattr(settings.id, "train_per_class", None)) is None:
+            continue
+        images = f"the {count} training images of a class of dataset {dataset!r}"
+        if (k := boundary.k) >= count:
+            yield MistakeError(f"outliers.{name}.boundary.k", f"must be below {images}, got {k}")
+        if (points := boundary.boundary_points) > count:
+            what = f"must not be above {images}, got {points}"
+            yield MistakeError(f"outliers.{name}.boundary.boundary_points", what)
+    if wanted > (attempts := outliers.latents.attempts_per_class):
+        what = f"must not be above latents.attempts_per_class {attempts}, got {wanted}"
+        yield MistakeError(f"outliers.{name}.gate.keep_per_class", what)

@@ -1,6 +1,6 @@
 """Stage `extract`: logits, penultimate features and trained heads' outputs of every part, from one pass."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +16,7 @@ from synthood.evaluation.feature_files import write_batches, write_head, write_n
 from synthood.evaluation.features import Features
 from synthood.training.method_settings import ExtractSettings
 from synthood.training.methods.term import ForwardOutputs, Term
+from synthood.training.networks.frozen import FeatureClassifier, open_features
 from synthood.training.networks.model import Classifier, inputs_of
 from synthood.training.terms.build import read_terms
 
@@ -28,7 +29,10 @@ def extracted(
     labels: np.ndarray,
     device: torch.device,
 ) -> Iterator[Features]:
-    """Features of images uint8 [N,H,W,3] on the CPU, with the output of every head, batch by batch."""
+    """Features of images uint8 [N,H,W,3], or of the backbone's features [N,V,D], with every head's output, on the CPU.
+
+    Batch by batch.
+    """
     network = classifier.network.eval()
     done = 0
     for inputs in inputs_of(classifier, images, device):
@@ -51,11 +55,15 @@ def main(
     images: Annotated[list[Path], "image sets; a part is named by its file"],
     output: Output,
     heads: Annotated[Path | None, "what train learned with the model"] = None,
+    cached: Annotated[Sequence[Path], "the frozen backbone's features of each set of images, in their order"] = (),
     gpus: Annotated[int, "0: compute on the CPU"] = 0,
 ) -> None:
     set_threads(threads)
     check_sizes(images)
     classifier = Classifier.load(model)
+    features = [open_features(path) for path in cached]
+    if features:
+        classifier = FeatureClassifier.above(classifier, features[0].backbone, model)
     head = classifier.network.head
     terms = {
         name: term
@@ -67,10 +75,13 @@ def main(
         folder.mkdir()
         write_head(folder, head.weight.detach().cpu(), head.bias.detach().cpu())
         on_device = {name: term.to(device) for name, term in terms.items()}
-        for path in images:
+        for number, path in enumerate(images):
             found, labels = open_images(path)
+            digests, names = stored(path)
+            if features:
+                found = features[number].of(digests, path)
             write_batches(folder, path.stem, len(found), extracted(classifier, on_device, found, labels, device))
-            write_names(folder, path.stem, stored(path)[1])
+            write_names(folder, path.stem, names)
             print(f"{path.stem}: {len(found)} images", flush=True)
 
 

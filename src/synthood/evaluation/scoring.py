@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, np, torch
 from synthood.common.user_code import call
 from synthood.errors import SynthoodError
 from synthood.evaluation.features import Bank, Features, Reference, parts
 from synthood.evaluation.moments import ROWS
 from synthood.evaluation.unchanged import Unchanged
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    np, torch, F = lazy("numpy"), lazy("torch"), lazy("torch.nn.functional")
 
 CHUNK = 1 << 24
 """Similarities that are held at once."""

@@ -7,6 +7,7 @@ import numpy as np
 from synthood.common.ranks import SINGLE_PROCESS, Ranks
 from synthood.errors import SynthoodError
 from synthood.training.feed import JoinedSet, Labelled
+from synthood.training.networks.frozen import FeatureSet
 from synthood.training.outlier_set import OutlierSet
 from synthood.training.settings import RecipeSettings
 
@@ -25,6 +26,12 @@ def check_inputs(
     ranks: Ranks = SINGLE_PROCESS,
 ) -> None:
     """Raises where the sets cannot be trained on together, or a model that the recipe names is not given."""
+    cached = isinstance(real, FeatureSet)
+    if recipe.network.frozen != cached:
+        raise SynthoodError(
+            f"the recipe {'needs' if recipe.network.frozen else 'cannot take'} features of a frozen backbone; "
+            f"give it what {'backbone_features' if recipe.network.frozen else 'prepare'} wrote"
+        )
     if recipe.batch_size > len(real):
         raise SynthoodError(f"batch_size {recipe.batch_size} is larger than the {len(real)} training images")
     others: dict[str, Labelled | JoinedSet | None] = {"validation": validation, "synthetic": synthetic}
@@ -33,7 +40,9 @@ def check_inputs(
             continue
         if other.classes != real.classes:
             raise SynthoodError(f"the {name} images have classes {other.classes}, the training images {real.classes}")
-        if other.images.shape[1:] != real.images.shape[1:]:
+        # Validation features have the clean view alone.
+        first = 2 if cached else 1
+        if other.images.shape[first:] != real.images.shape[first:]:
             raise SynthoodError(
                 f"the {name} images are {other.images.shape[1:]}, the training images {real.images.shape[1:]}"
             )
@@ -45,7 +54,7 @@ def check_inputs(
     ):
         if named is not None and given is None:
             raise SynthoodError(f"the recipe names {what}, and none is given")
-    for method in recipe.methods:
+    for method in [] if cached else recipe.methods:
         method.check_images(*real.images.shape[1:3])
     if recipe.real_per_batch < recipe.batch_size and synthetic is None:
         raise SynthoodError(f"alpha {recipe.effective_alpha:.3g} asks for synthetic images, and none are given")

@@ -23,7 +23,7 @@ CHUNK = 256
 
 
 class JoinedImages:
-    """Images uint8 [N,H,W,3] of several sets, one after the other, which stay where they are."""
+    """Images uint8 [N,H,W,3], or features float32 [N,V,D], of several sets in turn, which stay where they are."""
 
     def __init__(self, sets: Sequence["Images"]) -> None:
         self.parts: list[np.ndarray | EncodedImages] = []
@@ -31,6 +31,8 @@ class JoinedImages:
             self.parts += each.parts if isinstance(each, JoinedImages) else [each]
         self.ends = np.cumsum([len(part) for part in self.parts])
         self.shape = (int(self.ends[-1]), *self.parts[0].shape[1:])
+        self.dtype = torch.float32 if self.parts[0].dtype == np.float32 else torch.uint8
+        self.nbytes = math.prod(self.shape) * self.dtype.itemsize
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -50,7 +52,7 @@ Images = np.ndarray | EncodedImages | JoinedImages
 
 
 class Labelled(Protocol):
-    """Image sets in memory or on disk: images uint8 [N,H,W,3], labels int64 [N], class names."""
+    """Sets in memory or on disk: images uint8 [N,H,W,3] or features float32 [N,V,D], labels int64 [N], class names."""
 
     @property
     def images(self) -> np.ndarray | EncodedImages: ...
@@ -66,7 +68,7 @@ class Labelled(Protocol):
 
 class Feed(Protocol):
     def __call__(self, step: int, chosen: Tensor) -> Tensor:
-        """Images uint8 [N,H,W,3] on the device."""
+        """Images uint8 [N,H,W,3], or features float32 [N,V,D], on the device."""
         ...
 
 
@@ -74,7 +76,7 @@ class Resident:
     """All images in one tensor on the device."""
 
     def __init__(self, images: JoinedImages, device: torch.device) -> None:
-        self.images = torch.empty(images.shape, dtype=torch.uint8, device=device)
+        self.images = torch.empty(images.shape, dtype=images.dtype, device=device)
         place = 0
         for some in images.chunks():
             self.images[place : place + len(some)] = torch.from_numpy(some).to(device)
@@ -128,7 +130,7 @@ class Streamed:
 
     def _decoded(self, rows: list[int]) -> Tensor:
         shape = (len(rows), *self.images.shape[1:])
-        batch = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+        batch = torch.empty(shape, dtype=self.images.dtype, pin_memory=self.device.type == "cuda")
         pixels = batch.numpy()
         for place, row in enumerate(rows):
             pixels[place] = self.images[row]
@@ -146,12 +148,10 @@ def feed(
 ) -> Feed:
     """Images of several sets, one after the other: on the device where it has the room, else decoded ahead."""
     images = JoinedImages(sets)
-    if math.prod(images.shape) <= room(device, memory):
+    if images.nbytes <= room(device, memory):
         return Resident(images, device)
     if ranks.is_main:
-        print(
-            f"training: {math.prod(images.shape) / 2**30:.2f} GiB of images are decoded as they are needed", flush=True
-        )
+        print(f"training: {images.nbytes / 2**30:.2f} GiB of images are decoded as they are needed", flush=True)
     return Streamed(images, chosen, steps, device, threads, ranks)
 
 

@@ -1,7 +1,7 @@
 """The training loop of a classifier."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,18 +13,20 @@ from torch import Tensor, nn
 from synthood.common.arithmetic import resolved_precision
 from synthood.common.averages import MovingAverage
 from synthood.common.iterate import Iteration, ResumeFile, Stateful
+from synthood.common.precision import Precision
 from synthood.common.ranks import SINGLE_PROCESS, Ranks, with_synced_statistics
 from synthood.common.schedules import warmed_cosine
 from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
-from synthood.training.batches import Composition
+from synthood.training.batches import Composition, class_weights
 from synthood.training.checks import check_inputs
 from synthood.training.feed import JoinedSet, Labelled, feed
 from synthood.training.forward import Compiled, ForwardPass
-from synthood.training.methods.term import Context, no_images
+from synthood.training.methods.term import Context, Prepared, no_images
 from synthood.training.networks.architectures.base import ImageNetwork
-from synthood.training.networks.model import Classifier, channel_statistics, logits_and_features
-from synthood.training.networks.pretrained import initial
+from synthood.training.networks.frozen import FeatureClassifier, FeatureSet, drawn_view
+from synthood.training.networks.model import Classifier, logits_and_features
+from synthood.training.networks.pretrained import initial, input_statistics
 from synthood.training.outlier_set import OutlierSet
 from synthood.training.record import History, Record, losses
 from synthood.training.settings import RecipeSettings, TrainSettings
@@ -63,6 +65,7 @@ def train(
 ) -> tuple[Classifier, nn.ModuleDict, History]:
     """Trains one classifier; gives it, the terms with what they learned, and a row per epoch.
 
+    A recipe with a frozen backbone takes sets of its features in the place of images, and trains the head alone.
     `exposed` are outlier images uint8 [M,H,W,3] that a recipe's `exposure` shows to the network. Images that neither
     the device nor `memory` bytes hold are decoded by `threads` while it trains, to the same batches. `on_epoch` gets
     the history after each epoch.
@@ -70,15 +73,22 @@ def train(
     """
     recipe = settings.recipe
     check_inputs(recipe, real, validation, synthetic, warm_start, teacher_model, outliers, exposed, ranks)
-    mean, deviation = channel_statistics(real.images)
-    height, width = real.images.shape[1:3]
     network = initial(recipe.network, len(real.classes), derived_seed(seed, "network"))
-    recipe.network.check(network, height, width)
-    network = with_synced_statistics(network.to(device), ranks, device)
-    classifier = Classifier(recipe.network.architecture, real.classes, mean, deviation, network)
+    if isinstance(real, FeatureSet):
+        mean, deviation = real.mean, real.deviation
+    else:
+        mean, deviation = input_statistics(recipe.network, real.images)
+        recipe.network.check(network, *real.images.shape[1:3])
+    classifier = whole = Classifier(recipe.network.architecture, real.classes, mean, deviation, network)
     if warm_start is not None:
         load_weights(classifier, warm_start)
-    prepared = recipe.augmentation.prepared(classifier.normalised, height, width, seed, device)
+    prepared: Prepared = drawn_view
+    if isinstance(real, FeatureSet):
+        classifier = FeatureClassifier.above(whole, real.backbone, warm_start or "network")
+    else:
+        height, width = real.images.shape[1:3]
+        prepared = recipe.augmentation.prepared(classifier.normalised, height, width, seed, device)
+    network = classifier.network = with_synced_statistics(classifier.network.to(device), ranks, device)
     sizes = network.head.in_features, len(real.classes), recipe.label_smoothing
     shown = no_images() if exposed is None else exposed
     context = Context(*sizes, classifier, mean, deviation, teacher_model, outliers, shown, prepared)
@@ -86,7 +96,9 @@ def train(
 
     sets = [real] if synthetic is None or recipe.real_per_batch == recipe.batch_size else [real, synthetic]
     labels = torch.from_numpy(np.concatenate([each.labels for each in sets])).to(device)
-    composition = Composition(len(real), len(labels) - len(real), recipe.batch_size, recipe.real_per_batch, seed)
+    counts = len(real), len(labels) - len(real)
+    balanced = labels.cpu() if recipe.sampling == "balanced" else None
+    composition = Composition(*counts, recipe.batch_size, recipe.real_per_batch, seed, balanced)
     per_epoch = composition.steps_per_epoch
     total = recipe.epochs * per_epoch
     batches = lru_cache(2)(composition.epoch)
@@ -106,9 +118,12 @@ def train(
     optimizers: list[torch.optim.Optimizer] = [optimizer]
     if parameters := list(terms.parameters()):
         optimizers.append(torch.optim.Adam(parameters, recipe.head_learning_rate))
-    dtype = resolved_precision(recipe.precision or settings.precision, device)
+    dtype = resolved_precision(precision_of(settings), device)
     forward_pass = ForwardPass(network, features_of(network, recipe, device, ranks, total), dtype, ranks=ranks)
-    take_step = Step(recipe, forward_pass, terms, optimizers, prepared, len(real.classes), len(real), seed, total)
+    weights = weights_of_classes(recipe, real.classes, labels.cpu().split(counts), device)
+    take_step = Step(
+        recipe, forward_pass, terms, optimizers, prepared, len(real.classes), len(real), seed, total, weights
+    )
 
     state: dict[str, Stateful] = {"network": network, "optimizer": optimizer}
     if terms.state_dict():
@@ -137,6 +152,7 @@ def train(
             average.update(network, step)
             for term in take_step.own_terms:
                 term.after_step(average.network.head)
+            average.network.after_step()
 
     def check(last: int) -> None:
         """Looks at the losses up to the step `last`, and rolls back where one is not finite."""
@@ -166,7 +182,27 @@ def train(
             on_epoch(loop.history)
             loop.log(f"end of epoch {epoch}: " + ", ".join(f"{key} {row[key]:.4g}" for key in SHOWN))
     trained.network.eval()
+    if isinstance(trained, FeatureClassifier):
+        trained = trained.whole(whole)
     return trained, terms.eval(), loop.history
+
+
+def precision_of(settings: TrainSettings) -> Precision:
+    """What the network computes in: a head alone takes no time, so its logits need not be rounded unless asked for."""
+    recipe = settings.recipe
+    return recipe.precision or ("float32" if recipe.network.frozen else settings.precision)
+
+
+def weights_of_classes(
+    recipe: RecipeSettings, classes: list[str], labels: Sequence[Tensor], device: torch.device
+) -> Tensor | None:
+    """A recipe's class weights float32 [2,C], for real and for synthetic samples, of their labels; None without any.
+
+    Balanced ones are each kind's own, so that the weights of either kind have mean 1 and alpha keeps its meaning.
+    """
+    if recipe.class_weights == "none":
+        return None
+    return torch.stack([class_weights(each, classes, recipe.class_weights) for each in labels]).to(device)
 
 
 def features_of(
@@ -182,7 +218,7 @@ def features_of(
     how = recipe.compile
     if how == "auto":
         pays = device.type == "cuda" and ranks.count == 1 and steps >= GRAPHS_PAY_FROM
-        how = "graphs" if pays and not network.draws else "off"
+        how = "graphs" if pays and not (network.draws or recipe.network.frozen) else "off"
     if how == "off":
         return network.features
     return Compiled(network.features, graphs=how == "graphs" and device.type == "cuda")

@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from synthood.common.arithmetic import autocast
 from synthood.common.ranks import SINGLE_PROCESS, AllGather, Ranks
 from synthood.training.methods.term import AuxiliaryInputs, Term
-from synthood.training.networks.architectures.base import ImageNetwork
+from synthood.training.networks.architectures.base import ImageNetwork, channels_last
 from synthood.training.settings import RecipeSettings
 
 Features = Callable[[Tensor], Tensor]
@@ -43,13 +43,13 @@ class ForwardPass:
         joined = torch.cat([inputs, *others]) if others else inputs
         self.count = len(joined)
         if self.ranks.count == 1:
-            return self._in_micro_batches(joined.contiguous(memory_format=torch.channels_last))
+            return self._in_micro_batches(channels_last(joined))
         first, rows = len(inputs), [self.ranks.shard_batch(is_real)]
         for each in others:
             rows.append(self.ranks.shard_rows(torch.arange(first, first + len(each))))
             first += len(each)
         shard = torch.cat(rows).to(joined.device, non_blocking=True)
-        part = self._in_micro_batches(joined[shard].contiguous(memory_format=torch.channels_last))
+        part = self._in_micro_batches(channels_last(joined[shard]))
         features: Tensor = AllGather.apply(part.float(), shard, len(joined), False)
         return features
 

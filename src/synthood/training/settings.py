@@ -54,6 +54,18 @@ class RecipeSettings(Methods):
     weight_decay: Annotated[float, Field(ge=0, description="of all weights, per step")] = 5e-4
     label_smoothing: Annotated[float, Field(ge=0, lt=1, description="share of the label spread over all classes")] = 0.0
     augmentation: Augmentation = Augmentation()
+    views: Annotated[
+        int,
+        Field(ge=0, description="augmented views of a training image whose features are cached; with freeze: backbone"),
+    ] = 0
+    class_weights: Annotated[
+        Literal["none", "balanced"] | dict[str, Positive],
+        Field(description="of samples in the loss; balanced: n / (C n_c); or weights by class, 1 where not named"),
+    ] = "none"
+    sampling: Annotated[
+        Literal["uniform", "balanced"],
+        Field(description="of images into batches; balanced: every class as often as the others"),
+    ] = "uniform"
     dropout: Annotated[float, Field(ge=0, lt=1, description="of features before the last layer")] = 0.0
     synthetic: Synthetic | None = None
     warm_start: Annotated[
@@ -90,12 +102,38 @@ class RecipeSettings(Methods):
         hard = next((method for method in self.methods if method.hard_labels), None)
         if mixing and hard:
             raise ValueError(f"{mixing.place} blends labels, which `{hard.place}` needs whole")
-        if self.weighted and (whole := next((each for each in self.methods if not each.per_sample), None)):
+        whole = next((each for each in self.methods if not each.per_sample), None)
+        if self.weighted and whole:
             raise ValueError(
                 f"synthetic.form weighted needs a loss per sample, which `{whole.place}` is not; take form: composition"
             )
+        if self.class_weights != "none" and whole:
+            raise ValueError(
+                f"class_weights need a loss per sample, which `{whole.place}` is not; take sampling: balanced instead"
+            )
+        if self.class_weights == self.sampling == "balanced":
+            raise ValueError("class_weights and sampling both balance the classes; take one of them")
         for method in self.methods:
             method.check_recipe(self)
+        return self
+
+    @model_validator(mode="after")
+    def _what_cached_features_allow(self) -> "RecipeSettings":
+        if not self.network.frozen:
+            if self.views:
+                raise ValueError("views are of cached features; set network.freeze: backbone, or take them away")
+            return self
+        for method in self.methods:
+            if method.needs_pixels:
+                raise ValueError(
+                    f"{method.place} cannot learn from cached features: {method.needs_pixels}; take it away, or "
+                    f"network.freeze: backbone"
+                )
+        if bool(self.augmentation.steps) != bool(self.views):
+            what = "augmentation without views" if self.augmentation.steps else "views without augmentation"
+            raise ValueError(f"{what}: a frozen backbone sees each image once and in `views` augmented ones; set both")
+        if self.outside(0):
+            raise ValueError("augmentation.pixmix.pictures does not go with a frozen backbone; take its fractals")
         return self
 
     @property

@@ -12,6 +12,7 @@ from synthood.errors import SynthoodError
 from synthood.training.batches import sample_weights
 from synthood.training.forward import ForwardPass, auxiliary_inputs, forward
 from synthood.training.methods.term import Batch, Prepared, Term
+from synthood.training.networks.architectures.base import channels_last
 from synthood.training.settings import RecipeSettings
 from synthood.training.stability import set_rate
 from synthood.training.terms.losses import cross_entropy
@@ -19,7 +20,10 @@ from synthood.training.terms.losses import cross_entropy
 
 @dataclass
 class Step:
-    """Takes steps of a recipe, of so many in all; `real` is the number of real images, which come first."""
+    """Takes steps of a recipe, of so many in all; `real` is the number of real images, which come first.
+
+    `class_weights` float32 [2,C], if any, are those of real and of synthetic samples.
+    """
 
     recipe: RecipeSettings
     forward_pass: ForwardPass
@@ -30,10 +34,12 @@ class Step:
     real: int
     seed: int
     total: int
+    class_weights: Tensor | None = None
 
     def __call__(self, step: int, rows: Tensor, images: Tensor, labels: Tensor, rate: float) -> dict[str, Tensor]:
-        """One step on images uint8 [N,H,W,3] with labels int64 [N]; rows int64 [N], on the CPU, are their numbers.
+        """One step on images uint8 [N,H,W,3], or features float32 [N,V,D], with labels int64 [N].
 
+        `rows` int64 [N], on the CPU, are their numbers.
         The losses by name and the batch's accuracy, scalars on the device. Where memory runs out, the batch goes
         through the network in twice as many parts, now and in all later steps.
         """
@@ -54,6 +60,7 @@ class Step:
             each.step()
         for term in self.own_terms:
             term.after_step(self.forward_pass.network.head)
+        self.forward_pass.network.after_step()
         return figures
 
     @property
@@ -68,13 +75,13 @@ class Step:
         targets = labels
         for method in recipe.methods:
             inputs, targets = method.mixed(inputs, targets, self.classes, generator(seed, "partners", step))
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        inputs = channels_last(inputs)
         network.train()
         terms.train()
         auxiliary = auxiliary_inputs(terms, inputs, labels, generator(seed, "companions", step))
         dropping = generator(seed, "dropout", step)
         features, logits, auxiliary = forward(self.forward_pass, inputs, is_real, auxiliary, recipe, dropping)
-        weights = sample_weights(row_numbers < self.real, recipe.effective_alpha) if recipe.weighted else None
+        weights = self._weights(row_numbers < self.real, labels)
         batch = Batch(
             inputs,
             labels,
@@ -101,6 +108,14 @@ class Step:
             each.zero_grad()
         loss.backward()
         return {"loss": loss, **losses, "accuracy": (logits.argmax(1) == labels).float().mean()}
+
+    def _weights(self, is_real: Tensor, labels: Tensor) -> Tensor | None:
+        """What each sample of a batch counts in sums over it, float32 [N]; None: 1 / N."""
+        weights = sample_weights(is_real, self.recipe.effective_alpha) if self.recipe.weighted else None
+        if self.class_weights is None:
+            return weights
+        of_class = self.class_weights[(~is_real).long(), labels]
+        return of_class / len(labels) if weights is None else of_class * weights
 
     def _halve(self, step: int) -> None:
         """Frees memory and halves the micro-batches."""

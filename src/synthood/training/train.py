@@ -3,7 +3,7 @@
 import csv
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +17,8 @@ from synthood.common.ranks import joined, ranks_of_torchrun
 from synthood.common.tensors import write_tensors
 from synthood.errors import SynthoodError
 from synthood.training import fit
-from synthood.training.feed import joined_sets
+from synthood.training.feed import Labelled, joined_sets
+from synthood.training.networks.frozen import open_features
 from synthood.training.networks.pretrained import pretrained_digest
 from synthood.training.outlier_set import OutlierSet, exposed_images
 from synthood.training.record import History
@@ -40,19 +41,19 @@ def main(
     settings: TrainSettings,
     threads: int,
     seed: Annotated[int, "of the model"],
-    train: Annotated[Path, "ID training images"],
-    val: Annotated[Path, "ID validation images"],
+    train: Annotated[Path, "ID training images, or their features"],
+    val: Annotated[Path, "ID validation images, or their features"],
     model: Output,
     history: Output,
     heads: Output,
-    synthetic: Annotated[Sequence[Path], "blocks of synthetic ID images"] = (),
+    synthetic: Annotated[Sequence[Path], "blocks of synthetic ID images, or their features"] = (),
     warm_start: Annotated[Path | None, "model whose weights come first"] = None,
     teacher: Annotated[Path | None, "model that is distilled"] = None,
     embeddings: Annotated[Path | None, "what embed wrote"] = None,
     boundary: Annotated[Path | None, "what boundary wrote"] = None,
     latents: Annotated[Path | None, "what latents wrote"] = None,
     gate: Annotated[Path | None, "what gate wrote"] = None,
-    exposure: Annotated[Path | None, "what gate wrote, or a set of outlier images"] = None,
+    exposure: Annotated[Path | None, "what gate wrote, a set of outlier images, or their features"] = None,
     raw: Annotated[str, "state of the folder of pictures as planned"] = "",
     memory: Annotated[int, "MiB of the job; images take half of it, or are streamed"] = 0,
     resume: Annotated[Path | None, "folder for the state of an unfinished fit"] = None,
@@ -60,7 +61,9 @@ def main(
     gpus: Annotated[int, "0: compute on the CPU; above 1: one process on each"] = 0,
 ) -> None:
     check_gpus(gpus)
-    check_sizes([train, val, *synthetic])
+    frozen = settings.recipe.network.frozen
+    if not frozen:
+        check_sizes([train, val, *synthetic])
     ranks = ranks_of_torchrun()
     if gpus > 1 and ranks.count == 1:
         stage.start_again_under_torchrun("synthood.training.train", gpus, job.command_line)
@@ -70,20 +73,22 @@ def main(
     of_rank = max(1, threads // ranks.count)
     set_threads(of_rank)
     keep_freed_memory()
-    blocks = joined_sets([open_set(path) for path in synthetic]) if synthetic else None
+    opened: Callable[[Path], Labelled] = open_features if frozen else open_set
+    blocks = joined_sets([opened(path) for path in synthetic]) if synthetic else None
     state = ResumeFile(resume, job.fingerprint, save_seconds, ranks)
-    real = open_set(train)
+    real = opened(train)
     outliers = None
     if embeddings and boundary and latents and gate:
         outliers = OutlierSet.read(embeddings, boundary, latents, gate, real.labels)
     elif embeddings or boundary or latents or gate:
         raise SynthoodError("--embeddings, --boundary, --latents, --gate: some are missing; give all four or none")
-    exposed = exposed_images(exposure, real.images.shape[1:]) if exposure else None
+    shape = real.images.shape[1:]
+    exposed = (open_features(exposure).images if frozen else exposed_images(exposure, shape)) if exposure else None
     with device_for(min(1, gpus)) as device, joined(ranks, device):
         job.facts |= {
             "device": str(device),
             "devices": ranks.count,
-            "precision": str(resolved_precision(settings.recipe.precision or settings.precision, device)),
+            "precision": str(resolved_precision(fit.precision_of(settings), device)),
             "effective_alpha": settings.recipe.effective_alpha,
             "raw": raw,
         }
@@ -93,7 +98,7 @@ def main(
             settings,
             seed,
             real,
-            open_set(val),
+            opened(val),
             blocks,
             device,
             state,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.images import ImageSet
+from synthood.common.lazy import lazy, np
 from synthood.common.seeds import derived_seed
 from synthood.common.settings import Count, Seed
 from synthood.data.claims import Claim
@@ -16,12 +17,9 @@ from synthood.data.sources.base import IdSource, SetSource
 from synthood.errors import SynthoodError
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from synthood.common.images import ImageSet
     from synthood.data import calibration_part
 else:
-    np, calibration_part = lazy("numpy"), lazy("synthood.data.calibration_part")
+    calibration_part = lazy("synthood.data.calibration_part")
 
 
 class ShuffledQuadrants(SetSource):

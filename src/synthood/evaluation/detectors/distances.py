@@ -5,21 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import Count, Positive
 from synthood.evaluation.detectors.base import GRID, Detector, Score, State, at_most
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.moments import STRIP, Moments, by_pieces, pseudo_whitening
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-else:
-    torch = lazy("torch")
 
 COMPONENTS = 50
 EVEN = 1e4

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, torch
 from synthood.common.seeds import generator
 from synthood.common.settings import Count, Positive
 from synthood.evaluation.detectors.base import GRID, Detector, Score, State
 from synthood.evaluation.features import Features, Reference, parts
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
 
 VALUES = 1 << 24
 """Perturbed logits that are held at once."""
@@ -122,8 +115,8 @@ class Nac(Detector):
             counts += torch.bincount(self.cells(rows, weight).flatten(), minlength=bins)
         return {"weight": weight, "coverage": (counts / self.enough).clamp(max=1.0)}
 
-    def scorer(self, state: State) -> Score:
-        return Score(lambda x: state["coverage"][self.cells(x, state["weight"])].mean(1))
+    def confidence(self, x: Features, state: State) -> Tensor:
+        return state["coverage"][self.cells(x, state["weight"])].mean(1)
 
 
 def rows_at_once(weights: Tensor) -> int:

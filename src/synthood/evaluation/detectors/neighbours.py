@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import Count, Fraction, Positive
 from synthood.evaluation import scoring
 from synthood.evaluation.detectors.base import GRID, Detector, Grids, Score, State, at_most
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.moments import by_pieces, pieces
 from synthood.evaluation.scoring import BankScore
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-else:
-    torch = lazy("torch")
 
 STRIDE = 8
 """Similarities of which the largest represents all when the largest of a row are looked for."""

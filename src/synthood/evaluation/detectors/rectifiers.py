@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import PERCENT, Fraction
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors import logits
@@ -24,12 +24,6 @@ from synthood.evaluation.detectors.base import (
 )
 from synthood.evaluation.features import Features, Reference, parts
 from synthood.plugins import Kind, Plugin, plugins_of
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-else:
-    torch = lazy("torch")
 
 Percentile = Annotated[float, Field(gt=0, le=100), PERCENT]
 Pruned = Annotated[float, Field(ge=0, lt=100), PERCENT]

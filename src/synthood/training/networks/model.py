@@ -12,7 +12,7 @@ from synthood.common.encoded import EncodedImages
 from synthood.common.finite import check_rows, check_state, numbered
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
-from synthood.training.networks.architectures.base import ImageNetwork, NetworkSettings, build
+from synthood.training.networks.architectures.base import ImageNetwork, NetworkSettings, build, channels_last
 from synthood.training.networks.settings import network_described
 
 EVALUATION_BATCH = 512
@@ -96,7 +96,7 @@ def inputs_of(
     """Images uint8 [N,H,W,3] as the network's inputs float32 [B,3,H,W], batch by batch."""
     for first in range(0, len(images), batch):
         pixels = torch.from_numpy(images[first : first + batch])
-        yield model.normalised(pixels.to(device)).contiguous(memory_format=torch.channels_last)
+        yield channels_last(model.normalised(pixels.to(device)))
 
 
 @torch.no_grad()

@@ -8,6 +8,10 @@ OVERLAPS = "results/{dataset}/overlaps.csv"
 SHEET = "results/{dataset}/images/sheet.png"
 LEAKS = "results/{dataset}/leaks.html"
 
+BACKBONE_FEATURES = "results/{dataset}/backbones/{backbone}/{images}.safetensors"
+IMAGE_SET = "results/{dataset}/{images}.safetensors"
+"""Images whose features are cached: those of a part, of a generator's block, or what a gate kept."""
+
 GENERATOR = "results/{dataset}/generators/{generator}"
 SYNTHETIC = "results/{dataset}/synthetic/{generator}"
 BLOCK = SYNTHETIC + "/block{block}.safetensors"

@@ -31,6 +31,8 @@ class Wildcards(Protocol):
     block: str
     table: str
     access: str
+    backbone: str
+    images: str
 
 
 class Paths:

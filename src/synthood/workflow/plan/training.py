@@ -8,23 +8,30 @@ from synthood.training.networks.checkpoint_settings import CheckpointRecipe, Imp
 from synthood.training.networks.settings import pretrained_file
 from synthood.training.settings import TrainSettings
 from synthood.workflow.plan import artefacts as at
-from synthood.workflow.plan.paths import Paths, Wildcards, signed
+from synthood.workflow.plan.backbones import BackbonePlan
+from synthood.workflow.plan.paths import Wildcards, signed
 
 
-class TrainingPlan(Paths):
+class TrainingPlan(BackbonePlan):
     """What the stages of training read."""
 
     def learned_from(self, wildcards: Wildcards) -> dict[str, list[str]]:
-        """What a recipe learns from besides the dataset's own images, by the rule's names of inputs."""
+        """What a recipe learns from, by the rule's names of inputs; under a frozen backbone features of the images."""
+
+        def of(images: list[str], augmented: bool = True) -> list[str]:
+            return [self.cached(wildcards.dataset, wildcards.recipe, one, augmented) for one in images]
+
         inputs = {
-            "synthetic": self._synthetic(wildcards),
+            "train": of([self.images(wildcards.dataset, "train")]),
+            "val": of([self.images(wildcards.dataset, "val")], augmented=False),
+            "synthetic": of(self._synthetic(wildcards)),
             "warm_start": self._warm_start(wildcards),
             "teacher": self._teacher(wildcards),
             "embeddings": self.outliers(at.EMBEDDINGS)(wildcards),
             "boundary": self.outliers(at.BOUNDARY)(wildcards),
             "latents": self.outliers(at.LATENTS)(wildcards),
             "gate": self.outliers(at.GATE)(wildcards),
-            "exposure": self._exposure(wildcards),
+            "exposure": of(self._exposure(wildcards)),
         }
         return {name: paths for name, paths in inputs.items() if paths}
 

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, torch
 from synthood.common.settings import Fraction
 from synthood.evaluation.detectors.base import Grids, State
-from synthood.evaluation.detectors.of_model.base import ModelMethod, OfGradients, Percent
+from synthood.evaluation.detectors.of_model.base import ModelMethod, OfGradients, Percent, Scorer
 from synthood.evaluation.hyperparameters import GRID, OutOfRangeError, Values
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-
-    from synthood.evaluation.detectors.of_model.base import Scorer
-    from synthood.evaluation.probe import BatchView
-else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
-
+from synthood.evaluation.probe import BatchView
 
 STEP = 0.5
 """Of the normalised input, as in the paper's code."""
@@ -40,7 +30,7 @@ class AdaScaleMethod(ModelMethod):
     pass_params = ("pixels",)
 
     def statistic(self, batch: BatchView, values: Values) -> Tensor:
-        """h beside h~ [N,2D]."""
+        """h and h~, joined [N,2D]."""
         gradient = batch.gradient(batch.attached, ("largest logit",), lambda run: run.logits.amax(1))
         flat = gradient.flatten(1)
         places = flat.abs().topk(int(values["pixels"] * flat.shape[1]), largest=False).indices

@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, lazy, nn, pd
 from synthood.common.settings import PERCENT, unless
 from synthood.evaluation.detectors.base import Detector, State
-from synthood.evaluation.hyperparameters import GRID, Access, Values
+from synthood.evaluation.hyperparameters import GRID, Values
+from synthood.evaluation.probe import BatchView, Probe
 from synthood.evaluation.scoring import Score
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from torch import Tensor, nn
-
-    from synthood.evaluation.probe import BatchView, Probe
     from synthood.training.networks.model import Classifier
 
 # Not for digests to see: what callers from Python need changes no score
@@ -78,17 +75,13 @@ class ModelDetector(Detector):
 class OfMaps(ModelDetector):
     """Scored in one pass that sees the maps between the layers."""
 
-    @property
-    def access(self) -> Access:
-        return "maps"
+    access = "maps"
 
 
 class OfGradients(ModelDetector):
     """Scored with gradients in the images."""
 
-    @property
-    def access(self) -> Access:
-        return "gradients"
+    access = "gradients"
 
 
 class ModelMethod:

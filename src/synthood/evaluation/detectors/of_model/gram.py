@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import Count
 from synthood.evaluation.detectors.base import State
-from synthood.evaluation.detectors.of_model.base import ModelMethod, OfMaps, in_order
+from synthood.evaluation.detectors.of_model.base import ModelMethod, OfMaps, Scorer, in_order
 from synthood.evaluation.hyperparameters import GRID, Values
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from synthood.evaluation.detectors.of_model.base import Scorer
-    from synthood.evaluation.probe import BatchView, ForwardRun, Probe
-else:
-    torch = lazy("torch")
-
+from synthood.evaluation.probe import BatchView, ForwardRun, Probe
 
 SMALL = 1e-6
 """Added to the size of a bound, as in the paper's code."""

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, lazy, torch
 from synthood.evaluation.detectors.base import State
-from synthood.evaluation.detectors.of_model.base import ModelDetector, ModelMethod, Noise, in_order
+from synthood.evaluation.detectors.of_model.base import ModelDetector, ModelMethod, Noise, Scorer, in_order
 from synthood.evaluation.hyperparameters import Access, Values
+from synthood.evaluation.probe import BatchView, ForwardRun, Probe
 
 if TYPE_CHECKING:
-    import torch
     from sklearn import linear_model
-    from torch import Tensor
-
-    from synthood.evaluation.detectors.of_model.base import Scorer
-    from synthood.evaluation.probe import BatchView, ForwardRun, Probe
 else:
-    torch, linear_model = lazy("torch"), lazy("sklearn.linear_model")
+    linear_model = lazy("sklearn.linear_model")
 
 
 class MdsEnsembleMethod(ModelMethod):
@@ -139,6 +135,6 @@ class MdsEnsemble(ModelDetector):
     method = MdsEnsembleMethod
 
     @property
-    def access(self) -> Access:
+    def access(self) -> Access:  # type: ignore[override]  # by its noise, where others have a constant
         levels = self.noise if isinstance(self.noise, list) else [self.noise]
         return "gradients" if any(levels) else "maps"

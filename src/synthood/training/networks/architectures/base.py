@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, GetJsonSchemaHandler, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, GetJsonSchemaHandler, SerializerFunctionWrapHandler, model_serializer, model_validator
 from pydantic_core import CoreSchema
 
 from synthood.common.lazy import Module, lazy
+from synthood.common.seeds import derived_seed
 from synthood.plugins import Plugin
+from synthood.training.networks.heads.base import AnyHead, Head, LinearHead
 from synthood.training.networks.keys import library_key
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from synthood.common import pixels
     from synthood.common.states import State
 else:
-    torch, pixels = lazy("torch"), lazy("synthood.common.pixels")
+    torch, nn, pixels = lazy("torch"), lazy("torch.nn"), lazy("synthood.common.pixels")
 
 ImageSize = Annotated[
     int | None, Field(ge=1, description="side to which images are enlarged, or reduced, before the first layer")
@@ -45,6 +47,21 @@ class NetworkSettings(Plugin):
         """Raises SynthoodError where the network cannot be trained on images of this size."""
 
     @property
+    def own_head(self) -> Head:
+        """What turns features into logits: one Linear unless a key says otherwise."""
+        return LinearHead()
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the weights below the head stay as they are, so that features can be cached."""
+        return False
+
+    @property
+    def backbone(self) -> Self:
+        """The same with the head that every network has."""
+        return self
+
+    @property
     def architecture(self) -> Self:
         """What decides the weights' names and shapes, and what is computed of them."""
         return self
@@ -52,6 +69,10 @@ class NetworkSettings(Plugin):
     def described(self) -> dict[str, Any]:
         """For the header of a model's file; `network_described` reads it."""
         return self.architecture.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+    def own_statistics(self) -> tuple[list[float], list[float]] | None:
+        """Mean and std of red, green and blue in [0,1] that its pretrained weights expect; none without such."""
+        return None
 
     def own_weights(self) -> State | None:
         """Weights by their own keys that its library offers to start from; none unless overridden."""
@@ -76,6 +97,53 @@ class NetworkSettings(Plugin):
         return found
 
 
+class PretrainedSettings(NetworkSettings):
+    """An architecture that has weights from elsewhere to start from, all of which may be kept but the head's."""
+
+    pretrained: Annotated[bool | Pretrained | None, Field(description="weights to start from: a file of them")] = None
+    sha256: Sha256 | None = None
+    normalisation: Annotated[
+        Literal["network", "images"],
+        Field(description="network: inputs by the mean and std that pretrained weights expect; images: by the data's"),
+    ] = "network"
+    freeze: Annotated[
+        Literal["none", "backbone"],
+        Field(description="backbone: only the head is trained, on features that are computed once"),
+    ] = "none"
+    head: Annotated[AnyHead, Field(description="what turns features into logits")] = LinearHead()
+
+    @model_validator(mode="after")
+    def _a_digest_of_a_file(self) -> Self:
+        if self.sha256 and not isinstance(self.pretrained, str):
+            raise ValueError("sha256 is of a file; name it in `pretrained`")
+        return self
+
+    @model_validator(mode="after")
+    def _frozen_weights_are_given(self) -> Self:
+        if self.freeze != "none" and not self.pretrained:
+            raise ValueError("freeze needs weights that are worth keeping; name them in `pretrained`")
+        return self
+
+    @property
+    def own_head(self) -> Head:
+        return self.head
+
+    @property
+    def frozen(self) -> bool:
+        return self.freeze == "backbone"
+
+    @property
+    def backbone(self) -> Self:
+        return self.model_copy(update={"head": LinearHead()})
+
+    @property
+    def architecture(self) -> Self:
+        unset = {
+            key: type(self).model_fields[key].default for key in ("pretrained", "sha256", "normalisation", "freeze")
+        }
+        return self.model_copy(update=unset)
+
+
 class ImageNetwork(Module):
     """Images float32 [N,3,H,W] to logits [N,C]: `head`, a Linear, of `features`, the penultimate [N,D]."""
 
@@ -85,6 +153,9 @@ class ImageNetwork(Module):
     draws = False
     """Whether layers draw from torch's global random numbers in training, which each step seeds."""
 
+    def after_step(self) -> None:
+        """Changes the last layer after each step; nothing unless overridden."""
+
     def features(self, images: Tensor) -> Tensor:
         """Penultimate features [N,D]."""
         raise NotImplementedError
@@ -92,6 +163,25 @@ class ImageNetwork(Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.features(images))
         return logits
+
+
+class Headed(ImageNetwork):
+    """A network with another head than one Linear: `network` without its own, the neck and the last Linear."""
+
+    def __init__(self, network: ImageNetwork, form: Head, classes: int) -> None:
+        super().__init__()
+        self.form, self.network, self.draws = form, network, network.draws
+        self.neck, width = form.neck(network.head.in_features)
+        del network.head
+        self.head = nn.Linear(width, classes)
+        self.after_step()
+
+    def features(self, images: Tensor) -> Tensor:
+        features: Tensor = self.neck(self.network.features(images))
+        return features
+
+    def after_step(self) -> None:
+        self.form.after_step(self.head)
 
 
 class Resize(Module):
@@ -106,8 +196,27 @@ class Resize(Module):
 
 
 def build(settings: NetworkSettings, classes: int, seed: int) -> ImageNetwork:
-    """The network of a recipe, initialised from the seed alone."""
+    """The network of a recipe with its head, initialised from the seed alone."""
+    return headed(settings, build_plain(settings, classes, seed), classes, seed)
+
+
+def build_plain(settings: NetworkSettings, classes: int, seed: int) -> ImageNetwork:
+    """The network with one Linear as its head, as other code has it, initialised from the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = settings.build(classes)
     return network.to(memory_format=torch.channels_last)
+
+
+def headed(settings: NetworkSettings, network: ImageNetwork, classes: int, seed: int) -> ImageNetwork:
+    """The network with the head of its settings; one that is not a plain Linear is drawn from the seed alone."""
+    if settings.own_head.plain:
+        return network
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(seed, "head"))
+        return Headed(network, settings.own_head, classes)
+
+
+def channels_last(inputs: Tensor) -> Tensor:
+    """Images [N,C,H,W] with their channels last in memory; features [N,D] as they are."""
+    return inputs.contiguous(memory_format=torch.channels_last) if inputs.ndim == 4 else inputs

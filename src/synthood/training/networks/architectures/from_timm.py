@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from synthood.common.lazy import lazy
 from synthood.errors import SynthoodError, first_line, nearest
 from synthood.training.networks.architectures.base import (
     ImageNetwork,
     ImageSize,
-    NetworkSettings,
     Pretrained,
+    PretrainedSettings,
     Resize,
-    Sha256,
 )
 
 if TYPE_CHECKING:
@@ -27,9 +26,10 @@ else:
     torch, nn = lazy("torch"), lazy("torch.nn")
 
 TIMM = "timm/"
+LITE = "pip install 'synthood[lite]'"
 
 
-class TimmNetwork(NetworkSettings):
+class TimmNetwork(PretrainedSettings):
     """A network of timm by its name there; needs `pip install synthood[timm]`."""
 
     prefix = TIMM
@@ -46,24 +46,23 @@ class TimmNetwork(NetworkSettings):
         bool | Pretrained,
         Field(description="weights to start from: a file of them, or true: timm's own, downloaded"),
     ] = False
-    sha256: Sha256 | None = None
-
-    @model_validator(mode="after")
-    def _a_digest_of_a_file(self) -> Self:
-        if self.sha256 and not isinstance(self.pretrained, str):
-            raise ValueError("sha256 is of a file; name it in `pretrained`")
-        return self
-
-    @property
-    def architecture(self) -> Self:
-        return self.model_copy(update={"pretrained": False, "sha256": None})
 
     def build(self, classes: int) -> ImageNetwork:
         return TimmClassifier(self, classes)
 
     def own_weights(self) -> State | None:
-        found: State | None = created(self, pretrained=True).state_dict() if self.pretrained is True else None
+        if self.pretrained is not True:
+            return None
+        from synthood.training.networks.installed import installed_weights  # reads files, which planning does not
+
+        found: State = installed_weights(self.name) or created(self, pretrained=True).state_dict()
         return found
+
+    def own_statistics(self) -> tuple[list[float], list[float]] | None:
+        if not self.pretrained or self.normalisation == "images":
+            return None
+        given = timm_library(f"network {self.name}").get_pretrained_cfg(self.name.removeprefix(TIMM))
+        return (list(given.mean), list(given.std)) if given else None
 
 
 class TimmClassifier(ImageNetwork):
@@ -132,6 +131,7 @@ def built(name: str, what: str, key: str, **options: Any) -> Any:
     except OSError as error:
         raise SynthoodError(
             f"{what}: its weights cannot be downloaded ({first_line(error)}); write a file of them as `{key}`"
+            + (f", or {LITE}" if name == "tf_efficientnet_lite0" else "")
         ) from error
     except (TypeError, ValueError, RuntimeError, AssertionError, AttributeError) as error:
         raise SynthoodError(f"{what}: timm does not build it ({first_line(error)})") from error

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from synthood.common.lazy import lazy
 from synthood.errors import SynthoodError, nearest
 from synthood.training.networks.architectures.base import (
     ImageNetwork,
     ImageSize,
-    NetworkSettings,
     Pretrained,
+    PretrainedSettings,
     Resize,
-    Sha256,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ OTHERS = ("googlenet", "inception", "squeezenet")
 """Their logits are not one Linear of their features, or not their only output."""
 
 
-class TorchvisionNetwork(NetworkSettings):
+class TorchvisionNetwork(PretrainedSettings):
     """A classifier of torchvision by its name there, without dropout and stochastic depth."""
 
     prefix = TORCHVISION
@@ -39,20 +38,17 @@ class TorchvisionNetwork(NetworkSettings):
     ]
     image_size: ImageSize = None
     pretrained: Annotated[Pretrained | None, Field(description="weights to start from: a file of them")] = None
-    sha256: Sha256 | None = None
-
-    @model_validator(mode="after")
-    def _a_digest_of_a_file(self) -> Self:
-        if self.sha256 and not self.pretrained:
-            raise ValueError("sha256 is of a file; name it in `pretrained`")
-        return self
-
-    @property
-    def architecture(self) -> Self:
-        return self.model_copy(update={"pretrained": None, "sha256": None})
 
     def build(self, classes: int) -> ImageNetwork:
         return TorchvisionClassifier(self, classes)
+
+    def own_statistics(self) -> tuple[list[float], list[float]] | None:
+        if not self.pretrained or self.normalisation == "images":
+            return None
+        from torchvision import models  # its import takes a second
+
+        given = models.get_model_weights(self.name.removeprefix(TORCHVISION)).DEFAULT.transforms()
+        return list(given.mean), list(given.std)
 
 
 class TorchvisionClassifier(ImageNetwork):

@@ -1,0 +1,1 @@
+"""What stands between a pretrained backbone's features and the logits."""
