@@ -47,8 +47,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(place: Path, output: Path, promise: dict[str, Any], detectors: dict[str, Any]) -> None:
+def run(place: Path, output: Path, promise: dict[str, Any], detectors: dict[str, Any], **more: Any) -> None:
     settings = {
+        **more,
         "promise": promise,
         "recipes": ["ce"],
         "detectors": [detectors],
@@ -89,6 +90,19 @@ def test_the_best_candidate_by_validation_data_is_calibrated_by_images_apart(
     for path in (tmp_path / "detector").iterdir():
         if path.name != "identity.json":
             assert (again / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_an_onnx_file_is_compared_on_calibration_images_and_sealed(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnxruntime")
+    run(place, tmp_path / "detector", {}, {"knn": {"kind": "knn", "k": 3}}, onnx=True)
+    assert "detector.onnx: agrees with the detector on 64 images" in capsys.readouterr().out
+    synthood.load(tmp_path / "detector")
+    with (tmp_path / "detector" / "detector.onnx").open("ab") as stream:
+        stream.write(b"0")
+    with pytest.raises(SynthoodError, match="truncated or changed"):
+        synthood.load(tmp_path / "detector")
 
 
 def test_cross_calibration_takes_all_validation_images(place: Path, tmp_path: Path) -> None:

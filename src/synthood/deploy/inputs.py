@@ -2,8 +2,8 @@
 
 import io
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from itertools import islice
@@ -63,6 +63,8 @@ class Input:
 
 
 Make = Callable[[], Input]
+AT_ONCE = 16
+"""Images that a thread decodes in one go, since handing them over one by one takes time of its own."""
 
 
 def processed(
@@ -74,14 +76,23 @@ def processed(
     SynthoodError for what is no image at all, and for a folder without images; a bad image is an Input with a reason.
     """
     makes = each(images, preprocessing)
+
+    def made(some: Sequence[Make]) -> list[Input]:
+        return [make() for make in some]
+
     with ThreadPoolExecutor(threads) as pool:
+
+        def begun() -> list[Future[list[Input]]]:
+            some = list(islice(makes, batch))
+            return [pool.submit(made, some[first : first + AT_ONCE]) for first in range(0, len(some), AT_ONCE)]
+
         with bombs_are_errors():
-            ready = [one.result() for one in [pool.submit(make) for make in islice(makes, batch)]]
+            ready = [one for part in begun() for one in part.result()]
         while ready:
             with bombs_are_errors():
-                coming = [pool.submit(make) for make in islice(makes, batch)]
+                coming = begun()
                 done = work(ready)
-                ready = [one.result() for one in coming]
+                ready = [one for part in coming for one in part.result()]
             yield done
 
 

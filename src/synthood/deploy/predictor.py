@@ -88,7 +88,7 @@ class Predictor:
         self, images: Any, level: float | None = None, threads: int | None = None, batch: int = BATCH
     ) -> Iterator[pd.DataFrame]:
         """The same table in pieces of `batch` rows, of images that are never all in memory."""
-        known, workers = self.level(level), threads or min(8, os.cpu_count() or 1)
+        known, workers = self.level(level), threads or max(1, min(8, (os.cpu_count() or 1) // 2))
         return processed(images, self.preprocessing, lambda some: self.table(some, known), batch, workers)
 
     def level(self, level: float | None) -> float:
