@@ -74,7 +74,8 @@ class Batch:
     inputs float32 [N,3,H,W], labels int64 [N], rows int64 [N] (index of the training image; at or above their number
     for synthetic ones), logits float32 [N,C] and features float32 [N,D] of the student, its last layer, the step's
     random numbers, the type in which networks compute, the auxiliary inputs that terms asked for, by name, the
-    samples' weights float32 [N] of sum 1 (None: all alike), and the share of the training's steps that is done.
+    samples' weights float32 [N] in sums over the batch, of sum 1 unless classes weigh (None: all alike), and the share
+    of the training's steps that is done.
     """
 
     inputs: Tensor
