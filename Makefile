@@ -1,5 +1,5 @@
 # make demo   the tables and results/report.html        make test   all tests
-# make photos from photographs to a detector of unknown ones (docs/tutorial.md)
+# make photos   from photographs to a detector that is tried on new ones
 # All make .venv if there is none; PYTHON=python3.12 chooses another interpreter.
 PYTHON ?= python3
 VENV := .venv
