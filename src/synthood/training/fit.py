@@ -73,7 +73,8 @@ def train(
     """
     recipe = settings.recipe
     check_inputs(recipe, real, validation, synthetic, warm_start, teacher_model, outliers, exposed, ranks)
-    network = initial(recipe.network, len(real.classes), derived_seed(seed, "network"))
+    zero_head = not any(method.of_directions for method in recipe.methods)
+    network = initial(recipe.network, len(real.classes), derived_seed(seed, "network"), zero_head=zero_head)
     if isinstance(real, FeatureSet):
         mean, deviation = real.mean, real.deviation
     else:

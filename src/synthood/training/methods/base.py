@@ -34,6 +34,8 @@ class Method(Plugin):
     """Whether it needs one label per sample, so that labels cannot be mixed."""
     mixes_labels: ClassVar[bool] = False
     """Whether it mixes the labels that cross-entropy sees."""
+    of_directions: ClassVar[bool] = False
+    """Whether its loss sees directions alone, of logits or of class weights, so that these must not start at zero."""
     needs_pixels: ClassVar[str] = ""
     """Why it cannot learn from cached features of a frozen backbone; empty where it can."""
 

@@ -23,6 +23,7 @@ class Godin(Normalisation):
 
     paper = "G-ODIN, arXiv 2002.11297"
     head = "godin"
+    of_directions = True
 
     kind: Literal["godin"] = "godin"
     similarity: Annotated[

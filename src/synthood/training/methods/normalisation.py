@@ -33,6 +33,7 @@ class LogitNorm(Normalisation):
     """Cross-entropy of logits of one length."""
 
     paper = "arXiv 2205.09310"
+    of_directions = True
 
     kind: Literal["logitnorm"] = "logitnorm"
     temperature: Annotated[Positive, Field(description="divides the logits of length 1")] = 0.04

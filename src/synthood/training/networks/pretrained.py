@@ -12,9 +12,12 @@ from synthood.training.networks.fitting import Choice
 from synthood.training.networks.settings import pretrained_file
 
 
-def initial(settings: NetworkSettings, classes: int, seed: int, report: Report = print) -> ImageNetwork:
+def initial(
+    settings: NetworkSettings, classes: int, seed: int, report: Report = print, zero_head: bool = False
+) -> ImageNetwork:
     """The network that a recipe starts from; a pretrained one of other classes has its last Linear drawn anew.
 
+    With `zero_head` that Linear is zero above a frozen backbone.
     Raises SynthoodError where the pretrained weights are not there, or not the network's.
     """
     network = build_plain(settings, classes, seed)
@@ -26,7 +29,7 @@ def initial(settings: NetworkSettings, classes: int, seed: int, report: Report =
         return headed(settings, network, classes, seed)
     drawn = network.head.weight.clone()
     load_state(network, settings, states, Choice(), where, report, new_head=True)
-    if settings.frozen and torch.equal(network.head.weight, drawn):
+    if zero_head and settings.frozen and torch.equal(network.head.weight, drawn):
         with torch.no_grad():
             network.head.weight.zero_()
             network.head.bias.zero_()
