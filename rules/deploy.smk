@@ -2,6 +2,7 @@ rule export_detector:
     input:
         models=plan.deploy_models,
         features=plan.deploy_features,
+        heads=plan.deploy_heads,
         images=plan.evaluated,
         compared=at.OVERLAPS,
     output:

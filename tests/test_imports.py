@@ -50,6 +50,7 @@ LAYERS = (
     "deploy",
     "config",
     "workflow",
+    "init",
     "detectors",
     "cli",
 )

@@ -162,6 +162,15 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
         put("datasets.digits.allow_overlap", [{"parts": ["train", "test"], "images": 1}]),
         {COMPARED} | REPORTED,
     ),
+    "calibration images": (
+        put("datasets.digits.calibration", 0.4),
+        {f"prepare {part} of digits" for part in ("val", "calibration", "ood_validation")}
+        | {"compare train, val and test of digits", COMPARED}
+        | JUDGED
+        | FITTED_BIGGAN
+        | FITTED_SD
+        | evaluated(*RECIPES),
+    ),
     "the judge": (put("recipes.judge.epochs", 4), JUDGED | evaluated("sio-biggan")),
     "a warm start's recipe": (
         put("recipes.ce.learning_rate", 0.06),

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from importlib import import_module
+from inspect import getsource
 from pathlib import Path
 from typing import get_type_hints
 
@@ -35,7 +36,11 @@ def stage_of(module: str) -> Stage:
 def named(body: str, directive: str) -> list[str]:
     """The names that a directive gives, in order."""
     block = re.search(rf"^    {directive}:\n((?:        .*\n)+)", body, re.MULTILINE)
-    return re.findall(r"^        (\w+)=", block[1], re.MULTILINE) if block else []
+    if block is None:
+        return []
+    unpacked = [getsource(getattr(Plan, function)) for function in re.findall(r"unpack\(plan\.(\w+)\)", block[1])]
+    together = [name for text in unpacked for name in re.findall(r'^ +"(\w+)": ', text, re.MULTILINE)]
+    return [*together, *re.findall(r"^        (\w+)=", block[1], re.MULTILINE)]
 
 
 @pytest.mark.parametrize(("body", "module"), RULES)

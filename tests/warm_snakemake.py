@@ -22,6 +22,7 @@ from synthood.config.load import load_file  # the checkout's own
 from synthood.plugins import plugins_in
 from synthood.workflow import plan  # noqa: F401 for the forks
 from synthood.workflow.code import code_of, shapes_behind
+from synthood.workflow.code_cache import cache_of
 
 
 def forked(arguments: list[str], variables: dict[str, str]) -> tuple[int, str]:
@@ -32,6 +33,7 @@ def forked(arguments: list[str], variables: dict[str, str]) -> tuple[int, str]:
             for stream, number in ((os.open(os.devnull, os.O_RDONLY), 0), (output.fileno(), 1), (output.fileno(), 2)):
                 os.dup2(stream, number)
             os.environ.update(variables)
+            cache_of.cache_clear()  # the checkout may be edited by now
             leave(lambda: sys.exit(snakemake.cli.main(arguments)))
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         output.seek(0)

@@ -26,6 +26,27 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="synthood", description="Synthetic data for out-of-distribution detection.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
+    begun = commands.add_parser("init", help="look at a folder of images and write a configuration for it")
+    begun.add_argument("folder", type=Path, help="one folder of images per class, or train, val and test with such")
+    begun.add_argument("--out", type=Path, metavar="FILE", help="to write, never overwritten (default: DATASET.yaml)")
+    begun.add_argument("--dataset", metavar="NAME", help="its name in the configuration (default: the folder's)")
+    begun.add_argument(
+        "--held-out", nargs="+", metavar="CLASS", help="that the model must not know; none: it learns all classes"
+    )
+    begun.add_argument("--size", type=int, metavar="PIXELS", help="side of the images (default: by their median)")
+    begun.add_argument("--seed", type=int, default=0, help="of the held-out classes and the first model (default: 0)")
+    begun.add_argument("--quick", action="store_true", help="a first answer: few images, few epochs")
+    begun.add_argument(
+        "--backbone", metavar="NAME", help="pretrained network: timm/NAME, torchvision/NAME; none: from scratch"
+    )
+    begun.add_argument("--weights", type=Path, metavar="FILE", help="of the backbone (default: its library's)")
+    begun.add_argument("--from-model", type=Path, metavar="FILE", help="weights of a trained classifier")
+    begun.add_argument("--arch", help="its network: timm/NAME, torchvision/NAME, resnet56, ... (default: by its keys)")
+    for channels in ("--mean", "--std"):
+        text = "of the colours it was trained on, in [0,1]"
+        begun.add_argument(channels, type=float, nargs=3, metavar=("R", "G", "B"), help=text)
+    begun.add_argument("--classes", nargs="+", metavar="CLASS", help="all of them in the order of its outputs")
+    begun.set_defaults(run=_init)
     started = commands.add_parser("run", help="run the workflow of a configuration, in its folder")
     started.add_argument("config", type=Path)
     started.add_argument("options", nargs=argparse.REMAINDER, help="of Snakemake, such as -n, --cores 4, --profile DIR")
@@ -81,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluated.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     evaluated.add_argument("--device", default="cpu", help="such as cuda (default: cpu)")
     evaluated.set_defaults(run=_evaluate)
+    as_onnx = commands.add_parser("export-onnx", help="add detector.onnx to an exported detector")
+    as_onnx.add_argument("folder", type=Path, help="an exported detector")
+    as_onnx.set_defaults(run=_export_onnx)
     data = commands.add_parser("data", help="images of a run").add_subparsers(dest="action", required=True)
     shown = data.add_parser("show", help="table of a folder: parts, counts, classes, sizes, SHA-256")
     shown.add_argument("folder", type=Path, help="for example results/cifar10/images")
@@ -94,6 +118,14 @@ def _parser() -> argparse.ArgumentParser:
     of_file.add_argument("file", type=Path, help="a file of torch (.pt, .pth, .ckpt, .bin) or of safetensors")
     of_file.set_defaults(run=_show_checkpoint)
     return parser
+
+
+def _init(arguments: argparse.Namespace) -> None:
+    from synthood.init.start import InitOptions, init
+
+    given = vars(arguments)
+    for line in init(arguments.folder, InitOptions(**{key: given[key] for key in InitOptions.__dataclass_fields__})):
+        print(line, flush=True)
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -196,6 +228,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from synthood.deploy.evaluate import evaluate
 
     print(evaluate(arguments.folder, arguments.id, arguments.ood, arguments.json, arguments.device))
+
+
+def _export_onnx(arguments: argparse.Namespace) -> None:
+    from synthood.deploy.onnx import ONNX, add_to
+
+    print(f"{arguments.folder / ONNX}: {add_to(arguments.folder)}")
 
 
 def check_file(file: Path, data: bool) -> None:

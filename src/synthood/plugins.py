@@ -27,7 +27,7 @@ class Plugin(Settings):
     """A method of a family: its fields are the keys that a configuration sets; one, such as `kind`, names it there.
 
     The docstring's first paragraph is the description in the schema and in the reference. The module that a plug-in is
-    in is imported for planning, so torch and other slow packages are taken by `lazy`.
+    in is imported for planning, so torch and other slow packages come from `common/lazy.py`.
     """
 
     paper: ClassVar[str] = ""
@@ -69,6 +69,13 @@ class Plugin(Settings):
 
     def dry_run(self, side: int = 32) -> None:
         """Runs the user's file on made-up numbers, images of this side; raises SynthoodError with file and line."""
+
+
+def without_kind(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a plug-in that is the only one where it is named."""
+    del schema["properties"]["kind"]
+    schema["required"].remove("kind")
+    return schema if schema["required"] else {key: value for key, value in schema.items() if key != "required"}
 
 
 T = TypeVar("T", bound=Plugin)

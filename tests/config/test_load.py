@@ -253,12 +253,14 @@ WRONG_VALUE = {
     ),
     "part name used twice": (
         {"datasets/digits/far/digits-8-9": NOISE},
-        "datasets.digits: a set's name may stand once and not be one of train, val, test, ood_validation: digits-8-9",
+        "datasets.digits: a set's name may stand once and not be one of train, val, calibration, test, ood_validation: "
+        "digits-8-9",
     ),
     **{
         f"part name {name} reserved": (
             {f"datasets/digits/{role}/{name}": NOISE},
-            "datasets.digits: a set's name may stand once and not be one of train, val, test, ood_validation: " + name,
+            "datasets.digits: a set's name may stand once and not be one of train, val, calibration, test, "
+            f"ood_validation: {name}",
         )
         for role, name in (("far", "val"), ("near", "train"), ("extra", "test"), ("far", "ood_validation"))
     },

@@ -106,3 +106,10 @@ def test_words_are_for_classes_that_there_are(demo, key):
     ]
     del raw["generators"]["sd"][key]["shoes"]
     assert load(raw).generators["sd"].words.keys() <= {"hat"}
+
+
+def test_class_weights_are_for_classes_that_there_are(demo):
+    raw = classes(demo, ["hat", "shoe"])
+    raw["recipes"]["weighted"] = {"like": "ce", "class_weights": {"hat": 2.0, "shoes": 3.0}}
+    line = "recipes.weighted.class_weights.shoes: no dataset has this class; did you mean 'shoe'? (known: hat, shoe)"
+    assert line in told(raw)

@@ -119,7 +119,7 @@ def test_a_folder_without_leave_to_write(file: Path) -> None:
     [
         (
             "version: 1\nassess: &a {shift: 1}\nrecipes: {r: {augmentation: *a}}\n",
-            r"line 2: assess.shift is `max_shift` now, but its anchor also stands where `shift` keeps its name",
+            r"line 2: assess.shift is `max_shift` now, but its anchor is also used where `shift` keeps its name",
         ),
         (
             "version: 1\nassess: {shift: 1, max_shift: 2}\n",

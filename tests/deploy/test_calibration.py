@@ -7,7 +7,7 @@ import pytest
 
 from synthood.common.images import pixel_sha256
 from synthood.deploy import conformal
-from synthood.deploy.calibration import Calibration, check_apart, class_groups, taken_for_calibration
+from synthood.deploy.calibration import Calibration, check_apart, class_groups
 from synthood.errors import SynthoodError
 
 CLASSES = ["a", "b", "c"]
@@ -15,34 +15,6 @@ CLASSES = ["a", "b", "c"]
 
 def pixels(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, 2, 2, 3), np.uint8)
-
-
-def test_the_part_follows_the_images_and_the_seed_alone() -> None:
-    digests = pixel_sha256(pixels(200))
-    taken = taken_for_calibration(digests, 60, seed=0)
-    assert taken.sum() == 60
-    order = np.random.default_rng(1).permutation(200)
-    assert (taken_for_calibration(digests[order], 60, seed=0) == taken[order]).all()
-    assert (taken_for_calibration(digests, 80, seed=0) >= taken).all()
-    assert (taken_for_calibration(digests, 60, seed=1) != taken).any()
-
-
-def test_equal_images_stay_together() -> None:
-    images = pixels(40)
-    images[20:] = images[:20]
-    digests = pixel_sha256(images)
-    for count in range(1, 39):
-        taken = taken_for_calibration(digests, count, seed=0)
-        assert (taken[:20] == taken[20:]).all()
-        assert taken.sum() in (count, count + 1)
-    with pytest.raises(SynthoodError, match="all 2 images would be taken"):
-        taken_for_calibration(digests[[0, 20]], 1, seed=0)
-
-
-@pytest.mark.parametrize("count", [0, 5, 6])
-def test_some_images_must_be_left(count: int) -> None:
-    with pytest.raises(SynthoodError, match=f"calibration: {count} of 5 images"):
-        taken_for_calibration(pixel_sha256(pixels(5)), count, seed=0)
 
 
 def test_images_that_serve_something_else_are_refused() -> None:
@@ -56,22 +28,35 @@ def test_classes_with_enough_images_are_groups_of_their_own() -> None:
     enough = conformal.sufficient_count(0.1)
     counts = [enough, enough - 1, enough, 1]
     predictions = np.repeat(np.arange(4), counts)
-    assert class_groups(predictions, 4, [0.1]).tolist() == [1, 0, 2, 0]
-    assert class_groups(predictions, 4, [0.1, 0.01]).tolist() == [0, 0, 0, 0]
+    count = sum(counts)
+    assert class_groups(predictions, 4, [0.1], count).tolist() == [1, 0, 2, 0]
+    assert class_groups(predictions, 4, [0.1], count // 2).tolist() == [0, 0, 0, 0]
+    assert class_groups(predictions, 4, [0.1, 0.01], count).tolist() == [0, 0, 0, 0]
     few = np.repeat(np.arange(3), [enough + 1, enough, enough // 2])
-    assert class_groups(few, 3, [0.1]).tolist() == [1, 0, 0]  # the smaller one joins the rest
+    assert class_groups(few, 3, [0.1], len(few)).tolist() == [1, 0, 0]  # the smaller one joins the rest
+
+
+def test_groups_follow_other_images_and_never_those_that_calibrate() -> None:
+    random = np.random.default_rng(0)
+    confidences, others = random.random(400), np.repeat([0, 1, 2], [180, 180, 40])
+    first = Calibration.of(confidences, random.integers(0, 2, 400), 3, [0.1], grouping=others)
+    second = Calibration.of(confidences, np.zeros(400, int), 3, [0.1], grouping=others)
+    assert first.groups.tolist() == second.groups.tolist() == [0, 1, 0]
+    # A group that no calibration image is of rejects nothing, and has no threshold
+    assert second.p_values([-1.0, -1.0], [1, 0]).tolist() == [1.0, 1 / 401]
+    assert {name for name, _ in second.thresholds(CLASSES)} == {"other classes"}
 
 
 def test_p_values_of_a_group_are_among_its_own_images() -> None:
     random = np.random.default_rng(0)
     predictions = random.integers(0, 3, 400)
     confidences = random.normal(predictions, 1.0)
-    known = Calibration.of(confidences, predictions, 3, [0.1])
+    known = Calibration.of(confidences, predictions, 3, [0.1], grouping=np.arange(300) % 3)
     assert known.groups.tolist() == [1, 2, 3]
     new, classes = random.normal(0, 1, 50), random.integers(0, 3, 50)
     expected = [conformal.p_values(confidences[predictions == c], [x])[0] for x, c in zip(new, classes, strict=True)]
     assert known.p_values(new, classes).tolist() == expected
-    pooled = Calibration.of(confidences, predictions, 3, [0.1], per_class=False)
+    pooled = Calibration.of(confidences, predictions, 3, [0.1])
     assert (pooled.p_values(new, classes) == conformal.p_values(confidences, new)).all()
     assert {name for name, _ in known.thresholds(CLASSES)} == {*CLASSES}
     for name, threshold in known.thresholds(CLASSES):
@@ -86,7 +71,7 @@ def test_every_class_is_rejected_at_the_level_where_a_pooled_threshold_rejects_o
     for _ in range(300):
         predictions = random.integers(0, 2, 600)
         confidences = random.normal(-2.0 * predictions, 1.0)
-        known = Calibration.of(confidences[:400], predictions[:400], 2, [0.1])
+        known = Calibration.of(confidences[:400], predictions[:400], 2, [0.1], grouping=np.arange(300) % 2)
         rejected = known.p_values(confidences[400:], predictions[400:]) <= 0.1
         rates.append([rejected[predictions[400:] == c].mean() for c in (0, 1)])
     assert (np.mean(rates, 0) <= 0.1).all()
@@ -122,7 +107,8 @@ def test_folds_give_p_values_of_all_their_detectors_and_say_what_they_promise() 
 def test_read_back_from_json() -> None:
     random = np.random.default_rng(0)
     confidences = random.random(400).astype(np.float32)
-    known = Calibration.of(confidences, random.integers(0, 3, 400), 3, [0.1])
+    classes = random.integers(0, 3, 400)
+    known = Calibration.of(confidences, classes, 3, [0.1], grouping=classes)
     other = Calibration.read(json.loads(json.dumps(known.header())))
     new, classes = confidences[:50], random.integers(0, 3, 50)
     assert (other.p_values(new, classes) == known.p_values(new, classes)).all()

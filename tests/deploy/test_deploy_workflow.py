@@ -12,9 +12,12 @@ from synthood.common.images import read_images
 pytestmark = pytest.mark.workflow
 
 
+DEPLOY = {"dataset": "digits", "recipes": ["ce"], "detector": "knn", "reject_id": [0.1], "calibration": "cross"}
+
+
 def test_one_job_exports_a_detector_that_works_elsewhere(finished: Workflow, tmp_path: Path) -> None:
     finished = finished.copied(tmp_path / "finished")
-    finished.config = finished.config | {"deploy": {"dataset": "digits", "recipes": ["ce"], "reject_id": [0.1]}}
+    finished.config = finished.config | {"deploy": DEPLOY}
     assert finished.planned("deploy") == {"export a detector of digits"}
     done = finished.run("deploy")
     assert done.returncode == 0, done.stdout

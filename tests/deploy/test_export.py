@@ -188,7 +188,8 @@ def files(folder: Path) -> Iterator[Path]:
 
 def test_a_changed_byte_anywhere_is_refused(folder: Path, tmp_path: Path) -> None:
     names = [path.name for path in files(folder)]
-    assert names == ["README.md", "detector.json", "identity.json", "model.safetensors", "state-0.safetensors"]
+    cards = ["README.html", "README.md"]
+    assert names == [*cards, "detector.json", "identity.json", "model.safetensors", "state-0.safetensors"]
     for name in names:
         content = (folder / name).read_bytes()
         for place in (0, 10, len(content) // 2, len(content) - 1):
@@ -235,7 +236,7 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_written(toy: Toy,
     with pytest.raises(SynthoodError, match=r"reject_id 0\.001: 150 calibration images cannot support it, 999 are"):
         export(tmp_path / "a", toy.model, calibrated, SIZE, (0.001,))
     headed = replace(calibrated, scores=[Vos().fit(toy.reference)])
-    with pytest.raises(SynthoodError, match="vos reads the head of a recipe"):
+    with pytest.raises(SynthoodError, match="vos reads the head `virtual_outliers`; pass it in `extras`"):
         export(tmp_path / "a", toy.model, headed, SIZE)
     (tmp_path / "a").mkdir()
     with pytest.raises(SynthoodError, match="exists already"):

@@ -15,15 +15,14 @@ from checkouts import PROJECT
 from synthood.common.images import ImageSet, pixel_sha256, write_images
 from synthood.config.load import load
 from synthood.deploy import conformal
-from synthood.deploy.export_detector import divided, main
+from synthood.deploy.export_detector import free_places, main
 from synthood.deploy.predictor import features_of
-from synthood.deploy.settings import Promise
 from synthood.errors import SynthoodError
 from synthood.evaluation.feature_files import write_head, write_part
 from synthood.workflow.plan import Plan
 from toy_models import CLASSES, classifier, pictures
 
-PARTS = {"train": 90, "val": 200, "test": 60, "ood_validation": 40, "noise": 30}
+PARTS = {"train": 90, "val": 80, "test": 60, "ood_validation": 40, "noise": 30, "calibration": 120}
 CPU = torch.device("cpu")
 
 
@@ -53,6 +52,8 @@ def run(place: Path, output: Path, promise: dict[str, Any], detectors: dict[str,
         "promise": promise,
         "recipes": ["ce"],
         "detectors": [detectors],
+        "heads": [{}],
+        "seeds": [0],
         "dataset": "toy",
         "ood": ["noise"],
     }
@@ -65,7 +66,7 @@ def test_the_best_candidate_by_validation_data_is_calibrated_by_images_apart(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     detectors = {"msp": {"kind": "msp"}, "knn": {"kind": "knn", "k": [3, 9]}, "knn-999": {"kind": "knn", "k": 999}}
-    run(place, tmp_path / "detector", {"images": 120}, detectors)
+    run(place, tmp_path / "detector", {}, detectors)
     text = capsys.readouterr().out
     assert "ce, msp: validation AUROC" in text
     assert "knn-999 is no candidate" in text
@@ -75,15 +76,16 @@ def test_the_best_candidate_by_validation_data_is_calibrated_by_images_apart(
     assert predictor.facts["detector"]["k"] in (3, 9)
     own = predictor.facts["calibration_sha256"]
     assert len(own) == len(predictor.calibration) == 120
-    val = [row.tobytes().hex() for row in pixel_sha256(np.asarray(pictures(200, 1).images))]
-    assert set(own) < set(val)
+    images = np.asarray(pictures(120, 5).images)
+    assert own == [row.tobytes().hex() for row in pixel_sha256(images)]
+    assert (predictor.calibration.confidences == predictor.predict(images)["confidence"]).all()
     measured = predictor.facts["measured"]
     test = predictor.predict(np.asarray(pictures(60, 2).images))
     assert measured["false_alarms"][1]["rejected"] == (test["p_value"] <= 0.05).sum()
     assert measured["ood"]["noise"]["count"] == 30
     assert predictor.facts["from"]["recipe"] == "ce"
     again = tmp_path / "again"
-    run(place, again, {"images": 120}, detectors)
+    run(place, again, {}, detectors)
     for path in (tmp_path / "detector").iterdir():
         if path.name != "identity.json":
             assert (again / path.name).read_bytes() == path.read_bytes(), path.name
@@ -92,36 +94,33 @@ def test_the_best_candidate_by_validation_data_is_calibrated_by_images_apart(
 def test_cross_calibration_takes_all_validation_images(place: Path, tmp_path: Path) -> None:
     run(place, tmp_path / "detector", {"calibration": "cross"}, {"react": {"kind": "react", "percentile": 80.0}})
     predictor = synthood.load(tmp_path / "detector")
-    assert len(predictor.calibration) == 200
+    assert len(predictor.calibration) == 80
     assert predictor.calibration.fold_count == 5
     assert "guarantee is weaker" in (tmp_path / "detector" / "README.md").read_text()
 
 
 def test_images_of_another_part_calibrate_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    val = pixel_sha256(np.random.default_rng(0).integers(0, 256, (50, 2, 2, 3), np.uint8))
-    parts = divided(val, {"train": val[:7], "test": val[5:9]}, Promise(images=20))
-    assert len(parts.calibration) == 20
-    assert parts.calibration.min() >= 9
-    assert sorted([*parts.calibration, *parts.rest]) == list(range(50))
-    assert "9 of 50 validation images stand in another part" in capsys.readouterr().out
-    crossed = divided(val, {"train": val[:7]}, Promise(calibration="cross"))
-    assert crossed.calibration.tolist() == list(range(7, 50))
-    assert crossed.rest.tolist() == list(range(50))
-    with pytest.raises(SynthoodError, match=r"deploy\.images: 41 calibration images of 41"):
-        divided(val, {"train": val[:9]}, Promise(images=41))
+    own = pixel_sha256(np.random.default_rng(0).integers(0, 256, (50, 2, 2, 3), np.uint8))
+    assert free_places("calibration", {"calibration": own, "train": own[:7], "test": own[5:9]}).tolist() == [
+        *range(9, 50)
+    ]
+    assert "9 of 50 calibration images stand in another part" in capsys.readouterr().out
+    with pytest.raises(SynthoodError, match="val: all 50 images stand in another part"):
+        free_places("val", {"val": own, "train": own})
 
 
 def test_too_few_images_end_in_one_sentence(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        run(place, tmp_path / "detector", {"images": 10, "reject_id": [0.05]}, {"msp": {"kind": "msp"}})
-    least = conformal.least_count(0.05)
-    assert f"reject_id 0.05: 10 calibration images cannot support it, {least} are" in capsys.readouterr().err
+        run(place, tmp_path / "detector", {"reject_id": [0.001]}, {"msp": {"kind": "msp"}})
+    least = conformal.least_count(0.001)
+    assert f"reject_id 0.001: 120 calibration images cannot support it, {least} are" in capsys.readouterr().err
     assert list(tmp_path.glob("[!.]*")) == []
 
 
 @pytest.fixture
 def raw() -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load((PROJECT / "tests" / "config.yaml").read_text())
+    found["datasets"]["digits"]["calibration"] = 0.5
     return found | {"deploy": {"dataset": "digits", "recipes": ["ce", "sio-biggan"], "seed": 0}}
 
 
@@ -145,13 +144,63 @@ def test_the_plan_names_candidates_and_files(raw: dict[str, Any]) -> None:
         ({"recipes": ["cee"]}, r"deploy\.recipes\.0: no recipe is named 'cee'"),
         ({"dataset": "x"}, r"deploy\.dataset: no dataset is named 'x'"),
         ({"reject_id": [5]}, r"deploy\.reject_id\.0"),
-        ({"detector": "mine"}, r"deploy\.recipes\.0: the detector 'mine' cannot be exported with 'ce'"),
+        ({"detector": "mine"}, r"deploy\.recipes\.0: no detector can be exported with 'ce' \(mine: its code lies"),
+        ({"detector": "vos"}, r"'ce' \(vos: it reads what `virtual_outliers` trains\)"),
+        ({"detector": "many"}, r"'ce' \(many: it needs several models; name their `seeds`\)"),
+        ({"seeds": [0, 1]}, r"'ce' \(msp: it looks at one model; with `seeds` take a detector of kind ensemble"),
+        ({"seeds": [1, 1]}, r"seeds: 1 stands twice"),
+        ({"seeds": [1]}, r"deploy\.seeds"),
+        ({"calibration": "cross"}, r"deploy\.recipes: with `calibration: cross` the choice between recipes would use"),
+        (
+            {"calibration": "cross", "recipes": ["ce"], "detector": "odin"},
+            r"'ce' \(odin: it is not fitted by folds; take `calibration: split`\)",
+        ),
     ],
 )
 def test_mistakes_are_found_when_the_configuration_is_read(
     values: dict[str, Any], message: str, raw: dict[str, Any]
 ) -> None:
-    raw["detectors"]["mine"] = {"kind": "odin"}
+    raw["detectors"] |= {
+        "mine": {"kind": "custom", "file": "mine.py"},
+        "odin": {"kind": "odin"},
+        "vos": {"kind": "vos"},
+        "many": {"kind": "ensemble"},
+    }
+    if values.get("seeds") == [0, 1]:
+        raw["detectors"].pop("many")
     raw["deploy"] |= values
     with pytest.raises(SynthoodError, match=message):
         load(raw)
+
+
+def test_split_needs_calibration_images_and_cross_does_not(raw: dict[str, Any]) -> None:
+    raw["datasets"]["digits"].pop("calibration")
+    with pytest.raises(SynthoodError, match=r"deploy\.calibration: split needs .* add `calibration: 0\.5` to datasets"):
+        load(raw)
+    raw["deploy"] |= {"calibration": "cross", "recipes": ["ce"], "detector": "knn"}
+    load(raw)
+
+
+def test_with_folds_nothing_is_chosen_by_images_that_calibrate(raw: dict[str, Any]) -> None:
+    raw["deploy"] |= {"calibration": "cross", "recipes": ["ce"]}
+    message = r"deploy\.detector: .* datasets\.digits\.ood_validation, which is made of the images that calibrate"
+    with pytest.raises(SynthoodError, match=message):
+        load(raw)
+    raw["detectors"]["grid"] = {"kind": "knn", "k": [1, 5]}
+    raw["deploy"]["detector"] = "grid"
+    with pytest.raises(SynthoodError, match=message):
+        load(raw)
+    raw["datasets"]["digits"]["ood_validation"] = {"kind": "noise", "images": 30}
+    load(raw)
+
+
+def test_auto_takes_detectors_of_features_and_says_which_it_leaves_out(raw: dict[str, Any]) -> None:
+    raw["detectors"] |= {"odin": {"kind": "odin"}, "mine": {"kind": "custom", "file": "mine.py"}}
+    raw["recipes"]["ce-vos"] = {"like": "ce", "virtual_outliers": {"kind": "virtual_outliers"}}
+    raw["detectors"] |= {"vos": {"kind": "vos"}}
+    raw["deploy"]["recipes"] = ["ce", "ce-vos"]
+    settings = Plan(load(raw)).export_settings(None)  # type: ignore[arg-type]
+    assert [set(each) for each in settings.detectors] == [{"msp", "knn"}, {"msp", "knn", "vos"}]
+    assert [[method.key for method in heads.methods] for heads in settings.heads] == [[], ["virtual_outliers"]]
+    assert Plan(load(raw)).deploy_heads(None) == ["results/digits/models/ce-vos/seed0/heads.safetensors"]  # type: ignore[arg-type]
+    assert sorted(text.partition(":")[0] for text in settings.left_out) == ["mine", "odin", "vos"]

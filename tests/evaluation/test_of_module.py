@@ -134,7 +134,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a layer that is not run": (
         lambda: detectors.Odin().fit(TwoLayers(), layer="extra", std=1.0).score(INPUTS),
-        "the layer is given nothing for 20 images",
+        "the layer 'extra' is given nothing for 20 inputs",
     ),
     "no std": (lambda: detectors.Odin().fit(Own()).score(INPUTS), "pass std, by which the inputs were divided"),
     "uint8 without mean": (

@@ -2,12 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.utils.class_weight import compute_class_weight
 
-from synthood.training.batches import Composition, sample_weights
+from synthood.errors import SynthoodError
+from synthood.training.batches import Composition, balanced_order, class_weights, sample_weights
 
 
 def parted(composition: Composition, epoch: int) -> tuple[list[list[int]], list[list[int]]]:
@@ -110,3 +113,46 @@ def test_weights_share_alpha_among_real_samples(real: int, synthetic: int, alpha
     assert weights[~is_real].tolist() == pytest.approx([(1 - alpha) / synthetic] * synthetic)
     plain = sample_weights(is_real, real / (real + synthetic))
     assert plain.tolist() == pytest.approx([1 / (real + synthetic)] * (real + synthetic))
+
+
+LABELS = torch.tensor([0] * 20 + [1] * 3 + [2] * 7)
+
+
+@settings(max_examples=30, deadline=None)
+@given(counts=st.lists(st.integers(1, 12), min_size=1, max_size=5), seed=st.integers(0, 99))
+def test_a_balanced_order_has_rounds_of_all_classes(counts: list[int], seed: int) -> None:
+    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))]
+    order = balanced_order(labels, torch.Generator().manual_seed(seed))
+    assert len(order) == len(labels)
+    assert all(len(one.unique()) == len(one) for one in labels[order].split(len(counts)))
+    for label in range(len(counts)):  # an image comes again only when all of its class are used
+        own = torch.bincount(order, minlength=len(labels))[labels == label]
+        assert int(own.max() - own.min()) <= 1
+
+
+def test_balanced_batches_of_both_kinds() -> None:
+    labels = torch.cat([LABELS, torch.tensor([2, 2, 2, 2, 1, 0])])
+    composition = Composition(30, 6, 6, 3, seed=0, labels=labels)
+    assert all(
+        sorted(labels[batch].tolist()) == [0, 0, 1, 1, 2, 2] for epoch in (0, 1) for batch in composition.epoch(epoch)
+    )
+    plain = Composition(30, 0, 6, 6, seed=0, labels=LABELS)
+    epochs = [torch.cat(plain.epoch(epoch)) for epoch in range(8)]
+    assert all(torch.bincount(LABELS[one]).tolist() == [10, 10, 10] for one in epochs)
+    assert not torch.equal(epochs[0], epochs[1])
+    assert torch.cat(epochs).unique().tolist() == list(range(30))
+    assert torch.equal(epochs[1], torch.cat(plain.epoch(1)))
+
+
+def test_balanced_weights_are_those_of_scikit_learn() -> None:
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=LABELS.numpy())
+    found = class_weights(LABELS, ["a", "b", "c"], "balanced")
+    assert found.tolist() == pytest.approx(expected)
+    assert float(found[LABELS].mean()) == pytest.approx(1)
+
+
+def test_weights_by_name() -> None:
+    assert class_weights(LABELS, ["a", "b", "c"], {"c": 0.5, "a": 2}).tolist() == [2, 1, 0.5]
+    with pytest.raises(SynthoodError, match=r"class_weights\.hats: no class of the data set; did you mean 'hat'\?"):
+        class_weights(LABELS, ["hat", "shoe"], {"hats": 2})

@@ -16,8 +16,9 @@ from synthood.common.iterate import ResumeFile
 from synthood.common.ranks import Ranks
 from synthood.common.seeds import derived_seed, generator
 from synthood.errors import SynthoodError
+from synthood.training.augmentation.settings import Augmentation
 from synthood.training.batches import Composition
-from synthood.training.fit import History, accuracy, features_of, learning_rate, train
+from synthood.training.fit import History, accuracy, features_of, learning_rate, train, weights_of_classes
 from synthood.training.forward import Compiled
 from synthood.training.methods.outliers import OutlierTerms
 from synthood.training.methods.teacher import Teacher
@@ -28,6 +29,7 @@ from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.model import Classifier, logits_and_features
 from synthood.training.outlier_set import OutlierSet, Space
 from synthood.training.settings import RecipeSettings, Synthetic, TrainSettings
+from synthood.training.step import Step
 from synthood.training.terms.build import terms_of
 
 CPU = torch.device("cpu")
@@ -125,6 +127,52 @@ def test_normalisation_comes_from_the_real_images(trainer: Trainer) -> None:
     pixels = trainer.real.images.reshape(-1, 3) / 255
     assert classifier.mean == pytest.approx(pixels.mean(0), abs=1e-6)
     assert classifier.deviation == pytest.approx(pixels.std(0), abs=1e-6)
+
+
+def test_class_weights_weigh_cross_entropy(trainer: Trainer) -> None:
+    """The first step's loss is the batch's mean of w_y l_i, by scikit-learn's formula."""
+    batch = Composition(20, 0, 20, 20, 0).epoch(0)[0]
+    changes = {"epochs": 1, "batch_size": 20, "augmentation": Augmentation(), "precision": "float32"}
+    _, history = trainer(class_weights="balanced", **changes)
+    pixels, labels = torch.from_numpy(trainer.real.images)[batch], torch.from_numpy(trainer.real.labels)[batch]
+    network = build(trainer.make_settings().recipe.network, 3, derived_seed(0, "network")).train()
+    mean, deviation = (torch.tensor(each) for each in model.channel_statistics(trainer.real.images))
+    logits = network(((pixels / 255 - mean) / deviation).permute(0, 3, 1, 2))
+    counts = np.bincount(trainer.real.labels)
+    assert len(set(counts)) > 1
+    each = F.cross_entropy(logits, labels, reduction="none").detach()
+    expected = sum(float(one) * 20 / (3 * counts[label]) for one, label in zip(each, labels, strict=True)) / 20
+    assert history[0]["cross_entropy"] == pytest.approx(expected, rel=1e-4)
+    assert history[0]["cross_entropy"] != pytest.approx(float(each.mean()), rel=1e-4)
+
+
+def test_class_weights_act_within_either_kind() -> None:
+    """Synthetic images of equal classes have the weight 1, whatever the real ones' classes."""
+    real, made = torch.tensor([0, 0, 0, 1]), torch.tensor([0, 1])
+    recipe = RecipeSettings.model_validate(
+        {"network": {"name": "resnet8"}, "epochs": 1, "batch_size": 4, "learning_rate": 0.1}
+        | {"class_weights": "balanced", "synthetic": {"from": "g", "alpha": 0.75, "form": "weighted", "share": 0.5}}
+    )
+    found = weights_of_classes(recipe, ["a", "b"], [real, made], CPU)
+    assert found is not None
+    torch.testing.assert_close(found, torch.tensor([[2 / 3, 2], [1, 1]]))
+    step = Step(recipe, *[None] * 4, 2, 4, 0, 1, found)  # type: ignore[arg-type]
+    weights = step._weights(torch.tensor([True, True, False, False]), torch.tensor([0, 1, 0, 1]))
+    assert weights is not None
+    assert weights.tolist() == pytest.approx([0.375 * 2 / 3, 0.375 * 2, 0.125, 0.125])
+
+
+@pytest.mark.parametrize("changes", [{"sampling": "balanced"}, {"class_weights": {"dog": 3.0}}])
+def test_a_balanced_training_resumes_to_the_same_bytes(
+    trainer: Trainer, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    changes |= {"synthetic": HALF}
+    with pytest.raises(KeyboardInterrupt):
+        trainer(trainer.synthetic, resume=Interrupted(tmp_path / "state", 3), **changes)
+    resumed, _ = trainer(trainer.synthetic, resume=ResumeFile(tmp_path / "state", "job"), **changes)
+    whole, _ = trainer(trainer.synthetic, **changes)
+    plain, _ = trainer(trainer.synthetic, synthetic=HALF)
+    assert state_bytes(resumed) == state_bytes(whole) != state_bytes(plain)
 
 
 @pytest.mark.parametrize("last", [1, 3, 4, 6])

@@ -111,18 +111,11 @@ def test_a_view_is_drawn_for_each_sample() -> None:
     assert torch.equal(drawn_view(sets[:, :1], torch.Generator()), sets[:, 0])
 
 
-def test_a_linear_head_starts_at_zero(place: Path) -> None:
+def test_a_linear_head_starts_small(place: Path) -> None:
     rate = {"learning_rate": 1e-9, "final_learning_rate": 0.0}
     classifier, _, history = fitted(place, recipe(place, **rate))
-    assert classifier.network.head.weight.abs().max() < 1e-6
-    assert history[0]["loss"] == pytest.approx(math.log(3), abs=1e-4)
-
-
-@pytest.mark.parametrize("name", ["logitnorm", "godin"])
-def test_a_head_whose_length_counts_for_nothing_does_not_start_at_zero(place: Path, name: str) -> None:
-    """There the gradient of a direction has no size, and AdamW would remember it for long."""
-    rate = {"learning_rate": 1e-9, "final_learning_rate": 0.0}
-    assert fitted(place, recipe(place, **rate, **RECIPES[name]))[0].network.head.weight.norm() > 0.1
+    assert float(classifier.network.head.weight.std()) == pytest.approx(1e-3, rel=1e-3)
+    assert history[0]["loss"] == pytest.approx(math.log(3), abs=0.01)
 
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head["kind"])
@@ -163,13 +156,6 @@ def test_features_of_other_images_are_refused(place: Path, tmp_path: Path) -> No
         extract.main([str(part) for part in [*given, *writing(extract.main, [tmp_path / "features"])]])
 
 
-@pytest.fixture(scope="module")
-def plain_heads(place: Path) -> dict[str, torch.Tensor]:
-    """Last layers that cross-entropy alone gives, by the kind of head."""
-    settings = {head["kind"]: recipe(place, network=network(place, head=head), **VIEWS) for head in HEADS}
-    return {kind: fitted(place, one)[0].network.head.weight for kind, one in settings.items()}
-
-
 RECIPES: dict[str, dict[str, Any]] = {
     "composition": {"synthetic": {"from": "biggan", "alpha": 0.5}},
     "weighted": {"synthetic": {"from": "biggan", "alpha": 0.8, "form": "weighted", "share": 0.5}},
@@ -205,21 +191,19 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("head", [HEADS[0], HEADS[2]], ids=lambda head: head["kind"])
-def test_methods_on_cached_features(
-    place: Path, plain_heads: dict[str, torch.Tensor], name: str, head: dict[str, Any]
-) -> None:
-    """Each repeats itself, leaves the backbone as it was, and moves what the head's logits depend on."""
+def test_methods_on_cached_features(place: Path, name: str, head: dict[str, Any]) -> None:
+    """Each learns, repeats itself, and leaves the backbone as it was."""
     settings = recipe(place, network=network(place, head=head), **RECIPES[name], **VIEWS)
     first, _, history = fitted(place, settings)
     second, _, again = fitted(place, settings)
+    plain, _, _ = fitted(place, recipe(place, network=network(place, head=head), **VIEWS))
     assert history == again
-    assert all(math.isfinite(value) for row in history for value in row.values())
+    assert history[-1]["loss"] < history[0]["loss"] or name in ("oe", "mixup", "mcd", "energy", "vos")
     state, other = first.network.state_dict(), second.network.state_dict()
     assert all(torch.equal(state[key], other[key]) for key in state)
     assert backbone_digest(first.network) == opened(place, "val").backbone
-    plain = plain_heads[head["kind"]]
     alone = head["kind"] == "linear" and name in ("supcon", "cider", "npos")
-    assert torch.equal(first.network.head.weight, plain) == alone
+    assert torch.equal(first.network.head.weight, plain.network.head.weight) == alone
 
 
 def test_a_teacher_and_a_warm_start_on_the_same_features(place: Path, tmp_path: Path) -> None:
@@ -234,9 +218,8 @@ def test_a_teacher_and_a_warm_start_on_the_same_features(place: Path, tmp_path: 
     near, far = ((model.network.head(features) - wanted).abs().mean() for model in (learned, plain))
     assert near < far
     assert history[-1]["logit_distillation"] < history[0]["logit_distillation"]
-    started, _, _ = fitted(
-        place, recipe(place, warm_start="t", learning_rate=1e-9, final_learning_rate=0.0), warm_start=path
-    )
+    still = recipe(place, warm_start="t", learning_rate=1e-9, final_learning_rate=0.0)
+    started, _, _ = fitted(place, still, warm_start=path)
     torch.testing.assert_close(started.network.head.weight, taught.network.head.weight, atol=1e-5, rtol=1e-4)
 
 

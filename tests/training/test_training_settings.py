@@ -97,3 +97,23 @@ def test_canonical_text_reads_back() -> None:
     text = settings.canonical()
     assert '"from":"biggan"' in text
     assert TrainSettings.parse(text) == settings
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"class_weights": "balanced", "mixing": {"kind": "cutmix"}}, "class_weights need .* `mixing.kind cutmix`"),
+        ({"class_weights": {"hat": 2.0}, "virtual_outliers": {}}, "class_weights need .* `virtual_outliers` is not"),
+        ({"class_weights": {"hat": 0.0}}, "greater than 0"),
+        ({"class_weights": "balanced", "sampling": "balanced"}, "both balance the classes; take one of them"),
+    ],
+)
+def test_balances_that_are_refused(more: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        recipe(None, **more)
+
+
+def test_without_balance_a_recipe_keeps_its_text() -> None:
+    assert "class_weights" not in TrainSettings(recipe=recipe(None)).canonical()
+    assert "sampling" not in TrainSettings(recipe=recipe(None)).canonical()
+    assert recipe(None, class_weights={"hat": 2.0}, sampling="balanced").class_weights == {"hat": 2.0}

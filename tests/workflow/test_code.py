@@ -238,7 +238,7 @@ def test_every_stage_of_the_rules_has_a_digest_of_its_own():
 
 
 SETTINGS = {
-    "training.method_settings": {"train", "extract"},
+    "training.method_settings": {"train", "extract", "export_detector"},
     "training.methods.rotation": set(),
     "training.methods.outliers": set(),
     "training.settings": {"train"},
@@ -246,7 +246,7 @@ SETTINGS = {
     "training.augmentation.policies": set(),
     "training.networks.architectures.residual": set(),
     "training.networks.architectures.from_timm": set(),
-    "training.networks.checkpoint_settings": {"train", "import_checkpoint"},
+    "training.networks.checkpoint_settings": {"train", "import_checkpoint", "backbone_features"},
     "training.networks.settings": {
         "filter", "assess", "gate", "scale_curve", "assess_outliers",
         "train", "import_checkpoint", "extract", "score_model", "export_detector", "backbone_features",

@@ -235,11 +235,19 @@ def test_generators_learn_the_extra_sets_they_name(plan):
     assert plan.also(wild(generator="biggan")) == []
 
 
+def learned(plan, **names):
+    """What a recipe learns from besides the dataset's own images."""
+    inputs = plan.learned_from(wild(**names))
+    dataset = names.get("dataset", "digits")
+    assert [inputs.pop(part) for part in ("train", "val")] == [[plan.images(dataset, p)] for p in ("train", "val")]
+    return inputs
+
+
 def test_recipes_with_synthetic_images_need_all_blocks(raw):
     raw["generators"]["sd"]["block_size"] = 250
     plan = Plan(load(raw))
-    assert plan.learned_from(wild(recipe="ce")) == {}
-    assert plan.learned_from(wild(recipe="sio-sd")) == {"synthetic": plan.blocks("digits", "sd")}
+    assert learned(plan, recipe="ce") == {}
+    assert learned(plan, recipe="sio-sd") == {"synthetic": plan.blocks("digits", "sd")}
     assert len(plan.blocks("digits", "sd")) == -(-6 * raw["generators"]["sd"]["images_per_class"] // 250)
 
 
@@ -249,8 +257,8 @@ def test_warm_starts_and_teachers_are_of_the_right_seed(raw):
     raw["recipes"]["sio-biggan"]["teacher"] = {"recipe": "cutout", "seed": 0}
     plan = Plan(load(raw))
     model = "results/digits/models/{}/seed{}/model.safetensors"
-    assert plan.learned_from(wild(recipe="cutout", seed="7")) == {"warm_start": [model.format("ce", 7)]}
-    of_sd, of_biggan = (plan.learned_from(wild(recipe=recipe, seed="7")) for recipe in ("sio-sd", "sio-biggan"))
+    assert learned(plan, recipe="cutout", seed="7") == {"warm_start": [model.format("ce", 7)]}
+    of_sd, of_biggan = (learned(plan, recipe=recipe, seed="7") for recipe in ("sio-sd", "sio-biggan"))
     assert of_sd["teacher"] == [model.format("cutout", 7)]
     assert of_biggan["teacher"] == [model.format("cutout", 0)]
     assert of_sd.keys() == {"synthetic", "teacher"}
@@ -284,9 +292,9 @@ def test_recipes_with_outliers_need_what_their_stages_wrote_in_order(raw):
 def test_recipes_with_exposure_need_the_gate_alone(raw):
     raw["recipes"]["exposed"] = {"like": "ce", "exposure": {"kind": "uniform", "from": "oal"}}
     plan = Plan(load(raw))
-    assert plan.learned_from(wild(recipe="exposed")) == {"exposure": ["results/digits/outliers/oal/gate.safetensors"]}
+    assert learned(plan, recipe="exposed") == {"exposure": ["results/digits/outliers/oal/gate.safetensors"]}
     assert plan.outliers(artefacts.GATE)(wild(recipe="exposed")) == []
-    assert "exposure" not in plan.learned_from(wild(recipe="oal"))
+    assert "exposure" not in learned(plan, recipe="oal")
 
 
 def test_outliers_are_made_by_their_generator_and_gated_by_a_model_of_its_seed(raw):
@@ -326,9 +334,7 @@ def test_recipes_can_be_exposed_to_a_set_of_images(raw):
     raw["recipes"]["exposed"] = {"like": "ce", "exposure": {"kind": "uniform", "from": "digits-6-7"}}
     raw["tables"][TABLE]["recipes"].append("exposed")
     plan = Plan(load(raw))
-    assert plan.learned_from(wild(recipe="exposed")).get("exposure", []) == [
-        "results/digits/images/digits-6-7.safetensors"
-    ]
+    assert learned(plan, recipe="exposed").get("exposure", []) == ["results/digits/images/digits-6-7.safetensors"]
     assert plan.table_outliers(TABLE) == []
 
 
@@ -711,7 +717,7 @@ def test_a_filter_reads_more_blocks_and_stands_before_every_reader(raw):
     assert plain.blocks("digits", "biggan") == [f"{folder}/block0.safetensors"]
     assert filtered.blocks("digits", "biggan") == [f"{folder}/kept.safetensors"]
     assert filtered.sampled_blocks("digits", "biggan") == [f"{folder}/block{k}.safetensors" for k in (0, 1)]
-    assert filtered.learned_from(wild(recipe="sio-biggan"))["synthetic"] == [f"{folder}/kept.safetensors"]
+    assert learned(filtered, recipe="sio-biggan")["synthetic"] == [f"{folder}/kept.safetensors"]
     assert filtered.block_settings(wild()) == plain.block_settings(wild())
     assert filtered.block_settings(wild(block="1")).count == 300
     assert filtered.filtered_generators() == ["biggan"]

@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from synthood.workflow.run import _defaults, _results, workflow_folder
 
@@ -55,6 +57,26 @@ def test_results_are_the_means_of_the_tables(tmp_path):
     assert cells == [["msp", "knn"], ["ce", "50.0", "75.0"], ["sio", "62.5", "100.0"]]
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--nosuch", "tables"], "unrecognized arguments: --nosuch"),
+        (["--cores"], "argument --cores/-c: expected one argument"),
+        (["--executor", "cloud"], "argument --executor/-e: invalid choice: 'cloud' (choose from "),
+    ],
+)
+def test_a_wrong_option_of_snakemake_is_one_sentence(capsys, options, message):
+    from synthood.cli import main
+
+    with pytest.raises(SystemExit) as end:
+        main(["run", str(ROOT / "tests/config.yaml"), *options])
+    printed = capsys.readouterr()
+    assert (end.value.code, printed.out) == (1, "")
+    (line,) = printed.err.splitlines()
+    assert line.startswith(f"error: {message}")
+    assert line.endswith("; `snakemake --help` lists its options")
+
+
 @pytest.mark.workflow
 def test_a_missing_folder_takes_at_most_ten_lines_in_any_folder(tmp_path):
     text = (ROOT / "configs/own-images.yaml").read_text()
@@ -68,19 +90,29 @@ def test_a_missing_folder_takes_at_most_ten_lines_in_any_folder(tmp_path):
 
 
 @pytest.mark.workflow
-def test_an_installed_wheel_runs_in_any_folder(tmp_path):
-    wheels, site, place = tmp_path / "wheels", tmp_path / "site", tmp_path / "here"
-    quiet = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+def test_an_installed_wheel_of_the_source_archive_runs_with_the_paths_of_the_configuration(tmp_path):
+    """What `python -m build` does: the archive from a clone, the wheel from the archive; then a run from elsewhere."""
+    archives, wheels, site, place = (tmp_path / name for name in ("archives", "wheels", "site", "mine"))
     source = tmp_path / "source"
     subprocess.run(["git", "clone", "--quiet", "--depth=1", f"file://{ROOT}", source], check=True)
-    build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, source]
-    subprocess.run([*quiet, *build], check=True, capture_output=True)
-    (wheel,) = wheels.iterdir()
-    subprocess.run([*quiet, "install", "--no-deps", "--target", site, wheel], check=True, capture_output=True)
-    place.mkdir()
-    (place / "my.yaml").write_text((ROOT / "tests/config.yaml").read_text())
-    done = started(place, "my.yaml", "results/digits/images/val.safetensors", PYTHONPATH=str(site))
+    build = f"from setuptools.build_meta import build_sdist as b; b({str(archives)!r})"
+    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
+    (archive,) = archives.iterdir()
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    wheel = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, archive]
+    subprocess.run([*pip, *wheel], check=True, capture_output=True)
+    (built,) = wheels.iterdir()
+    subprocess.run([*pip, "install", "--no-deps", "--target", site, built], check=True, capture_output=True)
+    for name, grey in (("cat", 40), ("dog", 120), ("other", 200)):
+        (place / "photos" / name).mkdir(parents=True)
+        for number in range(10):
+            Image.new("RGB", (32, 32), (grey + number,) * 3).save(place / "photos" / name / f"{number}.png")
+    own = (ROOT / "configs/own-images.yaml").read_text().replace("data/my-images", "photos")
+    (place / "own.yaml").write_text(own)
+    done = started(tmp_path, place / "own.yaml", "results/own/images/val.safetensors", PYTHONPATH=str(site))
     assert done.returncode == 0, done.stderr
-    assert (place / "results/digits/images/val.safetensors").is_file()
-    assert "[1/1] prepare val of digits" in done.stderr
+    assert (place / "results/own/images/val.safetensors").is_file()
+    assert not (tmp_path / "results").exists()
+    assert "[1/1] prepare val of own" in done.stderr
     assert "1 job finished" in done.stdout
+    assert not [name for name in ZipFile(built).namelist() if name.endswith(".jpg")]

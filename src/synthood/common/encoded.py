@@ -1,5 +1,7 @@
 """Images of more than 64 px: one PNG after the other in a safetensors file, decoded when asked for."""
 
+from __future__ import annotations
+
 import hashlib
 import io
 import json
@@ -11,9 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from synthood.common.artefact import verify
+from synthood.common.lazy import np
 from synthood.common.names import Names
 from synthood.common.tensors import head_of_file
 from synthood.errors import SynthoodError
@@ -23,7 +24,7 @@ LARGEST_RAW = 64
 CHUNK = 1 << 22
 Encoded = tuple[bytes, bytes, tuple[int, int]]
 """An image's PNG, the digest of its pixels, its height and width."""
-Rest = tuple[np.ndarray, dict[str, Any]]
+Rest = tuple["np.ndarray", dict[str, Any]]
 
 
 class EncodedImages:

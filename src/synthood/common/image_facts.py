@@ -3,13 +3,15 @@
 A detector may recognise an OOD set by these facts instead of its content.
 """
 
+from __future__ import annotations
+
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-import numpy as np
+from synthood.common.lazy import np
 
 LEAST = 0.1
 """Share of the images that must differ for a difference to be reported."""
@@ -36,7 +38,7 @@ class ImageFacts:
     resize: Counts = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, images: np.ndarray, native: int, form: str, resize: str = NONE) -> "ImageFacts":
+    def of(cls, images: np.ndarray, native: int, form: str, resize: str = NONE) -> ImageFacts:
         """Facts of images uint8 [N,H,W,3] that all have the same history."""
         count, grey = len(images), int(are_grey(images).sum())
         modes = Counter({name: number for name, number in (("grey", grey), ("RGB", count - grey)) if number})
@@ -50,7 +52,7 @@ class ImageFacts:
         self.resize[resize] += 1
 
     @classmethod
-    def joined(cls, parts: "Sequence[ImageFacts | None]") -> "ImageFacts | None":
+    def joined(cls, parts: Sequence[ImageFacts | None]) -> ImageFacts | None:
         """Facts of several sets together; None where one of them has none."""
         known = [part for part in parts if part is not None]
         if len(known) < len(parts):
@@ -67,7 +69,7 @@ class ImageFacts:
         }
 
     @classmethod
-    def read(cls, header: Mapping[str, Any]) -> "ImageFacts | None":
+    def read(cls, header: Mapping[str, Any]) -> ImageFacts | None:
         """From an image set's header; None where it has no facts."""
         facts = header.get("facts")
         if not facts:
@@ -119,13 +121,13 @@ def differences(ids: ImageFacts, own: ImageFacts) -> list[str]:
 def difference_note(name: str, ids: ImageFacts, own: ImageFacts) -> str:
     """One sentence on a set that differs from the ID images apart from content; empty where it does not.
 
-    `ids` are the facts of the training images, from which the parts val and test may differ as well.
+    `ids` are the facts of the training images, from which the other ID parts may differ as well.
     """
     found = differences(ids, own)
     if not found:
         return ""
     listed = " and ".join(filter(None, (", ".join(found[:-1]), *found[-1:])))
-    if name in ("val", "test"):
+    if name in ("val", "calibration", "test"):
         return f"{name} differs from the training images in {listed}: detectors may reject it for that reason."
     return f"{name} differs from the ID images in {listed}: it may be detected for that reason."
 

@@ -1,5 +1,7 @@
 """Image sets: uint8 images with labels, class names and a SHA-256 for every image."""
 
+from __future__ import annotations
+
 import hashlib
 import math
 from collections.abc import Sequence
@@ -7,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors import safe_open
 
 from synthood.common.encoded import EncodedImages, is_encoded, open_encoded
 from synthood.common.image_facts import ImageFacts
+from synthood.common.lazy import np
 from synthood.common.names import Names, joined, take_names
 from synthood.common.tensors import Arrays, mapped, read_header, read_tensors, write_tensors
 from synthood.errors import SynthoodError
@@ -41,10 +43,10 @@ class ImageSet:
         return len(self.images)
 
     @classmethod
-    def out_of_distribution(cls, images: np.ndarray, facts: ImageFacts | None = None) -> "ImageSet":
+    def out_of_distribution(cls, images: np.ndarray, facts: ImageFacts | None = None) -> ImageSet:
         return cls(images, np.full(len(images), OOD_LABEL, np.int64), [], facts=facts)
 
-    def check(self, name: object) -> "ImageSet":
+    def check(self, name: object) -> ImageSet:
         """Raises where shapes, types or labels do not fit together."""
         shape, count = self.images.shape, len(self.images)
         if self.images.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3 or 0 in shape:
@@ -85,11 +87,7 @@ def write_images(path: Path, images: ImageSet) -> None:
 
 def header_of(classes: list[str], notes: list[str], facts: ImageFacts | None) -> dict[str, Any]:
     """The header of an image set's file; what is empty is left out."""
-    return {
-        "classes": classes,
-        **({"notes": notes} if notes else {}),
-        **({"facts": facts.header()} if facts else {}),
-    }
+    return {"classes": classes, **({"notes": notes} if notes else {}), **({"facts": facts.header()} if facts else {})}
 
 
 @dataclass(frozen=True)

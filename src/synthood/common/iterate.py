@@ -75,7 +75,7 @@ class ResumeFile:
                 write(temporary)
 
     def clear(self) -> None:
-        """Removes every state of the job, once its output stands."""
+        """Removes every state of the job, once its output is written."""
         if self.path is not None and self.path.is_dir() and self.ranks.is_main:
             for file in self.path.iterdir():
                 file.unlink()

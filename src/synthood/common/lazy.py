@@ -1,9 +1,14 @@
-"""Modules that are imported when they are first needed, so that settings next to their code load without torch."""
+"""Modules that are imported when they are first needed, so that settings next to their code load without torch.
+
+What planning imports takes `np`, `pd`, `torch`, `nn`, `F` and, in postponed annotations, `Tensor` from here.
+"""
 
 import functools
 import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+__all__ = ["F", "Lazy", "Module", "Tensor", "lazy", "nn", "np", "pd", "torch"]
 
 
 class Lazy(ModuleType):
@@ -19,11 +24,16 @@ def lazy(name: str) -> Any:
 
 
 if TYPE_CHECKING:
-    from torch import nn
+    import numpy as np
+    import pandas as pd
+    import torch
+    import torch.nn.functional as F
+    from torch import Tensor, nn
 
     Module = nn.Module
 else:
-    nn = lazy("torch.nn")
+    np, pd, torch, nn, F = map(lazy, ("numpy", "pandas", "torch", "torch.nn", "torch.nn.functional"))
+    Tensor = Any  # for annotations alone
 
     class Module:
         """An nn.Module from the first object on; the class, which planning imports, needs no torch."""

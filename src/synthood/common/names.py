@@ -3,12 +3,13 @@
 A JSON header would have a limit of size, and a million Python strings are made only where somebody reads them.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable, MutableMapping, Sequence
 from itertools import pairwise
 
-import numpy as np
-
+from synthood.common.lazy import np
 from synthood.errors import SynthoodError
 
 BYTES, OFFSETS = "path_bytes", "path_offsets"
@@ -23,7 +24,7 @@ class Names:
         self.data, self.offsets = data, offsets
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> "Names":
+    def of(cls, texts: Iterable[str]) -> Names:
         """Those texts, as the file system gives them."""
         encoded = [os.fsencode(text) for text in texts]
         lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
@@ -40,7 +41,7 @@ class Names:
         data, edges = self.data.tobytes(), self.offsets.tolist()
         return [_text(data[begin:end]) for begin, end in pairwise(edges)]
 
-    def chosen(self, indices: np.ndarray) -> "Names":
+    def chosen(self, indices: np.ndarray) -> Names:
         """Those names alone, in that order."""
         data, begins, ends = self.data.tobytes(), self.offsets[:-1][indices], self.offsets[1:][indices]
         joined = b"".join([data[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)])

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from synthood.common.lazy import lazy
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-else:
-    torch = lazy("torch")
+from synthood.common.lazy import Tensor, torch
 
 WORKING_SET = 1 << 24
 """Distances held at once, in numbers."""

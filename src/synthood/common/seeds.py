@@ -3,11 +3,8 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
+from synthood.common.lazy import np, torch
 
 
 def derived_seed(*parts: str | int) -> int:

@@ -23,7 +23,7 @@ class Ref:
     or_section: str | None = None
     """Where an entry is looked for that `section` does not have."""
     seed: str | None = None
-    """The key beside this one that holds the seed of the recipe's model; else it is that of the model in need."""
+    """The key next to this one that holds the seed of the recipe's model; else it is that of the model in need."""
     without: tuple[str, ...] = ()
     """Keys that the named recipe must not have."""
 

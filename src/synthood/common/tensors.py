@@ -1,22 +1,21 @@
 """Tensors in safetensors files, as numpy arrays, with one JSON header."""
 
+from __future__ import annotations
+
 import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from synthood.common.artefact import verify, verify_head
 from synthood.common.identity import FORMAT, KEY, SPACE, UNSEALED, text_of
+from synthood.common.lazy import Tensor, np
 from synthood.errors import SynthoodError
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Arrays = dict[str, np.ndarray]
+Arrays = dict[str, "np.ndarray"]
 KINDS = {f"{name}int{bits}": f"{name or 'i'}{bits}".upper() for name in ("", "u") for bits in (8, 16, 32, 64)}
 KINDS |= {"bool": "BOOL", "float16": "F16", "float32": "F32", "float64": "F64"}
 """The format's names of types."""
@@ -83,7 +82,7 @@ def read_tensors(path: Path, *names: str) -> tuple[Arrays, dict[str, Any]]:
     return _opened(path, names, "numpy")
 
 
-def map_tensors(path: Path, *names: str) -> "dict[str, Tensor]":
+def map_tensors(path: Path, *names: str) -> dict[str, Tensor]:
     """The same as torch's tensors that read the file's pages where they are touched, and share them."""
     return _opened(path, names, "pt")[0]
 

@@ -9,44 +9,34 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import torch
 from synthood.common.settings import Settings
 from synthood.errors import SynthoodError, printable
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy("torch")
-
 
 Text = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
 Value = bool | int | float | str
 
 
-class UserCode(Settings):
-    """A function or class in a Python file of the user's."""
+class UserFile(Settings):
+    """A Python file of the user's; a subclass has a key `function` or `class` for what is run of it."""
+
+    default_function: ClassVar[str] = ""
+    """The function that is meant where none is named."""
 
     file: Annotated[str, Field(pattern=r"\.py$", description="a Python file, relative to where snakemake runs")]
-    function: Annotated[Text | None, Field(description="the function in it")] = None
-    class_: Annotated[Text | None, Field(alias="class", description="the class in it, instead of a function")] = None
     values: Annotated[
         dict[Text, Value | list[Value]], Field(description="further keyword arguments of the function or class")
     ] = {}
 
-    @model_validator(mode="after")
-    def _one_is_named(self) -> Self:
-        if (self.function is None) == (self.class_ is None):
-            raise ValueError(f"name a function or a class of {self.file}: `function` or `class`, one of the two")
-        return self
-
     @property
     def named(self) -> tuple[str, str]:
         """The key that names what is run, and its name."""
-        return ("class", self.class_) if self.class_ else ("function", self.function or "")
+        name = getattr(self, "class_", None)
+        return ("class", name) if name else ("function", getattr(self, "function", None) or self.default_function)
 
     @property
     def where(self) -> str:
@@ -56,13 +46,23 @@ class UserCode(Settings):
     def files(self) -> list[str]:
         return [self.file]
 
-    def dry_run(self, side: int = 32) -> None:
-        """Runs it for images of this side in pixels; raises SynthoodError with file and line."""
-
     def loaded(self) -> Callable[..., Any]:
         """The function or class, after its file has run; raises SynthoodError with file and line."""
         found: Callable[..., Any] = load(self.file, self.named[1])
         return found
+
+
+class UserCode(UserFile):
+    """A function or class in a Python file of the user's."""
+
+    function: Annotated[Text | None, Field(description="the function in it")] = None
+    class_: Annotated[Text | None, Field(alias="class", description="the class in it, instead of a function")] = None
+
+    @model_validator(mode="after")
+    def _one_is_named(self) -> Self:
+        if (self.function is None) == (self.class_ is None) and not (self.default_function and self.class_ is None):
+            raise ValueError(f"name a function or a class of {self.file}: `function` or `class`, one of the two")
+        return self
 
 
 def load(file: str, name: str, where: str = "") -> Any:

@@ -52,7 +52,7 @@ def _expanded(where: str, given: list[Any]) -> Any:
 def _there(parts: list[str], dataset: dict[str, Any]) -> bool:
     """Whether a dataset still has the parts of a benchmark's allowance, some of whose sets it may have taken away."""
     sets = {name for role in ("near", "far") for name in dataset.get(role) or {}}
-    return set(parts) <= {"train", "val", "test", "ood_validation"} | sets
+    return set(parts) <= {"train", "val", "calibration", "test", "ood_validation"} | sets
 
 
 @cache

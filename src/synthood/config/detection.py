@@ -8,6 +8,7 @@ from synthood.deploy.settings import AUTO, DeploySettings
 from synthood.errors import nearest
 from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.hyperparameters import Access
+from synthood.training.settings import Recipe
 
 
 def detectors_for(config: Config, recipe: str) -> dict[str, Detector]:
@@ -29,25 +30,53 @@ def asked_of(config: Config, dataset: str, recipe: str, seed: str, access: str) 
 
 
 def accesses(config: Config, table: str) -> list[Access]:
-    """The kinds of access, beside features, that a table's detectors need."""
+    """The kinds of access, other than features, that a table's detectors need."""
     needed = {config.detectors[name].access for name in config.tables[table].detectors}
     every: tuple[Access, ...] = ("maps", "gradients", "ensemble")
     return [access for access in every if access in needed]
 
 
 def deployable(config: Config, deploy: DeploySettings, recipe: str) -> dict[str, Detector]:
-    """A recipe's candidates for export: detectors of features whose fitted state can be saved."""
-    found = {name: d for name, d in detectors_for(config, recipe).items() if exportable(d)}
-    return found if deploy.detector == AUTO else {n: d for n, d in found.items() if n == deploy.detector}
+    """A recipe's candidates for export."""
+    settings = config.recipes[recipe]
+    names = config.detectors if deploy.detector == AUTO else [deploy.detector]
+    found = {name: config.detectors[name].of_recipe(settings) for name in names if name in config.detectors}
+    return {name: detector for name, detector in found.items() if not why_not(deploy, detector, settings)}
 
 
-def exportable(detector: Detector) -> bool:
-    """Whether a detector needs neither a trained head, nor the model itself, nor a function of the user."""
-    return detector.access == "features" and detector.kind != "custom" and "outputs" not in detector.inputs
+def why_not(deploy: DeploySettings, detector: Detector, recipe: Recipe) -> str:
+    """Why a detector cannot be exported with a recipe; empty where it can."""
+    if detector.kind == "custom":
+        return "its code lies outside of the package, and an exported folder holds no code"
+    if detector.access == "ensemble" and not deploy.seeds:
+        return "it needs several models; name their `seeds`"
+    if detector.access != "ensemble" and deploy.seeds:
+        return "it looks at one model; with `seeds` take a detector of kind ensemble"
+    if not detector.readable(recipe):
+        return f"it reads what `{detector.reads}` trains"
+    if detector.access in ("maps", "gradients"):
+        if deploy.detector == AUTO:
+            return "it needs passes over all images; name it as `detector` to export it"
+        if deploy.calibration == "cross":
+            return "it is not fitted by folds; take `calibration: split`"
+    return ""
+
+
+def left_out(config: Config, deploy: DeploySettings) -> list[str]:
+    """With `auto`, the detectors that are no candidates, with the reason."""
+    if deploy.detector != AUTO:
+        return []
+    reasons = {
+        f"{name}: {why}": None
+        for recipe in deploy.recipes
+        for name, detector in config.detectors.items()
+        if (why := why_not(deploy, detector, config.recipes[recipe]))
+    }
+    return list(reasons)
 
 
 def not_deployable(config: Config) -> Iterable[MistakeError]:
-    """Candidates of the section `deploy` that cannot be exported."""
+    """Candidates of the section `deploy` that cannot be exported, and promises that cannot be kept."""
     deploy = config.deploy
     if deploy is None or deploy.dataset not in config.datasets:
         return
@@ -55,12 +84,35 @@ def not_deployable(config: Config) -> Iterable[MistakeError]:
         near = nearest(deploy.detector, [AUTO, *config.detectors])
         yield MistakeError("deploy.detector", f"no detector is named {deploy.detector!r}{near}")
         return
+    if deploy.calibration == "split" and config.datasets[deploy.dataset].calibration is None:
+        yield MistakeError(
+            "deploy.calibration",
+            f"split needs images of its own; add `calibration: 0.5` to datasets.{deploy.dataset} (which makes new "
+            f"models, since validation images change), or take `calibration: cross`",
+        )
+    if deploy.calibration == "cross" and len(deploy.recipes) > 1:
+        yield MistakeError(
+            "deploy.recipes",
+            "with `calibration: cross` the choice between recipes would use the images that calibrate; name one recipe",
+        )
+    if deploy.calibration == "cross" and config.datasets[deploy.dataset].ood_validation.of_validation:
+        found = [
+            d for name in deploy.recipes if name in config.recipes for d in deployable(config, deploy, name).values()
+        ]
+        if sum(len(detector.candidates()) for detector in found) > 1:
+            yield MistakeError(
+                "deploy.detector",
+                f"with `calibration: cross` the choice between detectors or values would use "
+                f"datasets.{deploy.dataset}.ood_validation, which is made of the images that calibrate; name one "
+                f"detector without a list of values, or another ood_validation",
+            )
     for index, recipe in enumerate(deploy.recipes):
         if recipe in config.recipes and not deployable(config, deploy, recipe):
-            what = "no detector can" if deploy.detector == AUTO else f"the detector {deploy.detector!r} cannot"
+            names = config.detectors if deploy.detector == AUTO else [deploy.detector]
+            whys = [f"{name}: {why_not(deploy, config.detectors[name], config.recipes[recipe])}" for name in names]
             yield MistakeError(
                 f"deploy.recipes.{index}",
-                f"{what} be exported with {recipe!r}; take one of logits or features, not `custom`",
+                f"no detector can be exported with {recipe!r} ({'; '.join(whys[:3])}{'; ...' * (len(whys) > 3)})",
             )
 
 

@@ -192,20 +192,14 @@ def too_many_neighbours(config: Config, name: str, outliers: SampledOutliers) ->
     """Numbers of an outliers' section that the classes of a dataset cannot meet."""
     boundary, wanted = outliers.boundary, outliers.gate.keep_per_class
     for dataset, settings in config.datasets.items():
-        count = getattr(settings.id, "train_per_class", None)
-        if count is not None and boundary.k >= count:
-            yield MistakeError(
-                f"outliers.{name}.boundary.k",
-                f"must be below the {count} training images of a class of dataset {dataset!r}, got {boundary.k}",
-            )
-        if count is not None and boundary.boundary_points > count:
-            yield MistakeError(
-                f"outliers.{name}.boundary.boundary_points",
-                f"must not be above the {count} training images of a class of dataset {dataset!r}, "
-                f"got {boundary.boundary_points}",
-            )
-    if wanted > outliers.latents.attempts_per_class:
-        yield MistakeError(
-            f"outliers.{name}.gate.keep_per_class",
-            f"must not be above latents.attempts_per_class {outliers.latents.attempts_per_class}, got {wanted}",
-        )
+        if (count := getattr(settings.id, "train_per_class", None)) is None:
+            continue
+        images = f"the {count} training images of a class of dataset {dataset!r}"
+        if (k := boundary.k) >= count:
+            yield MistakeError(f"outliers.{name}.boundary.k", f"must be below {images}, got {k}")
+        if (points := boundary.boundary_points) > count:
+            what = f"must not be above {images}, got {points}"
+            yield MistakeError(f"outliers.{name}.boundary.boundary_points", what)
+    if wanted > (attempts := outliers.latents.attempts_per_class):
+        what = f"must not be above latents.attempts_per_class {attempts}, got {wanted}"
+        yield MistakeError(f"outliers.{name}.gate.keep_per_class", what)

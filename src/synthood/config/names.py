@@ -1,7 +1,7 @@
 """Names that cannot bear what is made of them: files of other artefacts, rows of tables."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from unicodedata import normalize
 
 from synthood.config.messages import MistakeError
@@ -52,7 +52,9 @@ def _parts(config: Config, name: str, dataset: DatasetSettings) -> Iterator[Mist
             yield MistakeError(path, f"{part!r} is {meant}; take another name")
         elif part != synthetic and synthetic in config.generators:
             yield MistakeError(path, f"{part!r} is what the leaks page calls images of generator {synthetic!r}")
-    yield from _alike([*((part, f"datasets.{name}.id") for part in ("train", "val", "test", "ood_validation")), *paths])
+    yield from _alike(
+        [*((part, f"datasets.{name}.id") for part in ("train", "val", "calibration", "test", "ood_validation")), *paths]
+    )
 
 
 def _alike(names: Sequence[tuple[str, str]]) -> Iterator[MistakeError]:
@@ -88,19 +90,22 @@ def _classes(config: Config) -> Iterator[MistakeError]:
 
 
 def _tables_by_class(config: Config) -> Iterator[MistakeError]:
-    """Words, glosses and ImageNet classes given for a class that no dataset has."""
+    """Words, glosses, ImageNet classes and weights given for a class that no dataset has."""
     known: set[str] = set()
     for dataset in config.datasets.values():
         names = getattr(dataset.id, "classes", None)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             return
         known |= set(names)
+    tables: dict[str, Iterable[str]] = {}
     for name, generator in config.generators.items():
-        tables = {key: getattr(generator, key, {}) for key in ("words", "glosses")}
-        tables["pretrained.class_ids"] = getattr(getattr(generator, "pretrained", None), "class_ids", {})
-        for key, table in tables.items():
-            for word in table:
-                if word not in known:
-                    yield MistakeError(
-                        f"generators.{name}.{key}.{word}", f"no dataset has this class{nearest(word, known)}"
-                    )
+        tables |= {f"generators.{name}.{key}": getattr(generator, key, {}) for key in ("words", "glosses")}
+        pretrained = getattr(generator, "pretrained", None)
+        tables[f"generators.{name}.pretrained.class_ids"] = getattr(pretrained, "class_ids", {})
+    for name, recipe in config.recipes.items():
+        weights = getattr(recipe, "class_weights", None)
+        tables[f"recipes.{name}.class_weights"] = weights if isinstance(weights, dict) else {}
+    for key, table in tables.items():
+        for word in table:
+            if word not in known:
+                yield MistakeError(f"{key}.{word}", f"no dataset has this class{nearest(word, known)}")

@@ -19,7 +19,7 @@ BOM = "\ufeff"
 
 
 class Edit(NamedTuple):
-    """A word in the text of a file and what stands there in version 2."""
+    """A word in the text of a file and its name in version 2."""
 
     line: int
     place: str
@@ -32,7 +32,7 @@ class Edit(NamedTuple):
 def edits_of(path: Path) -> list[Edit]:
     """What version 2 names otherwise in a file, and its `version`, in the order of the text.
 
-    Raises SynthoodError where the file cannot be read, or where an anchor stands for sections of which only some have
+    Raises SynthoodError where the file cannot be read, or where an anchor is used in sections of which only some have
     the old name.
     """
     read(path)  # within its bounds
@@ -46,7 +46,7 @@ def edits_of(path: Path) -> list[Edit]:
         if len({edit and edit.new for edit in options}) > 1:
             one = meant[0]
             raise SynthoodError(
-                f"{path}, line {one.line}: {one.place} is `{one.new}` now, but its anchor also stands where "
+                f"{path}, line {one.line}: {one.place} is `{one.new}` now, but its anchor is also used where "
                 f"`{one.old}` keeps its name; write one of them out"
             )
         edits += sorted(meant)[:1]

@@ -8,14 +8,17 @@ from pydantic import Field, model_validator
 
 from synthood.common.settings import Count, Name, Settings
 
-ID_PARTS = ("train", "val", "test")
+CALIBRATION = "calibration"
+"""The part of validation images that thresholds alone are taken from."""
+ID_PARTS = ("train", "val", CALIBRATION, "test")
 
 
 class AllowedOverlap(Settings):
     """Two parts of a dataset that may share images."""
 
     parts: Annotated[
-        list[Name], Field(min_length=2, max_length=2, description="train, val, test, ood_validation or names of sets")
+        list[Name],
+        Field(min_length=2, max_length=2, description="train, val, calibration, test, ood_validation or names of sets"),
     ]
     images: Annotated[
         Count | None, Field(description="at most so many different images; default: any number, the same files too")

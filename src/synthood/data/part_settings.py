@@ -24,6 +24,11 @@ class PartSettings(Selection):
     ] = None
     taught: Annotated[AnyIdSource | None, Field(description="whose classes a shifted set's labels are")] = None
 
+    @property
+    def draw(self) -> int:
+        """Seed of the calibration images: that of the ID images."""
+        return int(getattr(self.validation or self.source, "seed", 0))
+
     @model_validator(mode="before")
     @classmethod
     def _source_by_part(cls, values: Any) -> Any:

@@ -27,7 +27,9 @@ def raw_paths(settings: PartSettings) -> list[Path]:
 def _read(settings: PartSettings) -> tuple[Source, Selection]:
     """What is read: the part itself, or the ID validation images that it is computed from or as large as."""
     validation = settings.validation
-    return (validation, Selection(part="val")) if isinstance(validation, IdSource) else (settings.source, settings)
+    return (
+        (validation, Selection(part="val")) if isinstance(validation, IdSource) else (settings.source, settings.asked)
+    )
 
 
 def missing(settings: PartSettings) -> list[Path]:

@@ -6,7 +6,8 @@ What paths do not tell, such as two lists that name one image, the stage `overla
 import itertools
 from collections.abc import Mapping
 
-from synthood.data.overlap_settings import ID_PARTS
+from synthood.data.claims import Claim
+from synthood.data.selection import SPLITS
 from synthood.data.sources.base import IdSource, Source
 
 
@@ -14,7 +15,7 @@ def same_files(
     id_source: IdSource, sets: Mapping[str, Source], extra: Mapping[str, Source]
 ) -> list[tuple[str, str, str]]:
     """Two parts and what both read, of all pairs that read the same images; not of two extra sets."""
-    own = {part: id_source.claims(part) for part in ID_PARTS}
+    own: dict[str, list[Claim]] = {part: id_source.claims(part) for part in SPLITS}
     every = {**own, **{name: source.claims(name) for name, source in {**sets, **extra}.items()}}
     found = []
     for one, other in itertools.combinations(every, 2):

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from synthood.common.settings import Name, Settings
 from synthood.data.files.settings import ExceptClasses, left_out
-from synthood.data.overlap_settings import ID_PARTS, AllowedOverlap
+from synthood.data.overlap_settings import CALIBRATION, ID_PARTS, AllowedOverlap
 from synthood.data.part_settings import AnyIdSource, AnySource, PartSettings
 from synthood.data.same_files import same_files
 from synthood.data.sources.base import IdSource, SetSource, Source
@@ -24,6 +24,10 @@ class DatasetSettings(Settings):
     ] = {}
     near: Annotated[OodSets, Field(description="OOD test sets like the ID images; near or far may be left out")] = {}
     far: Annotated[OodSets, Field(description="OOD test sets unlike the ID images; near or far may be left out")] = {}
+    calibration: Annotated[
+        float | None,
+        Field(gt=0, lt=1, description="share of the validation images that serves thresholds alone (`deploy`)"),
+    ] = None
     shifted: Annotated[OodSets, Field(description="ID classes in other circumstances, for the full spectrum")] = {}
     ood_validation: Annotated[AnySource, Field(description="for hyperparameter search; disjoint from every test set")]
     allow_overlap: Annotated[
@@ -133,7 +137,9 @@ class DatasetSettings(Settings):
         source = self.source(name)
         values = source.of_dataset(self.id, self.taught) if isinstance(source, SetSource) else {"source": source}
         taught = {"taught": self.taught} if name in self.shifted else {}
-        return PartSettings.model_validate({"part": name, "ood": ood, **values, **taught})
+        drawn = name in ("val", CALIBRATION) or (isinstance(source, SetSource) and source.of_validation)
+        calibration = {"calibration": self.calibration} if drawn and self.calibration is not None else {}
+        return PartSettings.model_validate({"part": name, "ood": ood, **values, **taught, **calibration})
 
     @property
     def side(self) -> int | None:
@@ -154,11 +160,16 @@ class DatasetSettings(Settings):
         return [*self.near, *self.far]
 
     @property
+    def id_parts(self) -> list[str]:
+        """The ID parts; `calibration` where it has a share."""
+        return [part for part in ID_PARTS if part != CALIBRATION or self.calibration is not None]
+
+    @property
     def evaluated_parts(self) -> list[str]:
-        return [*RESERVED_PARTS, *self.ood_sets, *self.shifted]
+        return [*self.id_parts, "ood_validation", *self.ood_sets, *self.shifted]
 
     def source(self, part: str) -> Source:
-        """What the part is made from; train, val and test share the ID source."""
+        """What the part is made from; the ID parts share the ID source."""
         if part in ID_PARTS:
             return self.taught
         if part == "ood_validation":

@@ -1,6 +1,5 @@
-"""Calibration images, taken apart from all others, and the p-values and thresholds that they give."""
+"""Calibration images, and the p-values and thresholds that they give."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,24 +15,6 @@ from synthood.errors import SynthoodError
 Labels = NDArray[np.int64]
 
 
-def taken_for_calibration(digests: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.bool_]:
-    """Which of N images [N] become calibration images: `count`, drawn by the seed and the pixels' SHA-256 [N,32].
-
-    Equal images stay together, so a few more may be taken; an image's lot depends on no other image's place.
-    Raises SynthoodError where none would be left.
-    """
-    texts = [row.tobytes() for row in np.ascontiguousarray(digests)]
-    lots = {text: hashlib.sha256(b"calibration %d " % seed + text).digest() for text in set(texts)}
-    ordered = sorted(texts, key=lambda text: lots[text])
-    if not 0 < count < len(texts):
-        raise SynthoodError(f"calibration: {count} of {len(texts)} images; take at least one, and leave some")
-    last = lots[ordered[count - 1]]
-    taken = np.array([lots[text] <= last for text in texts])
-    if taken.all():
-        raise SynthoodError(f"calibration: all {len(texts)} images would be taken, since they are equal; take fewer")
-    return taken
-
-
 def check_apart(calibration: NDArray[np.uint8], others: Mapping[str, NDArray[np.uint8]]) -> None:
     """Raises SynthoodError where a calibration image, by its pixels' SHA-256 [n,32], serves another purpose too."""
     own = {row.tobytes() for row in np.ascontiguousarray(calibration)}
@@ -46,14 +27,16 @@ def check_apart(calibration: NDArray[np.uint8], others: Mapping[str, NDArray[np.
             )
 
 
-def class_groups(predictions: Labels, classes: int, levels: Sequence[float]) -> Labels:
-    """The group of each class [C]: its own where it has calibration images enough for every level, else 0.
+def class_groups(predictions: Labels, classes: int, levels: Sequence[float], count: int) -> Labels:
+    """The group of each class [C]: its own where it may expect calibration images enough for every level, else 0.
 
-    Group 0 is joined by the smallest of the other classes until it has enough as well. Images are grouped by their
-    predicted class, which is known of new images too (Mondrian conformal prediction, Vovk et al. 2005, section 4.5).
+    Group 0 is joined by the smallest of the other classes until it expects enough as well. Of `count` calibration
+    images each class expects its share among the `predictions` [m] of other ID images: groups that followed the
+    calibration images themselves would make the promise approximate. Images are grouped by their predicted class,
+    which is known of new images too (Mondrian conformal prediction, Vovk et al. 2005, section 4.5).
     """
     enough = max(map(conformal.sufficient_count, levels))
-    counts = np.bincount(predictions, minlength=classes)
+    counts = np.bincount(predictions, minlength=classes) * count / max(len(predictions), 1)
     alone = counts >= enough
     while not alone.all() and alone.any() and counts[~alone].sum() < enough:
         alone[np.flatnonzero(alone)[counts[alone].argmin()]] = False
@@ -84,9 +67,12 @@ class Calibration:
         classes: int,
         levels: Sequence[float],
         folds: ArrayLike | None = None,
-        per_class: bool = True,
+        grouping: ArrayLike | None = None,
     ) -> "Calibration":
-        """With the levels that n images support; raises SynthoodError where that is none of them."""
+        """With the levels that n images support; raises SynthoodError where that is none of them.
+
+        `grouping` [m] are predicted classes of other ID images, by which classes are grouped; without, all are one.
+        """
         known = conformal.checked_confidences(confidences)
         predicted = np.asarray(predictions, np.int64)
         fold = np.zeros(len(known), np.int64) if folds is None else np.asarray(folds, np.int64)
@@ -98,8 +84,9 @@ class Calibration:
         possible = tuple(level for level in given if conformal.rank(level, len(known)))
         if not possible:
             Threshold.of(known, max(given))
-        apart = per_class and not fold.any()
-        groups = class_groups(predicted, classes, possible) if apart else np.zeros(classes, np.int64)
+        groups = np.zeros(classes, np.int64)
+        if grouping is not None and not fold.any():
+            groups = class_groups(np.asarray(grouping, np.int64), classes, possible, len(known))
         return cls(known, predicted, fold, groups, possible)
 
     def __len__(self) -> int:
@@ -115,7 +102,9 @@ class Calibration:
         found = np.empty(by_fold.shape[1])
         for group in np.unique(groups):
             own, here = self.members(int(group)), groups == group
-            found[here] = conformal.cross_p_values(self.confidences[own], self.folds[own], by_fold[:, here])
+            # A group without any calibration image rejects nothing
+            known = (self.confidences[own], self.folds[own], by_fold[:, here])
+            found[here] = conformal.cross_p_values(*known) if own.any() else 1.0
         return found
 
     def members(self, group: int) -> NDArray[np.bool_]:
@@ -131,6 +120,7 @@ class Calibration:
             (self.group_name(group, classes), Threshold.of(self.confidences[self.members(group)], level))
             for group in np.unique(self.groups).tolist()
             for level in self.levels
+            if conformal.rank(level, int(self.members(group).sum()))
         ]
 
     def group_name(self, group: int, classes: Sequence[str]) -> str:
@@ -157,9 +147,9 @@ class Calibration:
             for level in self.levels
         )
         return (
-            f"Calibrated by {self.fold_count} folds of {len(self)} images that the detector is fitted on as well. The "
-            f"guarantee is weaker than a calibration part's: about twice the level ({bounds}), {where} and served no "
-            f"other choice; usually the rate is near the level."
+            f"Calibrated by {self.fold_count} folds of {len(self)} images; each is scored by a detector that was "
+            f"fitted and chosen without its fold. The guarantee is weaker than a calibration part's: about twice the "
+            f"level ({bounds}), {where} and served no other choice; usually the rate is near the level."
         )
 
     def warnings(self, asked: Sequence[float]) -> list[str]:

@@ -1,6 +1,7 @@
 """The model card of an exported detector, in Markdown."""
 
-from collections.abc import Mapping
+import importlib.util
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Facts = Mapping[str, Any]
@@ -14,17 +15,25 @@ def card(facts: Facts) -> str:
 
 def heading(facts: Facts) -> str:
     detector, size = facts["detector"], facts["preprocessing"]
-    values = ", ".join(f"{key} {value}" for key, value in detector.items() if key != "kind")
+    models = facts["extras"].get("models")
+    folds = [one["detector"] for one in facts["folds"]]
     origin = "; ".join(f"{key}: {value}" for key, value in facts["from"].items())
     lines = [
         "# Classifier that rejects unknown images",
         "",
         f"- Classes: {', '.join(facts['classes'])}.",
-        f"- Detector: {detector['kind']}{f' ({values})' if values else ''}.",
+        f"- Detector: {', '.join(map(named, folds)) + ', one a fold, standardised' if folds else named(detector)}"
+        f"{f', the mean softmax of {models} models' if models else ''}.",
         f"- Images: {size['width']}x{size['height']} px, RGB; files of another size or mode are converted as in "
         f"preparation, and the table says so.",
     ]
     return "\n".join(lines + [f"- From: {origin}."] * bool(origin))
+
+
+def named(detector: Facts) -> str:
+    """Kind and hyperparameters."""
+    values = ", ".join(f"{key} {value}" for key, value in detector.items() if key != "kind")
+    return f"{detector['kind']}{f' ({values})' if values else ''}"
 
 
 def promise(facts: Facts) -> str:
@@ -81,12 +90,38 @@ def limits(facts: Facts) -> str:
         "- An unknown image may be accepted; the rates above are for the OOD sets that were measured alone.",
         "- The probability is the softmax's; no rejection is in it.",
     ]
+    if backbone := facts["from"].get("backbone"):
+        lines.append(f"- {known_to_backbone(str(backbone), list(facts['measured']['ood']))}")
     if facts["holds_training_features"]:
         lines.append(
             "- The detector's bank holds features of training images. No image is stored, but features can reveal "
             "whether an image was among them."
         )
     return "\n".join(lines)
+
+
+def known_to_backbone(backbone: str, names: Sequence[str]) -> str:
+    """Which OOD sets bear the name of a class that the backbone was trained on, as far as names tell."""
+    found = f"Backbone: {backbone}. Classes of its own training set are not unknown to it, so that the rates above may "
+    found += "be better than for classes that it never saw."
+    words = imagenet_words() if "imagenet-1k" in backbone.lower().replace("imagenet1k", "imagenet-1k") else None
+    if words is None:
+        return f"{found} Whether held-out classes occur there is unknown; check."
+    seen = {name: sorted(words & {name.lower(), name.lower().removesuffix("s")}) for name in names}
+    there = ", ".join(name for name, common in seen.items() if common)
+    rest = ", ".join(name for name, common in seen.items() if not common)
+    found += f" By name in ImageNet-1k: {there}." * bool(there)
+    return found + f" Not found by name: {rest}; check." * bool(rest)
+
+
+def imagenet_words() -> set[str] | None:
+    """Last words of the names of ImageNet-1k's classes, by timm; None without it."""
+    if importlib.util.find_spec("timm") is None:
+        return None
+    from timm.data import ImageNetInfo
+
+    described: list[str] = ImageNetInfo("imagenet-1k").label_descriptions()
+    return {one.strip().lower().rpartition(" ")[2] for names in described for one in names.split(",")}
 
 
 def use(facts: Facts) -> str:

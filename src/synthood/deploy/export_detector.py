@@ -1,7 +1,6 @@
 """Stage `export_detector`: the best candidate by validation data, calibrated by images apart, as one folder."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,82 +11,79 @@ from synthood.common import stage
 from synthood.common.command import Output
 from synthood.common.devices import set_threads
 from synthood.common.images import open_set, stored
-from synthood.deploy.calibration import taken_for_calibration
-from synthood.deploy.export import cross_calibrated, export, rows, split_calibrated
+from synthood.data.overlap_settings import CALIBRATION
+from synthood.deploy import onnx
+from synthood.deploy.candidates import Candidate, Trained, best, of_recipe, of_reference, with_val
+from synthood.deploy.export import Calibrated, cross_calibrated, export, rows, split_calibrated
 from synthood.deploy.fitted import origin_of, settings_of
 from synthood.deploy.inputs import Preprocessing
-from synthood.deploy.settings import ExportSettings, Promise
+from synthood.deploy.settings import ExportSettings
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.feature_files import FeatureFolder
-from synthood.evaluation.features import Features, Reference
-from synthood.evaluation.hyperparameters import OutOfRangeError
-from synthood.evaluation.scoring import Score, together
-from synthood.evaluation.search import Validation, fitted
-from synthood.evaluation.selection import area
-from synthood.training.networks.model import Classifier
+from synthood.evaluation.features import Reference
+from synthood.evaluation.scoring import Score
 
 Digests = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Parts:
-    """Validation images by their place: those that calibrate, and those that detectors are fitted and chosen on."""
-
-    calibration: NDArray[np.int64]
-    rest: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A fitted detector of a recipe's model, and its AUROC on validation data, where several were compared."""
-
-    recipe: int
-    name: str
-    score: Score
-    auroc: float | None
-
-
-def divided(val: Digests, others: Mapping[str, Digests], promise: Promise) -> Parts:
-    """With `split`, apart; images that also stand in another part calibrate nothing."""
-    count, used = len(val), set[bytes]()
-    for digests in others.values():
-        used |= {row.tobytes() for row in digests}
-    free = np.array([i for i, row in enumerate(val) if row.tobytes() not in used], np.int64)
+def free_places(part: str, digests: Mapping[str, Digests]) -> NDArray[np.int64]:
+    """Places of a part's images that stand in no other part; the others calibrate nothing."""
+    used = {row.tobytes() for name, rows in digests.items() if name != part for row in rows}
+    free = np.array([i for i, row in enumerate(digests[part]) if row.tobytes() not in used], np.int64)
+    count = len(digests[part])
+    if not len(free):
+        raise SynthoodError(f"{part}: all {count} images stand in another part as well, so that none can calibrate")
     if len(free) < count:
-        print(f"note: {count - len(free)} of {count} validation images stand in another part; they calibrate nothing")
-    if promise.calibration == "cross":
-        return Parts(free, np.arange(count))
-    wanted = count // 2 if promise.images is None else promise.images
-    if wanted >= len(free):
-        raise SynthoodError(
-            f"deploy.images: {wanted} calibration images of {len(free)}; take fewer, or `calibration: cross`"
-        )
-    own = free[taken_for_calibration(val[free], wanted, promise.seed)]
-    return Parts(own, np.setdiff1d(np.arange(count), own))
+        print(f"note: {count - len(free)} of {count} {part} images stand in another part; they calibrate nothing")
+    return free
 
 
-def with_val(reference: Reference, index: NDArray[np.int64]) -> Reference:
-    """The reference with some of its validation images."""
-    return replace(reference, val=rows(reference.val, index))
-
-
-def candidates(
-    recipe: int, detectors: Mapping[str, Detector], reference: Reference, ood: Features, where: str, compare: bool
-) -> list[Candidate]:
-    """Every detector that the data allow, grids searched; a single one that they do not allow raises."""
-    found = []
-    for name, detector in detectors.items():
-        try:
-            scores, _ = fitted({name: detector}, Validation(reference, ood, where))
-        except OutOfRangeError as error:
-            if not compare:
-                raise
-            print(f"note: {error}; {name} is no candidate")
-            continue
-        inside, outside = (together(scores, x)[name] for x in (reference.val, ood))
-        found.append(Candidate(recipe, name, scores[name], area(inside, outside, name) if compare else None))
+def trained(
+    settings: ExportSettings,
+    models: Sequence[Path],
+    features: Sequence[Path],
+    heads: Sequence[Path],
+    images: list[Path],
+) -> list[Trained]:
+    """The candidate recipes; files come by recipe and seed, heads for those recipes that have some."""
+    count, left, found = len(settings.seeds), list(heads), []
+    for index, (name, methods) in enumerate(zip(settings.recipes, settings.heads, strict=True)):
+        own = slice(index * count, (index + 1) * count)
+        folders = [FeatureFolder(path) for path in features[own]]
+        learned = left.pop(0) if methods.methods else None
+        found.append(Trained(name, models[own], folders, methods, learned, {path.stem: path for path in images}))
     return found
+
+
+def by_split(
+    settings: ExportSettings, recipes: Sequence[Trained], free: NDArray[np.int64]
+) -> tuple[Candidate, Calibrated, int]:
+    """The best of all candidates, calibrated by the part that nothing else has seen; and how many were compared."""
+    pairs = list(zip(recipes, settings.detectors, strict=True))
+    compare = sum(map(len, settings.detectors)) > 1
+    tried = [one for recipe, detectors in pairs for one in of_recipe(recipe, detectors, compare)]
+    chosen = best(tried)
+    for one in tried if compare else []:
+        print(f"{one}: validation AUROC {one.auroc:.4f}{' *' * (one is chosen)}")
+    return chosen, split_calibrated(chosen.score, rows(chosen.part(CALIBRATION), free)), len(tried)
+
+
+def by_folds(
+    settings: ExportSettings, recipe: Trained, detectors: Mapping[str, Detector], free: NDArray[np.int64]
+) -> tuple[Candidate, Calibrated, int]:
+    """The best candidate of each fold, by the other folds alone, so that no fold has a part in any choice for it."""
+    promise, compare, chosen = settings.promise, len(detectors) > 1, list[Candidate]()
+
+    def fit(reference: Reference) -> Score:
+        found = best(of_reference(recipe, detectors, reference, compare))
+        chosen.append(found)
+        print(f"without fold {len(chosen)}: {settings_of(origin_of(found.score, found.name)[0])}")
+        return found.score
+
+    known = with_val(recipe.reference, free)
+    calibrated = cross_calibrated(fit, known, promise.folds, promise.seed)
+    return next((one for one in chosen if one.extras), chosen[0]), calibrated, len(detectors)
 
 
 @stage.Stage
@@ -95,66 +91,54 @@ def main(
     job: stage.Job,
     settings: ExportSettings,
     threads: int,
-    models: Annotated[list[Path], "model of each candidate recipe"],
-    features: Annotated[list[Path], "folder that extract wrote for each of them"],
+    models: Annotated[list[Path], "models of each candidate recipe, of every seed"],
+    features: Annotated[list[Path], "folders that extract wrote for each of them"],
     images: Annotated[list[Path], "image sets of the dataset; a part is named by its file"],
     output: Output,
+    heads: Annotated[Sequence[Path], "what train learned with the recipes that `heads` of the settings names"] = (),
 ) -> None:
     set_threads(threads)
-    paths = {path.stem: path for path in images}
-    val = open_set(paths["val"])
-    digests = {part: stored(path)[0] for part, path in paths.items()}
-    parts = divided(digests["val"], {part: one for part, one in digests.items() if part != "val"}, settings.promise)
-    compare = sum(map(len, settings.detectors)) > 1
-    folders = [FeatureFolder(path) for path in features]
-    tried = [
-        one
-        for index, (folder, detectors) in enumerate(zip(folders, settings.detectors, strict=True))
-        for one in candidates(
-            index,
-            detectors,
-            with_val(folder.reference(), parts.rest),
-            folder.part("ood_validation"),
-            str(folder.folder),
-            compare,
-        )
-    ]
-    if not tried:
-        raise SynthoodError("deploy.detector: the data allow none of the candidates; name another")
-    best = max(tried, key=lambda one: one.auroc or 0.0)
-    for one in tried if compare else []:
-        print(f"{settings.recipes[one.recipe]}, {one.name}: validation AUROC {one.auroc:.4f}{' *' * (one is best)}")
-    folder, detector = folders[best.recipe], origin_of(best.score, best.name)[0]
-    whole = folder.reference()
     promise = settings.promise
-    if promise.calibration == "cross":
-        own = with_val(whole, parts.calibration)
-        calibrated = cross_calibrated(detector.fit, own, promise.folds, promise.seed)
+    for text in settings.left_out:
+        print(f"note: {text}; it is no candidate")
+    paths = {path.stem: path for path in images}
+    part = CALIBRATION if promise.calibration == "split" else "val"
+    if part not in paths:
+        raise SynthoodError(f"export_detector: no part {part} among the images; give the dataset a key `calibration`")
+    digests = {name: stored(path)[0] for name, path in paths.items()}
+    free = free_places(part, digests)
+    recipes = trained(settings, models, features, heads, images)
+    if part == CALIBRATION:
+        chosen, calibrated, compared = by_split(settings, recipes, free)
     else:
-        calibrated = split_calibrated(best.score, rows(whole.val, parts.calibration))
-    height, width = val.images.shape[1:3]
+        chosen, calibrated, compared = by_folds(settings, recipes[0], settings.detectors[0], free)
+    grouped = chosen.recipe.part("val").logits.argmax(1).numpy()
+    height, width = open_set(paths[part]).images.shape[1:3]
     with job.writing(output) as path:
         predictor = export(
             path,
-            Classifier.load(models[best.recipe]),
+            chosen.recipe.classifier,
             calibrated,
             Preprocessing(height, width, settings.resize, settings.apply_exif_rotation, settings.bits),
             promise.reject_id,
-            promise.per_class,
-            test=folder.part("test"),
-            ood={name: folder.part(name) for name in settings.ood},
-            digests=digests["val"][parts.calibration],
+            grouped if promise.per_class and part == CALIBRATION else None,
+            test=chosen.part("test"),
+            ood={name: chosen.part(name) for name in settings.ood},
+            digests=digests[part][free],
             facts={
                 "dataset": settings.dataset,
-                "recipe": settings.recipes[best.recipe],
-                "seed": promise.seed,
-                "candidates": len(tried),
-                "calibration": f"{len(parts.calibration)} validation images, {promise.calibration}",
+                "recipe": chosen.recipe.name,
+                "seeds": ", ".join(map(str, settings.seeds)),
+                "candidates": compared,
+                "calibration": f"{len(free)} images of the part {part}, {promise.calibration}",
             },
+            extras=chosen.extras,
         )
+        if settings.onnx:
+            print(f"{onnx.ONNX}: {onnx.add(path, predictor, open_set(paths[part]).images[free[: onnx.CHECKED]])}")
     for warning in predictor.facts["warnings"]:
         print(f"warning: {warning}")
-    print(f"{output}: {settings.recipes[best.recipe]} with {settings_of(detector)}")
+    print(f"{output}: {chosen.recipe.name} with {settings_of(origin_of(chosen.score, chosen.name)[0])}")
 
 
 if __name__ == "__main__":

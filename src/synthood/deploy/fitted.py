@@ -1,11 +1,12 @@
 """A fitted detector on disk: its state as tensors, its settings as JSON; nothing in it is code."""
 
 import json
+import warnings
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -62,9 +63,15 @@ def write_state(path: Path, state: State) -> None:
     tensors: dict[str, Tensor] = {
         name: (value.features if isinstance(value, Bank) else value).detach().cpu() for name, value in state.items()
     }
-    axes = {name: sorted(range(x.ndim), key=lambda axis, x=x: -x.stride(axis)) for name, x in tensors.items()}  # type: ignore[misc]
+    axes = {name: axes_in_memory(x) for name, x in tensors.items()}
     arrays = {name: x.permute(axes[name]).contiguous().numpy() for name, x in tensors.items()}
     write_tensors(path, arrays, {"banks": banks, "axes": axes})
+
+
+def axes_in_memory(x: Tensor) -> list[int]:
+    """Axes from the longest to the shortest step in memory."""
+    steps = x.stride()
+    return sorted(range(x.ndim), key=lambda axis: -steps[axis])
 
 
 def read_state(path: Path) -> State:
@@ -81,10 +88,8 @@ def read_state(path: Path) -> State:
 
 
 def versions() -> dict[str, str]:
-    """Of what scores may depend on."""
-    import numpy
-
-    return {"synthood": __version__, "torch": torch.__version__, "numpy": numpy.__version__}
+    """Of what scores may depend on; Pillow resizes images."""
+    return {"synthood": __version__, **{name: metadata.version(name) for name in ("torch", "numpy", "pillow")}}
 
 
 def write_folder(folder: Path, states: Mapping[str, State], facts: Facts, stage: str) -> None:
@@ -107,7 +112,20 @@ def read_facts(folder: Path, stage: str) -> Facts:
             f"{folder}: of format {version}, written by synthood {newest}; this version reads up to {FORMAT}; update it"
         )
     verify(folder, ours=True)
+    warn_of_versions(folder, facts.get("versions", {}))
     return facts
+
+
+def warn_of_versions(folder: Path, recorded: Mapping[str, str]) -> None:
+    """A UserWarning where other versions wrote the folder: nothing says that they give the same scores."""
+    differ = [
+        f"{name} {recorded[name]} (here {here})"
+        for name, here in versions().items()
+        if recorded.get(name, here) != here
+    ]
+    if differ:
+        what = f"{folder}: written with {', '.join(differ)}"
+        warnings.warn(f"{what}; scores may differ slightly, so check the false alarms again", stacklevel=3)
 
 
 def _is_json(folder: Path) -> bool:

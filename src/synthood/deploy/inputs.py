@@ -1,6 +1,7 @@
 """Whatever a user has as images, one by one as pixels of the model's size, or with the reason why not."""
 
 import io
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from synthood.data.files.decode import ALPHA, GREY, BadImageError, Seen, _bombs_are_errors, decoded
+from synthood.data.files.decode import ALPHA, GREY, BadImageError, Seen, bombs_are_errors, decoded
 from synthood.data.files.found import look
 from synthood.data.files.settings import Files
 from synthood.errors import SynthoodError, printable
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 T = TypeVar("T")
+LARGEST_FILE = 1 << 30
+"""Bytes; no image of the most pixels has more."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,10 @@ def processed(
     """
     makes = each(images, preprocessing)
     with ThreadPoolExecutor(threads) as pool:
-        with _bombs_are_errors():
+        with bombs_are_errors():
             ready = [one.result() for one in [pool.submit(make) for make in islice(makes, batch)]]
         while ready:
-            with _bombs_are_errors():
+            with bombs_are_errors():
                 coming = [pool.submit(make) for make in islice(makes, batch)]
                 done = work(ready)
                 ready = [one.result() for one in coming]
@@ -121,9 +124,17 @@ def of_file(path: Path, preprocessing: Preprocessing) -> Input:
     """The image in a file."""
     name = str(path)
     try:
+        facts = path.stat()
+        # Pipes and devices may never end
+        if not stat.S_ISREG(facts.st_mode):
+            return Input(name, None, "a folder" if stat.S_ISDIR(facts.st_mode) else "not a regular file")
+        if facts.st_size > LARGEST_FILE:
+            return Input(name, None, f"more than {LARGEST_FILE >> 30} GiB")
         return of_content(path.read_bytes(), name, preprocessing)
-    except OSError as error:
-        return Input(name, None, "not found" if isinstance(error, FileNotFoundError) else str(error.strerror or error))
+    except FileNotFoundError:
+        return Input(name, None, "not found")
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        return Input(name, None, str(getattr(error, "strerror", None) or error))
 
 
 def of_content(content: bytes, name: str, preprocessing: Preprocessing, converted: str = "") -> Input:

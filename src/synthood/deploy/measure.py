@@ -112,7 +112,11 @@ def promised(calibration: Calibration, level: float, predictions: NDArray[np.int
         return 0.0, conformal.cross_bound(level, len(calibration), calibration.fold_count)
     laws, tied = [], False
     for group, count in zip(*np.unique(calibration.groups[predictions], return_counts=True), strict=True):
-        threshold = Threshold.of(calibration.confidences[calibration.members(group)], level)
+        own = calibration.confidences[calibration.members(group)]
+        if not conformal.rank(level, len(own)):
+            laws.append(np.eye(1, int(count) + 1)[0])
+            continue
+        threshold = Threshold.of(own, level)
         laws.append(threshold.distribution(int(count)).pmf(np.arange(count + 1)))
         tied |= threshold.ties > 1
     steps = np.cumsum(reduce(np.convolve, laws))

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ import torch
 from synthood.common.encoded import EncodedImages
 from synthood.deploy import conformal
 from synthood.deploy.calibration import Calibration
+from synthood.deploy.extras import Extras
 from synthood.deploy.fitted import Facts, detector_of, read_facts, read_state
 from synthood.deploy.inputs import Input, Preprocessing, processed
 from synthood.deploy.measure import Judged
 from synthood.errors import SynthoodError
+from synthood.evaluation.detectors.base import State
 from synthood.evaluation.features import Features
 from synthood.evaluation.scoring import Score
 from synthood.training.networks.model import Classifier, logits_and_features
@@ -52,6 +54,7 @@ class Predictor:
     preprocessing: Preprocessing
     facts: Facts
     device: torch.device
+    extras: Extras = field(default_factory=Extras)
 
     @property
     def classes(self) -> list[str]:
@@ -102,7 +105,7 @@ class Predictor:
         pixels = [one.pixels for one in some if one.pixels is not None]
         good = np.array([one.pixels is not None for one in some], bool)
         columns: dict[str, Any] = {
-            "path": [one.name for one in some],
+            "path": pd.Series([one.name for one in some], dtype=object),
             "label": np.full(len(some), "", object),
             "probability": np.full(len(some), np.nan, np.float32),
             "confidence": np.full(len(some), np.nan, np.float32),
@@ -112,14 +115,23 @@ class Predictor:
             "error": [one.note if one.pixels is None else "" for one in some],
         }
         if pixels:
-            features = features_of(self.classifier, np.stack(pixels), self.device)
+            features = self.features(np.stack(pixels))
             judged = self.judged(features)
             columns["label"][good] = np.array(self.classes, object)[judged.predictions]
             columns["probability"][good] = features.logits.softmax(1).amax(1).numpy()
             columns["confidence"][good] = judged.confidences.mean(0)
             columns["p_value"][good] = judged.p_values
             columns["is_ood"][good] = judged.p_values <= level
-        return pd.DataFrame(columns, columns=list(COLUMNS)).astype(TYPES)
+        # Names that are not UTF-8 are no `str` of pandas
+        plain = all(one.name.isascii() or one.name.encode(errors="replace").decode() == one.name for one in some)
+        types = TYPES if plain else {**TYPES, "path": "object"}
+        return pd.DataFrame(columns, columns=list(COLUMNS)).astype(types)
+
+    def features(self, images: np.ndarray | EncodedImages) -> Features:
+        """What the detector looks at, of images uint8 [N,H,W,3] of the model's size."""
+        if self.extras:
+            return self.extras.features(self.classifier, images, self.device)
+        return features_of(self.classifier, images, self.device)
 
     def judged(self, features: Features) -> Judged:
         """How the images with these features are judged; raises where a confidence is not finite."""
@@ -150,7 +162,27 @@ def load(folder: str | Path, device: str = "cpu") -> Predictor:
     classifier = Classifier.load(place / MODEL)
     where = torch.device(device)
     classifier.network.to(where)
-    detector = detector_of(facts["detector"], str(place))
     calibration = Calibration.read(facts["calibration"])
-    scores = [detector.restored(read_state(place / state_name(fold))) for fold in range(calibration.fold_count)]
-    return Predictor(classifier, scores, calibration, Preprocessing.read(facts["preprocessing"]), facts, where)
+    states = [read_state(place / state_name(fold)) for fold in range(calibration.fold_count)]
+    extras = Extras.load(place, facts["extras"], classifier, detector_of(facts["detector"], str(place)), states[0])
+    extras.to(where)
+    scores = restored(facts, states, str(place))
+    preprocessing = Preprocessing.read(facts["preprocessing"])
+    return Predictor(classifier, scores, calibration, preprocessing, facts, where, extras)
+
+
+def restored(facts: Facts, states: Sequence[State], where: str) -> list[Score]:
+    """The score of every fold; their detectors may differ, and then give standardised confidences."""
+    alike = [{"detector": facts["detector"]}] * len(states)
+    found = []
+    for fold, state in zip(facts["folds"] or alike, states, strict=True):
+        score = detector_of(fold["detector"], where).restored(state)
+        found.append(standardised(score, fold["centre"], fold["spread"]) if "spread" in fold else score)
+    return found
+
+
+def standardised(score: Score, centre: float, spread: float) -> Score:
+    """The confidence less `centre`, divided by `spread`."""
+    found = Score(lambda x: (score(x) - centre) / spread)
+    found.origin = score.origin
+    return found

@@ -78,11 +78,16 @@ def score(folder: Path, images: Sequence[str], options: ScoreOptions, stream: Te
     counts = Counts()
     if options.output is None:
         with_rows(
-            sys.stdout if stream is None else stream, tables(predictor, paths, options, counts), options.form, True
+            any_name(sys.stdout) if stream is None else stream,
+            tables(predictor, paths, options, counts),
+            options.form,
+            True,
         )
     elif options.form == "parquet":
         with replacing(options.output) as temporary:
-            pd.concat(list(tables(predictor, paths, options, counts))).to_parquet(temporary, index=False)
+            whole = pd.concat(list(tables(predictor, paths, options, counts)))
+            whole["path"] = [name.encode(errors="backslashreplace").decode() for name in whole["path"]]
+            whole.to_parquet(temporary, index=False)
     else:
         to_file(folder, predictor, paths, options, counts)
     print(f"{counts.images} images: {counts.ood} OOD, {counts.bad} not readable", file=sys.stderr)

@@ -1,11 +1,12 @@
 """Settings of the `deploy` section, and of the job that exports a detector."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from synthood.common.settings import Count, JobSettings, Name, Ref, Seed, Settings
+from synthood.common.settings import JobSettings, Name, Ref, Seed, Settings
 from synthood.evaluation.settings import AnyDetector
+from synthood.training.method_settings import Methods
 
 AUTO = "auto"
 Level = Annotated[float, Field(gt=0, lt=1)]
@@ -19,11 +20,8 @@ class Promise(Settings):
     ] = [0.01, 0.05, 0.1]
     calibration: Annotated[
         Literal["split", "cross"],
-        Field(description="split: validation images that nothing else uses; cross: all of them, by folds, for few"),
+        Field(description="split: the dataset's part `calibration`; cross: all validation images, by folds, for few"),
     ] = "split"
-    images: Annotated[
-        Count | None, Field(description="validation images that calibrate with `split`; default: half of them")
-    ] = None
     folds: Annotated[int, Field(ge=2, description="of `cross`")] = 5
     per_class: Annotated[
         bool, Field(description="thresholds for each predicted class that has calibration images enough")
@@ -39,9 +37,29 @@ class DeploySettings(Promise):
         list[Name], Ref("recipes", seed="seed"), Field(min_length=1, description="candidates; one is exported")
     ]
     detector: Annotated[
-        Name, Field(description="of the section `detectors`, or auto: the one of them with the best validation AUROC")
+        Name,
+        Field(description="of the section `detectors`, or auto: that of features with the best validation AUROC"),
     ] = AUTO
-    seed: Annotated[int, Field(ge=0, lt=2**31, description="of the recipes' models, and of the calibration part")] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="of the recipes' models, and of the folds")] = 0
+    seeds: Annotated[
+        list[Annotated[int, Field(ge=0, lt=2**31)]] | None,
+        Field(min_length=2, description="models that decide as one by their mean softmax; default: that of `seed`"),
+    ] = None
+
+    onnx: Annotated[
+        bool, Field(description="also detector.onnx, from pixels to p-values; needs `pip install synthood[onnx]`")
+    ] = False
+
+    @model_validator(mode="after")
+    def _each_seed_once(self) -> Self:
+        if twice := [seed for seed in self.seeds or [] if (self.seeds or []).count(seed) > 1]:
+            raise ValueError(f"seeds: {twice[0]} stands twice; name each once")
+        return self
+
+    @property
+    def models(self) -> list[int]:
+        """Seeds of each recipe's models."""
+        return self.seeds or [self.seed]
 
 
 class ExportSettings(JobSettings):
@@ -50,6 +68,10 @@ class ExportSettings(JobSettings):
     promise: Promise
     recipes: list[Name]
     detectors: Annotated[list[dict[Name, AnyDetector]], Field(description="candidates of each recipe")]
+    heads: Annotated[list[Methods], Field(description="methods of each recipe whose trained heads detectors read")]
+    seeds: Annotated[list[int], Field(min_length=1, description="of each recipe's models")]
+    onnx: bool = False
+    left_out: Annotated[list[str], Field(description="detectors that cannot be exported, with the reason")] = []
     dataset: Name
     ood: list[Name]
     resize: int | None = None

@@ -1,4 +1,4 @@
-"""Arrays, tensors and lists of a caller as tensors of ours; what cannot be one is told in a sentence."""
+"""Arrays, tensors and lists of a caller as tensors of ours; what cannot be one is an error in one sentence."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -29,7 +29,7 @@ def numbers(values: Any, what: str, copy: bool = False) -> Tensor:
     if array.dtype.kind not in "fiub":
         example = printable(repr(array.flat[0]), 40) if array.size else "nothing"
         raise SynthoodError(f"{what}: expected numbers, got {array.dtype} such as {example}")
-    with np.errstate(over="ignore"):  # what float32 does not hold becomes infinite, and is told as such
+    with np.errstate(over="ignore"):  # what float32 does not hold becomes infinite, and is reported as such
         array = array.astype(np.float32 if array.dtype.kind == "f" else np.int64, copy=copy)
     # torch reads neither steps backwards nor, without a warning, what must not be written to
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))

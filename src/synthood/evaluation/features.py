@@ -6,19 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, torch
 from synthood.errors import SynthoodError
 from synthood.evaluation.moments import Moments, pieces, principal_axes
 from synthood.evaluation.unchanged import Unchanged
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
 
 BANK_ROWS = 1 << 14
 """Of the bank that are compared at once."""
@@ -32,7 +24,7 @@ TOLERANCE = 0.02
 class Features:
     """Logits float32 [N,C], penultimate features float32 [N,D] and labels int64 [N] of one part.
 
-    `outputs` float32 [N,...] are what heads trained beside the classifier give (`training.terms.heads.Term.output`), by
+    `outputs` float32 [N,...] are what heads trained with the classifier give (`training.methods.term.Term.readout`), by
     the recipe's key.
     """
 

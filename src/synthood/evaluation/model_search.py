@@ -12,6 +12,7 @@ from torch import Tensor
 from synthood.common.encoded import EncodedImages
 from synthood.common.progress import Progress
 from synthood.errors import SynthoodError
+from synthood.evaluation.detectors.base import State
 from synthood.evaluation.detectors.of_model.base import ModelDetector, ModelMethod, Scorer
 from synthood.evaluation.hyperparameters import OutOfRangeError, Values
 from synthood.evaluation.probe import BatchView, Probe
@@ -57,6 +58,21 @@ class Fitted:
     method: ModelMethod
     values: Values
     scorer: Scorer
+    state: State
+    """From training and validation images, by name."""
+
+    @classmethod
+    def of(cls, method: ModelMethod, values: Values, own: State) -> "Fitted":
+        """With `own`, what `method.state` took from validation images."""
+        return cls(method, values, method.scorer(values, own), {**method.learned(), **own})
+
+    @classmethod
+    def restored(cls, detector: ModelDetector, probe: Probe, state: State) -> "Fitted":
+        """From the state of one that was fitted on the same model, bit for bit."""
+        values = detector.hyperparameters
+        method = detector.method(probe, [values])
+        method.restore(state)
+        return cls(method, values, method.scorer(values, state), state)
 
     def __call__(self, batch: BatchView) -> Tensor:
         """Confidence float32 [N] of a batch, on the CPU."""
@@ -139,26 +155,27 @@ def chosen(
 ) -> tuple[Fitted, list[dict[str, object]]]:
     """The best candidate, and a row of `COLUMNS` for each; none where there is but one."""
 
-    def made(values: Values) -> tuple[Scorer, Tensor | None, Tensor | None]:
+    def made(values: Values) -> tuple[Fitted, Tensor | None, Tensor | None]:
         key = (name, key_of(method, values))
-        return method.scorer(values, inside.get(key), outside.get(key)), inside.get(key), outside.get(key)
+        shown = inside.get(key), outside.get(key)
+        return Fitted.of(method, values, method.state(values, *shown)), *shown
 
     if len(candidates) == 1:
-        return Fitted(method, candidates[0], made(candidates[0])[0]), []
+        return made(candidates[0])[0], []
     possible: dict[str, Fitted] = {}
     areas: dict[str, float] = {}
     notes: dict[str, str] = {}
     for values in candidates:
         text = text_of(values)
         try:
-            scorer, id_statistic, ood_statistic = made(values)
+            one, id_statistic, ood_statistic = made(values)
         except OutOfRangeError as error:
             notes[text] = f"left out: {error}"
             continue
         assert id_statistic is not None
         assert ood_statistic is not None
-        possible[text] = Fitted(method, values, scorer)
-        areas[text] = area(scorer(id_statistic).float(), scorer(ood_statistic).float(), name)
+        possible[text] = one
+        areas[text] = area(one.scorer(id_statistic).float(), one.scorer(ood_statistic).float(), name)
     best, rows = selected(name, map(text_of, candidates), areas, notes)
     return possible[best], rows
 

@@ -1,8 +1,8 @@
 """Features of any torch module: what enters its last linear layer, and what comes out."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from itertools import chain
 from typing import Any
 
@@ -49,42 +49,63 @@ def features_of(model: nn.Module, name: str, batches: Iterable[Batch]) -> tuple[
     its precision, without torch.compile; the model is left as it was. Raises where that layer does not see one row per
     input, once, and where the model draws random numbers.
     """
-    layer, seen = linear(model, name), list[tuple[Tensor, Tensor]]()
+    linear(model, name)  # raises before any pass
     device = next(chain(model.parameters(), model.buffers())).device
     dtype = next((each.dtype for each in model.parameters() if each.is_floating_point()), torch.float32)
-
-    def watch(_: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor], made: Tensor) -> None:
-        # Copies, since what comes after the layer may work in place
-        seen.append((kept(given[0] if given else named["input"]), kept(made)))
-
-    modes = [(module, module.training) for module in model.modules()]
-    hook = layer.register_forward_hook(watch, with_kwargs=True)
     rows: list[tuple[Tensor, Tensor, Tensor]] = []
-    try:
-        model.eval()
+    with borrowed(model):
         for number, (inputs, labels) in enumerate(pairs(batches)):
-            seen.clear()
-            run(model, inputs.to(device, dtype if inputs.is_floating_point() else None), f"batch {number}")
-            if len(seen) != 1 or seen[0][0].ndim != 2 or len(seen[0][0]) != len(inputs):
-                found = ", ".join(str(list(features.shape)) for features, _ in seen) or "nothing"
-                raise SynthoodError(
-                    f"the layer {name!r} is given {found} for {len(inputs)} inputs; "
-                    f"name the one that makes the logits from one row of features per input"
-                )
-            features, logits = seen[0]
-            rows.append((logits, features, class_numbers(labels, f"batch {number}", len(inputs), copy=True)))
-    finally:
-        hook.remove()
-        for module, training in modes:
-            module.training = training
+            where = f"batch {number}"
+            given = inputs.to(device, dtype if inputs.is_floating_point() else None)
+            # Copies, since what comes after the layer may work in place
+            features, logits = seen_by(model, name, given, where, copied)
+            rows.append((logits, features, class_numbers(labels, where, len(inputs), copy=True)))
     if not rows:
         raise SynthoodError("no batches to extract features from; an iterator that was used up gives none")
     logits, features, labels = (torch.cat(values) for values in zip(*rows, strict=True))
     return logits, features, labels
 
 
-def kept(values: Tensor) -> Tensor:
+def copied(values: Tensor) -> Tensor:
     return values.detach().to("cpu", torch.float32, copy=True)
+
+
+def seen_by(
+    model: nn.Module, name: str, inputs: Tensor, where: str, keep: Callable[[Tensor], Tensor] = lambda x: x
+) -> tuple[Tensor, Tensor]:
+    """What a layer is given and what it makes in a forward pass; raises where that is not one row per input, once."""
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def watch(_: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor], made: Tensor) -> None:
+        seen.append((keep(given[0] if given else named["input"]), keep(made)))
+
+    hook = linear(model, name).register_forward_hook(watch, with_kwargs=True)
+    try:
+        run(model, inputs, where)
+    finally:
+        hook.remove()
+    if len(seen) != 1 or seen[0][0].ndim != 2 or len(seen[0][0]) != len(inputs):
+        found = ", ".join(str(list(features.shape)) for features, _ in seen) or "nothing"
+        raise SynthoodError(
+            f"the layer {name!r} is given {found} for {len(inputs)} inputs; "
+            f"name the one that makes the logits from one row of features per input"
+        )
+    return seen[0]
+
+
+@contextmanager
+def borrowed(model: nn.Module) -> Iterator[None]:
+    """In evaluation mode and without gradients in its weights, and then as it was."""
+    modes = [(module, module.training) for module in model.modules()]
+    weights = [(weight, weight.requires_grad) for weight in model.parameters()]
+    model.eval().requires_grad_(False)
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for weight, wanted in weights:
+            weight.requires_grad_(wanted)
 
 
 def run(model: nn.Module, inputs: Tensor, name: str) -> None:

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
 
-from synthood.common.lazy import lazy
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-else:
-    torch = lazy("torch")
-
+from synthood.common.lazy import Tensor, torch
 
 ROWS = 1 << 12
 """Samples that are held at once: copies of their features stay near the processor's caches."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +15,7 @@ from synthood.errors import SynthoodError
 from synthood.evaluation.arrays import class_numbers
 from synthood.evaluation.detectors.of_model.base import ModelDetector
 from synthood.evaluation.model_search import LARGE_BATCH, SMALL_BATCH, SMALL_SIDE, Fitted, ImageValidation, fitted
-from synthood.evaluation.modules import linear, pairs, run
+from synthood.evaluation.modules import borrowed, linear, pairs, seen_by
 from synthood.evaluation.probe import BatchView, Probe
 from synthood.training.networks.architectures.base import ImageNetwork
 from synthood.training.networks.model import Classifier
@@ -26,30 +25,14 @@ Channels = float | Sequence[float]
 
 
 class Watched(ImageNetwork):
-    """Any module: `head` is its layer that makes the logits, features are what this layer is given."""
+    """Any module: `head` is its layer of that name, which makes the logits, features are what this layer is given."""
 
-    def __init__(self, model: nn.Module, head: nn.Linear) -> None:
+    def __init__(self, model: nn.Module, name: str) -> None:
         super().__init__()
-        self.model, self.head = model, head
+        self.model, self.name, self.head = model, name, linear(model, name)
 
     def features(self, images: Tensor) -> Tensor:
-        seen: list[Tensor] = []
-
-        def watch(_: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
-            seen.append(given[0] if given else named["input"])
-
-        hook = self.head.register_forward_pre_hook(watch, with_kwargs=True)
-        try:
-            run(self.model, images, "a batch")
-        finally:
-            hook.remove()
-        if len(seen) != 1 or seen[0].ndim != 2 or len(seen[0]) != len(images):
-            found = ", ".join(str(list(features.shape)) for features in seen) or "nothing"
-            raise SynthoodError(
-                f"the layer is given {found} for {len(images)} images; name the one that makes the logits from one row "
-                f"of features per image"
-            )
-        return seen[0]
+        return seen_by(self.model, self.name, images, "a batch")[0]
 
 
 @dataclass(frozen=True)
@@ -175,7 +158,7 @@ def watched(model: nn.Module, layer: str | None) -> ImageNetwork:
             shown = f"{', '.join(layers[-3:])}" if layers else "none"
             raise SynthoodError(f"pass layer, the linear layer that makes the logits; the last ones are {shown}")
         layer = layers[0]
-    return Watched(model, linear(model, layer))
+    return Watched(model, layer)
 
 
 def submodule(network: nn.Module, name: str) -> nn.Module:
@@ -185,18 +168,3 @@ def submodule(network: nn.Module, name: str) -> nn.Module:
     if not name or name not in known:
         raise SynthoodError(f"maps: the model has no module {name!r}; names are such as {', '.join([*known][1:4])}")
     return known[name]
-
-
-@contextmanager
-def borrowed(model: nn.Module) -> Iterator[None]:
-    """In evaluation mode and without gradients in its weights, and then as it was."""
-    modes = [(module, module.training) for module in model.modules()]
-    weights = [(weight, weight.requires_grad) for weight in model.parameters()]
-    model.eval().requires_grad_(False)
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-        for weight, wanted in weights:
-            weight.requires_grad_(wanted)

@@ -3,13 +3,21 @@
 Ties count half or share a threshold, so no metric depends on the order of the samples.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+from synthood.common.lazy import np
 
-Array = NDArray[np.float64]
-Counts = NDArray[np.integer]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Counts = NDArray[np.integer]
+    Mask = NDArray[np.bool_]
+else:
+    Array = Counts = Mask = Any  # for annotations alone
 
 
 class Order:

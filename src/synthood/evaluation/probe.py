@@ -1,15 +1,18 @@
 """A trained network as detectors of the model see it, and one batch with all that they ask of it, computed once."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-
+from synthood.common.lazy import Tensor, nn, torch
 from synthood.errors import SynthoodError
 from synthood.training.networks.architectures.base import ImageNetwork
-from synthood.training.networks.model import Classifier
+
+if TYPE_CHECKING:
+    from synthood.training.networks.model import Classifier
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Probe:
         self._deviation, self._blocks = deviation, blocks
 
     @classmethod
-    def of(cls, classifier: Classifier, device: torch.device) -> "Probe":
+    def of(cls, classifier: Classifier, device: torch.device) -> Probe:
         """Of a trained classifier."""
         deviation = torch.tensor(classifier.deviation, device=device)
         return cls(classifier.network, len(classifier.classes), deviation, device)
@@ -109,19 +112,17 @@ class Probe:
         sizes = [each.shape[2:] for each in maps]
         return [i for i, size in enumerate(sizes) if i + 1 == len(sizes) or sizes[i + 1] != size]
 
-    @torch.no_grad()
     def with_map(self, inputs: Tensor, index: int, changed: Tensor) -> Tensor:
         """Logits [N,C] of the inputs where the map of block `index` is another."""
-        if self._blocks is None and isinstance(getattr(self.network, "stages", None), nn.Sequential):
-            for block in self.blocks[index + 1 :]:
-                changed = block(changed)
-            logits: Tensor = self.head(changed.mean((2, 3)))
-            return logits
-        hook = self.blocks[index].register_forward_hook(lambda module, given, output: changed)
-        try:
-            return self.run(inputs).logits
-        finally:
-            hook.remove()
+        with torch.no_grad():
+            if self._blocks is None and isinstance(getattr(self.network, "stages", None), nn.Sequential):
+                logits: Tensor = self.head(nn.Sequential(*self.blocks[index + 1 :])(changed).mean((2, 3)))
+                return logits
+            hook = self.blocks[index].register_forward_hook(lambda module, given, output: changed)
+            try:
+                return self.run(inputs).logits
+            finally:
+                hook.remove()
 
 
 class BatchView:

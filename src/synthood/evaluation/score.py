@@ -19,7 +19,7 @@ from synthood.evaluation.settings import FACTS, TEXTS, ScoreSettings
 from synthood.evaluation.summary import check_names, facts, finite, write
 
 CACHE = ".scores"
-"""Folder beside the outputs: what a next run need not score again."""
+"""Folder next to the outputs: what a next run need not score again."""
 
 
 def fitted_on(folder: FeatureFolder, settings: ScoreSettings) -> tuple[dict[str, Score], pd.DataFrame]:

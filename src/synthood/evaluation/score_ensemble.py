@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
-import torch
 
 from synthood.common import stage
 from synthood.common.command import Output
 from synthood.common.devices import set_threads
-from synthood.errors import SynthoodError
+from synthood.evaluation.detectors.ensemble import MEAN_SOFTMAX
+from synthood.evaluation.ensembles import combined
 from synthood.evaluation.feature_files import FeatureFolder
 from synthood.evaluation.selection import COLUMNS
 from synthood.evaluation.settings import TEXTS, ScoreSettings
@@ -25,13 +25,9 @@ def confidences(folders: Sequence[FeatureFolder], settings: ScoreSettings) -> pd
     tables = []
     for part in settings.parts:
         members = [folder.part(part) for folder in folders]
-        for folder, member in zip(folders, members, strict=True):
-            same = member.logits.shape == members[0].logits.shape and member.labels.equal(members[0].labels)
-            if not same:
-                raise SynthoodError(f"{folder.folder}: {part} is not of the samples and classes of the other models")
-        mean = torch.stack([member.logits.double().softmax(1) for member in members]).mean(0)
-        columns = facts(part, mean.log().float(), members[0].labels, folders[0].names(part))
-        likeliest = finite(mean.amax(1).float(), "ensemble", part, folders[0].folder)
+        mean = combined(members, [f"{folder.folder}: {part}" for folder in folders])
+        columns = facts(part, mean.logits, mean.labels, folders[0].names(part))
+        likeliest = finite(mean.outputs[MEAN_SOFTMAX].amax(1), "ensemble", part, folders[0].folder)
         tables.append(pd.DataFrame(columns | dict.fromkeys(settings.detectors, likeliest)))
     return pd.concat(tables, ignore_index=True).astype(TEXTS)
 

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, np, torch
 from synthood.common.user_code import call
 from synthood.errors import SynthoodError
 from synthood.evaluation.features import Bank, Features, Reference, parts
 from synthood.evaluation.moments import ROWS
 from synthood.evaluation.unchanged import Unchanged
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    np, torch, F = lazy("numpy"), lazy("torch"), lazy("torch.nn.functional")
 
 CHUNK = 1 << 24
 """Similarities that are held at once."""
@@ -28,16 +20,22 @@ STREAMED = 4
 
 
 class Score:
-    """A fitted detector: features of N samples to confidence float32 [N], larger for ID."""
+    """A fitted detector: features of N samples to confidence float32 [N], larger for ID.
+
+    Calling it can be traced, for any N, where its function can.
+    """
 
     origin: tuple[Any, dict[str, Any]] | None = None
     """The detector and its state, where these are all that the score depends on."""
 
-    def __init__(self, function: Callable[[Features], Tensor]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[[Features], Tensor], rows: int | None = None) -> None:
+        """`rows` are the most samples that the function takes at once, as far as memory goes."""
+        self.function, self.rows = function, rows
 
     def __call__(self, x: Features) -> Tensor:
-        return self.function(x)
+        if torch.compiler.is_compiling() or self.rows is None or len(x) <= self.rows:
+            return self.function(x)
+        return torch.cat([self.function(part) for part in parts(x, self.rows)])
 
     def score(self, x: Features) -> Tensor:
         """Confidence float32 [N] of samples, in pieces where they are many."""
@@ -57,6 +55,8 @@ class BankScore(Score):
     confidence: Callable[[Tensor, Features], Tensor]
 
     def __call__(self, x: Features) -> Tensor:
+        if torch.compiler.is_compiling():  # as a graph, in which nothing loops over samples
+            return one_pass(self.bank, {"": self}, x)[""]
         return together({"": self}, x)[""]
 
 

@@ -26,7 +26,7 @@ def fitted(detectors: Mapping[str, Detector], validation: Validation) -> tuple[d
     """Each detector's score with its best hyperparameters, and a row per candidate of the grids.
 
     The best has the highest AUROC of ID against OOD validation data, the first of equals. A grid's value that the data
-    do not allow is left out with a note; a value that stands alone raises.
+    do not allow is left out with a note; a single value raises.
     """
     candidates = {name: detector.candidates() for name, detector in detectors.items()}
     # Files of the user are run before anything is fitted

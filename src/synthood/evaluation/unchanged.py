@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+from synthood.common.lazy import Tensor
 from synthood.errors import SynthoodError
 from synthood.evaluation.moments import pieces
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class Unchanged:

@@ -17,8 +17,8 @@ from synthood.outliers.spaces import EmbeddingSpace
 from synthood.training.batches import Composition
 from synthood.training.feed import Labelled
 from synthood.training.networks.architectures.base import ImageNetwork, build
-from synthood.training.networks.model import ImageModel, channel_statistics
-from synthood.training.networks.pretrained import initial
+from synthood.training.networks.model import ImageModel
+from synthood.training.networks.pretrained import initial, input_statistics
 from synthood.training.networks.settings import network_described
 
 CPU = torch.device("cpu")
@@ -88,7 +88,7 @@ def fit_encoder(
         raise SynthoodError(
             f"{len(anchors)} class words have embeddings, but the images have {len(images.classes)} classes"
         )
-    mean, deviation = channel_statistics(images.images)
+    mean, deviation = input_statistics(settings.network, images.images)
     network = initial(settings.network, anchors.shape[1], derived_seed(settings.seed, "encoder"))
     height, width = images.images.shape[1:3]
     settings.network.check(network, height, width)

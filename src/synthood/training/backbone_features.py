@@ -19,8 +19,8 @@ from synthood.errors import SynthoodError
 from synthood.training.backbone_settings import BackboneSettings
 from synthood.training.networks.architectures.base import channels_last
 from synthood.training.networks.frozen import backbone_digest, below_head
-from synthood.training.networks.model import Classifier, channel_statistics
-from synthood.training.networks.pretrained import initial, pretrained_digest
+from synthood.training.networks.model import Classifier
+from synthood.training.networks.pretrained import initial, input_statistics, pretrained_digest
 
 BATCH = 64
 """Images at once."""
@@ -82,7 +82,7 @@ def main(
     found = opened(images)
     network = initial(settings.network, 2, seed=0)
     settings.network.check(network, *found.images.shape[1:3])
-    mean, deviation = channel_statistics(open_set(train).images)
+    mean, deviation = input_statistics(settings.network, open_set(train).images)
     classifier = Classifier(settings.network.architecture, found.classes, mean, deviation, network)
     header = {
         "classes": found.classes,

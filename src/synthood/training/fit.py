@@ -1,7 +1,7 @@
 """The training loop of a classifier."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,15 +18,15 @@ from synthood.common.ranks import SINGLE_PROCESS, Ranks, with_synced_statistics
 from synthood.common.schedules import warmed_cosine
 from synthood.common.seeds import derived_seed
 from synthood.errors import SynthoodError
-from synthood.training.batches import Composition
+from synthood.training.batches import Composition, class_weights
 from synthood.training.checks import check_inputs
 from synthood.training.feed import JoinedSet, Labelled, feed
 from synthood.training.forward import Compiled, ForwardPass
 from synthood.training.methods.term import Context, Prepared, no_images
 from synthood.training.networks.architectures.base import ImageNetwork
 from synthood.training.networks.frozen import FeatureClassifier, FeatureSet, drawn_view
-from synthood.training.networks.model import Classifier, channel_statistics, logits_and_features
-from synthood.training.networks.pretrained import initial
+from synthood.training.networks.model import Classifier, logits_and_features
+from synthood.training.networks.pretrained import initial, input_statistics
 from synthood.training.outlier_set import OutlierSet
 from synthood.training.record import History, Record, losses
 from synthood.training.settings import RecipeSettings, TrainSettings
@@ -73,12 +73,11 @@ def train(
     """
     recipe = settings.recipe
     check_inputs(recipe, real, validation, synthetic, warm_start, teacher_model, outliers, exposed, ranks)
-    zero_head = not any(method.of_directions for method in recipe.methods)
-    network = initial(recipe.network, len(real.classes), derived_seed(seed, "network"), zero_head=zero_head)
+    network = initial(recipe.network, len(real.classes), derived_seed(seed, "network"))
     if isinstance(real, FeatureSet):
         mean, deviation = real.mean, real.deviation
     else:
-        mean, deviation = channel_statistics(real.images)
+        mean, deviation = input_statistics(recipe.network, real.images)
         recipe.network.check(network, *real.images.shape[1:3])
     classifier = whole = Classifier(recipe.network.architecture, real.classes, mean, deviation, network)
     if warm_start is not None:
@@ -97,7 +96,9 @@ def train(
 
     sets = [real] if synthetic is None or recipe.real_per_batch == recipe.batch_size else [real, synthetic]
     labels = torch.from_numpy(np.concatenate([each.labels for each in sets])).to(device)
-    composition = Composition(len(real), len(labels) - len(real), recipe.batch_size, recipe.real_per_batch, seed)
+    counts = len(real), len(labels) - len(real)
+    balanced = labels.cpu() if recipe.sampling == "balanced" else None
+    composition = Composition(*counts, recipe.batch_size, recipe.real_per_batch, seed, balanced)
     per_epoch = composition.steps_per_epoch
     total = recipe.epochs * per_epoch
     batches = lru_cache(2)(composition.epoch)
@@ -119,7 +120,10 @@ def train(
         optimizers.append(torch.optim.Adam(parameters, recipe.head_learning_rate))
     dtype = resolved_precision(precision_of(settings), device)
     forward_pass = ForwardPass(network, features_of(network, recipe, device, ranks, total), dtype, ranks=ranks)
-    take_step = Step(recipe, forward_pass, terms, optimizers, prepared, len(real.classes), len(real), seed, total)
+    weights = weights_of_classes(recipe, real.classes, labels.cpu().split(counts), device)
+    take_step = Step(
+        recipe, forward_pass, terms, optimizers, prepared, len(real.classes), len(real), seed, total, weights
+    )
 
     state: dict[str, Stateful] = {"network": network, "optimizer": optimizer}
     if terms.state_dict():
@@ -187,6 +191,18 @@ def precision_of(settings: TrainSettings) -> Precision:
     """What the network computes in: a head alone takes no time, so its logits need not be rounded unless asked for."""
     recipe = settings.recipe
     return recipe.precision or ("float32" if recipe.network.frozen else settings.precision)
+
+
+def weights_of_classes(
+    recipe: RecipeSettings, classes: list[str], labels: Sequence[Tensor], device: torch.device
+) -> Tensor | None:
+    """A recipe's class weights float32 [2,C], for real and for synthetic samples, of their labels; None without any.
+
+    Balanced ones are each kind's own, so that the weights of either kind have mean 1 and alpha keeps its meaning.
+    """
+    if recipe.class_weights == "none":
+        return None
+    return torch.stack([class_weights(each, classes, recipe.class_weights) for each in labels]).to(device)
 
 
 def features_of(

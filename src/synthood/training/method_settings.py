@@ -23,7 +23,7 @@ METHODS = {
 
 
 def field_of(classes: tuple[type[Method], ...]) -> Any:
-    """The type of a recipe's key: one method, or several told apart by `kind`; and its default, none."""
+    """The type of a recipe's key: one method, or several that `kind` tells apart; and its default, none."""
     union: Any = Union[classes]  # noqa: UP007  a union of what is found
     if len(classes) > 1:
         union = Annotated[union, Field(discriminator="kind")]

@@ -1,13 +1,12 @@
 """Outliers and ID samples of the same kinds, as the outlier stages left them."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from synthood.common.images import read_images
+from synthood.common.lazy import Tensor, np, torch
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
 
@@ -24,7 +23,7 @@ class Space:
     outliers: Tensor
     outlier_labels: Tensor
 
-    def other_classes(self) -> "Space":
+    def other_classes(self) -> Space:
         """ID samples in the outliers' place, for the control that takes those of other classes."""
         return Space(self.id, self.id_labels, self.id, self.id_labels)
 
@@ -37,7 +36,7 @@ class OutlierSet:
     latent: Space
 
     @classmethod
-    def read(cls, embed: Path, boundary: Path, latents: Path, gate: Path, labels: np.ndarray) -> "OutlierSet":
+    def read(cls, embed: Path, boundary: Path, latents: Path, gate: Path, labels: np.ndarray) -> OutlierSet:
         """From what embed, boundary, latents and gate wrote.
 
         Raises SynthoodError where they are not of the training images with these labels.

@@ -11,7 +11,7 @@ Row = dict[str, float]
 History = list[Row]
 READ_EVERY = 16
 """Steps between two readings from a GPU, each of which waits for it."""
-BESIDE_LOSSES = ("epoch", "learning_rate", "accuracy", "val_accuracy", "micro_batches")
+NO_LOSSES = ("epoch", "learning_rate", "accuracy", "val_accuracy", "micro_batches")
 
 
 class Record:
@@ -60,13 +60,13 @@ class Record:
 
 def losses(row: Row) -> Row:
     """A step's losses, their sum last: where it is not finite, one of them is why."""
-    terms = {key: value for key, value in row.items() if key not in (*BESIDE_LOSSES, "loss")}
+    terms = {key: value for key, value in row.items() if key not in (*NO_LOSSES, "loss")}
     return terms | {"loss": row["loss"]}
 
 
 def epoch_row(steps: History) -> Row:
     """Means over an epoch's steps; the last learning rate, and the most micro-batches where there were any."""
-    averaged = [key for key in steps[0] if key == "accuracy" or key not in BESIDE_LOSSES]
+    averaged = [key for key in steps[0] if key == "accuracy" or key not in NO_LOSSES]
     means = {key: sum(row[key] for row in steps) / len(steps) for key in averaged}
     parts = [row["micro_batches"] for row in steps if "micro_batches" in row]
     most = {"micro_batches": max(parts)} if parts else {}

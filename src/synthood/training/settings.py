@@ -58,6 +58,14 @@ class RecipeSettings(Methods):
         int,
         Field(ge=0, description="augmented views of a training image whose features are cached; with freeze: backbone"),
     ] = 0
+    class_weights: Annotated[
+        Literal["none", "balanced"] | dict[str, Positive],
+        Field(description="of samples in the loss; balanced: n / (C n_c); or weights by class, 1 where not named"),
+    ] = "none"
+    sampling: Annotated[
+        Literal["uniform", "balanced"],
+        Field(description="of images into batches; balanced: every class as often as the others"),
+    ] = "uniform"
     dropout: Annotated[float, Field(ge=0, lt=1, description="of features before the last layer")] = 0.0
     synthetic: Synthetic | None = None
     warm_start: Annotated[
@@ -94,10 +102,17 @@ class RecipeSettings(Methods):
         hard = next((method for method in self.methods if method.hard_labels), None)
         if mixing and hard:
             raise ValueError(f"{mixing.place} blends labels, which `{hard.place}` needs whole")
-        if self.weighted and (whole := next((each for each in self.methods if not each.per_sample), None)):
+        whole = next((each for each in self.methods if not each.per_sample), None)
+        if self.weighted and whole:
             raise ValueError(
                 f"synthetic.form weighted needs a loss per sample, which `{whole.place}` is not; take form: composition"
             )
+        if self.class_weights != "none" and whole:
+            raise ValueError(
+                f"class_weights need a loss per sample, which `{whole.place}` is not; take sampling: balanced instead"
+            )
+        if self.class_weights == self.sampling == "balanced":
+            raise ValueError("class_weights and sampling both balance the classes; take one of them")
         for method in self.methods:
             method.check_recipe(self)
         return self

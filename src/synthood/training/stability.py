@@ -48,7 +48,7 @@ def optimizer_of(
 ) -> torch.optim.Optimizer:
     """SGD with Nesterov's momentum, or AdamW with `momentum` as its first beta.
 
-    A rate of the last layer's own stands as a `factor` of the others' in its group, for whoever sets rates.
+    A rate of the last layer's own is a `factor` of the others' in its group, for whoever sets rates.
     """
     parameters: Any = network.parameters()
     if last_layer is not None:

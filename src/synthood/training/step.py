@@ -20,7 +20,10 @@ from synthood.training.terms.losses import cross_entropy
 
 @dataclass
 class Step:
-    """Takes steps of a recipe, of so many in all; `real` is the number of real images, which come first."""
+    """Takes steps of a recipe, of so many in all; `real` is the number of real images, which come first.
+
+    `class_weights` float32 [2,C], if any, are those of real and of synthetic samples.
+    """
 
     recipe: RecipeSettings
     forward_pass: ForwardPass
@@ -31,6 +34,7 @@ class Step:
     real: int
     seed: int
     total: int
+    class_weights: Tensor | None = None
 
     def __call__(self, step: int, rows: Tensor, images: Tensor, labels: Tensor, rate: float) -> dict[str, Tensor]:
         """One step on images uint8 [N,H,W,3], or features float32 [N,V,D], with labels int64 [N].
@@ -77,7 +81,7 @@ class Step:
         auxiliary = auxiliary_inputs(terms, inputs, labels, generator(seed, "companions", step))
         dropping = generator(seed, "dropout", step)
         features, logits, auxiliary = forward(self.forward_pass, inputs, is_real, auxiliary, recipe, dropping)
-        weights = sample_weights(row_numbers < self.real, recipe.effective_alpha) if recipe.weighted else None
+        weights = self._weights(row_numbers < self.real, labels)
         batch = Batch(
             inputs,
             labels,
@@ -104,6 +108,14 @@ class Step:
             each.zero_grad()
         loss.backward()
         return {"loss": loss, **losses, "accuracy": (logits.argmax(1) == labels).float().mean()}
+
+    def _weights(self, is_real: Tensor, labels: Tensor) -> Tensor | None:
+        """What each sample of a batch counts in sums over it, float32 [N]; None: 1 / N."""
+        weights = sample_weights(is_real, self.recipe.effective_alpha) if self.recipe.weighted else None
+        if self.class_weights is None:
+            return weights
+        of_class = self.class_weights[(~is_real).long(), labels]
+        return of_class / len(labels) if weights is None else of_class * weights
 
     def _halve(self, step: int) -> None:
         """Frees memory and halves the micro-batches."""

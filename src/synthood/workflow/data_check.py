@@ -10,8 +10,9 @@ import numpy as np
 from synthood.common.image_facts import ImageFacts, difference_note, sizes
 from synthood.common.images import pixel_sha256
 from synthood.data import overlaps, raw
+from synthood.data.calibration_part import note_on, places_of
 from synthood.data.files.decode import Reading
-from synthood.data.overlap_settings import ID_PARTS, refusal
+from synthood.data.overlap_settings import CALIBRATION, ID_PARTS, refusal
 from synthood.data.part_settings import PartSettings
 from synthood.data.prepare import prepare
 from synthood.data.sources.in_files import InFiles, no_class_emptied
@@ -99,7 +100,7 @@ def look(settings: PartSettings, most: int = MOST) -> Seen:
         made = prepare(settings)
         digests = pixel_sha256(made.images)
         return Seen(made.labels, made.classes, made.notes, made.images.shape[1:3], made.facts, digests)
-    listing = source.listed(settings)
+    listing = source.listed(settings.asked)
     notes = listing.notes
     chosen = np.unique(np.linspace(0, len(listing) - 1, min(most, len(listing))).round().astype(int))
     reading = Reading(listing.chosen(chosen), source, threads=4)
@@ -111,6 +112,10 @@ def look(settings: PartSettings, most: int = MOST) -> Seen:
     labels = np.full(len(listing), -1, np.int64) if settings.ood else listing.labels
     classes = [] if settings.ood else listing.classes
     digests = np.concatenate([digest for digest, _ in found])
+    if settings.of_validation:
+        kept = places_of(settings, digests, settings.draw)
+        notes = [*notes, note_on(settings, len(kept), len(digests))]
+        labels, digests = reading.labels[kept], digests[kept]
     return Seen(labels, classes, [*notes, *reading.notes], found[0][1], reading.facts, digests)
 
 
@@ -161,7 +166,7 @@ def _different(seen: dict[str, Seen]) -> Iterator[str]:
 
 def _few(seen: dict[str, Seen]) -> Iterator[str]:
     """Too few validation images for what is chosen on them."""
-    for part in ("val", "ood_validation"):
+    for part in ("val", CALIBRATION, "ood_validation"):
         if part in seen and (count := len(seen[part].labels)) < FEW:
             error = 100 * math.sqrt(RATE * (1 - RATE) / count)
             yield (

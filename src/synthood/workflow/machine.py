@@ -1,4 +1,4 @@
-"""What this machine has, and how its memory is best used, told without importing torch."""
+"""What this machine has, and how its memory is best used, without importing torch."""
 
 import os
 import shutil

@@ -5,9 +5,10 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import synthood
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, printable
 from synthood.workflow.run_log import LogHandler, Run, duration
 
 PACKAGE = Path(synthood.__file__).parent
@@ -64,11 +65,29 @@ def _snakemake(command: list[str]) -> tuple[int, Run | None]:
 
     LoggerPluginRegistry().register_plugin("synthood", sys.modules[LogHandler.__module__])
     try:
+        _check_options(command)
         main(command)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     handler = LogHandler.latest
     return code, None if handler is None or handler.common_settings.dryrun else handler.run
+
+
+def _check_options(command: list[str]) -> None:
+    """Raises SynthoodError at a wrong option, before which Snakemake would print all that it has."""
+    from snakemake.cli import get_argument_parser
+
+    def refuse(message: str) -> NoReturn:
+        raise SynthoodError(f"{printable(message)}; `snakemake --help` lists its options")
+
+    parser = get_argument_parser()
+    parser.error = refuse
+    try:
+        parser.parse_args(command)
+    except SynthoodError:
+        raise
+    except Exception:
+        return  # a value that Snakemake itself refuses in one line
 
 
 def _summary(config: Path, folder: Path, logged: Run, code: int, took: str) -> Iterator[str]:

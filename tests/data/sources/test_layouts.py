@@ -1,6 +1,7 @@
 """Layouts that torchvision reads: the same images and labels as it gives, without its pickles' code."""
 
 import gzip
+import hashlib
 import os
 import pickle
 from pathlib import Path
@@ -12,7 +13,6 @@ from scipy.io import savemat
 
 from synthood.data.files.plain_pickle import read_plain_pickle
 from synthood.data.selection import Selection
-from synthood.data.sources.layouts import read_idx
 from synthood.data.sources.torchvision import LAYOUTS, IdTorchvision, Torchvision
 from synthood.errors import SynthoodError
 
@@ -123,22 +123,59 @@ def test_mnist_is_grey_in_three_channels(tmp_path, kind, place, packed):
     assert resized.images.shape == (30, 32, 32, 3)
 
 
-def test_a_damaged_idx_file_is_named(tmp_path):
-    content = idx(np.zeros((3, 28, 28), np.uint8))
-    for name, damaged in (
-        ("x", content[:-1]),
-        ("x", content + b"0"),
-        ("x", content[:9]),
-        ("x", b"\0" * 20),
-        ("x.gz", gzip.compress(content)[:-12]),
-        ("x.gz", content),
-    ):
-        (tmp_path / name).write_bytes(damaged)
-        with pytest.raises(SynthoodError, match=f"{name}: (truncated or damaged|not an IDX file)"):
-            read_idx(tmp_path / "x", 3)
-        (tmp_path / name).unlink()
-    with pytest.raises(SynthoodError, match="x: not found"):
-        read_idx(tmp_path / "x", 3)
+def written(place: Path, start: str, pixels: np.ndarray, labels: np.ndarray) -> None:
+    place.mkdir(parents=True, exist_ok=True)
+    (place / f"{start}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(pixels)))
+    (place / f"{start}-labels-idx1-ubyte").write_bytes(idx(labels))
+
+
+def test_idx_files_may_lie_in_the_path_itself(tmp_path):
+    pixels, labels = RANDOM.integers(0, 256, (20, 28, 28), dtype=np.uint8), np.arange(20, dtype=np.uint8) % 10
+    place = tmp_path / "fashion-mnist"
+    for start in ("train", "t10k"):
+        written(place, start, pixels, labels)
+    source = IdTorchvision(kind="fashion-mnist", path=str(place), val_per_class=1)
+    assert source.raw_paths(Selection(part="train")) == [
+        place / "train-images-idx3-ubyte.gz",
+        place / "train-labels-idx1-ubyte",
+    ]
+    assert source.download("train") is None
+    made = source.read(Selection(part="train"))
+    np.testing.assert_array_equal(made.images, np.repeat(pixels[..., None], 3, axis=3))
+    assert made.classes[:2] == ["t-shirt", "trouser"]
+    assert not any(of.model_validate({}).looks_like(place) for of in LAYOUTS.values())  # nobody's labels
+    named = tmp_path / "root" / "FashionMNIST" / "raw"
+    written(named, "train", pixels, labels)
+    for path in (tmp_path / "root", named):
+        assert [kind for kind, of in LAYOUTS.items() if of.model_validate({}).looks_like(path)] == ["fashion-mnist"]
+
+
+def test_data_sets_in_files_of_the_same_names_are_told_apart_by_their_labels(tmp_path, monkeypatch):
+    labels = {"train": np.arange(20, dtype=np.uint8) % 10, "t10k": np.arange(10, dtype=np.uint8)}
+    digests = tuple(hashlib.sha256(one.tobytes()).hexdigest() for one in labels.values())
+    monkeypatch.setattr(LAYOUTS["fashion-mnist"], "labels_sha256", digests)
+    for start, one in labels.items():
+        written(tmp_path, start, np.zeros((len(one), 28, 28), np.uint8), one)
+    assert [kind for kind, of in LAYOUTS.items() if of.model_validate({}).looks_like(tmp_path)] == ["fashion-mnist"]
+    for split in ("train", "test"):
+        with pytest.raises(
+            SynthoodError, match="the labels of fashion-mnist, not of mnist; write `kind: fashion-mnist`"
+        ):
+            Torchvision(kind="mnist", path=str(tmp_path), split=split).listed(Selection(part="far"))
+
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+
+
+@pytest.mark.skipif(not DEBIAN.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
+def test_debians_fashion_mnist_is_read_where_it_is():
+    assert [kind for kind, of in LAYOUTS.items() if of.model_validate({}).looks_like(DEBIAN)] == ["fashion-mnist"]
+    listed = Torchvision(kind="fashion-mnist", path=str(DEBIAN)).listed(Selection(part="far"))
+    assert listed.images.shape == (10_000, 28, 28, 3)
+    assert [listed.classes[label] for label in listed.labels[:3]] == ["ankle boot", "pullover", "trouser"]
+    assert listed.images.mean() == pytest.approx(73.15, abs=0.01)  # 0.2868 of 255
+    with pytest.raises(SynthoodError, match="the labels of fashion-mnist, not of mnist"):
+        Torchvision(kind="mnist", path=str(DEBIAN)).listed(Selection(part="far"))
 
 
 def test_svhns_ten_is_the_digit_0(tmp_path):

@@ -1,6 +1,7 @@
 """A generator in a file of the user's: it is fitted and sampled, and refused in one sentence."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,18 @@ def test_a_job_of_sampling_knows_nothing_of_the_fit(write: Write) -> None:
     sampling = generator.part(Sampling)
     assert isinstance(sampling, CustomSampling)
     assert json.loads(sampling.canonical()).keys() == {"file", "kind", "values", "sample"}
+
+
+def test_a_file_and_class_named_like_built_in_ones_shadow_nothing(
+    write: Write, train: ImageSet, tmp_path: Path
+) -> None:
+    file = tmp_path / "numpy.py"
+    file.write_text(write().read_text().replace("class Generator", "class BigGan"))
+    named = {"class": "BigGan"}
+    made = fitted(custom(file, **named), train, tmp_path / "made")
+    expected = fitted(custom(write()), train, tmp_path / "expected")
+    assert np.array_equal(drawn(custom(file, **named), made).images, drawn(custom(write()), expected).images)
+    assert sys.modules["numpy"] is np
 
 
 BROKEN = {

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synthood.training.augmentation.geometry import cut_out, flipped, shifted
+from synthood.training.augmentation.geometry import Cutout, Flip, shifted
 from synthood.training.augmentation.settings import Augmentation
 
 
@@ -38,7 +38,7 @@ def test_shift_is_a_crop_of_the_padded_image(padding: Literal["zero", "replicate
 
 def test_flip_mirrors_about_half_of_the_images() -> None:
     images = distinct(400)
-    result = flipped(images, random())
+    result = Flip(flip=True).changed(images, random())
     mirrored = [torch.equal(a, b.flip(2)) for a, b in zip(result, images, strict=True)]
     kept = [torch.equal(a, b) for a, b in zip(result, images, strict=True)]
     assert all(one != other for one, other in zip(mirrored, kept, strict=True))
@@ -55,7 +55,7 @@ def test_cutout_erases_a_square_around_any_pixel(side: int) -> None:
             rows, columns = range(top, top + side), range(left, left + side)
             allowed.add(tuple(y in rows and x in columns for y in range(height) for x in range(width)))
     images = distinct(600, height, width)
-    result = cut_out(images, side, random())
+    result = Cutout(cutout=side).changed(images, random())
     holes = result == 0
     assert torch.equal(result[~holes], images[~holes])
     assert torch.equal(holes.all(1), holes.any(1))  # the same in all channels
@@ -66,7 +66,7 @@ def test_cutout_erases_a_square_around_any_pixel(side: int) -> None:
 def test_augmented_goes_shift_flip_cutout() -> None:
     images, both = distinct(16), Augmentation(shift=2, padding="zero", flip=True, cutout=3)
     source = random(3)
-    expected = cut_out(flipped(shifted(images, 2, "zero", source), source), 3, source)
+    expected = Cutout(cutout=3).changed(Flip(flip=True).changed(shifted(images, 2, "zero", source), source), source)
     assert torch.equal(augmented(images, both, random(3)), expected)
     assert not torch.equal(augmented(images, both, random(4)), expected)
 

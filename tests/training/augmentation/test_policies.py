@@ -20,7 +20,6 @@ from synthood.training.augmentation.policies import (
     exponents,
     multiplied,
     pixmixed,
-    randaugmented,
 )
 from synthood.training.augmentation.settings import Augmentation
 
@@ -65,7 +64,7 @@ def test_bytes_in_floats_up_to_255_out(settings: dict[str, Any]) -> None:
 def test_randaugment_is_one_operation_of_each_kind_and_sign() -> None:
     """With one operation, every result is one of those that brute force allows, and all of them occur."""
     images = smooth(1).repeat(600, 1, 1, 1)
-    found = randaugmented(images, RandAugment(operations=1, magnitude=15), random())
+    found = RandAugment(operations=1, magnitude=15).changed(images, random())
     signs = [torch.tensor([sign * 0.5]) for sign in (1.0, -1.0)]
     allowed = torch.cat([operation(images[:1], sign) for operation in OPERATIONS.values() for sign in signs])
     distance = (found[:, None] - allowed[None]).abs().amax((2, 3, 4))
@@ -75,7 +74,7 @@ def test_randaugment_is_one_operation_of_each_kind_and_sign() -> None:
 
 def test_randaugment_of_no_magnitude_leaves_most_operations_idle() -> None:
     images = smooth(200)
-    found = randaugmented(images, RandAugment(operations=1, magnitude=0), random())
+    found = RandAugment(operations=1, magnitude=0).changed(images, random())
     still = ((found - images).abs().amax((1, 2, 3)) < 1 / 254).float().mean()
     assert 0.75 < still < 0.97  # all but autocontrast and equalize, of 14
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthood.training.methods.discrepancy import ClassifierDiscrepancy, DiscrepancyExposure, discrepancy
-from synthood.training.methods.term import AuxiliaryInputs, Batch
+from synthood.training.methods.term import AuxiliaryInputs, Batch, Context
 from synthood.training.networks.architectures.base import build
 from synthood.training.networks.architectures.residual import Network, ResNet
 from toy_training import batch_of, normal, random, reaches
@@ -21,7 +21,7 @@ def term_of(network: ResNet, smoothing: float = 0.0, **more: float) -> Classifie
     settings = DiscrepancyExposure.model_validate({"kind": "discrepancy", "from": "o", "start": 0.5} | more)
     images = np.zeros((5, 8, 8, 3), np.uint8)
     width = network.head.in_features
-    return ClassifierDiscrepancy(settings, width, 3, smoothing, images)
+    return ClassifierDiscrepancy(settings, Context(width, 3, smoothing, exposed=images))
 
 
 def step(network: ResNet, term: ClassifierDiscrepancy, progress: float = 0.5, weights: Tensor | None = None) -> Batch:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from synthood.training.methods.logistic_exposure import LogisticEnergies, LogisticExposure, separation
-from synthood.training.methods.term import AuxiliaryInputs, Batch
+from synthood.training.methods.term import AuxiliaryInputs, Batch, Context
 from synthood.training.networks.architectures.base import build
 from synthood.training.networks.architectures.residual import Network
 from toy_training import batch_of, normal, random, reaches
@@ -41,7 +41,7 @@ def test_gradient_by_finite_differences() -> None:
 def test_the_network_and_the_layer_learn_from_it() -> None:
     network = build(Network(name="resnet8", width=8), 3, seed=0)
     settings = LogisticExposure.model_validate({"kind": "logistic", "from": "o", "weight": 0.5})
-    term = LogisticEnergies(settings)
+    term = LogisticEnergies(settings, Context(32, 3))
     inputs = torch.randn((5, 3, 8, 8), generator=random(3))
     own, features = batch_of(network, LABELS), network.features(inputs)
     auxiliary = {"exposure": AuxiliaryInputs(inputs, features=features, logits=network.head(features))}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from synthood.training.methods.mixed_exposure import MixedExposure, OutlierMixing
-from synthood.training.methods.term import AuxiliaryInputs, Batch
+from synthood.training.methods.term import AuxiliaryInputs, Batch, Context
 from synthood.training.networks.architectures.base import build
 from synthood.training.networks.architectures.residual import Network
 from toy_training import batch_of, normal, random, reaches
@@ -22,7 +22,7 @@ def term_of(side: int = 12, **more: Any) -> OutlierMixing:
     """A term whose outliers are all of one level."""
     settings = MixedExposure.model_validate({"kind": "mixed", "from": "o"} | more)
     images = np.full((5, side, side, 3), LEVEL, np.uint8)
-    return OutlierMixing(settings, images, lambda pixels, _: pixels.permute(0, 3, 1, 2).float(), CLASSES)
+    return OutlierMixing(settings, Context(1, CLASSES, exposed=images))
 
 
 @pytest.mark.parametrize("operation", ["cutmix", "mixup"])

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synthood.training.methods.mixing import CutMix, MixedBeside, Mixup, RegMixup, boxes, mixed
+from synthood.training.methods.mixing import CutMix, MixedAuxiliary, Mixup, RegMixup, boxes
 from synthood.training.methods.term import AuxiliaryInputs, Batch
 from synthood.training.terms.losses import cross_entropy
 
@@ -27,7 +27,7 @@ def levels() -> Tensor:
 @pytest.mark.parametrize("settings", KINDS)
 def test_labels_follow_the_pixels(settings: CutMix | Mixup) -> None:
     """The mean pixel is the share-weighted mean of two indices; targets have the same shares."""
-    images, targets = mixed(levels(), LABELS, 4, settings, random())
+    images, targets = settings.mixed(levels(), LABELS, 4, random())
     torch.testing.assert_close(targets.sum(1), torch.ones(200))
     for index in range(200):
         if settings.kind == "cutmix":
@@ -49,7 +49,7 @@ def test_labels_follow_the_pixels(settings: CutMix | Mixup) -> None:
 def test_mixup_shares_have_the_moments_of_beta() -> None:
     labels = torch.arange(4000)
     images = F.one_hot(labels, 4000)[:, :3, None, None].float()
-    _, targets = mixed(images, labels, 4000, Mixup(kind="mixup", beta=2.0), random())
+    _, targets = Mixup(kind="mixup", beta=2.0).mixed(images, labels, 4000, random())
     share = targets.diagonal()
     assert float(share.mean()) == pytest.approx(0.5, abs=0.01)
     assert float(share.var()) == pytest.approx(1 / 20, abs=0.003)  # 1 / (4 (2 beta + 1))
@@ -57,9 +57,9 @@ def test_mixup_shares_have_the_moments_of_beta() -> None:
 
 @pytest.mark.parametrize("settings", KINDS)
 def test_probability_is_that_of_mixing_at_all(settings: CutMix | Mixup) -> None:
-    images, _ = mixed(levels(), LABELS, 4, settings.model_copy(update={"probability": 0.0}), random())
+    images, _ = settings.model_copy(update={"probability": 0.0}).mixed(levels(), LABELS, 4, random())
     assert torch.equal(images, levels())
-    half, _ = mixed(levels(), LABELS, 4, settings.model_copy(update={"probability": 0.5}), random())
+    half, _ = settings.model_copy(update={"probability": 0.5}).mixed(levels(), LABELS, 4, random())
     untouched = (half == levels()).flatten(1).all(1).float().mean()
     assert 0.4 < untouched < 0.75
 
@@ -83,9 +83,9 @@ def test_soft_targets_equal_weighted_hard_ones() -> None:
 
 
 def test_regmixup_is_its_formula_and_reaches_the_network() -> None:
-    term = MixedBeside(RegMixup(kind="regmixup", weight=0.5), 4, 0.0)
+    term = MixedAuxiliary(RegMixup(kind="regmixup", weight=0.5), 4, 0.0)
     asked = term.auxiliary_inputs(levels(), LABELS, random())
-    again, targets = mixed(levels(), LABELS, 4, Mixup(kind="mixup", beta=10.0), random())
+    again, targets = Mixup(kind="mixup", beta=10.0).mixed(levels(), LABELS, 4, random())
     assert torch.equal(asked.inputs, again)
     assert torch.equal(asked.targets, targets)
     logits = torch.randn((200, 4), generator=random(), requires_grad=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
+import numpy as np
 import pytest
 import timm
 import torch
@@ -13,10 +14,11 @@ from safetensors.torch import save_file
 from synthood.errors import SynthoodError
 from synthood.training.networks.architectures.base import build
 from synthood.training.networks.architectures.from_timm import TimmNetwork
+from synthood.training.networks.architectures.from_torchvision import TorchvisionNetwork
 from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.checkpoint import imported
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
-from synthood.training.networks.pretrained import initial, pretrained_digest
+from synthood.training.networks.pretrained import initial, input_statistics, pretrained_digest
 
 NAME = "test_vit"
 OPTIONS = {"depth": 1, "embed_dim": 32, "num_heads": 2}
@@ -49,7 +51,11 @@ def test_weights_come_from_the_file_and_the_head_from_the_seed(suffix: str, tmp_
     assert body
     assert all(torch.equal(found[f"model.{key}"], value) for key, value in body.items())
     begun = build(settings(path), 3, seed=1).state_dict()
-    assert torch.equal(found["head.weight"], begun["head.weight"])
+    torch.testing.assert_close(
+        found["head.weight"] / begun["head.weight"], (1e-3 / begun["head.weight"].std()).expand(3, 32)
+    )
+    assert float(found["head.weight"].std()) == pytest.approx(1e-3)
+    assert not found["head.bias"].any()
     assert pretrained_digest(settings(path)) == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -103,6 +109,27 @@ def test_without_network_a_file_is_asked_for(monkeypatch: pytest.MonkeyPatch, tm
     asked = TimmNetwork(name="timm/test_vit.r160_in1k", pretrained=True)
     with pytest.raises(SynthoodError, match=r"cannot be downloaded .*; write a file of them as `pretrained`"):
         initial(asked, 3, seed=0)
+
+
+IMAGES = np.full((2, 4, 4, 3), 51, np.uint8)
+
+
+def test_inputs_are_normalised_as_pretrained_weights_expect(tmp_path: Path) -> None:
+    expected = timm.get_pretrained_cfg(NAME)
+    lines: list[object] = []
+    mean, std = input_statistics(settings(tmp_path / "a.pt"), IMAGES, lines.append)
+    assert (mean, std) == (list(expected.mean), list(expected.std)) != ([0.2] * 3, [1e-3] * 3)
+    assert str(mean) in str(lines[0])
+
+
+@pytest.mark.parametrize("change", [{"pretrained": False}, {"normalisation": "images"}])
+def test_other_inputs_are_normalised_by_the_images(change: dict[str, Any], tmp_path: Path) -> None:
+    assert input_statistics(settings(tmp_path / "a.pt", **change), IMAGES) == ([0.2] * 3, [1e-3] * 3)
+
+
+def test_torchvisions_networks_expect_the_statistics_of_imagenet() -> None:
+    network = TorchvisionNetwork(name="torchvision/mobilenet_v2", pretrained="a.pt")
+    assert input_statistics(network, IMAGES) == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 
 
 def test_a_finished_classifier_of_timm_is_imported(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ Grey, palette, CMYK and 16-bit images become 8-bit RGB; alpha is dropped, as the
 Files do not say how many of their 16 bits a camera used, so the largest value of a set is compared with its `bits`.
 """
 
+from __future__ import annotations
+
 import io
 import warnings
 from collections import Counter
@@ -15,11 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from synthood.common.encoded import LARGEST_RAW
 from synthood.common.image_facts import ImageFacts, are_grey, history
 from synthood.common.image_formats import readable
+from synthood.common.lazy import np
 from synthood.data.files.formats import foreign
 from synthood.data.files.listing import Listing
 from synthood.data.files.settings import Files
@@ -93,7 +94,7 @@ def decoded(content: bytes, name: object, settings: Files) -> tuple[np.ndarray, 
         raise BadImageError(f"{name}: truncated or damaged ({error})") from error
 
 
-def _refuse(image: "Image", name: object) -> None:
+def _refuse(image: Image, name: object) -> None:
     width, height = image.size
     if width * height > LARGEST:
         raise BadImageError(f"{name}: {width}x{height} px, more than {LARGEST // 10**6} megapixels; shrink it")
@@ -106,13 +107,13 @@ def _refuse(image: "Image", name: object) -> None:
         raise BadImageError(f"{name}: floating-point pixels; store it with 8 or 16 bits")
 
 
-def _turned(image: "Image", upright: bool) -> "Image":
+def _turned(image: Image, upright: bool) -> Image:
     from PIL import ImageOps
 
     return ImageOps.exif_transpose(image) if upright else image
 
 
-def _deep(image: "Image") -> bool:
+def _deep(image: Image) -> bool:
     """Whether the file has 16-bit colours, or grey with alpha, of which Pillow reads the upper eight bits alone."""
     if image.format not in ("PNG", "TIFF") or image.mode not in ("RGB", "RGBA", "RGBX", "RGBa", "LA"):
         return False
@@ -122,7 +123,7 @@ def _deep(image: "Image") -> bool:
     return any(";16" in str(mode) for mode in raw)
 
 
-def _form(image: "Image", content: bytes) -> str:
+def _form(image: Image, content: bytes) -> str:
     """The file's format, where it matters with its compression."""
     if image.format == "WEBP" and content[12:16] == b"VP8L":
         return "WEBP, lossless"
@@ -131,7 +132,7 @@ def _form(image: "Image", content: bytes) -> str:
     return "JPEG" if image.format == "MPO" else str(image.format)
 
 
-def _rgb(image: "Image", name: object, bits: int) -> tuple["Image", int]:
+def _rgb(image: Image, name: object, bits: int) -> tuple[Image, int]:
     """8-bit colours, and the largest value of 16-bit grey, else -1."""
     from PIL import Image
 
@@ -153,7 +154,7 @@ def _bits(top: int) -> int:
     return next((bits for bits in USUAL_BITS if top < 1 << bits), MOST)
 
 
-def fitted(image: "Image", size: int | None, resize: int | None) -> "Image":
+def fitted(image: Image, size: int | None, resize: int | None) -> Image:
     """The shorter side to `resize` (default: `size`), bilinear with antialiasing, then the central size x size."""
     from PIL import Image
 
@@ -274,7 +275,7 @@ def _decoded(listing: Listing, settings: Files, threads: int) -> Iterator[tuple[
         except OSError as error:
             raise SynthoodError(f"{file}: cannot be read ({error.strerror})") from error
 
-    with _bombs_are_errors(), ThreadPoolExecutor(threads) as pool:
+    with bombs_are_errors(), ThreadPoolExecutor(threads) as pool:
         step = 64 * threads
         for start in range(0, len(listing.images), step):
             yield from pool.map(one, listing.images[start : start + step])
@@ -289,7 +290,7 @@ def _fitted_pixels(image: np.ndarray, settings: Files) -> np.ndarray:
 
 
 @contextmanager
-def _bombs_are_errors() -> Iterator[None]:
+def bombs_are_errors() -> Iterator[None]:
     """Pillow's own warning at large headers becomes a bad image; other remarks of its readers stay silent."""
     from PIL import Image
 

@@ -6,18 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import np
 from synthood.common.seeds import derived_seed
 from synthood.data.files.names import some, split_of
 from synthood.data.selection import Selection
 from synthood.errors import SynthoodError, nearest, printable
-
-if TYPE_CHECKING:
-    import numpy as np
-else:
-    np = lazy("numpy")
 
 
 @dataclass

@@ -7,8 +7,8 @@ import numpy as np
 
 from synthood.common import stage
 from synthood.common.command import Output
-from synthood.common.encoded import EncodedImages, write_encoded
-from synthood.common.images import ImageSet, header_of, open_set, write_images
+from synthood.common.images import open_set
+from synthood.data.calibration_part import write_chosen
 from synthood.data.leaks.find_leaks import Part, leaks
 from synthood.data.leaks.settings import LeakSettings
 from synthood.errors import SynthoodError
@@ -26,18 +26,10 @@ def leaking(part: Part, against: list[Part], settings: LeakSettings) -> dict[str
 
 def write_without(source: Path, target: Path, out: np.ndarray, told: list[str], threads: int) -> None:
     """Writes an image set without the images at these places, stored as it was; raises where none would be left."""
-    made = open_set(source, threads)
-    kept = np.setdiff1d(np.arange(len(made)), out)
+    kept = np.setdiff1d(np.arange(len(open_set(source))), out)
     if not len(kept):
         raise SynthoodError(f"{source}: every image stands in ID parts as well; take another set")
-    labels, notes = made.labels[kept], [*made.notes, *told]
-    names = made.names.chosen(kept) if made.names is not None else None
-    if isinstance(made.images, EncodedImages):
-        pixels, header = (made.images[int(i)] for i in kept), header_of(made.classes, notes, made.facts)
-        write_encoded(target, pixels, threads, lambda: (labels, header), lambda: names)
-    else:
-        columns = {name: values[kept] for name, values in made.columns.items()}
-        write_images(target, ImageSet(made.images[kept], labels, made.classes, columns, notes, made.facts, names))
+    write_chosen(source, target, kept, told, threads)
 
 
 @stage.Stage

@@ -1,4 +1,4 @@
-"""Images of `.npz` and `.npy` files, without pickle."""
+"""Images of `.npz`, `.npy` and IDX files, without pickle."""
 
 from __future__ import annotations
 
@@ -6,32 +6,26 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common import image_facts, images
+from synthood.common.images import ImageSet
+from synthood.common.lazy import np
 from synthood.common.settings import Count, Seed
 from synthood.data.claims import Claim
+from synthood.data.files import decode
+from synthood.data.files.idx import is_idx, labels_of, read_idx, unpacked_or_packed
 from synthood.data.files.listing import of_splits, share_out
 from synthood.data.files.settings import ExceptClasses, Words
 from synthood.data.selection import Selection
 from synthood.data.sources.base import IdSource, LabelledSet
 from synthood.errors import SynthoodError
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from synthood.common import image_facts, images
-    from synthood.common.images import ImageSet
-    from synthood.data.files import decode
-else:
-    np, decode = lazy("numpy"), lazy("synthood.data.files.decode")
-    image_facts, images = lazy("synthood.common.image_facts"), lazy("synthood.common.images")
-
 
 class Arrays(LabelledSet):
-    """Images of an `.npz` file: `images` uint8 [N,H,W,3], or grey [N,H,W]; its labels are not looked at."""
+    """Images uint8 [N,H,W,3], or grey [N,H,W], of an `.npz`, `.npy` or IDX file; its labels are not looked at."""
 
     kind: Literal["arrays"] = "arrays"
     path: Annotated[str, Field(min_length=1, description="the file, relative to where snakemake runs")]
@@ -50,7 +44,7 @@ class Arrays(LabelledSet):
 
 
 class IdArrays(IdSource, ExceptClasses):
-    """ID images of two `.npz` files with `images` uint8 [N,H,W,3] and `labels`; val is taken out of the test file."""
+    """ID images of two files with `images` uint8 [N,H,W,3] and `labels`; val is taken out of the test file."""
 
     kind: Literal["arrays"] = "arrays"
     train: Annotated[str, Field(min_length=1, description="file of the training images")]
@@ -83,9 +77,13 @@ class IdArrays(IdSource, ExceptClasses):
 
 
 def _with_labels(path: Path) -> list[Path]:
-    """An array, and the labels beside `images.npy` where there are some."""
-    beside = path.with_name(path.name.replace("images", "labels"))
-    return [path, beside] if path.suffix == ".npy" and beside != path and beside.exists() else [path]
+    """An array, and the labels next to `images.npy` or an IDX file of images where there are some."""
+    if is_idx(path):
+        path = unpacked_or_packed(path)
+        beside = labels_of(path)
+    else:
+        beside = path.with_name(path.name.replace("images", "labels")) if path.suffix == ".npy" else None
+    return [path, beside] if beside is not None and beside != path and beside.exists() else [path]
 
 
 @dataclass(frozen=True)
@@ -114,10 +112,11 @@ class Pixels:
 def read_arrays(path: Path, size: int | None, labelled: bool = True) -> Pixels:
     """Images of at most 64 px, resized and cut as files are where asked; grey ones [N,H,W] or [N,H,W,1] become RGB.
 
-    The labels of `images.npy` are those of `labels.npy` beside it; they are looked at where `labelled`.
+    The labels of `images.npy` and of IDX files are those of the file of labels next to it, looked at where `labelled`.
     """
+    reads = _idx if is_idx(path) else _npy if path.suffix == ".npy" else _npz
     try:
-        images, labels = _npy(path, labelled) if path.suffix == ".npy" else _npz(path, labelled)
+        images, labels = reads(path, labelled)
     except FileNotFoundError as error:
         raise SynthoodError(f"{path}: not found; give the path of an .npz file in the configuration") from error
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -165,9 +164,14 @@ def _npz(path: Path, labelled: bool) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _npy(path: Path, labelled: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    beside = path.with_name(path.name.replace("images", "labels"))
-    labels = np.load(beside, allow_pickle=False) if labelled and beside != path and beside.exists() else None
+    files = _with_labels(path)
+    labels = np.load(files[1], allow_pickle=False) if labelled and len(files) > 1 else None
     return np.load(path, allow_pickle=False), labels
+
+
+def _idx(path: Path, labelled: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    files = _with_labels(path)
+    return read_idx(path, 3), read_idx(files[1], 1) if labelled and len(files) > 1 else None
 
 
 def resized(images: np.ndarray, size: int) -> np.ndarray:

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
-from synthood.common.lazy import lazy
+from synthood.common import encoded, images
+from synthood.common.images import ImageSet
+from synthood.common.lazy import np
 from synthood.data.claims import Claim
 from synthood.data.files.walk import below
 from synthood.data.selection import Selection, Split
 from synthood.errors import SynthoodError
 from synthood.plugins import Plugin
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from synthood.common import encoded, images
-    from synthood.common.images import ImageSet
-else:
-    encoded, images = lazy("synthood.common.encoded"), lazy("synthood.common.images")
 
 PACKAGE = "synthood.data.sources"
 """Where sources are found."""
@@ -97,6 +91,9 @@ class Source(Plugin):
 
 class SetSource(Source):
     """A source of OOD sets, of sets to learn from, or of shifted sets."""
+
+    of_validation: ClassVar[bool] = False
+    """Whether its images are made of the ID validation images, so that calibration images must be left out."""
 
     @property
     def id_classes(self) -> list[str]:

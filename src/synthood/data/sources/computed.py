@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.images import ImageSet
+from synthood.common.lazy import np
 from synthood.common.seeds import derived_seed
 from synthood.common.settings import Count, Seed
 from synthood.data.claims import Claim
 from synthood.data.selection import Selection
 from synthood.data.sources.base import IdSource, SetSource
 from synthood.errors import SynthoodError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from synthood.common.images import ImageSet
-else:
-    np = lazy("numpy")
 
 SIDE = 32
 """Pixels a side where no ID images say otherwise, and at which textures are defined."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from synthood.common.lazy import lazy
+from synthood.common import image_facts, images
+from synthood.common.images import ImageSet
+from synthood.common.lazy import np
 from synthood.common.user_code import call, load
 from synthood.data.claims import Claim
 from synthood.data.files.listing import Listing, Splits, id_listing
@@ -18,15 +20,6 @@ from synthood.data.selection import SPLITS, Selection, Split
 from synthood.data.sources.arrays import resized, whole_labels
 from synthood.data.sources.base import IdSource, LabelledSet, Source
 from synthood.errors import SynthoodError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from synthood.common import image_facts, images
-    from synthood.common.images import ImageSet
-else:
-    np = lazy("numpy")
-    image_facts, images = lazy("synthood.common.image_facts"), lazy("synthood.common.images")
 
 Value = bool | int | float | str
 SMALLEST = 8

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from synthood.common.lazy import lazy
+from synthood.common.image_facts import ImageFacts
+from synthood.common.images import ImageSet
+from synthood.common.lazy import np
 from synthood.common.seeds import derived_seed
 from synthood.common.settings import Count, Positive, Seed, Settings, unless
 from synthood.data.claims import Choice, Claim
 from synthood.data.selection import Selection
 from synthood.data.sources.base import IdSource, SetSource, Source
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from synthood.common.image_facts import ImageFacts
-    from synthood.common.images import ImageSet
-else:
-    np = lazy("numpy")
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SIDE = 32

@@ -8,11 +8,12 @@ from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from synthood.common.lazy import lazy
+from synthood.common import images
+from synthood.common.lazy import np
 from synthood.data.claims import Choice, Claim
 from synthood.data.files.found import Found, look, look_at, notes_on, subfolders
 from synthood.data.files.listing import Listing, Splits, by_role, id_listing, same_classes
@@ -21,13 +22,6 @@ from synthood.data.files.settings import Files, NamedClasses, SplitNames
 from synthood.data.selection import Selection
 from synthood.data.sources.in_files import FileSet, IdFiles, counted
 from synthood.errors import SynthoodError, printable
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from synthood.common import images
-else:
-    np, images = lazy("numpy"), lazy("synthood.common.images")
 
 
 class Folders(FileSet):

@@ -6,11 +6,12 @@ import builtins
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common import images
+from synthood.common.lazy import np
 from synthood.common.settings import Count, Seed, Settings
 from synthood.data.claims import Choice, Claim
 from synthood.data.files.links import refuse_leaving
@@ -21,13 +22,6 @@ from synthood.data.selection import Selection, Split
 from synthood.data.sources.base import IdSource
 from synthood.data.sources.in_files import FileSet, IdFiles, InFiles, numbered_classes
 from synthood.errors import SynthoodError, printable
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from synthood.common import images
-else:
-    np, images = lazy("numpy"), lazy("synthood.common.images")
 
 LISTS = "benchmark_imglist"
 """The folder in which OpenOOD keeps its lists."""

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from synthood.common.lazy import lazy
+from synthood.common import encoded, images, names
+from synthood.common.images import ImageSet
+from synthood.common.lazy import np
+from synthood.data.files import decode
+from synthood.data.files.listing import Listing
 from synthood.data.files.names import misnumbered, on_disk, some
 from synthood.data.files.settings import Files
 from synthood.data.selection import Selection
 from synthood.data.sources.base import IdSource, LabelledSet, Source, Summary
 from synthood.errors import SynthoodError, printable
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from synthood.common import encoded, images, names
-    from synthood.common.images import ImageSet
-    from synthood.data.files import decode
-    from synthood.data.files.listing import Listing
-else:
-    np, encoded = lazy("numpy"), lazy("synthood.common.encoded")
-    images, names = lazy("synthood.common.images"), lazy("synthood.common.names")
-    decode = lazy("synthood.data.files.decode")
 
 
 class InFiles(Files, Source):

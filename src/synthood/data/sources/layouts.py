@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
+import hashlib
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, ClassVar, Literal
+from typing import ClassVar, Literal
 from unicodedata import normalize
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import np
+from synthood.data.files.idx import IMAGES, LABELS, read_idx, unpacked_or_packed
 from synthood.data.files.listing import Listing, Splits
 from synthood.data.files.names import on_disk, read_text
 from synthood.data.files.settings import Files
@@ -17,11 +17,6 @@ from synthood.data.sources.arrays import whole_labels
 from synthood.data.sources.folders import class_folders, class_names
 from synthood.errors import SynthoodError
 from synthood.plugins import Plugin
-
-if TYPE_CHECKING:
-    import numpy as np
-else:
-    np = lazy("numpy")
 
 DIGITS = [str(digit) for digit in range(10)]
 FASHION = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
@@ -43,12 +38,16 @@ class Layout(Plugin):
     def root(self, path: Path) -> Path:
         """The folder that holds the files; `path` may be it or what torchvision calls `root`."""
         place = path / self.place
-        return path if not place.is_dir() and path.as_posix().endswith(self.place) else place
+        return path if not place.is_dir() and path.match(self.place or "*") else place
+
+    def looks_like(self, path: Path) -> bool:
+        """Whether a folder holds this data set and no other in the same files."""
+        return bool(self.place) and self.root(path).is_dir()
 
     def parent_of(self, path: Path) -> Path:
         """What `fetch` must be given so that the files lie where the configuration says."""
         inside = self.place if self.archive is None else self.archive
-        return path.parents[len(Path(inside).parts) - 1] if inside and path.as_posix().endswith(inside) else path
+        return path.parents[len(Path(inside).parts) - 1] if inside and path.match(inside) else path
 
     def files_of(self, path: Path, part: str) -> list[Path]:
         """Files and folders that a part is read from; of packed and unpacked ones that which is there."""
@@ -124,33 +123,65 @@ class Svhn(Layout):
         return DIGITS
 
 
-class Mnist(Layout):
-    """MNIST as IDX files, packed or not."""
+class InIdx(Layout):
+    """IDX files, packed or not, in torchvision's folder or directly in the path."""
 
-    place, side, class_count = "MNIST/raw", 28, 10
-    kind: Literal["mnist"] = "mnist"
+    side, class_count = 28, 10
+    words: ClassVar[list[str]]
+    labels_sha256: ClassVar[tuple[str, str]]
+    """Of the labels of train and test, which tell apart data sets whose files have the same names."""
+
+    def root(self, path: Path) -> Path:
+        here = (file for train in (True, False) for file in idx_files(path, train))
+        return path if any(file.exists() for file in here) else super().root(path)
+
+    def looks_like(self, path: Path) -> bool:
+        labels = idx_files(path, True)[1]
+        here = labels.exists() and _sha256(read_idx(labels, 1)) == self.labels_sha256[0]
+        return here or Layout.root(self, path).is_dir()
 
     def files_below(self, place: Path, train: bool) -> list[Path]:
         return idx_files(place, train)
 
     def splits_below(self, place: Path, settings: Files) -> Splits:
-        return {"train": partial(_idx, place, "train", DIGITS), "test": partial(_idx, place, "t10k", DIGITS)}
+        return {name: partial(self.listing, place, start) for name, start in (("train", "train"), ("test", "t10k"))}
 
     def class_names(self, place: Path, asked: list[str]) -> list[str]:
-        return DIGITS
+        return self.words
+
+    def listing(self, place: Path, start: str) -> Listing:
+        """The images of files that begin with `start`; raises where the labels are another data set's."""
+        labels = read_idx(place / f"{start}-{LABELS}-ubyte", 1)
+        found = _sha256(labels)
+        for other in (Mnist, FashionMnist):
+            if found in other.labels_sha256 and not isinstance(self, other):
+                name = other.model_validate({}).kind
+                raise SynthoodError(f"{place}: the labels of {name}, not of {self.kind}; write `kind: {name}`")
+        images = read_idx(place / f"{start}-{IMAGES}-ubyte", 3)
+        pixels = np.repeat(images[..., None], 3, axis=3)
+        return _checked(Listing(pixels, labels.astype(np.int64), self.words, f"{place}/{start}"))
 
 
-class FashionMnist(Layout):
-    """Fashion-MNIST as IDX files, packed or not."""
+class Mnist(InIdx):
+    """MNIST as IDX files, packed or not."""
 
-    place, side, class_count = "FashionMNIST/raw", 28, 10
+    place, words = "MNIST/raw", DIGITS
+    labels_sha256 = (
+        "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
+        "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
+    )
+    kind: Literal["mnist"] = "mnist"
+
+
+class FashionMnist(InIdx):
+    """Fashion-MNIST as IDX files, packed or not, such as those of Debian's package dataset-fashion-mnist."""
+
+    place, words = "FashionMNIST/raw", FASHION
+    labels_sha256 = (
+        "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7",
+        "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9",
+    )
     kind: Literal["fashion-mnist"] = "fashion-mnist"
-
-    def files_below(self, place: Path, train: bool) -> list[Path]:
-        return idx_files(place, train)
-
-    def splits_below(self, place: Path, settings: Files) -> Splits:
-        return {"train": partial(_idx, place, "train", FASHION), "test": partial(_idx, place, "t10k", FASHION)}
 
 
 class Dtd(Layout):
@@ -198,10 +229,11 @@ def folders_below(folder: Path, asked: list[str]) -> list[str]:
 
 def idx_files(place: Path, train: bool) -> list[Path]:
     """Images and labels, of packed and unpacked files those that are there."""
-    start = "train" if train else "t10k"
-    plain = [place / f"{start}-{name}-ubyte" for name in ("images-idx3", "labels-idx1")]
-    packed = [file.with_name(f"{file.name}.gz") for file in plain]
-    return [p if p.exists() else q if q.exists() else p for p, q in zip(plain, packed, strict=True)]
+    return [unpacked_or_packed(place / f"{'train' if train else 't10k'}-{name}-ubyte") for name in (IMAGES, LABELS)]
+
+
+def _sha256(labels: np.ndarray) -> str:
+    return hashlib.sha256(labels.tobytes()).hexdigest()
 
 
 def _cifar(place: Path, names: list[str], labels_key: str, meta: str) -> Listing:
@@ -240,36 +272,6 @@ def _svhn(path: Path) -> Listing:
     labels = whole_labels(labels, path)
     pixels = np.ascontiguousarray(images.transpose(3, 0, 1, 2))
     return _checked(Listing(pixels, np.where(labels == 10, 0, labels), DIGITS, str(path)))
-
-
-def _idx(place: Path, start: str, words: list[str]) -> Listing:
-    images = read_idx(place / f"{start}-images-idx3-ubyte", 3)
-    labels = read_idx(place / f"{start}-labels-idx1-ubyte", 1).astype(np.int64)
-    return _checked(Listing(np.repeat(images[..., None], 3, axis=3), labels, words, f"{place}/{start}"))
-
-
-def read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """An array uint8 of an IDX file, or of the same file with `.gz`."""
-    packed = path.with_name(f"{path.name}.gz")
-    path = packed if packed.exists() and not path.exists() else path
-
-    def parsed(stream: BinaryIO | gzip.GzipFile) -> np.ndarray:
-        head = np.frombuffer(stream.read(4 * (1 + dimensions)), ">u4")
-        if head.size != 1 + dimensions or head[0] != 0x0800 + dimensions:
-            raise SynthoodError(f"{path}: not an IDX file of bytes in {dimensions} dimensions")
-        shape = tuple(int(side) for side in head[1:])
-        body = np.frombuffer(stream.read(), np.uint8)
-        if body.size != np.prod(shape, dtype=object):
-            raise SynthoodError(f"{path}: truncated or damaged ({body.size} bytes for {shape})")
-        return body.reshape(shape)
-
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            return parsed(stream)
-    except FileNotFoundError as error:
-        raise SynthoodError(f"{path}: not found; give the folder that holds MNIST's or FashionMNIST's files") from error
-    except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise SynthoodError(f"{path}: truncated or damaged ({error})") from error
 
 
 def _dtd(place: Path, name: str) -> Listing:

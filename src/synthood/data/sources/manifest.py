@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common import images
+from synthood.common.lazy import np
 from synthood.data.claims import Claim
 from synthood.data.files.links import refuse_leaving
 from synthood.data.files.listing import Listing, Splits, by_role, id_listing
@@ -22,13 +23,6 @@ from synthood.data.files.settings import ListedFiles, NamedClasses, SplitNames, 
 from synthood.data.selection import Selection
 from synthood.data.sources.in_files import FileSet, IdFiles, InFiles, counted
 from synthood.errors import SynthoodError, printable
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from synthood.common import images
-else:
-    np, images = lazy("numpy"), lazy("synthood.common.images")
 
 LARGEST_CHECKED = 20_000_000
 """Bytes of a table up to which its classes are read before any job runs."""

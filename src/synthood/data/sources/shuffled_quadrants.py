@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.images import ImageSet
+from synthood.common.lazy import lazy, np
 from synthood.common.seeds import derived_seed
 from synthood.common.settings import Count, Seed
 from synthood.data.claims import Claim
@@ -16,17 +17,16 @@ from synthood.data.sources.base import IdSource, SetSource
 from synthood.errors import SynthoodError
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from synthood.common.images import ImageSet
+    from synthood.data import calibration_part
 else:
-    np = lazy("numpy")
+    calibration_part = lazy("synthood.data.calibration_part")
 
 
 class ShuffledQuadrants(SetSource):
     """Digits of the ID validation images with their four quadrants permuted: OOD without new content."""
 
     computed = True
+    of_validation = True
 
     kind: Literal["shuffled-quadrants"] = "shuffled-quadrants"
     images: Annotated[Count, Field(description="how many")]
@@ -45,7 +45,11 @@ class ShuffledQuadrants(SetSource):
     def read(self, part: Selection, threads: int = 1) -> ImageSet:
         if not isinstance(part.validation, IdSource):
             raise SynthoodError(f"part {part.part}: {self.kind} are made of ID images, but the job names none")
-        return self.shuffled(part.validation.read(Selection(part="val"), threads))
+        validation = part.validation.read(Selection(part="val"), threads)
+        if part.calibration is not None:
+            kept = Selection(part="val", calibration=part.calibration)
+            validation = calibration_part.divided(validation, kept, getattr(part.validation, "seed", 0))
+        return self.shuffled(validation)
 
     def shuffled(self, validation: ImageSet) -> ImageSet:
         """Validation images with their quadrants in one of the 23 other orders.

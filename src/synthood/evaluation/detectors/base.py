@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, np, torch
 from synthood.errors import SynthoodError
 from synthood.evaluation.features import Features as Features
 from synthood.evaluation.features import Reference
@@ -16,14 +16,6 @@ from synthood.evaluation.hyperparameters import OutOfRangeError as OutOfRangeErr
 from synthood.evaluation.moments import pieces
 from synthood.evaluation.scoring import Score as Score
 from synthood.plugins import Plugin
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    np, torch, F = lazy("numpy"), lazy("torch"), lazy("torch.nn.functional")
 
 Grids = dict[str, list[Any]]
 """Values of hyperparameters by name."""
@@ -55,6 +47,8 @@ class Detector(Plugin):
     """The values that others search."""
     reads: ClassVar[str | None] = None
     """The key of a recipe without which it cannot score the recipe's models."""
+    access: ClassVar[Access] = "features"
+    """What the detector is scored from, and so in which job."""
 
     compared: ClassVar[str] = ""
     """How its scores compare with pytorch-ood 0.4, whose sign is the other."""
@@ -66,8 +60,8 @@ class Detector(Plugin):
 
             @functools.wraps(fit)
             def of_one(self: Detector, *given: Any, **named: Any) -> Any:
-                if len(self.candidates()) > 1 and named.get("ood_validation") is None:
-                    raise SynthoodError(f"{self.kind}: a grid needs validation data; fit one of its candidates()")
+                if named.get("ood_validation") is None:
+                    self.check_no_grid()
                 return fit(self, *given, **named)
 
             cls.fit = of_one  # type: ignore[method-assign]  # what the class defines, checked
@@ -81,11 +75,6 @@ class Detector(Plugin):
             f"pytorch-ood: {cls.compared}" if cls.compared else "",
         ]
         return " ".join(f"{sentence}." for sentence in sentences if sentence)
-
-    @property
-    def access(self) -> Access:
-        """What the detector is scored from, and so in which job."""
-        return "features"
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
@@ -102,6 +91,10 @@ class Detector(Plugin):
 
     def scorer(self, state: State) -> Score:
         """The score that a state gives, bit for bit the same where the state was saved and loaded."""
+        return Score(lambda x: self.confidence(x, state))
+
+    def confidence(self, x: Features, state: State) -> Tensor:
+        """Confidence float32 [N], larger for ID; a detector that prepares more than its state defines `scorer`."""
         raise NotImplementedError
 
     def fit(self, reference: Reference) -> Score:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from synthood.common.user_code import call, load
+from synthood.common.user_code import Text, UserFile, call, load
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors.base import Detector, Fit, Score
 from synthood.evaluation.features import Reference
@@ -14,14 +14,13 @@ from synthood.evaluation.hyperparameters import Scalar, combinations
 from synthood.evaluation.scoring import UserScore
 
 
-class Custom(Detector):
+class Custom(UserFile, Detector):
     """A function of yours: `fit(reference, **values)` gives a score of features, larger for ID."""
 
     kind: Literal["custom"] = "custom"
-    file: Annotated[str, Field(pattern=r"\.py$", description="a Python file, relative to where snakemake runs")]
-    function: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$", description="the function in it")] = "fit"
+    function: Annotated[Text, Field(description="the function in it")] = "fit"
     values: Annotated[
-        dict[str, Scalar | Annotated[list[Scalar], Field(min_length=1)]],
+        dict[Text, Scalar | Annotated[list[Scalar], Field(min_length=1)]],
         Field(description="the function's keyword arguments; a list is a grid"),
     ] = {}
 
@@ -35,17 +34,13 @@ class Custom(Detector):
     def candidates(self) -> list[Self]:
         return [self.model_copy(update={"values": values}) for values in combinations(self.values)]
 
-    def files(self) -> list[str]:
-        return [self.file]
-
     def fit(self, reference: Reference) -> Score:
-        self.check_no_grid()
         return self.ready("")(self, reference)
 
     def ready(self, name: str) -> Fit:
         """Runs the file; SynthoodErrors of its own pass, other errors are reported with file and function."""
         key = f"detectors.{name}" if name else ""
-        where = f"{key}: {self.file}: {self.function}".removeprefix(": ")
+        where = f"{key}: {self.where}".removeprefix(": ")
         function = load(self.file, self.function, key)
 
         def fit(one: Detector, reference: Reference) -> Score:

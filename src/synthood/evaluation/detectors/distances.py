@@ -5,21 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import Count, Positive
 from synthood.evaluation.detectors.base import GRID, Detector, Score, State, at_most
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.moments import STRIP, Moments, by_pieces, pseudo_whitening
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-else:
-    torch = lazy("torch")
 
 COMPONENTS = 50
 EVEN = 1e4
@@ -95,7 +89,7 @@ class Whitened:
     def squared_length(self, features: Tensor) -> Tensor:
         """Of each row [N], summed in the precision of the product."""
         centred, triangle = self._centred(features), self.triangle
-        found = centred.new_zeros(len(centred))
+        found = centred.new_zeros(centred.shape[0])
         for start in range(0, triangle.shape[1], STRIP):
             part = centred[:, start:] @ triangle[start:, start : start + STRIP]
             found += torch.linalg.vecdot(part, part)

@@ -2,8 +2,12 @@
 
 from typing import Literal
 
-from synthood.evaluation.detectors.base import Detector
-from synthood.evaluation.hyperparameters import Access
+from synthood.common.lazy import Tensor
+from synthood.evaluation.detectors.base import Detector, State
+from synthood.evaluation.features import Features
+
+MEAN_SOFTMAX = "mean softmax"
+"""The output of samples that several models have seen."""
 
 
 class Ensemble(Detector):
@@ -12,7 +16,7 @@ class Ensemble(Detector):
     kind: Literal["ensemble"] = "ensemble"
 
     paper = "arXiv 1612.01474"
+    access = "ensemble"
 
-    @property
-    def access(self) -> Access:
-        return "ensemble"
+    def confidence(self, x: Features, state: State) -> Tensor:
+        return x.outputs[MEAN_SOFTMAX].amax(1)

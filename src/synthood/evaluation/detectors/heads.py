@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import Positive
 from synthood.evaluation.detectors.base import GRID, TINY, Detector, Grids, Score, State, class_means
 from synthood.evaluation.features import Features, Reference
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-else:
-    torch = lazy("torch")
 
 
 class GradNorm(Detector):
@@ -33,12 +27,9 @@ class GradNorm(Detector):
     compared = "equal with its filter on W"
     inputs = ("logits", "features")
 
-    def scorer(self, state: State) -> Score:
-        def score(x: Features) -> Tensor:
-            p = (x.logits / self.temperature).softmax(1)
-            return x.features.abs().sum(1) * (1 - p.shape[1] * p).abs().sum(1)
-
-        return Score(score)
+    def confidence(self, x: Features, state: State) -> Tensor:
+        p = (x.logits / self.temperature).softmax(1)
+        return x.features.abs().sum(1) * (1 - p.shape[1] * p).abs().sum(1)
 
 
 class She(Detector):
@@ -59,9 +50,8 @@ class She(Detector):
         train, classes = reference.train, reference.weight.shape[0]
         return {"means": class_means(train.features, train.labels, train.logits.argmax(1), classes).float()}
 
-    def scorer(self, state: State) -> Score:
-        means = state["means"]
-        return Score(lambda x: (x.features * means[x.logits.argmax(1)]).sum(1))
+    def confidence(self, x: Features, state: State) -> Tensor:
+        return (x.features * state["means"][x.logits.argmax(1)]).sum(1)
 
 
 class Nci(Detector):
@@ -82,15 +72,10 @@ class Nci(Detector):
     def state(self, reference: Reference) -> State:
         return {"mean": reference.moments.mean.float(), "weight": reference.weight}
 
-    def scorer(self, state: State) -> Score:
-        mean, weight = state["mean"], state["weight"]
-
-        def score(x: Features) -> Tensor:
-            centred = x.features - mean
-            along = (centred * weight[x.logits.argmax(1)]).sum(1)
-            return along / centred.norm(dim=1).clamp(min=TINY) + self.alpha * x.features.abs().sum(1)
-
-        return Score(score)
+    def confidence(self, x: Features, state: State) -> Tensor:
+        centred = x.features - state["mean"]
+        along = (centred * state["weight"][x.logits.argmax(1)]).sum(1)
+        return along / centred.norm(dim=1).clamp(min=TINY) + self.alpha * x.features.abs().sum(1)
 
 
 class Fdbd(Detector):

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, torch
 from synthood.common.seeds import generator
 from synthood.common.settings import Count, Positive
 from synthood.evaluation.detectors.base import GRID, Detector, Score, State
 from synthood.evaluation.features import Features, Reference, parts
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
 
 VALUES = 1 << 24
 """Perturbed logits that are held at once."""
@@ -79,14 +72,14 @@ class WeiPer(Detector):
 
         def score(features: Tensor) -> Tensor:
             values = F.linear(features, weights, bias)
-            sure = values.view(len(features), self.repeats, -1).softmax(2).amax(2).mean(1)
+            sure = values.unflatten(1, (self.repeats, -1)).softmax(2).amax(2).mean(1)
             own, other = (
                 divergence(mean, smoothed(histogram(x, self.bins, *bounds), self.smoothing), floor)
                 for mean, x, bounds, floor in zip(means, (features, values), spans, FLOORS, strict=True)
             )
             return self.msp * sure - own - self.logits * other
 
-        return Score(lambda x: torch.cat([score(part) for part in x.features.split(rows_at_once(weights))]))
+        return Score(lambda x: score(x.features), rows_at_once(weights))
 
 
 class Nac(Detector):
@@ -122,8 +115,8 @@ class Nac(Detector):
             counts += torch.bincount(self.cells(rows, weight).flatten(), minlength=bins)
         return {"weight": weight, "coverage": (counts / self.enough).clamp(max=1.0)}
 
-    def scorer(self, state: State) -> Score:
-        return Score(lambda x: state["coverage"][self.cells(x, state["weight"])].mean(1))
+    def confidence(self, x: Features, state: State) -> Tensor:
+        return state["coverage"][self.cells(x, state["weight"])].mean(1)
 
 
 def rows_at_once(weights: Tensor) -> int:
@@ -134,7 +127,7 @@ def rows_at_once(weights: Tensor) -> int:
 def histogram(values: Tensor, bins: int, low: float, high: float) -> Tensor:
     """Shares [N,bins] of each row's values in bins of equal width; values beyond the ends count at the ends."""
     position = ((values - low) * (bins / (high - low))).long().clamp(0, bins - 1)
-    counts = values.new_zeros((len(values), bins))
+    counts = values.new_zeros((values.shape[0], bins))
     return counts.scatter_add_(1, position, torch.ones_like(values)) / values.shape[1]
 
 

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import Count, Positive
 from synthood.evaluation.detectors.base import GRID, TINY, Detector, Grids, Score, State, at_most, class_means
-from synthood.evaluation.features import Reference
+from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.moments import by_pieces
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-else:
-    torch = lazy("torch")
 
 STEPS = 60
 """Halvings of a bracket that double precision can tell apart."""
@@ -38,8 +32,8 @@ class Msp(Detector):
     compared = "equal"
     inputs = ("logits",)
 
-    def scorer(self, state: State) -> Score:
-        return Score(lambda x: x.logits.softmax(1).amax(1))
+    def confidence(self, x: Features, state: State) -> Tensor:
+        return x.logits.softmax(1).amax(1)
 
 
 class Mls(Detector):
@@ -54,8 +48,8 @@ class Mls(Detector):
     compared = "equal"
     inputs = ("logits",)
 
-    def scorer(self, state: State) -> Score:
-        return Score(lambda x: x.logits.amax(1))
+    def confidence(self, x: Features, state: State) -> Tensor:
+        return x.logits.amax(1)
 
 
 class Energy(Detector):
@@ -71,10 +65,10 @@ class Energy(Detector):
     compared = "equal"
     inputs = ("logits",)
 
-    def scorer(self, state: State) -> Score:
+    def confidence(self, x: Features, state: State) -> Tensor:
         if self.temperature == 1.0:
-            return Score(lambda x: x.logits.logsumexp(1))
-        return Score(lambda x: self.temperature * (x.logits / self.temperature).logsumexp(1))
+            return x.logits.logsumexp(1)
+        return self.temperature * (x.logits / self.temperature).logsumexp(1)
 
 
 class Entropy(Detector):
@@ -89,12 +83,9 @@ class Entropy(Detector):
     compared = "equal"
     inputs = ("logits",)
 
-    def scorer(self, state: State) -> Score:
-        def score(logits: Tensor) -> Tensor:
-            logs = logits.log_softmax(1)
-            return (logs.exp() * logs).sum(1)
-
-        return Score(lambda x: score(x.logits))
+    def confidence(self, x: Features, state: State) -> Tensor:
+        logs = x.logits.log_softmax(1)
+        return (logs.exp() * logs).sum(1)
 
 
 class Gen(Detector):
@@ -117,22 +108,20 @@ class Gen(Detector):
             at_most("gen: top", self.top, reference.weight.shape[0], "the number of classes")
         return {}
 
-    def scorer(self, state: State) -> Score:
-        def score(logits: Tensor) -> Tensor:
-            # Of sure predictions 1 - p loses all its digits, which the sum of the others' odds keeps
-            largest, likeliest = logits.max(1, keepdim=True)
-            log_odds = logits - largest
-            odds = log_odds.exp().scatter_(1, likeliest, 0.0)
-            others = odds.sum(1, keepdim=True)
-            total = 1 + others
-            # The odds of all other classes than each, over whose total 1 - p is them
-            rest = torch.sub(total, odds, out=odds).scatter_(1, likeliest, others.clamp(min=SMALLEST))
-            products = rest.log_().add_(log_odds.sub_(2 * total.log())).mul_(self.gamma).exp_()
-            if self.top is not None and self.top < logits.shape[1]:
-                products = products.gather(1, log_odds.topk(self.top).indices)
-            return -products.sum(1)
-
-        return Score(lambda x: score(x.logits))
+    def confidence(self, x: Features, state: State) -> Tensor:
+        logits = x.logits
+        # Of sure predictions 1 - p loses all its digits, which the sum of the others' odds keeps
+        largest, likeliest = logits.max(1, keepdim=True)
+        log_odds = logits - largest
+        odds = log_odds.exp().scatter_(1, likeliest, 0.0)
+        others = odds.sum(1, keepdim=True)
+        total = 1 + others
+        # The odds of all other classes than each, over whose total 1 - p is them
+        rest = torch.sub(total, odds, out=odds).scatter_(1, likeliest, others.clamp(min=SMALLEST))
+        products = rest.log_().add_(log_odds.sub_(2 * total.log())).mul_(self.gamma).exp_()
+        if self.top is not None and self.top < logits.shape[1]:
+            products = products.gather(1, log_odds.topk(self.top).indices)
+        return -products.sum(1)
 
 
 class Temperature(Detector):
@@ -163,13 +152,13 @@ class Temperature(Detector):
         return {"temperature": torch.tensor(1 / middle, dtype=torch.float64)}
 
     def scorer(self, state: State) -> Score:
-        found = float(state["temperature"])
+        temperature = float(state["temperature"])
 
-        def score(logits: Tensor) -> Tensor:
-            ordered = (logits / found).sort(1, descending=True).values
+        def score(x: Features) -> Tensor:
+            ordered = (x.logits / temperature).sort(1, descending=True).values
             return ordered[:, 0] - ordered[:, 1:].logsumexp(1)
 
-        return Score(lambda x: score(x.logits))
+        return Score(score)
 
 
 class Klm(Detector):
@@ -193,15 +182,10 @@ class Klm(Detector):
         means = [logs[predicted == k].logsumexp(0) - math.log(int((predicted == k).sum())) for k in predicted.unique()]
         return {"means": torch.stack(means)}
 
-    def scorer(self, state: State) -> Score:
-        means = state["means"]
-
-        def score(logits: Tensor) -> Tensor:
-            own = logits.double().log_softmax(1)
-            p = own.exp()
-            return -((p * own).sum(1, keepdim=True) - p @ means.T).amin(1).float()
-
-        return Score(lambda x: score(x.logits))
+    def confidence(self, x: Features, state: State) -> Tensor:
+        logs = x.logits.double().log_softmax(1)
+        p = logs.exp()
+        return -((p * logs).sum(1, keepdim=True) - p @ state["means"].T).amin(1).float()
 
 
 class OpenMax(Detector):
@@ -243,7 +227,8 @@ class OpenMax(Detector):
         means, place, spread = state["means"], state["place"], state["spread"]
         weights = (self.alpha - torch.arange(self.alpha, device=means.device)) / self.alpha
 
-        def score(logits: Tensor) -> Tensor:
+        def score(x: Features) -> Tensor:
+            logits = x.logits
             ranked = logits.topk(self.alpha).indices
             distances = torch.cdist(logits, means, compute_mode="donot_use_mm_for_euclid_dist")
             far = -torch.expm1(-((distances - place) / spread).clamp(max=80).exp())
@@ -251,7 +236,7 @@ class OpenMax(Detector):
             unknown = (logits * lost).sum(1, keepdim=True)
             return -torch.cat([unknown, logits * (1 - lost)], 1).softmax(1)[:, 0]
 
-        return Score(lambda x: score(x.logits))
+        return Score(score)
 
 
 def gumbel(values: Tensor) -> tuple[float, float]:

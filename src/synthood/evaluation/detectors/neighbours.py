@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import Count, Fraction, Positive
 from synthood.evaluation import scoring
 from synthood.evaluation.detectors.base import GRID, Detector, Grids, Score, State, at_most
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.moments import by_pieces, pieces
 from synthood.evaluation.scoring import BankScore
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-else:
-    torch = lazy("torch")
 
 STRIDE = 8
 """Similarities of which the largest represents all when the largest of a row are looked for."""
@@ -183,7 +177,7 @@ class Chosen:
 
     def __init__(self, count: int, share: float) -> None:
         size = max(1, round(share * count))
-        self.all = size == count
+        self.all, self.count = size == count, count
         self.index = torch.arange(size) * count // size
 
     def __len__(self) -> int:
@@ -191,7 +185,8 @@ class Chosen:
 
     def within(self, place: slice) -> slice:
         """Which of the chosen lie in a piece of the bank."""
-        first, last = torch.searchsorted(self.index, torch.tensor([place.start, place.stop])).tolist()
+        # The first i with i * count // size at or above an end
+        first, last = (-(-end * len(self) // self.count) for end in (place.start, place.stop))
         return slice(first, last)
 
     def of(self, cosines: Tensor, place: slice) -> tuple[Tensor, Tensor | slice]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import PERCENT, Fraction
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors import logits
@@ -24,12 +24,6 @@ from synthood.evaluation.detectors.base import (
 )
 from synthood.evaluation.features import Features, Reference, parts
 from synthood.plugins import Kind, Plugin, plugins_of
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-else:
-    torch = lazy("torch")
 
 Percentile = Annotated[float, Field(gt=0, le=100), PERCENT]
 Pruned = Annotated[float, Field(ge=0, lt=100), PERCENT]
@@ -261,7 +255,9 @@ def ratio(features: Tensor, largest: Tensor) -> Tensor:
 
 
 def non_negative(features: Tensor, name: str) -> Tensor:
-    """The features; raises where one is negative."""
+    """The features; raises where one is negative. A traced graph cannot raise, and has NaN in such a sample."""
+    if torch.compiler.is_compiling():
+        return features.masked_fill((features < 0).any(1, keepdim=True), torch.nan)
     if (features < 0).any():
         raise SynthoodError(f"{name}: features below zero; it needs a network whose features come out of a ReLU")
     return features

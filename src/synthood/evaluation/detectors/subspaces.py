@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, torch
 from synthood.common.settings import Count
 from synthood.evaluation.detectors.base import GRID, Detector, Grids, OutOfRangeError, Score, State, head_state
 from synthood.evaluation.detectors.distances import Whitened
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.moments import add_products, mirrored, pieces, pseudo_whitening
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
 
 SMALLEST = 1e-12
 
@@ -56,8 +49,8 @@ class Residual(Detector):
     def state(self, reference: Reference) -> State:
         return minor_axes(reference, self.dimension, "residual")
 
-    def scorer(self, state: State) -> Score:
-        return Score(lambda x: -outside(x.features, state))
+    def confidence(self, x: Features, state: State) -> Tensor:
+        return -outside(x.features, state)
 
 
 class Vim(Detector):
@@ -83,9 +76,8 @@ class Vim(Detector):
         alpha = average(lambda logits: logits.amax(1), reference.train.logits) / mean if mean > 0 else 0.0
         return axes | {"alpha": torch.tensor(alpha, dtype=torch.float64)}
 
-    def scorer(self, state: State) -> Score:
-        alpha = float(state["alpha"])
-        return Score(lambda x: x.logits.logsumexp(1) - alpha * outside(x.features, state))
+    def confidence(self, x: Features, state: State) -> Tensor:
+        return x.logits.logsumexp(1) - float(state["alpha"]) * outside(x.features, state)
 
 
 class Pnml(Detector):

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, torch
 from synthood.common.seeds import generator
 from synthood.common.settings import Count
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors.base import GRID, Detector, Grids, Score, State, head_logits, head_state
 from synthood.evaluation.detectors.neighbours import Knn
 from synthood.evaluation.features import Features, Reference
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-else:
-    torch = lazy("torch")
 
 
 def output(x: Features, name: str) -> Tensor:
@@ -45,13 +39,10 @@ class RotPred(Detector):
     inputs = ("logits", "outputs")
     reads = "rotation"
 
-    def scorer(self, state: State) -> Score:
-        def score(x: Features) -> Tensor:
-            classes = x.logits.shape[1]
-            divergence = -math.log(classes) - x.logits.log_softmax(1).mean(1)
-            return (divergence - output(x, "rotation").mean(1)) / math.log(2)
-
-        return Score(score)
+    def confidence(self, x: Features, state: State) -> Tensor:
+        classes = x.logits.shape[1]
+        divergence = -math.log(classes) - x.logits.log_softmax(1).mean(1)
+        return (divergence - output(x, "rotation").mean(1)) / math.log(2)
 
 
 class Vos(Detector):
@@ -66,8 +57,8 @@ class Vos(Detector):
     inputs = ("outputs",)
     reads = "virtual_outliers"
 
-    def scorer(self, state: State) -> Score:
-        return Score(lambda x: output(x, "virtual_outliers"))
+    def confidence(self, x: Features, state: State) -> Tensor:
+        return output(x, "virtual_outliers")
 
 
 class Cider(Detector):
@@ -112,8 +103,8 @@ class Godin(Detector):
     inputs = ("outputs",)
     reads = "godin"
 
-    def scorer(self, state: State) -> Score:
-        return Score(lambda x: output(x, "godin")[:, 0 if self.score == "h" else 1])
+    def confidence(self, x: Features, state: State) -> Tensor:
+        return output(x, "godin")[:, 0 if self.score == "h" else 1]
 
 
 class Mcd(Detector):
@@ -128,8 +119,8 @@ class Mcd(Detector):
     inputs = ("logits", "outputs")
     reads = "discrepancy"
 
-    def scorer(self, state: State) -> Score:
-        return Score(lambda x: -(x.logits.softmax(1) - output(x, "discrepancy").softmax(1)).abs().sum(1))
+    def confidence(self, x: Features, state: State) -> Tensor:
+        return -(x.logits.softmax(1) - output(x, "discrepancy").softmax(1)).abs().sum(1)
 
 
 class McDropout(Detector):
@@ -137,7 +128,7 @@ class McDropout(Detector):
 
     max_c of the mean softmax over passes of the last layer, features dropped.
 
-    Exact for networks whose dropout stands before the last layer, as this package's. Each pass drops the same units
+    Exact for networks whose dropout comes before the last layer, as this package's. Each pass drops the same units
     of every sample, so a score depends neither on the order nor on the batch.
     """
 
@@ -172,9 +163,6 @@ class McDropout(Detector):
         )
         return head_state(reference) | {"masks": masks}
 
-    def scorer(self, state: State) -> Score:
-        def score(x: Features) -> Tensor:
-            each = (head_logits(x.features * mask, state).softmax(1) for mask in state["masks"])
-            return torch.stack(list(each)).mean(0).amax(1)
-
-        return Score(score)
+    def confidence(self, x: Features, state: State) -> Tensor:
+        each = (head_logits(x.features * mask, state).softmax(1) for mask in state["masks"])
+        return torch.stack(list(each)).mean(0).amax(1)

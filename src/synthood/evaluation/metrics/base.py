@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from synthood.common.lazy import pd
+from synthood.evaluation.ordered import Array, Counts, Weighted
 from synthood.plugins import Plugin
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from synthood.evaluation.ordered import Array, Counts, Weighted
 
 
 class Metric(Plugin):

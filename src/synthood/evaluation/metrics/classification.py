@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import np, pd
 from synthood.evaluation.metrics.base import IDMetric
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    from synthood.evaluation.ordered import Array, Counts
-else:
-    np = lazy("numpy")
+from synthood.evaluation.ordered import Array, Counts, Mask
 
 BINS = 15
 
@@ -52,6 +44,6 @@ class Ece(IDMetric):
         return found
 
 
-def right(samples: pd.DataFrame) -> NDArray[np.bool_]:
+def right(samples: pd.DataFrame) -> Mask:
     """Whether each sample is classified correctly."""
     return np.asarray(samples["label"] == samples["prediction"])

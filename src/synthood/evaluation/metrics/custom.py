@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import np
 from synthood.common.settings import Name
-from synthood.common.user_code import call, load
+from synthood.common.user_code import Text, UserFile, call
 from synthood.errors import SynthoodError
 from synthood.evaluation.metrics.base import OODMetric
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from synthood.evaluation.ordered import Array, Weighted
-else:
-    np = lazy("numpy")
+from synthood.evaluation.ordered import Array, Weighted
 
 
-class CustomMetric(OODMetric):
+class CustomMetric(UserFile, OODMetric):
     """A function of yours: `function(ids, oods, **values)` of confidences, larger for ID, gives a number in [0,1]."""
 
     kind: Literal["custom"] = "custom"
     name: Annotated[Name, Field(description="in the results' column `metric`, and in the heading")]
-    file: Annotated[str, Field(pattern=r"\.py$", description="a Python file, relative to where snakemake runs")]
-    function: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$", description="the function in it")] = "metric"
-    values: Annotated[
-        dict[str, bool | int | float | str], Field(description="further keyword arguments of the function")
-    ] = {}
+    function: Annotated[Text, Field(description="the function in it")] = "metric"
     better: Annotated[Literal["higher", "lower"], Field(description="which values are the better ones")] = "higher"
     description: Annotated[str, Field(description="one sentence, for the text above the tables")] = ""
 
@@ -57,30 +48,26 @@ class CustomMetric(OODMetric):
     def note(self) -> str:  # type: ignore[override]
         return f"{self.name}: {self.description}" if self.description else ""
 
-    def files(self) -> list[str]:
-        return [self.file]
-
     @cached_property
-    def _function(self) -> Any:
-        return load(self.file, self.function)
+    def _function(self) -> Callable[..., Any]:
+        return self.loaded()
 
     def of(self, ids: Weighted, oods: Weighted) -> Array:
         """Calls the function for each row, with every sample as often as it weighs; raises SynthoodError."""
         return np.array([self._value(*row) for row in zip(ids.repeated(), oods.repeated(), strict=True)])
 
     def _value(self, ids: Array, oods: Array) -> float:
-        where = f"{self.file}: {self.function}"
         for side in (ids, oods):
             side.flags.writeable = False
-        found = call(where, self._function, ids, oods, **self.values)
-        shape = list(np.shape(found))
-        if shape or not isinstance(found, int | float | np.number):
-            raise SynthoodError(f"{where}: must give one number, got {f'{shape} numbers' if shape else repr(found)}")
-        if not 0 <= found <= 1:
-            raise SynthoodError(f"{where}: must give a number in [0,1], got {float(found):g}")
-        return float(found)
+        value = call(self.where, self._function, ids, oods, **self.values)
+        shape = list(np.shape(value))
+        if shape or not isinstance(value, int | float | np.number):
+            given = f"{shape} numbers" if shape else repr(value)
+            raise SynthoodError(f"{self.where}: must give one number, got {given}")
+        if not 0 <= value <= 1:
+            raise SynthoodError(f"{self.where}: must give a number in [0,1], got {float(value):g}")
+        return float(value)
 
     def dry_run(self, side: int = 32) -> None:
         """Calls the function on made-up confidences; raises SynthoodError with file and line."""
-        ids, oods = np.linspace(0.3, 1, 30), np.linspace(0, 0.7, 20)
-        self._value(ids, oods)
+        self._value(np.linspace(0.3, 1, 30), np.linspace(0, 0.7, 20))

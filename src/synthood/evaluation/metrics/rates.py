@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import np
 from synthood.evaluation.metrics.base import OODMetric
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from synthood.evaluation.ordered import Array, Weighted
-else:
-    np = lazy("numpy")
+from synthood.evaluation.ordered import Array, Weighted
 
 RECALL = 0.95
 

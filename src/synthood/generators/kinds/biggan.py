@@ -5,21 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import np, torch
 from synthood.generators.biggan.settings import BigGANSample, Fit, HingeFit, Pretrained
 from synthood.generators.kinds.base import ImageGenerator, Outside, state_of_folders
 from synthood.generators.kinds.fitting import FitTask, Fitting
 from synthood.generators.kinds.sampling import Draw, Sampling
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-else:
-    torch = lazy("torch")
 
 
 class BigGANFitting(Fitting):

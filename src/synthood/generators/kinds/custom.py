@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import np
 from synthood.common.settings import Seed, Settings
 from synthood.common.user_code import call, load
 from synthood.errors import SynthoodError
@@ -17,11 +17,6 @@ from synthood.generators.folder import DESCRIPTION, Description
 from synthood.generators.kinds.base import ImageGenerator
 from synthood.generators.kinds.fitting import FitTask, Fitting
 from synthood.generators.kinds.sampling import Draw, Sampling
-
-if TYPE_CHECKING:
-    import numpy as np
-else:
-    np = lazy("numpy")
 
 Values = dict[str, bool | int | float | str]
 FIT = ("images", "labels", "classes", "seed", "folder", "device")

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synthood.common.images import ImageSet
+from synthood.common.lazy import torch
 from synthood.plugins import Plugin
 
 if TYPE_CHECKING:
-    import torch
-
-    from synthood.common.images import ImageSet
     from synthood.common.iterate import ResumeFile
 
 

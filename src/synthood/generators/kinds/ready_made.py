@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from synthood.common.images import ImageSet
 from synthood.common.settings import Seed
 from synthood.data.files.settings import Words
 from synthood.data.sources.base import PACKAGE, LabelledSet
@@ -15,9 +16,6 @@ from synthood.generators.kinds.base import ImageGenerator, Outside
 from synthood.generators.kinds.fitting import FitTask, Fitting
 from synthood.generators.kinds.sampling import Block, Sampling
 from synthood.plugins import OneOf
-
-if TYPE_CHECKING:
-    from synthood.common.images import ImageSet
 
 
 class ReadyMadeReading(Fitting):

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from synthood.common.lazy import lazy
+from synthood.common import images, seeds
+from synthood.common.lazy import np, torch
 from synthood.generators.folder import Description
 from synthood.plugins import Plugin
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-
-    from synthood.common import images, seeds
-else:
-    np, images, seeds = lazy("numpy"), lazy("synthood.common.images"), lazy("synthood.common.seeds")
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from synthood.common.lazy import np
 from synthood.data.files.settings import ClassName
 from synthood.generators.diffusion.samplers.base import AnySampler, default_sampler
 from synthood.generators.diffusion.settings import Pretrained, Prompt, StableDiffusionFit, Text, Weights
 from synthood.generators.kinds.base import ImageGenerator, Outside, state_of_folders
 from synthood.generators.kinds.fitting import FitTask, Fitting
 from synthood.generators.kinds.sampling import Draw, Sampling
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 class StableDiffusionFitting(Fitting):

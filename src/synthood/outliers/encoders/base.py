@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol
 
 from pydantic import Field
 
+from synthood.common.lazy import Tensor, torch
 from synthood.errors import SynthoodError
 from synthood.outliers.spaces import Anchors, EmbeddingSpace
 from synthood.plugins import Plugin
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
     from synthood.common.iterate import ResumeFile
     from synthood.training.feed import Labelled
 

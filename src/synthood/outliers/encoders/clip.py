@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from synthood.common.lazy import Tensor, torch
 from synthood.errors import SynthoodError, first_line
 from synthood.outliers.encoders.base import ImageEncoder, normalised, resized_pixels
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
 
 CLIP_MEAN, CLIP_DEVIATION = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
 """Of the published CLIP's inputs, where a folder does not say."""

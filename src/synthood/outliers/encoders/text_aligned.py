@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import Count, Positive, Seed
 from synthood.errors import SynthoodError
 from synthood.outliers.encoders.base import Encoding, Fitted, ImageEncoder
@@ -14,9 +15,6 @@ from synthood.training.augmentation.settings import Augmentation
 from synthood.training.networks.settings import AnyNetwork
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
     from synthood.common.iterate import ResumeFile
     from synthood.training.feed import Labelled
 

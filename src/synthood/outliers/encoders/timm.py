@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from synthood.common.lazy import Tensor, torch
 from synthood.outliers.encoders.base import ImageEncoder, normalised, resized_pixels
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
 
 
 class TimmEncoder(ImageEncoder):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import np
 from synthood.common.seeds import derived_seed
 from synthood.common.settings import JobSettings, Seed
 from synthood.common.user_code import call, load
@@ -14,10 +14,7 @@ from synthood.errors import SynthoodError
 from synthood.outliers.kinds.base import OutlierKind
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
-else:
-    np = lazy("numpy")
 
 
 class CustomOutliers(OutlierKind):

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from pydantic import GetJsonSchemaHandler, SerializerFunctionWrapHandler, model_serializer
 from pydantic_core import CoreSchema
 
-from synthood.plugins import Plugin
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
+from synthood.common.lazy import Tensor, torch
+from synthood.plugins import Plugin, without_kind
 
 Change = Callable[["Tensor", "torch.Generator"], "Tensor"]
 """Images float32 [N,3,H,W] to images of the same kind, each by its own draw."""
@@ -51,7 +48,4 @@ class AugmentationStep(Plugin):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        found = super().__get_pydantic_json_schema__(schema, handler)
-        del found["properties"]["kind"]
-        found["required"].remove("kind")
-        return found if found["required"] else {key: value for key, value in found.items() if key != "required"}
+        return without_kind(super().__get_pydantic_json_schema__(schema, handler))

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, torch
 from synthood.training.augmentation.base import AugmentationStep
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
 
 
 class Shift(AugmentationStep):
@@ -47,7 +40,8 @@ class Flip(AugmentationStep):
     flip: Annotated[bool, Field(description="mirror with probability one half")] = False
 
     def changed(self, images: Tensor, random: torch.Generator) -> Tensor:
-        return flipped(images, random)
+        chosen = (torch.rand(len(images), generator=random) < 0.5).to(images.device, non_blocking=True)
+        return torch.where(chosen[:, None, None, None], images.flip(3), images)
 
 
 class Cutout(AugmentationStep):
@@ -63,7 +57,15 @@ class Cutout(AugmentationStep):
     cutout: Annotated[int, Field(ge=0, description="side of the square that is erased, in pixels")] = 0
 
     def changed(self, images: Tensor, random: torch.Generator) -> Tensor:
-        return cut_out(images, self.cutout, random)
+        """The square is around a random pixel, and cut at the edges."""
+        count, _, height, width = images.shape
+        centre = torch.rand((count, 2), generator=random).to(images.device, non_blocking=True)
+        row, column = (centre[:, :1] * height).floor(), (centre[:, 1:] * width).floor()
+        y, x = torch.arange(height, device=images.device), torch.arange(width, device=images.device)
+        side = self.cutout
+        in_row = (y >= row - side // 2) & (y < row - side // 2 + side)
+        in_column = (x >= column - side // 2) & (x < column - side // 2 + side)
+        return images.masked_fill((in_row[:, :, None] & in_column[:, None, :])[:, None], 0.0)
 
 
 def shifted(images: Tensor, pixels: int, padding: Literal["zero", "replicate"], random: torch.Generator) -> Tensor:
@@ -75,20 +77,3 @@ def shifted(images: Tensor, pixels: int, padding: Literal["zero", "replicate"], 
     columns = moves[:, 1:] + torch.arange(width, device=images.device)
     index = torch.arange(count, device=images.device)[:, None, None]
     return padded[index, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-def flipped(images: Tensor, random: torch.Generator) -> Tensor:
-    """Mirrors each image with probability one half."""
-    chosen = (torch.rand(len(images), generator=random) < 0.5).to(images.device, non_blocking=True)
-    return torch.where(chosen[:, None, None, None], images.flip(3), images)
-
-
-def cut_out(images: Tensor, side: int, random: torch.Generator) -> Tensor:
-    """Cutout (arXiv 1708.04552): a square of `side` pixels around a random pixel set to 0, the mean."""
-    count, _, height, width = images.shape
-    centre = torch.rand((count, 2), generator=random).to(images.device, non_blocking=True)
-    row, column = (centre[:, :1] * height).floor(), (centre[:, 1:] * width).floor()
-    y, x = torch.arange(height, device=images.device), torch.arange(width, device=images.device)
-    in_row = (y >= row - side // 2) & (y < row - side // 2 + side)
-    in_column = (x >= column - side // 2) & (x < column - side // 2 + side)
-    return images.masked_fill((in_row[:, :, None] & in_column[:, None, :])[:, None], 0.0)

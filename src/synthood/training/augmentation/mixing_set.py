@@ -6,17 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthood.common.image_formats import suffixes
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, lazy, np, torch
 from synthood.errors import SynthoodError
 
 if TYPE_CHECKING:
-    import numpy as np
     import PIL
-    import torch
     from PIL import Image, ImageOps
-    from torch import Tensor
 else:
-    np, torch, PIL, Image, ImageOps = map(lazy, ("numpy", "torch", "PIL", "PIL.Image", "PIL.ImageOps"))
+    PIL, Image, ImageOps = map(lazy, ("PIL", "PIL.Image", "PIL.ImageOps"))
 
 
 def pictures_of(folder: Path, height: int, width: int) -> Tensor:

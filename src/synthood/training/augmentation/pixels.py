@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from synthood.common.lazy import lazy
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
+from synthood.common.lazy import F, Tensor, torch
 
 Operation = Callable[["Tensor", "Tensor"], "Tensor"]
 """Images float32 [N,3,H,W] in [0,1] and strengths [N] in [-1,1] to images of the same kind."""

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, np, torch
 from synthood.common.seeds import derived_seed, numpy_generator
 from synthood.common.settings import Count, Positive, Settings
 from synthood.training.augmentation.base import AugmentationStep, Change
 from synthood.training.augmentation.fractals import fractals
 from synthood.training.augmentation.mixing_set import pictures_of
 from synthood.training.augmentation.pixels import OPERATIONS, PLAIN, applied
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    from torch import Tensor
-else:
-    np, torch = lazy("numpy"), lazy("torch")
 
 
 class RandAugment(AugmentationStep):
@@ -35,7 +28,13 @@ class RandAugment(AugmentationStep):
     magnitude: Annotated[int, Field(ge=0, le=30, description="of 30")] = 9
 
     def changed(self, images: Tensor, random: torch.Generator) -> Tensor:
-        return randaugmented(images, self, random)
+        """So many operations in turn, of one magnitude in either direction."""
+        names, count = tuple(OPERATIONS), len(images)
+        for _ in range(self.operations):
+            sign = 1.0 - 2 * torch.randint(2, (count,), generator=random)
+            chosen = torch.randint(len(names), (count,), generator=random)
+            images = applied(images, names, chosen, sign * self.magnitude / 30)
+        return images
 
 
 class Chains(Settings):
@@ -82,16 +81,6 @@ class PixMix(AugmentationStep):
             square = fractals(self.fractals, max(height, width), derived_seed(seed, "fractals"))
             pictures = square[:, :, :height, :width].to(device)
         return lambda images, random: pixmixed(images, pictures, self, random)
-
-
-def randaugmented(images: Tensor, settings: RandAugment, random: torch.Generator) -> Tensor:
-    """RandAugment (arXiv 1909.13719): so many operations in turn, of one magnitude in either direction."""
-    names, count = tuple(OPERATIONS), len(images)
-    for _ in range(settings.operations):
-        sign = 1.0 - 2 * torch.randint(2, (count,), generator=random)
-        chosen = torch.randint(len(names), (count,), generator=random)
-        images = applied(images, names, chosen, sign * settings.magnitude / 30)
-    return images
 
 
 def varied(images: Tensor, severity: int, random: torch.Generator) -> Tensor:

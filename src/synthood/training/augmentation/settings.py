@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import create_model
 
+from synthood.common.lazy import Tensor, torch
 from synthood.plugins import Plugin, WithPlainPlugins, plugins
 from synthood.training.augmentation.base import AugmentationStep, Change
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
 
 STEPS = sorted(
     plugins(AugmentationStep, "synthood.training.augmentation").values(), key=lambda step: (step.order, step.key)

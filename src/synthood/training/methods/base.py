@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
+from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import Positive
-from synthood.plugins import Plugin
+from synthood.plugins import Plugin, without_kind
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
     from synthood.training.methods.term import Context, Term
 
 Weight = Annotated[Positive, Field(description="of the term in the loss")]
@@ -25,7 +23,7 @@ class Method(Plugin):
     key: ClassVar[str]
     """The recipe's key; where several methods have one, `kind` chooses."""
     meaning: ClassVar[str | None] = None
-    """Description of the key in the reference, beside the methods' own."""
+    """Description of the key in the reference, before the methods' own."""
     order: ClassVar[int] = 100
     """Methods act in this order, those of one number in that of their keys."""
     head: ClassVar[str | None] = None
@@ -34,17 +32,12 @@ class Method(Plugin):
     """Whether it needs one label per sample, so that labels cannot be mixed."""
     mixes_labels: ClassVar[bool] = False
     """Whether it mixes the labels that cross-entropy sees."""
-    of_directions: ClassVar[bool] = False
-    """Whether its loss sees directions alone, of logits or of class weights, so that these must not start at zero."""
     needs_pixels: ClassVar[str] = ""
     """Why it cannot learn from cached features of a frozen backbone; empty where it can."""
+    per_sample: ClassVar[bool] = True
+    """Whether its loss is a mean over samples, which samples' weights can replace."""
 
     kind: str
-
-    @property
-    def per_sample(self) -> bool:
-        """Whether its loss is a mean over samples, which samples' weights can replace."""
-        return True
 
     @property
     def place(self) -> str:
@@ -76,7 +69,4 @@ class Method(Plugin):
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         found = super().__get_pydantic_json_schema__(schema, handler)
-        if cls.key == cls.model_fields["kind"].default:
-            del found["properties"]["kind"]
-            found["required"].remove("kind")
-        return found if found["required"] else {key: value for key, value in found.items() if key != "required"}
+        return without_kind(found) if cls.key == cls.model_fields["kind"].default else found

@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
-from synthood.common.user_code import call, load
+from synthood.common.lazy import Tensor, nn, torch
+from synthood.common.user_code import Text, UserFile, call
 from synthood.errors import SynthoodError
 from synthood.training.methods.base import Method
 from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, Term
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
-else:
-    torch, nn = lazy("torch"), lazy("torch.nn")
 
-
-class CustomLoss(Method):
+class CustomLoss(UserFile, Method):
     """A class of yours: `Class(features, classes, **values)` is a module that gives the weighted loss of a batch."""
 
     key = "custom"
     order = 10
     hard_labels = True
+    per_sample = False
 
     kind: Literal["custom"] = "custom"
-    file: Annotated[str, Field(pattern=r"\.py$", description="a Python file, relative to where snakemake runs")]
-    class_: Annotated[str, Field(alias="class", pattern=r"^[A-Za-z_]\w*$", description="the class in it")] = "Loss"
-    values: Annotated[
-        dict[str, bool | int | float | str], Field(description="further keyword arguments of the class")
-    ] = {}
-
-    @property
-    def per_sample(self) -> bool:
-        return False
-
-    def files(self) -> list[str]:
-        return [self.file]
+    class_: Annotated[Text, Field(alias="class", description="the class in it")] = "Loss"
 
     def terms(self, context: Context) -> dict[str, Term]:
         return {"custom": UserTerm(self, context.features, context.classes)}
@@ -61,9 +45,9 @@ class UserTerm(Term):
 
     def __init__(self, settings: CustomLoss, features: int, classes: int) -> None:
         super().__init__()
-        self.where = f"{settings.file}: {settings.class_}"
+        self.where = settings.where
         self.loss: nn.Module = call(
-            self.where, load(settings.file, settings.class_), features=features, classes=classes, **settings.values
+            self.where, settings.loaded(), features=features, classes=classes, **settings.values
         )
         if not isinstance(self.loss, nn.Module):
             raise SynthoodError(f"{self.where}: must make a torch.nn.Module, got {type(self.loss).__name__}")

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, nn
 from synthood.common.settings import BEFORE_THE_END, Fraction, Positive
 from synthood.training.methods.base import Weight
 from synthood.training.methods.exposure import Exposure, OutlierImages, PerImage
-from synthood.training.methods.term import Batch, Context, ForwardOutputs, Prepared, Term, as_they_are, no_images
+from synthood.training.methods.term import Batch, Context, ForwardOutputs, Term
 from synthood.training.terms.losses import cross_entropy
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch.nn.functional as F
-    from torch import Tensor, nn
-else:
-    nn, F = lazy("torch.nn"), lazy("torch.nn.functional")
 
 
 class DiscrepancyExposure(Exposure):
@@ -39,8 +32,7 @@ class DiscrepancyExposure(Exposure):
             raise ValueError("exposure.kind discrepancy needs two last layers alike, and `normalisation` changes one")
 
     def terms(self, context: Context) -> dict[str, Term]:
-        sizes = context.features, context.classes, context.label_smoothing
-        return {"discrepancy": ClassifierDiscrepancy(self, *sizes, context.exposed, context.prepared)}
+        return {"discrepancy": ClassifierDiscrepancy(self, context)}
 
 
 class ClassifierDiscrepancy(OutlierImages):
@@ -50,20 +42,12 @@ class ClassifierDiscrepancy(OutlierImages):
     Outliers pass through the network from the first step on, the discrepancy counts once `start` of the steps are done.
     """
 
-    name = "discrepancy"
+    settings: DiscrepancyExposure
 
-    def __init__(
-        self,
-        settings: DiscrepancyExposure,
-        features: int,
-        classes: int,
-        smoothing: float = 0.0,
-        images: np.ndarray | None = None,
-        prepared: Prepared = as_they_are,
-    ) -> None:
-        super().__init__(no_images() if images is None else images, prepared, settings.outliers_per_image)
-        self.settings, self.smoothing = settings, smoothing
-        self.second = nn.Linear(features, classes)
+    def __init__(self, settings: DiscrepancyExposure, context: Context) -> None:
+        super().__init__(settings, context)
+        self.smoothing = context.label_smoothing
+        self.second = nn.Linear(context.features, context.classes)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         settings, auxiliary = self.settings, batch.auxiliary["discrepancy"]

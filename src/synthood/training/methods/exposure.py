@@ -1,25 +1,16 @@
-"""Outlier exposure: images of outliers beside the batch, with uniform posteriors or bounded energies."""
+"""Outlier exposure: images of outliers next to the batch, with uniform posteriors or bounded energies."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, torch
 from synthood.common.settings import Name, Positive, Ref
 from synthood.training.methods.base import Method, Weight
-from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, Prepared, Term
+from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, Term
 from synthood.training.terms.losses import mean
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
-
 
 PerImage = Annotated[Positive, Field(description="outliers per ID image of a batch")]
 
@@ -28,7 +19,7 @@ class Exposure(Method):
     """A term that sees outlier images; `from` is a section of `outliers` or an `extra` set."""
 
     key = "exposure"
-    meaning = "outlier images beside the batch"
+    meaning = "outlier images next to the batch"
     order = 4
 
     from_: Annotated[
@@ -51,7 +42,7 @@ class UniformExposure(Exposure):
     outliers_per_image: PerImage = 1.0
 
     def terms(self, context: Context) -> dict[str, Term]:
-        return {"exposure": UniformPosteriors(self, context.exposed, context.prepared)}
+        return {"exposure": UniformPosteriors(self, context)}
 
 
 class EnergyExposure(Exposure):
@@ -72,26 +63,22 @@ class EnergyExposure(Exposure):
         return self
 
     def terms(self, context: Context) -> dict[str, Term]:
-        return {"exposure": BoundedEnergies(self, context.exposed, context.prepared)}
+        return {"exposure": BoundedEnergies(self, context)}
 
 
 class OutlierImages(Term):
-    """Outlier images uint8 [M,H,W,3] and how many of them go beside each ID image of a batch.
+    """A loss of outlier images uint8 [M,H,W,3], some of which go through the network with each batch."""
 
-    `name` is the term's.
-    """
-
-    name = "exposure"
-
-    def __init__(self, images: np.ndarray, prepared: Prepared, per_image: float = 1.0) -> None:
+    def __init__(self, settings: Exposure, context: Context) -> None:
         super().__init__()
-        self.prepared, self.per_image = prepared, per_image
-        self.register_buffer("images", torch.from_numpy(images), persistent=False)
+        self.settings, self.prepared = settings, context.prepared
+        self.register_buffer("images", torch.from_numpy(context.exposed), persistent=False)
 
     def drawn(self, id_images: int, random: torch.Generator) -> Tensor:
         """Outliers for so many ID images, drawn with replacement, through the same augmentation."""
         images = self.get_buffer("images")
-        count = max(1, round(self.per_image * id_images))
+        per_image = getattr(self.settings, "outliers_per_image", 1.0)
+        count = max(1, round(per_image * id_images))
         rows = torch.randint(len(images), (count,), generator=random).to(images.device, non_blocking=True)
         return self.prepared(images[rows], random)
 
@@ -102,9 +89,7 @@ class OutlierImages(Term):
 class UniformPosteriors(OutlierImages):
     """OE's loss (arXiv 1812.04606, section 4.3)."""
 
-    def __init__(self, settings: UniformExposure, images: np.ndarray, prepared: Prepared) -> None:
-        super().__init__(images, prepared, settings.outliers_per_image)
-        self.settings = settings
+    settings: UniformExposure
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         return {"exposure": self.settings.weight * uniformity(batch.auxiliary["exposure"].logits)}
@@ -113,15 +98,12 @@ class UniformPosteriors(OutlierImages):
 class BoundedEnergies(OutlierImages):
     """Bounds on the energies of ID and outlier images (arXiv 2010.03759, eq. 7 and 8)."""
 
-    def __init__(self, settings: EnergyExposure, images: np.ndarray, prepared: Prepared) -> None:
-        super().__init__(images, prepared, settings.outliers_per_image)
-        self.settings = settings
+    settings: EnergyExposure
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        settings = self.settings
-        bounds = settings.m_in, settings.m_out
+        bounds = self.settings.m_in, self.settings.m_out
         loss = bounded_energy(batch.logits, batch.auxiliary["exposure"].logits, *bounds, batch.weights)
-        return {"exposure": settings.weight * loss}
+        return {"exposure": self.settings.weight * loss}
 
 
 def uniformity(logits: Tensor) -> Tensor:

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, nn, torch
 from synthood.training.methods.normalisation import Normalisation
 from synthood.training.methods.term import Batch, Context, ForwardOutputs, Term
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor, nn
-else:
-    torch, nn, F = lazy("torch"), lazy("torch.nn"), lazy("torch.nn.functional")
 
 
 class Godin(Normalisation):
@@ -23,7 +16,6 @@ class Godin(Normalisation):
 
     paper = "G-ODIN, arXiv 2002.11297"
     head = "godin"
-    of_directions = True
 
     kind: Literal["godin"] = "godin"
     similarity: Annotated[

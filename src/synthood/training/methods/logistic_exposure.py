@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, lazy
 from synthood.training.methods.base import Weight
 from synthood.training.methods.exposure import Exposure, OutlierImages, PerImage
-from synthood.training.methods.term import Batch, Context, Prepared, Term, as_they_are, no_images
+from synthood.training.methods.term import Batch, Context, Term
 from synthood.training.terms.losses import mean
 
 if TYPE_CHECKING:
-    import numpy as np
-    import torch.nn.functional as F
-    from torch import Tensor
-
     from synthood.training.terms import heads
 else:
-    F = lazy("torch.nn.functional")
     heads = lazy("synthood.training.terms.heads")
 
 
 class LogisticExposure(Exposure):
-    """Energies of ID and outlier images told apart by a logistic layer."""
+    """Energies of ID and outlier images, which a logistic layer tells apart."""
 
     paper = "Dream-OOD, arXiv 2309.13415"
 
@@ -31,7 +26,7 @@ class LogisticExposure(Exposure):
     outliers_per_image: PerImage = 1.0
 
     def terms(self, context: Context) -> dict[str, Term]:
-        return {"exposure": LogisticEnergies(self, context.exposed, context.prepared)}
+        return {"exposure": LogisticEnergies(self, context)}
 
 
 class LogisticEnergies(OutlierImages):
@@ -40,11 +35,10 @@ class LogisticEnergies(OutlierImages):
     The logistic layer plays no part in inference.
     """
 
-    def __init__(
-        self, settings: LogisticExposure, images: np.ndarray | None = None, prepared: Prepared = as_they_are
-    ) -> None:
-        super().__init__(no_images() if images is None else images, prepared, settings.outliers_per_image)
-        self.settings = settings
+    settings: LogisticExposure
+
+    def __init__(self, settings: LogisticExposure, context: Context) -> None:
+        super().__init__(settings, context)
         self.logistic = heads.EnergyLogOdds()
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, torch
 from synthood.common.settings import Positive
 from synthood.training.methods.base import Weight
 from synthood.training.methods.exposure import Exposure, OutlierImages
 from synthood.training.methods.mixing import CutMix, Mixup, blended
-from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, Prepared, Term
+from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, Term
 from synthood.training.terms.losses import cross_entropy
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
 
 
 class MixedExposure(Exposure):
@@ -43,7 +35,7 @@ class MixedExposure(Exposure):
             )
 
     def terms(self, context: Context) -> dict[str, Term]:
-        return {"exposure": OutlierMixing(self, context.exposed, context.prepared, context.classes)}
+        return {"exposure": OutlierMixing(self, context)}
 
 
 class OutlierMixing(OutlierImages):
@@ -54,14 +46,12 @@ class OutlierMixing(OutlierImages):
     the network apart.
     """
 
-    def __init__(self, settings: MixedExposure, images: np.ndarray, prepared: Prepared, classes: int) -> None:
-        super().__init__(images, prepared)
-        self.settings, self.classes = settings, classes
-        self.blend: CutMix | Mixup = (
-            CutMix(kind="cutmix", beta=settings.beta)
-            if settings.operation == "cutmix"
-            else Mixup(kind="mixup", beta=settings.beta)
-        )
+    settings: MixedExposure
+
+    def __init__(self, settings: MixedExposure, context: Context) -> None:
+        super().__init__(settings, context)
+        self.classes = context.classes
+        self.blend = (CutMix if settings.operation == "cutmix" else Mixup)(beta=settings.beta)
 
     def auxiliary_inputs(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> AuxiliaryInputs:
         mixed, share = blended(inputs, self.drawn(len(inputs), random), self.blend, random)

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, torch
 from synthood.common.seeds import numpy_generator
 from synthood.common.settings import Fraction, Positive
 from synthood.training.methods.base import Method, Weight
 from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, Term
 from synthood.training.terms.losses import cross_entropy
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
 
 
 class Mixing(Method):
@@ -27,10 +20,7 @@ class Mixing(Method):
     key = "mixing"
     meaning = "of images and labels of a batch in pairs"
     order = 3
-
-    @property
-    def per_sample(self) -> bool:
-        return False
+    per_sample = False
 
 
 class InPlace(Mixing):
@@ -42,7 +32,11 @@ class InPlace(Mixing):
     probability: Annotated[Fraction, Field(description="that an image is mixed with another")] = 1.0
 
     def mixed(self, inputs: Tensor, labels: Tensor, classes: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        return mixed(inputs, labels, classes, self, random)
+        """Inputs float32 [N,3,H,W] and targets [N,C], each image with a random partner and a share of its own."""
+        partner = torch.randperm(len(inputs), generator=random).to(inputs.device, non_blocking=True)
+        images, share = blended(inputs, inputs[partner], self, random)
+        hot = F.one_hot(labels, classes).float()
+        return images, share[:, None] * hot + (1 - share)[:, None] * hot[partner]
 
 
 class CutMix(InPlace):
@@ -63,7 +57,7 @@ class Mixup(InPlace):
 
 
 class RegMixup(Mixing):
-    """Cross-entropy of blended pairs beside that of the images."""
+    """Cross-entropy of blended pairs, added to that of the images."""
 
     paper = "arXiv 2206.14502"
 
@@ -72,17 +66,7 @@ class RegMixup(Mixing):
     weight: Weight = 1.0
 
     def terms(self, context: Context) -> dict[str, Term]:
-        return {"regmixup": MixedBeside(self, context.classes, context.label_smoothing)}
-
-
-def mixed(
-    inputs: Tensor, labels: Tensor, classes: int, settings: InPlace, random: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Inputs [N,3,H,W], or features [N,D], and targets [N,C], each with a random partner and a share of its own."""
-    partner = torch.randperm(len(inputs), generator=random).to(inputs.device, non_blocking=True)
-    images, share = blended(inputs, inputs[partner], settings, random)
-    hot = F.one_hot(labels, classes).float()
-    return images, share[:, None] * hot + (1 - share)[:, None] * hot[partner]
+        return {"regmixup": MixedAuxiliary(self, context.classes, context.label_smoothing)}
 
 
 def blended(inputs: Tensor, partners: Tensor, settings: InPlace, random: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -115,16 +99,15 @@ def boxes(share: Tensor, centres: Tensor, height: int, width: int) -> Tensor:
     return within(centres[:, 0], height)[:, :, None] & within(centres[:, 1], width)[:, None, :]
 
 
-class MixedBeside(Term):
-    """RegMixup (arXiv 2206.14502, eq. 4): cross-entropy of mixup's images, beside that of the images themselves."""
+class MixedAuxiliary(Term):
+    """RegMixup (arXiv 2206.14502, eq. 4): cross-entropy of mixup's images, added to that of the images themselves."""
 
     def __init__(self, settings: RegMixup, classes: int, smoothing: float) -> None:
         super().__init__()
         self.settings, self.classes, self.smoothing = settings, classes, smoothing
 
     def auxiliary_inputs(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> AuxiliaryInputs:
-        blend = Mixup(kind="mixup", beta=self.settings.beta)
-        return AuxiliaryInputs(*mixed(inputs, labels, self.classes, blend, random))
+        return AuxiliaryInputs(*Mixup(beta=self.settings.beta).mixed(inputs, labels, self.classes, random))
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         auxiliary = batch.auxiliary["regmixup"]

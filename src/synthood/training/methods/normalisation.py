@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor
 from synthood.common.settings import Positive
 from synthood.training.methods.base import Method
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor, nn
-else:
-    torch, nn, F = lazy("torch"), lazy("torch.nn"), lazy("torch.nn.functional")
-
 
 SMALLEST = 1e-7
 
 
 class Normalisation(Method):
-    """What stands between features and cross-entropy."""
+    """What changes features or logits before cross-entropy."""
 
     key = "normalisation"
     meaning = "before cross-entropy"
@@ -33,7 +25,6 @@ class LogitNorm(Normalisation):
     """Cross-entropy of logits of one length."""
 
     paper = "arXiv 2205.09310"
-    of_directions = True
 
     kind: Literal["logitnorm"] = "logitnorm"
     temperature: Annotated[Positive, Field(description="divides the logits of length 1")] = 0.04

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, nn, torch
 from synthood.common.neighbours import Selection, chosen, kth_distance
 from synthood.common.settings import BEFORE_THE_END, Count, Fraction, Positive
 from synthood.training.methods.base import Weight
 from synthood.training.methods.supervised_contrast import Prototypes, SupervisedContrast
 from synthood.training.methods.term import Batch, Context, Term
 from synthood.training.methods.virtual_outliers import enqueue
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor, nn
-else:
-    torch, nn, F = lazy("torch"), lazy("torch.nn"), lazy("torch.nn.functional")
 
 
 class Npos(Prototypes):

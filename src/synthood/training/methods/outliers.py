@@ -6,35 +6,31 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, lazy, nn, torch
 from synthood.common.settings import Name, Positive, Ref
 from synthood.errors import SynthoodError
 from synthood.training.methods.base import Method
 from synthood.training.methods.term import Batch, Context, Term
 from synthood.training.methods.virtual_outliers import uncertainty
+from synthood.training.outlier_set import OutlierSet, Space
 from synthood.training.terms.losses import cosine_distance
 
 if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor, nn
-
-    from synthood.training.outlier_set import OutlierSet, Space
     from synthood.training.terms import heads, mutual_information
 else:
-    torch, nn, F = lazy("torch"), lazy("torch.nn"), lazy("torch.nn.functional")
     heads = lazy("synthood.training.terms.heads")
     mutual_information = lazy("synthood.training.terms.mutual_information")
 
 
 class OutlierTerms(Method):
-    """Contrast of features against synthetic outliers, beside the recipe's other losses."""
+    """Contrast of features against synthetic outliers, added to the recipe's other losses."""
 
     key = "outliers"
     paper = "OAL, arXiv 2406.16525"
     order = 2
     hard_labels = True
     needs_pixels = "its contrast moves the features themselves, which are fixed"
+    per_sample = False
 
     kind: Literal["outliers"] = "outliers"
     from_: Annotated[Name, Ref("outliers"), Field(alias="from", description="a section of `outliers`")]
@@ -76,10 +72,6 @@ class OutlierTerms(Method):
         """Whether training fits heads that bring outliers of both kinds into one space."""
         weights = self.boundary_weight and self.latent_weight
         return bool(weights) and self.estimator == "infonce" and self.negatives == "outliers"
-
-    @property
-    def per_sample(self) -> bool:
-        return False
 
     def terms(self, context: Context) -> dict[str, Term]:
         if context.outliers is None:

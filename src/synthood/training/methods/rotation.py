@@ -1,21 +1,14 @@
-"""Prediction of quarter turns beside that of classes."""
+"""Prediction of quarter turns, added to that of classes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, nn, torch
 from synthood.errors import SynthoodError
 from synthood.training.methods.base import Method, Weight
 from synthood.training.methods.term import AuxiliaryInputs, Batch, Context, ForwardOutputs, Term
 from synthood.training.terms.losses import mean
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor, nn
-else:
-    torch, nn, F = lazy("torch"), lazy("torch.nn"), lazy("torch.nn.functional")
 
 
 class Rotation(Method):

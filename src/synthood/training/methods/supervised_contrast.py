@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, nn, torch
 from synthood.common.settings import Count, Positive
 from synthood.training.methods.base import Method, Weight
 from synthood.training.methods.term import Batch, Context, ForwardOutputs, Term
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor, nn
-else:
-    torch, nn, F = lazy("torch"), lazy("torch.nn"), lazy("torch.nn.functional")
 
 
 class Contrastive(Method):
@@ -28,14 +21,11 @@ class Contrastive(Method):
     order = 8
     head = "contrastive"
     hard_labels = True
+    per_sample = False
 
     weight: Weight = 1.0
     temperature: Annotated[Positive, Field(description="divides the cosines")] = 0.1
     dimensions: Annotated[Count, Field(description="of the projection")] = 128
-
-    @property
-    def per_sample(self) -> bool:
-        return False
 
     def terms(self, context: Context) -> dict[str, Term]:
         return {"contrastive": SupervisedContrast(self, context.features, context.classes)}
@@ -65,7 +55,7 @@ class Cider(Prototypes):
 
 
 class SupervisedContrast(Term):
-    """SupCon (arXiv 2004.11362) or CIDER (arXiv 2203.04450) beside cross-entropy, on one view of each image.
+    """SupCon (arXiv 2004.11362) or CIDER (arXiv 2203.04450) added to cross-entropy, on one view of each image.
 
     Detectors see the features before the projection head, as in both papers; `cider` alone reads the projection.
     """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, lazy, nn, torch
 from synthood.common.settings import Name, Positive, Ref, Seed
 from synthood.errors import SynthoodError
 from synthood.training.methods.base import Method
@@ -15,14 +15,9 @@ from synthood.training.methods.term import Batch, Context, Term
 from synthood.training.terms.losses import cosine_distance, logit_distillation
 
 if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor, nn
-
     from synthood.training.networks import frozen
     from synthood.training.networks.model import Classifier, ImageModel
 else:
-    torch, nn, F = lazy("torch"), lazy("torch.nn"), lazy("torch.nn.functional")
     frozen = lazy("synthood.training.networks.frozen")
 
 
@@ -49,7 +44,7 @@ class Teacher(Method):
     ] = "cosine"
 
     @property
-    def per_sample(self) -> bool:
+    def per_sample(self) -> bool:  # type: ignore[override]  # by its form, where others have a constant
         return self.feature_form != "released"
 
     def terms(self, context: Context) -> dict[str, Term]:

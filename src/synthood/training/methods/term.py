@@ -8,17 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synthood.common.lazy import Module, lazy
+from synthood.common.lazy import Module, Tensor, nn, np, torch
+from synthood.training.outlier_set import OutlierSet
 
 if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    from torch import Tensor, nn
-
     from synthood.training.networks.model import Classifier
-    from synthood.training.outlier_set import OutlierSet
-else:
-    np, torch = lazy("numpy"), lazy("torch")
 
 Prepared = Callable[["Tensor", "torch.Generator"], "Tensor"]
 """Images uint8 [N,H,W,3] augmented and normalised, float32 [N,3,H,W]."""
@@ -80,7 +74,8 @@ class Batch:
     inputs float32 [N,3,H,W], labels int64 [N], rows int64 [N] (index of the training image; at or above their number
     for synthetic ones), logits float32 [N,C] and features float32 [N,D] of the student, its last layer, the step's
     random numbers, the type in which networks compute, the auxiliary inputs that terms asked for, by name, the
-    samples' weights float32 [N] of sum 1 (None: all alike), and the share of the training's steps that is done.
+    samples' weights float32 [N] in sums over the batch, of sum 1 unless classes weigh (None: all alike), and the share
+    of the training's steps that is done.
     """
 
     inputs: Tensor

@@ -6,20 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, lazy, nn, torch
 from synthood.common.seeds import numpy_generator
 from synthood.common.settings import BEFORE_THE_END, Count, Fraction
 from synthood.training.methods.base import Method, Weight
 from synthood.training.methods.term import Batch, Context, ForwardOutputs, Term
 
 if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor, nn
-
     from synthood.training.terms import heads
 else:
-    torch, nn, F = lazy("torch"), lazy("torch.nn"), lazy("torch.nn.functional")
     heads = lazy("synthood.training.terms.heads")
 
 
@@ -31,6 +26,7 @@ class VirtualOutliers(Method):
     order = 9
     head = "virtual_outliers"
     hard_labels = True
+    per_sample = False
 
     kind: Literal["virtual_outliers"] = "virtual_outliers"
     weight: Weight = 0.1
@@ -49,10 +45,6 @@ class VirtualOutliers(Method):
         if self.per_class > self.candidates:
             raise ValueError(f"per_class {self.per_class} of only {self.candidates} candidates; raise candidates")
         return self
-
-    @property
-    def per_sample(self) -> bool:
-        return False
 
     def check_recipe(self, recipe: Any) -> None:
         if recipe.normalisation and recipe.normalisation.kind == "t2fnorm":

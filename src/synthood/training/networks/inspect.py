@@ -1,7 +1,7 @@
 """`synthood checkpoint show`: what is in a file of weights, and which network it is likely of."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from synthood.common.foreign import Blank, read_content
 from synthood.common.identity import sha256
 from synthood.common.states import State, is_average, states_of
 from synthood.errors import SynthoodError, printable
-from synthood.training.networks.architectures.base import NetworkSettings
+from synthood.training.networks.architectures.base import NetworkSettings, build
 from synthood.training.networks.architectures.dense import DenseNetwork
 from synthood.training.networks.architectures.from_torchvision import TorchvisionNetwork, names
 from synthood.training.networks.architectures.residual import BLOCKS, Network
@@ -112,14 +112,20 @@ def group(key: str, state: State) -> str:
     return name.rstrip(".")
 
 
-def likely(states: dict[str, State]) -> tuple[NetworkSettings, int, list[str]] | None:
-    """The first network whose layers are all there, its classes, and what would be chosen and left out for it."""
+def likely(
+    states: dict[str, State], among: Iterable[NetworkSettings] | None = None
+) -> tuple[NetworkSettings, int, list[str]] | None:
+    """The first network whose layers are all there, its classes, and what would be chosen and left out for it.
+
+    Of the networks `among` which it is; by default of ours and torchvision's.
+    """
     flat = {WRAPPERS.sub("", key): value for state in states.values() for key, value in state.items()}
     rows = [len(value) for key, value in flat.items() if value.ndim == 2 and key.endswith("weight")]
-    for settings in candidates(flat):
+    for settings in candidates(flat) if among is None else among:
         for classes in (None, *dict.fromkeys(reversed(rows))):
-            with torch.device("meta"):
-                network = settings.build(classes or 1)
+            # timm's networks compute something when they are built, so those that are named need values.
+            with torch.device("meta" if among is None else "cpu"):
+                network = build(settings, classes or 1, 0)
             given = states, network.state_dict(), settings.translations(network), Choice(hint=""), ""
             try:
                 notes = fitted(*given, new_head=classes is None)[1]

@@ -14,7 +14,7 @@ from synthood.training.methods.term import Context, Term
 
 
 def terms_of(methods: Iterable[Method], context: Context, seed: int) -> nn.ModuleDict:
-    """The parts of the loss beside cross-entropy, by name, initialised from the seed."""
+    """The parts of the loss other than cross-entropy, by name, initialised from the seed."""
     terms = {name: term for method in methods for name, term in method.terms(context).items()}
     return nn.ModuleDict({name: initialised(term, seed, name) for name, term in terms.items()})
 

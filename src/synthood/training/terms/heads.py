@@ -1,4 +1,4 @@
-"""Small networks that terms train beside the classifier."""
+"""Small networks that terms train with the classifier."""
 
 from torch import nn
 

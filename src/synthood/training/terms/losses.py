@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from synthood.common.lazy import lazy
-
-if TYPE_CHECKING:
-    import torch.nn.functional as F
-    from torch import Tensor
-else:
-    F = lazy("torch.nn.functional")
+from synthood.common.lazy import F, Tensor
 
 
 def mean(values: Tensor, weights: Tensor | None) -> Tensor:
-    """Mean of one value per sample [N]; by weights [N] of sum 1 where they are given."""
+    """Mean of one value per sample [N]; the sum by weights [N] where they are given."""
     return values.mean() if weights is None else (weights * values).sum()
 
 

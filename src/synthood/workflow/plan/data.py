@@ -5,7 +5,7 @@ from pathlib import Path
 
 from synthood.data import raw
 from synthood.data.leaks.settings import LeakSettings
-from synthood.data.overlap_settings import ID_PARTS, OverlapSettings
+from synthood.data.overlap_settings import CALIBRATION, OverlapSettings
 from synthood.data.part_settings import PartSettings
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
@@ -56,7 +56,7 @@ class DataPlan(Paths):
 
     def id_parts(self, wildcards: Wildcards) -> list[str]:
         """The ID parts."""
-        return [self.images(wildcards.dataset, part) for part in ID_PARTS]
+        return [self.images(wildcards.dataset, part) for part in self.config.datasets[wildcards.dataset].id_parts]
 
     def id_overlap_settings(self, wildcards: Wildcards) -> OverlapSettings:
         """Nothing that an edit of the configuration changes, since all that learns depends on it."""
@@ -68,7 +68,11 @@ class DataPlan(Paths):
 
     def kept_parts(self, wildcards: Wildcards) -> list[str]:
         """ID parts that keep the images that stand in another part as well."""
-        names = ["train", "val"] if wildcards.part == "test" else ["train", "val", "test"]
+        parts = self.config.datasets[wildcards.dataset].id_parts
+        if wildcards.part == CALIBRATION:
+            names = ["train", "val"]
+        else:
+            names = [part for part in parts if part != "test" or wildcards.part != "test"]
         return [self.images(wildcards.dataset, part) for part in names]
 
     def leak_synthetic(self, wildcards: Wildcards) -> list[str]:

@@ -35,7 +35,7 @@ def test_each_sample_from_the_definition(variant: str) -> None:
     method = AdaScaleMethod(probe_of(model), [])
     inside, test = evidence(40, 1), evidence(9, 2)
     values = VALUES | {"variant": variant}
-    found = method.scorer(values, inside, None)(test)
+    found = method.scorer(values, method.state(values, inside, None))(test)
     weight, bias = (each.detach() for each in model.network.head.parameters())
 
     def q(row: torch.Tensor) -> float:
@@ -76,4 +76,4 @@ def test_samples_without_activation_and_narrow_features_are_defined() -> None:
 def test_a_low_percentile_that_is_not_below_the_high_one_is_out_of_range() -> None:
     method = AdaScaleMethod(probe_of(classifier()), [])
     with pytest.raises(OutOfRangeError, match="adascale: low 90 is not below high 90"):
-        method.scorer(VALUES | {"low": 90.0}, evidence(4, 1), None)
+        method.state(VALUES | {"low": 90.0}, evidence(4, 1), None)

@@ -57,7 +57,7 @@ def test_deviations_by_brute_force() -> None:
                 above = torch.where(value > high, (value - high) / (high.abs() + 1e-6), 0)
                 assert found[i, layer].item() == pytest.approx((below + above).sum().item(), rel=1e-4, abs=1e-5)
     inside = torch.tensor([[2.0, 0.0], [4.0, 0.0]])
-    rule = method.scorer({"powers": 2}, inside, None)
+    rule = method.scorer({"powers": 2}, method.state({"powers": 2}, inside, None))
     assert rule(torch.tensor([[3.0, 5.0]])).tolist() == [-(3 / 3 + 5)]
 
 

@@ -76,7 +76,7 @@ def test_the_regression_weights_the_layer_that_tells(method: MdsEnsembleMethod) 
     inside, outside = (torch.randn((200, 4), generator=random, dtype=torch.float64) for _ in range(2))
     outside[:, 2] -= 3
     inside[:, 1] = outside[:, 1] = 5.0  # constant
-    rule = method.scorer({"noise": 0.0}, inside, outside)
+    rule = method.scorer({"noise": 0.0}, method.state({"noise": 0.0}, inside, outside))
     scores = torch.cat([rule(inside), rule(outside)])
     assert scores.dtype == torch.float32
     assert roc_auc_score(np.repeat([1, 0], 200), scores) > 0.97

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import F, Tensor, torch
 from synthood.common.settings import Fraction
-from synthood.evaluation.detectors.base import Grids
-from synthood.evaluation.detectors.of_model.base import ModelMethod, OfGradients, Percent
+from synthood.evaluation.detectors.base import Grids, State
+from synthood.evaluation.detectors.of_model.base import ModelMethod, OfGradients, Percent, Scorer
 from synthood.evaluation.hyperparameters import GRID, OutOfRangeError, Values
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor
-
-    from synthood.evaluation.detectors.of_model.base import Scorer
-    from synthood.evaluation.probe import BatchView
-else:
-    torch, F = lazy("torch"), lazy("torch.nn.functional")
-
+from synthood.evaluation.probe import BatchView
 
 STEP = 0.5
 """Of the normalised input, as in the paper's code."""
@@ -40,7 +30,7 @@ class AdaScaleMethod(ModelMethod):
     pass_params = ("pixels",)
 
     def statistic(self, batch: BatchView, values: Values) -> Tensor:
-        """h beside h~ [N,2D]."""
+        """h and h~, joined [N,2D]."""
         gradient = batch.gradient(batch.attached, ("largest logit",), lambda run: run.logits.amax(1))
         flat = gradient.flatten(1)
         places = flat.abs().topk(int(values["pixels"] * flat.shape[1]), largest=False).indices
@@ -49,13 +39,16 @@ class AdaScaleMethod(ModelMethod):
             moved = self.probe.features(batch.inputs + STEP * moves)
         return torch.cat([batch.attached.features.detach(), moved], 1).float().cpu()
 
-    def scorer(self, values: Values, inside: Tensor | None, outside: Tensor | None) -> Scorer:
+    def state(self, values: Values, inside: Tensor | None, outside: Tensor | None) -> State:
         low, high = values["low"], values["high"]
         if low >= high:
             raise OutOfRangeError(f"adascale: low {low:g} is not below high {high:g}; set them in detectors")
         assert inside is not None
+        return {"known": shift(inside, values).sort().values}
+
+    def scorer(self, values: Values, state: State) -> Scorer:
+        low, high, known = values["low"], values["high"], state["known"]
         weight, bias = (None if x is None else x.float().cpu() for x in (self.probe.head.weight, self.probe.head.bias))
-        known = shift(inside, values).sort().values
 
         def confidence(evidence: Tensor) -> Tensor:
             h = evidence.chunk(2, 1)[0]

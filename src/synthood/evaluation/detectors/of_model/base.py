@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, lazy, nn, pd
 from synthood.common.settings import PERCENT, unless
-from synthood.evaluation.detectors.base import Detector
-from synthood.evaluation.hyperparameters import GRID, Access, Values
+from synthood.evaluation.detectors.base import Detector, State
+from synthood.evaluation.hyperparameters import GRID, Values
+from synthood.evaluation.probe import BatchView, Probe
+from synthood.evaluation.scoring import Score
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from torch import Tensor, nn
-
-    from synthood.evaluation.probe import BatchView, Probe
     from synthood.training.networks.model import Classifier
 
 # Not for digests to see: what callers from Python need changes no score
 of_module = lazy("synthood.evaluation.of_module")
 Scorer = Callable[["Tensor"], "Tensor"]
 """A statistic [N,...] to confidence float32 [N], larger for ID."""
+CONFIDENCE = "confidence"
+"""The output of samples that have been through the detector."""
 PIXELS = unless(lambda value: value > 0.1, "expected at most 0.1 of the pixels' range [0,1]; divide 0 to 255 by 255")
 Noise = Annotated[
     float, Field(ge=0, lt=1), PIXELS, GRID, Field(description="of each pixel, in units of the range [0,1]")
@@ -67,21 +67,21 @@ class ModelDetector(Detector):
         found: FittedOnModel = of_module.fit(self, model, train, labels, val, ood_validation, layer, maps, mean, std)
         return found
 
+    def scorer(self, state: State) -> Score:
+        """Of samples whose `outputs` have what the detector found in their images."""
+        return Score(lambda x: x.outputs[CONFIDENCE])
+
 
 class OfMaps(ModelDetector):
     """Scored in one pass that sees the maps between the layers."""
 
-    @property
-    def access(self) -> Access:
-        return "maps"
+    access = "maps"
 
 
 class OfGradients(ModelDetector):
     """Scored with gradients in the images."""
 
-    @property
-    def access(self) -> Access:
-        return "gradients"
+    access = "gradients"
 
 
 class ModelMethod:
@@ -105,13 +105,30 @@ class ModelMethod:
     def observed(self) -> None:
         """After the last of them."""
 
+    def learned(self) -> State:
+        """All that was taken from training images, by name."""
+        return {}
+
+    def restore(self, state: State) -> None:
+        """Takes what `learned` gave, in the place of training images."""
+
     def statistic(self, batch: BatchView, values: Values) -> Tensor:
         """What a batch shows, [N,...], on the CPU; no row depends on another."""
         raise NotImplementedError
 
-    def scorer(self, values: Values, inside: Tensor | None, outside: Tensor | None) -> Scorer:
-        """How the statistic becomes a confidence, given that of ID and OOD validation images; unchanged by default.
+    def state(self, values: Values, inside: Tensor | None, outside: Tensor | None) -> State:
+        """All that the scorer takes from the statistics of ID and OOD validation images, by name.
 
         Raises OutOfRangeError for values that cannot be.
         """
+        return {}
+
+    def scorer(self, values: Values, state: State) -> Scorer:
+        """How the statistic becomes a confidence; unchanged by default."""
         return lambda statistic: statistic
+
+
+def in_order(state: State, name: str) -> list[Tensor]:
+    """The tensors `name.0`, `name.1`, ... of a state."""
+    count = sum(key.startswith(f"{name}.") for key in state)
+    return [state[f"{name}.{index}"] for index in range(count)]

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import Count
-from synthood.evaluation.detectors.of_model.base import ModelMethod, OfMaps
+from synthood.evaluation.detectors.base import State
+from synthood.evaluation.detectors.of_model.base import ModelMethod, OfMaps, Scorer, in_order
 from synthood.evaluation.hyperparameters import GRID, Values
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from synthood.evaluation.detectors.of_model.base import Scorer
-    from synthood.evaluation.probe import BatchView, ForwardRun, Probe
-else:
-    torch = lazy("torch")
-
+from synthood.evaluation.probe import BatchView, ForwardRun, Probe
 
 SMALL = 1e-6
 """Added to the size of a bound, as in the paper's code."""
@@ -75,10 +67,21 @@ class GramMethod(ModelMethod):
             deviations.append(outside[:, :powers].sum((1, 2)))
         return torch.stack(deviations, 1).cpu()
 
-    def scorer(self, values: Values, inside: Tensor | None, outside: Tensor | None) -> Scorer:
+    def learned(self) -> State:
+        ranges = enumerate(zip(self.low, self.high, strict=True))
+        return {f"{name}.{i}": x for i, pair in ranges for name, x in zip(("low", "high"), pair, strict=True)}
+
+    def restore(self, state: State) -> None:
+        device = self.probe.device
+        self.low, self.high = ([x.to(device) for x in in_order(state, name)] for name in ("low", "high"))
+
+    def state(self, values: Values, inside: Tensor | None, outside: Tensor | None) -> State:
         assert inside is not None
         expected = inside.mean(0)
-        expected = expected.where(expected > 0, 1)
+        return {"expected": expected.where(expected > 0, 1)}
+
+    def scorer(self, values: Values, state: State) -> Scorer:
+        expected = state["expected"]
         return lambda evidence: -(evidence / expected).sum(1)
 
 

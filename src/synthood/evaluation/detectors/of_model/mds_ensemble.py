@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from synthood.common.lazy import lazy
-from synthood.evaluation.detectors.of_model.base import ModelDetector, ModelMethod, Noise
+from synthood.common.lazy import Tensor, lazy, torch
+from synthood.evaluation.detectors.base import State
+from synthood.evaluation.detectors.of_model.base import ModelDetector, ModelMethod, Noise, Scorer, in_order
 from synthood.evaluation.hyperparameters import Access, Values
+from synthood.evaluation.probe import BatchView, ForwardRun, Probe
 
 if TYPE_CHECKING:
-    import torch
     from sklearn import linear_model
-    from torch import Tensor
-
-    from synthood.evaluation.detectors.of_model.base import Scorer
-    from synthood.evaluation.probe import BatchView, ForwardRun, Probe
 else:
-    torch, linear_model = lazy("torch"), lazy("sklearn.linear_model")
+    linear_model = lazy("sklearn.linear_model")
 
 
 class MdsEnsembleMethod(ModelMethod):
@@ -76,7 +73,15 @@ class MdsEnsembleMethod(ModelMethod):
             found.append(self.distance(moved, layer))
         return torch.stack(found, 1).cpu()
 
-    def scorer(self, values: Values, inside: Tensor | None, outside: Tensor | None) -> Scorer:
+    def learned(self) -> State:
+        pairs = enumerate(zip(self.means, self.inverses, strict=True))
+        return {f"{name}.{i}": x for i, pair in pairs for name, x in zip(("means", "inverse"), pair, strict=True)}
+
+    def restore(self, state: State) -> None:
+        device = self.probe.device
+        self.means, self.inverses = ([x.to(device) for x in in_order(state, name)] for name in ("means", "inverse"))
+
+    def state(self, values: Values, inside: Tensor | None, outside: Tensor | None) -> State:
         assert inside is not None
         assert outside is not None
         known = torch.cat([inside, outside])
@@ -85,7 +90,10 @@ class MdsEnsembleMethod(ModelMethod):
         is_id = torch.cat([torch.ones(len(inside)), torch.zeros(len(outside))])
         regression = linear_model.LogisticRegression(class_weight="balanced")
         regression.fit(((known - centre) / spread).numpy(), is_id.numpy())
-        alpha = torch.from_numpy(regression.coef_[0]).double()
+        return {"centre": centre, "spread": spread, "alpha": torch.from_numpy(regression.coef_[0]).double()}
+
+    def scorer(self, values: Values, state: State) -> Scorer:
+        centre, spread, alpha = (state[name] for name in ("centre", "spread", "alpha"))
         return lambda evidence: ((evidence - centre) / spread @ alpha).float()
 
 
@@ -127,6 +135,6 @@ class MdsEnsemble(ModelDetector):
     method = MdsEnsembleMethod
 
     @property
-    def access(self) -> Access:
+    def access(self) -> Access:  # type: ignore[override]  # by its noise, where others have a constant
         levels = self.noise if isinstance(self.noise, list) else [self.noise]
         return "gradients" if any(levels) else "maps"

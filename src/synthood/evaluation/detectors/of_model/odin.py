@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import Positive
 from synthood.evaluation.detectors.base import Grids
 from synthood.evaluation.detectors.of_model.base import ModelMethod, Noise, OfGradients
 from synthood.evaluation.hyperparameters import GRID, Values
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from synthood.evaluation.probe import BatchView, ForwardRun
-else:
-    torch = lazy("torch")
+from synthood.evaluation.probe import BatchView, ForwardRun
 
 
 class OdinMethod(ModelMethod):

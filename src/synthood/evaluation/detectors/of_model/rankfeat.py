@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, torch
 from synthood.evaluation.detectors.of_model.base import ModelMethod, OfMaps
 from synthood.evaluation.hyperparameters import GRID, Values
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from synthood.evaluation.probe import BatchView
-else:
-    torch = lazy("torch")
+from synthood.evaluation.probe import BatchView
 
 
 class RankFeatMethod(ModelMethod):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from synthood.common.settings import Count, Seed
 from synthood.plugins import OneOf, Plugin, default_of
-
-if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
 
 PACKAGE = "synthood.generators.diffusion.samplers"
 Steps = Annotated[int, Field(ge=1, description="of the sampler")]
@@ -35,7 +32,7 @@ class Sampler(Plugin):
     compile: Annotated[bool, Field(description="torch.compile the U-Net; pays from some thousand images on")] = False
     seed: Seed = 0
 
-    def scheduler(self, pipeline: StableDiffusionPipeline) -> Any:
+    def scheduler(self, pipeline: Any) -> Any:
         """A fresh scheduler on the checkpoint's own noise schedule, its steps not yet set."""
         raise NotImplementedError
 

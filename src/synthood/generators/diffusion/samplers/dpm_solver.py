@@ -1,21 +1,16 @@
 """DPM-Solver++ of second order."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from synthood.generators.diffusion.samplers.base import Guidance, Sampler, Steps
 
-if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
-
 
 class DpmSolver(Sampler):
     """DPM-Solver++ of second order."""
 
-    def scheduler(self, pipeline: StableDiffusionPipeline) -> Any:
+    def scheduler(self, pipeline: Any) -> Any:
         from diffusers import DPMSolverMultistepScheduler
 
         config = pipeline.scheduler.config

@@ -1,15 +1,10 @@
 """Samplers of checkpoints that are distilled for few steps."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from synthood.generators.diffusion.samplers.base import Guidance, Sampler
-
-if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
 
 
 class FewStepSample(Sampler):
@@ -19,7 +14,7 @@ class FewStepSample(Sampler):
     steps: Annotated[int, Field(ge=1, le=8, description="of LCM, or of the checkpoint's own sampler")] = 4
     guidance: Guidance = 1.0
 
-    def scheduler(self, pipeline: StableDiffusionPipeline) -> Any:
+    def scheduler(self, pipeline: Any) -> Any:
         """The sampler of a checkpoint whose time steps trail, as Turbo's do; LCM for all others."""
         from diffusers import LCMScheduler
 

@@ -1,13 +1,8 @@
 """PLMS, a pseudo linear multistep method."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from synthood.generators.diffusion.samplers.base import Guidance, Sampler, Steps
-
-if TYPE_CHECKING:
-    from diffusers import StableDiffusionPipeline
 
 
 class PaperSample(Sampler):
@@ -17,7 +12,7 @@ class PaperSample(Sampler):
     steps: Steps = 50
     guidance: Guidance = 7.5
 
-    def scheduler(self, pipeline: StableDiffusionPipeline) -> Any:
+    def scheduler(self, pipeline: Any) -> Any:
         from diffusers import PNDMScheduler
 
         return PNDMScheduler.from_config(pipeline.scheduler.config, skip_prk_steps=True)

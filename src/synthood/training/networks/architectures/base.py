@@ -70,6 +70,10 @@ class NetworkSettings(Plugin):
         """For the header of a model's file; `network_described` reads it."""
         return self.architecture.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
+    def own_statistics(self) -> tuple[list[float], list[float]] | None:
+        """Mean and std of red, green and blue in [0,1] that its pretrained weights expect; none without such."""
+        return None
+
     def own_weights(self) -> State | None:
         """Weights by their own keys that its library offers to start from; none unless overridden."""
         return None
@@ -98,6 +102,10 @@ class PretrainedSettings(NetworkSettings):
 
     pretrained: Annotated[bool | Pretrained | None, Field(description="weights to start from: a file of them")] = None
     sha256: Sha256 | None = None
+    normalisation: Annotated[
+        Literal["network", "images"],
+        Field(description="network: inputs by the mean and std that pretrained weights expect; images: by the data's"),
+    ] = "network"
     freeze: Annotated[
         Literal["none", "backbone"],
         Field(description="backbone: only the head is trained, on features that are computed once"),
@@ -130,7 +138,9 @@ class PretrainedSettings(NetworkSettings):
 
     @property
     def architecture(self) -> Self:
-        unset = {key: type(self).model_fields[key].default for key in ("pretrained", "sha256", "freeze")}
+        unset = {
+            key: type(self).model_fields[key].default for key in ("pretrained", "sha256", "normalisation", "freeze")
+        }
         return self.model_copy(update=unset)
 
 

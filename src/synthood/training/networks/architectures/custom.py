@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from synthood.common.lazy import lazy
+from synthood.common.lazy import Tensor, nn, torch
 from synthood.common.syntax import code_of_file
 from synthood.common.user_code import UserCode, call
 from synthood.errors import SynthoodError
-from synthood.training.networks.architectures.base import (
-    ImageNetwork,
-    ImageSize,
-    NetworkSettings,
-    Resize,
-    build,
-)
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
-else:
-    torch, nn = lazy("torch"), lazy("torch.nn")
+from synthood.training.networks.architectures.base import ImageNetwork, ImageSize, NetworkSettings, Resize, build
 
 IMAGES = 3
 """Images that a network is checked with, and classes of a dry run."""

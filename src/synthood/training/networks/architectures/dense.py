@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from synthood.common.lazy import Module, lazy
-from synthood.training.networks.architectures.base import (
-    ImageNetwork,
-    ImageSize,
-    NetworkSettings,
-    Resize,
-    Translation,
-)
+from synthood.common.lazy import F, Module, Tensor, nn, torch
+from synthood.training.networks.architectures.base import ImageNetwork, ImageSize, NetworkSettings, Resize, Translation
 from synthood.training.networks.keys import dense_key
-
-if TYPE_CHECKING:
-    import torch
-    import torch.nn.functional as F
-    from torch import Tensor, nn
-else:
-    torch, nn, F = lazy("torch"), lazy("torch.nn"), lazy("torch.nn.functional")
 
 LAYERS = {"densenet-bc-100": 16}
 """Layers of each of the three blocks, of two convolutions each."""

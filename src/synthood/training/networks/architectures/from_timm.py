@@ -26,6 +26,7 @@ else:
     torch, nn = lazy("torch"), lazy("torch.nn")
 
 TIMM = "timm/"
+LITE = "pip install 'synthood[lite]'"
 
 
 class TimmNetwork(PretrainedSettings):
@@ -50,8 +51,18 @@ class TimmNetwork(PretrainedSettings):
         return TimmClassifier(self, classes)
 
     def own_weights(self) -> State | None:
-        found: State | None = created(self, pretrained=True).state_dict() if self.pretrained is True else None
+        if self.pretrained is not True:
+            return None
+        from synthood.training.networks.installed import installed_weights  # reads files, which planning does not
+
+        found: State = installed_weights(self.name) or created(self, pretrained=True).state_dict()
         return found
+
+    def own_statistics(self) -> tuple[list[float], list[float]] | None:
+        if not self.pretrained or self.normalisation == "images":
+            return None
+        given = timm_library(f"network {self.name}").get_pretrained_cfg(self.name.removeprefix(TIMM))
+        return (list(given.mean), list(given.std)) if given else None
 
 
 class TimmClassifier(ImageNetwork):
@@ -120,6 +131,7 @@ def built(name: str, what: str, key: str, **options: Any) -> Any:
     except OSError as error:
         raise SynthoodError(
             f"{what}: its weights cannot be downloaded ({first_line(error)}); write a file of them as `{key}`"
+            + (f", or {LITE}" if name == "tf_efficientnet_lite0" else "")
         ) from error
     except (TypeError, ValueError, RuntimeError, AssertionError, AttributeError) as error:
         raise SynthoodError(f"{what}: timm does not build it ({first_line(error)})") from error

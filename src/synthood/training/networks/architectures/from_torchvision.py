@@ -42,6 +42,14 @@ class TorchvisionNetwork(PretrainedSettings):
     def build(self, classes: int) -> ImageNetwork:
         return TorchvisionClassifier(self, classes)
 
+    def own_statistics(self) -> tuple[list[float], list[float]] | None:
+        if not self.pretrained or self.normalisation == "images":
+            return None
+        from torchvision import models  # its import takes a second
+
+        given = models.get_model_weights(self.name.removeprefix(TORCHVISION)).DEFAULT.transforms()
+        return list(given.mean), list(given.std)
+
 
 class TorchvisionClassifier(ImageNetwork):
     """torchvision's model without its last Linear, which is `head`.

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from synthood.common.lazy import Module, lazy
-from synthood.training.networks.architectures.base import (
-    ImageNetwork,
-    ImageSize,
-    NetworkSettings,
-    Resize,
-    Translation,
-)
+from synthood.common.lazy import F, Module, Tensor, nn
+from synthood.training.networks.architectures.base import ImageNetwork, ImageSize, NetworkSettings, Resize, Translation
 from synthood.training.networks.keys import residual_key
-
-if TYPE_CHECKING:
-    import torch.nn.functional as F
-    from torch import Tensor, nn
-else:
-    nn, F = lazy("torch.nn"), lazy("torch.nn.functional")
 
 BLOCKS = {
     "resnet8": [1, 1, 1],
