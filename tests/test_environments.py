@@ -82,7 +82,9 @@ def test_an_environment_has_what_its_rules_import(name: str, module: str, enviro
     """But what is an extra of this package, whose absence the code reports with the extra's name."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     extras = {
-        re.split(r"[\[<>=!]", one)[0] for key in ("lora", "timm") for one in project["optional-dependencies"][key]
+        re.split(r"[\[<>=!]", one)[0]
+        for key in ("lora", "onnx", "timm")
+        for one in project["optional-dependencies"][key]
     }
     packages = yaml.safe_load((PROJECT / "envs" / f"{environment}.yaml").read_text())["dependencies"][-1]["pip"]
     has = {package.partition("==")[0] for package in packages} | {"pydantic-core"}  # of pydantic

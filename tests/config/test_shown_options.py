@@ -31,9 +31,7 @@ NOT_SHOWN = {
     **dict.fromkeys(("ignore", "prefix", "rename", "weights"), "depends on the user's checkpoint"),
     **dict.fromkeys(("download", "revision", "sha256", "variant"), "which file of weights, not what is done with it"),
     **dict.fromkeys(("datasets", "sets"), "names in published tables that differ from the configuration's"),
-    **dict.fromkeys(
-        ("calibration", "calibration: cross", "seeds", "onnx"), "shown in docs/deploy.md, run in tests/deploy"
-    ),
+    **dict.fromkeys(("calibration: cross", "seeds", "onnx"), "shown in docs/deploy.md, run in tests/deploy"),
     "code": "a digest that a model's file records",
     "pixels: uint8": "what a function of the user's wants",
     "options": "of timm's constructors, which document them",

@@ -16,7 +16,7 @@ from synthood.data.files.settings import Files
 from synthood.data.sources.arrays import whole_labels
 from synthood.data.sources.folders import class_folders, class_names
 from synthood.errors import SynthoodError
-from synthood.plugins import Plugin
+from synthood.plugins import Plugin, subclasses
 
 DIGITS = [str(digit) for digit in range(10)]
 FASHION = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
@@ -153,8 +153,8 @@ class InIdx(Layout):
         """The images of files that begin with `start`; raises where the labels are another data set's."""
         labels = read_idx(place / f"{start}-{LABELS}-ubyte", 1)
         found = _sha256(labels)
-        for other in (Mnist, FashionMnist):
-            if found in other.labels_sha256 and not isinstance(self, other):
+        for other in subclasses(InIdx):
+            if found in getattr(other, "labels_sha256", ()) and found not in self.labels_sha256:
                 name = other.model_validate({}).kind
                 raise SynthoodError(f"{place}: the labels of {name}, not of {self.kind}; write `kind: {name}`")
         images = read_idx(place / f"{start}-{IMAGES}-ubyte", 3)
