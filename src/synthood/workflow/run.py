@@ -86,8 +86,8 @@ def _check_options(command: list[str]) -> None:
         parser.parse_args(command)
     except SynthoodError:
         raise
-    except Exception:
-        return  # a value that Snakemake itself refuses in one line
+    except Exception:  # whatever Snakemake's own types raise at a value, which it refuses in one line
+        return
 
 
 def _summary(config: Path, folder: Path, logged: Run, code: int, took: str) -> Iterator[str]:
