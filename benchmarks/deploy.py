@@ -21,8 +21,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
