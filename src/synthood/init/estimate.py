@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import os
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from synthood.common.devices import device_for
+from synthood.common.devices import cores, device_for
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.config.models import Config
@@ -75,20 +74,20 @@ def estimate(config: Config, gpus: int) -> Estimate:
             extract = _extract(recipe, images, device)
     finally:
         torch.set_num_threads(threads)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = cores()
     parts = len(dataset.evaluated_parts)
     all_images = sum(counts.values()) + sum(_images_of(dataset, name) for name in dataset.ood_sets)
     seconds_of_model = extract * all_images + MODEL
     once = 0.0
     if _frozen(recipe):
-        once, seconds_of_model = extract * all_images / cores + PART * parts, MODEL
+        once, seconds_of_model = extract * all_images / count + PART * parts, MODEL
     if isinstance(recipe, RecipeSettings):
         steps = -(-counts["train"] // recipe.batch_size)
         checked = 0 if _frozen(recipe) else counts["val"]
         seconds_of_model += recipe.epochs * (steps * step + extract * checked)
-    rounds = -(-len(table.seeds) // (gpus or cores))
-    total = once + rounds * seconds_of_model + (2 * prepare * all_images + PART * parts) / cores + REST
-    return Estimate(total, prepare, step, extract, cores, gpus)
+    rounds = -(-len(table.seeds) // (gpus or count))
+    total = once + rounds * seconds_of_model + (2 * prepare * all_images + PART * parts) / count + REST
+    return Estimate(total, prepare, step, extract, count, gpus)
 
 
 def _frozen(recipe: Any) -> bool:
