@@ -66,6 +66,11 @@ class NetworkSettings(Plugin):
         """What decides the weights' names and shapes, and what is computed of them."""
         return self
 
+    @property
+    def feature_count(self) -> int | None:
+        """Penultimate features, where the settings alone tell; None where the network must be built for it."""
+        return self.own_head.feature_count
+
     def described(self) -> dict[str, Any]:
         """For the header of a model's file; `network_described` reads it."""
         return self.architecture.model_dump(mode="json", by_alias=True, exclude_defaults=True)
