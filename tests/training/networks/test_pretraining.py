@@ -5,10 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from synthood.training.networks.pretraining import Pretraining, by_tag, pretraining_of, trained_on
+from synthood.training.networks.architectures.base import PretrainedSettings
+from synthood.training.networks.architectures.from_timm import by_tag
+from synthood.training.networks.pretraining import Pretraining, pretraining_of
 from synthood.training.networks.settings import network_described
 
 LITE = "timm/tf_efficientnet_lite0"
+
+
+def trained_on(name: str, digest: str) -> list[str]:
+    network = network_described({"name": name})
+    assert isinstance(network, PretrainedSettings)
+    return network.trained_on(digest)
 
 
 def test_from_scratch_there_are_none() -> None:
@@ -33,7 +41,7 @@ def test_published_files_are_known_by_their_digests() -> None:
     assert trained_on("torchvision/resnet18", "f37072fe" + "0" * 56) == []
     assert trained_on("torchvision/resnet34", "f37072fd" + "0" * 56) == []
     assert trained_on(LITE, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db") == ["ImageNet-1k"]
-    assert trained_on("resnet8", "0" * 64) == []
+    assert trained_on(LITE, "0" * 64) == []
 
 
 def test_tags_name_data_sets() -> None:

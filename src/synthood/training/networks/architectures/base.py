@@ -129,6 +129,14 @@ class PretrainedSettings(NetworkSettings):
             raise ValueError("freeze needs weights that are worth keeping; name them in `pretrained`")
         return self
 
+    def library_weights(self) -> tuple[str, str | None]:
+        """Name of the weights that its library offers, and the SHA-256 of their file where that is known."""
+        return "", None
+
+    def trained_on(self, digest: str | None) -> list[str]:
+        """Data sets with labels that weights were trained on: of a file with this SHA-256, or its library's own."""
+        return []
+
     @property
     def own_head(self) -> Head:
         return self.head
