@@ -31,10 +31,9 @@ def pretraining_of(
     if not isinstance(settings, PretrainedSettings) or not settings.pretrained:
         return None
     given = settings.pretrained
+    weights, found = settings.library_weights()
     if isinstance(given, str):
         weights, found = f"file {Path(given).name}", digest or sha256(Path(given))
-    else:
-        weights, found = settings.library_weights()
     below = below_head if settings.frozen else None
     learned: Literal["head", "all"] = "head" if settings.frozen else "all"
     name = str(getattr(settings, "name", settings.kind))
