@@ -11,6 +11,7 @@ rule tabulate:
             category="Tables",
             labels={"table": "{table}", "form": "CSV"},
         ),
+        gains=at.TABLE_GAINS,
         md=at.TABLE_MARKDOWN,
         html=report(
             at.TABLE_HTML,

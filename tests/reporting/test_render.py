@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthood.reporting.render import Cell, blocks, gain_cell, html_page, markdown, markdown_cell, note, value_cell
+from synthood.reporting.results import VALUES, Results
 from synthood.reporting.settings import TableSettings, metric_of
 
 TABLE = TableSettings(
@@ -22,61 +23,65 @@ TABLE = TableSettings(
     columns=["auroc", "fpr95_id_positive", "id_accuracy"],
     resamples=10,
 )
-LINE = {"mean": 0.91234, "sd": 0.005, "low": 0.9, "high": 0.9251, "gain": 0.0123, "gain_low": 0.001, "gain_high": 0.02}
-LINE |= {"recipe": "sio", "base": "plain", "p": math.nan, "seeds": 5}
+LINE = {"mean": 91.234, "sd": 0.5, "low": 90.0, "high": 92.51, "seeds": 5}
+GAIN = {"recipe": "sio", "base": "plain", "gain": 1.23, "low": 0.1, "high": 2.0, "seeds": 5, "p": math.nan}
 
 
-def rows() -> pd.DataFrame:
+def rows() -> Results:
     """`sio` gains in AUROC and loses in FPR95, where less is better; accuracy is undecided."""
-    lines = []
-    for recipe in TABLE.recipes:
-        moved = {"gain": 0.0, "gain_low": 0.0, "gain_high": 0.0} if recipe == "plain" else {}
-        for metric in ("auroc", "fpr95_id_positive"):
-            for position, name in enumerate(["close", "away", "near", "far"]):
-                key = {"dataset": "digits", "recipe": recipe, "detector": "msp", "set": name, "metric": metric}
-                lines.append(LINE | key | {"mean": 0.5 + position / 100} | moved)
-        key = {"dataset": "digits", "recipe": recipe, "detector": "", "set": "test", "metric": "id_accuracy"}
-        lines.append(LINE | key | {"gain_low": -0.01} | moved)
-    return pd.DataFrame(lines)
+    values, gains = [], []
+    for metric in ("auroc", "fpr95_id_positive"):
+        for position, name in enumerate(["close", "away", "near", "far"]):
+            key = {"dataset": "digits", "detector": "msp", "set": name, "metric": metric}
+            values += [LINE | key | {"recipe": recipe, "mean": 50.0 + position} for recipe in TABLE.recipes]
+            gains.append(GAIN | key)
+    key = {"dataset": "digits", "detector": "", "set": "test", "metric": "id_accuracy"}
+    values += [LINE | key | {"recipe": recipe} for recipe in TABLE.recipes]
+    gains.append(GAIN | key | {"low": -1.0})
+    return Results(pd.DataFrame(values), pd.DataFrame(gains))
+
+
+def with_seeds(results: Results, seeds: int) -> Results:
+    return Results(*(one.assign(seeds=seeds) for one in results))
 
 
 def test_value_cell() -> None:
-    assert value_cell(LINE) == Cell("91.23 ± 0.50", "[90.0, 92.5]", value=0.91234)
-    assert value_cell(LINE, interval=False) == Cell("91.23 ± 0.50", value=0.91234)
+    assert value_cell(LINE) == Cell("91.23 ± 0.50", "[90.0, 92.5]", value=91.234)
+    assert value_cell(LINE, interval=False) == Cell("91.23 ± 0.50", value=91.234)
     assert value_cell(LINE | {"sd": math.nan}).text == "91.23"
 
 
 @pytest.mark.parametrize(
     ("metric", "low", "high", "kind"),
     [
-        ("auroc", 0.001, 0.02, "better"),
-        ("auroc", -0.02, -0.001, "worse"),
-        ("auroc", -0.001, 0.02, ""),
-        ("auroc", 0.0, 0.02, ""),
-        ("aupr_in", 0.001, 0.02, "better"),
-        ("aupr_out", 0.001, 0.02, "better"),
-        ("id_accuracy", -0.02, -0.001, "worse"),
-        ("fpr95_id_positive", 0.001, 0.02, "worse"),
-        ("fpr95_id_positive", -0.02, -0.001, "better"),
-        ("fpr95_ood_positive", -0.02, -0.001, "better"),
-        ("fpr95_ood_positive", -0.02, 0.0, ""),
+        ("auroc", 0.1, 2.0, "better"),
+        ("auroc", -2.0, -0.1, "worse"),
+        ("auroc", -0.1, 2.0, ""),
+        ("auroc", 0.0, 2.0, ""),
+        ("aupr_in", 0.1, 2.0, "better"),
+        ("aupr_out", 0.1, 2.0, "better"),
+        ("id_accuracy", -2.0, -0.1, "worse"),
+        ("fpr95_id_positive", 0.1, 2.0, "worse"),
+        ("fpr95_id_positive", -2.0, -0.1, "better"),
+        ("fpr95_ood_positive", -2.0, -0.1, "better"),
+        ("fpr95_ood_positive", -2.0, 0.0, ""),
     ],
 )
 def test_gain_is_marked_where_its_interval_leaves_out_zero(metric: str, low: float, high: float, kind: str) -> None:
-    cell = gain_cell(LINE | {"gain_low": low, "gain_high": high}, metric_of(metric))
+    cell = gain_cell(GAIN | {"low": low, "high": high}, metric_of(metric))
     assert cell.kind == kind
     assert cell.text == "+1.23"
-    assert cell.small == f"[{100 * low:+.1f}, {100 * high:+.1f}]"
-    assert cell.value == 0.0123
+    assert cell.small == f"[{low:+.1f}, {high:+.1f}]"
+    assert cell.value == 1.23
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 4])
 def test_nothing_is_marked_below_five_seeds(seeds: int) -> None:
     """Uniform noise as synthetic images gave a bold +15.90 [+12.8, +19.0] with one seed."""
-    line = LINE | {"gain": 0.159, "gain_low": 0.128, "gain_high": 0.19, "seeds": seeds}
-    assert gain_cell(line, metric_of("auroc")) == Cell("+15.90", "[+12.8, +19.0]", value=0.159)
+    line = GAIN | {"gain": 15.9, "low": 12.8, "high": 19.0, "seeds": seeds}
+    assert gain_cell(line, metric_of("auroc")) == Cell("+15.90", "[+12.8, +19.0]", value=15.9)
     few = TABLE.model_copy(update={"seeds": [*range(seeds)]})
-    text, page = markdown(rows().assign(seeds=seeds), few), html_page(rows().assign(seeds=seeds), few)
+    text, page = markdown(with_seeds(rows(), seeds), few), html_page(with_seeds(rows(), seeds), few)
     assert "**" not in text
     assert not re.search('class="(better|worse)"', page)
     for words in (text, page):
@@ -87,11 +92,11 @@ def test_nothing_is_marked_below_five_seeds(seeds: int) -> None:
 
 
 def test_bounds_that_round_to_zero_have_no_minus() -> None:
-    assert gain_cell(LINE | {"gain_low": -0.0004, "gain_high": 0.0004}, metric_of("auroc")).small == "[+0.0, +0.0]"
+    assert gain_cell(GAIN | {"low": -0.04, "high": 0.04}, metric_of("auroc")).small == "[+0.0, +0.0]"
 
 
 def test_base_has_no_gain() -> None:
-    assert gain_cell(LINE | {"recipe": "plain"}, metric_of("auroc")) == Cell("–", value=0)
+    assert gain_cell(None, metric_of("auroc")) == Cell("–", value=0)
 
 
 def test_blocks_follow_the_columns() -> None:
@@ -102,7 +107,7 @@ def test_blocks_follow_the_columns() -> None:
         "ID accuracy on digits, %",
     ]
     assert made[0].header == ["detector", "recipe", "near", "gain near", "far", "gain far", "close", "away"]
-    assert [cell.value for cell in made[0].rows[1].cells] == ["msp", "sio", 0.52, 0.0123, 0.53, 0.0123, 0.5, 0.51]
+    assert [cell.value for cell in made[0].rows[1].cells] == ["msp", "sio", 52.0, 1.23, 53.0, 1.23, 50.0, 51.0]
     assert [row.base for row in made[0].rows] == [True, False]
     assert made[2].header == ["recipe", "accuracy", "gain"]
     assert all(len(row.cells) == len(block.header) for block in made for row in block.rows)
@@ -139,7 +144,7 @@ def test_one_base_goes_without_saying_in_the_headers() -> None:
     assert page.count("<th>gain near</th>") == page.count("<th>gain far</th>") == page.count("<th>gain</th>") == 1
 
 
-MEANS = {"plain": 0.5, "kd": 0.53, "oal": 0.57}
+MEANS = {"plain": 50.0, "kd": 53.0, "oal": 57.0}
 SEVERAL = TableSettings(
     datasets=["digits"],
     recipes=["plain", "kd", "oal"],
@@ -150,22 +155,22 @@ SEVERAL = TableSettings(
 )
 
 
-def lines_over(table: TableSettings) -> pd.DataFrame:
-    """Far means lie 0.2 above near ones; a gain's interval reaches 0.035 to both sides."""
+def lines_over(table: TableSettings) -> Results:
+    """Far means lie 20 points above near ones; a gain's interval reaches 3.5 to both sides."""
     sets, ranked = ("close", "away", "near", "far"), [metric for metric in table.columns if metric != "id_accuracy"]
     cells = [(metric, detector, name) for metric in ranked for detector in table.detectors for name in sets]
-    lines = []
+    values, gains = [], []
     for metric, detector, name in [*cells, ("id_accuracy", "", "test")]:
         for recipe in table.recipes:
-            mean = MEANS[recipe] + (0.2 if name in ("away", "far") else 0.0)
+            mean = MEANS[recipe] + (20.0 if name in ("away", "far") else 0.0)
+            key = {"dataset": "digits", "recipe": recipe, "detector": detector, "set": name, "metric": metric}
+            values.append(key | {"mean": mean, "sd": 1.0, "low": mean - 2, "high": mean + 2, "seeds": 5})
             for base in table.baselines:
                 gain = MEANS[recipe] - MEANS[base]
-                key = {"dataset": "digits", "recipe": recipe, "detector": detector, "set": name, "metric": metric}
-                own = {"mean": mean, "sd": 0.01, "low": mean - 0.02, "high": mean + 0.02}
-                over = {"base": base, "gain": gain, "gain_low": gain - 0.035, "gain_high": gain + 0.035, "p": math.nan}
-                over |= {"seeds": 5}
-                lines.append(key | own | over)
-    return pd.DataFrame(lines)
+                if base != recipe:
+                    over = {"base": base, "gain": gain, "low": gain - 3.5, "high": gain + 3.5}
+                    gains.append(key | over | {"seeds": 5, "p": math.nan})
+    return Results(pd.DataFrame(values), pd.DataFrame(gains))
 
 
 def test_several_bases_have_a_gain_each_side_by_side() -> None:
@@ -194,7 +199,7 @@ def test_a_gain_is_marked_over_each_base_by_itself() -> None:
     assert kinds == [["", ""], ["", ""], ["better", "better"]]
     assert [cell.kind for cell in fpr95.rows[2].cells[3:5]] == ["worse", "worse"]
     wider = lines_over(SEVERAL)
-    wider.loc[wider["base"] == "kd", "gain_low"] -= 0.01
+    wider.gains.loc[wider.gains["base"] == "kd", "low"] -= 1
     assert [cell.kind for cell in blocks(wider, SEVERAL)[0].rows[2].cells[3:5]] == ["", "better"]
 
 
@@ -266,7 +271,7 @@ def test_only_the_first_detectors_auroc_is_put_in_words() -> None:
 
 def test_p_values_stand_in_the_sentences_where_there_are_any() -> None:
     tested = rows()
-    tested.loc[(tested["recipe"] == "sio") & (tested["set"] == "near"), "p"] = 0.0321
+    tested.gains.loc[tested.gains["set"] == "near", "p"] = 0.0321
     near, far = blocks(tested, TABLE)[0].sentences
     assert near.endswith("5 seeds, p = 0.032 (Holm)")
     assert far.endswith("5 seeds")
@@ -326,7 +331,7 @@ def test_html_page_is_well_formed_and_alone() -> None:
     assert len(page.cells) == 2 * 2 * 8 + 2 * 3
     classes = [cell.get("class") for cell in page.cells]
     assert (classes.count("better"), classes.count("worse")) == (2, 2)
-    assert re.findall(r'data-value="(0\.\d+)">53\.00', text) == ["0.53"] * 4
+    assert re.findall(r'data-value="([\d.]+)">53\.00', text) == ["53.0"] * 4
 
 
 def test_text_of_a_configuration_is_one_line_of_markdown_without_tags() -> None:
@@ -352,15 +357,15 @@ def test_metrics_of_the_user_s_have_tables_and_a_sentence_of_their_own() -> None
     mine = {"name": "fpr90", "file": "mine.py", "better": "lower", "description": "Share of OOD accepted at 90 %."}
     table = TableSettings.model_validate(TABLE.model_dump() | {"columns": ["ece", mine]})
     metric = table.metrics[1]
-    assert (metric.title, gain_cell(LINE | {"gain_low": -0.02, "gain_high": -0.01}, metric).kind) == ("fpr90", "better")
+    assert (metric.title, gain_cell(GAIN | {"low": -2.0, "high": -1.0}, metric).kind) == ("fpr90", "better")
     assert note(table).endswith(f"{table.metrics[0].note} fpr90: Share of OOD accepted at 90 %.")
-    columns = ["dataset", "recipe", "detector", "set", "metric", "base", "mean", "sd", "low", "high", "gain"]
-    rows = pd.DataFrame([
-        ["digits", recipe, detector, part, name, base, 0.1, 0.0, 0.0, 0.2, 0.0]
+    values = pd.DataFrame([
+        ["digits", recipe, detector, part, name, 10.0, 0.0, 0.0, 20.0, 3]
         for name, detectors, parts in (("ece", [""], ["test"]), ("fpr90", table.detectors, ["far"]))
-        for recipe in table.recipes for detector in detectors for part in parts for base in table.baselines
-    ], columns=columns).assign(gain_low=0.0, gain_high=0.0, seeds=3, p=float("nan"))  # fmt: skip
-    assert [(block.heading, block.header[1]) for block in blocks(rows, table)] == [
+        for recipe in table.recipes for detector in detectors for part in parts
+    ], columns=VALUES)  # fmt: skip
+    gains = values[values["recipe"] == "sio"].assign(base="plain", gain=0.0, p=math.nan)
+    assert [(block.heading, block.header[1]) for block in blocks(Results(values, gains), table)] == [
         ("ECE on digits, %", "ECE"),
         ("fpr90 on digits, %", "recipe"),
     ]

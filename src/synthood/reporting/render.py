@@ -11,6 +11,7 @@ from synthood.common.html import HEAD
 from synthood.evaluation.metrics.base import IDMetric, Metric
 from synthood.reporting.comparisons import FEWEST, Comparison
 from synthood.reporting.published import agreement
+from synthood.reporting.results import Results
 from synthood.reporting.settings import TableSettings
 from synthood.reporting.statistics import Estimate
 
@@ -85,12 +86,12 @@ class Block:
     remarks: tuple[str, ...] = ()
 
 
-def blocks(rows: pd.DataFrame, table: TableSettings) -> list[Block]:
+def blocks(results: Results, table: TableSettings) -> list[Block]:
     """The tables in the order of the settings' columns."""
     result = []
     for dataset in table.datasets:
         for metric in table.metrics:
-            chosen = rows[(rows["dataset"] == dataset) & (rows["metric"] == metric.key)]
+            chosen = Results(*(rows[(rows["dataset"] == dataset) & (rows["metric"] == metric.key)] for rows in results))
             heading = f"{metric.title} on {dataset}, %"
             if isinstance(metric, IDMetric):
                 result.append(id_block(chosen, table, heading, metric))
@@ -99,67 +100,71 @@ def blocks(rows: pd.DataFrame, table: TableSettings) -> list[Block]:
     return result
 
 
-def ood_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: Metric) -> Block:
+def ood_block(chosen: Results, table: TableSettings, heading: str, metric: Metric) -> Block:
     """Rows: detector and recipe. Columns: near, far, their gains, then every set."""
-    sets = [name for name in dict.fromkeys(chosen["set"]) if name not in ("near", "far")]
+    values, gains = chosen
+    sets = [name for name in dict.fromkeys(values["set"]) if name not in ("near", "far")]
     header = ["detector", "recipe"]
-    published = has_published(chosen)
-    roles = [role for role in ("near", "far") if role in set(chosen["set"])]
+    published = has_published(values)
+    roles = [role for role in ("near", "far") if role in set(values["set"])]
     for role in roles:
         header += [role, *(gain_name(f"gain {role}", base, table) for base in table.baselines)]
         header += [f"published {role}", "difference"] if published else []
     header += sets
-    keys = ["detector", "recipe", "set", "base"]
-    found = {tuple(line[key] for key in keys): line for line in chosen.to_dict("records")}
+    found = by(values, "detector", "recipe", "set")
+    over = by(gains, "detector", "recipe", "set", "base")
     lines = []
     for detector in table.detectors:
         for recipe in table.recipes:
             cells = [Cell(detector, kind="text", value=detector), Cell(recipe, kind="text", value=recipe)]
             for role in roles:
-                own = [found[detector, recipe, role, base] for base in table.baselines]
-                cells += [value_cell(own[0]), *(gain_cell(line, metric) for line in own)]
-                cells += published_cells(own[0], len(table.seeds)) if published else []
-            cells += [value_cell(found[detector, recipe, name, table.baselines[0]], interval=False) for name in sets]
+                own = found[detector, recipe, role]
+                lines_over = [over.get((detector, recipe, role, base)) for base in table.baselines]
+                cells += [value_cell(own), *(gain_cell(line, metric) for line in lines_over)]
+                cells += published_cells(own, len(table.seeds)) if published else []
+            cells += [value_cell(found[detector, recipe, name], interval=False) for name in sets]
             lines.append(Row(cells, recipe in table.baselines))
     lead = f"By {table.detectors[0]}:"
-    return Block(heading, header, lines, 2, lead, sentences(chosen, table), remarks(chosen))
+    return Block(heading, header, lines, 2, lead, sentences(gains, table), remarks(values))
 
 
-def sentences(chosen: pd.DataFrame, table: TableSettings) -> tuple[str, ...]:
+def by(rows: pd.DataFrame, *keys: str) -> dict[tuple[str, ...], Line]:
+    """The rows by the values of some columns."""
+    return {tuple(line[key] for key in keys): line for line in rows.to_dict("records")}
+
+
+def sentences(gains: pd.DataFrame, table: TableSettings) -> tuple[str, ...]:
     """Every recipe against every base on near and far OOD, in words, where the settings compare them."""
-    compared = [
-        line
-        for line in chosen.to_dict("records")
-        if line["recipe"] != line["base"] and table.compared(line["detector"], line["set"], line["metric"])
-    ]
     return tuple(
         Comparison(
             line["recipe"],
             line["base"],
             line["set"],
-            Estimate(line["gain"], float("nan"), line["gain_low"], line["gain_high"]),
+            Estimate(line["gain"] / 100, float("nan"), line["low"] / 100, line["high"] / 100),
             line["seeds"],
             table.confidence,
             None if pd.isna(line["p"]) else line["p"],
         ).sentence()
-        for line in compared
+        for line in gains.to_dict("records")
+        if table.compared(line["detector"], line["set"], line["metric"])
     )
 
 
-def id_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: IDMetric) -> Block:
+def id_block(chosen: Results, table: TableSettings, heading: str, metric: IDMetric) -> Block:
     """A row per recipe."""
-    found = {(line["recipe"], line["base"]): line for line in chosen.to_dict("records")}
-    published = has_published(chosen)
+    values, gains = chosen
+    found, over = by(values, "recipe"), by(gains, "recipe", "base")
+    published = has_published(values)
     lines = []
     for recipe in table.recipes:
-        own = [found[recipe, base] for base in table.baselines]
-        cells = [Cell(recipe, kind="text", value=recipe), value_cell(own[0])]
-        cells += [gain_cell(line, metric) for line in own]
-        cells += published_cells(own[0], len(table.seeds)) if published else []
+        own = found[(recipe,)]
+        cells = [Cell(recipe, kind="text", value=recipe), value_cell(own)]
+        cells += [gain_cell(over.get((recipe, base)), metric) for base in table.baselines]
+        cells += published_cells(own, len(table.seeds)) if published else []
         lines.append(Row(cells, recipe in table.baselines))
     header = ["recipe", metric.column, *(gain_name("gain", base, table) for base in table.baselines)]
     header += ["published", "difference"] if published else []
-    return Block(heading, header, lines, 1, remarks=remarks(chosen))
+    return Block(heading, header, lines, 1, remarks=remarks(values))
 
 
 def has_published(chosen: pd.DataFrame) -> bool:
@@ -191,16 +196,16 @@ def published_cells(line: Line, seeds: int) -> list[Cell]:
     if pd.isna(line["published"]):
         return [Cell("–", value=""), Cell("–", value="")]
     difference = line["mean"] - line["published"]
-    text, small = f"{100 * line['published']:.2f}", ""
+    text, small = f"{line['published']:.2f}", ""
     disputed = bool(line["published_note"])
     if pd.notna(line["published_sd"]):
-        text += f" ± {100 * line['published_sd']:.2f}"
+        text += f" ± {line['published_sd']:.2f}"
         if pd.notna(line["sd"]) and seeds >= FEWEST and not disputed:
             bound = agreement(line["sd"], line["published_sd"], seeds)
-            small = f"{'within' if abs(difference) <= bound else 'beyond'} ±{100 * bound:.1f}"
+            small = f"{'within' if abs(difference) <= bound else 'beyond'} ±{bound:.1f}"
     text += f" {DISPUTED}" if disputed else ""
-    shown = Cell(f"{round(100 * difference, 2) + 0.0:+.2f}", small, value=round(float(difference), 6))
-    return [Cell(text, value=round(float(line["published"]), 6)), shown]
+    shown = Cell(f"{round(difference, 2) + 0.0:+.2f}", small, value=round(float(difference), 4))
+    return [Cell(text, value=round(float(line["published"]), 4)), shown]
 
 
 def gain_name(name: str, base: str, table: TableSettings) -> str:
@@ -210,24 +215,25 @@ def gain_name(name: str, base: str, table: TableSettings) -> str:
 
 def value_cell(line: Line, interval: bool = True) -> Cell:
     """Mean ± SD, with the interval behind it."""
-    text = f"{100 * line['mean']:.2f}"
+    text = f"{line['mean']:.2f}"
     if pd.notna(line["sd"]):
-        text += f" ± {100 * line['sd']:.2f}"
-    small = f"[{100 * line['low']:.1f}, {100 * line['high']:.1f}]" if interval else ""
-    return Cell(text, small, value=round(float(line["mean"]), 6))
+        text += f" ± {line['sd']:.2f}"
+    small = f"[{line['low']:.1f}, {line['high']:.1f}]" if interval else ""
+    return Cell(text, small, value=round(float(line["mean"]), 4))
 
 
-def gain_cell(line: Line, metric: Metric) -> Cell:
-    """Difference to the base in points; from five seeds on marked where its interval leaves out zero."""
-    if line["recipe"] == line["base"]:
+def gain_cell(line: Line | None, metric: Metric) -> Cell:
+    """Difference to the base in points, None for the base itself; from five seeds on marked where its interval leaves
+    out zero."""
+    if line is None:
         return Cell("–", value=0)
     sign, kind = -1 if metric.lower_is_better else 1, ""
     if line["seeds"] >= FEWEST:
-        kind = "better" if min(sign * line["gain_low"], sign * line["gain_high"]) > 0 else ""
-        kind = "worse" if max(sign * line["gain_low"], sign * line["gain_high"]) < 0 else kind
-    low, high = (round(100 * float(line[bound]), 1) + 0.0 for bound in ("gain_low", "gain_high"))
+        kind = "better" if min(sign * line["low"], sign * line["high"]) > 0 else ""
+        kind = "worse" if max(sign * line["low"], sign * line["high"]) < 0 else kind
+    low, high = (round(float(line[bound]), 1) + 0.0 for bound in ("low", "high"))
     small = f"[{low:+.1f}, {high:+.1f}]"
-    return Cell(f"{round(100 * line['gain'], 2) + 0.0:+.2f}", small, kind, round(float(line["gain"]), 6))
+    return Cell(f"{round(line['gain'], 2) + 0.0:+.2f}", small, kind, round(float(line["gain"]), 4))
 
 
 def marking(seeds: int) -> str:
@@ -258,10 +264,10 @@ def note(table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
     )
 
 
-def markdown(rows: pd.DataFrame, table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
+def markdown(results: Results, table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
     """The tables in Markdown; a marked gain is bold."""
     parts = [f"# {plain(table.title)}" if table.title else "", plain(note(table, evidence))]
-    for block in blocks(rows, table):
+    for block in blocks(results, table):
         lines = [" | ".join(block.header), " | ".join(["---"] * len(block.header))]
         for row in block.rows:
             lines.append(" | ".join(markdown_cell(cell) for cell in row.cells))
@@ -282,7 +288,7 @@ def markdown_cell(cell: Cell) -> str:
     return f"**{text}**" if cell.kind in ("better", "worse") else text
 
 
-def html_page(rows: pd.DataFrame, table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
+def html_page(results: Results, table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
     """The tables as one page: sorted by a click on a column's name; marked gains green (better) or red (worse)."""
     template = jinja2.Environment(autoescape=True).from_string(PAGE)
-    return template.render(title=table.title or "Results", note=note(table, evidence), blocks=blocks(rows, table))
+    return template.render(title=table.title or "Results", note=note(table, evidence), blocks=blocks(results, table))

@@ -15,6 +15,7 @@ from synthood.reporting.comparisons import compare
 from synthood.reporting.image_notes import image_notes
 from synthood.reporting.published_sets import contradiction, unsaid
 from synthood.reporting.render import html_page, markdown
+from synthood.reporting.results import GAINS, KEYS, VALUES, Results, percent, write
 from synthood.reporting.runs import Run, read_runs
 from synthood.reporting.settings import ImageSets, PublishedOn, TableSettings, TabulateSettings
 from synthood.reporting.statistics import Resamples, Runs, crossed, crossed_gain
@@ -100,54 +101,47 @@ def all_runs(
                 yield (detector, role, metric), means
 
 
-def tabulate(scores: Scores, settings: TabulateSettings) -> pd.DataFrame:
-    """A row per dataset, recipe, detector, set, metric and base: mean, SD, interval, gain over the base, its interval.
+def tabulate(scores: Scores, settings: TabulateSettings) -> Results:
+    """Values per dataset, recipe, detector, set and metric, and gains over each baseline, in percent.
 
-    Shares and areas are in [0,1]; the rendered tables show percent. `p` stands where `TableSettings.compared` and five
-    seeds or more allow a test, corrected for all tests of the table.
+    `p` stands where `TableSettings.compared` and five seeds or more allow a test, corrected for all tests of the table.
     """
     table: TableSettings = settings.table
     resamples = Resamples(table.resamples)
-    rows: list[dict[str, object]] = []
+    values: list[dict[str, object]] = []
+    gains: list[dict[str, object]] = []
     pairs: dict[int, tuple[str, str, str, Runs, Runs]] = {}
     for dataset in table.datasets:
         for (detector, part, metric), runs in all_runs(scores, settings, dataset, resamples):
-            for recipe in table.recipes:
-                own = crossed(runs[recipe], table.confidence)
-                line: dict[str, object] = {
-                    "dataset": dataset,
-                    "recipe": recipe,
-                    "detector": detector,
-                    "set": part,
-                    "metric": metric,
-                }
-                line |= {"mean": own.mean, "sd": own.deviation, "low": own.low, "high": own.high}
+            for recipe, own in runs.items():
+                key = dict(zip(KEYS, (dataset, recipe, detector, part, metric), strict=True))
+                found = crossed(own, table.confidence)
+                values.append(key | percent(found) | {"sd": 100 * found.deviation, "seeds": len(own.values)})
                 for base in table.baselines:
-                    if recipe != base and table.compared(detector, part, metric):
-                        pairs[len(rows)] = (recipe, base, part, runs[recipe], runs[base])
-                    over = crossed_gain(runs[recipe], runs[base], table.confidence)
-                    seeds = min(len(runs[recipe].values), len(runs[base].values))
-                    rows.append(
-                        line
-                        | {"base": base, "gain": over.mean, "gain_low": over.low, "gain_high": over.high}
-                        | {"seeds": seeds, "p": np.nan}
-                    )
+                    if recipe == base:
+                        continue
+                    if table.compared(detector, part, metric):
+                        pairs[len(gains)] = (recipe, base, part, own, runs[base])
+                    over = percent(crossed_gain(own, runs[base], table.confidence), "gain")
+                    seeds = min(len(own.values), len(runs[base].values))
+                    gains.append(key | {"base": base} | over | {"seeds": seeds, "p": np.nan})
     for index, comparison in zip(pairs, compare(list(pairs.values())), strict=True):
-        rows[index]["p"] = np.nan if comparison.p is None else comparison.p
-    return with_published(pd.DataFrame(rows), scores, settings)
+        gains[index]["p"] = np.nan if comparison.p is None else comparison.p
+    shown = with_published(pd.DataFrame(values, columns=VALUES), scores, settings)
+    return Results(shown, pd.DataFrame(gains, columns=GAINS))
 
 
 def with_published(rows: pd.DataFrame, scores: Scores, settings: TabulateSettings) -> pd.DataFrame:
-    """The rows with columns `published`, `published_sd` and `published_note`; as they are without published figures.
+    """The values with columns `published`, `published_sd` and `published_note`; as they are without published figures.
 
     A figure about other images is left out, and the note says why.
     """
     if not settings.published:
         return rows
-    keys = ["dataset", "recipe", "detector", "set", "metric"]
     known = pd.DataFrame([figure.model_dump() for figure in settings.published])
     known = known.rename(columns={"value": "published", "sd": "published_sd", "disputed": "published_note"})
     known = known.astype({"published": float, "published_sd": float})
+    known[["published", "published_sd"]] *= 100
     for name, on in settings.published_on.items():
         ours = measured(scores, settings, name, on)
         for part in ("test", "near", "far"):
@@ -155,7 +149,7 @@ def with_published(rows: pd.DataFrame, scores: Scores, settings: TabulateSetting
                 there = (known["dataset"] == name) & (known["set"] == part)
                 known.loc[there, ["published", "published_sd"]] = np.nan
                 known.loc[there, "published_note"] = f"not comparable: {reason}"
-    return rows.merge(known, how="left", on=keys)
+    return rows.merge(known, how="left", on=KEYS)
 
 
 def measured(scores: Scores, settings: TabulateSettings, dataset: str, on: PublishedOn) -> ImageSets:
@@ -191,6 +185,7 @@ def main(
     settings: TabulateSettings,
     scores: Annotated[list[Path], "one per dataset, recipe and seed, in this order"],
     csv: Output,
+    gains: Output,
     md: Output,
     html: Output,
     images: Annotated[Sequence[str], "image sets of each dataset, train first"] = (),
@@ -199,15 +194,16 @@ def main(
     table = settings.table
     runs = [(d, r, s) for d in table.datasets for r in table.recipes for s in table.seeds]
     found = read_runs(runs, scores, beside, table.detectors)
-    rows = tabulate(found, settings)
+    results = tabulate(found, settings)
     notes = notes_of(settings) | image_notes(table.datasets, map(Path, images))
-    with job.writing(csv) as path:
-        rows.to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
+    for output, rows in zip((csv, gains), results, strict=True):
+        with job.writing(output) as path:
+            write(rows, path)
     with job.writing(md) as path:
-        path.write_text(markdown(rows, table, notes))
+        path.write_text(markdown(results, table, notes))
     with job.writing(html) as path:
-        path.write_text(html_page(rows, table, notes))
-    print(markdown(rows, table, notes))
+        path.write_text(html_page(results, table, notes))
+    print(markdown(results, table, notes))
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ MAP = RUN + "/map.png"
 DEPLOYED = "results/{dataset}/deploy/detector"
 
 TABLE = "results/tables/{table}.csv"
+TABLE_GAINS = "results/tables/{table}-gains.csv"
 TABLE_MARKDOWN = "results/tables/{table}.md"
 TABLE_HTML = "results/tables/{table}.html"
 ROC = "results/figures/{table}/roc.png"
