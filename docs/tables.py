@@ -17,13 +17,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from synthood.reporting.comparisons import FEWEST
+from synthood.reporting.comparisons import FEWEST, points
 
 DOCUMENT = Path(__file__).with_name("reproduction.md")
 BLOCK = re.compile(r"(<!-- table: (\S+) (\S+) (\S+?)(?: gain over (\S+))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 PLAIN = re.compile(r"(<!-- csv: (\S+) (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+APART = "°"
+"""Not the asterisk of tables, which says that a test corrected for all comparisons is significant."""
 
 
 SEEDS = re.compile(r"(<!-- seeds: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -36,16 +39,11 @@ def value(line: pd.Series) -> str:
     return f"{line['mean']:.2f} ± {line['sd']:.2f}"
 
 
-def points(number: float) -> str:
-    """Hundredths of a point, with a sign, and no minus before zero."""
-    return f"{round(number, 2) + 0.0:+.2f}"
-
-
 def gain(line: pd.Series) -> str:
-    """Gain and interval, in points; from five seeds on bold where the interval leaves out zero."""
+    """Gain and interval, in points; from five seeds on with a mark where the interval leaves out zero."""
     low, high = line["low"], line["high"]
-    told = f"{points(line['gain'])} [{points(low)}, {points(high)}]"
-    return f"**{told}**" if line["seeds"] >= FEWEST and (low > 0 or high < 0) else told
+    mark = APART if line["seeds"] >= FEWEST and (low > 0 or high < 0) else ""
+    return f"{points(line['gain'])}{mark} [{points(low)}, {points(high)}]"
 
 
 def table(rows: pd.DataFrame, part: str, metric: str, base: str | None) -> str:

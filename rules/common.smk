@@ -111,7 +111,15 @@ def of_tables(*patterns):
     return [p.format(table=table) for table in plan.config.build for p in patterns]
 
 
-rendered_tables = of_tables(at.TABLE, at.TABLE_GAINS, at.TABLE_MARKDOWN, at.TABLE_HTML)
+rendered_tables = of_tables(
+    at.TABLE,
+    at.TABLE_GAINS,
+    at.TABLE_WIDE,
+    at.TABLE_LEADERBOARD,
+    at.TABLE_MARKDOWN,
+    at.TABLE_HTML,
+    at.TABLE_LATEX,
+)
 drawn_figures = of_tables(at.ROC, at.HISTOGRAMS, at.TRAINING)
 drawn_galleries = [picture for table in plan.config.build for picture in plan.assessments(table)]
 drawn_galleries += plan.data_pages()

@@ -19,6 +19,9 @@ rule tabulate:
             category="Tables",
             labels={"table": "{table}", "form": "page"},
         ),
+        tex=at.TABLE_LATEX,
+        wide_csv=at.TABLE_WIDE,
+        leaderboard_csv=at.TABLE_LEADERBOARD,
     log:
         "results/logs/tabulate/{table}.log",
     conda:

@@ -16,12 +16,14 @@ from synthood.evaluation.metrics.areas import Auroc
 from synthood.evaluation.ranking import OOD_METRICS, Ranking
 from synthood.reporting import tabulate as module
 from synthood.reporting.comparisons import holm, p_value
-from synthood.reporting.render import markdown, note
+from synthood.reporting.markdown_table import markdown
+from synthood.reporting.measure import Scores, all_runs, ood_runs
+from synthood.reporting.render import note
 from synthood.reporting.results import Results
 from synthood.reporting.runs import read_scores
-from synthood.reporting.settings import TableSettings, TabulateSettings
-from synthood.reporting.statistics import Resamples
-from synthood.reporting.tabulate import Scores, all_runs, notes_of, tabulate
+from synthood.reporting.settings import TableSettings, TabulateSettings, Tests
+from synthood.reporting.statistics import Resamples, difference
+from synthood.reporting.tabulate import notes_of, tabulate
 
 SIZES = {"test": 14, "close": 6, "closer": 9, "away": 5}
 RESAMPLES = 25
@@ -245,7 +247,7 @@ def test_nothing_is_tested_with_three_seeds(several: Results) -> None:
 
 
 def test_p_values_of_five_seeds_are_corrected_together() -> None:
-    """Of the first detector's AUROC on near and far alone: two recipes over two baselines, both roles."""
+    """Of the first detector's AUROC on near and far alone; two baselines over each other are one comparison."""
     five = SEVERAL.model_copy(update={"seeds": [0, 1, 2, 3, 4], "columns": ["auroc"]})
     scores = {("digits", recipe, seed): frame(recipe, seed) for recipe in five.recipes for seed in five.seeds}
     gains = tabulate(scores, SETTINGS.model_copy(update={"table": five})).gains
@@ -256,12 +258,16 @@ def test_p_values_of_five_seeds_are_corrected_together() -> None:
     assert len(tested) == 2 * (1 + 1 + 2)
     runs = dict(all_runs(scores, SETTINGS.model_copy(update={"table": five}), "digits", Resamples(RESAMPLES)))
     single = [
-        p_value(found[line["recipe"]], found[line["base"]])
-        for line in tested.to_dict("records")
+        p_value(gain)
+        for line in tested.drop_duplicates("p").to_dict("records")
         for found in [runs["msp", line["set"], "auroc"]]
+        if (gain := difference(found[line["recipe"]], found[line["base"]]))
     ]
-    assert tested["p"].to_numpy() == pytest.approx(holm(single))
+    assert tested.drop_duplicates("p")["p"].to_numpy() == pytest.approx(holm(single))
+    assert len(single) == 2 * 3
     assert min(single) < tested["p"].min()
+    mirrored = tested.set_index(["set", "recipe", "base"])["p"]
+    assert mirrored["near", "plain", "distilled"] == mirrored["near", "distilled", "plain"]
 
 
 FIVE = TABLE.model_copy(update={"seeds": [0, 1, 2, 3, 4], "columns": ["auroc", "id_accuracy"]})
@@ -286,6 +292,63 @@ def test_one_model_for_all_seeds_is_one_run(single: dict[str, list[str]], marked
     assert (rows["sd"].isna() == (rows["seeds"] == 1)).all()
     assert gains.groupby("detector")["seeds"].unique().map(list).to_dict() == {k: [v] for k, v in marked.items()}
     assert set(gains.loc[gains["p"].notna(), "detector"]) == ({"msp"} if marked["msp"] == 5 else set())
+
+
+def five_seeds(**update: object) -> Results:
+    table = SEVERAL.model_copy(update={"seeds": [0, 1, 2, 3, 4], "columns": ["auroc", "id_accuracy"]} | update)
+    scores = {("digits", recipe, seed): frame(recipe, seed) for recipe in table.recipes for seed in table.seeds}
+    return tabulate(scores, SETTINGS.model_copy(update={"table": table}))
+
+
+def test_tests_select_detectors_sets_and_metrics() -> None:
+    asked = Tests(detectors=["knn"], sets=["closer", "test"], metrics=["auroc", "id_accuracy"])
+    gains = five_seeds(tests=asked).gains
+    tested = gains[gains["p"].notna()]
+    assert set(zip(tested["detector"], tested["set"], tested["metric"], strict=True)) == {
+        ("knn", "closer", "auroc"),
+        ("", "test", "id_accuracy"),
+    }
+    assert len(tested) == 2 * 4
+
+
+def test_detectors_are_compared_with_each_other() -> None:
+    values, gains = five_seeds(tests=Tests(detector_baselines=["msp"]), baselines=[])
+    assert set(zip(gains["detector"], gains["base_detector"], strict=True)) == {("knn", "msp")}
+    assert (gains["recipe"] == gains["base"]).all()
+    assert (len(gains), gains["p"].notna().all()) == (3 * 2, True)
+    means = values.set_index(KEYS)["mean"]
+    for line in gains.to_dict("records"):
+        item = (line["set"], line["metric"])
+        expected = means[(line["recipe"], "knn", *item)] - means[(line["recipe"], "msp", *item)]
+        assert line["gain"] == pytest.approx(expected, abs=1e-10)
+
+
+def test_a_table_without_a_baseline_has_no_gains(scores: Scores) -> None:
+    alone = TableSettings.model_validate(TABLE.model_dump(exclude={"baselines"}))
+    results = tabulate(scores, SETTINGS.model_copy(update={"table": alone}))
+    assert results.gains.empty
+    text = markdown(results, alone)
+    assert "gain" not in text.lower()
+    assert "| detector | recipe | near | far | close | closer | away |" in text
+
+
+def test_models_may_be_missing_and_are_named(scores: Scores) -> None:
+    some = {run: one for run, one in scores.items() if run[1:] not in (("sio", 1), ("plain", 0))}
+    results = tabulate(some, SETTINGS)
+    sio = {line["recipe"]: line["seeds"] for line in results.values.to_dict("records")}
+    assert sio == {"sio": 2, "plain": 2}
+    assert set(results.gains["seeds"]) == {1}
+    values = {seed: measured(scores, recipe, "knn", "away", "auroc")[2] for recipe, seed in (("sio", 0), ("plain", 1))}
+    over = results.gains.set_index(KEYS).loc[("sio", "knn", "away", "auroc")]
+    assert over["gain"] == pytest.approx(values[0] - values[1])
+    assert notes_of(SETTINGS, some) == {
+        "Models that are missing, so fewer seeds": "sio on digits, seed 1; plain on digits, seed 0."
+    }
+    without = {run: one for run, one in scores.items() if run[1] != "plain"}
+    with pytest.raises(SynthoodError, match="no scores of recipe 'plain' on 'digits'; score its models, or leave it"):
+        tabulate(without, SETTINGS)
+    apart = {run: one for run, one in scores.items() if run[1:] in (("sio", 1), ("plain", 0))}
+    assert "– no seed in common" in markdown(tabulate(apart, SETTINGS), TABLE)
 
 
 def test_a_gain_over_one_model_is_not_tested() -> None:
@@ -344,7 +407,7 @@ def test_the_stage_writes_the_table_three_times(
         files.append(tmp_path / f"{recipe}{seed}.parquet")
         one.to_parquet(files[-1])
         seal(files[-1], files[-1], {"format": FORMAT})
-    outputs = [tmp_path / f"table{kind}" for kind in (".csv", "-gains.csv", ".md", ".html")]
+    outputs = [tmp_path / f"table{kind}" for kind in (".csv", "-gains.csv", ".md", ".html", ".tex", "-wide.csv", "-leaderboard.csv")]
     words = ["--settings", settings.canonical(), "--scores", *map(str, files), *writing(module.main, outputs)]
     module.main(words)
     expected = tabulate(scores, settings)
@@ -359,7 +422,10 @@ def test_the_stage_writes_the_table_three_times(
     assert page.count("<table>") == 6
     over = [f"gain near over {base}" for base in table.baselines] if len(table.baselines) > 1 else ["gain near"]
     for name in over:
-        assert text.count(f"| {name} |") == page.count(f"<th>{name}</th>") == 5
+        assert text.count(f"| {name} |") == page.count(f">{name}</button></th>") == 5
+    latex = outputs[4].read_text()
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\bottomrule") == 6
+    assert len(pd.read_csv(outputs[5])) == len(pd.read_csv(outputs[6])) == 2 * len(table.recipes)
     # A base's dashes: near and far of each detector and metric, and accuracy.
     assert text.count("| – |") == page.count(">–<") == len(table.baselines) * (5 * 2 * 2 + 1)
 
@@ -382,7 +448,7 @@ def test_the_full_spectrum_counts_shifted_sets_as_id(scores: Scores) -> None:
 
 def test_resamples_of_the_full_spectrum_draw_each_id_set_by_itself(scores: Scores) -> None:
     frames, resamples = [scores["digits", "sio", 0]], Resamples(RESAMPLES)
-    found = module.ood_runs(frames, "msp", "away", "digits", resamples, [Auroc()], ["test", "closer"])["auroc"]
+    found = ood_runs(frames, "msp", "away", "digits", resamples, [Auroc()], ["test", "closer"])["auroc"]
     values = {n: frames[0].loc[frames[0]["part"] == n, "msp"].to_numpy() for n in SIZES}
     for row in range(RESAMPLES):
         weights = {n: resamples.weights(f"digits/{n}", SIZES[n])[row] for n in ("test", "closer", "away")}

@@ -18,7 +18,7 @@ PARTS = {
     "far": "the mean over the far sets",
 }
 """What else lies in the folder of a model's features, or in the column `set` of the metrics."""
-TABLE_ENDINGS = ("-gains",)
+TABLE_ENDINGS = ("-gains", "-wide", "-leaderboard")
 """What is added to a table's name for its further CSV files."""
 PROVENANCE = ".provenance.json"
 

@@ -131,7 +131,7 @@ def main(
     runs = [(d, r, s) for d in settings.datasets for r in settings.recipes for s in settings.seeds]
     for path in histories:
         verify(path)
-    found = read_runs(runs, scores, beside, settings.detectors)
+    found = read_runs(runs, scores, beside, dict.fromkeys(settings.recipes, settings.detectors))
     curves = {run: pd.read_csv(path) for run, path in zip(runs, histories, strict=True)}
     figures = [
         roc_figure(found, settings),

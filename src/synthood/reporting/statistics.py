@@ -5,6 +5,7 @@ images do, a nominal 95 % covers 75 % with three seeds.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,15 +51,25 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Runs:
-    """One quantity of the runs of a recipe: as measured [S], and resampled [S,B]."""
+    """One quantity of the runs of a recipe: as measured [S], and resampled [S,B].
+
+    `seeds` are those of the runs; empty where one model serves all seeds.
+    """
 
     values: Array
     resampled: Array
+    seeds: tuple[int, ...] = ()
 
     @classmethod
     def average(cls, runs: list["Runs"]) -> "Runs":
         """Unweighted mean of several quantities, e.g. over the near sets."""
-        return cls(np.mean([one.values for one in runs], axis=0), np.mean([one.resampled for one in runs], axis=0))
+        values, resampled = ([getattr(one, name) for one in runs] for name in ("values", "resampled"))
+        return cls(np.mean(values, axis=0), np.mean(resampled, axis=0), runs[0].seeds)
+
+    def of_seeds(self, seeds: Sequence[int]) -> "Runs":
+        """The runs of some of the seeds, in their order."""
+        rows = [self.seeds.index(seed) for seed in seeds]
+        return Runs(self.values[rows], self.resampled[rows], tuple(seeds))
 
 
 @dataclass(frozen=True)
@@ -114,11 +125,17 @@ def crossed(runs: Runs, confidence: float, least: float = 0.0) -> Estimate:
     return Estimate(mean, deviation, max(mean - reach, min(least, mean)), min(mean + reach, max(1.0, mean)))
 
 
-def difference(runs: Runs, base: Runs) -> Runs:
-    """Of the same seeds and images, so what both share cancels."""
-    return Runs(runs.values - base.values, runs.resampled - base.resampled)
+def difference(runs: Runs, base: Runs) -> Runs | None:
+    """Of the same seeds and images, so what both share cancels; None where they share no seed."""
+    if runs.seeds and base.seeds and runs.seeds != base.seeds:
+        common = [seed for seed in runs.seeds if seed in base.seeds]
+        if not common:
+            return None
+        runs, base = runs.of_seeds(common), base.of_seeds(common)
+    return Runs(runs.values - base.values, runs.resampled - base.resampled, runs.seeds or base.seeds)
 
 
 def crossed_gain(runs: Runs, base: Runs, confidence: float) -> Estimate:
-    """Difference to the base recipe's runs, a quantity in [-1, 1]."""
-    return crossed(difference(runs, base), confidence, least=-1.0)
+    """Difference to the base recipe's runs, a quantity in [-1, 1]; NaN where they share no seed."""
+    gain = difference(runs, base)
+    return crossed(gain, confidence, least=-1.0) if gain else Estimate(math.nan, math.nan, math.nan, math.nan)

@@ -1,0 +1,116 @@
+"""What a table's numbers are of: every metric of every run, as measured and under resampled images."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from synthood.errors import SynthoodError
+from synthood.evaluation.metrics.base import IDMetric, OODMetric
+from synthood.evaluation.ranking import Ranking
+from synthood.reporting.runs import Run
+from synthood.reporting.settings import TabulateSettings
+from synthood.reporting.statistics import Resamples, Runs
+
+Scores = dict[Run, pd.DataFrame]
+Key = tuple[str, str, str]
+"""Detector, set, metric."""
+
+
+def ood_runs(
+    frames: list[pd.DataFrame],
+    detector: str,
+    part: str,
+    prefix: str,
+    resamples: Resamples,
+    metrics: Sequence[OODMetric],
+    id_parts: Sequence[str] = ("test",),
+    seeds: tuple[int, ...] = (),
+) -> dict[str, Runs]:
+    """OOD metrics of one recipe, detector and set: measured per seed, and resampled set by set."""
+    measured: dict[str, list[float]] = {metric.key: [] for metric in metrics}
+    resampled: dict[str, list[np.ndarray]] = {metric.key: [] for metric in metrics}
+    for frame in frames:
+        ids = [frame.loc[frame["part"] == name, detector].to_numpy() for name in id_parts]
+        id_confidence = np.concatenate(ids)
+        ood_confidence = frame.loc[frame["part"] == part, detector].to_numpy()
+        drawn_ids = [resamples.weights(f"{prefix}/{n}", len(c)) for n, c in zip(id_parts, ids, strict=True)]
+        id_weights = np.concatenate(drawn_ids, axis=1) if len(ids) > 1 else drawn_ids[0]
+        ood_weights = resamples.weights(f"{prefix}/{part}", len(ood_confidence))
+        ranking = Ranking(id_confidence, ood_confidence)
+        drawn, whole = ranking.metrics((id_weights, ood_weights), metrics), ranking.metrics(metrics=metrics)
+        for name in measured:
+            measured[name].append(float(whole[name][0]))
+            resampled[name].append(drawn[name])
+    return {name: Runs(np.array(measured[name]), np.stack(resampled[name]), seeds) for name in measured}
+
+
+def id_runs(
+    frames: list[pd.DataFrame],
+    metric: IDMetric,
+    prefix: str,
+    resamples: Resamples,
+    id_parts: Sequence[str] = ("test",),
+    seeds: tuple[int, ...] = (),
+) -> Runs:
+    """A metric of the classifier over all images of the ID sets, per seed, and resampled set by set."""
+    values, drawn = [], []
+    for frame in frames:
+        parts = [frame[frame["part"] == name] for name in id_parts]
+        samples = pd.concat(parts)
+        weights = [resamples.weights(f"{prefix}/{n}", len(part)) for n, part in zip(id_parts, parts, strict=True)]
+        values.append(float(metric.of(samples, np.ones((1, len(samples)), np.int16))[0]))
+        drawn.append(metric.of(samples, np.concatenate(weights, axis=1)))
+    return Runs(np.array(values), np.stack(drawn), seeds)
+
+
+def all_runs(
+    scores: Scores, settings: TabulateSettings, dataset: str, resamples: Resamples
+) -> Iterator[tuple[Key, dict[str, Runs]]]:
+    """(detector, set, metric) and the runs of each recipe; sets, then their near and far means.
+
+    A model that serves all seeds is one run: its seeds say nothing about another training.
+    """
+    table = settings.table
+    frames = {recipe: frames_of(scores, settings, dataset, recipe) for recipe in table.all_recipes}
+    id_parts = ["test", *settings.shifted.get(dataset, [])]
+    for id_metric in (metric for metric in table.metrics if isinstance(metric, IDMetric)):
+        of_ids = {
+            recipe: id_runs(list(own.values()), id_metric, dataset, resamples, id_parts, known(own))
+            for recipe, own in frames.items()
+        }
+        yield ("", "test", id_metric.key), of_ids
+    wanted = [metric for metric in table.metrics if isinstance(metric, OODMetric)]
+    roles = {"near": settings.near.get(dataset, []), "far": settings.far.get(dataset, [])}
+    roles = {role: members for role, members in roles.items() if members}
+    sets = [part for members in roles.values() for part in members]
+    for detector in table.all_detectors:
+        runs = {recipe: frames[recipe] for recipe in table.recipes_of(detector)}
+        if detector in settings.ensembles:
+            runs = {recipe: {None: next(iter(own.values()))} for recipe, own in runs.items()}
+        parts = {
+            (recipe, part): ood_runs(
+                list(own.values()), detector, part, dataset, resamples, wanted, id_parts, known(own)
+            )
+            for recipe, own in runs.items()
+            for part in sets
+        }
+        for metric in (one.key for one in wanted):
+            for part in sets:
+                yield (detector, part, metric), {r: parts[r, part][metric] for r in runs}
+            for role, members in roles.items():
+                means = {r: Runs.average([parts[r, part][metric] for part in members]) for r in runs}
+                yield (detector, role, metric), means
+
+
+def frames_of(scores: Scores, settings: TabulateSettings, dataset: str, recipe: str) -> dict[int | None, pd.DataFrame]:
+    """A recipe's scores by seed, by None where one model serves all; raises where there are none."""
+    found = {s: scores[dataset, recipe, s] for s in settings.table.seeds if (dataset, recipe, s) in scores}
+    if not found:
+        raise SynthoodError(f"no scores of recipe {recipe!r} on {dataset!r}; score its models, or leave it out")
+    return {None: next(iter(found.values()))} if recipe in settings.fixed else {**found}
+
+
+def known(frames: dict[int | None, pd.DataFrame]) -> tuple[int, ...]:
+    """The seeds of a recipe's models; none where one model serves all."""
+    return tuple(seed for seed in frames if seed is not None)
