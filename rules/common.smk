@@ -120,7 +120,7 @@ rendered_tables = of_tables(
     at.TABLE_HTML,
     at.TABLE_LATEX,
 )
-drawn_figures = of_tables(at.ROC, at.HISTOGRAMS, at.TRAINING)
+drawn_figures = of_tables(at.ROC, at.HISTOGRAMS, at.TRAINING, at.RANKS_SVG, at.RANKS_PNG)
 drawn_galleries = [picture for table in plan.config.build for picture in plan.assessments(table)]
 drawn_galleries += plan.data_pages()
 drawn_outliers = list(dict.fromkeys(p for table in plan.config.build for p in plan.table_outliers(table)))

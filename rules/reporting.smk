@@ -62,6 +62,13 @@ rule plot:
             category="Figures",
             labels={"table": "{table}", "figure": "training curves"},
         ),
+        ranks_svg=at.RANKS_SVG,
+        ranks_png=report(
+            at.RANKS_PNG,
+            caption="../report/ranks.rst",
+            category="Figures",
+            labels={"table": "{table}", "figure": "critical differences"},
+        ),
     log:
         "results/logs/plot/{table}.log",
     conda:

@@ -9,7 +9,7 @@ from synthood.reporting.html_table import html_page
 from synthood.reporting.latex_table import latex
 from synthood.reporting.markdown_table import markdown
 from synthood.reporting.results import GAINS, VALUES, Results, csv_text
-from synthood.reporting.settings import TableSettings, Tests
+from synthood.reporting.settings import ComparisonSettings, TableSettings
 from synthood.reporting.wide_tables import leaderboard, wide
 
 FOLDER = Path(__file__).with_name("golden")
@@ -22,7 +22,7 @@ TABLE = TableSettings(
     detectors=["msp", "knn"],
     baselines=["ce"],
     columns=["auroc", "fpr95_id_positive", "id_accuracy"],
-    tests=Tests(detector_baselines=["msp"]),
+    tests=ComparisonSettings(detector_baselines=["msp"]),
 )
 MEANS = {"ce": 87.0, "sio": 89.5, "cut_mix": 87.004}
 

@@ -9,8 +9,8 @@ from scipy.stats import ttest_ind
 
 from synthood.config.load import load
 from synthood.errors import SynthoodError
-from synthood.reporting.published import agreement, figures, read, shipped
 from synthood.reporting.markdown_table import markdown
+from synthood.reporting.published import agreement, figures, read, shipped
 from synthood.reporting.results import GAINS, Results
 from synthood.reporting.settings import Published, PublishedFigure, TableSettings
 

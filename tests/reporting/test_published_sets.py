@@ -13,10 +13,10 @@ from synthood.config.benchmarks import FOLDER as BENCHMARKS
 from synthood.config.like import sets_resolved
 from synthood.config.load import load
 from synthood.errors import SynthoodError
-from synthood.reporting.published import FOLDER, read, sets_of, shipped
-from synthood.reporting.published_sets import contradiction, sidecar, unsaid
 from synthood.reporting.html_table import html_page
 from synthood.reporting.markdown_table import markdown
+from synthood.reporting.published import FOLDER, read, sets_of, shipped
+from synthood.reporting.published_sets import contradiction, sidecar, unsaid
 from synthood.reporting.results import Results
 from synthood.reporting.settings import ImageSets, Published
 from synthood.reporting.tabulate import tabulate

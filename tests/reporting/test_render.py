@@ -13,7 +13,7 @@ from synthood.reporting.html_table import html_page
 from synthood.reporting.markdown_table import markdown, shown
 from synthood.reporting.render import Cell, blocks, gain_cell, note, ranks, value_cell
 from synthood.reporting.results import VALUES, Results
-from synthood.reporting.settings import TableSettings, Tests, metric_of
+from synthood.reporting.settings import ComparisonSettings, TableSettings, metric_of
 
 TABLE = TableSettings(
     title="Digits & <more>",
@@ -316,7 +316,9 @@ def test_only_the_first_detectors_auroc_is_put_in_words() -> None:
 
 
 def test_detectors_in_words_and_metrics_of_choice() -> None:
-    asked = Tests(detectors=["knn"], sets=["away"], metrics=["fpr95_ood_positive"], detector_baselines=["msp"])
+    asked = ComparisonSettings(
+        detectors=["knn"], sets=["away"], metrics=["fpr95_ood_positive"], detector_baselines=["msp"]
+    )
     table = TableSettings.model_validate(SEVERAL.model_dump() | {"tests": asked.model_dump()})
     results = lines_over(table)
     line = {"dataset": "digits", "recipe": "oal", "detector": "knn", "set": "away", "metric": "fpr95_ood_positive"}
@@ -443,7 +445,9 @@ def test_metrics_of_the_user_s_have_tables_and_a_sentence_of_their_own() -> None
         for name, detectors, parts in (("ece", [""], ["test"]), ("fpr90", table.detectors, ["far"]))
         for recipe in table.recipes for detector in detectors for part in parts
     ], columns=VALUES)  # fmt: skip
-    gains = values[values["recipe"] == "sio"].assign(base="plain", base_detector=values["detector"], gain=0.0, p=math.nan)
+    gains = values[values["recipe"] == "sio"].assign(
+        base="plain", base_detector=values["detector"], gain=0.0, p=math.nan
+    )
     assert [(block.heading, block.header[1]) for block in blocks(Results(values, gains), table)] == [
         ("ECE on digits, %", "ECE"),
         ("fpr90 on digits, %", "recipe"),

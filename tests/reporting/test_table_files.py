@@ -94,7 +94,7 @@ def test_wide_has_a_row_per_recipe_and_detector() -> None:
 
 
 def test_the_leaderboard_is_as_openoods() -> None:
-    """One of its rows by its own words: `CrossEntropy,MSP,88.03 ± 0.25,90.73 ± 0.43,95.06 ± 0.30,No,ResNet18,100 epochs`."""
+    """There: `CrossEntropy,MSP,88.03 ± 0.25,90.73 ± 0.43,95.06 ± 0.30,No,ResNet18,100 epochs`."""
     rows = list(csv.DictReader(io.StringIO(rendered()["table-leaderboard.csv"])))
     assert list(rows[0]) == LEADERBOARD
     assert rows[0] == {

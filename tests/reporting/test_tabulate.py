@@ -13,7 +13,7 @@ from command_lines import writing
 from synthood.common.identity import FORMAT, seal
 from synthood.errors import SynthoodError
 from synthood.evaluation.metrics.areas import Auroc
-from synthood.evaluation.ranking import OOD_METRICS, Ranking
+from synthood.evaluation.ranking import OOD_METRICS, Ranking, aurc
 from synthood.reporting import tabulate as module
 from synthood.reporting.comparisons import holm, p_value
 from synthood.reporting.markdown_table import markdown
@@ -21,7 +21,7 @@ from synthood.reporting.measure import Scores, all_runs, ood_runs
 from synthood.reporting.render import note
 from synthood.reporting.results import Results
 from synthood.reporting.runs import read_scores
-from synthood.reporting.settings import TableSettings, TabulateSettings, Tests
+from synthood.reporting.settings import ComparisonSettings, TableSettings, TabulateSettings
 from synthood.reporting.statistics import Resamples, difference
 from synthood.reporting.tabulate import notes_of, tabulate
 
@@ -301,7 +301,7 @@ def five_seeds(**update: object) -> Results:
 
 
 def test_tests_select_detectors_sets_and_metrics() -> None:
-    asked = Tests(detectors=["knn"], sets=["closer", "test"], metrics=["auroc", "id_accuracy"])
+    asked = ComparisonSettings(detectors=["knn"], sets=["closer", "test"], metrics=["auroc", "id_accuracy"])
     gains = five_seeds(tests=asked).gains
     tested = gains[gains["p"].notna()]
     assert set(zip(tested["detector"], tested["set"], tested["metric"], strict=True)) == {
@@ -312,7 +312,7 @@ def test_tests_select_detectors_sets_and_metrics() -> None:
 
 
 def test_detectors_are_compared_with_each_other() -> None:
-    values, gains = five_seeds(tests=Tests(detector_baselines=["msp"]), baselines=[])
+    values, gains = five_seeds(tests=ComparisonSettings(detector_baselines=["msp"]), baselines=[])
     assert set(zip(gains["detector"], gains["base_detector"], strict=True)) == {("knn", "msp")}
     assert (gains["recipe"] == gains["base"]).all()
     assert (len(gains), gains["p"].notna().all()) == (3 * 2, True)
@@ -407,7 +407,10 @@ def test_the_stage_writes_the_table_three_times(
         files.append(tmp_path / f"{recipe}{seed}.parquet")
         one.to_parquet(files[-1])
         seal(files[-1], files[-1], {"format": FORMAT})
-    outputs = [tmp_path / f"table{kind}" for kind in (".csv", "-gains.csv", ".md", ".html", ".tex", "-wide.csv", "-leaderboard.csv")]
+    outputs = [
+        tmp_path / f"table{kind}"
+        for kind in (".csv", "-gains.csv", ".md", ".html", ".tex", "-wide.csv", "-leaderboard.csv")
+    ]
     words = ["--settings", settings.canonical(), "--scores", *map(str, files), *writing(module.main, outputs)]
     module.main(words)
     expected = tabulate(scores, settings)
@@ -468,3 +471,22 @@ def test_a_table_of_one_role_alone(scores: Scores, table: pd.DataFrame, role: st
     text = markdown(tabulate(scores, settings), TABLE)
     heads = [line.split(" | ") for line in text.splitlines() if line.startswith("| detector")]
     assert [head[2:] for head in heads] == [[role, f"gain {role}", *sets[:-1], f"{sets[-1]} |"]] * 5
+
+
+def test_selective_metrics_are_of_each_detector_on_id_images(scores: Scores) -> None:
+    asked = TABLE.model_copy(update={"columns": ["ece", "aurc", "augrc", "auroc"]})
+    with_probability = {run: one.assign(probability=one["msp"].clip(0, 1)) for run, one in scores.items()}
+    results = tabulate(with_probability, SETTINGS.model_copy(update={"table": asked}))
+    lines = results.values.set_index(KEYS)
+    for recipe in asked.recipes:
+        for detector in asked.detectors:
+            areas = []
+            for seed in asked.seeds:
+                test = scores["digits", recipe, seed].query("part == 'test'")
+                areas.append(100 * aurc(test[detector].to_numpy(), (test["label"] == test["prediction"]).to_numpy()))
+            line = lines.loc[(recipe, detector, "test", "aurc")]
+            assert [line["mean"], line["sd"]] == pytest.approx([np.mean(areas), np.std(areas, ddof=1)])
+    assert set(results.values.loc[results.values["metric"] == "augrc", "detector"]) == {"msp", "knn"}
+    text = markdown(results, asked)
+    assert "## AUGRC on digits, %\n\n| detector | recipe | AUGRC | gain |" in text
+    assert "## ECE on digits, %\n\n| recipe | ECE | gain |" in text

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from synthood.errors import SynthoodError
-from synthood.evaluation.metrics.base import IDMetric, OODMetric
+from synthood.evaluation.metrics.base import IDMetric, OODMetric, SelectiveMetric
+from synthood.evaluation.ordered import Order, Weighted
 from synthood.evaluation.ranking import Ranking
 from synthood.reporting.runs import Run
 from synthood.reporting.settings import TabulateSettings
@@ -64,6 +65,29 @@ def id_runs(
     return Runs(np.array(values), np.stack(drawn), seeds)
 
 
+def selective_runs(
+    frames: list[pd.DataFrame],
+    detector: str,
+    metric: SelectiveMetric,
+    prefix: str,
+    resamples: Resamples,
+    id_parts: Sequence[str] = ("test",),
+    seeds: tuple[int, ...] = (),
+) -> Runs:
+    """A metric of a detector's confidences on the ID sets, per seed, and resampled set by set."""
+    values, drawn = [], []
+    for frame in frames:
+        parts = [frame[frame["part"] == name] for name in id_parts]
+        samples = pd.concat(parts)
+        weights = [resamples.weights(f"{prefix}/{n}", len(part)) for n, part in zip(id_parts, parts, strict=True)]
+        order = Order(samples[detector].to_numpy(np.float64), np.empty(0))
+        right = (samples["label"] == samples["prediction"]).to_numpy()
+        once = np.ones((1, len(samples)), np.int32)
+        values.append(float(metric.of(Weighted(order, once), right)[0]))
+        drawn.append(metric.of(Weighted(order, np.concatenate(weights, axis=1)), right))
+    return Runs(np.array(values), np.stack(drawn), seeds)
+
+
 def all_runs(
     scores: Scores, settings: TabulateSettings, dataset: str, resamples: Resamples
 ) -> Iterator[tuple[Key, dict[str, Runs]]]:
@@ -95,6 +119,14 @@ def all_runs(
             for recipe, own in runs.items()
             for part in sets
         }
+        for selective in (metric for metric in table.metrics if isinstance(metric, SelectiveMetric)):
+            of_tests = {
+                recipe: selective_runs(
+                    list(own.values()), detector, selective, dataset, resamples, id_parts, known(own)
+                )
+                for recipe, own in runs.items()
+            }
+            yield (detector, "test", selective.key), of_tests
         for metric in (one.key for one in wanted):
             for part in sets:
                 yield (detector, part, metric), {r: parts[r, part][metric] for r in runs}

@@ -108,13 +108,16 @@ def rows_of(
     found = by(values, "detector", "recipe", "set")
     alike = gains[gains["detector"] == gains["base_detector"]]
     over = by(alike, "detector", "recipe", "set", "base")
-    names = list(dict.fromkeys((line["detector"], line["recipe"]) for line in values.to_dict("records")))
+    names = [(one.detector, recipe) for one in table.methods for recipe in one.recipes.values()]
+    names = names if named else [("", recipe) for recipe in table.all_recipes]
+    names += [(row, recipe) for row in table.summary for recipe in table.recipes]
+    names = [name for name in names if (*name, roles[0]) in found]
     baselines = {(method.detector, method.recipes.get(base)) for method in table.methods for base in table.baselines}
     baselines |= {(of, base) for of in ("", *table.summary) for base in table.baselines}
     published = has_published(values)
     rows = []
     for detector, recipe in names:
-        shown = [detector, recipe] if named else [recipe]
+        shown = [detector, recipe] if named else [f"{recipe} ({detector})" if detector else recipe]
         cells = [Cell(name, kind="text", value=name) for name in shown]
         for role in roles:
             own = found[detector, recipe, role]

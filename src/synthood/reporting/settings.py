@@ -78,7 +78,7 @@ Plane = Literal["pca", "t-sne"]
 Summary = Literal["average", "best"]
 
 
-class Tests(Settings):
+class ComparisonSettings(Settings):
     """Which gains are tested and put in words; the p-values of all of a table are corrected together (Holm)."""
 
     detectors: Annotated[
@@ -144,7 +144,7 @@ class TableSettings(Settings):
         bool, Field(description="ID images are the test images and those of the dataset's `shifted` sets")
     ] = False
 
-    tests: Tests = Tests()
+    tests: ComparisonSettings = ComparisonSettings()
     own_detectors: Annotated[
         list[OwnDetector], Field(description="more rows, of recipes that only a detector of theirs scores")
     ] = []
@@ -183,7 +183,7 @@ class TableSettings(Settings):
     @model_validator(mode="after")
     def _tests_of_what_is_shown(self) -> "TableSettings":
         known = {
-            "detectors": {method.detector for method in self.methods},
+            "detectors": {*self.all_detectors, *self.summary},
             "detector_baselines": set(self.detectors),
             "metrics": {metric.key for metric in self.metrics} | {"auroc"},
         }

@@ -127,12 +127,18 @@ def crossed(runs: Runs, confidence: float, least: float = 0.0) -> Estimate:
 
 def difference(runs: Runs, base: Runs) -> Runs | None:
     """Of the same seeds and images, so what both share cancels; None where they share no seed."""
-    if runs.seeds and base.seeds and runs.seeds != base.seeds:
-        common = [seed for seed in runs.seeds if seed in base.seeds]
+    return weighted_sum(runs, base, -1.0)
+
+
+def weighted_sum(runs: Runs, other: Runs, weight: float) -> Runs | None:
+    """`runs + weight * other` of the seeds that both have; None where they share none."""
+    if runs.seeds and other.seeds and runs.seeds != other.seeds:
+        common = [seed for seed in runs.seeds if seed in other.seeds]
         if not common:
             return None
-        runs, base = runs.of_seeds(common), base.of_seeds(common)
-    return Runs(runs.values - base.values, runs.resampled - base.resampled, runs.seeds or base.seeds)
+        runs, other = runs.of_seeds(common), other.of_seeds(common)
+    values, resampled = runs.values + weight * other.values, runs.resampled + weight * other.resampled
+    return Runs(values, resampled, runs.seeds or other.seeds)
 
 
 def crossed_gain(runs: Runs, base: Runs, confidence: float) -> Estimate:

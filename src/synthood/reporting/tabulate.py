@@ -1,7 +1,7 @@
 """Stage `tabulate`: a table of recipes and detectors, with intervals and gains, as CSV, Markdown and HTML."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -23,6 +23,7 @@ from synthood.reporting.results import GAINS, KEYS, VALUES, Results, csv_text, p
 from synthood.reporting.runs import read_runs
 from synthood.reporting.settings import ImageSets, PublishedOn, TableSettings, TabulateSettings
 from synthood.reporting.statistics import Resamples, Runs, crossed, crossed_gain, difference
+from synthood.reporting.summaries import Averages, best_of
 from synthood.reporting.wide_tables import leaderboard, wide
 
 Item = tuple[str, str, str]
@@ -71,19 +72,18 @@ def tabulate(scores: Scores, settings: TabulateSettings) -> Results:
     values: list[dict[str, object]] = []
     gains = Gains(table)
     for dataset in table.datasets:
+        averages = Averages(settings)
         by_detector: dict[tuple[str, str], dict[str, dict[str, Runs]]] = defaultdict(dict)
         for (detector, part, metric), runs in all_runs(scores, settings, dataset, resamples):
-            for recipe, own in runs.items():
-                key = dict(zip(KEYS, (dataset, recipe, detector, part, metric), strict=True))
-                found = crossed(own, table.confidence)
-                values.append(key | percent(found) | {"sd": 100 * found.deviation, "seeds": len(own.values)})
-                tested = table.tested(detector, part, metric)
-                for base in table.bases_of(detector, recipe):
-                    if base is not None:
-                        pair = (recipe, detector), (base, detector)
-                        gains.add((dataset, part, metric), *pair, own, runs[base], tested)
+            values += rows_of((dataset, part, metric), detector, runs, gains)
+            if "average" in table.summary:
+                averages.add(detector, (part, metric), runs)
             if detector in table.detectors and table.between_detectors(part, metric):
                 by_detector[part, metric][detector] = runs
+        for (part, metric), means in averages.means().items():
+            values += rows_of((dataset, part, metric), "average", means, gains)
+        if "best" in table.summary:
+            values += best_rows(dataset, values, gains)
         for (part, metric), of in by_detector.items():
             for recipe, detector, base in product(table.recipes, of, table.tests.detector_baselines):
                 if detector != base:
@@ -91,6 +91,35 @@ def tabulate(scores: Scores, settings: TabulateSettings) -> Results:
                     gains.add((dataset, part, metric), *pair, of[detector][recipe], of[base][recipe], True)
     shown = with_published(pd.DataFrame(values, columns=VALUES), scores, settings)
     return Results(shown, gains.frame())
+
+
+def rows_of(item: Item, detector: str, runs: Mapping[str, Runs], gains: Gains) -> list[dict[str, object]]:
+    """The values of one detector (empty where none has a part) on (dataset, set, metric); adds their gains."""
+    (dataset, part, metric), table = item, gains.table
+    rows = []
+    for recipe, own in runs.items():
+        found = crossed(own, table.confidence)
+        key = dict(zip(KEYS, (dataset, recipe, detector, part, metric), strict=True))
+        rows.append(key | percent(found) | {"sd": 100 * found.deviation, "seeds": len(own.values)})
+        for base in table.bases_of(detector, recipe):
+            if base is not None:
+                tested = table.tested(detector, part, metric)
+                gains.add(item, (recipe, detector), (base, detector), own, runs[base], tested)
+    return rows
+
+
+def best_rows(dataset: str, values: list[dict[str, object]], gains: Gains) -> list[dict[str, object]]:
+    """The best value of each recipe over all rows in its place, and its gains; no interval holds for a maximum."""
+    table = gains.table
+    rows = best_of(pd.DataFrame(values, columns=VALUES).query("dataset == @dataset"), table)
+    found = {(row["recipe"], row["set"], row["metric"]): row for row in rows}
+    for (recipe, part, metric), row in found.items():
+        for base in table.bases_of("best", recipe):
+            if base is not None:
+                gain = row["mean"] - found[base, part, metric]["mean"]
+                facts = {"base": base, "base_detector": "best", "gain": gain, "seeds": row["seeds"]}
+                gains.rows.append({key: row[key] for key in KEYS} | facts)
+    return rows
 
 
 def with_published(rows: pd.DataFrame, scores: Scores, settings: TabulateSettings) -> pd.DataFrame:
