@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 from command_lines import writing
 from synthood.common.identity import FORMAT, seal
 from synthood.errors import SynthoodError
+from synthood.evaluation.detectors.ensemble import left_out
 from synthood.evaluation.metrics.areas import Auroc
 from synthood.evaluation.ranking import OOD_METRICS, Ranking, aurc
 from synthood.reporting import tabulate as module
@@ -236,7 +237,8 @@ def test_notes_say_what_rows_rest_on() -> None:
     told = SETTINGS.model_copy(update={"evidence": {"digits": "Sets."}, "ensembles": ["mean"], "priors": "sio: more."})
     assert notes_of(told) == {
         "digits": "Sets.",
-        "One model of all seeds, its interval for new images alone": "mean.",
+        "One model of all seeds, its interval for new seeds by the jackknife over its models, from three on, and for new "
+        "images": "mean.",
         "Generative prior, so not without outside data": "sio: more.",
     }
     assert "Generative prior, so not without outside data: sio: more." in note(TABLE, notes_of(told))
@@ -490,3 +492,25 @@ def test_selective_metrics_are_of_each_detector_on_id_images(scores: Scores) -> 
     text = markdown(results, asked)
     assert "## AUGRC on digits, %\n\n| detector | recipe | AUGRC | gain |" in text
     assert "## ECE on digits, %\n\n| recipe | ECE | gain |" in text
+
+
+def test_an_ensemble_is_uncertain_by_the_jackknife_over_its_models(scores: Scores) -> None:
+    """Its interval grows by what the AUROC changes when a model is left out."""
+    settings = SETTINGS.model_copy(update={"ensembles": ["msp"]})
+    plain = tabulate(scores, settings).values.set_index(KEYS).loc[("sio", "msp", "away", "auroc")]
+    random, made = np.random.default_rng(7), {}
+    for run, one in scores.items():
+        moved = {left_out("msp", i): one["msp"] + 0.3 * random.random(len(one)) for i in range(4)}
+        made[run] = one.assign(**moved)
+    found = tabulate(made, settings).values.set_index(KEYS).loc[("sio", "msp", "away", "auroc")]
+    first = made["digits", "sio", 0]
+    without = np.array([
+        roc_auc_score([1] * 14 + [0] * 5, first.loc[first["part"].isin(["test", "away"]), left_out("msp", i)])
+        for i in range(4)
+    ])  # fmt: skip
+    seeds = 3 / 4 * ((without - without.mean()) ** 2).sum()
+    images = ((plain["high"] - plain["mean"]) / 100 / normal.ppf(0.9)) ** 2
+    reach = (seeds * student.ppf(0.9, 3) + images * normal.ppf(0.9)) / np.sqrt(seeds + images)
+    assert found["mean"] == plain["mean"]
+    assert found["mean"] - found["low"] == pytest.approx(100 * reach)
+    assert found["seeds"] == 1

@@ -48,7 +48,7 @@ class Ranks:
         return cls(list(names), ranks.mean(0), blocks, float(chi2.sf(statistic, count - 1)), float(critical))
 
     def alike(self) -> list[tuple[float, float]]:
-        """The longest stretches of mean ranks that are not told apart; none where Friedman's test finds no difference."""
+        """The longest stretches of mean ranks that are not told apart; all in one without a difference by Friedman."""
         order = np.sort(self.ranks)
         if self.p >= LEVEL:
             return [(float(order[0]), float(order[-1]))]

@@ -1,11 +1,13 @@
 """What a table's numbers are of: every metric of every run, as measured and under resampled images."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from synthood.errors import SynthoodError
+from synthood.evaluation.detectors.ensemble import left_out
 from synthood.evaluation.metrics.base import IDMetric, OODMetric, SelectiveMetric
 from synthood.evaluation.ordered import Order, Weighted
 from synthood.evaluation.ranking import Ranking
@@ -119,6 +121,9 @@ def all_runs(
             for recipe, own in runs.items()
             for part in sets
         }
+        if detector in settings.ensembles:
+            for (recipe, part), found in parts.items():
+                parts[recipe, part] = with_models_left_out(found, runs[recipe][None], detector, part, wanted, id_parts)
         for selective in (metric for metric in table.metrics if isinstance(metric, SelectiveMetric)):
             of_tests = {
                 recipe: selective_runs(
@@ -133,6 +138,24 @@ def all_runs(
             for role, members in roles.items():
                 means = {r: Runs.average([parts[r, part][metric] for part in members]) for r in runs}
                 yield (detector, role, metric), means
+
+
+def with_models_left_out(
+    runs: dict[str, Runs],
+    frame: pd.DataFrame,
+    detector: str,
+    part: str,
+    metrics: Sequence[OODMetric],
+    id_parts: Sequence[str],
+) -> dict[str, Runs]:
+    """The runs of an ensemble with each metric's values without one of its models, where they were scored."""
+    without = []
+    while (name := left_out(detector, len(without))) in frame:
+        ids = np.concatenate([frame.loc[frame["part"] == one, name].to_numpy() for one in id_parts])
+        without.append(Ranking(ids, frame.loc[frame["part"] == part, name].to_numpy()).metrics(metrics=metrics))
+    if not without:
+        return runs
+    return {key: replace(one, without=np.array([each[key][0] for each in without])) for key, one in runs.items()}
 
 
 def frames_of(scores: Scores, settings: TabulateSettings, dataset: str, recipe: str) -> dict[int | None, pd.DataFrame]:

@@ -53,18 +53,22 @@ class Estimate:
 class Runs:
     """One quantity of the runs of a recipe: as measured [S], and resampled [S,B].
 
-    `seeds` are those of the runs; empty where one model serves all seeds.
+    `seeds` are those of the runs; empty where one model serves all seeds. Of an ensemble, `without` [M] is the quantity
+    with each of its M models left out.
     """
 
     values: Array
     resampled: Array
     seeds: tuple[int, ...] = ()
+    without: Array | None = None
 
     @classmethod
     def average(cls, runs: list["Runs"]) -> "Runs":
         """Unweighted mean of several quantities, e.g. over the near sets."""
         values, resampled = ([getattr(one, name) for one in runs] for name in ("values", "resampled"))
-        return cls(np.mean(values, axis=0), np.mean(resampled, axis=0), runs[0].seeds)
+        without = [one.without for one in runs if one.without is not None]
+        left_out = np.mean(without, axis=0) if len(without) == len(runs) else None
+        return cls(np.mean(values, axis=0), np.mean(resampled, axis=0), runs[0].seeds, left_out)
 
     def of_seeds(self, seeds: Sequence[int]) -> "Runs":
         """The runs of some of the seeds, in their order."""
@@ -89,9 +93,14 @@ class Components:
         """Seeds and images as crossed random effects.
 
         What the runs vary by on the same images, s^2 / S, holds the seeds' effect and the noise of each run alone; the
-        mean covariance of two runs under the same resamples of images holds what the images do to all runs.
+        mean covariance of two runs under the same resamples of images holds what the images do to all runs. The seeds'
+        share of an ensemble is the jackknife's: (M - 1) times the variance of the M values without one model.
         """
         count, drawn = len(runs.values), float(runs.resampled.mean(0).var(ddof=1))
+        if count == 1 and runs.without is not None:
+            left_out = runs.without
+            jackknife = (len(left_out) - 1) * float(left_out.var())
+            return cls(jackknife, drawn, len(left_out) - 1, drawn)
         if count == 1:
             return cls(0.0, drawn, 0, drawn)
         covariance = np.cov(runs.resampled)
@@ -138,7 +147,9 @@ def weighted_sum(runs: Runs, other: Runs, weight: float) -> Runs | None:
             return None
         runs, other = runs.of_seeds(common), other.of_seeds(common)
     values, resampled = runs.values + weight * other.values, runs.resampled + weight * other.resampled
-    return Runs(values, resampled, runs.seeds or other.seeds)
+    both = runs.without is not None and other.without is not None and len(runs.without) == len(other.without)
+    without = runs.without + weight * other.without if both else None
+    return Runs(values, resampled, runs.seeds or other.seeds, without)
 
 
 def crossed_gain(runs: Runs, base: Runs, confidence: float) -> Estimate:

@@ -160,7 +160,8 @@ def notes_of(settings: TabulateSettings, scores: Scores | None = None) -> dict[s
     """What must be known of a table's rows, by its heading."""
     notes: dict[str, str] = dict(settings.evidence)
     if settings.ensembles:
-        notes["One model of all seeds, its interval for new images alone"] = f"{', '.join(settings.ensembles)}."
+        scope = "its interval for new seeds by the jackknife over its models, from three on, and for new images"
+        notes[f"One model of all seeds, {scope}"] = f"{', '.join(settings.ensembles)}."
     if settings.fixed and len(settings.table.seeds) > 1:
         notes["One model for all seeds, its interval for new images alone"] = f"{', '.join(settings.fixed)}."
     if settings.priors:
