@@ -74,9 +74,8 @@ def test_areas_are_means_over_seeds_and_panels_rank_them(tmp_path: Path) -> None
     assert areas["d", "away", "sio", "knn"] == pytest.approx(np.mean(expected))
     recipes, detectors = (ranks for _, ranks in ranks_of(areas, SETTINGS))
     assert (recipes.blocks, detectors.blocks) == (2 * 3, 2 * 2)
-    better = np.mean(
-        [areas["d", s, "ce", d] > areas["d", s, "sio", d] for s in ("close", "away") for d in SETTINGS.detectors]
-    )
+    places = [(part, name) for part in ("close", "away") for name in SETTINGS.detectors]
+    better = np.mean([areas["d", part, "ce", name] > areas["d", part, "sio", name] for part, name in places])
     assert recipes.ranks.tolist() == pytest.approx([2 - better, 1 + better])
     figure = rank_figure(scores, SETTINGS)
     texts = " ".join(text.get_text() for axis in figure.axes for text in axis.texts)

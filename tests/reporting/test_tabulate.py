@@ -237,8 +237,8 @@ def test_notes_say_what_rows_rest_on() -> None:
     told = SETTINGS.model_copy(update={"evidence": {"digits": "Sets."}, "ensembles": ["mean"], "priors": "sio: more."})
     assert notes_of(told) == {
         "digits": "Sets.",
-        "One model of all seeds, its interval for new seeds by the jackknife over its models, from three on, and for new "
-        "images": "mean.",
+        "One model of all seeds, its interval for new seeds by the jackknife over its models, from three on, "
+        "and for new images": "mean.",
         "Generative prior, so not without outside data": "sio: more.",
     }
     assert "Generative prior, so not without outside data: sio: more." in note(TABLE, notes_of(told))
@@ -509,7 +509,7 @@ def test_an_ensemble_is_uncertain_by_the_jackknife_over_its_models(scores: Score
         for i in range(4)
     ])  # fmt: skip
     seeds = 3 / 4 * ((without - without.mean()) ** 2).sum()
-    images = ((plain["high"] - plain["mean"]) / 100 / normal.ppf(0.9)) ** 2
+    images = ((plain["mean"] - plain["low"]) / 100 / normal.ppf(0.9)) ** 2
     reach = (seeds * student.ppf(0.9, 3) + images * normal.ppf(0.9)) / np.sqrt(seeds + images)
     assert found["mean"] == plain["mean"]
     assert found["mean"] - found["low"] == pytest.approx(100 * reach)
