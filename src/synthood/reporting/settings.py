@@ -97,7 +97,7 @@ class ComparisonSettings(Settings):
 class OwnDetector(Settings):
     """Recipes that a detector of theirs scores, such as G-ODIN, and whose places in the table they take."""
 
-    detector: Annotated[Name, Ref("detectors")]
+    detector: Annotated[Name, Ref("detectors"), Field(description="scores these recipes alone")]
     recipes: Annotated[
         dict[Name, Name],
         Ref("recipes"),
