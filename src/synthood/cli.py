@@ -99,6 +99,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     scored.add_argument("--device", default="cpu", help="such as cuda (default: cpu)")
     scored.set_defaults(run=_score)
+    tabulated = commands.add_parser("tabulate", help="make tables from features and logits of your own")
+    tabulated.add_argument("file", type=Path, help="a YAML file with `kind: features` (docs/detectors.md)")
+    tabulated.add_argument("--out", type=Path, default=Path("tables"), metavar="DIR", help="default: tables")
+    tabulated.set_defaults(run=_tabulate)
     evaluated = commands.add_parser("evaluate", help="measure an exported detector on images of your own")
     evaluated.add_argument("folder", type=Path, help="an exported detector")
     evaluated.add_argument("--id", type=Path, required=True, metavar="DIR", help="known images, best by class folders")
@@ -136,6 +140,13 @@ def _run(arguments: argparse.Namespace) -> None:
     from synthood.workflow.run import run
 
     sys.exit(run(arguments.config, arguments.options))
+
+
+def _tabulate(arguments: argparse.Namespace) -> None:
+    from synthood.tables import read_table, tabulate_features
+
+    tabulate_features(read_table(arguments.file), arguments.out)
+    print((arguments.out / "table.md").read_text(encoding="utf-8"), end="")
 
 
 def _check(arguments: argparse.Namespace) -> None:

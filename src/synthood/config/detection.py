@@ -24,15 +24,15 @@ def asked_of(config: Config, dataset: str, recipe: str, seed: str, access: str) 
     tables = [
         table
         for table in config.tables.values()
-        if dataset in table.datasets and recipe in table.recipes and int(seed) in table.seeds
+        if dataset in table.datasets and recipe in table.all_recipes and int(seed) in table.seeds
     ]
-    asked = {name for table in tables for name in table.detectors}
+    asked = {name for table in tables for name in table.all_detectors}
     return {name: d for name, d in config.detectors.items() if name in asked and d.access == access}
 
 
 def accesses(config: Config, table: str) -> list[Access]:
     """The kinds of access, other than features, that a table's detectors need."""
-    needed = {config.detectors[name].access for name in config.tables[table].detectors}
+    needed = {config.detectors[name].access for name in config.tables[table].all_detectors}
     every: tuple[Access, ...] = ("maps", "gradients", "ensemble")
     return [access for access in every if access in needed]
 
@@ -159,14 +159,17 @@ def above(detector: Detector, key: str, most: int | None, what: str) -> str:
 def unreadable(config: Config) -> Iterable[MistakeError]:
     """Detectors of tables that read what a recipe of the table does not train."""
     for name, table in config.tables.items():
-        for index, detector in enumerate(table.detectors):
-            for recipe in table.recipes:
+        paths = [f"detectors.{index}" for index, _ in enumerate(table.detectors)]
+        paths += [f"own_detectors.{index}.recipes" for index, _ in enumerate(table.own_detectors)]
+        for path, method in zip(paths, table.methods, strict=True):
+            detector = method.detector
+            for recipe in method.recipes.values():
                 if detector not in config.detectors or recipe not in config.recipes:
                     continue
                 found = config.detectors[detector]
                 if not found.readable(config.recipes[recipe]):
                     yield MistakeError(
-                        f"tables.{name}.detectors.{index}",
+                        f"tables.{name}.{path}",
                         f"{detector!r} reads what `{found.reads}` trains, which recipe {recipe!r} does not have; "
                         f"leave one of them out of this table",
                     )

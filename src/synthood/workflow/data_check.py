@@ -195,7 +195,7 @@ def _checkpoints(plan: Plan, classes: dict[str, list[str]]) -> Iterator[str]:
     """Checkpoints that are there but do not fit their network or the classes."""
     for table in (plan.config.tables[name] for name in plan.config.build):
         words = [classes[name] for name in table.datasets if name in classes]
-        for name in table.recipes:
+        for name in table.all_recipes:
             recipe = plan.config.recipes[name]
             if not isinstance(recipe, CheckpointRecipe):
                 continue
