@@ -78,7 +78,7 @@ def train(
     if isinstance(real, FeatureSet):
         mean, deviation = real.mean, real.deviation
     else:
-        mean, deviation = input_statistics(recipe.network, real.images)
+        mean, deviation = input_statistics(recipe.network, real.images, facts=getattr(real, "facts", None))
         recipe.network.check(network, *real.images.shape[1:3])
     classifier = whole = Classifier(recipe.network.architecture, real.classes, mean, deviation, network)
     if warm_start is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, GetJsonSchemaHandler, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -10,6 +11,7 @@ from pydantic_core import CoreSchema
 
 from synthood.common.lazy import Module, lazy
 from synthood.common.seeds import derived_seed
+from synthood.common.settings import Interpolation
 from synthood.plugins import Plugin
 from synthood.training.networks.heads.base import AnyHead, Head, LinearHead
 from synthood.training.networks.keys import library_key
@@ -31,6 +33,24 @@ Pretrained = Annotated[str, Field(min_length=1)]
 Translation = Callable[[str], str]
 
 
+@dataclass(frozen=True)
+class OwnInputs:
+    """What a pretrained network's images were: mean and std of red, green and blue in [0,1], and how they were resized.
+
+    Their shorter side became `shorter` pixels, of which the central `side` x `side` were cut.
+    """
+
+    mean: list[float]
+    std: list[float]
+    side: int
+    shorter: int
+    interpolation: Interpolation
+
+    def shorter_at(self, side: int) -> int:
+        """The shorter side of which a cut of this side shows as much of an image as the network's own."""
+        return max(side, round(side * self.shorter / self.side))
+
+
 class NetworkSettings(Plugin):
     """An architecture of classifiers: its fields are the keys below `network`, where `kind` or `name` chooses it."""
 
@@ -45,6 +65,9 @@ class NetworkSettings(Plugin):
 
     def check(self, network: ImageNetwork, height: int, width: int) -> None:
         """Raises SynthoodError where the network cannot be trained on images of this size."""
+
+    def check_files(self) -> None:
+        """Raises SynthoodError where the files that it names cannot be those of the network; nothing slow is read."""
 
     @property
     def own_head(self) -> Head:
@@ -70,8 +93,8 @@ class NetworkSettings(Plugin):
         """For the header of a model's file; `network_described` reads it."""
         return self.architecture.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
-    def own_statistics(self) -> tuple[list[float], list[float]] | None:
-        """Mean and std of red, green and blue in [0,1] that its pretrained weights expect; none without such."""
+    def own_inputs(self) -> OwnInputs | None:
+        """What its pretrained weights expect; none without such, or where that is not known."""
         return None
 
     def own_weights(self) -> State | None:
@@ -111,6 +134,11 @@ class PretrainedSettings(NetworkSettings):
         Field(description="backbone: only the head is trained, on features that are computed once"),
     ] = "none"
     head: Annotated[AnyHead, Field(description="what turns features into logits")] = LinearHead()
+    image_size: ImageSize = None
+    interpolation: Annotated[
+        Interpolation | None,
+        Field(description="of image_size; null: that of the images of pretrained weights, bilinear without such"),
+    ] = None
 
     @model_validator(mode="after")
     def _a_digest_of_a_file(self) -> Self:
@@ -141,7 +169,20 @@ class PretrainedSettings(NetworkSettings):
         unset = {
             key: type(self).model_fields[key].default for key in ("pretrained", "sha256", "normalisation", "freeze")
         }
-        return self.model_copy(update=unset)
+        resampled = None if self.image_size is None or self.resampling == "bilinear" else self.resampling
+        return self.model_copy(update=unset | {"interpolation": resampled})
+
+    @property
+    def resampling(self) -> Interpolation:
+        """How `image_size` resizes."""
+        if self.interpolation is not None:
+            return self.interpolation
+        own = self.own_inputs() if self.pretrained and self.image_size else None
+        return own.interpolation if own else "bilinear"
+
+    def resize(self) -> nn.Module:
+        """The first step of the network: to `image_size`, if there is one."""
+        return nn.Identity() if self.image_size is None else Resize(self.image_size, self.resampling)
 
 
 class ImageNetwork(Module):
@@ -185,14 +226,14 @@ class Headed(ImageNetwork):
 
 
 class Resize(Module):
-    """Images [N,C,H,W] bilinearly to [N,C,side,side], with Pillow's filter where they shrink."""
+    """Images [N,C,H,W] to [N,C,side,side], with Pillow's filter where they shrink."""
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, side: int, interpolation: Interpolation = "bilinear") -> None:
         super().__init__()
-        self.side = side
+        self.side, self.interpolation = side, interpolation
 
     def forward(self, images: Tensor) -> Tensor:
-        return pixels.resized(images, self.side, self.side, "bilinear")
+        return pixels.resized(images, self.side, self.side, self.interpolation)
 
 
 def build(settings: NetworkSettings, classes: int, seed: int) -> ImageNetwork:

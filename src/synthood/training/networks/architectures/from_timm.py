@@ -11,10 +11,9 @@ from synthood.common.lazy import lazy
 from synthood.errors import SynthoodError, first_line, nearest
 from synthood.training.networks.architectures.base import (
     ImageNetwork,
-    ImageSize,
+    OwnInputs,
     Pretrained,
     PretrainedSettings,
-    Resize,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ class TimmNetwork(PretrainedSettings):
     name: Annotated[
         str, Field(pattern=r"^timm/[A-Za-z0-9_.-]+$", description="timm/ and the model's name, or name.tag")
     ]
-    image_size: ImageSize = None
     options: Annotated[
         dict[str, bool | int | float | str | list[int]], Field(description="further arguments of timm.create_model")
     ] = {}
@@ -58,11 +56,14 @@ class TimmNetwork(PretrainedSettings):
         found: State = installed_weights(self.name) or created(self, pretrained=True).state_dict()
         return found
 
-    def own_statistics(self) -> tuple[list[float], list[float]] | None:
-        if not self.pretrained or self.normalisation == "images":
-            return None
+    def own_inputs(self) -> OwnInputs | None:
         given = timm_library(f"network {self.name}").get_pretrained_cfg(self.name.removeprefix(TIMM))
-        return (list(given.mean), list(given.std)) if given else None
+        if not given:
+            return None
+        side = given.input_size[-1]
+        shorter = int(side / given.crop_pct) if given.crop_mode == "center" else side
+        mode = "bilinear" if given.interpolation == "bilinear" else "bicubic"
+        return OwnInputs(list(given.mean), list(given.std), side, shorter, mode)
 
 
 class TimmClassifier(ImageNetwork):
@@ -79,7 +80,7 @@ class TimmClassifier(ImageNetwork):
         self.name, self.classifier = settings.name, places
         self.fixed = settings.image_size is None and bool(model.default_cfg.get("fixed_input_size"))
         self.side = side_of(model, settings)
-        self.resize = nn.Identity() if settings.image_size is None else Resize(settings.image_size)
+        self.resize = settings.resize()
         with torch.no_grad():
             agrees(model.eval(), settings, self.side)
             self.draws = agrees_in_training(model, settings, self.side)

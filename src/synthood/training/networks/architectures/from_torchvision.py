@@ -10,10 +10,9 @@ from synthood.common.lazy import lazy
 from synthood.errors import SynthoodError, nearest
 from synthood.training.networks.architectures.base import (
     ImageNetwork,
-    ImageSize,
+    OwnInputs,
     Pretrained,
     PretrainedSettings,
-    Resize,
 )
 
 if TYPE_CHECKING:
@@ -36,19 +35,17 @@ class TorchvisionNetwork(PretrainedSettings):
         str,
         Field(pattern=r"^torchvision/[a-z0-9_]+$", description="torchvision/ and the model's name, in small letters"),
     ]
-    image_size: ImageSize = None
     pretrained: Annotated[Pretrained | None, Field(description="weights to start from: a file of them")] = None
 
     def build(self, classes: int) -> ImageNetwork:
         return TorchvisionClassifier(self, classes)
 
-    def own_statistics(self) -> tuple[list[float], list[float]] | None:
-        if not self.pretrained or self.normalisation == "images":
-            return None
+    def own_inputs(self) -> OwnInputs | None:
         from torchvision import models  # its import takes a second
 
         given = models.get_model_weights(self.name.removeprefix(TORCHVISION)).DEFAULT.transforms()
-        return list(given.mean), list(given.std)
+        mode = "bilinear" if given.interpolation.value == "bilinear" else "bicubic"
+        return OwnInputs(list(given.mean), list(given.std), given.crop_size[0], given.resize_size[0], mode)
 
 
 class TorchvisionClassifier(ImageNetwork):
@@ -61,7 +58,7 @@ class TorchvisionClassifier(ImageNetwork):
         super().__init__()
         self.name = settings.name
         model = created(settings.name, classes)
-        self.resize = nn.Identity() if settings.image_size is None else Resize(settings.image_size)
+        self.resize = settings.resize()
         for layer in model.modules():
             if isinstance(layer, nn.Dropout) or type(layer).__name__ == "StochasticDepth":
                 layer.p = 0.0
