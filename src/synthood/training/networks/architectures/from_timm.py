@@ -100,6 +100,15 @@ class TimmClassifier(ImageNetwork):
         found: Tensor = self.model.forward_head(self.model.forward_features(images), pre_logits=True)
         return found
 
+    def stages(self) -> list[list[str]]:
+        """As timm groups them, coarsely."""
+        if not hasattr(self.model, "group_matcher"):
+            return super().stages()
+        grouped = timm_library(f"network {self.name}").models.group_parameters(
+            self.model, self.model.group_matcher(coarse=True)
+        )
+        return [[f"model.{name}" for name in grouped[number]] for number in sorted(grouped)]
+
 
 def timm_library(what: str) -> ModuleType:
     """timm, or what to install; `what` needs it."""

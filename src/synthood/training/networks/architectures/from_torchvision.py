@@ -13,6 +13,7 @@ from synthood.training.networks.architectures.base import (
     OwnInputs,
     Pretrained,
     PretrainedSettings,
+    stages_of_children,
 )
 
 if TYPE_CHECKING:
@@ -77,6 +78,9 @@ class TorchvisionClassifier(ImageNetwork):
             )
         found: Tensor = self.model(images)
         return found
+
+    def stages(self) -> list[list[str]]:
+        return stages_of_children(self.model, "model.")
 
 
 def names() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "drop_path_ra
 DINO = ("mlp_ratio", "qkv_bias", "layerscale_value", "use_swiglu_ffn", *DROPOUTS[:3])
 BICUBIC, BILINEAR = 3, 2
 """Pillow's numbers of them, as `resample` has them."""
+BLOCK = re.compile(r"model\.encoder\.layers?\.(\d+)\.")
 MASK = "embeddings.mask_token"
 """Of DINOv2's own training alone."""
 
@@ -68,6 +70,8 @@ FAMILIES = {
         ("text_model.", "text_projection.", "visual_projection.", "logit_scale", "classifier."),
     ),
 }
+
+NAMES = "DINOv2 or CLIP"
 
 
 class TransformersNetwork(PretrainedSettings):
@@ -230,6 +234,28 @@ class TransformersClassifier(ImageNetwork):
         check_sides(self.name, self.patch, *images.shape[2:])
         found: Tensor = self.model(pixel_values=images, **self.options).pooler_output
         return found
+
+    def stages(self) -> list[list[str]]:
+        """The blocks, with what comes before the first and after the last."""
+        found: dict[int, list[str]] = {}
+        number = 0
+        for name, _ in self.named_parameters():
+            number = int(block[1]) if (block := BLOCK.match(name)) else number
+            if not name.startswith("head."):
+                found.setdefault(number, []).append(name)
+        return list(found.values())
+
+
+def of_folder(folder: Path) -> TransformersNetwork:
+    """The network of a folder by its config.json, on images of its own size; SynthoodError where it is none of ours."""
+    named = {kind: name for name, family in FAMILIES.items() for kind in family.types}
+    found = TransformersNetwork(name="transformers/dinov2", pretrained=str(folder))
+    kind = found.content(CONFIG).get("model_type")
+    if kind not in named:
+        raise SynthoodError(f"{printable(folder / CONFIG)}: of a network of type {printable(str(kind))}, not {NAMES}")
+    network = {"name": f"{TRANSFORMERS}{named[kind]}", "pretrained": str(folder)}
+    own = TransformersNetwork.model_validate(network).own_inputs()
+    return TransformersNetwork.model_validate(network | ({"image_size": own.side} if own else {}))
 
 
 def check_sides(name: str, patch: int, height: int, width: int) -> None:
