@@ -77,7 +77,8 @@ def measured(recipe: RecipeSettings, seed: int, sets: dict[str, ImageSet], k: in
     known, unknown = (score.score(parts[part]).numpy() for part in ("test", "unknown"))
     auroc = roc_auc_score(np.repeat([1, 0], [len(known), len(unknown)]), np.concatenate([known, unknown]))
     accuracy = float((found["test"][0].argmax(1).numpy() == sets["test"].labels).mean())
-    return f"{first_loss(recipe, seed, sets['train'], classifier):.3f} | {accuracy:.1%} | {auroc:.1%} | {time.process_time() - began:.0f} s of CPU"
+    loss = first_loss(recipe, seed, sets["train"], classifier)
+    return f"{loss:.3f} | {accuracy:.1%} | {auroc:.1%} | {time.process_time() - began:.0f} s of CPU"
 
 
 def main() -> None:

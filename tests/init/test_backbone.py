@@ -53,7 +53,7 @@ def test_a_folder_of_transformers_is_a_backbone(tmp_path):
     found = backbone(str(tmp_path), None)
     assert found.network == {"name": "transformers/dinov2", "pretrained": str(tmp_path), "image_size": 28}
     assert found.features == 16
-    with pytest.raises(SynthoodError, match="--weights: the weights of .* are in that folder; leave it out"):
+    with pytest.raises(SynthoodError, match=r"--weights: the weights of .* are in that folder; leave it out"):
         backbone(str(tmp_path), tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "resnet"}))
     with pytest.raises(SynthoodError, match=r"config\.json: of a network of type resnet, not DINOv2 or CLIP"):

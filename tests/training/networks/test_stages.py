@@ -93,7 +93,9 @@ def test_stages_of_a_transformer_are_its_blocks() -> None:
         given = config | ({"intermediate_size": 64} if kind == "clip" else {})
         network = build(TransformersNetwork.model_validate({"name": f"transformers/{kind}", "config": given}), 3, 0)
         stages = network.stages()
-        assert sorted(sum(stages, [])) == sorted(key for key, _ in network.named_parameters() if "head." not in key)
+        assert sorted(key for stage in stages for key in stage) == sorted(
+            key for key, _ in network.named_parameters() if "head." not in key
+        )
         assert [any(f"model.{block}.{n}." in key for key in stages[n - 3]) for n in range(3)] == [True] * 3
         assert f"model.{norm}.weight" in stages[-1]
         assert len(stages) == 3
