@@ -33,7 +33,7 @@ class Backbone:
     @property
     def features(self) -> int:
         """Penultimate features of the network; raises SynthoodError where its library does not know it."""
-        network = network_described(self.network)
+        network = network_described({key: value for key, value in self.network.items() if value is not True})
         return int(build(network, 2, 0).head.in_features)
 
 

@@ -20,7 +20,7 @@ from synthood.training.stability import optimizer_of
 
 CPU = torch.device("cpu")
 LAST = {
-    "timm/test_efficientnet": ("model.blocks.3.", "model.conv_head.", "model.bn2."),
+    "timm/test_efficientnet": ("model.blocks.4.", "model.conv_head.", "model.bn2."),
     "torchvision/shufflenet_v2_x0_5": ("model.conv5.",),
 }
 """What is trained with the head where the last stage alone is."""
@@ -80,7 +80,7 @@ def test_frozen_parts_stay_in_evaluation_mode(files: Path) -> None:
     network.freeze_weights(begun)
     begun.train()
     assert not begun.model.bn1.training
-    assert not any(layer.training for layer in begun.model.blocks[:3].modules() if list(layer.parameters()))
+    assert not any(layer.training for layer in begun.model.blocks[:4].modules() if list(layer.parameters()))
     assert begun.model.bn2.training
     assert begun.training
     assert not begun.eval().model.bn2.training
