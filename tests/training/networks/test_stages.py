@@ -92,7 +92,7 @@ def test_stages_of_a_transformer_are_its_blocks() -> None:
     for kind, block, norm in (("dinov2", "encoder.layer", "layernorm"), ("clip", "encoder.layers", "post_layernorm")):
         given = config | ({"intermediate_size": 64} if kind == "clip" else {})
         network = build(TransformersNetwork.model_validate({"name": f"transformers/{kind}", "config": given}), 3, 0)
-        stages = network.stages()
+        stages = network.stage_weights()
         assert sorted(key for stage in stages for key in stage) == sorted(
             key for key, _ in network.named_parameters() if "head." not in key
         )

@@ -209,8 +209,8 @@ class Reading:
 
     def _note(self, image: np.ndarray, seen: Seen) -> None:
         self.seen[seen.mode, seen.size] += 1
-        how = self.settings.size, self.settings.resize, self.settings.interpolation
-        native, rule = history(*seen.size, *how)
+        how = self.settings
+        native, rule = history(*seen.size, how.size, how.resize, how.interpolation)
         self.facts.add(native, bool(are_grey(image)), seen.form, rule)
         self.top = max(self.top, seen.top)
         self.deep = self.deep or seen.deep

@@ -172,7 +172,7 @@ class PretrainedSettings(NetworkSettings):
         if self.freeze != "stages":
             return
         backbone = network.network if isinstance(network, Headed) else network
-        stages = with_norms(backbone.stages(), backbone)
+        stages = with_norms(backbone.stage_weights(), backbone)
         if self.trained_stages >= len(stages):
             raise SynthoodError(
                 f"network {getattr(self, 'name', self.kind)}: has {len(stages)} stages, so trained_stages "
@@ -234,7 +234,7 @@ class ImageNetwork(Module):
             part.eval()
         return self
 
-    def stages(self) -> list[list[str]]:
+    def stage_weights(self) -> list[list[str]]:
         """Names of the parameters below the head, stage by stage from the first; SynthoodError where not known."""
         raise SynthoodError("freeze: stages does not go with this network, whose stages are not known")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from synthood.common.lazy import lazy
+from synthood.common.settings import Interpolation
 from synthood.errors import SynthoodError, first_line, nearest
 from synthood.training.networks.architectures.base import (
     ImageNetwork,
@@ -62,7 +63,7 @@ class TimmNetwork(PretrainedSettings):
             return None
         side = given.input_size[-1]
         shorter = int(side / given.crop_pct) if given.crop_mode == "center" else side
-        mode = "bilinear" if given.interpolation == "bilinear" else "bicubic"
+        mode: Interpolation = "bilinear" if given.interpolation == "bilinear" else "bicubic"
         return OwnInputs(list(given.mean), list(given.std), side, shorter, mode)
 
 
@@ -100,10 +101,10 @@ class TimmClassifier(ImageNetwork):
         found: Tensor = self.model.forward_head(self.model.forward_features(images), pre_logits=True)
         return found
 
-    def stages(self) -> list[list[str]]:
+    def stage_weights(self) -> list[list[str]]:
         """As timm groups them, coarsely."""
         if not hasattr(self.model, "group_matcher"):
-            return super().stages()
+            return super().stage_weights()
         grouped = timm_library(f"network {self.name}").models.group_parameters(
             self.model, self.model.group_matcher(coarse=True)
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from synthood.common.lazy import lazy
+from synthood.common.settings import Interpolation
 from synthood.errors import SynthoodError, nearest
 from synthood.training.networks.architectures.base import (
     ImageNetwork,
@@ -45,7 +46,7 @@ class TorchvisionNetwork(PretrainedSettings):
         from torchvision import models  # its import takes a second
 
         given = models.get_model_weights(self.name.removeprefix(TORCHVISION)).DEFAULT.transforms()
-        mode = "bilinear" if given.interpolation.value == "bilinear" else "bicubic"
+        mode: Interpolation = "bilinear" if given.interpolation.value == "bilinear" else "bicubic"
         return OwnInputs(list(given.mean), list(given.std), given.crop_size[0], given.resize_size[0], mode)
 
 
@@ -79,7 +80,7 @@ class TorchvisionClassifier(ImageNetwork):
         found: Tensor = self.model(images)
         return found
 
-    def stages(self) -> list[list[str]]:
+    def stage_weights(self) -> list[list[str]]:
         return stages_of_children(self.model, "model.")
 
 

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from synthood.common.foreign_folders import read_json, refuse_code
 from synthood.common.identity import sha256
 from synthood.common.lazy import lazy
+from synthood.common.settings import Interpolation
 from synthood.errors import SynthoodError, first_line, nearest, printable
 from synthood.training.networks.architectures.base import ImageNetwork, OwnInputs, Pretrained, PretrainedSettings
 
@@ -206,7 +207,7 @@ class TransformersNetwork(PretrainedSettings):
             raise SynthoodError(
                 f"{where}: expected three means and deviations of pixels in [0,1]; take another network"
             )
-        mode: Literal["bilinear", "bicubic"] = "bilinear" if given.get("resample", BICUBIC) == BILINEAR else "bicubic"
+        mode: Interpolation = "bilinear" if given.get("resample", BICUBIC) == BILINEAR else "bicubic"
         return OwnInputs(mean, std, side, shorter, mode)
 
     def check(self, network: ImageNetwork, height: int, width: int) -> None:
@@ -235,7 +236,7 @@ class TransformersClassifier(ImageNetwork):
         found: Tensor = self.model(pixel_values=images, **self.options).pooler_output
         return found
 
-    def stages(self) -> list[list[str]]:
+    def stage_weights(self) -> list[list[str]]:
         """The blocks, with what comes before the first and after the last."""
         found: dict[int, list[str]] = {}
         number = 0
