@@ -39,7 +39,7 @@ def initial(
     network = build_plain(settings, classes, seed)
     path = pretrained_file(settings)
     if weights := settings.own_weights():
-        states, where = {"": weights}, path or getattr(settings, "name", settings.kind)
+        states, where = {"": weights}, path or str(getattr(settings, "name", settings.kind))
     elif path:
         states, where = read_states(Path(path), getattr(settings, "sha256", None)), path
     else:
@@ -72,7 +72,8 @@ def input_statistics(
         found = channel_statistics(images)
     else:
         report(f"inputs are normalised as the pretrained network expects: mean {own.mean}, std {own.std}")
-    if text := other_inputs(settings, own, *images.shape[1:3], facts):
+    height, width = images.shape[1:3]
+    if text := other_inputs(settings, own, height, width, facts):
         report(text)
     return found
 
