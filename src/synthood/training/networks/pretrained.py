@@ -1,13 +1,12 @@
 """Weights that training starts from: random ones, or those of a network trained elsewhere."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from synthood.common.encoded import EncodedImages
-from synthood.common.identity import file_digests, sha256
+from synthood.common.identity import digest_of
 from synthood.common.image_facts import NONE, ImageFacts, resized_to
 from synthood.common.states import Report, read_states
 from synthood.training.networks.architectures.base import (
@@ -102,10 +101,5 @@ def other_inputs(
 
 def pretrained_digest(settings: NetworkSettings) -> str | None:
     """SHA-256 of the file that training starts from, or of the folder's files, if it starts from one that is there."""
-    path = Path(pretrained_file(settings) or "")
-    if path.is_file():
-        return sha256(path)
-    if not pretrained_file(settings) or not path.is_dir():
-        return None
-    text = "".join(f"{name} {digest}\n" for name, digest in sorted(file_digests(path).items()))
-    return hashlib.sha256(text.encode()).hexdigest()
+    path = pretrained_file(settings)
+    return digest_of(Path(path)) if path and Path(path).exists() else None

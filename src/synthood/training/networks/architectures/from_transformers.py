@@ -109,6 +109,14 @@ class TransformersNetwork(PretrainedSettings):
         return FAMILIES[self.name.removeprefix(TRANSFORMERS)]
 
     @property
+    def feature_count(self) -> int | None:
+        try:
+            given = self.config_of_folder() if self.pretrained else self.config
+        except SynthoodError:  # named by `check_files`
+            return None
+        return self.own_head.feature_count or given.get("hidden_size")
+
+    @property
     def architecture(self) -> Self:
         return super().architecture.model_copy(update={"config": self.full_config()})
 
