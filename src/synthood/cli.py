@@ -37,7 +37,9 @@ def _parser() -> argparse.ArgumentParser:
     begun.add_argument("--seed", type=int, default=0, help="of the held-out classes and the first model (default: 0)")
     begun.add_argument("--quick", action="store_true", help="a first answer: few images, few epochs")
     begun.add_argument(
-        "--backbone", metavar="NAME", help="pretrained network: timm/NAME, torchvision/NAME; none: from scratch"
+        "--backbone",
+        metavar="NAME",
+        help="pretrained network: timm/NAME, torchvision/NAME, or a folder of DINOv2 or CLIP; none: from scratch",
     )
     begun.add_argument("--weights", type=Path, metavar="FILE", help="of the backbone (default: its library's)")
     begun.add_argument("--from-model", type=Path, metavar="FILE", help="weights of a trained classifier")

@@ -1,5 +1,7 @@
 """Pretrained weights to start from."""
 
+import json
+
 import pytest
 from safetensors.torch import save_file
 
@@ -49,7 +51,7 @@ def test_weights_of_torchvision_are_those_in_its_cache(tmp_path, monkeypatch):
 @pytest.mark.parametrize("weights", [None, "w.pt"])
 def test_a_network_of_no_library_has_no_pretrained_weights(tmp_path, weights):
     (tmp_path / "w.pt").touch()
-    with pytest.raises(SynthoodError, match="--backbone resnet18: give timm/NAME or torchvision/NAME, or none"):
+    with pytest.raises(SynthoodError, match="--backbone resnet18: give timm/NAME, torchvision/NAME, a folder, or none"):
         backbone("resnet18", weights and tmp_path / weights)
 
 
@@ -57,6 +59,25 @@ def test_features_are_those_below_the_classifier():
     pytest.importorskip("timm")
     assert backbone("timm/resnet10t", None).features == 512
     assert Backbone({"name": "torchvision/resnet18", "pretrained": "w.pth"}, "").features == 512
+
+
+def test_a_folder_of_transformers_is_a_backbone(tmp_path):
+    config = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "patch_size": 14, "image_size": 28}
+    inputs = {"size": {"shortest_edge": 32}, "crop_size": {"height": 28, "width": 28}, "do_center_crop": True}
+    inputs |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "resample": 3}
+    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "dinov2"}))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(inputs))
+    with pytest.raises(SynthoodError, match=r"no model\.safetensors in it; save it by transformers"):
+        backbone(str(tmp_path), None)
+    (tmp_path / "model.safetensors").touch()
+    found = backbone(str(tmp_path), None)
+    assert found.network == {"name": "transformers/dinov2", "pretrained": str(tmp_path), "image_size": 28}
+    assert found.features == 16
+    with pytest.raises(SynthoodError, match=r"--weights: the weights of .* are in that folder; leave it out"):
+        backbone(str(tmp_path), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "resnet"}))
+    with pytest.raises(SynthoodError, match=r"config\.json: of a network of type resnet, not DINOv2 or CLIP"):
+        backbone(str(tmp_path), None)
 
 
 def test_caches_are_searched_for_whole_files_of_known_networks(tmp_path):

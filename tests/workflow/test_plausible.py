@@ -263,6 +263,17 @@ def test_classes_held_out_are_labels_of_the_table(demo, tmp_path):
     ]
 
 
+def test_a_folder_of_weights_of_another_network_is_named(edited, tmp_path):
+    network = {"name": "transformers/clip", "pretrained": "weights"}
+    raw = edited({"recipes/own": {"network": network, "epochs": 1, "batch_size": 2, "learning_rate": 0.1}})
+    (tmp_path / "weights").mkdir()
+    assert told(raw)[0] == (
+        "recipes.own.network.pretrained: weights: no config.json in it; transformers saves one by save_pretrained"
+    )
+    (tmp_path / "weights" / "config.json").write_text('{"model_type": "dinov2"}')
+    assert "weights/config.json: of a network of type dinov2, not of clip; fix network.name" in told(raw)[0]
+
+
 @pytest.mark.parametrize(
     ("head", "expected"),
     [

@@ -9,6 +9,7 @@ from synthood.errors import printable
 Facts = Mapping[str, Any]
 LEARNED = {
     "head": "It is frozen, only the head was trained",
+    "stages": "Its last stages and the head were trained further, the others are frozen",
     "all": "All of it was trained further",
     "nothing": "Nothing of it was trained here",
 }

@@ -119,7 +119,9 @@ def main(
             path,
             chosen.recipe.classifier,
             calibrated,
-            Preprocessing(height, width, settings.resize, settings.apply_exif_rotation, settings.bits),
+            Preprocessing(
+                height, width, settings.resize, settings.apply_exif_rotation, settings.bits, settings.interpolation
+            ),
             promise.reject_id,
             grouped if promise.per_class and part == CALIBRATION else None,
             test=chosen.part("test"),

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from synthood.common.settings import JobSettings, Name, Ref, Seed, Settings
+from synthood.common.settings import Interpolation, JobSettings, Name, Ref, Seed, Settings
 from synthood.evaluation.settings import AnyDetector
 from synthood.training.method_settings import Methods
 
@@ -80,3 +80,4 @@ class ExportSettings(JobSettings):
     resize: int | None = None
     apply_exif_rotation: bool = True
     bits: int | None = None
+    interpolation: Interpolation = "bilinear"

@@ -10,6 +10,7 @@ from typing import Any
 
 from synthood.errors import SynthoodError, printable
 from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.from_transformers import of_folder
 from synthood.training.networks.installed import installed_file
 from synthood.training.networks.settings import network_described
 
@@ -33,7 +34,7 @@ class Backbone:
     @property
     def features(self) -> int:
         """Penultimate features of the network; raises SynthoodError where its library does not know it."""
-        network = network_described({"name": self.network["name"]})
+        network = network_described({key: value for key, value in self.network.items() if value is not True})
         return int(build(network, 2, 0).head.in_features)
 
 
@@ -42,8 +43,14 @@ def backbone(name: str | None, weights: Path | None) -> Backbone | None:
 
     Raises SynthoodError where a file is asked for and is not there, and where a name is not one of a library's.
     """
+    if name is not None and Path(name).is_dir():
+        if weights is not None:
+            raise SynthoodError(f"--weights: the weights of {printable(name)} are in that folder; leave it out")
+        network = of_folder(Path(name))
+        network.check_files()
+        return Backbone(network.model_dump(exclude_defaults=True), f"weights of the folder {printable(name)}, as asked")
     if name not in (None, "none") and not name.startswith(LIBRARIES):
-        raise SynthoodError(f"--backbone {printable(name)}: give timm/NAME or torchvision/NAME, or none")
+        raise SynthoodError(f"--backbone {printable(name)}: give timm/NAME, torchvision/NAME, a folder, or none")
     if weights is not None:
         if name in (None, "none"):
             raise SynthoodError("--weights: name their network by --backbone, such as timm/tf_efficientnet_lite0")

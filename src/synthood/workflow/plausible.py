@@ -15,6 +15,7 @@ from synthood.data.files.settings import ExceptClasses
 from synthood.errors import SynthoodError, nearest
 from synthood.plugins import Plugin, plugins_in
 from synthood.training.networks.architectures.base import NetworkSettings
+from synthood.training.networks.settings import pretrained_file
 from synthood.workflow.plan import Plan
 from synthood.workflow.plan.outside import Needed
 
@@ -29,7 +30,7 @@ def impossible(config: Config) -> list[MistakeError]:
         for one in Plan(config).missing()
         if not public(one)
     ]
-    failing = [*wrong_files(config), *failing_code(config)]
+    failing = [*wrong_files(config), *wrong_weights(config), *failing_code(config)]
     return [*failing, *unknown_classes(config), *(() if failing else too_large(config, built_features)), *missing]
 
 
@@ -46,7 +47,10 @@ def _built(network: str) -> int | None:
 
 def built_features(network: NetworkSettings) -> int | None:
     """Penultimate features of a network, which is built where its settings do not tell."""
-    return network.feature_count or _built(json.dumps(network.described()))
+    try:
+        return network.feature_count or _built(json.dumps(network.described()))
+    except SynthoodError:  # of a folder that is missing, or of such a library
+        return None
 
 
 def fetchable(config: Config) -> list[Needed]:
@@ -66,6 +70,17 @@ def wrong_files(config: Config) -> Iterator[MistakeError]:
     """Python files of the user's that are missing, are not Python, or lack what is named; nothing is run."""
     for place, plugin in of_users(config).items():
         yield from _wrong_file(place, plugin)
+
+
+def wrong_weights(config: Config) -> Iterator[MistakeError]:
+    """Folders of pretrained weights that are there and lack a file, or are of another network; weights are not read."""
+    for place, network in plugins_in(config):
+        file = pretrained_file(network) if isinstance(network, NetworkSettings) else None
+        if isinstance(network, NetworkSettings) and file and Path(file).exists():
+            try:
+                network.check_files()
+            except SynthoodError as error:
+                yield MistakeError(f"{place}.pretrained", str(error))
 
 
 def of_users(config: Config) -> dict[str, Plugin]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from synthood.common.identity import sha256
+from synthood.common.identity import digest_of
 from synthood.training.networks.architectures.base import NetworkSettings, PretrainedSettings
 
 
@@ -20,7 +20,7 @@ class Pretraining:
     weights: str
     sha256: str | None
     trained_on: list[str]
-    learned: Literal["head", "all", "nothing"]
+    learned: Literal["head", "stages", "all", "nothing"]
     below_head: str | None = None
 
 
@@ -33,11 +33,12 @@ def pretraining_of(
     given = settings.pretrained
     weights, found = settings.library_weights()
     if isinstance(given, str):
-        weights, found = f"file {Path(given).name}", digest or sha256(Path(given))
+        kind = "folder" if Path(given).is_dir() else "file"
+        weights, found = f"{kind} {Path(given).name}", digest or digest_of(Path(given))
     below = below_head if settings.frozen else None
-    learned: Literal["head", "all"] = "head" if settings.frozen else "all"
+    parts: dict[str, Literal["head", "stages", "all"]] = {"backbone": "head", "stages": "stages", "none": "all"}
     name = str(getattr(settings, "name", settings.kind))
-    return Pretraining(name, weights, found, settings.trained_on(found), learned, below)
+    return Pretraining(name, weights, found, settings.trained_on(found), parts[settings.freeze], below)
 
 
 def pretraining_of_file(settings: NetworkSettings, file: Path, digest: str) -> Pretraining:

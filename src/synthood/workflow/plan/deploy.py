@@ -81,4 +81,5 @@ class DeployPlan(Paths):
             resize=decoding.resize if decoding else None,
             apply_exif_rotation=decoding.apply_exif_rotation if decoding else True,
             bits=decoding.bits if decoding else None,
+            interpolation=decoding.interpolation if decoding else "bilinear",
         )

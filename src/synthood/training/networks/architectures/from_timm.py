@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from synthood.common.lazy import lazy
+from synthood.common.settings import Interpolation
 from synthood.errors import SynthoodError, first_line, nearest
 from synthood.training.networks.architectures.base import (
     ImageNetwork,
-    ImageSize,
+    OwnInputs,
     Pretrained,
     PretrainedSettings,
-    Resize,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ class TimmNetwork(PretrainedSettings):
     name: Annotated[
         str, Field(pattern=r"^timm/[A-Za-z0-9_.-]+$", description="timm/ and the model's name, or name.tag")
     ]
-    image_size: ImageSize = None
     options: Annotated[
         dict[str, bool | int | float | str | list[int]], Field(description="further arguments of timm.create_model")
     ] = {}
@@ -60,11 +59,14 @@ class TimmNetwork(PretrainedSettings):
         found: State = installed_weights(self.name) or created(self, pretrained=True).state_dict()
         return found
 
-    def own_statistics(self) -> tuple[list[float], list[float]] | None:
-        if not self.pretrained or self.normalisation == "images":
-            return None
+    def own_inputs(self) -> OwnInputs | None:
         given = timm_library(f"network {self.name}").get_pretrained_cfg(self.name.removeprefix(TIMM))
-        return (list(given.mean), list(given.std)) if given else None
+        if not given:
+            return None
+        side = given.input_size[-1]
+        shorter = int(side / given.crop_pct) if given.crop_mode == "center" else side
+        mode: Interpolation = "bilinear" if given.interpolation == "bilinear" else "bicubic"
+        return OwnInputs(list(given.mean), list(given.std), side, shorter, mode)
 
     def library_weights(self) -> tuple[str, str | None]:
         from synthood.training.networks.installed import PACKAGES, installed_file
@@ -106,7 +108,7 @@ class TimmClassifier(ImageNetwork):
         self.name, self.classifier = settings.name, places
         self.fixed = settings.image_size is None and bool(model.default_cfg.get("fixed_input_size"))
         self.side = side_of(model, settings)
-        self.resize = nn.Identity() if settings.image_size is None else Resize(settings.image_size)
+        self.resize = settings.resize()
         with torch.no_grad():
             agrees(model.eval(), settings, self.side)
             self.draws = agrees_in_training(model, settings, self.side)
@@ -125,6 +127,15 @@ class TimmClassifier(ImageNetwork):
             )
         found: Tensor = self.model.forward_head(self.model.forward_features(images), pre_logits=True)
         return found
+
+    def stage_weights(self) -> list[list[str]]:
+        """As timm groups them, coarsely."""
+        if not hasattr(self.model, "group_matcher"):
+            return super().stage_weights()
+        grouped = timm_library(f"network {self.name}").models.group_parameters(
+            self.model, self.model.group_matcher(coarse=True)
+        )
+        return [[f"model.{name}" for name in grouped[number]] for number in sorted(grouped)]
 
 
 def timm_library(what: str) -> ModuleType:
