@@ -135,7 +135,7 @@ def too_large(
             for recipe in (name for name in table.recipes if name in config.recipes):
                 network, classes = config.recipes[recipe].network, dataset.taught.class_count
                 for name, detector in detectors_for(config, recipe).items():
-                    for key, bound in detector.bounds.items():
+                    for key, bound in detector.limited_by.items():
                         path = f"detectors.{name}.{key}"
                         if bound == "training images" or path in found:
                             continue
@@ -150,7 +150,7 @@ def above(detector: Detector, key: str, most: int | None, what: str) -> str:
     """Why no value of a hyperparameter fits; empty where one does, or `most` is unknown."""
     given = detector.hyperparameters[key]
     values = [value for value in (given if isinstance(given, list) else [given]) if value is not None]
-    below = detector.bounds[key] == "below features"
+    below = detector.limited_by[key] == "below features"
     if most is None or not values or min(values) < most + (not below):
         return ""
     return f"{min(values)} must be {'below' if below else 'at most'} {most}, the {what}"

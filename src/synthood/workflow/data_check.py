@@ -185,7 +185,7 @@ def _banks(plan: Plan, name: str, seen: dict[str, Seen]) -> list[str]:
     found: dict[str, None] = {}
     for recipe in recipes:
         for key, detector in detectors_for(plan.config, recipe).items():
-            for value in (value for value, bound in detector.bounds.items() if bound == "training images"):
+            for value in (value for value, bound in detector.limited_by.items() if bound == "training images"):
                 if wrong := above(detector, value, count, f"training images of {name}"):
                     found[f"detectors.{key}.{value}: {wrong}"] = None
     return list(found)
