@@ -64,6 +64,7 @@ def build(predictor: Predictor, options: ServeOptions) -> ASGIApp:
     app.add_exception_handler(SynthoodError, mistake)
     app.add_exception_handler(RequestValidationError, wrong_parameter)
     app.add_exception_handler(HTTPException, of_framework)
+    app.add_exception_handler(Exception, failure)
     add_images(app, predictor, engine, bodies, metrics)
     add_state(app, predictor, options, engine, metrics)
     add_page(app)
@@ -209,3 +210,7 @@ async def wrong_parameter(_: Request, error: Any) -> Response:
 
 async def of_framework(_: Request, error: Any) -> Response:
     return problem(error.status_code, str(error.detail), error.headers)
+
+
+async def failure(_: Request, error: Any) -> Response:
+    return problem(500, "an error of the server; its log has more")

@@ -1,4 +1,4 @@
-"""Around every request: a log line, metrics, headers of security, and an answer whatever happens."""
+"""Around every request: a log line, metrics, and headers of security."""
 
 import asyncio
 import logging
@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from synthood.serve.metrics import Metrics
@@ -48,12 +47,8 @@ class Requests:
             await self.app(scope, call.receive, call.send)
         except ClientDisconnect:
             call.status = GONE
-        except Exception:
+        except Exception:  # it has been answered with 500
             log.exception("a request failed")
-            if not call.status:
-                await JSONResponse({"error": "an error of the server; its log has more"}, 500)(
-                    scope, call.receive, call.send
-                )
         self.note(scope, call.status, time.perf_counter() - began, facts)
 
     def note(self, scope: Scope, status: int, seconds: float, facts: dict[str, Any]) -> None:
