@@ -188,9 +188,7 @@ def main() -> int:
     for body in errors[:3]:
         print(f"error: {body[:200]!r}")
     p50, p99 = np.percentile(rest.taken, (50, 99))
-    print(
-        f"{given.requests} requests, {given.clients} clients: {speed:.0f} images a second, {batches}; score {scored:.0f}"
-    )
+    print(f"{given.requests} requests of {given.clients} clients, {batches}: {speed:.0f} images/s; score {scored:.0f}")
     print(f"p50 {1000 * p50:.1f} ms, p99 {1000 * p99:.1f} ms; a pass of {BATCH} images {1000 * one_pass:.1f} ms")
     print(f"resident {before / 2**20:.0f} MiB after {first.total} requests; start {server.seconds:.1f} s")
     found = {

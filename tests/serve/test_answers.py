@@ -91,28 +91,44 @@ def test_an_unreadable_image_among_others_has_a_reason(server: Running) -> None:
     assert none.json == {"error": "none of 2 images is readable; the first: not an image file"}
 
 
-def test_concurrent_images_share_passes(predictor: Predictor) -> None:
-    """While the first pass is held up, others gather for the second."""
-    sizes, gate, begun = list[int](), threading.Event(), threading.Event()
-    with running(predictor, batch=4) as server, pytest.MonkeyPatch.context() as patch:
-        inner = Predictor.features
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Holds up forward passes: set when one has begun, and to be set to let them go on."""
+    begun, opened, inner = threading.Event(), threading.Event(), Predictor.features
 
-        def held(self: Predictor, images: np.ndarray) -> object:
-            sizes.append(len(images))
-            begun.set()
-            gate.wait(20)
-            return inner(self, images)
+    def held(self: Predictor, images: np.ndarray) -> object:
+        begun.set()
+        opened.wait(60)
+        return inner(self, images)
 
-        patch.setattr(Predictor, "features", held)
-        with ThreadPoolExecutor(8) as pool:
-            first = pool.submit(server.ask, "POST", "/v1/image", png(IMAGES[0]))
-            begun.wait(20)
-            others = [pool.submit(server.ask, "POST", "/v1/image", png(image)) for image in IMAGES[1:7]]
-            while server.metric("synthood_images_waiting") < 7:
-                time.sleep(0.01)
-            time.sleep(0.2)  # until the last is decoded
-            gate.set()
-            assert [one.result().status for one in (first, *others)] == [200] * 7
+    opened.set()
+    monkeypatch.setattr(Predictor, "features", held)
+    yield begun, opened
+    opened.set()
+
+
+def test_concurrent_images_share_passes(
+    predictor: Predictor, gate: tuple[threading.Event, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the first pass is held up, others gather for the next ones."""
+    begun, opened = gate
+    sizes, inner = list[int](), Predictor.features
+
+    def noted(self: Predictor, images: np.ndarray) -> object:
+        sizes.append(len(images))
+        return inner(self, images)
+
+    with running(predictor, batch=4) as server, ThreadPoolExecutor(7) as pool:
+        monkeypatch.setattr(Predictor, "features", noted)
+        opened.clear()
+        begun.clear()
+        first = pool.submit(server.ask, "POST", "/v1/image", png(IMAGES[0]))
+        begun.wait(60)
+        others = [pool.submit(server.ask, "POST", "/v1/image", png(image)) for image in IMAGES[1:7]]
+        while server.metric("synthood_images_decoded") < 6:
+            time.sleep(0.01)
+        opened.set()
+        assert [one.result().status for one in (first, *others)] == [200] * 7
     assert sizes == [1, 4, 2]
     for one, image in zip(others, IMAGES[1:7], strict=True):
         assert one.result().json["label"] == predictor.predict([image])["label"][0]
@@ -147,28 +163,32 @@ def test_an_error_of_the_code_is_logged_and_answered(
     assert "by zero" in caplog.text
 
 
-def test_too_many_images_wait(predictor: Predictor) -> None:
-    gate, begun = threading.Event(), threading.Event()
-    with running(predictor, queue=3, max_images=3, timeout=0.5) as server, pytest.MonkeyPatch.context() as patch:
-        inner = Predictor.features
+def test_too_many_images_wait(predictor: Predictor, gate: tuple[threading.Event, threading.Event]) -> None:
+    begun, opened = gate
+    with running(predictor, queue=3, max_images=3) as server, ThreadPoolExecutor(1) as pool:
+        opened.clear()
+        begun.clear()
+        two = form(*map(png, IMAGES[:2]))
+        first = pool.submit(server.ask, "POST", "/v1/images", two, FORM)
+        begun.wait(60)
+        full = server.ask("POST", "/v1/images", two, FORM)
+        opened.set()
+        assert full.status == 503
+        assert full.headers["Retry-After"] == "1"
+        assert full.json == {"error": "2 images wait already, of 3 at most; try again"}
+        assert first.result().status == 200
+        assert server.ask("POST", "/v1/images", two, FORM).status == 200
 
-        def held(self: Predictor, images: np.ndarray) -> object:
-            begun.set()
-            gate.wait(20)
-            return inner(self, images)
 
-        patch.setattr(Predictor, "features", held)
-        with ThreadPoolExecutor(2) as pool:
-            slow = pool.submit(server.ask, "POST", "/v1/images", form(*map(png, IMAGES[:2])), FORM)
-            begun.wait(20)
-            full = server.ask("POST", "/v1/images", form(*map(png, IMAGES[:2])), FORM)
-            assert full.status == 503
-            assert full.headers["Retry-After"] == "1"
-            assert full.json == {"error": "2 images wait already, of 3 at most; try again"}
-            assert slow.result().status == 503
-            assert slow.result().json == {"error": "no answer within 0.5 s; try again"}
-            gate.set()
-        assert server.ask("POST", "/v1/image", png(IMAGES[0])).status == 200
+def test_an_answer_that_takes_too_long(predictor: Predictor, gate: tuple[threading.Event, threading.Event]) -> None:
+    _, opened = gate
+    with running(predictor, timeout=0.2) as server:
+        opened.clear()
+        found = server.ask("POST", "/v1/image", png(IMAGES[0]))
+        opened.set()
+        assert found.status == 503
+        assert found.json == {"error": "no answer within 0.2 s; try again"}
+        assert server.metric("synthood_images_waiting") == 0
 
 
 def test_state_and_description(server: Running, predictor: Predictor) -> None:

@@ -65,6 +65,7 @@ class Engine:
         self.decoders = ThreadPoolExecutor(options.decoders or max(1, min(8, (os.cpu_count() or 1) // 2)), "decode")
         self.network = ThreadPoolExecutor(1, "network")
         self.waiting: deque[Waiting] = deque()
+        metrics.decoded.set_function(lambda: len(self.waiting))
         self.accepted = 0
         self.running: asyncio.Task[None] | None = None
         self.ready = False

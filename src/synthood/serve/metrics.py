@@ -25,6 +25,7 @@ class Metrics:
         )
         self.images = Counter("synthood_images", "Images by decision.", ["decision"], registry=self.registry)
         self.waiting = Gauge("synthood_images_waiting", "Accepted images without an answer.", registry=self.registry)
+        self.decoded = Gauge("synthood_images_decoded", "Of them, those that wait for a pass.", registry=self.registry)
         self.held = Gauge("synthood_held_bytes", "Of the bodies of requests under way.", registry=self.registry)
         self.batches = Histogram(
             "synthood_batch_images", "Images of a forward pass.", buckets=IMAGES, registry=self.registry
