@@ -85,7 +85,7 @@ class Running:
         self, method: str, path: str, body: bytes | None = None, kind: str | None = "image/png", **headers: str
     ) -> Answered:
         """One request on a connection of its own."""
-        connection = http.client.HTTPConnection(HERE, self.port, timeout=20)
+        connection = http.client.HTTPConnection(HERE, self.port, timeout=120)
         own = {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None and kind is not None:
             own["Content-Type"] = kind
@@ -96,7 +96,7 @@ class Running:
         finally:
             connection.close()
 
-    def raw(self, content: bytes, seconds: float = 20) -> bytes:
+    def raw(self, content: bytes, seconds: float = 120) -> bytes:
         """What the server sends to a client of these bytes until it closes the connection."""
         with socket.create_connection((HERE, self.port), timeout=seconds) as client:
             client.sendall(content)

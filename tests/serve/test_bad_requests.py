@@ -149,7 +149,7 @@ def test_slow_clients_are_let_go(hasty: Running) -> None:
     assert b"connection: close" in head
     assert json.loads(body) == {"error": "the body took more than 0.3 s"}
     # A second request on a connection, byte by byte
-    with socket.create_connection((HERE, hasty.port), timeout=20) as client:
+    with socket.create_connection((HERE, hasty.port), timeout=120) as client:
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /heal")
         found = b""
         while piece := client.recv(1 << 16):
@@ -160,7 +160,7 @@ def test_slow_clients_are_let_go(hasty: Running) -> None:
 
 def test_an_endless_body_has_an_answer(server: Running) -> None:
     head = HEAD + b"Content-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
-    with socket.create_connection((HERE, server.port), timeout=20) as client:
+    with socket.create_connection((HERE, server.port), timeout=120) as client:
         client.sendall(head)
         client.setblocking(False)
         found, sent = b"", 0
@@ -233,7 +233,7 @@ def test_answers_are_for_this_origin_alone(server: Running) -> None:
 
 def test_a_refused_connection_may_be_used_again(server: Running) -> None:
     """Where the body was read, a refusal does not end the connection."""
-    connection = http.client.HTTPConnection(HERE, server.port, timeout=20)
+    connection = http.client.HTTPConnection(HERE, server.port, timeout=120)
     for content, status in ((b"text", 422), (GOOD, 200), (b"", 400), (GOOD, 200)):
         connection.request("POST", "/v1/image", content, {"Content-Type": "image/png"})
         answer = connection.getresponse()

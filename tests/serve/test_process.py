@@ -29,7 +29,7 @@ def test_a_process_from_start_to_sigterm(tmp_path: Path) -> None:
     with socket.socket() as other:
         assert other.connect_ex(("127.0.0.2", port)) != 0
     # A large form, with no folder for temporary files
-    client = http.client.HTTPConnection(HERE, port, timeout=30)
+    client = http.client.HTTPConnection(HERE, port, timeout=120)
     big = IMAGE + bytes(3_000_000)
     client.request(
         "POST",
@@ -39,7 +39,7 @@ def test_a_process_from_start_to_sigterm(tmp_path: Path) -> None:
     )
     assert client.getresponse().read().count(b'"decision"') == 2
     # SIGTERM while a body is half read
-    late = socket.create_connection((HERE, port), timeout=30)
+    late = socket.create_connection((HERE, port), timeout=120)
     head = f"POST /v1/image HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: {len(IMAGE)}\r\n\r\n"
     late.sendall(head.encode() + IMAGE[:50])
     while "synthood_held_bytes 50.0" not in text(port):
@@ -53,7 +53,7 @@ def test_a_process_from_start_to_sigterm(tmp_path: Path) -> None:
         found += piece
     assert found.startswith(b"HTTP/1.1 200 ")
     assert b'"decision"' in found
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=120)
     assert process.returncode == 0
     assert output == ""
     lines = [json.loads(line) for line in errors.splitlines()]
@@ -65,7 +65,7 @@ def test_a_process_from_start_to_sigterm(tmp_path: Path) -> None:
 
 
 def text(port: int) -> str:
-    client = http.client.HTTPConnection(HERE, port, timeout=30)
+    client = http.client.HTTPConnection(HERE, port, timeout=120)
     client.request("GET", "/metrics")
     return client.getresponse().read().decode()
 
