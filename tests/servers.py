@@ -6,9 +6,10 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def form(*contents: bytes, name: str = "a.png") -> bytes:
 @dataclass
 class Answered:
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
 
     @property
@@ -92,7 +93,7 @@ class Running:
         try:
             connection.request(method, path, body, own)
             response = connection.getresponse()
-            return Answered(response.status, dict(response.headers), response.read())
+            return Answered(response.status, response.headers, response.read())
         finally:
             connection.close()
 

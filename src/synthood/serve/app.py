@@ -47,9 +47,10 @@ def build(predictor: Predictor, options: ServeOptions) -> ASGIApp:
     metrics = Metrics()
     engine, bodies = Engine(predictor, options, metrics), Bodies(options, metrics)
 
+    engine.warm()
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        engine.warm()
         yield
         engine.close()
 
@@ -58,6 +59,7 @@ def build(predictor: Predictor, options: ServeOptions) -> ASGIApp:
         version=__version__,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     app.add_exception_handler(RefusalError, refusal)

@@ -95,11 +95,12 @@ def serve(folder: Path, options: ServeOptions) -> None:
     logs.start()
     if options.threads:
         torch.set_num_threads(options.threads)
-    with listening(options) as listener, bombs_are_errors():
+    with listening(options) as listener:
         predictor = load(folder, options.device)
         if not options.is_local:
             log.warning("other machines can reach this server, which asks for no password")
-        Server(configured(predictor, options)).run(sockets=[listener])
+        with bombs_are_errors():
+            Server(configured(predictor, options)).run(sockets=[listener])
         log.info("ended")
 
 
