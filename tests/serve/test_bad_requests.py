@@ -1,6 +1,7 @@
 """Whatever a client sends, it has a reason with status 4xx, and the server goes on."""
 
 import http.client
+import io
 import json
 import logging
 import socket
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import synthood
 from servers import FORM, HERE, Running, exported, form, noise, png, running
@@ -55,6 +57,14 @@ def bomb(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
+def animation() -> bytes:
+    """A GIF file of many frames."""
+    stream = io.BytesIO()
+    first, *others = map(Image.fromarray, noise(20))
+    first.save(stream, "GIF", save_all=True, append_images=others)
+    return stream.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [
@@ -65,6 +75,7 @@ def bomb(width: int, height: int) -> bytes:
         (bomb(60000, 60000), "image: more than 89 megapixels; shrink it"),
         (png(noise(1, 4)[0]), "image: 4x4 px, less than 8 a side"),
         (b"%PDF-1.7 /etc/passwd", "image: a"),
+        (animation(), "image: several frames; give one of them as an image"),
     ],
 )
 def test_no_usable_image(server: Running, content: bytes, why: str) -> None:

@@ -53,7 +53,7 @@ def page(browser: Browser, server: Running, request: pytest.FixtureRequest) -> I
     found.goto(here)
     expect(found.locator("#classes")).to_have_text("3 classes (a, b, c)")
     yield found
-    assert complaints == []
+    assert [one for one in complaints if "status of 422" not in one] == []  # of an image that is none
     assert [url for url in asked if not url.startswith((here, f"blob:{here}"))] == []
     context.close()
 
@@ -94,7 +94,7 @@ def test_the_histogram_is_where_the_confidence_lies(page: Page, predictor: Predi
     most = max(predictor.facts["histograms"]["counts"][0][1]) / 90
     for place, confidence in ((1, table["confidence"][0]), (0, table["confidence"][1])):
         text = page.locator("article").nth(place).locator("p", has_text="Confidence").inner_text()
-        share = float(text.split("about ")[1].split(" %")[0]) / 100
+        share = float(text.split("about ")[1].split("\u00a0%")[0]) / 100
         assert share == pytest.approx(float((test < confidence).mean()), abs=most + 0.01)
 
 

@@ -130,9 +130,9 @@ class Engine:
                     one.done.set_result(replace(verdict, note=one.note) if isinstance(verdict, Judgement) else verdict)
 
     def decode(self, content: bytes) -> Input:
-        """The image in an upload, or why there is none; its size is read before its pixels."""
-        if (size := size_of(content)) is not None and size[0] * size[1] > self.options.max_pixels:
-            return Input("", None, f"{size[0]}x{size[1]} px, more than {self.options.max_pixels} pixels; shrink it")
+        """The image in an upload, or why there is none."""
+        if why := refused_unread(content, self.options.max_pixels):
+            return Input("", None, why)
         return of_content(content, "image", self.predictor.preprocessing)
 
     def judged(self, images: Sequence[Pixels]) -> Sequence[Verdict | Exception]:
@@ -159,15 +159,24 @@ class Engine:
         return [Judgement(*one) for one in zip(probabilities, confidences, judged.p_values.tolist(), strict=True)]
 
 
-def size_of(content: bytes) -> tuple[int, int] | None:
-    """Width and height from an image's header; None where it cannot be read, and decoding says why."""
+def refused_unread(content: bytes, most: int) -> str:
+    """Why an image is not decoded, from its header; empty where it may be, or decoding says why it cannot.
+
+    Counting the frames of an animation, as decoding does, can take minutes; looking for a second one does not.
+    """
     from PIL import Image
 
     try:
         with Image.open(io.BytesIO(content), formats=readable()) as image:
-            return image.size
-    except Exception:  # whatever Pillow's many readers raise at damaged bytes
-        return None
+            width, height = image.size
+            if width * height > most:
+                return f"{width}x{height} px, more than {most} pixels; shrink it"
+            if image.format != "MPO":
+                image.seek(1)
+                return "several frames; give one of them as an image"
+    except Exception:  # EOFError: one frame; or whatever Pillow's many readers raise at damaged bytes
+        return ""
+    return ""
 
 
 def refused(bad: Bad) -> RefusalError:

@@ -16,7 +16,7 @@ function make(tag, parent, text, attributes = {}) {
 
 function percent(share) {
   const value = 100 * share;
-  return `${value > 0 && value < 10 ? value.toPrecision(2) : Math.round(value)} %`;
+  return `${value < 10 ? Number(value.toPrecision(2)) : Math.round(value)}\u00a0%`;
 }
 
 const level = () => Number(at("level").value);
@@ -57,8 +57,8 @@ function below(counts, edges, value) {
 function histogram(parent, confidence) {
   const { edges, counts } = detector.histograms;
   if (!counts) return void make("p", parent, "The detector came without test images to compare with.", { class: "note" });
-  const words = counts.map(([name, own]) => `about ${percent(below(own, edges, confidence))} of ${name}`);
-  make("p", parent, `Confidence ${confidence.toPrecision(3)} is higher than that of ${words.join(", ")}.`);
+  const words = counts.map(([name, own]) => `${percent(below(own, edges, confidence))} of ${name}`);
+  make("p", parent, `Confidence ${confidence.toPrecision(3)} is higher than that of about ${words.join(", ")}.`);
   const height = (ROW + LABEL) * counts.length + FOOT;
   const low = edges[0], high = edges[edges.length - 1], step = WIDTH / (edges.length - 1);
   const picture = make("svg", parent, "", {
@@ -96,7 +96,8 @@ function shown(entry) {
   const { answer, error } = entry;
   const card = make("article");
   const top = make("div", card, "", { class: "top" });
-  make("img", top, "", { src: entry.address, alt: "" });
+  const picture = make("img", top, "", { src: entry.address, alt: "" });
+  picture.addEventListener("error", () => picture.classList.add("none"));
   const words = make("div", top);
   if (!answer) {
     card.className = error ? "bad" : "";
