@@ -70,13 +70,14 @@ def animation() -> bytes:
     [
         (b"text", "image: not an image file"),
         (GOOD[:100], "image: truncated or damaged"),
-        (GOOD[:30] + b"\0" * 50, "image: truncated or damaged"),
+        (GOOD[:30] + b"\0" * 50, "image: not an image file"),
         (bomb(1001, 1000), "image: 1001x1000 px, more than 1000000 pixels; shrink it"),
         (bomb(60000, 60000), "image: more than 89 megapixels; shrink it"),
         (png(noise(1, 4)[0]), "image: 4x4 px, less than 8 a side"),
-        (b"%PDF-1.7 /etc/passwd", "image: a"),
+        (b"%PDF-1.7 /etc/passwd", "image: not an image file"),
         (animation(), "image: several frames; give one of them as an image"),
     ],
+    ids=["text", "cut", "header", "large", "bomb", "small", "pdf", "animation"],
 )
 def test_no_usable_image(server: Running, content: bytes, why: str) -> None:
     found = server.ask("POST", "/v1/image", content)
@@ -200,7 +201,6 @@ def test_a_body_that_is_announced_too_long_is_not_read(server: Running) -> None:
     [
         b"\0\r\n\r\n",
         b"GET\r\n\r\n",
-        b"GET / HTTP/9.9\r\n\r\n",
         HEAD + b"Content-Length: -1\r\n\r\n",
         HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
         HEAD + b"Transfer-Encoding: chunked\r\nContent-Type: image/png\r\n\r\nzz\r\n",
