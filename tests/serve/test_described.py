@@ -4,14 +4,29 @@ from collections.abc import Iterator
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 import synthood
 from servers import HERE, Running, exported, running
 
-schema = schemathesis.pytest.from_fixture("described")
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+    checks.unsupported_method,
+]
+OFTEN = settings(
+    max_examples=20,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 
 
 @pytest.fixture(scope="module")
@@ -22,27 +37,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield found
 
 
-@pytest.fixture
-def described(server: Running) -> object:
-    return schemathesis.openapi.from_url(f"http://{HERE}:{server.port}/openapi.json")
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_made_up_requests(server: Running, mode: GenerationMode) -> None:
+    """Such as the description allows, and such as it does not."""
+    described = schemathesis.openapi.from_url(f"http://{HERE}:{server.port}/openapi.json")
+    operations = [found.ok() for found in described.get_all_operations()]
+    assert len(operations) == 6
 
+    def asked(case: schemathesis.Case) -> None:
+        case.call_and_validate(checks=CHECKS)
 
-@schema.parametrize()
-@settings(
-    max_examples=25,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
-def test_made_up_requests(case: schemathesis.Case) -> None:
-    case.call_and_validate(
-        checks=[
-            not_a_server_error,
-            checks.status_code_conformance,
-            checks.content_type_conformance,
-            checks.response_schema_conformance,
-            checks.unsupported_method,
-        ]
-    )
+    for operation in operations:
+        if mode is GenerationMode.POSITIVE or operation.method == "post":  # without parameters nothing can be wrong
+            OFTEN(given(operation.as_strategy(generation_mode=mode))(asked))()

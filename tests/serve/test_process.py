@@ -8,9 +8,10 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
-from servers import HERE, exported, form, noise, png
+from servers import FORM, HERE, exported, form, noise, png
 
 IMAGE = png(noise(1)[0])
 
@@ -29,28 +30,24 @@ def test_a_process_from_start_to_sigterm(tmp_path: Path) -> None:
     with socket.socket() as other:
         assert other.connect_ex(("127.0.0.2", port)) != 0
     # A large form, with no folder for temporary files
-    client = http.client.HTTPConnection(HERE, port, timeout=120)
     big = IMAGE + bytes(3_000_000)
-    client.request(
-        "POST",
-        "/v1/images",
-        form(big, IMAGE, name="secret.png"),
-        {"Content-Type": "multipart/form-data; boundary=limit"},
-    )
-    assert client.getresponse().read().count(b'"decision"') == 2
+    body = form(big, IMAGE, name="secret.png")
+    with closing(http.client.HTTPConnection(HERE, port, timeout=120)) as client:
+        client.request("POST", "/v1/images", body, {"Content-Type": FORM})
+        assert client.getresponse().read().count(b'"decision"') == 2
     # SIGTERM while a body is half read
-    late = socket.create_connection((HERE, port), timeout=120)
-    head = f"POST /v1/image HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: {len(IMAGE)}\r\n\r\n"
-    late.sendall(head.encode() + IMAGE[:50])
-    while "synthood_held_bytes 50.0" not in text(port):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    while accepts(port):
-        time.sleep(0.01)
-    late.sendall(IMAGE[50:])
-    found = b""
-    while piece := late.recv(1 << 16):
-        found += piece
+    with socket.create_connection((HERE, port), timeout=120) as late:
+        head = f"POST /v1/image HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: {len(IMAGE)}\r\n\r\n"
+        late.sendall(head.encode() + IMAGE[:50])
+        while "synthood_held_bytes 50.0" not in text(port):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        while accepts(port):
+            time.sleep(0.01)
+        late.sendall(IMAGE[50:])
+        found = b""
+        while piece := late.recv(1 << 16):
+            found += piece
     assert found.startswith(b"HTTP/1.1 200 ")
     assert b'"decision"' in found
     output, errors = process.communicate(timeout=120)
@@ -65,9 +62,9 @@ def test_a_process_from_start_to_sigterm(tmp_path: Path) -> None:
 
 
 def text(port: int) -> str:
-    client = http.client.HTTPConnection(HERE, port, timeout=120)
-    client.request("GET", "/metrics")
-    return client.getresponse().read().decode()
+    with closing(http.client.HTTPConnection(HERE, port, timeout=120)) as client:
+        client.request("GET", "/metrics")
+        return client.getresponse().read().decode()
 
 
 def accepts(port: int) -> bool:
