@@ -77,7 +77,7 @@ def test_verdicts_in_words(page: Page, predictor: Predictor) -> None:
     expect(second).to_contain_text("so the image is rejected; the nearest class is")
     expect(second).to_contain_text("Before it was judged: 20x20 px resized.")
     expect(first.locator("tbody th").first).to_have_text(known.label)
-    expect(first).to_contain_text(f"Confidence {known.confidence:.3g} is higher than that of about")
+    expect(first).to_contain_text(f"Confidence {known.confidence:#.3g} is higher than that of about")
     expect(first.locator("svg[role=img] text").first).to_have_text("ID test")
     # Nothing is wider than the screen
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
