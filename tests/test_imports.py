@@ -48,6 +48,7 @@ LAYERS = (
     "generators",
     "outliers",
     "deploy",
+    "serve",
     "config",
     "workflow",
     "init",
