@@ -48,6 +48,7 @@ LAYERS = (
     "generators",
     "outliers",
     "deploy",
+    "monitor",
     "config",
     "workflow",
     "init",
