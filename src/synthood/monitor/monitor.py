@@ -156,7 +156,8 @@ def timed(rows: pd.DataFrame, options: MonitorOptions) -> tuple[pd.DataFrame, li
 def batches(rows: pd.DataFrame, options: MonitorOptions) -> tuple[pd.DataFrame, list[str]]:
     """Rows with the batch as `name` and `place`: the value of the column, or else the file, as they come."""
     if options.time is None:
-        names = rows["file"]
+        stems = {file: Path(file).stem for file in rows["file"].unique()}
+        names = rows["file"].map(stems) if len(set(stems.values())) == len(stems) else rows["file"]
         return rows.assign(name=names, place=pd.factorize(names)[0].astype(float), moment=""), []
     names, notes = rows["time"].map(text), list[str]()
     if missing := int((names == "").sum()):
