@@ -63,9 +63,7 @@ def test_laws_agree_with_scipy(n: int, m: int) -> None:
 
 
 @pytest.mark.parametrize(("n", "m"), [(90, 90), (600, 6)])
-def test_approximate_laws_of_many_images_are_never_the_smaller(
-    n: int, m: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_approximate_laws_of_many_images_are_never_the_smaller(n: int, m: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where an alarm can be raised, below 1 %."""
     exact = drift._rank_tails(n, m)
     monkeypatch.setattr(drift, "EXACT_RANKS", 0)
