@@ -19,14 +19,13 @@ import pandas as pd
 from synthood.common.artefact import replacing
 from synthood.common.identity import MANIFEST, sha256
 from synthood.data.files.found import look
+from synthood.deploy.facts import DETECTOR
 from synthood.deploy.predictor import COLUMNS, Predictor, load
 from synthood.errors import SynthoodError, printable
 
 Form = Literal["csv", "jsonl", "parquet"]
 UNKNOWN = 3
 """Exit code of `--fail-on-ood` where an image is OOD."""
-DETECTOR = "synthood-detector"
-"""Key of a Parquet file's metadata: SHA-256 of the manifest of the detector that scored."""
 EVERY = 5.0
 """Seconds between two lines of progress."""
 

@@ -12,7 +12,7 @@ import pandas as pd
 from synthood.common.artefact import replacing
 from synthood.common.identity import MANIFEST, sha256
 from synthood.deploy.calibration import Calibration
-from synthood.deploy.fitted import read_facts
+from synthood.deploy.facts import read_facts
 from synthood.errors import SynthoodError, nearest, printable
 from synthood.monitor import times
 from synthood.monitor.page import page

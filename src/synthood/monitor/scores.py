@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from synthood.deploy.calibration import Calibration
-from synthood.deploy.score import DETECTOR
+from synthood.deploy.facts import DETECTOR
 from synthood.errors import SynthoodError, first_line, nearest, printable
 
 NEEDED = ("path", "label", "confidence", "p_value", "error")
