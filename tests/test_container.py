@@ -68,7 +68,7 @@ def test_steps_are_read_as_docker_reads_them(clean_root: ModuleType) -> None:
 
 
 def test_prometheus_reads_the_service_that_compose_starts() -> None:
-    services = yaml.safe_load((SERVE / "compose.yaml").read_text())["services"]
+    services = yaml.safe_load((SERVE / "compose.yml").read_text())["services"]
     (job,) = yaml.safe_load((SERVE / "prometheus.yml").read_text())["scrape_configs"]
     (target,) = job["static_configs"][0]["targets"]
     name, port = target.split(":")

@@ -102,7 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluated.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     evaluated.add_argument("--device", default="cpu", help="such as cuda (default: cpu)")
     evaluated.set_defaults(run=_evaluate)
-    watched = commands.add_parser("monitor", help="compare scores over time with what an exported detector promises")
+    watched = commands.add_parser(
+        "monitor", help="scores over time against what an exported detector promises; exit code 3 is an alarm"
+    )
     watched.add_argument("folder", type=Path, help="an exported detector")
     watched.add_argument("scores", type=Path, nargs="+", help="files that `score` wrote, .csv, .jsonl or .parquet")
     watched.add_argument("--time", metavar="COLUMN", help="of the files, with times, or with --by batch the batch")

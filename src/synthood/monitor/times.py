@@ -62,7 +62,7 @@ def start_of(times: "pd.Series[pd.Timestamp]", unit: Unit) -> "pd.Series[pd.Time
     if unit == "hour":
         return times.dt.floor("h")
     days = times.dt.normalize()
-    return days if unit == "day" else days - pd.to_timedelta(days.dt.dayofweek, unit="D")
+    return days if unit == "day" else days - pd.to_timedelta(days.dt.day_of_week, unit="D")
 
 
 def named(start: pd.Timestamp, unit: Unit) -> str:
