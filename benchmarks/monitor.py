@@ -58,7 +58,8 @@ def first_alarms(values: NDArray[np.float64], alpha: float) -> tuple[NDArray[np.
     """Which months have an alarm before the change, and the day (from 1) of the first after it, 0 where there is none."""
     alarm = values <= alpha
     later = alarm[:, CHANGE:]
-    return alarm[:, :CHANGE].any(1), np.where(later.any(1), CHANGE + 1 + later.argmax(1), 0)
+    false: NDArray[np.bool_] = alarm[:, :CHANGE].any(1)
+    return false, np.where(later.any(1), CHANGE + 1 + later.argmax(1), 0)
 
 
 def main() -> int:

@@ -27,7 +27,8 @@ figure h2{border:0;margin:0 0 .3rem}figcaption{font-size:.85rem}
 .alarm path{stroke:var(--ood);stroke-width:2}.alarm circle{fill:var(--ood)}
 .verdict{border-left:4px solid var(--id);background:var(--soft);padding:.6rem .9rem}
 .verdict.raised{border-color:var(--ood)}
-td.number,th.number{text-align:right}tr.raised td{color:var(--ood)}td.path{overflow-wrap:anywhere;min-width:9rem}
+.promise{font-size:.85rem}td,th{white-space:nowrap}td.number,th.number{text-align:right}tr.raised td{color:var(--ood)}
+td.path{white-space:normal;overflow-wrap:anywhere;min-width:9rem}
 .wide{max-height:32rem;overflow:auto}thead th{position:sticky;top:0;background:var(--back)}
 </style></head>
 <body>
@@ -37,8 +38,7 @@ td.number,th.number{text-align:right}tr.raised td{color:var(--ood)}td.path{overf
 <div class="charts">
 {% for one in charts %}<figure><h2>{{ one.heading }}</h2>{{ one.svg | safe }}
 <figcaption>{{ one.caption }}</figcaption></figure>
-{% endfor %}</div>
-<p>{{ promise }}</p>
+{% endfor %}<p class="promise">{{ promise }}</p></div>
 {% for one in tables %}
 <h2>{{ one.heading }}</h2>
 <p>{{ one.caption }}</p>
@@ -147,7 +147,7 @@ def evidence(found: Judgement, periods: pd.DataFrame) -> dict[str, Any]:
             h = height(p)
             marks.append(mark(found, at, h, h, h, f"{row['period']}: adjusted p-value {small(p)}"))
     high = height(FLOOR)
-    ticks = [(float(k), "1" if not k else f"{10.0**-k:g}") for k in range(0, 7, 2)]
+    ticks = [(float(k), "1" if not k else f"1e-{k}") for k in range(0, 7, 2)]
     svg = chart("Adjusted p-value of each period", marks, axis(found), None, height(found.alpha), 0, 1.05 * high, ticks)
     return figure(
         "Evidence of drift", svg, f"The least adjusted p-value; above the dashed line ({found.alpha:g}): alarm."
@@ -233,7 +233,7 @@ def least_typical(images: pd.DataFrame) -> dict[str, Any]:
 
 
 def percent(value: float) -> str:
-    return "–" if value != value else f"{100 * value:.3g} %"
+    return "–" if value != value else f"{100 * value:.3g}\N{NO-BREAK SPACE}%"
 
 
 def small(value: float) -> str:

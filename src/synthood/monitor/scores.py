@@ -35,7 +35,7 @@ def read(files: Sequence[Path], time: str | None, classes: Sequence[str]) -> Sco
     tables = [one_file(file, time) for file in files]
     rows = pd.concat(tables, ignore_index=True)
     if rows.empty:
-        raise SynthoodError(f"monitor: no rows in {', '.join(map(str, files))}; give what `synthood score` wrote")
+        raise SynthoodError(f"{', '.join(map(str, files))}: no rows; give what `synthood score` wrote")
     for name, kind in (("confidence", np.float32), ("p_value", np.float64)):
         given = rows[name].map(lambda value: value is not None and value == value and value != "")
         numbers = pd.to_numeric(rows[name].where(given), errors="coerce").astype(kind)

@@ -44,7 +44,8 @@ def local(column: "pd.Series[Any]", zone: str, name: str) -> "tuple[pd.Series[pd
         found[aware] = moments.dt.tz_convert(place).dt.tz_localize(None).astype("datetime64[us]")
     if (naive := ~aware & (texts != "")).any():
         found[naive] = pd.to_datetime(texts[naive], format="ISO8601", errors="coerce").astype("datetime64[us]")
-        notes.append(f"{_rows(int(naive.sum()))} with a time of no zone: taken as {zone}")
+        if assumed := int((naive & found.notna()).sum()):
+            notes.append(f"{_rows(assumed)} with a time of no zone: taken as {zone}")
     if missing := int((texts == "").sum()):
         notes.append(f"{_rows(missing)} without a time: in no period")
     if (wrong := (texts != "") & found.isna()).any():
