@@ -92,7 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     scored.add_argument("--fail-on-ood", action="store_true", help="exit code 3 where an image is unknown")
     scored.add_argument("--copy-unknown", type=Path, metavar="DIR", help="copy unknown images there")
     scored.add_argument("--shards", metavar="I/N", default="1/1", help="score part I of N of the images alone")
-    scored.add_argument("--threads", type=int, help="that decode images (default: one for two cores, at most 8)")
+    scored.add_argument(
+        "--threads",
+        type=int,
+        help="that decode images and run the network (default: all cores)",
+    )
     scored.add_argument("--device", default="cpu", help="such as cuda (default: cpu)")
     scored.set_defaults(run=_score)
     tabulated = commands.add_parser("tabulate", help="make tables from features and logits of your own")

@@ -1,6 +1,6 @@
 """Which detectors score which models: those of tables, where the recipe trains what they read."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from synthood.config.messages import MistakeError
 from synthood.config.models import Config
@@ -8,6 +8,7 @@ from synthood.deploy.settings import AUTO, DeploySettings
 from synthood.errors import nearest
 from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.hyperparameters import Access
+from synthood.training.networks.architectures.base import NetworkSettings
 from synthood.training.settings import Recipe
 
 
@@ -114,6 +115,45 @@ def not_deployable(config: Config) -> Iterable[MistakeError]:
                 f"deploy.recipes.{index}",
                 f"no detector can be exported with {recipe!r} ({'; '.join(whys[:3])}{'; ...' * (len(whys) > 3)})",
             )
+
+
+def told_by_settings(network: NetworkSettings) -> int | None:
+    """Penultimate features of a network that need not be built for them."""
+    return network.feature_count
+
+
+def too_large(
+    config: Config, features: Callable[[NetworkSettings], int | None] = told_by_settings
+) -> Iterator[MistakeError]:
+    """Hyperparameters that the features or classes of models to be scored are too few for; each key once.
+
+    `features` gives the number of a network's penultimate features, None where it is unknown.
+    """
+    found: dict[str, MistakeError] = {}
+    for table in config.tables.values():
+        for dataset in (config.datasets[name] for name in table.datasets if name in config.datasets):
+            for recipe in (name for name in table.recipes if name in config.recipes):
+                network, classes = config.recipes[recipe].network, dataset.taught.class_count
+                for name, detector in detectors_for(config, recipe).items():
+                    for key, bound in detector.limited_by.items():
+                        path = f"detectors.{name}.{key}"
+                        if bound == "training images" or path in found:
+                            continue
+                        most = classes if bound == "classes" else features(network)
+                        what = "classes" if bound == "classes" else f"penultimate features of recipes.{recipe}"
+                        if wrong := above(detector, key, most, what):
+                            found[path] = MistakeError(path, wrong)
+    yield from found.values()
+
+
+def above(detector: Detector, key: str, most: int | None, what: str) -> str:
+    """Why no value of a hyperparameter fits; empty where one does, or `most` is unknown."""
+    given = detector.hyperparameters[key]
+    values = [value for value in (given if isinstance(given, list) else [given]) if value is not None]
+    below = detector.limited_by[key] == "below features"
+    if most is None or not values or min(values) < most + (not below):
+        return ""
+    return f"{min(values)} must be {'below' if below else 'at most'} {most}, the {what}"
 
 
 def unreadable(config: Config) -> Iterable[MistakeError]:

@@ -124,6 +124,7 @@ def main(
             grouped if promise.per_class and part == CALIBRATION else None,
             test=chosen.part("test"),
             ood={name: chosen.part(name) for name in settings.ood},
+            ood_classes=settings.ood_classes,
             digests=digests[part][free],
             facts={
                 "dataset": settings.dataset,

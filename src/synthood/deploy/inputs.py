@@ -96,6 +96,22 @@ def processed(
             yield done
 
 
+def processed_by_threads(
+    images: Any, preprocessing: Preprocessing, work: Callable[[list[Input]], T], batch: int, threads: int
+) -> Iterator[T]:
+    """The same where each thread decodes a batch and does the work on it, two batches per thread at a time."""
+    makes = each(images, preprocessing)
+
+    def whole(some: Sequence[Make]) -> T:
+        return work([make() for make in some])
+
+    with ThreadPoolExecutor(threads) as pool:
+        while some := list(islice(makes, 2 * threads * batch)):
+            with bombs_are_errors():
+                done = list(pool.map(whole, (some[first : first + batch] for first in range(0, len(some), batch))))
+            yield from done
+
+
 def each(images: Any, preprocessing: Preprocessing, place: str = "") -> Iterator[Make]:
     """What makes every image."""
     if isinstance(images, str | Path):

@@ -74,6 +74,9 @@ class ExportSettings(JobSettings):
     left_out: Annotated[list[str], Field(description="detectors that cannot be exported, with the reason")] = []
     dataset: Name
     ood: list[Name]
+    ood_classes: Annotated[
+        dict[Name, list[str]], Field(description="what the images of an OOD set show, where they are not computed")
+    ] = {}
     resize: int | None = None
     apply_exif_rotation: bool = True
     bits: int | None = None

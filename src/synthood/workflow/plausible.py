@@ -1,16 +1,20 @@
 """What a valid configuration asks of this machine and cannot have: files, functions and classes that are not there."""
 
 import ast
+import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from unicodedata import normalize
 
 from synthood.common.user_code import UserCode
+from synthood.config.detection import too_large
 from synthood.config.messages import MistakeError
 from synthood.config.models import Config
 from synthood.data.files.settings import ExceptClasses
 from synthood.errors import SynthoodError, nearest
 from synthood.plugins import Plugin, plugins_in
+from synthood.training.networks.architectures.base import NetworkSettings
 from synthood.workflow.plan import Plan
 from synthood.workflow.plan.outside import Needed
 
@@ -25,7 +29,24 @@ def impossible(config: Config) -> list[MistakeError]:
         for one in Plan(config).missing()
         if not public(one)
     ]
-    return [*wrong_files(config), *failing_code(config), *unknown_classes(config), *missing]
+    failing = [*wrong_files(config), *failing_code(config)]
+    return [*failing, *unknown_classes(config), *(() if failing else too_large(config, built_features)), *missing]
+
+
+@cache
+def _built(network: str) -> int | None:
+    from synthood.training.networks.architectures.base import build  # torch, where a network must be built
+    from synthood.training.networks.settings import network_described
+
+    try:
+        return build(network_described(json.loads(network)), 2, 0).head.in_features
+    except SynthoodError:  # of a library that this machine may lack
+        return None
+
+
+def built_features(network: NetworkSettings) -> int | None:
+    """Penultimate features of a network, which is built where its settings do not tell."""
+    return network.feature_count or _built(json.dumps(network.described()))
 
 
 def fetchable(config: Config) -> list[Needed]:

@@ -66,6 +66,11 @@ class NetworkSettings(Plugin):
         """What decides the weights' names and shapes, and what is computed of them."""
         return self
 
+    @property
+    def feature_count(self) -> int | None:
+        """Penultimate features, where the settings alone tell; None where the network must be built for it."""
+        return self.own_head.feature_count
+
     def described(self) -> dict[str, Any]:
         """For the header of a model's file; `network_described` reads it."""
         return self.architecture.model_dump(mode="json", by_alias=True, exclude_defaults=True)
@@ -123,6 +128,14 @@ class PretrainedSettings(NetworkSettings):
         if self.freeze != "none" and not self.pretrained:
             raise ValueError("freeze needs weights that are worth keeping; name them in `pretrained`")
         return self
+
+    def library_weights(self) -> tuple[str, str | None]:
+        """Name of the weights that its library offers, and the SHA-256 of their file where that is known."""
+        return "", None
+
+    def trained_on(self, digest: str | None) -> list[str]:
+        """Data sets with labels that weights were trained on: of a file with this SHA-256, or its library's own."""
+        return []
 
     @property
     def own_head(self) -> Head:

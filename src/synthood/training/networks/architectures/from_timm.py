@@ -27,6 +27,8 @@ else:
 
 TIMM = "timm/"
 LITE = "pip install 'synthood[lite]'"
+BY_TAG = {"in1k": "ImageNet-1k", "in12k": "ImageNet-12k", "in21k": "ImageNet-21k", "in22k": "ImageNet-22k"}
+"""Data sets with labels that are parts of timm's tags, such as a1_in1k and augreg2_in21k_ft_in1k."""
 
 
 class TimmNetwork(PretrainedSettings):
@@ -63,6 +65,31 @@ class TimmNetwork(PretrainedSettings):
             return None
         given = timm_library(f"network {self.name}").get_pretrained_cfg(self.name.removeprefix(TIMM))
         return (list(given.mean), list(given.std)) if given else None
+
+    def library_weights(self) -> tuple[str, str | None]:
+        from synthood.training.networks.installed import PACKAGES, installed_file
+
+        if installed_file(self.name) is not None:
+            return f"package {PACKAGES[self.name].name}", PACKAGES[self.name].sha256
+        return f"timm's {self.weights_tag}", None
+
+    def trained_on(self, digest: str | None) -> list[str]:
+        from synthood.training.networks.installed import PACKAGES
+
+        if digest is not None:
+            return ["ImageNet-1k"] if digest in {package.sha256 for package in PACKAGES.values()} else []
+        return by_tag(self.weights_tag)
+
+    @property
+    def weights_tag(self) -> str:
+        """Of the weights that timm has for the name, which may name it."""
+        known = timm_library(f"network {self.name}").get_pretrained_cfg(self.name.removeprefix(TIMM))
+        return str(known.tag) if known is not None else ""
+
+
+def by_tag(tag: str) -> list[str]:
+    """Data sets with labels that a tag of timm names."""
+    return [BY_TAG[part] for part in tag.split("_") if part in BY_TAG]
 
 
 class TimmClassifier(ImageNetwork):

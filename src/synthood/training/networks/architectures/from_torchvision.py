@@ -50,6 +50,16 @@ class TorchvisionNetwork(PretrainedSettings):
         given = models.get_model_weights(self.name.removeprefix(TORCHVISION)).DEFAULT.transforms()
         return list(given.mean), list(given.std)
 
+    def trained_on(self, digest: str | None) -> list[str]:
+        from torchvision import models
+
+        short = self.name.removeprefix(TORCHVISION)
+        if digest is None or short not in names():
+            return []
+        # torchvision's addresses end in the first eight digits of the file's SHA-256
+        published = {str(one.url).rpartition("-")[2][:8]: one.name for one in models.get_model_weights(short)}
+        return ["ImageNet-1k"] if published.get(digest[:8], "").startswith("IMAGENET1K") else []
+
 
 class TorchvisionClassifier(ImageNetwork):
     """torchvision's model without its last Linear, which is `head`.
