@@ -311,6 +311,7 @@ class PlotSettings(Settings):
     figures: FigureSettings
     datasets: list[Name]
     recipes: list[Name]
+    others: Annotated[list[Name], Field(description="recipes with files among the inputs that no figure shows")] = []
     seeds: list[Seed]
     detectors: list[Name]
     near: dict[Name, list[Name]]
