@@ -32,8 +32,8 @@ def pretraining_of(
         return None
     given = settings.pretrained
     if isinstance(given, str):
-        kind = "folder" if Path(given).is_dir() else "file"
-        weights, found = f"{kind} {Path(given).name}", digest or digest_of(Path(given))
+        weights = f"{'folder' if Path(given).is_dir() else 'file'} {Path(given).name}"
+        found: str | None = digest or digest_of(Path(given))
     else:
         weights, found = settings.library_weights()
     below = below_head if settings.frozen else None
