@@ -48,10 +48,12 @@ LAYERS = (
     "generators",
     "outliers",
     "deploy",
+    "serve",
     "config",
     "workflow",
     "init",
     "detectors",
+    "tables",
     "cli",
 )
 """Folders and modules of the package, the lowest first: each imports from those before it alone, also in functions."""

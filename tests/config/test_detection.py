@@ -96,7 +96,7 @@ def test_what_fits_is_taken(raw, detector: dict) -> None:
 EVERY = plugins(Detector, "synthood.evaluation.detectors")
 
 
-@pytest.mark.parametrize(("kind", "key"), [(kind, key) for kind, one in EVERY.items() for key in one.bounds])
+@pytest.mark.parametrize(("kind", "key"), [(kind, key) for kind, one in EVERY.items() for key in one.limited_by])
 def test_bounds_are_those_of_the_fit(kind: str, key: str) -> None:
     """The largest value that the configuration allows is fitted, the next one is not."""
     reference = toy_reference()
@@ -106,7 +106,7 @@ def test_bounds_are_those_of_the_fit(kind: str, key: str) -> None:
         "below features": features - 1,
         "classes": classes,
         "training images": len(reference.bank),
-    }[EVERY[kind].bounds[key]]
+    }[EVERY[kind].limited_by[key]]
     EVERY[kind](**{key: most}).fit(reference)
     with pytest.raises(OutOfRangeError):
         EVERY[kind](**{key: most + 1}).fit(reference)

@@ -151,7 +151,7 @@ def twice(photographs: Path) -> None:
 
 
 def few_for_the_bank(photographs: Path) -> None:
-    written(("  knn: {kind: knn, k: 10}", "  knn: {kind: knn, k: [19, 50]}"))
+    written(("  knn: {kind: knn, k: 5}", "  knn: {kind: knn, k: [19, 50]}"))
 
 
 FAULTS = {

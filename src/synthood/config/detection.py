@@ -24,15 +24,15 @@ def asked_of(config: Config, dataset: str, recipe: str, seed: str, access: str) 
     tables = [
         table
         for table in config.tables.values()
-        if dataset in table.datasets and recipe in table.recipes and int(seed) in table.seeds
+        if dataset in table.datasets and recipe in table.all_recipes and int(seed) in table.seeds
     ]
-    asked = {name for table in tables for name in table.detectors}
+    asked = {name for table in tables for name in table.all_detectors}
     return {name: d for name, d in config.detectors.items() if name in asked and d.access == access}
 
 
 def accesses(config: Config, table: str) -> list[Access]:
     """The kinds of access, other than features, that a table's detectors need."""
-    needed = {config.detectors[name].access for name in config.tables[table].detectors}
+    needed = {config.detectors[name].access for name in config.tables[table].all_detectors}
     every: tuple[Access, ...] = ("maps", "gradients", "ensemble")
     return [access for access in every if access in needed]
 
@@ -135,7 +135,7 @@ def too_large(
             for recipe in (name for name in table.recipes if name in config.recipes):
                 network, classes = config.recipes[recipe].network, dataset.taught.class_count
                 for name, detector in detectors_for(config, recipe).items():
-                    for key, bound in detector.bounds.items():
+                    for key, bound in detector.limited_by.items():
                         path = f"detectors.{name}.{key}"
                         if bound == "training images" or path in found:
                             continue
@@ -150,7 +150,7 @@ def above(detector: Detector, key: str, most: int | None, what: str) -> str:
     """Why no value of a hyperparameter fits; empty where one does, or `most` is unknown."""
     given = detector.hyperparameters[key]
     values = [value for value in (given if isinstance(given, list) else [given]) if value is not None]
-    below = detector.bounds[key] == "below features"
+    below = detector.limited_by[key] == "below features"
     if most is None or not values or min(values) < most + (not below):
         return ""
     return f"{min(values)} must be {'below' if below else 'at most'} {most}, the {what}"
@@ -159,14 +159,17 @@ def above(detector: Detector, key: str, most: int | None, what: str) -> str:
 def unreadable(config: Config) -> Iterable[MistakeError]:
     """Detectors of tables that read what a recipe of the table does not train."""
     for name, table in config.tables.items():
-        for index, detector in enumerate(table.detectors):
-            for recipe in table.recipes:
+        paths = [f"detectors.{index}" for index, _ in enumerate(table.detectors)]
+        paths += [f"own_detectors.{index}.recipes" for index, _ in enumerate(table.own_detectors)]
+        for path, method in zip(paths, table.methods, strict=True):
+            detector = method.detector
+            for recipe in method.recipes.values():
                 if detector not in config.detectors or recipe not in config.recipes:
                     continue
                 found = config.detectors[detector]
                 if not found.readable(config.recipes[recipe]):
                     yield MistakeError(
-                        f"tables.{name}.detectors.{index}",
+                        f"tables.{name}.{path}",
                         f"{detector!r} reads what `{found.reads}` trains, which recipe {recipe!r} does not have; "
                         f"leave one of them out of this table",
                     )

@@ -33,7 +33,7 @@ FAR = {"photo-patches": 427, "textures": 1024, "noise": 1024}
 """Far sets that are made in the run, and the largest side that they have."""
 BALANCED = 5
 """Largest class over smallest from which the loss weighs classes, so that the rare ones count as much."""
-HEAD_EPOCHS = 40
+HEAD_EPOCHS = 30
 LEAST_PRETRAINED = 48
 """Pixels a side from which features of a pretrained network are worth more than those of one from scratch."""
 QUICK_IMAGES, QUICK_EPOCHS = 100, 5
@@ -234,7 +234,7 @@ def frozen(network: dict[str, Any], features: int, why: str) -> Trained:
         "network": network | {"freeze": "backbone"},
         "epochs": HEAD_EPOCHS,
         "batch_size": 128,
-        "learning_rate": 0.003,
+        "learning_rate": 0.001,
         "optimizer": "adamw",
         "weight_decay": 0.01,
     }

@@ -185,7 +185,7 @@ def _banks(plan: Plan, name: str, seen: dict[str, Seen]) -> list[str]:
     found: dict[str, None] = {}
     for recipe in recipes:
         for key, detector in detectors_for(plan.config, recipe).items():
-            for value in (value for value, bound in detector.bounds.items() if bound == "training images"):
+            for value in (value for value, bound in detector.limited_by.items() if bound == "training images"):
                 if wrong := above(detector, value, count, f"training images of {name}"):
                     found[f"detectors.{key}.{value}: {wrong}"] = None
     return list(found)
@@ -195,7 +195,7 @@ def _checkpoints(plan: Plan, classes: dict[str, list[str]]) -> Iterator[str]:
     """Checkpoints that are there but do not fit their network or the classes."""
     for table in (plan.config.tables[name] for name in plan.config.build):
         words = [classes[name] for name in table.datasets if name in classes]
-        for name in table.recipes:
+        for name in table.all_recipes:
             recipe = plan.config.recipes[name]
             if not isinstance(recipe, CheckpointRecipe):
                 continue

@@ -106,7 +106,7 @@ def failing_code(config: Config) -> Iterator[MistakeError]:
 def _sides(config: Config, path: str) -> set[int]:
     """Sides of the images that a recipe's tables show it; of all datasets where no table names it, else the usual."""
     section, name, *_ = path.split(".")
-    tables = [table for table in config.tables.values() if section == "recipes" and name in table.recipes]
+    tables = [table for table in config.tables.values() if section == "recipes" and name in table.all_recipes]
     datasets = {name for table in tables for name in table.datasets} or set(config.datasets)
     sides = {config.datasets[name].side for name in datasets}
     return {side for side in sides if side is not None} or {USUAL_SIDE}

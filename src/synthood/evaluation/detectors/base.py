@@ -47,7 +47,7 @@ class Detector(Plugin):
     """Whether it is fitted on their labels, too."""
     grid: ClassVar[Grids] = {}
     """The values that others search."""
-    bounds: ClassVar[dict[str, Bound]] = {}
+    limited_by: ClassVar[dict[str, Bound]] = {}
     """Hyperparameters that the data bound, so that a configuration can be refused before anything is trained."""
     reads: ClassVar[str | None] = None
     """The key of a recipe without which it cannot score the recipe's models."""

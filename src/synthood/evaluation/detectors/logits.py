@@ -102,7 +102,7 @@ class Gen(Detector):
     compared = "equal, times top"
     inputs = ("logits",)
     grid: ClassVar[Grids] = {"gamma": [0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0], "top": [10, 50, 100, 200, 500, 1000]}
-    bounds = {"top": "classes"}
+    limited_by = {"top": "classes"}
 
     def state(self, reference: Reference) -> State:
         if self.top is not None:
@@ -206,7 +206,7 @@ class OpenMax(Detector):
     inputs = ("logits",)
     fitted_on = ("train",)
     labelled = True
-    bounds = {"alpha": "classes"}
+    limited_by = {"alpha": "classes"}
 
     def state(self, reference: Reference) -> State:
         classes = reference.weight.shape[0]

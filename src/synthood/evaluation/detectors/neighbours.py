@@ -33,7 +33,7 @@ class Knn(Detector):
     inputs = ("features",)
     fitted_on = ("train",)
     grid: ClassVar[Grids] = {"k": [50, 100, 200, 500, 1000]}
-    bounds = {"k": "training images"}
+    limited_by = {"k": "training images"}
 
     def state(self, reference: Reference) -> State:
         at_most("knn: k", self.k, len(reference.bank), "the bank's number of training features")
@@ -67,7 +67,7 @@ class NnGuide(Detector):
     compared = "equal"
     inputs = ("logits", "features")
     fitted_on = ("train",)
-    bounds = {"k": "training images"}
+    limited_by = {"k": "training images"}
 
     def state(self, reference: Reference) -> State:
         at_most(

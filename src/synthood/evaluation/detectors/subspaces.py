@@ -45,7 +45,7 @@ class Residual(Detector):
     paper = "arXiv 2203.10807"
     inputs = ("features", "head")
     fitted_on = ("train",)
-    bounds = {"dimension": "below features"}
+    limited_by = {"dimension": "below features"}
 
     def state(self, reference: Reference) -> State:
         return minor_axes(reference, self.dimension, "residual")
@@ -70,7 +70,7 @@ class Vim(Detector):
     inputs = ("logits", "features", "head")
     fitted_on = ("train",)
     grid: ClassVar[Grids] = {"dimension": [256, 1000]}
-    bounds = {"dimension": "below features"}
+    limited_by = {"dimension": "below features"}
 
     def state(self, reference: Reference) -> State:
         axes = minor_axes(reference, self.dimension, "vim")

@@ -31,11 +31,10 @@ def pretraining_of(
     if not isinstance(settings, PretrainedSettings) or not settings.pretrained:
         return None
     given = settings.pretrained
+    weights, found = settings.library_weights()
     if isinstance(given, str):
-        weights = f"{'folder' if Path(given).is_dir() else 'file'} {Path(given).name}"
-        found: str | None = digest or digest_of(Path(given))
-    else:
-        weights, found = settings.library_weights()
+        kind = "folder" if Path(given).is_dir() else "file"
+        weights, found = f"{kind} {Path(given).name}", digest or digest_of(Path(given))
     below = below_head if settings.frozen else None
     parts: dict[str, Literal["head", "stages", "all"]] = {"backbone": "head", "stages": "stages", "none": "all"}
     name = str(getattr(settings, "name", settings.kind))
