@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-LIGHT = ("config.load", "workflow.plan", "cli", "data.prepare", "reporting.tabulate", "reporting.plot")
+LIGHT = (
+    "config.load",
+    "workflow.plan",
+    "cli",
+    "data.prepare",
+    "reporting.tabulate",
+    "reporting.plot",
+    "monitor.monitor",
+)
 HEAVY = ("torch", "diffusers", "transformers", "sklearn")
 
 
@@ -49,6 +57,7 @@ LAYERS = (
     "outliers",
     "deploy",
     "serve",
+    "monitor",
     "config",
     "workflow",
     "init",

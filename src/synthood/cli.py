@@ -114,6 +114,32 @@ def _parser() -> argparse.ArgumentParser:
     evaluated.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     evaluated.add_argument("--device", default="cpu", help="such as cuda (default: cpu)")
     evaluated.set_defaults(run=_evaluate)
+    watched = commands.add_parser(
+        "monitor", help="scores over time against what an exported detector promises; exit code 3 is an alarm"
+    )
+    watched.add_argument("folder", type=Path, help="an exported detector")
+    watched.add_argument("scores", type=Path, nargs="+", help="files that `score` wrote, .csv, .jsonl or .parquet")
+    watched.add_argument("--time", metavar="COLUMN", help="of the files, with times, or with --by batch the batch")
+    watched.add_argument("--by", choices=["hour", "day", "week", "batch"], default="day", help="period (default: day)")
+    watched.add_argument("--zone", default="UTC", help="of days, and of times that name none (default: UTC)")
+    watched.add_argument("--start", metavar="TIME", help="leave out what is earlier, such as after an alarm")
+    watched.add_argument(
+        "--baseline", type=int, default=0, metavar="N", help="compare with the first N periods, not the calibration"
+    )
+    watched.add_argument("--level", type=float, help="exported share that may be rejected (default: 5 %%)")
+    watched.add_argument("--alpha", type=float, default=0.05, help="chance of any false alarm (default: 0.05)")
+    watched.add_argument(
+        "--alert",
+        nargs="+",
+        metavar="TEST",
+        default=["rate", "lower", "changed"],
+        help="tests that raise alarms: rate, lower, changed, classes (default: the first three)",
+    )
+    watched.add_argument(
+        "--images", type=int, default=20, metavar="N", help="least typical images listed (default: 20)"
+    )
+    watched.add_argument("--output", type=Path, metavar="DIR", help="write tables and monitor.html there")
+    watched.set_defaults(run=_monitor)
     as_onnx = commands.add_parser("export-onnx", help="add detector.onnx to an exported detector")
     as_onnx.add_argument("folder", type=Path, help="an exported detector")
     as_onnx.set_defaults(run=_export_onnx)
@@ -267,6 +293,16 @@ def _serve(arguments: argparse.Namespace) -> None:
     except ModuleNotFoundError as error:
         raise SynthoodError(f"serve: {error.name} is not installed; pip install 'synthood[serve]'") from error
     serve(arguments.folder, options)
+
+
+def _monitor(arguments: argparse.Namespace) -> None:
+    from synthood.monitor.monitor import MonitorOptions, monitor
+
+    given = vars(arguments)
+    options = MonitorOptions(**{name: given[name] for name in MonitorOptions.__dataclass_fields__})
+    code, text = monitor(arguments.folder, arguments.scores, options)
+    print(text)
+    sys.exit(code)
 
 
 def _export_onnx(arguments: argparse.Namespace) -> None:

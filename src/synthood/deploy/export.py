@@ -15,7 +15,8 @@ from synthood.deploy.calibration import Calibration, check_apart
 from synthood.deploy.card import card
 from synthood.deploy.conformal import Threshold
 from synthood.deploy.extras import Extras
-from synthood.deploy.fitted import Facts, origin_of, settings_of, write_folder
+from synthood.deploy.facts import Facts
+from synthood.deploy.fitted import origin_of, settings_of, write_folder
 from synthood.deploy.inputs import Preprocessing
 from synthood.deploy.known_classes import backbone_facts
 from synthood.deploy.measure import figures

@@ -14,7 +14,8 @@ from synthood.common.encoded import EncodedImages
 from synthood.deploy import conformal
 from synthood.deploy.calibration import Calibration
 from synthood.deploy.extras import Extras
-from synthood.deploy.fitted import Facts, detector_of, read_facts, read_state
+from synthood.deploy.facts import Facts, read_facts
+from synthood.deploy.fitted import detector_of, read_state
 from synthood.deploy.inputs import Input, Preprocessing, processed, processed_by_threads
 from synthood.deploy.measure import Judged
 from synthood.errors import SynthoodError
