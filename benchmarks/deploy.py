@@ -71,7 +71,7 @@ def untrained(folder: Path, network: str, images: np.ndarray) -> None:
 
 def score(predictor: Predictor, files: list[Path]) -> None:
     """Rows of all files."""
-    with_rows(io.StringIO(), predictor.stream(iter(files)), "csv", True)
+    with_rows(io.StringIO(), predictor.stream_by_threads(iter(files)), "csv", True)
 
 
 def rate(predictor: Predictor, files: list[Path], pixels: np.ndarray, turns: int) -> float:

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-LIGHT = ("config.load", "workflow.plan", "cli", "data.prepare", "reporting.tabulate", "reporting.plot")
+LIGHT = (
+    "config.load",
+    "workflow.plan",
+    "cli",
+    "data.prepare",
+    "reporting.tabulate",
+    "reporting.plot",
+    "monitor.monitor",
+)
 HEAVY = ("torch", "diffusers", "transformers", "sklearn")
 
 
@@ -49,10 +57,12 @@ LAYERS = (
     "outliers",
     "deploy",
     "serve",
+    "monitor",
     "config",
     "workflow",
     "init",
     "detectors",
+    "tables",
     "cli",
 )
 """Folders and modules of the package, the lowest first: each imports from those before it alone, also in functions."""

@@ -39,7 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     begun.add_argument("--seed", type=int, default=0, help="of the held-out classes and the first model (default: 0)")
     begun.add_argument("--quick", action="store_true", help="a first answer: few images, few epochs")
     begun.add_argument(
-        "--backbone", metavar="NAME", help="pretrained network: timm/NAME, torchvision/NAME; none: from scratch"
+        "--backbone",
+        metavar="NAME",
+        help="pretrained network: timm/NAME, torchvision/NAME, or a folder of DINOv2 or CLIP; none: from scratch",
     )
     begun.add_argument("--weights", type=Path, metavar="FILE", help="of the backbone (default: its library's)")
     begun.add_argument("--from-model", type=Path, metavar="FILE", help="weights of a trained classifier")
@@ -94,9 +96,17 @@ def _parser() -> argparse.ArgumentParser:
     scored.add_argument("--fail-on-ood", action="store_true", help="exit code 3 where an image is unknown")
     scored.add_argument("--copy-unknown", type=Path, metavar="DIR", help="copy unknown images there")
     scored.add_argument("--shards", metavar="I/N", default="1/1", help="score part I of N of the images alone")
-    scored.add_argument("--threads", type=int, help="that decode images (default: one for two cores, at most 8)")
+    scored.add_argument(
+        "--threads",
+        type=int,
+        help="that decode images and run the network (default: all cores)",
+    )
     scored.add_argument("--device", default="cpu", help="such as cuda (default: cpu)")
     scored.set_defaults(run=_score)
+    tabulated = commands.add_parser("tabulate", help="make tables from features and logits of your own")
+    tabulated.add_argument("file", type=Path, help="a YAML file with `kind: features` (docs/detectors.md)")
+    tabulated.add_argument("--out", type=Path, default=Path("tables"), metavar="DIR", help="default: tables")
+    tabulated.set_defaults(run=_tabulate)
     evaluated = commands.add_parser("evaluate", help="measure an exported detector on images of your own")
     evaluated.add_argument("folder", type=Path, help="an exported detector")
     evaluated.add_argument("--id", type=Path, required=True, metavar="DIR", help="known images, best by class folders")
@@ -104,6 +114,32 @@ def _parser() -> argparse.ArgumentParser:
     evaluated.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     evaluated.add_argument("--device", default="cpu", help="such as cuda (default: cpu)")
     evaluated.set_defaults(run=_evaluate)
+    watched = commands.add_parser(
+        "monitor", help="scores over time against what an exported detector promises; exit code 3 is an alarm"
+    )
+    watched.add_argument("folder", type=Path, help="an exported detector")
+    watched.add_argument("scores", type=Path, nargs="+", help="files that `score` wrote, .csv, .jsonl or .parquet")
+    watched.add_argument("--time", metavar="COLUMN", help="of the files, with times, or with --by batch the batch")
+    watched.add_argument("--by", choices=["hour", "day", "week", "batch"], default="day", help="period (default: day)")
+    watched.add_argument("--zone", default="UTC", help="of days, and of times that name none (default: UTC)")
+    watched.add_argument("--start", metavar="TIME", help="leave out what is earlier, such as after an alarm")
+    watched.add_argument(
+        "--baseline", type=int, default=0, metavar="N", help="compare with the first N periods, not the calibration"
+    )
+    watched.add_argument("--level", type=float, help="exported share that may be rejected (default: 5 %%)")
+    watched.add_argument("--alpha", type=float, default=0.05, help="chance of any false alarm (default: 0.05)")
+    watched.add_argument(
+        "--alert",
+        nargs="+",
+        metavar="TEST",
+        default=["rate", "lower", "changed"],
+        help="tests that raise alarms: rate, lower, changed, classes (default: the first three)",
+    )
+    watched.add_argument(
+        "--images", type=int, default=20, metavar="N", help="least typical images listed (default: 20)"
+    )
+    watched.add_argument("--output", type=Path, metavar="DIR", help="write tables and monitor.html there")
+    watched.set_defaults(run=_monitor)
     as_onnx = commands.add_parser("export-onnx", help="add detector.onnx to an exported detector")
     as_onnx.add_argument("folder", type=Path, help="an exported detector")
     as_onnx.set_defaults(run=_export_onnx)
@@ -144,6 +180,13 @@ def _run(arguments: argparse.Namespace) -> None:
     from synthood.workflow.run import run
 
     sys.exit(run(arguments.config, arguments.options))
+
+
+def _tabulate(arguments: argparse.Namespace) -> None:
+    from synthood.tables import read_table, tabulate_features
+
+    tabulate_features(read_table(arguments.file), arguments.out)
+    print((arguments.out / "table.md").read_text(encoding="utf-8"), end="")
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -250,6 +293,16 @@ def _serve(arguments: argparse.Namespace) -> None:
     except ModuleNotFoundError as error:
         raise SynthoodError(f"serve: {error.name} is not installed; pip install 'synthood[serve]'") from error
     serve(arguments.folder, options)
+
+
+def _monitor(arguments: argparse.Namespace) -> None:
+    from synthood.monitor.monitor import MonitorOptions, monitor
+
+    given = vars(arguments)
+    options = MonitorOptions(**{name: given[name] for name in MonitorOptions.__dataclass_fields__})
+    code, text = monitor(arguments.folder, arguments.scores, options)
+    print(text)
+    sys.exit(code)
 
 
 def _export_onnx(arguments: argparse.Namespace) -> None:

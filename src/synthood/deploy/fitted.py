@@ -1,30 +1,25 @@
 """A fitted detector on disk: its state as tensors, its settings as JSON; nothing in it is code."""
 
 import json
-import warnings
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from torch import Tensor
 
-from synthood import __version__
-from synthood.common.artefact import replacing, verify
+from synthood.common.artefact import replacing
 from synthood.common.identity import FORMAT as IDENTITY_FORMAT
 from synthood.common.identity import seal
 from synthood.common.tensors import map_tensors, read_header, write_tensors
+from synthood.deploy.facts import FORMAT, SETTINGS, Facts, read_facts, versions
 from synthood.errors import SynthoodError, nearest, printable
 from synthood.evaluation.detectors.base import Detector, State
 from synthood.evaluation.features import IN_MEMORY_BYTES, Bank
 from synthood.evaluation.scoring import Score
 from synthood.plugins import plugins
 
-FORMAT = 1
-"""Of `detector.json`; raised where an older version would misread it."""
-STATE, SETTINGS = "state.safetensors", "detector.json"
-Facts = dict[str, Any]
+STATE = "state.safetensors"
 
 
 def origin_of(score: Score, name: str) -> tuple[Detector, State]:
@@ -87,11 +82,6 @@ def read_state(path: Path) -> State:
     return state
 
 
-def versions() -> dict[str, str]:
-    """Of what scores may depend on; Pillow resizes images."""
-    return {"synthood": __version__, **{name: metadata.version(name) for name in ("torch", "numpy", "pillow")}}
-
-
 def write_folder(folder: Path, states: Mapping[str, State], facts: Facts, stage: str) -> None:
     """Adds states by file name and `detector.json` to an unfinished folder, and seals it with digests of all files."""
     for name, state in states.items():
@@ -99,40 +89,6 @@ def write_folder(folder: Path, states: Mapping[str, State], facts: Facts, stage:
     text = json.dumps({"format": FORMAT, "versions": versions(), **facts}, indent=1, sort_keys=True, allow_nan=False)
     (folder / SETTINGS).write_text(text + "\n")
     seal(folder, folder, {"format": IDENTITY_FORMAT, "stage": stage})
-
-
-def read_facts(folder: Path, stage: str) -> Facts:
-    """`detector.json` of a folder that is whole and unchanged; raises SynthoodError elsewhere."""
-    if not (folder / SETTINGS).is_file():
-        raise SynthoodError(f"{folder}: no {SETTINGS} in it; give a folder that {stage} wrote")
-    facts: Facts = json.loads((folder / SETTINGS).read_text(errors="replace")) if _is_json(folder) else {}
-    version, newest = facts.get("format", 0), facts.get("versions", {}).get("synthood", "?")
-    if isinstance(version, int) and version > FORMAT:
-        raise SynthoodError(
-            f"{folder}: of format {version}, written by synthood {newest}; this version reads up to {FORMAT}; update it"
-        )
-    verify(folder, ours=True)
-    warn_of_versions(folder, facts.get("versions", {}))
-    return facts
-
-
-def warn_of_versions(folder: Path, recorded: Mapping[str, str]) -> None:
-    """A UserWarning where other versions wrote the folder: nothing says that they give the same scores."""
-    differ = [
-        f"{name} {recorded[name]} (here {here})"
-        for name, here in versions().items()
-        if recorded.get(name, here) != here
-    ]
-    if differ:
-        what = f"{folder}: written with {', '.join(differ)}"
-        warnings.warn(f"{what}; scores may differ slightly, so check the false alarms again", stacklevel=3)
-
-
-def _is_json(folder: Path) -> bool:
-    try:
-        return isinstance(json.loads((folder / SETTINGS).read_text(errors="replace")), dict)
-    except ValueError:
-        return False
 
 
 def save(folder: Path, score: Score, name: str, facts: Facts) -> None:

@@ -19,7 +19,7 @@ from synthood.common.artefact import replacing, verify
 from synthood.common.identity import FORMAT as IDENTITY_FORMAT
 from synthood.common.identity import seal
 from synthood.common.seeds import derived_seed
-from synthood.deploy.fitted import versions
+from synthood.deploy.facts import versions
 from synthood.deploy.predictor import Predictor, features_of, load
 from synthood.errors import SynthoodError, printable
 from synthood.evaluation.features import Features

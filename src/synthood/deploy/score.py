@@ -19,6 +19,7 @@ import pandas as pd
 from synthood.common.artefact import replacing
 from synthood.common.identity import MANIFEST, sha256
 from synthood.data.files.found import look
+from synthood.deploy.facts import DETECTOR
 from synthood.deploy.predictor import COLUMNS, Predictor, load
 from synthood.errors import SynthoodError, printable
 
@@ -87,11 +88,20 @@ def score(folder: Path, images: Sequence[str], options: ScoreOptions, stream: Te
         with replacing(options.output) as temporary:
             whole = pd.concat(list(tables(predictor, paths, options, counts)))
             whole["path"] = [name.encode(errors="backslashreplace").decode() for name in whole["path"]]
-            whole.to_parquet(temporary, index=False)
+            write_parquet(whole, temporary, sha256(folder / MANIFEST))
     else:
         to_file(folder, predictor, paths, options, counts)
     print(f"{counts.images} images: {counts.ood} OOD, {counts.bad} not readable", file=sys.stderr)
     return UNKNOWN if options.fail_on_ood and counts.ood else 0
+
+
+def write_parquet(table: pd.DataFrame, path: Path, detector: str) -> None:
+    """The table, with the digest of the detector in its metadata."""
+    import pyarrow
+    from pyarrow import parquet
+
+    found = pyarrow.Table.from_pandas(table, preserve_index=False)
+    parquet.write_table(found.replace_schema_metadata({**found.schema.metadata, DETECTOR: detector}), path)
 
 
 def listed(images: Sequence[str]) -> Iterator[Path]:
@@ -129,7 +139,9 @@ def tables(
     """Batches of rows, counted, with their unknown images copied and progress on standard error."""
     began = last = time.monotonic()
     done = 0
-    for table in predictor.stream(iter(paths), options.level, options.threads):
+    alone = predictor.device.type == "cpu" and predictor.extras.detector is None
+    stream = predictor.stream_by_threads if alone else predictor.stream
+    for table in stream(iter(paths), options.level, options.threads):
         if options.copy_unknown is not None:
             copy(table.loc[table["is_ood"].fillna(False), "path"], options.copy_unknown)
         counts.add(table)
