@@ -70,7 +70,7 @@ def quality(place: Path) -> list[Row]:
     rows_of_table = pd.read_csv(place / "results/tables/demo-sio.csv")
     chosen = rows_of_table.query("recipe == 'ce' and detector == 'msp' and set == 'near' and metric == 'auroc'")
     near = float(chosen["mean"].iloc[0])
-    rows += [("ce, msp: near AUROC", near, 0.80, ">="), ("ce, msp: near AUROC", near, 0.95, "<=")]
+    rows += [("ce, msp: near AUROC, %", near, 80, ">="), ("ce, msp: near AUROC, %", near, 95, "<=")]
     return [*rows, *outliers(place)]
 
 

@@ -77,7 +77,7 @@ def rate(predictor: Predictor, files: list[Path], pixels: np.ndarray, turns: int
             features_of(predictor.classifier, pixels[first : first + BATCH], predictor.device)
 
     def score() -> None:
-        with_rows(io.StringIO(), predictor.stream(iter(files)), "csv", True)
+        with_rows(io.StringIO(), predictor.stream_by_threads(iter(files)), "csv", True)
 
     network()
     times = [(seconds(network), seconds(score)) for _ in range(turns)]

@@ -1,12 +1,12 @@
 """Prints the tables of docs/reproduction.md anew from the results kept beside it: python docs/tables.py
 
-A table stands between `<!-- table: FILE SET METRIC [gain over BASE] -->` and `<!-- end -->`: a row per detector, a
-column per recipe, of docs/reproduction/FILE.csv, which `tabulate` made; of one recipe, several sets with commas
-between are a column each. Cells are in percent or points: mean and SD over seeds, or of one seed the interval for new
-images; or the gain over another recipe (or, with commas between, over the one that each is listed with; RECIPE/BASE
-picks a pair) with its interval. Between `<!-- csv: FILE COLUMN,COLUMN -->` and `<!-- end -->` stand columns of a file
-as they are; between `<!-- seeds: FILE -->` and `<!-- end -->`, of a file with a row per recipe and seed, the mean and
-SD of every other column, and how many seeds had it.
+A table is between `<!-- table: FILE SET METRIC [gain over BASE] -->` and `<!-- end -->`: a row per detector, a column
+per recipe, of docs/reproduction/FILE.csv, or of FILE-gains.csv for gains, which `tabulate` made; of one recipe,
+several sets with commas between are a column each. Numbers are percent or points, as in the files: mean and SD over
+seeds, or of one seed the interval for new images; or the gain over another recipe (or, with commas between, over the
+one that each is listed with; RECIPE/BASE picks a pair) with its interval. Between `<!-- csv: FILE COLUMN,COLUMN -->`
+and `<!-- end -->` are columns of a file as they are; between `<!-- seeds: FILE -->` and `<!-- end -->`, of a file
+with a row per recipe and seed, the mean and SD of every other column, and how many seeds had it.
 """
 
 import argparse
@@ -17,13 +17,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from synthood.reporting.comparisons import FEWEST
+from synthood.reporting.comparisons import FEWEST, points
 
 DOCUMENT = Path(__file__).with_name("reproduction.md")
 BLOCK = re.compile(r"(<!-- table: (\S+) (\S+) (\S+?)(?: gain over (\S+))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 PLAIN = re.compile(r"(<!-- csv: (\S+) (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+APART = "°"
+"""Not the asterisk of tables, which says that a test corrected for all comparisons is significant."""
 
 
 SEEDS = re.compile(r"(<!-- seeds: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -32,29 +35,22 @@ SEEDS = re.compile(r"(<!-- seeds: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 def value(line: pd.Series) -> str:
     """Mean and, of several seeds, SD; of one, the interval."""
     if math.isnan(line["sd"]):
-        return f"{100 * line['mean']:.2f} [{100 * line['low']:.1f}, {100 * line['high']:.1f}]"
-    return f"{100 * line['mean']:.2f} ± {100 * line['sd']:.2f}"
-
-
-def points(share: float) -> str:
-    """Hundredths of a point, with a sign, and no minus before zero."""
-    return f"{round(100 * share, 2) + 0.0:+.2f}"
+        return f"{line['mean']:.2f} [{line['low']:.1f}, {line['high']:.1f}]"
+    return f"{line['mean']:.2f} ± {line['sd']:.2f}"
 
 
 def gain(line: pd.Series) -> str:
-    """Gain and interval, in points; from five seeds on bold where the interval leaves out zero."""
-    low, high = line["gain_low"], line["gain_high"]
-    told = f"{points(line['gain'])} [{points(low)}, {points(high)}]"
-    return f"**{told}**" if line["seeds"] >= FEWEST and (low > 0 or high < 0) else told
+    """Gain and interval, in points; from five seeds on with a mark where the interval leaves out zero."""
+    low, high = line["low"], line["high"]
+    mark = APART if line["seeds"] >= FEWEST and (low > 0 or high < 0) else ""
+    return f"{points(line['gain'])}{mark} [{points(low)}, {points(high)}]"
 
 
 def table(rows: pd.DataFrame, part: str, metric: str, base: str | None) -> str:
     """One table in Markdown; ValueError where the rows do not hold it."""
     parts = part.split(",")
     chosen = rows[rows["set"].isin(parts) & (rows["metric"] == metric)]
-    if base is None:
-        chosen = chosen.drop_duplicates(["recipe", "set", "detector"])
-    else:
+    if base is not None:
         bases = base.split(",")
         pairs = chosen["recipe"] + "/" + chosen["base"]
         chosen = chosen[pairs.isin(bases) | (chosen["base"].isin(bases) & ~chosen["recipe"].isin(bases))]
@@ -73,11 +69,11 @@ def table(rows: pd.DataFrame, part: str, metric: str, base: str | None) -> str:
 
 
 def over_seeds(rows: pd.DataFrame) -> str:
-    """A row per figure, a column per recipe: mean, SD and number of the seeds that have it, in percent."""
+    """A row per figure, a column per recipe: mean, SD and number of the seeds that have it."""
     figures, recipes = [name for name in rows if name not in ("recipe", "seed")], list(dict.fromkeys(rows["recipe"]))
     lines = [["", *recipes], ["---", *["---:"] * len(recipes)]]
     for figure in figures:
-        of = [100 * rows.loc[rows["recipe"] == name, figure].dropna() for name in recipes]
+        of = [rows.loc[rows["recipe"] == name, figure].dropna() for name in recipes]
         means = [f"{x.mean():.2f}" + (f" ± {x.std():.2f}" if len(x) > 1 else "") for x in of]
         cells = [f"{mean} ({len(x)})" if len(x) else "" for mean, x in zip(means, of, strict=True)]
         lines.append([figure.replace("_", " "), *cells])
@@ -89,7 +85,8 @@ def rewritten(text: str, folder: Path) -> str:
 
     def made(found: re.Match[str]) -> str:
         head, name, part, metric, base, _, end = found.groups()
-        return head + table(pd.read_csv(folder / f"{name}.csv"), part, metric, base) + end
+        file = folder / (f"{name}-gains.csv" if base else f"{name}.csv")
+        return head + table(pd.read_csv(file), part, metric, base) + end
 
     def plain(found: re.Match[str]) -> str:
         head, name, columns, _, end = found.groups()

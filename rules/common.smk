@@ -111,8 +111,16 @@ def of_tables(*patterns):
     return [p.format(table=table) for table in plan.config.build for p in patterns]
 
 
-rendered_tables = of_tables(at.TABLE, at.TABLE_MARKDOWN, at.TABLE_HTML)
-drawn_figures = of_tables(at.ROC, at.HISTOGRAMS, at.TRAINING)
+rendered_tables = of_tables(
+    at.TABLE,
+    at.TABLE_GAINS,
+    at.TABLE_WIDE,
+    at.TABLE_LEADERBOARD,
+    at.TABLE_MARKDOWN,
+    at.TABLE_HTML,
+    at.TABLE_LATEX,
+)
+drawn_figures = of_tables(at.ROC, at.HISTOGRAMS, at.TRAINING, at.RANKS_SVG, at.RANKS_PNG)
 drawn_galleries = [picture for table in plan.config.build for picture in plan.assessments(table)]
 drawn_galleries += plan.data_pages()
 drawn_outliers = list(dict.fromkeys(p for table in plan.config.build for p in plan.table_outliers(table)))

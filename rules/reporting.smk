@@ -11,6 +11,7 @@ rule tabulate:
             category="Tables",
             labels={"table": "{table}", "form": "CSV"},
         ),
+        gains=at.TABLE_GAINS,
         md=at.TABLE_MARKDOWN,
         html=report(
             at.TABLE_HTML,
@@ -18,6 +19,9 @@ rule tabulate:
             category="Tables",
             labels={"table": "{table}", "form": "page"},
         ),
+        tex=at.TABLE_LATEX,
+        wide_csv=at.TABLE_WIDE,
+        leaderboard_csv=at.TABLE_LEADERBOARD,
     log:
         "results/logs/tabulate/{table}.log",
     conda:
@@ -57,6 +61,13 @@ rule plot:
             caption="../report/training.rst",
             category="Figures",
             labels={"table": "{table}", "figure": "training curves"},
+        ),
+        ranks_svg=at.RANKS_SVG,
+        ranks_png=report(
+            at.RANKS_PNG,
+            caption="../report/ranks.rst",
+            category="Figures",
+            labels={"table": "{table}", "figure": "critical differences"},
         ),
     log:
         "results/logs/plot/{table}.log",

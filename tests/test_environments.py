@@ -37,6 +37,14 @@ def test_every_dependency_has_a_tested_version_and_a_reason() -> None:
         assert re.search(r"[>=]=", requirement), f"{name} has no lower bound"
 
 
+def test_every_package_of_an_extra_has_a_tested_version() -> None:
+    """Also those that were added by hand: the command that writes the file would add them."""
+    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for requirement in (one for packages in extras.values() for one in packages if not one.startswith("synthood[")):
+        name = re.split(r"[\[<>=!]", requirement)[0].lower()
+        assert any(pin.lower() == name for pin, _ in PINS), name
+
+
 def test_the_constraints_hold_no_address_and_never_the_broken_torch() -> None:
     assert "://" not in (PROJECT / "envs" / "constraints.txt").read_text()
     assert ("torch", "2.15.0") in PINS

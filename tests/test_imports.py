@@ -61,6 +61,7 @@ LAYERS = (
     "workflow",
     "init",
     "detectors",
+    "tables",
     "cli",
 )
 """Folders and modules of the package, the lowest first: each imports from those before it alone, also in functions."""

@@ -37,7 +37,9 @@ def _parser() -> argparse.ArgumentParser:
     begun.add_argument("--seed", type=int, default=0, help="of the held-out classes and the first model (default: 0)")
     begun.add_argument("--quick", action="store_true", help="a first answer: few images, few epochs")
     begun.add_argument(
-        "--backbone", metavar="NAME", help="pretrained network: timm/NAME, torchvision/NAME; none: from scratch"
+        "--backbone",
+        metavar="NAME",
+        help="pretrained network: timm/NAME, torchvision/NAME, or a folder of DINOv2 or CLIP; none: from scratch",
     )
     begun.add_argument("--weights", type=Path, metavar="FILE", help="of the backbone (default: its library's)")
     begun.add_argument("--from-model", type=Path, metavar="FILE", help="weights of a trained classifier")
@@ -92,9 +94,17 @@ def _parser() -> argparse.ArgumentParser:
     scored.add_argument("--fail-on-ood", action="store_true", help="exit code 3 where an image is unknown")
     scored.add_argument("--copy-unknown", type=Path, metavar="DIR", help="copy unknown images there")
     scored.add_argument("--shards", metavar="I/N", default="1/1", help="score part I of N of the images alone")
-    scored.add_argument("--threads", type=int, help="that decode images (default: one for two cores, at most 8)")
+    scored.add_argument(
+        "--threads",
+        type=int,
+        help="that decode images and run the network (default: all cores)",
+    )
     scored.add_argument("--device", default="cpu", help="such as cuda (default: cpu)")
     scored.set_defaults(run=_score)
+    tabulated = commands.add_parser("tabulate", help="make tables from features and logits of your own")
+    tabulated.add_argument("file", type=Path, help="a YAML file with `kind: features` (docs/detectors.md)")
+    tabulated.add_argument("--out", type=Path, default=Path("tables"), metavar="DIR", help="default: tables")
+    tabulated.set_defaults(run=_tabulate)
     evaluated = commands.add_parser("evaluate", help="measure an exported detector on images of your own")
     evaluated.add_argument("folder", type=Path, help="an exported detector")
     evaluated.add_argument("--id", type=Path, required=True, metavar="DIR", help="known images, best by class folders")
@@ -158,6 +168,13 @@ def _run(arguments: argparse.Namespace) -> None:
     from synthood.workflow.run import run
 
     sys.exit(run(arguments.config, arguments.options))
+
+
+def _tabulate(arguments: argparse.Namespace) -> None:
+    from synthood.tables import read_table, tabulate_features
+
+    tabulate_features(read_table(arguments.file), arguments.out)
+    print((arguments.out / "table.md").read_text(encoding="utf-8"), end="")
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -7,6 +7,10 @@ from checkouts import PROJECT
 from synthood.config.detection import detectors_for
 from synthood.config.load import load
 from synthood.errors import SynthoodError
+from synthood.evaluation.detectors.base import Detector
+from synthood.evaluation.hyperparameters import OutOfRangeError
+from synthood.plugins import plugins
+from toy_features import toy_reference
 
 
 @pytest.fixture
@@ -54,3 +58,55 @@ def test_an_ensemble_needs_two_seeds_of_its_table(raw) -> None:
     raw["tables"]["many"] = table
     with pytest.raises(SynthoodError, match=r"tables.many.seeds: 'mean' is the mean over them; name two or more"):
         load(raw)
+
+
+@pytest.mark.parametrize(
+    ("detector", "message"),
+    [
+        ({"kind": "vim", "dimension": 32}, r"detectors.it.dimension: 32 must be below 32, the penultimate features of"),
+        ({"kind": "vim", "dimension": [64, 32]}, r"32 must be below 32, the penultimate features of recipes.ce"),
+        ({"kind": "residual"}, r"detectors.it.dimension: 256 must be below 32, the penultimate features of recipes.ce"),
+        ({"kind": "gmm", "dimension": 33}, r"detectors.it.dimension: 33 must be at most 32, the penultimate features"),
+        ({"kind": "gen", "top": 4}, r"detectors.it.top: 4 must be at most 3, the classes"),
+        ({"kind": "openmax", "alpha": 9}, r"detectors.it.alpha: 9 must be at most 3, the classes"),
+    ],
+)
+def test_what_features_and_classes_are_too_few_for_is_refused_before_any_job(raw, detector: dict, message: str) -> None:
+    """Of resnet8 with 8 channels, which has 32 features, on three classes."""
+    raw["detectors"]["it"] = detector
+    with pytest.raises(SynthoodError, match=message):
+        load(raw, "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [
+        {"kind": "vim", "dimension": 31},
+        {"kind": "vim", "dimension": [31, 256]},
+        {"kind": "gmm", "dimension": 32},
+        {"kind": "gmm"},
+        {"kind": "gen", "top": 3},
+        {"kind": "openmax"},
+    ],
+)
+def test_what_fits_is_taken(raw, detector: dict) -> None:
+    load(raw | {"detectors": raw["detectors"] | {"it": detector}})
+
+
+EVERY = plugins(Detector, "synthood.evaluation.detectors")
+
+
+@pytest.mark.parametrize(("kind", "key"), [(kind, key) for kind, one in EVERY.items() for key in one.limited_by])
+def test_bounds_are_those_of_the_fit(kind: str, key: str) -> None:
+    """The largest value that the configuration allows is fitted, the next one is not."""
+    reference = toy_reference()
+    classes, features = reference.weight.shape
+    most = {
+        "features": features,
+        "below features": features - 1,
+        "classes": classes,
+        "training images": len(reference.bank),
+    }[EVERY[kind].limited_by[key]]
+    EVERY[kind](**{key: most}).fit(reference)
+    with pytest.raises(OutOfRangeError):
+        EVERY[kind](**{key: most + 1}).fit(reference)

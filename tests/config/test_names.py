@@ -66,6 +66,13 @@ def test_names_of_one_level_differ_in_more_than_case(edited, demo, path, like, o
     ]
 
 
+@pytest.mark.parametrize("name", ["demo-sio-gains", "demo-sio-GAINS"])
+def test_a_table_has_files_of_its_own(edited, demo, name):
+    assert told(edited({f"tables/{name}": demo["tables"]["demo-sio"]})) == [
+        f"tables.{name}: results/tables/{name}.csv is a file of table 'demo-sio'; take another name"
+    ]
+
+
 def test_a_name_fits_into_a_file_s_name(demo):
     name = "n" * 75
     assert len(f".{name}.safetensors.provenance.json.12345678.tmp".encode()) < 255

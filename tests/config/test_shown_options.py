@@ -34,6 +34,8 @@ NOT_SHOWN = {
     **dict.fromkeys(("calibration: cross", "seeds", "onnx"), "shown in docs/deploy.md, run in tests/deploy"),
     "code": "a digest that a model's file records",
     "pixels: uint8": "what a function of the user's wants",
+    "config": "of a DINOv2 or CLIP that starts from no weights",
+    "interpolation: bilinear": "what data have by default, and networks without weights",
     "options": "of timm's constructors, which document them",
 }
 """Options, or keys with all their values, that no configuration uses, with the reason."""

@@ -123,6 +123,11 @@ def test_streams_in_pieces_and_from_files(toy: Toy, folder: Path, tmp_path: Path
     assert [len(piece) for piece in pieces] == [40, 40, 10]
     columns = ["label", "is_ood"]
     pd.testing.assert_frame_equal(pd.concat(pieces, ignore_index=True)[columns], whole[columns])
+    before = torch.get_num_threads()
+    by_threads = list(predictor.stream_by_threads(iter(toy.test[0]), threads=2, batch=20))
+    assert torch.get_num_threads() == before
+    assert [len(piece) for piece in by_threads] == [20, 20, 20, 20, 10]
+    pd.testing.assert_frame_equal(pd.concat(by_threads, ignore_index=True), whole, rtol=1e-5)
     for index, image in enumerate(toy.test[0][:5]):
         Image.fromarray(image).save(tmp_path / f"{index} ünicode.png")
     (tmp_path / "bad.png").write_bytes(b"")

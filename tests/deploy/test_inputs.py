@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from synthood.deploy.inputs import Input, Preprocessing, processed
+from synthood.deploy.inputs import Input, Preprocessing, processed, processed_by_threads
 from synthood.errors import SynthoodError
 
 SIZE = Preprocessing(16, 16)
@@ -24,6 +24,10 @@ def pixels(seed: int = 0, *shape: int) -> np.ndarray:
 
 def given(images: Any, preprocessing: Preprocessing = SIZE, batch: int = 3) -> list[Input]:
     return [one for some in processed(images, preprocessing, list, batch, threads=2) for one in some]
+
+
+def given_by_threads(images: Any) -> list[Input]:
+    return [one for some in processed_by_threads(images, SIZE, list, 3, threads=2) for one in some]
 
 
 def png(array: np.ndarray, path: Path) -> Path:
@@ -51,6 +55,16 @@ def test_batches_sequences_and_iterators_in_their_order(tmp_path: Path) -> None:
     assert [one.name for one in given(mixed)][:4] == [str(files[0]), "image 1", "image 2", "image 3"]
     assert [one.name for one in given(images)] == [f"image {index}" for index in range(7)]
     assert given([]) == []
+
+
+def test_threads_that_do_the_work_as_well_keep_the_order(tmp_path: Path) -> None:
+    images = pixels(1, 20, 16, 16, 3)
+    files: list[Any] = [png(image, tmp_path / f"{index}.png") for index, image in enumerate(images)]
+    (tmp_path / "bomb.png").write_bytes(bomb())
+    found = given_by_threads(iter([*files, tmp_path / "bomb.png"]))
+    assert (np.stack([one.pixels for one in found[:20] if one.pixels is not None]) == images).all()
+    assert found[20].note == given(tmp_path / "bomb.png")[0].note
+    assert given_by_threads([]) == []
 
 
 def test_an_endless_iterator_is_read_as_far_as_it_is_asked() -> None:

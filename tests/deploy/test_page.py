@@ -1,6 +1,7 @@
 """The HTML card: the Markdown card's words, a true picture, nothing loaded from elsewhere."""
 
 import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,16 @@ import pytest
 import torch
 
 import synthood
-from synthood.deploy.card import card, known_to_backbone
+from synthood.deploy.card import card, seen_before
 from synthood.deploy.export import export, split_calibrated
 from synthood.deploy.inputs import Preprocessing
+from synthood.deploy.known_classes import backbone_facts
 from synthood.deploy.page import BINS, histograms, page
 from synthood.deploy.predictor import features_of
+from synthood.errors import printable
 from synthood.evaluation.detectors.logits import Energy
 from synthood.evaluation.features import Features, Reference
+from synthood.training.networks.pretraining import Pretraining
 from toy_models import classifier, pictures
 
 
@@ -81,12 +85,57 @@ def test_bins_hold_what_lies_beyond_their_ends() -> None:
     assert histograms({}) == {}
 
 
+def backbone(trained_on: list[str], classes: list[str]) -> dict[str, Any]:
+    began = Pretraining("timm/some_net", "package of_weights", "ab" * 32, trained_on, "head", "cd" * 32)
+    return backbone_facts(began, {"held-out": classes})
+
+
 def test_classes_that_the_backbone_may_know_are_named() -> None:
-    pytest.importorskip("timm")
-    text = known_to_backbone("EfficientNet-Lite0, ImageNet-1k", ["shoes", "pretzel", "digits"])
-    assert "By name in ImageNet-1k: shoes, pretzel." in text
-    assert "Not found by name: digits; check." in text
-    assert "unknown; check" in known_to_backbone("DINOv2, LVD-142M", ["shoes"])
+    classes = ["shoes", "pretzel", "digits"]
+    text = seen_before(backbone(["ImageNet-1k"], classes), classes)
+    assert "Names of ImageNet-1k like those of OOD sets: shoes (running shoe), pretzel (pretzel)." in text
+    assert "No name of ImageNet-1k is like digits, though its images may be." in text
+    unknown = seen_before(backbone([], ["shoes"]), ["shoes"])
+    assert "Whether shoes is among that is unknown: no list of its classes is at hand." in unknown
+
+
+def test_the_card_says_which_weights_a_network_began_with(facts: Any) -> None:
+    assert "Backbone" not in card(facts)
+    text = card(facts | {"backbone": backbone(["ImageNet-1k"], ["shoes"]), "ood_classes": {"held-out": ["shoes"]}})
+    assert (
+        f"- Backbone: timm/some\\_net, weights: package of\\_weights, SHA-256 {'ab' * 32}; trained with the labels of "
+        f"ImageNet-1k. It is frozen, only the head was trained; SHA-256 of the weights below the head {'cd' * 32}."
+    ) in text
+    assert "shoes (running shoe)" in text
+
+
+AWKWARD = ["a|b", "<b>", "[x](y)", "`code`", "*bold* _it_", "&lt;", "two\nlines", "~~gone~~", "\\|"]
+
+
+def test_awkward_names_are_shown_as_they_are(facts: Any) -> None:
+    """In both cards, in lists and in tables, which keep their columns."""
+    ood = dict.fromkeys(AWKWARD, facts["measured"]["ood"]["<noise> & co"])
+    group = facts["thresholds"][0]
+    changed = facts | {
+        "classes": AWKWARD,
+        "measured": facts["measured"] | {"ood": ood},
+        "ood_classes": {"a|b": AWKWARD},
+        "thresholds": [group | {"group": name} for name in AWKWARD],
+        "backbone": backbone(["ImageNet-1k"], AWKWARD),
+    }
+    text = page(changed)
+    expected = [printable(name) for name in AWKWARD]
+    body = re.sub(r"<(style|figure|title)>.*?</\1>", " ", text, flags=re.DOTALL)
+    assert not re.search(r"<(b|em|s|a)[ >]", body)
+    assert body.count("<strong>") == len(facts["warnings"])
+    rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)]
+    cells = [[unescape(cell) for cell in row] for row in rows if row]
+    assert [len(row) for row in cells] == [5] * len(AWKWARD) + [len(cells[-1])] * len(AWKWARD)
+    assert [row[0] for row in cells[: len(AWKWARD)]] == expected
+    assert [row[0] for row in cells[len(AWKWARD) + 1 :]] == expected[1:]
+    assert cells[len(AWKWARD)][0] == f"a|b ({', '.join(expected[1:7])} and 2 more)"
+    assert f"<li>Classes: {', '.join(expected)}.</li>" in unescape(body)
+    assert all(name in unescape(re.sub("<code>.*?</code>", "", body)) for name in expected)
 
 
 def test_the_page_needs_no_folder_name(tmp_path: Path, facts: Any) -> None:

@@ -67,9 +67,9 @@ def test_scores_side_by_side_have_the_files_once(outputs: list[list[Path]]) -> N
     (first, *_), (second, *_) = outputs
     run = ("d", "r", 0)
     expected = [*FACTS, "msp", "mean"]
-    assert list(read_runs([run], [first], [second], ["msp", "mean"])[run]) == expected
+    assert list(read_runs([run], [first], [second], {"r": ["msp", "mean"]})[run]) == expected
     old = first.with_name("old.parquet")
     pd.read_parquet(first).drop(columns="path").to_parquet(old)
     seal(old, old, {"format": FORMAT})
-    found = read_runs([run], [old], [second], ["msp", "mean"])[run]
+    found = read_runs([run], [old], [second], {"r": ["msp", "mean"]})[run]
     assert list(found) == [name for name in expected if name != "path"]

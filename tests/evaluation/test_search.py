@@ -172,6 +172,6 @@ def test_the_stage_writes_scores_metrics_and_the_log(
     log = pd.read_csv(outputs[2])
     expected = score.fitted_on(FeatureFolder(folder), ScoreSettings.parse(settings.canonical()))[1]
     assert log["detector"].tolist() == expected["detector"].tolist() == ["gen"] * 2 + ["searched"] * 4 + ["vim"] * 2
-    assert log["auroc"].to_numpy() == pytest.approx(expected["auroc"].to_numpy(float), abs=5e-7, nan_ok=True)
+    assert log["auroc"].to_numpy() == pytest.approx(100 * expected["auroc"].to_numpy(float), abs=5e-5, nan_ok=True)
     assert set(pd.read_csv(outputs[1])["detector"].dropna()) == {"searched", "gen", "vim"}
     assert len(pd.read_parquet(outputs[0])) == 90

@@ -1,5 +1,7 @@
 """Pretrained weights to start from."""
 
+import json
+
 import pytest
 from safetensors.torch import save_file
 
@@ -8,7 +10,7 @@ from synthood.cli import main
 from synthood.config.load import load_file
 from synthood.errors import SynthoodError
 from synthood.init import backbone as module
-from synthood.init.backbone import backbone, cached_of_timm, cached_of_torchvision
+from synthood.init.backbone import Backbone, backbone, cached_of_timm, cached_of_torchvision
 
 
 def test_what_was_asked_for_comes_first(tmp_path):
@@ -33,10 +35,49 @@ def test_a_missing_file_is_refused(tmp_path):
         backbone("timm/resnet10t", tmp_path / "w.pt")
 
 
+def test_weights_of_torchvision_are_those_in_its_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(SynthoodError, match=r"--backbone torchvision/resnet18: its weights are not in torch's cache"):
+        backbone("torchvision/resnet18", None)
+    file = tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    found = backbone("torchvision/resnet18", None)
+    assert found.network == {"name": "torchvision/resnet18", "pretrained": str(file)}
+    with pytest.raises(SynthoodError, match="torchvision/resnet34: its weights are not in"):
+        backbone("torchvision/resnet34", None)
+
+
+@pytest.mark.parametrize("weights", [None, "w.pt"])
+def test_a_network_of_no_library_has_no_pretrained_weights(tmp_path, weights):
+    (tmp_path / "w.pt").touch()
+    with pytest.raises(SynthoodError, match="--backbone resnet18: give timm/NAME, torchvision/NAME, a folder, or none"):
+        backbone("resnet18", weights and tmp_path / weights)
+
+
 def test_features_are_those_below_the_classifier():
     pytest.importorskip("timm")
     assert backbone("timm/resnet10t", None).features == 512
-    assert backbone("torchvision/resnet18", None).features == 512
+    assert Backbone({"name": "torchvision/resnet18", "pretrained": "w.pth"}, "").features == 512
+
+
+def test_a_folder_of_transformers_is_a_backbone(tmp_path):
+    config = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "patch_size": 14, "image_size": 28}
+    inputs = {"size": {"shortest_edge": 32}, "crop_size": {"height": 28, "width": 28}, "do_center_crop": True}
+    inputs |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "resample": 3}
+    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "dinov2"}))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(inputs))
+    with pytest.raises(SynthoodError, match=r"no model\.safetensors in it; save it by transformers"):
+        backbone(str(tmp_path), None)
+    (tmp_path / "model.safetensors").touch()
+    found = backbone(str(tmp_path), None)
+    assert found.network == {"name": "transformers/dinov2", "pretrained": str(tmp_path), "image_size": 28}
+    assert found.features == 16
+    with pytest.raises(SynthoodError, match=r"--weights: the weights of .* are in that folder; leave it out"):
+        backbone(str(tmp_path), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "resnet"}))
+    with pytest.raises(SynthoodError, match=r"config\.json: of a network of type resnet, not DINOv2 or CLIP"):
+        backbone(str(tmp_path), None)
 
 
 def test_caches_are_searched_for_whole_files_of_known_networks(tmp_path):

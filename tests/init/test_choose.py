@@ -144,6 +144,21 @@ def test_uneven_classes_are_reported():
     assert warnings == ("classes are uneven, 160 to 640 training images: the rare ones are learned less",)
 
 
+@pytest.mark.parametrize(("largest", "balanced"), [(996, False), (1000, True)])
+def test_the_loss_weighs_classes_that_are_uneven_by_five_to_one(largest, balanced):
+    """Of 200 and 996 images 160 and 798 are training images, of 1,000 five times as many as of 200."""
+    counts, keep = TEN | {"many": largest}, Options(["none"])
+    given = frozen({"name": "timm/x", "pretrained": True}, 1280, "installed")
+    for trained in (None, given):
+        chosen = choose(folder(counts), keep, trained)
+        assert (chosen.recipe.get("class_weights") == "balanced") == balanced
+    assert ("the loss weighs them alike" in chosen.warnings[0]) == balanced
+    assert chosen.reasons["class_weights"].startswith(f"a class has 160 to {800 if balanced else 798} training images")
+    known = Trained({"kind": "checkpoint", "network": {"name": "resnet8"}}, 64, "", learns=False)
+    assert "class_weights" not in choose(folder(counts), keep, known).recipe
+    assert "class_weights" not in choose(folder(counts), Options(["none"], quick=True)).recipe
+
+
 def test_a_head_on_pretrained_features_is_trained_with_several_seeds():
     given = frozen({"name": "timm/x", "pretrained": True}, 1280, "installed")
     chosen = choose(folder(TEN), Options(seed=4), given)

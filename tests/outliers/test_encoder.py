@@ -95,3 +95,9 @@ def test_images_stored_encoded_give_the_same_weights(tmp_path: Path) -> None:
 def test_anchors_and_classes_must_fit() -> None:
     with pytest.raises(SynthoodError, match="3 class words have embeddings, but"):
         fit_encoder(bright_and_dark(16), torch.eye(3), settings(), ResumeFile(None, ""), "f00d")
+
+
+def test_nothing_of_it_is_frozen() -> None:
+    network = {"name": "torchvision/resnet18", "pretrained": "a.pt", "freeze": "stages"}
+    with pytest.raises(ValueError, match=r"network\.freeze is of recipes; the encoder is trained whole"):
+        TextAlignedEncoder.model_validate({"network": network, "epochs": 1, "batch_size": 2})

@@ -1,6 +1,7 @@
 """Sentences, Holm's correction by hand, DeLong by brute force, and levels of both tests by simulation."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,10 +10,16 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 from sklearn.metrics import roc_auc_score
 
-from synthood.reporting.comparisons import Comparison, compare, delong, holm, p_value
-from synthood.reporting.statistics import Estimate, Runs, crossed_gain
+from synthood.reporting.comparisons import Comparison, corrected, delong, holm, p_text, p_value, points
+from synthood.reporting.statistics import Runs, crossed_gain, difference
 
 SCORES = st.lists(st.integers(-3, 3), min_size=2, max_size=9)
+
+
+def minus(runs: Runs, base: Runs) -> Runs:
+    gain = difference(runs, base)
+    assert gain is not None
+    return gain
 
 
 def flat(values: list[float], resamples: int = 30) -> Runs:
@@ -21,30 +28,64 @@ def flat(values: list[float], resamples: int = 30) -> Runs:
 
 
 def test_sentence() -> None:
-    gain = Estimate(0.0121, 0.004, 0.003, 0.0199)
-    found = Comparison("sio-biggan", "ce", "near", gain, 3, 0.95).sentence()
-    assert found == "sio-biggan - ce on near OOD: +1.2 points, 95 % interval 0.3 to 2.0, 3 seeds"
+    found = Comparison("sio-biggan", "ce", "near", 1.21, 0.3, 1.99, 3, 0.95).sentence()
+    assert found == "sio-biggan - ce on near OOD: +1.21 points, 95 % interval +0.30 to +1.99, 3 seeds"
 
 
 def test_sentence_of_one_seed_and_of_a_test() -> None:
-    gain = Estimate(-0.0001, float("nan"), -0.0104, 0.0)
-    assert Comparison("knn", "msp", "photos", gain, 1, 0.9).sentence() == (
-        "knn - msp on photos: +0.0 points, 90 % interval -1.0 to 0.0, 1 seed (images alone)"
+    assert Comparison("knn", "msp", "photos", -0.0000001, -1.04, 0.0, 1, 0.9).sentence() == (
+        "knn - msp on photos: +0.000000 points, 90 % interval -1.04 to +0.00, 1 seed (images alone)"
     )
-    assert Comparison("a", "b", "far", gain, 5, 0.95, 0.0421).sentence().endswith("5 seeds, p = 0.042 (Holm)")
-    assert Comparison("a", "b", "far", gain, 5, 0.95, 0.0).sentence().endswith("5 seeds, p < 0.001 (Holm)")
+    tested = Comparison("a", "b", "far", 1.0, 0.5, 1.5, 5, 0.95, 0.0421)
+    assert tested.sentence().endswith("5 seeds, p = 0.042 (Holm): significant")
+    assert replace(tested, p=0.0).sentence().endswith("5 seeds, p < 0.001 (Holm): significant")
+    assert replace(tested, p=0.0504).sentence().endswith("5 seeds, p = 0.050 (Holm): not significant")
+    assert replace(tested, gain=math.nan).sentence() == "a - b on far OOD: no seed in common"
 
 
-def test_no_p_value_below_five_seeds() -> None:
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(1.06, "+1.06"), (0.0, "+0.00"), (-0.004, "-0.004"), (0.00004, "+0.00004"), (-0.18, "-0.18"), (1e-9, "+0.000000")],
+)
+def test_a_number_that_is_not_zero_does_not_read_as_zero(number: float, text: str) -> None:
+    """`-0.18 [-0.3, +0.0]` was marked, and `+1.06 [+0.0, +2.1]` was not."""
+    assert points(number) == text
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(0, 1), st.sampled_from([0.0001, 0.01, 0.05, 0.2]))
+def test_a_printed_p_value_is_on_the_same_side_of_the_level(p: float, level: float) -> None:
+    text = p_text(p, level)
+    below = text.startswith("p < ") or float(text.removeprefix("p = ")) < level
+    assert below == (p < level)
+
+
+def test_nothing_is_tested_below_five_seeds() -> None:
     base = flat([0.0] * 4)
-    assert compare([("a", "b", "near", flat([0.1, 0.2, 0.3, 0.2]), base)])[0].p is None
-    assert compare([("a", "b", "near", flat([0.1, 0.2, 0.3, 0.2, 0.2]), flat([0.0] * 5))])[0].p is not None
+    assert corrected([(flat([0.1, 0.2, 0.3, 0.2]), base)]) == [None]
+    assert corrected([(flat([0.1, 0.2, 0.3, 0.2, 0.2]), flat([0.0] * 5))]) != [None]
+
+
+def test_gains_are_over_the_seeds_that_both_have() -> None:
+    """Runs in another order, and with seeds of their own."""
+    one = Runs(np.array([1.0, 2.0, 4.0]), np.ones((3, 2)), (0, 1, 5))
+    other = Runs(np.array([3.0, 0.5, 0.25]), np.zeros((3, 2)), (5, 0, 7))
+    gain = difference(one, other)
+    assert gain is not None
+    assert (gain.seeds, gain.values.tolist()) == ((0, 5), [0.5, 1.0])
+    alone = Runs(np.array([1.0]), np.ones((1, 2)), (9,))
+    assert difference(one, alone) is None
+    assert math.isnan(crossed_gain(one, alone, 0.95).mean)
+    assert corrected([(one, alone)], fewest=1) == [None]
+    shared = difference(one, Runs(np.array([1.0]), np.ones((1, 2))))
+    assert shared is not None
+    assert shared.values.tolist() == [0.0, 1.0, 3.0]
 
 
 def test_p_value_without_image_noise_is_the_paired_t_test() -> None:
     values, base = [0.3, 0.5, 0.45, 0.2, 0.6], [0.25, 0.4, 0.5, 0.15, 0.5]
     expected = ttest_1samp(np.subtract(values, base), 0).pvalue
-    assert p_value(flat(values), flat(base)) == pytest.approx(expected, rel=1e-9)
+    assert p_value(minus(flat(values), flat(base))) == pytest.approx(expected, rel=1e-9)
 
 
 @settings(max_examples=30, deadline=None)
@@ -54,14 +95,14 @@ def test_p_value_and_interval_say_the_same(values: list[float], confidence: floa
         size=(5, 30)
     )
     runs = Runs(np.array(values), np.array(values)[:, None] + noise)
-    interval, p = crossed_gain(runs, flat([0.0] * 5), confidence), p_value(runs, flat([0.0] * 5))
+    interval, p = crossed_gain(runs, flat([0.0] * 5), confidence), p_value(runs)
     if abs(p - (1 - confidence)) > 1e-6:
         assert (p < 1 - confidence) == (interval.low > 0 or interval.high < 0)
 
 
 def test_p_values_of_no_difference_and_of_one_without_any_noise() -> None:
-    assert p_value(flat([0.5] * 5), flat([0.5] * 5)) == 1.0
-    assert p_value(flat([0.75] * 5), flat([0.5] * 5)) == pytest.approx(0.0, abs=1e-11)
+    assert p_value(flat([0.0] * 5)) == 1.0
+    assert p_value(flat([0.25] * 5)) == pytest.approx(0.0, abs=1e-11)
 
 
 def test_all_pairs_are_corrected_together() -> None:
@@ -69,13 +110,11 @@ def test_all_pairs_are_corrected_together() -> None:
     other = flat([0.31, 0.49, 0.47, 0.19, 0.61])
     base = flat([0.25, 0.4, 0.5, 0.15, 0.5])
     three = flat([0.1, 0.2, 0.3])
-    pairs = [("a", "c", "near", runs, base), ("t", "c", "near", three, three), ("b", "c", "far", other, base)]
-    found = compare(pairs)
-    raw = [p_value(runs, base), p_value(other, base)]
-    assert [found[0].p, found[2].p] == pytest.approx(holm(raw).tolist())
-    assert found[1].p is None
-    assert [one.gain.mean for one in found] == pytest.approx([0.05, 0.0, 0.054])
-    assert max(one.p for one in found if one.p is not None) > max(raw)
+    found = corrected([(runs, base), (three, three), (other, base)])
+    raw = [p_value(minus(runs, base)), p_value(minus(other, base))]
+    assert [found[0], found[2]] == pytest.approx(holm(raw).tolist())
+    assert found[1] is None
+    assert max(one for one in found if one is not None) > max(raw)
 
 
 def test_holm_by_hand() -> None:

@@ -64,7 +64,10 @@ def test_the_table_shows_the_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         datasets=["d"], recipes=["ce"], seeds=[0], detectors=["msp"], baselines=["ce"], columns=["auroc"], resamples=5
     )
     settings = TabulateSettings(table=table, near={"d": ["near"]}, far={"d": ["far"]})
-    outputs = [str(tmp_path / f"t.{suffix}") for suffix in ("csv", "md", "html")]
+    outputs = [
+        str(tmp_path / f"t{suffix}")
+        for suffix in (".csv", "-gains.csv", ".md", ".html", ".tex", "-wide.csv", "-leaderboard.csv")
+    ]
     words = ["--settings", settings.canonical(), "--scores", str(tmp_path / "scores.parquet")]
     tabulate.main([*words, *writing(tabulate.main, outputs), "--images", *map(str, files)])
     for name in ("t.md", "t.html"):

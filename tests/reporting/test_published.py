@@ -9,8 +9,9 @@ from scipy.stats import ttest_ind
 
 from synthood.config.load import load
 from synthood.errors import SynthoodError
+from synthood.reporting.markdown_table import markdown
 from synthood.reporting.published import agreement, figures, read, shipped
-from synthood.reporting.render import markdown
+from synthood.reporting.results import GAINS, Results
 from synthood.reporting.settings import Published, PublishedFigure, TableSettings
 
 LEADERBOARD = Published(
@@ -94,9 +95,9 @@ def test_means_agree_within_welchs_interval_of_their_difference() -> None:
 
 def rendered(seeds: int, **published: object) -> list[str]:
     """Cells of near and its published figure, of a recipe whose mean is 90 with SD 0.1."""
-    one = {"dataset": "digits", "recipe": "ce", "detector": "soft", "set": "near", "metric": "auroc", "base": "ce"}
-    one |= {"mean": 0.9, "sd": 0.001, "low": 0.89, "high": 0.91, "gain": 0.0, "gain_low": 0.0, "gain_high": 0.0}
-    one |= {"seeds": seeds, "p": np.nan, "published": 0.8803, "published_sd": 0.0025, "published_note": ""} | published
+    one = {"dataset": "digits", "recipe": "ce", "detector": "soft", "set": "near", "metric": "auroc"}
+    one |= {"mean": 90.0, "sd": 0.1, "low": 89.0, "high": 91.0, "seeds": seeds}
+    one |= {"published": 88.03, "published_sd": 0.25, "published_note": ""} | published
     table = TableSettings(
         datasets=["digits"],
         recipes=["ce"],
@@ -105,7 +106,7 @@ def rendered(seeds: int, **published: object) -> list[str]:
         baselines=["ce"],
         columns=["auroc"],
     )
-    shown = markdown(pd.DataFrame([one]), table).splitlines()
+    shown = markdown(Results(pd.DataFrame([one]), pd.DataFrame([], columns=GAINS)), table).splitlines()
     header, _, values = [line.strip("| ").split(" | ") for line in shown if line.startswith("| ")]
     assert header[2:] == ["near", "gain near", "published near", "difference"]
     return [*values[4:], *shown[-1:]]
@@ -113,7 +114,7 @@ def rendered(seeds: int, **published: object) -> list[str]:
 
 def test_whether_chance_allows_a_difference_is_said_from_five_seeds_on() -> None:
     assert rendered(5)[:2] == ["88.03 ± 0.25", "+1.97 beyond ±0.7"]
-    assert rendered(5, published=0.895)[:2] == ["89.50 ± 0.25", "+0.50 within ±0.7"]
+    assert rendered(5, published=89.5)[:2] == ["89.50 ± 0.25", "+0.50 within ±0.7"]
     assert rendered(4)[:2] == ["88.03 ± 0.25", "+1.97"]
 
 

@@ -13,9 +13,11 @@ from synthood.config.benchmarks import FOLDER as BENCHMARKS
 from synthood.config.like import sets_resolved
 from synthood.config.load import load
 from synthood.errors import SynthoodError
+from synthood.reporting.html_table import html_page
+from synthood.reporting.markdown_table import markdown
 from synthood.reporting.published import FOLDER, read, sets_of, shipped
 from synthood.reporting.published_sets import contradiction, sidecar, unsaid
-from synthood.reporting.render import html_page, markdown
+from synthood.reporting.results import Results
 from synthood.reporting.settings import ImageSets, Published
 from synthood.reporting.tabulate import tabulate
 from synthood.workflow.plan import Plan
@@ -184,13 +186,13 @@ def made(demo: dict[str, Any], tmp_path: Path, sizes: dict[str, int], roles: dic
 ALL = {"near": ["a", "b"], "far": ["c"]}
 
 
-def published(rows: pd.DataFrame) -> dict[str, float]:
-    return rows[rows["published"].notna()].set_index("set")["published"].to_dict()
+def published(results: Results) -> dict[str, float]:
+    return results.values[results.values["published"].notna()].set_index("set")["published"].to_dict()
 
 
 def test_figures_of_the_same_images_are_shown(demo: dict[str, Any], tmp_path: Path) -> None:
     rows, table = made(demo, tmp_path, {"test": 20, "a": 3, "b": 4, "c": 5}, ALL)
-    assert published(rows) == {"test": 0.95, "near": 0.88, "far": 0.9}
+    assert published(rows) == {"test": 95.0, "near": 88.0, "far": 90.0}
     assert "not comparable" not in markdown(rows, table)
 
 
@@ -200,10 +202,10 @@ def test_figures_of_the_same_images_are_shown(demo: dict[str, Any], tmp_path: Pa
         (
             {"test": 20, "a": 3, "c": 5},
             {"near": ["a"], "far": ["c"]},
-            {"test": 0.95, "far": 0.9},
+            {"test": 95.0, "far": 90.0},
             "over a and b, here over a",
         ),
-        ({"test": 20, "a": 3, "b": 3, "c": 5}, ALL, {"test": 0.95, "far": 0.9}, "with 4 images of b, here 3"),
+        ({"test": 20, "a": 3, "b": 3, "c": 5}, ALL, {"test": 95.0, "far": 90.0}, "with 4 images of b, here 3"),
         ({"test": 19, "a": 3, "b": 4, "c": 5}, ALL, {}, "with 20 images of the ID test set, here 19"),
     ],
 )

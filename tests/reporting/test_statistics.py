@@ -85,6 +85,14 @@ def test_own_noise_of_a_run_is_no_effect_of_the_images() -> None:
     assert Components.of(Runs(np.array([0.0, 0.0]), np.stack([shift, -shift]))).images == 0.0
 
 
+def test_the_jackknife_of_a_mean_is_the_variance_of_the_mean() -> None:
+    """Three models of 0.2, 0.4 and 0.9, as one."""
+    values = np.array([0.2, 0.4, 0.9])
+    without = (values.sum() - values) / 2
+    found = Components.of(Runs(np.array([values.mean()]), np.full((1, 9), values.mean()), without=without))
+    assert (found.seeds, found.images, found.freedom) == (pytest.approx(0.13 / 3), pytest.approx(0.0), 2)
+
+
 def test_crossed_interval_of_seeds_alone_is_students() -> None:
     values = [0.2, 0.3, 0.37]
     found = crossed(runs(values, [[v] * 20 for v in values]), 0.9)

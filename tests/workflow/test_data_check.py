@@ -150,6 +150,10 @@ def twice(photographs: Path) -> None:
     written(("  msp: {kind: msp}", "  msp: {kind: msp}\n  msp: {kind: energy}"))
 
 
+def few_for_the_bank(photographs: Path) -> None:
+    written(("  knn: {kind: knn, k: 5}", "  knn: {kind: knn, k: [19, 50]}"))
+
+
 FAULTS = {
     emptied: "datasets.own.id: data/my-images/train/coat: no image in this class",
     unreadable: "datasets.own.id: data/my-images/train: no readable image of class coat is left",
@@ -164,6 +168,7 @@ FAULTS = {
     deep: "set `bits: 12`",
     no_checkpoint: "recipes.public: net.pt: ",
     no_function: "detectors.msp.function: mine.py has no function 'fit'",
+    few_for_the_bank: "detectors.knn.k: 19 must be at most 18, the training images of own",
     twice: "detectors.msp: given on lines",
 }
 

@@ -707,6 +707,28 @@ def test_a_file_that_training_starts_from_is_watched(raw, tmp_path):
     assert changed.train_settings(wild(recipe="ce")).canonical().find("pretrained") == -1
 
 
+def test_a_folder_that_training_starts_from_is_watched(raw, tmp_path):
+    """Each of its files, by recipes that train all of it and by the features of a frozen one."""
+    folder = tmp_path / "weights"
+    network = {"name": "transformers/dinov2", "pretrained": str(folder)}
+    trained = at("recipes/judge", {**raw["recipes"]["ce"], "network": network}, raw)
+    frozen = {**raw["recipes"]["ce"], "network": network | {"freeze": "backbone"}, "augmentation": {}}
+    cached = at("recipes/judge", frozen, raw)
+    name = next(iter(cached.backbones))
+
+    def states():
+        settings = cached.backbone_settings(wild(backbone=name, images="images/train"))
+        return trained.train_settings(wild(recipe="judge")).pretrained_state, settings.pretrained_state
+
+    seen = [states()]
+    folder.mkdir()
+    for file in ("config.json", "model.safetensors"):
+        (folder / file).write_text("{}")
+        seen.append(states())
+    assert seen[0] == ("", "")
+    assert [len(set(of_one)) for of_one in zip(*seen, strict=True)] == [3, 3]
+
+
 FILTER = {"classifier": "ce", "attempts_per_class": 150, "min_posterior": 0.7}
 
 

@@ -5,6 +5,7 @@ import yaml
 
 from synthood.cli import main
 from synthood.config.load import load
+from synthood.errors import SynthoodError
 from synthood.workflow.plan import Plan
 from synthood.workflow.plausible import fetchable, impossible
 
@@ -260,3 +261,33 @@ def test_classes_held_out_are_labels_of_the_table(demo, tmp_path):
     assert told(raw) == [
         "datasets.digits.near.held.classes.1: no class is named 'hut'; did you mean 'hat'? (known: cat, dog, hat)"
     ]
+
+
+def test_a_folder_of_weights_of_another_network_is_named(edited, tmp_path):
+    network = {"name": "transformers/clip", "pretrained": "weights"}
+    raw = edited({"recipes/own": {"network": network, "epochs": 1, "batch_size": 2, "learning_rate": 0.1}})
+    (tmp_path / "weights").mkdir()
+    assert told(raw)[0] == (
+        "recipes.own.network.pretrained: weights: no config.json in it; transformers saves one by save_pretrained"
+    )
+    (tmp_path / "weights" / "config.json").write_text('{"model_type": "dinov2"}')
+    assert "weights/config.json: of a network of type dinov2, not of clip; fix network.name" in told(raw)[0]
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ({}, "1024 must be below 1024, the penultimate features of recipes.ce"),
+        ({"head": {"kind": "mlp", "width": 12}}, "1024 must be below 12, the penultimate features of recipes.ce"),
+    ],
+)
+def test_a_detector_wants_fewer_components_than_a_network_of_a_library_has(edited, head, expected):
+    """Its features are counted by building it; a head that decides them is refused when the file is read."""
+    network = {"name": "torchvision/shufflenet_v2_x0_5", "pretrained": __file__} | head
+    vim = {"kind": "vim", "dimension": 1024}
+    raw = edited({"recipes/ce/network": network, "detectors/vim": vim})
+    if head:
+        with pytest.raises(SynthoodError, match=f"detectors.vim.dimension: {expected}"):
+            load(raw)
+    else:
+        assert told(raw) == [f"detectors.vim.dimension: {expected}"]

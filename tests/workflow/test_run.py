@@ -8,9 +8,13 @@ from zipfile import ZipFile
 
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 
-from synthood.workflow.run import _defaults, _results, workflow_folder
+from checkouts import PROJECT
+from synthood.deploy.export import PAGE
+from synthood.workflow.run import CARD, _defaults, _results, _summary, workflow_folder
+from synthood.workflow.run_log import Run
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,6 +59,25 @@ def test_results_are_the_means_of_the_tables(tmp_path):
     assert heading == "\nAUROC in %, mean over near sets, d"
     cells = [line.split() for line in lines[0].splitlines()]
     assert cells == [["msp", "knn"], ["ce", "50.0", "75.0"], ["sio", "62.5", "100.0"]]
+
+
+def test_the_summary_ends_with_the_detector_and_the_command_that_uses_it(tmp_path):
+    raw = yaml.safe_load((PROJECT / "tests" / "config.yaml").read_text())
+    raw["deploy"] = {"dataset": "digits", "recipes": ["ce"], "detector": "knn", "calibration": "cross"}
+    config, place = tmp_path / "a.yaml", tmp_path / "my results"
+    config.write_text(yaml.safe_dump(raw))
+    ran = Run()
+    ran.total = ran.done = 2
+    assert list(_summary(config, place, ran, 0, "3 s")) == ["\n2 jobs finished in 3 s"]
+    detector = place / "results" / "digits" / "deploy" / "detector"
+    detector.mkdir(parents=True)
+    shown = list(_summary(config, place, ran, 0, "3 s"))
+    assert shown[1:] == [
+        f"\ndetector: {detector} (card: {detector / CARD})",
+        f"  synthood score '{detector}' IMAGES",
+    ]
+    assert CARD == PAGE
+    assert len(list(_summary(config, place, ran, 1, "3 s"))) == 1
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,14 @@ def file_digests(folder: Path) -> dict[str, str]:
     return {file.relative_to(folder).as_posix(): sha256(file) for file in visible_files(folder)}
 
 
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, or of the names and digests of a folder's visible files."""
+    if path.is_file():
+        return sha256(path)
+    text = "".join(f"{name} {digest}\n" for name, digest in sorted(file_digests(path).items()))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def form_of(path: Path, content: Path) -> Form | None:
     """How the artefact `path`, whose content may still be elsewhere, holds its record; None where it cannot."""
     return FOLDER if content.is_dir() else FORMS.get(path.suffix)

@@ -89,14 +89,21 @@ def are_grey(images: np.ndarray) -> np.ndarray:
     return np.asarray(grey.all((-2, -1)))
 
 
-def history(width: int, height: int, size: int | None, resize: int | None = None) -> tuple[int, str]:
+def resized_to(shorter: int, interpolation: str) -> str:
+    """The resize rule in words."""
+    return f"shorter side to {shorter} px, {interpolation}"
+
+
+def history(
+    width: int, height: int, size: int | None, resize: int | None = None, interpolation: str = "bilinear"
+) -> tuple[int, str]:
     """Native size and resize rule of an image of this size whose shorter side becomes `resize` (default: `size`)."""
     shorter = min(width, height)
     if size is None:
         return shorter, NONE
     target = resize or size
     native = size if shorter >= target else max(1, round(size * shorter / target))
-    return native, NONE if shorter == target else f"shorter side to {target} px, bilinear"
+    return native, NONE if shorter == target else resized_to(target, interpolation)
 
 
 def differences(ids: ImageFacts, own: ImageFacts) -> list[str]:

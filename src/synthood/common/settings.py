@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -13,6 +13,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**31, description="of the random numbers")
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Interpolation = Literal["bilinear", "bicubic"]
+"""How images are resized; where they shrink, with antialiasing."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Which detectors score which models: those of tables, where the recipe trains what they read."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from synthood.config.messages import MistakeError
 from synthood.config.models import Config
@@ -8,6 +8,7 @@ from synthood.deploy.settings import AUTO, DeploySettings
 from synthood.errors import nearest
 from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.hyperparameters import Access
+from synthood.training.networks.architectures.base import NetworkSettings
 from synthood.training.settings import Recipe
 
 
@@ -23,15 +24,15 @@ def asked_of(config: Config, dataset: str, recipe: str, seed: str, access: str) 
     tables = [
         table
         for table in config.tables.values()
-        if dataset in table.datasets and recipe in table.recipes and int(seed) in table.seeds
+        if dataset in table.datasets and recipe in table.all_recipes and int(seed) in table.seeds
     ]
-    asked = {name for table in tables for name in table.detectors}
+    asked = {name for table in tables for name in table.all_detectors}
     return {name: d for name, d in config.detectors.items() if name in asked and d.access == access}
 
 
 def accesses(config: Config, table: str) -> list[Access]:
     """The kinds of access, other than features, that a table's detectors need."""
-    needed = {config.detectors[name].access for name in config.tables[table].detectors}
+    needed = {config.detectors[name].access for name in config.tables[table].all_detectors}
     every: tuple[Access, ...] = ("maps", "gradients", "ensemble")
     return [access for access in every if access in needed]
 
@@ -116,17 +117,59 @@ def not_deployable(config: Config) -> Iterable[MistakeError]:
             )
 
 
+def told_by_settings(network: NetworkSettings) -> int | None:
+    """Penultimate features of a network that need not be built for them."""
+    return network.feature_count
+
+
+def too_large(
+    config: Config, features: Callable[[NetworkSettings], int | None] = told_by_settings
+) -> Iterator[MistakeError]:
+    """Hyperparameters that the features or classes of models to be scored are too few for; each key once.
+
+    `features` gives the number of a network's penultimate features, None where it is unknown.
+    """
+    found: dict[str, MistakeError] = {}
+    for table in config.tables.values():
+        for dataset in (config.datasets[name] for name in table.datasets if name in config.datasets):
+            for recipe in (name for name in table.recipes if name in config.recipes):
+                network, classes = config.recipes[recipe].network, dataset.taught.class_count
+                for name, detector in detectors_for(config, recipe).items():
+                    for key, bound in detector.limited_by.items():
+                        path = f"detectors.{name}.{key}"
+                        if bound == "training images" or path in found:
+                            continue
+                        most = classes if bound == "classes" else features(network)
+                        what = "classes" if bound == "classes" else f"penultimate features of recipes.{recipe}"
+                        if wrong := above(detector, key, most, what):
+                            found[path] = MistakeError(path, wrong)
+    yield from found.values()
+
+
+def above(detector: Detector, key: str, most: int | None, what: str) -> str:
+    """Why no value of a hyperparameter fits; empty where one does, or `most` is unknown."""
+    given = detector.hyperparameters[key]
+    values = [value for value in (given if isinstance(given, list) else [given]) if value is not None]
+    below = detector.limited_by[key] == "below features"
+    if most is None or not values or min(values) < most + (not below):
+        return ""
+    return f"{min(values)} must be {'below' if below else 'at most'} {most}, the {what}"
+
+
 def unreadable(config: Config) -> Iterable[MistakeError]:
     """Detectors of tables that read what a recipe of the table does not train."""
     for name, table in config.tables.items():
-        for index, detector in enumerate(table.detectors):
-            for recipe in table.recipes:
+        paths = [f"detectors.{index}" for index, _ in enumerate(table.detectors)]
+        paths += [f"own_detectors.{index}.recipes" for index, _ in enumerate(table.own_detectors)]
+        for path, method in zip(paths, table.methods, strict=True):
+            detector = method.detector
+            for recipe in method.recipes.values():
                 if detector not in config.detectors or recipe not in config.recipes:
                     continue
                 found = config.detectors[detector]
                 if not found.readable(config.recipes[recipe]):
                     yield MistakeError(
-                        f"tables.{name}.detectors.{index}",
+                        f"tables.{name}.{path}",
                         f"{detector!r} reads what `{found.reads}` trains, which recipe {recipe!r} does not have; "
                         f"leave one of them out of this table",
                     )

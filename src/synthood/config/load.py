@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from synthood.common.settings import Ref
 from synthood.config.benchmarks import expanded
-from synthood.config.detection import not_deployable, unreadable
+from synthood.config.detection import not_deployable, too_large, unreadable
 from synthood.config.like import SECTIONS, resolved, without_inherited
 from synthood.config.messages import SHOWN, MistakeError, format_errors
 from synthood.config.models import Config
@@ -41,6 +41,7 @@ def load(raw: Mapping[str, Any], source: str = "config", of_text: Iterable[str] 
             followed = {key: expanded(of) if key == "datasets" else resolved(key, of) for key, of in given.items()}
             config = Config.model_validate_json(json.dumps(plain | followed))
             mistakes = [*wrong_references(config), *unreadable(config), *not_deployable(config), *clashes(config)]
+            mistakes += too_large(config)
     except ValidationError as error:
         mistakes = without_inherited(format_errors(error, Config), given)
     except MistakeError as error:
@@ -108,11 +109,21 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
         yield from missing_extra(config, references, name)
         if table.published:
             yield from wrong_published(f"tables.{name}.published", table.published, table, config)
+        known = {
+            "near",
+            "far",
+            "test",
+            *(s for d in table.datasets if d in config.datasets for s in sets_of_dataset(config, d)),
+        }
+        for index, part in enumerate(table.tests.sets):
+            if part not in known:
+                what = f"{part!r} is no set of the table's datasets{nearest(part, known)}"
+                yield MistakeError(f"tables.{name}.tests.sets.{index}", what)
         for index, on in enumerate(table.datasets if table.full_spectrum else []):
             if on in config.datasets and not config.datasets[on].shifted:
                 path = f"tables.{name}.datasets.{index}"
                 yield MistakeError(path, f"{on!r} has no `shifted` sets, which full_spectrum needs")
-        if (assess := config.assess) and assess.judge_seed in table.seeds and assess.judge in table.recipes:
+        if (assess := config.assess) and assess.judge_seed in table.seeds and assess.judge in table.all_recipes:
             yield MistakeError("assess.judge_seed", f"{assess.judge_seed} is also a seed of table {name!r}")
     for name, dataset in config.datasets.items():
         if config.generators and dataset.taught.class_count is None:
@@ -124,6 +135,11 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
         if source and source.kind != "stable-diffusion":
             what = f"{outliers.generator!r} is of kind {source.kind!r}, expected 'stable-diffusion'"
             yield MistakeError(f"outliers.{name}.generator", what)
+
+
+def sets_of_dataset(config: Config, name: str) -> Iterable[str]:
+    """Its OOD sets."""
+    return config.datasets[name].ood_sets
 
 
 def other_backbones(config: Config, name: str) -> Iterable[MistakeError]:
@@ -166,8 +182,8 @@ def wrong_published(path: str, published: Published, table: TableSettings, confi
     datasets = [config.datasets[name] for name in table.datasets if name in config.datasets]
     sets = [name for dataset in datasets for name in (*dataset.ood_sets, *dataset.shifted)]
     for key, known in (
-        ("trainings", table.recipes),
-        ("detectors", table.detectors),
+        ("trainings", table.all_recipes),
+        ("detectors", table.all_detectors),
         ("datasets", table.datasets),
         ("sets", sets),
     ):

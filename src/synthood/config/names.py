@@ -18,6 +18,8 @@ PARTS = {
     "far": "the mean over the far sets",
 }
 """What else lies in the folder of a model's features, or in the column `set` of the metrics."""
+TABLE_ENDINGS = ("-gains", "-wide", "-leaderboard")
+"""What is added to a table's name for its further CSV files."""
 PROVENANCE = ".provenance.json"
 
 
@@ -36,8 +38,18 @@ def clashes(config: Config) -> Iterator[MistakeError]:
             yield MistakeError(f"generators.{name}", f"names that end in {PROVENANCE} are for records of runs")
     for section in ("datasets", "generators", "outliers", "recipes", "tables"):
         yield from _alike([(name, f"{section}.{name}") for name in getattr(config, section)])
+    yield from _files_of_tables(config)
     yield from _classes(config)
     yield from _tables_by_class(config)
+
+
+def _files_of_tables(config: Config) -> Iterator[MistakeError]:
+    """Tables whose name is that of another table's file."""
+    files = {f"{name}{ending}".lower(): name for name in config.tables for ending in TABLE_ENDINGS}
+    for name in config.tables:
+        if other := files.get(name.lower()):
+            what = f"results/tables/{name}.csv is a file of table {other!r}; take another name"
+            yield MistakeError(f"tables.{name}", what)
 
 
 def _parts(config: Config, name: str, dataset: DatasetSettings) -> Iterator[MistakeError]:

@@ -1,10 +1,18 @@
 """The model card of an exported detector, in Markdown."""
 
-import importlib.util
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from synthood.errors import printable
+
 Facts = Mapping[str, Any]
+LEARNED = {
+    "head": "It is frozen, only the head was trained",
+    "stages": "Its last stages and the head were trained further, the others are frozen",
+    "all": "All of it was trained further",
+    "nothing": "Nothing of it was trained here",
+}
 
 
 def card(facts: Facts) -> str:
@@ -17,16 +25,18 @@ def heading(facts: Facts) -> str:
     detector, size = facts["detector"], facts["preprocessing"]
     models = facts["extras"].get("models")
     folds = [one["detector"] for one in facts["folds"]]
-    origin = "; ".join(f"{key}: {value}" for key, value in facts["from"].items())
+    origin = "; ".join(f"{plain(key)}: {plain(value)}" for key, value in facts["from"].items())
+    pretrained = facts.get("backbone")
     lines = [
         "# Classifier that rejects unknown images",
         "",
-        f"- Classes: {', '.join(facts['classes'])}.",
+        f"- Classes: {', '.join(map(plain, facts['classes']))}.",
         f"- Detector: {', '.join(map(named, folds)) + ', one a fold, standardised' if folds else named(detector)}"
         f"{f', the mean softmax of {models} models' if models else ''}.",
         f"- Images: {size['width']}x{size['height']} px, RGB; files of another size or mode are converted as in "
         f"preparation, and the table says so.",
     ]
+    lines += [backbone(pretrained)] if pretrained else []
     return "\n".join(lines + [f"- From: {origin}."] * bool(origin))
 
 
@@ -46,7 +56,7 @@ def promise(facts: Facts) -> str:
             "|---|---|---|---|---|",
         ]
         lines += [
-            f"| {one['group']} | {share(one['level'])} | {one['count']} | {one['threshold']:.6g} | "
+            f"| {plain(one['group'])} | {share(one['level'])} | {one['count']} | {one['threshold']:.6g} | "
             f"{between(one['true_rate'])} |"
             for one in facts["thresholds"]
         ]
@@ -72,10 +82,12 @@ def measured(facts: Facts) -> str:
     if not found["ood"]:
         return "\n".join([*lines, "", "No OOD set: how many unknown images are detected is unknown."])
     levels = list(next(iter(found["ood"].values()))["rejected"])
+    shown = facts.get("ood_classes", {})
     columns = ["OOD set", "images", "AUROC", "FPR95", *(f"rejected at {share(float(level))}" for level in levels)]
     lines += ["", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for name, one in found["ood"].items():
-        cells = [name, str(one["count"])]
+        classes = [each for each in shown.get(name, ()) if each != name]
+        cells = [f"{plain(name)} ({listed(classes)})" if classes else plain(name), str(one["count"])]
         cells += [figure(one["auroc"], one["auroc_interval"]), figure(one["fpr95"], one["fpr95_interval"])]
         cells += [figure(rate, (low, high)) for rate, low, high in one["rejected"].values()]
         lines.append(f"| {' | '.join(cells)} |")
@@ -90,8 +102,8 @@ def limits(facts: Facts) -> str:
         "- An unknown image may be accepted; the rates above are for the OOD sets that were measured alone.",
         "- The probability is the softmax's; no rejection is in it.",
     ]
-    if backbone := facts["from"].get("backbone"):
-        lines.append(f"- {known_to_backbone(str(backbone), list(facts['measured']['ood']))}")
+    if found := facts.get("backbone"):
+        lines.append(seen_before(found, [name for classes in facts["ood_classes"].values() for name in classes]))
     if facts["holds_training_features"]:
         lines.append(
             "- The detector's bank holds features of training images. No image is stored, but features can reveal "
@@ -100,28 +112,42 @@ def limits(facts: Facts) -> str:
     return "\n".join(lines)
 
 
-def known_to_backbone(backbone: str, names: Sequence[str]) -> str:
-    """Which OOD sets bear the name of a class that the backbone was trained on, as far as names tell."""
-    found = f"Backbone: {backbone}. Classes of its own training set are not unknown to it, so that the rates above may "
-    found += "be better than for classes that it never saw."
-    words = imagenet_words() if "imagenet-1k" in backbone.lower().replace("imagenet1k", "imagenet-1k") else None
-    if words is None:
-        return f"{found} Whether held-out classes occur there is unknown; check."
-    seen = {name: sorted(words & {name.lower(), name.lower().removesuffix("s")}) for name in names}
-    there = ", ".join(name for name, common in seen.items() if common)
-    rest = ", ".join(name for name, common in seen.items() if not common)
-    found += f" By name in ImageNet-1k: {there}." * bool(there)
-    return found + f" Not found by name: {rest}; check." * bool(rest)
+def backbone(found: Facts) -> str:
+    """The weights that the network began with, and what of it was trained since."""
+    digest = f", SHA-256 {found['sha256']}" if found["sha256"] else ""
+    below = f"; SHA-256 of the weights below the head {found['below_head']}" if found["below_head"] else ""
+    labels = ", ".join(found["trained_on"])
+    taught = f"trained with the labels of {labels}" if labels else "what it was trained on is unknown here"
+    return (
+        f"- Backbone: {plain(found['network'])}, weights: {plain(found['weights'])}{digest}; {taught}. "
+        f"{LEARNED[found['learned']]}{below}."
+    )
 
 
-def imagenet_words() -> set[str] | None:
-    """Last words of the names of ImageNet-1k's classes, by timm; None without it."""
-    if importlib.util.find_spec("timm") is None:
-        return None
-    from timm.data import ImageNetInfo
+def seen_before(found: Facts, classes: Sequence[str]) -> str:
+    """Which classes of OOD sets bear names like those that the backbone was trained on, as far as names tell."""
+    lines = "- What the backbone was trained on is not unknown to it, so that the rates above may be better than for "
+    lines += "classes that it never saw."
+    if not classes:
+        return lines
+    if not found["compared_with"]:
+        return f"{lines} Whether {listed(classes)} is among that is unknown: no list of its classes is at hand."
+    where = " and ".join(found["compared_with"])
+    alike = [f"{plain(name)} ({listed(names, 3, '; ')})" for name, names in found["alike"].items() if names]
+    others = [name for name, names in found["alike"].items() if not names]
+    lines += f" Names of {where} like those of OOD sets: {', '.join(alike)}." * bool(alike)
+    lines += f" No name of {where} is like {listed(others, most=12)}, though its images may be." * bool(others)
+    return lines
 
-    described: list[str] = ImageNetInfo("imagenet-1k").label_descriptions()
-    return {one.strip().lower().rpartition(" ")[2] for names in described for one in names.split(",")}
+
+def listed(names: Sequence[str], most: int = 6, between: str = ", ") -> str:
+    """The first names as plain text."""
+    return between.join(map(plain, names[:most])) + f" and {len(names) - most} more" * (len(names) > most)
+
+
+def plain(text: object) -> str:
+    """A name as text of Markdown: nothing in it is a tag, a link, a cell's end, code or emphasis."""
+    return re.sub(r"([\\`*_\[\]<>|~&])", r"\\\1", printable(text))
 
 
 def use(facts: Facts) -> str:

@@ -18,6 +18,7 @@ from synthood.deploy.extras import Extras
 from synthood.deploy.facts import Facts
 from synthood.deploy.fitted import origin_of, settings_of, write_folder
 from synthood.deploy.inputs import Preprocessing
+from synthood.deploy.known_classes import backbone_facts
 from synthood.deploy.measure import figures
 from synthood.deploy.page import histograms, page
 from synthood.deploy.predictor import MODEL, Predictor, confidences_of, standardised, state_name
@@ -98,6 +99,7 @@ def export(
     grouping: NDArray[np.int64] | None = None,
     test: Features | None = None,
     ood: Mapping[str, Features] | None = None,
+    ood_classes: Mapping[str, Sequence[str]] | None = None,
     digests: NDArray[np.uint8] | None = None,
     used: Mapping[str, NDArray[np.uint8]] | None = None,
     facts: Facts | None = None,
@@ -105,7 +107,8 @@ def export(
 ) -> Predictor:
     """Writes model, fitted state, `detector.json` and a card to a new folder, whole or not at all.
 
-    ID `test` images and OOD sets give the card's figures; nothing is chosen by them. `digests` are the
+    ID `test` images and OOD sets give the card's figures; nothing is chosen by them. `ood_classes` names what the
+    images of an OOD set show, which the card compares with what a pretrained network was trained on. `digests` are the
     calibration images' SHA-256 [n,32], which must be apart from those in `used`, and by which a later evaluation is
     refused on them. `grouping` are predicted classes [m] of other ID images, by which classes get thresholds of their
     own. `extras` are what the detector reads besides logits and features. `facts` (JSON) say where all comes from.
@@ -132,6 +135,7 @@ def export(
     judged = {name: predictor.judged(features) for name, features in (ood or {}).items()}
     inside = None if test is None else predictor.judged(test)
     found = figures(known, inside, None if test is None else test.labels.numpy(), judged)
+    known_before = classifier.pretraining
     shown = ({"ID test": inside} if inside is not None else {}) | judged
     banks = any(isinstance(value, Bank) for _, state in origins for value in state.values())
     written: dict[str, Any] = {
@@ -148,6 +152,8 @@ def export(
         "measured": found.header(),
         "histograms": histograms({name: one.confidences.mean(0) for name, one in shown.items()}),
         "holds_training_features": banks,
+        "ood_classes": {name: list(classes) for name, classes in (ood_classes or {}).items()},
+        "backbone": backbone_facts(known_before, ood_classes or {}) if known_before else None,
         "from": facts or {},
     }
     with replacing(folder) as temporary:

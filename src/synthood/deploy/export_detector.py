@@ -119,11 +119,14 @@ def main(
             path,
             chosen.recipe.classifier,
             calibrated,
-            Preprocessing(height, width, settings.resize, settings.apply_exif_rotation, settings.bits),
+            Preprocessing(
+                height, width, settings.resize, settings.apply_exif_rotation, settings.bits, settings.interpolation
+            ),
             promise.reject_id,
             grouped if promise.per_class and part == CALIBRATION else None,
             test=chosen.part("test"),
             ood={name: chosen.part(name) for name in settings.ood},
+            ood_classes=settings.ood_classes,
             digests=digests[part][free],
             facts={
                 "dataset": settings.dataset,

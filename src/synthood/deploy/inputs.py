@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from synthood.common.settings import Interpolation
 from synthood.data.files.decode import ALPHA, GREY, BadImageError, Seen, bombs_are_errors, decoded
 from synthood.data.files.found import look
 from synthood.data.files.settings import Files
@@ -35,13 +36,19 @@ class Preprocessing:
     resize: int | None = None
     apply_exif_rotation: bool = True
     bits: int | None = None
+    interpolation: Interpolation = "bilinear"
 
     @cached_property
     def files(self) -> Files:
         """What decodes a file; images are resized and cut where the model's are square."""
         size = self.height if self.height == self.width else None
         return Files(
-            path=".", size=size, resize=self.resize, apply_exif_rotation=self.apply_exif_rotation, bits=self.bits
+            path=".",
+            size=size,
+            resize=self.resize,
+            interpolation=self.interpolation if size else "bilinear",
+            apply_exif_rotation=self.apply_exif_rotation,
+            bits=self.bits,
         )
 
     def header(self) -> dict[str, Any]:
@@ -94,6 +101,22 @@ def processed(
                 done = work(ready)
                 ready = [one for part in coming for one in part.result()]
             yield done
+
+
+def processed_by_threads(
+    images: Any, preprocessing: Preprocessing, work: Callable[[list[Input]], T], batch: int, threads: int
+) -> Iterator[T]:
+    """The same where each thread decodes a batch and does the work on it, two batches per thread at a time."""
+    makes = each(images, preprocessing)
+
+    def whole(some: Sequence[Make]) -> T:
+        return work([make() for make in some])
+
+    with ThreadPoolExecutor(threads) as pool:
+        while some := list(islice(makes, 2 * threads * batch)):
+            with bombs_are_errors():
+                done = list(pool.map(whole, (some[first : first + batch] for first in range(0, len(some), batch))))
+            yield from done
 
 
 def each(images: Any, preprocessing: Preprocessing, place: str = "") -> Iterator[Make]:

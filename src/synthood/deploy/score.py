@@ -139,7 +139,9 @@ def tables(
     """Batches of rows, counted, with their unknown images copied and progress on standard error."""
     began = last = time.monotonic()
     done = 0
-    for table in predictor.stream(iter(paths), options.level, options.threads):
+    alone = predictor.device.type == "cpu" and predictor.extras.detector is None
+    stream = predictor.stream_by_threads if alone else predictor.stream
+    for table in stream(iter(paths), options.level, options.threads):
         if options.copy_unknown is not None:
             copy(table.loc[table["is_ood"].fillna(False), "path"], options.copy_unknown)
         counts.add(table)

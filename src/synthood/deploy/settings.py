@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from synthood.common.settings import JobSettings, Name, Ref, Seed, Settings
+from synthood.common.settings import Interpolation, JobSettings, Name, Ref, Seed, Settings
 from synthood.evaluation.settings import AnyDetector
 from synthood.training.method_settings import Methods
 
@@ -74,6 +74,10 @@ class ExportSettings(JobSettings):
     left_out: Annotated[list[str], Field(description="detectors that cannot be exported, with the reason")] = []
     dataset: Name
     ood: list[Name]
+    ood_classes: Annotated[
+        dict[Name, list[str]], Field(description="what the images of an OOD set show, where they are not computed")
+    ] = {}
     resize: int | None = None
     apply_exif_rotation: bool = True
     bits: int | None = None
+    interpolation: Interpolation = "bilinear"

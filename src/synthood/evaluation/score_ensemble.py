@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import pandas as pd
 
 from synthood.common import stage
 from synthood.common.command import Output
 from synthood.common.devices import set_threads
-from synthood.evaluation.detectors.ensemble import MEAN_SOFTMAX
+from synthood.evaluation.detectors.ensemble import FEWEST_LEFT_OUT, MEAN_SOFTMAX, left_out
 from synthood.evaluation.ensembles import combined
 from synthood.evaluation.feature_files import FeatureFolder
 from synthood.evaluation.selection import COLUMNS
@@ -20,6 +21,8 @@ from synthood.evaluation.summary import check_names, facts, finite, write
 def confidences(folders: Sequence[FeatureFolder], settings: ScoreSettings) -> pd.DataFrame:
     """A row per sample: the columns of `FACTS`, of the mean softmax, and its maximum (arXiv 1612.01474).
 
+    From three models on also the maximum without each of them, in columns named by `left_out`.
+
     Raises where the models have not seen the same samples.
     """
     tables = []
@@ -28,7 +31,12 @@ def confidences(folders: Sequence[FeatureFolder], settings: ScoreSettings) -> pd
         mean = combined(members, [f"{folder.folder}: {part}" for folder in folders])
         columns = facts(part, mean.logits, mean.labels, folders[0].names(part))
         likeliest = finite(mean.outputs[MEAN_SOFTMAX].amax(1), "ensemble", part, folders[0].folder)
-        tables.append(pd.DataFrame(columns | dict.fromkeys(settings.detectors, likeliest)))
+        columns |= dict.fromkeys(settings.detectors, likeliest)
+        for index in range(len(members) if len(members) >= FEWEST_LEFT_OUT else 0):
+            others = [member for place, member in enumerate(members) if place != index]
+            fewer = combined(others, [folder.folder for folder in folders[1:]]).outputs[MEAN_SOFTMAX].amax(1)
+            columns |= {left_out(name, index): fewer.numpy().astype(np.float32) for name in settings.detectors}
+        tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True).astype(TEXTS)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,8 @@ from synthood.errors import SynthoodError
 from synthood.evaluation.metrics.classification import Ece, IDAccuracy
 from synthood.evaluation.ranking import Ranking, aurc
 from synthood.evaluation.settings import FACTS, ScoreSettings
+
+FORM: dict[str, Any] = {"float_format": "%.4f", "lineterminator": "\n"}
 
 
 def check_names(detectors: Iterable[str]) -> None:
@@ -70,6 +73,11 @@ def metrics(scores: pd.DataFrame, settings: ScoreSettings) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def in_percent(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The rows with a column of shares times 100."""
+    return rows.assign(**{column: 100 * rows[column].astype(float)})
+
+
 def write(
     job: stage.Job,
     outputs: tuple[Path, Path, Path],
@@ -77,13 +85,16 @@ def write(
     candidates: pd.DataFrame,
     settings: ScoreSettings,
 ) -> None:
-    """Writes a job's outputs: scores, metrics, and the log of candidates, whose notes are printed."""
+    """Writes a job's outputs: scores, metrics, and the log of candidates, whose notes are printed.
+
+    Both CSV files are in percent, as tables are.
+    """
     table, summary, searched = outputs
     with job.writing(table) as path:
         scores.to_parquet(path, index=False)
     with job.writing(summary) as path:
-        metrics(scores, settings).to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
+        in_percent(metrics(scores, settings), "value").to_csv(path, index=False, **FORM)
     with job.writing(searched) as path:
-        candidates.to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
+        in_percent(candidates, "auroc").to_csv(path, index=False, **FORM)
     for line in candidates.loc[candidates["note"] != "", ["detector", "candidate", "note"]].itertuples(index=False):
         print(f"{line.detector} {line.candidate}: {line.note}")

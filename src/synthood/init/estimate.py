@@ -2,7 +2,8 @@
 
 import contextlib
 import io
-import os
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from synthood.common.devices import device_for
+from synthood.common.devices import cores, device_for
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.config.models import Config
@@ -19,6 +20,9 @@ from synthood.data.selection import SPLITS, Selection
 from synthood.data.settings import DatasetSettings
 from synthood.data.sources.in_files import IdFiles, InFiles
 from synthood.training import fit
+from synthood.training.networks.architectures.base import NetworkSettings
+from synthood.training.networks.architectures.from_timm import TimmNetwork
+from synthood.training.networks.architectures.from_torchvision import TorchvisionNetwork
 from synthood.training.networks.model import Classifier, logits_and_features
 from synthood.training.networks.pretrained import initial
 from synthood.training.settings import RecipeSettings, TrainSettings
@@ -28,18 +32,20 @@ SHORT, LONG = 2, 6
 """Steps of two trainings, whose difference is free of what every training begins and ends with."""
 TRIED = 64
 """Images that are decoded, and extracted, for the measurement."""
-PART, MODEL, REST = 2.0, 12.0, 20.0
-"""Seconds of starts, imports and files: of a part's preparation, of a model's three jobs, of all others together."""
-
+PART, REST = 2.0, 20.0
+"""Seconds of starts, imports and files: of a part's preparation, of all jobs together that are named nowhere here."""
+JOBS_OF_MODEL = 3
+"""Training, extraction and scores, each of which imports torch."""
 HEAD = 0.004
 """Seconds of a step of a linear head on cached features."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds of a run in all, and of an image's preparation, a step, and an image's extraction."""
+    """Seconds of a run in all; of a job's start, an image's preparation, a step, and an image's extraction."""
 
     total: float
+    start: float
     prepare: float
     step: float
     extract: float
@@ -75,20 +81,31 @@ def estimate(config: Config, gpus: int) -> Estimate:
             extract = _extract(recipe, images, device)
     finally:
         torch.set_num_threads(threads)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = cores()
     parts = len(dataset.evaluated_parts)
     all_images = sum(counts.values()) + sum(_images_of(dataset, name) for name in dataset.ood_sets)
-    seconds_of_model = extract * all_images + MODEL
+    start = start_of_a_job(recipe.network)
+    seconds_of_model = JOBS_OF_MODEL * start + extract * all_images
     once = 0.0
     if _frozen(recipe):
-        once, seconds_of_model = extract * all_images / cores + PART * parts, MODEL
+        once, seconds_of_model = (extract * all_images + start * parts) / count, JOBS_OF_MODEL * start
     if isinstance(recipe, RecipeSettings):
         steps = -(-counts["train"] // recipe.batch_size)
         checked = 0 if _frozen(recipe) else counts["val"]
         seconds_of_model += recipe.epochs * (steps * step + extract * checked)
-    rounds = -(-len(table.seeds) // (gpus or cores))
-    total = once + rounds * seconds_of_model + (2 * prepare * all_images + PART * parts) / cores + REST
-    return Estimate(total, prepare, step, extract, cores, gpus)
+    rounds = -(-len(table.seeds) // (gpus or count))
+    total = once + rounds * seconds_of_model + (2 * prepare * all_images + PART * parts) / count + REST
+    return Estimate(total, start, prepare, step, extract, count, gpus)
+
+
+def start_of_a_job(network: NetworkSettings) -> float:
+    """Seconds in which a process imports what a job of the network needs."""
+    modules = ["synthood.training.train"]
+    modules += ["timm"] if isinstance(network, TimmNetwork) else []
+    modules += ["torchvision"] if isinstance(network, TorchvisionNetwork) else []
+    before = time.perf_counter()
+    subprocess.run([sys.executable, "-c", f"import {', '.join(modules)}"], check=True)
+    return time.perf_counter() - before
 
 
 def _frozen(recipe: Any) -> bool:

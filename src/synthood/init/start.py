@@ -134,7 +134,7 @@ def _compared(model: "Known", found: inspect.Inspected, chosen: choose.Choices) 
         yield f"warning: {file} must not have learned from these images: thresholds by such images promise nothing"
 
 
-SOURCE_KEYS = ("size", "resize", "on_bad_image")
+SOURCE_KEYS = ("size", "resize", "interpolation", "on_bad_image")
 
 
 def _without(source: IdFiles, classes: list[str]) -> IdFiles:

@@ -128,7 +128,9 @@ def _dataset(file: Path, found: Inspected, choices: Choices, overlaps: list[str]
     yield f"id: {scalar(source)}"
     if choices.unknown or choices.held_out:
         yield "near:"
-        alike = {key: value for key, value in source.items() if key in ("size", "resize", "on_bad_image")}
+        alike = {
+            key: value for key, value in source.items() if key in ("size", "resize", "interpolation", "on_bad_image")
+        }
         for word, folder in choices.unknown.items():
             own = {"kind": "folders", "path": relative(folder, file.parent)} | alike
             yield f"  {name_of(Path(word), None)}: {scalar(own)}"

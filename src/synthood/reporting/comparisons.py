@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from synthood.reporting.statistics import Components, Estimate, Runs, crossed_gain, difference
+from synthood.reporting.statistics import Components, Runs, difference
 
 FEWEST = 5
 """Seeds below which nothing is tested: three differences cannot tell luck from an effect."""
@@ -18,51 +18,69 @@ SURE = 1 - 1e-12
 
 @dataclass(frozen=True)
 class Comparison:
-    """How much one thing gains over another on an OOD set or role; `p` after Holm's correction, None if not tested."""
+    """How much one thing gains over another on an OOD set or role, in points; `p` after Holm's correction."""
 
     name: str
     base: str
     where: str
-    gain: Estimate
+    gain: float
+    low: float
+    high: float
     seeds: int
     confidence: float
     p: float | None = None
 
     def sentence(self) -> str:
-        """Gain and interval in points, e.g. for a table's caption."""
+        """Gain, interval and test in words."""
         where = f"{self.where} OOD" if self.where in ("near", "far") else self.where
+        if math.isnan(self.gain):
+            return f"{self.name} - {self.base} on {where}: no seed in common"
         seeds = "1 seed (images alone)" if self.seeds == 1 else f"{self.seeds} seeds"
-        low, high = (round(100 * bound, 1) + 0.0 for bound in (self.gain.low, self.gain.high))
-        tested = "" if self.p is None else f", p {'< 0.001' if self.p < 0.001 else f'= {self.p:.3f}'} (Holm)"
+        level, tested = level_of(self.confidence), ""
+        if self.p is not None:
+            sign = "significant" if self.p < level else "not significant"
+            tested = f", {p_text(self.p, level)} (Holm): {sign}"
         return (
-            f"{self.name} - {self.base} on {where}: {round(100 * self.gain.mean, 1) + 0.0:+.1f} points, "
-            f"{100 * self.confidence:.4g} % interval {low:.1f} to {high:.1f}, {seeds}{tested}"
+            f"{self.name} - {self.base} on {where}: {points(self.gain)} points, {100 * self.confidence:.4g} % interval "
+            f"{points(self.low)} to {points(self.high)}, {seeds}{tested}"
         )
 
 
-def compare(
-    pairs: Sequence[tuple[str, str, str, Runs, Runs]], confidence: float = 0.95, fewest: int = FEWEST
-) -> list[Comparison]:
-    """From (name, base, where, runs, runs of the base); the p-values of all pairs are corrected together."""
-    values = [p_value(r, b) if min(len(r.values), len(b.values)) >= fewest else None for _, _, _, r, b in pairs]
-    corrected = iter(holm([value for value in values if value is not None]))
-    return [
-        Comparison(
-            name,
-            base_name,
-            where,
-            crossed_gain(runs, base, confidence),
-            min(len(runs.values), len(base.values)),
-            confidence,
-            None if value is None else float(next(corrected)),
-        )
-        for (name, base_name, where, runs, base), value in zip(pairs, values, strict=True)
+def level_of(confidence: float) -> float:
+    """The level of the tests: what the intervals' confidence leaves."""
+    return round(1 - confidence, 12)
+
+
+def points(number: float) -> str:
+    """With a sign and two decimals, more where a number would read as zero that is not; never a minus before zero."""
+    digits = 2
+    while number and not round(number, digits) and digits < 6:
+        digits += 1
+    return f"{round(number, digits) + 0.0:+.{digits}f}"
+
+
+def p_text(p: float, level: float) -> str:
+    """A p-value with three decimals, more where rounding would carry it over the level."""
+    if p < 0.001 <= level:
+        return "p < 0.001"
+    digits = 3
+    while (round(p, digits) < level) != (p < level) and digits < 12:
+        digits += 1
+    return f"p = {p:.{digits}f}"
+
+
+def corrected(pairs: Sequence[tuple[Runs, Runs]], fewest: int = FEWEST) -> list[float | None]:
+    """p-value of each gain (runs, runs of the base), corrected for all that are tested; None below `fewest` seeds."""
+    gains = [
+        difference(runs, base) if min(map(len, (runs.values, base.values))) >= fewest else None for runs, base in pairs
     ]
+    values = [p_value(gain) if gain and len(gain.values) >= fewest else None for gain in gains]
+    found = iter(holm([value for value in values if value is not None]))
+    return [None if value is None else float(next(found)) for value in values]
 
 
-def p_value(runs: Runs, base: Runs) -> float:
+def p_value(gain: Runs) -> float:
     """Two-sided: one minus the highest confidence whose interval for the gain leaves out zero; at least 1e-12."""
-    gain = difference(runs, base)
     components, size = Components.of(gain), abs(float(gain.values.mean()))
     if components.reach(SURE) <= size:
         return 1.0 if size == 0 else 1 - SURE

@@ -1,4 +1,4 @@
-"""Stage `plot`: ROC curves, score histograms and training curves of a table's runs."""
+"""Stage `plot`: ROC curves, score histograms, training curves and mean ranks of a table's runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from synthood.common import stage
 from synthood.common.artefact import verify
 from synthood.common.command import Output
 from synthood.evaluation.ranking import counts_above
+from synthood.reporting.critical_difference import rank_figure
 from synthood.reporting.runs import Run, read_runs
 from synthood.reporting.settings import PlotSettings
 
@@ -126,12 +127,14 @@ def main(
     roc: Output,
     histograms: Output,
     training: Output,
+    ranks_svg: Output,
+    ranks_png: Output,
     beside: Annotated[Sequence[Path], "scores of other jobs, in the same order"] = (),
 ) -> None:
     runs = [(d, r, s) for d in settings.datasets for r in settings.recipes for s in settings.seeds]
     for path in histories:
         verify(path)
-    found = read_runs(runs, scores, beside, settings.detectors)
+    found = read_runs(runs, scores, beside, dict.fromkeys(settings.recipes, settings.detectors))
     curves = {run: pd.read_csv(path) for run, path in zip(runs, histories, strict=True)}
     figures = [
         roc_figure(found, settings),
@@ -142,6 +145,12 @@ def main(
         with job.writing(path) as temporary:
             figure.savefig(temporary, format="png", dpi=settings.figures.dpi, metadata={"Software": None})
         plt.close(figure)
+    ranks = rank_figure(found, settings)
+    with plt.rc_context({"svg.hashsalt": "synthood"}), job.writing(ranks_svg) as temporary:
+        ranks.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
+    with job.writing(ranks_png) as temporary:
+        ranks.savefig(temporary, format="png", dpi=settings.figures.dpi, metadata={"Software": None})
+    plt.close(ranks)
 
 
 if __name__ == "__main__":

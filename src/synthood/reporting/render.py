@@ -1,56 +1,20 @@
-"""The table of `tabulate` for readers: Markdown, and one HTML page without any outside resource."""
+"""The tables of `tabulate` for readers, whatever the format: headings, cells, marks, sentences and notes."""
 
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import jinja2
 import pandas as pd
 
-from synthood.common.html import HEAD
 from synthood.evaluation.metrics.base import IDMetric, Metric
-from synthood.reporting.comparisons import FEWEST, Comparison
+from synthood.reporting.comparisons import FEWEST, Comparison, level_of, points
 from synthood.reporting.published import agreement
+from synthood.reporting.results import Results
 from synthood.reporting.settings import TableSettings
-from synthood.reporting.statistics import Estimate
 
 DISPUTED = "†"
-
-PAGE = (
-    HEAD
-    + """th,td{white-space:nowrap}
-th{cursor:pointer;border-bottom:2px solid #9aa4af;background:#f6f8fa}
-td.text,th.text{text-align:left}
-small{color:#5b6570}
-td.better{color:#0a6b2d;font-weight:600}td.worse{color:#a3200d;font-weight:600}
-tr.base td{background:#fafbfc}
-</style></head><body>
-<h1>{{ title }}</h1>
-<p>{{ note }}</p>
-{% for block in blocks %}
-<h2>{{ block.heading }}</h2>
-<table><thead><tr>{% for name in block.header %}<th{% if loop.index0 < block.text %} class="text"{% endif %}>\
-{{ name }}</th>{% endfor %}</tr></thead><tbody>
-{% for row in block.rows %}<tr{% if row.base %} class="base"{% endif %}>\
-{% for cell in row.cells %}<td{% if cell.kind %} class="{{ cell.kind }}"{% endif %} data-value="{{ cell.value }}">\
-{{ cell.text }}{% if cell.small %} <small>{{ cell.small }}</small>{% endif %}</td>{% endfor %}</tr>
-{% endfor %}</tbody></table>
-{% if block.sentences %}<p>{{ block.lead }}</p><ul>
-{% for sentence in block.sentences %}<li>{{ sentence }}</li>
-{% endfor %}</ul>{% endif %}
-{% for remark in block.remarks %}<p>{{ remark }}</p>
-{% endfor %}{% endfor %}
-<script>
-for (const head of document.querySelectorAll("th")) head.onclick = () => {
-  const body = head.closest("table").tBodies[0], column = head.cellIndex, down = head.dataset.down !== "1";
-  head.dataset.down = down ? "1" : "0";
-  const key = row => { const v = row.cells[column].dataset.value; return isNaN(v) ? v : Number(v); };
-  [...body.rows].sort((a, b) => (key(a) < key(b) ? 1 : -1) * (down ? 1 : -1)).forEach(row => body.append(row));
-};
-</script></body></html>
-"""
-)
-
+NONE = "–"
+"""Shown where there is no number."""
 
 Line = dict[Hashable, Any]
 """A row of the long table."""
@@ -58,108 +22,178 @@ Line = dict[Hashable, Any]
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell shows, and what it sorts by."""
+    """What a cell shows, and what it sorts by.
+
+    `kind` is text, or better or worse (a significant gain); `rank` is best or second.
+    """
 
     text: str
     small: str = ""
     kind: str = ""
     value: float | str = ""
+    rank: str = ""
 
 
 @dataclass(frozen=True)
 class Row:
+    """`base`: of a baseline; `summary`: over all detectors, and not ranked."""
+
     cells: list[Cell]
     base: bool
+    summary: bool = False
 
 
 @dataclass(frozen=True)
 class Block:
-    """One rendered table: a dataset and a metric; the first `text` columns are names, sentences and remarks follow."""
+    """One table, of a dataset and a metric; the first `text` columns are names; legend, tests and remarks follow."""
 
+    dataset: str
+    metric: Metric
     heading: str
     header: list[str]
     rows: list[Row]
     text: int
-    lead: str = ""
-    sentences: tuple[str, ...] = ()
+    legend: tuple[str, ...] = ()
+    tests: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """A line that says by what, and the sentences below it."""
     remarks: tuple[str, ...] = ()
 
 
-def blocks(rows: pd.DataFrame, table: TableSettings) -> list[Block]:
+def blocks(results: Results, table: TableSettings) -> list[Block]:
     """The tables in the order of the settings' columns."""
+    family = len(distinct(results.gains[results.gains["p"].notna()].to_dict("records")))
     result = []
     for dataset in table.datasets:
         for metric in table.metrics:
-            chosen = rows[(rows["dataset"] == dataset) & (rows["metric"] == metric.key)]
-            heading = f"{metric.title} on {dataset}, %"
-            if isinstance(metric, IDMetric):
-                result.append(id_block(chosen, table, heading, metric))
-            else:
-                result.append(ood_block(chosen, table, heading, metric))
+            values, gains = (rows[(rows["dataset"] == dataset) & (rows["metric"] == metric.key)] for rows in results)
+            head = [] if isinstance(metric, IDMetric) else ["detector"]
+            roles = [role for role in ("near", "far") if role in set(values["set"])] or ["test"]
+            names = header(values, table, metric, roles, head)
+            rows = rows_of(values, gains, table, metric, roles, bool(head))
+            valued = [getattr(metric, "column", "test") if role == "test" else role for role in roles]
+            block = Block(
+                dataset,
+                metric,
+                f"{metric.title} on {dataset}, %",
+                names,
+                ranked(rows, metric, names, [*valued, *sets_of(values)]),
+                len(head) + 1,
+                tests=tests(gains, table),
+                remarks=remarks(values),
+            )
+            result.append(replace(block, legend=legend(block.rows, table, family)))
     return result
 
 
-def ood_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: Metric) -> Block:
-    """Rows: detector and recipe. Columns: near, far, their gains, then every set."""
-    sets = [name for name in dict.fromkeys(chosen["set"]) if name not in ("near", "far")]
-    header = ["detector", "recipe"]
-    published = has_published(chosen)
-    roles = [role for role in ("near", "far") if role in set(chosen["set"])]
+def header(values: pd.DataFrame, table: TableSettings, metric: Metric, roles: list[str], head: list[str]) -> list[str]:
+    """Names, near and far with their gains, then every set."""
+    found = [*head, "recipe"]
     for role in roles:
-        header += [role, *(gain_name(f"gain {role}", base, table) for base in table.baselines)]
-        header += [f"published {role}", "difference"] if published else []
-    header += sets
-    keys = ["detector", "recipe", "set", "base"]
-    found = {tuple(line[key] for key in keys): line for line in chosen.to_dict("records")}
-    lines = []
-    for detector in table.detectors:
-        for recipe in table.recipes:
-            cells = [Cell(detector, kind="text", value=detector), Cell(recipe, kind="text", value=recipe)]
-            for role in roles:
-                own = [found[detector, recipe, role, base] for base in table.baselines]
-                cells += [value_cell(own[0]), *(gain_cell(line, metric) for line in own)]
-                cells += published_cells(own[0], len(table.seeds)) if published else []
-            cells += [value_cell(found[detector, recipe, name, table.baselines[0]], interval=False) for name in sets]
-            lines.append(Row(cells, recipe in table.baselines))
-    lead = f"By {table.detectors[0]}:"
-    return Block(heading, header, lines, 2, lead, sentences(chosen, table), remarks(chosen))
+        of = "" if role == "test" else f" {role}"
+        found += [getattr(metric, "column", "test") if role == "test" else role]
+        found += [gain_name(f"gain{of}", base, table) for base in table.baselines]
+        found += [f"published{of}", "difference"] if has_published(values) else []
+    return found + sets_of(values)
 
 
-def sentences(chosen: pd.DataFrame, table: TableSettings) -> tuple[str, ...]:
-    """Every recipe against every base on near and far OOD, in words, where the settings compare them."""
-    compared = [
-        line
-        for line in chosen.to_dict("records")
-        if line["recipe"] != line["base"] and table.compared(line["detector"], line["set"], line["metric"])
-    ]
-    return tuple(
-        Comparison(
-            line["recipe"],
-            line["base"],
-            line["set"],
-            Estimate(line["gain"], float("nan"), line["gain_low"], line["gain_high"]),
-            line["seeds"],
-            table.confidence,
-            None if pd.isna(line["p"]) else line["p"],
-        ).sentence()
-        for line in compared
-    )
+def sets_of(values: pd.DataFrame) -> list[str]:
+    """The OOD sets of a block."""
+    return [name for name in dict.fromkeys(values["set"]) if name not in ("near", "far", "test")]
 
 
-def id_block(chosen: pd.DataFrame, table: TableSettings, heading: str, metric: IDMetric) -> Block:
-    """A row per recipe."""
-    found = {(line["recipe"], line["base"]): line for line in chosen.to_dict("records")}
-    published = has_published(chosen)
-    lines = []
-    for recipe in table.recipes:
-        own = [found[recipe, base] for base in table.baselines]
-        cells = [Cell(recipe, kind="text", value=recipe), value_cell(own[0])]
-        cells += [gain_cell(line, metric) for line in own]
-        cells += published_cells(own[0], len(table.seeds)) if published else []
-        lines.append(Row(cells, recipe in table.baselines))
-    header = ["recipe", metric.column, *(gain_name("gain", base, table) for base in table.baselines)]
-    header += ["published", "difference"] if published else []
-    return Block(heading, header, lines, 1, remarks=remarks(chosen))
+def rows_of(
+    values: pd.DataFrame, gains: pd.DataFrame, table: TableSettings, metric: Metric, roles: list[str], named: bool
+) -> list[Row]:
+    """Rows: detector and recipe, or recipe alone."""
+    found = by(values, "detector", "recipe", "set")
+    alike = gains[gains["detector"] == gains["base_detector"]]
+    over = by(alike, "detector", "recipe", "set", "base")
+    names = [(one.detector, recipe) for one in table.methods for recipe in one.recipes.values()]
+    names = names if named else [("", recipe) for recipe in table.all_recipes]
+    names += [(row, recipe) for row in table.summary for recipe in table.recipes]
+    names = [name for name in names if (*name, roles[0]) in found]
+    baselines = {(method.detector, method.recipes.get(base)) for method in table.methods for base in table.baselines}
+    baselines |= {(of, base) for of in ("", *table.summary) for base in table.baselines}
+    published = has_published(values)
+    rows = []
+    for detector, recipe in names:
+        shown = [detector, recipe] if named else [f"{recipe} ({detector})" if detector else recipe]
+        cells = [Cell(name, kind="text", value=name) for name in shown]
+        for role in roles:
+            own = found[detector, recipe, role]
+            bases = table.bases_of(detector, recipe)
+            lines = [over.get((detector, recipe, role, base)) if base else None for base in bases]
+            cells += [value_cell(own), *(gain_cell(line, metric, table.confidence) for line in lines)]
+            cells += published_cells(own, int(own["seeds"])) if published else []
+        cells += [value_cell(found[detector, recipe, name], interval=False) for name in sets_of(values)]
+        rows.append(Row(cells, (detector, recipe) in baselines, detector in table.summary))
+    return rows
+
+
+def ranked(rows: list[Row], metric: Metric, header: list[str], valued: Sequence[str]) -> list[Row]:
+    """Marks the best and second best value of the columns `valued`, as printed, with ties."""
+    marked = [list(row.cells) for row in rows]
+    for column, name in enumerate(header):
+        places = [index for index, row in enumerate(rows) if not row.summary and row.cells[column].text != NONE]
+        if name in valued:
+            numbers = [round(float(rows[index].cells[column].value), 2) for index in places]
+            for index, rank in zip(places, ranks(numbers, metric.lower_is_better), strict=True):
+                marked[index][column] = replace(marked[index][column], rank=rank)
+    return [replace(row, cells=cells) for row, cells in zip(rows, marked, strict=True)]
+
+
+def ranks(numbers: Sequence[float], lower: bool) -> list[str]:
+    """best, second or nothing for each number; nothing is best where all are equal, nor second of two."""
+    order = sorted(set(numbers), reverse=not lower)
+    names = dict(zip(order, ("best", "second"), strict=False))
+    if len(order) < 2:
+        return [""] * len(numbers)
+    if len(numbers) < 3:
+        names.pop(order[1])
+    return [names.get(number, "") for number in numbers]
+
+
+def by(rows: pd.DataFrame, *keys: str) -> dict[tuple[str, ...], Line]:
+    """The rows by the values of some columns."""
+    return {tuple(line[key] for key in keys): line for line in rows.to_dict("records")}
+
+
+def distinct(lines: Sequence[Line]) -> list[Line]:
+    """The rows of gains, of two that compare the same things the first."""
+    found: dict[frozenset[Hashable], Line] = {}
+    for line in lines:
+        pair = {(line["recipe"], line["detector"]), (line["base"], line["base_detector"])}
+        found.setdefault(frozenset([(line["dataset"], line["set"], line["metric"]), *pair]), line)
+    return list(found.values())
+
+
+def tests(gains: pd.DataFrame, table: TableSettings) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The comparisons that the settings ask for in words, each pair once: recipes by detector, detectors by recipe."""
+    found: dict[str, list[str]] = {}
+    for line in distinct(gains.to_dict("records")):
+        alike = line["detector"] == line["base_detector"]
+        if alike and not table.tested(line["detector"], line["set"], line["metric"]):
+            continue
+        lead = (
+            f"With {line['recipe']}:" if not alike else f"By {line['detector']}:" if line["detector"] else "Of models:"
+        )
+        names = (line["recipe"], line["base"]) if alike else (line["detector"], line["base_detector"])
+        numbers = (line["gain"], line["low"], line["high"], line["seeds"], table.confidence)
+        of = Comparison(*names, line["set"], *numbers, None if pd.isna(line["p"]) else line["p"])
+        found.setdefault(lead, []).append(of.sentence())
+    return tuple((lead, tuple(sentences)) for lead, sentences in found.items())
+
+
+def legend(rows: list[Row], table: TableSettings, family: int) -> tuple[str, ...]:
+    """What the marks of a table mean, of those that it has."""
+    cells = [cell for row in rows for cell in row.cells]
+    found = []
+    if any(cell.rank == "best" for cell in cells):
+        second = any(cell.rank == "second" for cell in cells)
+        found.append("Bold: best of the column" + "; underlined: second best" * second + " (ties as printed).")
+    if any(cell.kind in ("better", "worse") for cell in cells):
+        found.append(f"*: significant at {100 * level_of(table.confidence):.4g} % by Holm over {family} comparisons.")
+    return tuple(found)
 
 
 def has_published(chosen: pd.DataFrame) -> bool:
@@ -191,16 +225,16 @@ def published_cells(line: Line, seeds: int) -> list[Cell]:
     if pd.isna(line["published"]):
         return [Cell("–", value=""), Cell("–", value="")]
     difference = line["mean"] - line["published"]
-    text, small = f"{100 * line['published']:.2f}", ""
+    text, small = f"{line['published']:.2f}", ""
     disputed = bool(line["published_note"])
     if pd.notna(line["published_sd"]):
-        text += f" ± {100 * line['published_sd']:.2f}"
+        text += f" ± {line['published_sd']:.2f}"
         if pd.notna(line["sd"]) and seeds >= FEWEST and not disputed:
             bound = agreement(line["sd"], line["published_sd"], seeds)
-            small = f"{'within' if abs(difference) <= bound else 'beyond'} ±{100 * bound:.1f}"
+            small = f"{'within' if abs(difference) <= bound else 'beyond'} ±{bound:.1f}"
     text += f" {DISPUTED}" if disputed else ""
-    shown = Cell(f"{round(100 * difference, 2) + 0.0:+.2f}", small, value=round(float(difference), 6))
-    return [Cell(text, value=round(float(line["published"]), 6)), shown]
+    shown = Cell(f"{round(difference, 2) + 0.0:+.2f}", small, value=round(float(difference), 4))
+    return [Cell(text, value=round(float(line["published"]), 4)), shown]
 
 
 def gain_name(name: str, base: str, table: TableSettings) -> str:
@@ -210,31 +244,28 @@ def gain_name(name: str, base: str, table: TableSettings) -> str:
 
 def value_cell(line: Line, interval: bool = True) -> Cell:
     """Mean ± SD, with the interval behind it."""
-    text = f"{100 * line['mean']:.2f}"
+    if pd.isna(line["mean"]):
+        return Cell(NONE)
+    text = f"{line['mean']:.2f}"
     if pd.notna(line["sd"]):
-        text += f" ± {100 * line['sd']:.2f}"
-    small = f"[{100 * line['low']:.1f}, {100 * line['high']:.1f}]" if interval else ""
-    return Cell(text, small, value=round(float(line["mean"]), 6))
+        text += f" ± {line['sd']:.2f}"
+    known = interval and pd.notna(line["low"])
+    small = f"[{line['low']:.1f}, {line['high']:.1f}]" if known else ""
+    return Cell(text, small, value=round(float(line["mean"]), 4))
 
 
-def gain_cell(line: Line, metric: Metric) -> Cell:
-    """Difference to the base in points; from five seeds on marked where its interval leaves out zero."""
-    if line["recipe"] == line["base"]:
-        return Cell("–", value=0)
-    sign, kind = -1 if metric.lower_is_better else 1, ""
-    if line["seeds"] >= FEWEST:
-        kind = "better" if min(sign * line["gain_low"], sign * line["gain_high"]) > 0 else ""
-        kind = "worse" if max(sign * line["gain_low"], sign * line["gain_high"]) < 0 else kind
-    low, high = (round(100 * float(line[bound]), 1) + 0.0 for bound in ("gain_low", "gain_high"))
-    small = f"[{low:+.1f}, {high:+.1f}]"
-    return Cell(f"{round(100 * line['gain'], 2) + 0.0:+.2f}", small, kind, round(float(line["gain"]), 6))
-
-
-def marking(seeds: int) -> str:
-    """What is marked, in words."""
-    if seeds < FEWEST:
-        return f"No gain is marked or tested: that takes {FEWEST} seeds."
-    return "A gain is marked where its interval leaves out zero, without a correction for the number of cells."
+def gain_cell(line: Line | None, metric: Metric, confidence: float) -> Cell:
+    """Difference to the base in points, None for the base itself; marked where its corrected p-value is significant."""
+    if line is None:
+        return Cell(NONE, value=0)
+    if pd.isna(line["gain"]):
+        return Cell(NONE, "no seed in common")
+    kind = ""
+    if pd.notna(line["p"]) and line["p"] < level_of(confidence):
+        kind = "better" if (line["gain"] > 0) != metric.lower_is_better else "worse"
+    known = pd.notna(line["low"])
+    small = f"[{points(line['low'])}, {points(line['high'])}]" if known else ""
+    return Cell(points(line["gain"]), small, kind, round(float(line["gain"]), 4))
 
 
 def note(table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
@@ -246,11 +277,12 @@ def note(table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
         if seeds == 1
         else "for new seeds and new images: both as crossed random effects, the seeds' share by Student's t"
     )
+    over = f"Gains are over {' and '.join(table.baselines)}, in points. " if table.baselines else ""
     return (
         f"{mean}; in brackets the {100 * table.confidence:.4g} % interval {scope} "
-        f"({table.resamples} bootstrap resamples of the images, shared by all sets and recipes). {marking(seeds)} "
-        f"Gains are over {' and '.join(table.baselines)}, in points; near and far are unweighted "
-        f"means over their sets. FPR95 with ID positive: share of OOD accepted when 95 % of ID is; with OOD positive: "
+        f"({table.resamples} bootstrap resamples of the images, shared by all sets and recipes). {over}"
+        f"{testing(table)}Near and far are unweighted means over their sets. "
+        f"FPR95 with ID positive: share of OOD accepted when 95 % of ID is; with OOD positive: "
         f"share of ID rejected when 95 % of OOD is."
         + (" Full spectrum: ID images are the test images and those of the shifted sets." * table.full_spectrum)
         + "".join(f" {metric.note}" for metric in table.metrics if metric.note)
@@ -258,31 +290,10 @@ def note(table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
     )
 
 
-def markdown(rows: pd.DataFrame, table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
-    """The tables in Markdown; a marked gain is bold."""
-    parts = [f"# {plain(table.title)}" if table.title else "", plain(note(table, evidence))]
-    for block in blocks(rows, table):
-        lines = [" | ".join(block.header), " | ".join(["---"] * len(block.header))]
-        for row in block.rows:
-            lines.append(" | ".join(markdown_cell(cell) for cell in row.cells))
-        parts.append(f"## {block.heading}\n\n" + "\n".join(f"| {line} |" for line in lines))
-        if block.sentences:
-            parts.append(f"{block.lead}\n\n" + "\n".join(f"- {sentence}" for sentence in block.sentences))
-        parts += map(plain, block.remarks)
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def plain(text: str) -> str:
-    """Text of a configuration on one line of Markdown, without tags."""
-    return " ".join(text.split()).replace("<", "\\<")
-
-
-def markdown_cell(cell: Cell) -> str:
-    text = f"{cell.text} {cell.small}".strip()
-    return f"**{text}**" if cell.kind in ("better", "worse") else text
-
-
-def html_page(rows: pd.DataFrame, table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
-    """The tables as one page: sorted by a click on a column's name; marked gains green (better) or red (worse)."""
-    template = jinja2.Environment(autoescape=True).from_string(PAGE)
-    return template.render(title=table.title or "Results", note=note(table, evidence), blocks=blocks(rows, table))
+def testing(table: TableSettings) -> str:
+    """What is tested, in words."""
+    if not table.baselines and not table.tests.detector_baselines:
+        return ""
+    if len(table.seeds) < FEWEST:
+        return f"No gain is tested: that takes {FEWEST} seeds. "
+    return "The gains in the lists are tested, all together with Holm's correction; no other gain is. "

@@ -1,6 +1,6 @@
 """Scores of a table's runs, put together from the jobs that made them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,22 +14,35 @@ Run = tuple[str, str, int]
 
 
 def read_runs(
-    runs: Sequence[Run], scores: Sequence[Path], beside: Sequence[Path], detectors: Sequence[str]
+    runs: Sequence[Run],
+    scores: Sequence[Path],
+    beside: Sequence[Path],
+    detectors: Mapping[str, Sequence[str]],
 ) -> dict[Run, pd.DataFrame]:
     """The scores of every run, one file each in their order, with the columns of files beside them.
 
     `beside` are files of every run in their order, once or several times over. Raises SynthoodError where one of
-    `detectors` has no scores.
+    a recipe's `detectors` has no scores, or one that is not a number.
     """
+    if len(scores) != len(runs) or len(beside) % len(runs):
+        raise SynthoodError(
+            f"--scores: {len(scores)} files, and {len(beside)} beside them, for {len(runs)} models "
+            f"of datasets, recipes and seeds; name one file for each model"
+        )
     found = {}
     for index, (run, path) in enumerate(zip(runs, scores, strict=True)):
         frame = read_scores(path)
         for other in beside[index :: len(runs)]:
             frame = with_columns(frame, read_scores(other), other)
-        if missing := [name for name in detectors if name not in frame]:
+        names = detectors[run[1]]
+        if missing := [name for name in names if name not in frame]:
             raise SynthoodError(
                 f"{path}: no scores by {', '.join(missing)}; other settings made this file, delete it and run again"
             )
+        for name in names:
+            if (wrong := frame[name].isna()).any():
+                part = frame.loc[wrong, "part"].iloc[0]
+                raise SynthoodError(f"{path}: {name} has {wrong.sum()} scores that are no numbers, the first on {part}")
         found[run] = frame
     return found
 

@@ -1,10 +1,12 @@
 """Settings of the `tables` and `figures` sections."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, WrapValidator, model_validator
 
 from synthood.common.settings import Count, JobSettings, Name, Ref, Seed, Settings
+from synthood.errors import nearest
 from synthood.evaluation.metrics.base import Metric
 from synthood.evaluation.metrics.custom import CustomMetric
 from synthood.plugins import Kind, Plugin, WithPlainPlugins, description_of, plugins
@@ -73,6 +75,42 @@ class PublishedFigure(Settings):
 
 
 Plane = Literal["pca", "t-sne"]
+Summary = Literal["average", "best"]
+
+
+class ComparisonSettings(Settings):
+    """Which gains are tested and put in words; the p-values of all of a table are corrected together (Holm)."""
+
+    detectors: Annotated[
+        list[Name],
+        Field(min_length=1, description="recipes are compared by each of these; the table's first if left out"),
+    ] = []
+    sets: Annotated[
+        list[Name], Field(min_length=1, description="near, far, names of OOD sets, or test for metrics of ID images")
+    ] = ["near", "far"]
+    metrics: Annotated[list[Name], Field(min_length=1, description="of the table's columns")] = ["auroc"]
+    detector_baselines: Annotated[
+        list[Name], Field(description="detectors that all others of the table are compared with, for each recipe")
+    ] = []
+
+
+class OwnDetector(Settings):
+    """Recipes that a detector of theirs scores, such as G-ODIN, and whose places in the table they take."""
+
+    detector: Annotated[Name, Ref("detectors"), Field(description="scores these recipes alone")]
+    recipes: Annotated[
+        dict[Name, Name],
+        Ref("recipes"),
+        Field(min_length=1, description="the recipe that takes the place of each of the table's recipes"),
+    ]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A detector and the recipes that it scores, by the recipe of the table whose place they take."""
+
+    detector: str
+    recipes: dict[str, str]
 
 
 class TableSettings(Settings):
@@ -89,7 +127,9 @@ class TableSettings(Settings):
         Ref("detectors"),
         Field(min_length=1, description="each scores every classifier; the first is tested"),
     ]
-    baselines: Annotated[list[Name], Field(min_length=1, description="recipes that gains are counted from")]
+    baselines: Annotated[
+        list[Name], Field(min_length=1, description="recipes that gains are counted from; without, no gains are shown")
+    ] = []
     columns: Annotated[
         list[Column],
         Field(
@@ -103,6 +143,14 @@ class TableSettings(Settings):
     full_spectrum: Annotated[
         bool, Field(description="ID images are the test images and those of the dataset's `shifted` sets")
     ] = False
+
+    tests: ComparisonSettings = ComparisonSettings()
+    own_detectors: Annotated[
+        list[OwnDetector], Field(description="more rows, of recipes that only a detector of theirs scores")
+    ] = []
+    summary: Annotated[
+        list[Summary], Field(description="last rows: the average of each recipe over all detectors, and its best")
+    ] = []
 
     published: Published | None = None
 
@@ -132,14 +180,86 @@ class TableSettings(Settings):
                 raise ValueError(f"columns: two metrics have the name {metric.name!r}; give yours another")
         return self
 
+    @model_validator(mode="after")
+    def _tests_of_what_is_shown(self) -> "TableSettings":
+        known = {
+            "detectors": {*self.all_detectors, *self.summary},
+            "detector_baselines": set(self.detectors),
+            "metrics": {metric.key for metric in self.metrics} | {"auroc"},
+        }
+        for key, names in known.items():
+            for name in getattr(self.tests, key):
+                if name not in names:
+                    raise ValueError(f"tests.{key}: {name!r} is not in the table{nearest(name, names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _own_detectors_add_rows(self) -> "TableSettings":
+        pairs = [(m.detector, recipe) for m in self.methods for recipe in m.recipes.values()]
+        for own in self.own_detectors:
+            for recipe, other in own.recipes.items():
+                if recipe not in self.recipes:
+                    raise ValueError(f"own_detectors: {recipe!r} is not one of the table's recipes {self.recipes}")
+                if pairs.count((own.detector, other)) > 1:
+                    raise ValueError(f"own_detectors: {other!r} by {own.detector!r} is given twice; name it once")
+        for name in self.summary:
+            if name in self.all_detectors or self.summary.count(name) > 1:
+                raise ValueError(f"summary: {name!r} is given twice, or is a detector's name; name it once")
+        return self
+
     @property
     def metrics(self) -> list[Metric]:
         """Those of the columns."""
         return [metric_of(column) for column in self.columns]
 
-    def compared(self, detector: str, part: str, metric: str) -> bool:
-        """Whether recipes are compared in a sentence here: few comparisons, so that the tests keep their power."""
-        return (detector, metric) == (self.detectors[0], "auroc") and part in ("near", "far")
+    @property
+    def methods(self) -> list[Method]:
+        """The rows: every detector with every recipe, then the recipes with a detector of their own."""
+        every = {recipe: recipe for recipe in self.recipes}
+        own = [Method(one.detector, dict(one.recipes)) for one in self.own_detectors]
+        return [*(Method(name, every) for name in self.detectors), *own]
+
+    @property
+    def all_recipes(self) -> list[str]:
+        """Those of all rows, each once."""
+        return list(dict.fromkeys(name for method in self.methods for name in method.recipes.values()))
+
+    @property
+    def all_detectors(self) -> list[str]:
+        """Those of all rows, each once."""
+        return list(dict.fromkeys(method.detector for method in self.methods))
+
+    def recipes_of(self, detector: str) -> list[str]:
+        """The recipes that a detector scores; all where none has a part."""
+        methods = [method for method in self.methods if detector in ("", method.detector)]
+        return list(dict.fromkeys(name for method in methods for name in method.recipes.values()))
+
+    def detectors_of(self, recipe: str) -> list[str]:
+        """The detectors that score a recipe."""
+        return list(dict.fromkeys(one.detector for one in self.methods if recipe in one.recipes.values()))
+
+    def bases_of(self, detector: str, recipe: str) -> list[str | None]:
+        """`base_of` for each baseline."""
+        return [self.base_of(detector, recipe, baseline) for baseline in self.baselines]
+
+    def between_detectors(self, part: str, metric: str) -> bool:
+        """Whether detectors are compared with each other here."""
+        return bool(self.tests.detector_baselines) and part in self.tests.sets and metric in self.tests.metrics
+
+    def base_of(self, detector: str, recipe: str, baseline: str) -> str | None:
+        """The recipe that a row gains over: what takes the baseline's place; None for the baseline itself."""
+        if detector in self.summary:
+            return baseline if baseline != recipe else None
+        for method in self.methods:
+            if detector in ("", method.detector) and recipe in method.recipes.values():
+                base = method.recipes.get(baseline)
+                return None if base == recipe else base
+        return None
+
+    def tested(self, detector: str, part: str, metric: str) -> bool:
+        """Whether gains are tested here: few, so that the tests keep their power."""
+        asked = self.tests.detectors or self.detectors[:1]
+        return detector in (*asked, "") and part in self.tests.sets and metric in self.tests.metrics
 
 
 class FigureSettings(Settings):
@@ -157,6 +277,14 @@ class Figures(FigureSettings):
     ] = "pca"
 
 
+class LeaderboardFacts(Settings):
+    """What OpenOOD's leaderboard says of a training, by recipe."""
+
+    architectures: dict[Name, str] = {}
+    outlier_data: Annotated[list[Name], Field(description="recipes that learn from outlier images")] = []
+    descriptions: dict[Name, str] = {}
+
+
 class TabulateSettings(JobSettings, WithPlainPlugins):
     """One job of `tabulate`: the table and the roles of each dataset's OOD sets."""
 
@@ -170,6 +298,7 @@ class TabulateSettings(JobSettings, WithPlainPlugins):
     evidence: Annotated[dict[Name, str], Field(description="what each dataset's OOD sets are, in words")] = {}
     ensembles: Annotated[list[Name], Field(description="detectors that are one model of all seeds")] = []
     fixed: Annotated[list[Name], Field(description="recipes that are one model for all seeds")] = []
+    leaderboard: LeaderboardFacts = LeaderboardFacts()
     priors: Annotated[str, Field(description="which recipes learn from a generator that has seen more images")] = ""
 
     def plain_plugins(self) -> dict[str, Plugin]:

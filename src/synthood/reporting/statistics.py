@@ -5,6 +5,7 @@ images do, a nominal 95 % covers 75 % with three seeds.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,15 +51,29 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Runs:
-    """One quantity of the runs of a recipe: as measured [S], and resampled [S,B]."""
+    """One quantity of the runs of a recipe: as measured [S], and resampled [S,B].
+
+    `seeds` are those of the runs; empty where one model serves all seeds. Of an ensemble, `without` [M] is the quantity
+    with each of its M models left out.
+    """
 
     values: Array
     resampled: Array
+    seeds: tuple[int, ...] = ()
+    without: Array | None = None
 
     @classmethod
     def average(cls, runs: list["Runs"]) -> "Runs":
         """Unweighted mean of several quantities, e.g. over the near sets."""
-        return cls(np.mean([one.values for one in runs], axis=0), np.mean([one.resampled for one in runs], axis=0))
+        values, resampled = ([getattr(one, name) for one in runs] for name in ("values", "resampled"))
+        without = [one.without for one in runs if one.without is not None]
+        left_out = np.mean(without, axis=0) if len(without) == len(runs) else None
+        return cls(np.mean(values, axis=0), np.mean(resampled, axis=0), runs[0].seeds, left_out)
+
+    def of_seeds(self, seeds: Sequence[int]) -> "Runs":
+        """The runs of some of the seeds, in their order."""
+        rows = [self.seeds.index(seed) for seed in seeds]
+        return Runs(self.values[rows], self.resampled[rows], tuple(seeds))
 
 
 @dataclass(frozen=True)
@@ -78,9 +93,14 @@ class Components:
         """Seeds and images as crossed random effects.
 
         What the runs vary by on the same images, s^2 / S, holds the seeds' effect and the noise of each run alone; the
-        mean covariance of two runs under the same resamples of images holds what the images do to all runs.
+        mean covariance of two runs under the same resamples of images holds what the images do to all runs. The seeds'
+        share of an ensemble is the jackknife's: (M - 1) times the variance of the M values without one model.
         """
         count, drawn = len(runs.values), float(runs.resampled.mean(0).var(ddof=1))
+        if count == 1 and runs.without is not None:
+            left_out = runs.without
+            jackknife = (len(left_out) - 1) * float(left_out.var())
+            return cls(jackknife, drawn, len(left_out) - 1, drawn)
         if count == 1:
             return cls(0.0, drawn, 0, drawn)
         covariance = np.cov(runs.resampled)
@@ -114,11 +134,25 @@ def crossed(runs: Runs, confidence: float, least: float = 0.0) -> Estimate:
     return Estimate(mean, deviation, max(mean - reach, min(least, mean)), min(mean + reach, max(1.0, mean)))
 
 
-def difference(runs: Runs, base: Runs) -> Runs:
-    """Of the same seeds and images, so what both share cancels."""
-    return Runs(runs.values - base.values, runs.resampled - base.resampled)
+def difference(runs: Runs, base: Runs) -> Runs | None:
+    """Of the same seeds and images, so what both share cancels; None where they share no seed."""
+    return weighted_sum(runs, base, -1.0)
+
+
+def weighted_sum(runs: Runs, other: Runs, weight: float) -> Runs | None:
+    """`runs + weight * other` of the seeds that both have; None where they share none."""
+    if runs.seeds and other.seeds and runs.seeds != other.seeds:
+        common = [seed for seed in runs.seeds if seed in other.seeds]
+        if not common:
+            return None
+        runs, other = runs.of_seeds(common), other.of_seeds(common)
+    values, resampled = runs.values + weight * other.values, runs.resampled + weight * other.resampled
+    both = runs.without is not None and other.without is not None and len(runs.without) == len(other.without)
+    without = runs.without + weight * other.without if both else None
+    return Runs(values, resampled, runs.seeds or other.seeds, without)
 
 
 def crossed_gain(runs: Runs, base: Runs, confidence: float) -> Estimate:
-    """Difference to the base recipe's runs, a quantity in [-1, 1]."""
-    return crossed(difference(runs, base), confidence, least=-1.0)
+    """Difference to the base recipe's runs, a quantity in [-1, 1]; NaN where they share no seed."""
+    gain = difference(runs, base)
+    return crossed(gain, confidence, least=-1.0) if gain else Estimate(math.nan, math.nan, math.nan, math.nan)

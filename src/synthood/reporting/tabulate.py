@@ -1,6 +1,9 @@
 """Stage `tabulate`: a table of recipes and detectors, with intervals and gains, as CSV, Markdown and HTML."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -9,145 +12,127 @@ import pandas as pd
 
 from synthood.common import stage
 from synthood.common.command import Output
-from synthood.evaluation.metrics.base import IDMetric, OODMetric
-from synthood.evaluation.ranking import Ranking
-from synthood.reporting.comparisons import compare
+from synthood.reporting.comparisons import corrected
+from synthood.reporting.html_table import html_page
 from synthood.reporting.image_notes import image_notes
+from synthood.reporting.latex_table import latex
+from synthood.reporting.markdown_table import markdown
+from synthood.reporting.measure import Scores, all_runs
 from synthood.reporting.published_sets import contradiction, unsaid
-from synthood.reporting.render import html_page, markdown
-from synthood.reporting.runs import Run, read_runs
+from synthood.reporting.results import GAINS, KEYS, VALUES, Results, csv_text, percent
+from synthood.reporting.runs import read_runs
 from synthood.reporting.settings import ImageSets, PublishedOn, TableSettings, TabulateSettings
-from synthood.reporting.statistics import Resamples, Runs, crossed, crossed_gain
+from synthood.reporting.statistics import Resamples, Runs, crossed, crossed_gain, difference
+from synthood.reporting.summaries import Averages, best_of
+from synthood.reporting.wide_tables import leaderboard, wide
 
-Scores = dict[Run, pd.DataFrame]
-
-
-def ood_runs(
-    frames: list[pd.DataFrame],
-    detector: str,
-    part: str,
-    prefix: str,
-    resamples: Resamples,
-    metrics: Sequence[OODMetric],
-    id_parts: Sequence[str] = ("test",),
-) -> dict[str, Runs]:
-    """OOD metrics of one recipe, detector and set: measured per seed, and resampled set by set."""
-    measured: dict[str, list[float]] = {metric.key: [] for metric in metrics}
-    resampled: dict[str, list[np.ndarray]] = {metric.key: [] for metric in metrics}
-    for frame in frames:
-        ids = [frame.loc[frame["part"] == name, detector].to_numpy() for name in id_parts]
-        id_confidence = np.concatenate(ids)
-        ood_confidence = frame.loc[frame["part"] == part, detector].to_numpy()
-        drawn_ids = [resamples.weights(f"{prefix}/{n}", len(c)) for n, c in zip(id_parts, ids, strict=True)]
-        id_weights = np.concatenate(drawn_ids, axis=1) if len(ids) > 1 else drawn_ids[0]
-        ood_weights = resamples.weights(f"{prefix}/{part}", len(ood_confidence))
-        ranking = Ranking(id_confidence, ood_confidence)
-        drawn, whole = ranking.metrics((id_weights, ood_weights), metrics), ranking.metrics(metrics=metrics)
-        for name in measured:
-            measured[name].append(float(whole[name][0]))
-            resampled[name].append(drawn[name])
-    return {name: Runs(np.array(measured[name]), np.stack(resampled[name])) for name in measured}
+Item = tuple[str, str, str]
+"""Dataset, set, metric."""
 
 
-def id_runs(
-    frames: list[pd.DataFrame],
-    metric: IDMetric,
-    prefix: str,
-    resamples: Resamples,
-    id_parts: Sequence[str] = ("test",),
-) -> Runs:
-    """A metric of the classifier over all images of the ID sets, per seed, and resampled set by set."""
-    values, drawn = [], []
-    for frame in frames:
-        parts = [frame[frame["part"] == name] for name in id_parts]
-        samples = pd.concat(parts)
-        weights = [resamples.weights(f"{prefix}/{n}", len(part)) for n, part in zip(id_parts, parts, strict=True)]
-        values.append(float(metric.of(samples, np.ones((1, len(samples)), np.int16))[0]))
-        drawn.append(metric.of(samples, np.concatenate(weights, axis=1)))
-    return Runs(np.array(values), np.stack(drawn))
+@dataclass
+class Gains:
+    """The rows of gains, and the tests that wait for their common correction."""
+
+    table: TableSettings
+    rows: list[dict[str, object]] = field(default_factory=list)
+    tests: dict[frozenset[Hashable], tuple[Runs, Runs, list[int]]] = field(default_factory=dict)
+    """By the two things compared, in no order: both sides, and the rows that show the p-value."""
+
+    def add(
+        self, item: Item, own: tuple[str, str], base: tuple[str, str], runs: Runs, over: Runs, tested: bool
+    ) -> None:
+        """A gain on (dataset, set, metric) of a recipe by a detector over another recipe by a detector."""
+        dataset, part, metric = item
+        gain = percent(crossed_gain(runs, over, self.table.confidence), "gain")
+        shared = difference(runs, over)
+        models = min(len(runs.values), len(over.values), len(shared.values)) if shared else 0
+        keys = (dataset, *own, part, metric, *base)
+        if tested:
+            of_both = frozenset([item, own, base])
+            self.tests.setdefault(of_both, (runs, over, []))[2].append(len(self.rows))
+        self.rows.append(dict(zip([*KEYS, "base", "base_detector"], keys, strict=True)) | gain | {"seeds": models})
+
+    def frame(self) -> pd.DataFrame:
+        """All rows, with the p-values of those that are tested."""
+        found = corrected([(runs, over) for runs, over, _ in self.tests.values()])
+        for p, (*_, rows) in zip(found, self.tests.values(), strict=True):
+            for row in rows:
+                self.rows[row]["p"] = np.nan if p is None else p
+        return pd.DataFrame(self.rows, columns=GAINS).astype({"p": float})
 
 
-def all_runs(
-    scores: Scores, settings: TabulateSettings, dataset: str, resamples: Resamples
-) -> Iterator[tuple[tuple[str, str, str], dict[str, Runs]]]:
-    """(detector, set, metric) and the runs of each recipe; sets, then their near and far means.
+def tabulate(scores: Scores, settings: TabulateSettings) -> Results:
+    """Values per dataset, recipe, detector, set and metric, and gains over each baseline, in percent.
 
-    A model that serves all seeds is one run: its seeds say nothing about another training.
-    """
-    table = settings.table
-    seeds = {recipe: table.seeds[:1] if recipe in settings.fixed else table.seeds for recipe in table.recipes}
-    frames = {recipe: [scores[dataset, recipe, seed] for seed in seeds[recipe]] for recipe in table.recipes}
-    id_parts = ["test", *settings.shifted.get(dataset, [])]
-    for id_metric in (metric for metric in table.metrics if isinstance(metric, IDMetric)):
-        of_ids = {r: id_runs(f, id_metric, dataset, resamples, id_parts) for r, f in frames.items()}
-        yield ("", "test", id_metric.key), of_ids
-    wanted = [metric for metric in table.metrics if isinstance(metric, OODMetric)]
-    roles = {"near": settings.near.get(dataset, []), "far": settings.far.get(dataset, [])}
-    roles = {role: members for role, members in roles.items() if members}
-    sets = [part for members in roles.values() for part in members]
-    for detector in table.detectors:
-        runs = {recipe: own[:1] if detector in settings.ensembles else own for recipe, own in frames.items()}
-        parts = {
-            (recipe, part): ood_runs(runs[recipe], detector, part, dataset, resamples, wanted, id_parts)
-            for recipe in table.recipes
-            for part in sets
-        }
-        for metric in (one.key for one in wanted):
-            for part in sets:
-                yield (detector, part, metric), {r: parts[r, part][metric] for r in table.recipes}
-            for role, members in roles.items():
-                means = {r: Runs.average([parts[r, part][metric] for part in members]) for r in table.recipes}
-                yield (detector, role, metric), means
-
-
-def tabulate(scores: Scores, settings: TabulateSettings) -> pd.DataFrame:
-    """A row per dataset, recipe, detector, set, metric and base: mean, SD, interval, gain over the base, its interval.
-
-    Shares and areas are in [0,1]; the rendered tables show percent. `p` stands where `TableSettings.compared` and five
-    seeds or more allow a test, corrected for all tests of the table.
+    `p` is given where `TableSettings.tested` and five seeds or more allow a test, corrected for all tests of the table.
     """
     table: TableSettings = settings.table
     resamples = Resamples(table.resamples)
-    rows: list[dict[str, object]] = []
-    pairs: dict[int, tuple[str, str, str, Runs, Runs]] = {}
+    values: list[dict[str, object]] = []
+    gains = Gains(table)
     for dataset in table.datasets:
+        averages = Averages(settings)
+        by_detector: dict[tuple[str, str], dict[str, dict[str, Runs]]] = defaultdict(dict)
         for (detector, part, metric), runs in all_runs(scores, settings, dataset, resamples):
-            for recipe in table.recipes:
-                own = crossed(runs[recipe], table.confidence)
-                line: dict[str, object] = {
-                    "dataset": dataset,
-                    "recipe": recipe,
-                    "detector": detector,
-                    "set": part,
-                    "metric": metric,
-                }
-                line |= {"mean": own.mean, "sd": own.deviation, "low": own.low, "high": own.high}
-                for base in table.baselines:
-                    if recipe != base and table.compared(detector, part, metric):
-                        pairs[len(rows)] = (recipe, base, part, runs[recipe], runs[base])
-                    over = crossed_gain(runs[recipe], runs[base], table.confidence)
-                    seeds = min(len(runs[recipe].values), len(runs[base].values))
-                    rows.append(
-                        line
-                        | {"base": base, "gain": over.mean, "gain_low": over.low, "gain_high": over.high}
-                        | {"seeds": seeds, "p": np.nan}
-                    )
-    for index, comparison in zip(pairs, compare(list(pairs.values())), strict=True):
-        rows[index]["p"] = np.nan if comparison.p is None else comparison.p
-    return with_published(pd.DataFrame(rows), scores, settings)
+            values += rows_of((dataset, part, metric), detector, runs, gains)
+            if "average" in table.summary:
+                averages.add(detector, (part, metric), runs)
+            if detector in table.detectors and table.between_detectors(part, metric):
+                by_detector[part, metric][detector] = runs
+        for (part, metric), means in averages.means().items():
+            values += rows_of((dataset, part, metric), "average", means, gains)
+        if "best" in table.summary:
+            values += best_rows(dataset, values, gains)
+        for (part, metric), of in by_detector.items():
+            for recipe, detector, base in product(table.recipes, of, table.tests.detector_baselines):
+                if detector != base:
+                    pair = (recipe, detector), (recipe, base)
+                    gains.add((dataset, part, metric), *pair, of[detector][recipe], of[base][recipe], True)
+    shown = with_published(pd.DataFrame(values, columns=VALUES), scores, settings)
+    return Results(shown, gains.frame())
+
+
+def rows_of(item: Item, detector: str, runs: Mapping[str, Runs], gains: Gains) -> list[dict[str, object]]:
+    """The values of one detector (empty where none has a part) on (dataset, set, metric); adds their gains."""
+    (dataset, part, metric), table = item, gains.table
+    rows = []
+    for recipe, own in runs.items():
+        found = crossed(own, table.confidence)
+        key = dict(zip(KEYS, (dataset, recipe, detector, part, metric), strict=True))
+        rows.append(key | percent(found) | {"sd": 100 * found.deviation, "seeds": len(own.values)})
+        for base in table.bases_of(detector, recipe):
+            if base is not None:
+                tested = table.tested(detector, part, metric)
+                gains.add(item, (recipe, detector), (base, detector), own, runs[base], tested)
+    return rows
+
+
+def best_rows(dataset: str, values: list[dict[str, object]], gains: Gains) -> list[dict[str, object]]:
+    """The best value of each recipe over all rows in its place, and its gains; no interval holds for a maximum."""
+    table = gains.table
+    rows = best_of(pd.DataFrame(values, columns=VALUES).query("dataset == @dataset"), table)
+    found = {(row["recipe"], row["set"], row["metric"]): row for row in rows}
+    for (recipe, part, metric), row in found.items():
+        for base in table.bases_of("best", recipe):
+            if base is not None:
+                gain = row["mean"] - found[base, part, metric]["mean"]
+                facts = {"base": base, "base_detector": "best", "gain": gain, "seeds": row["seeds"]}
+                gains.rows.append({key: row[key] for key in KEYS} | facts)
+    return rows
 
 
 def with_published(rows: pd.DataFrame, scores: Scores, settings: TabulateSettings) -> pd.DataFrame:
-    """The rows with columns `published`, `published_sd` and `published_note`; as they are without published figures.
+    """The values with columns `published`, `published_sd` and `published_note`; as they are without published figures.
 
     A figure about other images is left out, and the note says why.
     """
     if not settings.published:
         return rows
-    keys = ["dataset", "recipe", "detector", "set", "metric"]
     known = pd.DataFrame([figure.model_dump() for figure in settings.published])
     known = known.rename(columns={"value": "published", "sd": "published_sd", "disputed": "published_note"})
     known = known.astype({"published": float, "published_sd": float})
+    known[["published", "published_sd"]] *= 100
     for name, on in settings.published_on.items():
         ours = measured(scores, settings, name, on)
         for part in ("test", "near", "far"):
@@ -155,7 +140,7 @@ def with_published(rows: pd.DataFrame, scores: Scores, settings: TabulateSetting
                 there = (known["dataset"] == name) & (known["set"] == part)
                 known.loc[there, ["published", "published_sd"]] = np.nan
                 known.loc[there, "published_note"] = f"not comparable: {reason}"
-    return rows.merge(known, how="left", on=keys)
+    return rows.merge(known, how="left", on=KEYS)
 
 
 def measured(scores: Scores, settings: TabulateSettings, dataset: str, on: PublishedOn) -> ImageSets:
@@ -171,18 +156,31 @@ def measured(scores: Scores, settings: TabulateSettings, dataset: str, on: Publi
     )
 
 
-def notes_of(settings: TabulateSettings) -> dict[str, str]:
+def notes_of(settings: TabulateSettings, scores: Scores | None = None) -> dict[str, str]:
     """What must be known of a table's rows, by its heading."""
     notes: dict[str, str] = dict(settings.evidence)
     if settings.ensembles:
-        notes["One model of all seeds, its interval for new images alone"] = f"{', '.join(settings.ensembles)}."
+        scope = "its interval for new seeds by the jackknife over its models, from three on, and for new images"
+        notes[f"One model of all seeds, {scope}"] = f"{', '.join(settings.ensembles)}."
     if settings.fixed and len(settings.table.seeds) > 1:
         notes["One model for all seeds, its interval for new images alone"] = f"{', '.join(settings.fixed)}."
     if settings.priors:
         notes["Generative prior, so not without outside data"] = settings.priors
+    if missing := without_models(settings, scores or {}):
+        notes["Models that are missing, so fewer seeds"] = f"{missing}."
     if settings.published:
         notes["Published"] = settings.published_source
     return notes
+
+
+def without_models(settings: TabulateSettings, scores: Scores) -> str:
+    """The recipes of which models are missing, with their seeds; of no scores at all none."""
+    found = []
+    for dataset, recipe in product(settings.table.datasets, settings.table.all_recipes):
+        missing = [str(seed) for seed in settings.table.seeds if (dataset, recipe, seed) not in scores]
+        if scores and missing and recipe not in settings.fixed:
+            found.append(f"{recipe} on {dataset}, seed {', '.join(missing)}")
+    return "; ".join(found)
 
 
 @stage.Stage
@@ -191,23 +189,29 @@ def main(
     settings: TabulateSettings,
     scores: Annotated[list[Path], "one per dataset, recipe and seed, in this order"],
     csv: Output,
+    gains: Output,
     md: Output,
     html: Output,
+    tex: Output,
+    wide_csv: Output,
+    leaderboard_csv: Output,
     images: Annotated[Sequence[str], "image sets of each dataset, train first"] = (),
     beside: Annotated[Sequence[Path], "scores of other jobs, in the same order"] = (),
 ) -> None:
     table = settings.table
-    runs = [(d, r, s) for d in table.datasets for r in table.recipes for s in table.seeds]
-    found = read_runs(runs, scores, beside, table.detectors)
-    rows = tabulate(found, settings)
-    notes = notes_of(settings) | image_notes(table.datasets, map(Path, images))
-    with job.writing(csv) as path:
-        rows.to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
-    with job.writing(md) as path:
-        path.write_text(markdown(rows, table, notes))
-    with job.writing(html) as path:
-        path.write_text(html_page(rows, table, notes))
-    print(markdown(rows, table, notes))
+    runs = [(d, r, s) for d in table.datasets for r in table.all_recipes for s in table.seeds]
+    found = read_runs(runs, scores, beside, {r: table.detectors_of(r) for r in table.all_recipes})
+    results = tabulate(found, settings)
+    notes = notes_of(settings, found) | image_notes(table.datasets, map(Path, images))
+    facts = settings.leaderboard
+    board = leaderboard(results.values, table, facts.architectures, facts.outlier_data, facts.descriptions)
+    frames = {csv: results.values, gains: results.gains, wide_csv: wide(results.values), leaderboard_csv: board}
+    texts = {output: csv_text(rows) for output, rows in frames.items()}
+    texts |= {form: write(results, table, notes) for form, write in ((md, markdown), (html, html_page), (tex, latex))}
+    for output, text in texts.items():
+        with job.writing(output) as path:
+            path.write_text(text, encoding="utf-8")
+    print(texts[md])
 
 
 if __name__ == "__main__":

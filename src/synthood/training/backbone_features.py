@@ -82,7 +82,8 @@ def main(
     found = opened(images)
     network = initial(settings.network, 2, seed=0)
     settings.network.check(network, *found.images.shape[1:3])
-    mean, deviation = input_statistics(settings.network, open_set(train).images)
+    first = open_set(train)
+    mean, deviation = input_statistics(settings.network, first.images, facts=first.facts)
     classifier = Classifier(settings.network.architecture, found.classes, mean, deviation, network)
     header = {
         "classes": found.classes,

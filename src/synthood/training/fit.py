@@ -78,7 +78,7 @@ def train(
     if isinstance(real, FeatureSet):
         mean, deviation = real.mean, real.deviation
     else:
-        mean, deviation = input_statistics(recipe.network, real.images)
+        mean, deviation = input_statistics(recipe.network, real.images, facts=getattr(real, "facts", None))
         recipe.network.check(network, *real.images.shape[1:3])
     classifier = whole = Classifier(recipe.network.architecture, real.classes, mean, deviation, network)
     if warm_start is not None:
@@ -90,6 +90,7 @@ def train(
         height, width = real.images.shape[1:3]
         prepared = recipe.augmentation.prepared(classifier.normalised, height, width, seed, device)
     network = classifier.network = with_synced_statistics(classifier.network.to(device), ranks, device)
+    recipe.network.freeze_weights(network)
     sizes = network.head.in_features, len(real.classes), recipe.label_smoothing
     shown = no_images() if exposed is None else exposed
     context = Context(*sizes, classifier, mean, deviation, teacher_model, outliers, shown, prepared)

@@ -14,6 +14,7 @@ from synthood.common.tensors import write_tensors
 from synthood.training.networks.checkpoint import imported
 from synthood.training.networks.checkpoint_settings import ImportSettings
 from synthood.training.networks.model import logits_and_features
+from synthood.training.networks.pretraining import pretraining_of_file
 
 HISTORY = "epoch,learning_rate,loss,accuracy,val_accuracy\n"
 """Of a training that nothing is known of: no rows."""
@@ -39,6 +40,7 @@ def main(
     logits, _ = logits_and_features(classifier, validation.images, torch.device("cpu"))
     accuracy = float((logits.argmax(1).numpy() == validation.labels).mean())
     digest = sha256(Path(settings.recipe.path))
+    classifier.pretraining = pretraining_of_file(settings.recipe.network, Path(settings.recipe.path), digest)
     job.facts |= {"raw": raw, "weights_sha256": digest, "val_accuracy": round(accuracy, 6)}
     job.facts |= {"weights_notes": notes}
     with job.writing(history) as path:

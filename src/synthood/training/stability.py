@@ -46,14 +46,15 @@ class Rollback:
 def optimizer_of(
     network: ImageNetwork, kind: str, rate: float, momentum: float, weight_decay: float, last_layer: float | None = None
 ) -> torch.optim.Optimizer:
-    """SGD with Nesterov's momentum, or AdamW with `momentum` as its first beta.
+    """SGD with Nesterov's momentum, or AdamW with `momentum` as its first beta, of the weights that are not frozen.
 
     A rate of the last layer's own is a `factor` of the others' in its group, for whoever sets rates.
     """
-    parameters: Any = network.parameters()
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    parameters: Any = trained
     if last_layer is not None:
         last = {id(parameter) for parameter in network.head.parameters()}
-        others = [parameter for parameter in network.parameters() if id(parameter) not in last]
+        others = [parameter for parameter in trained if id(parameter) not in last]
         parameters = [{"params": others}, {"params": list(network.head.parameters()), "factor": last_layer / rate}]
     fused = network.head.weight.is_cuda or None  # one kernel for all weights
     if kind == "adamw":

@@ -4,6 +4,7 @@ import csv
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,8 +19,10 @@ from synthood.common.tensors import write_tensors
 from synthood.errors import SynthoodError
 from synthood.training import fit
 from synthood.training.feed import Labelled, joined_sets
-from synthood.training.networks.frozen import open_features
+from synthood.training.networks.frozen import backbone_digest, open_features
+from synthood.training.networks.model import Classifier
 from synthood.training.networks.pretrained import pretrained_digest
+from synthood.training.networks.pretraining import pretraining_of
 from synthood.training.outlier_set import OutlierSet, exposed_images
 from synthood.training.record import History
 from synthood.training.settings import TrainSettings
@@ -113,6 +116,11 @@ def main(
         )
     if not ranks.is_main:
         return
+    below_head = backbone_digest(classifier.network) if frozen else None
+    began_with = pretraining_of(settings.recipe.network, digest, below_head)
+    if began_with is None and warm_start is not None and (of := Classifier.load(warm_start).pretraining) is not None:
+        began_with = replace(of, learned="all", below_head=None)
+    classifier.pretraining = began_with
     with job.writing(history) as path:
         write_history(path, curves)
     with job.writing(heads) as path:

@@ -9,6 +9,7 @@ import numpy as np
 
 from synthood.common.image_facts import ImageFacts, difference_note, sizes
 from synthood.common.images import pixel_sha256
+from synthood.config.detection import above, detectors_for
 from synthood.data import overlaps, raw
 from synthood.data.calibration_part import note_on, places_of
 from synthood.data.files.decode import Reading
@@ -68,6 +69,7 @@ def check_data(plan: Plan, most: int = MOST) -> Findings:
         findings.lines += [f"{name}:", *(f"  {line}" for line in _table(plan, name, seen))]
         findings.faults += [f"datasets.{name}: {fault}" for fault in (*_sides(seen), *_shared(plan, name, seen))]
         findings.warnings += [f"datasets.{name}: {text}" for text in (*_different(seen), *_few(seen))]
+        findings.faults += _banks(plan, name, seen)
         classes |= {name: seen["train"].classes} if "train" in seen else {}
     findings.faults += _checkpoints(plan, classes)
     return findings
@@ -175,11 +177,25 @@ def _few(seen: dict[str, Seen]) -> Iterator[str]:
             )
 
 
+def _banks(plan: Plan, name: str, seen: dict[str, Seen]) -> list[str]:
+    """Detectors that need more training images than there are."""
+    tables = [table for table in plan.config.tables.values() if name in table.datasets]
+    recipes = dict.fromkeys(recipe for table in tables for recipe in table.recipes)
+    count = len(seen["train"].labels) if "train" in seen else None
+    found: dict[str, None] = {}
+    for recipe in recipes:
+        for key, detector in detectors_for(plan.config, recipe).items():
+            for value in (value for value, bound in detector.limited_by.items() if bound == "training images"):
+                if wrong := above(detector, value, count, f"training images of {name}"):
+                    found[f"detectors.{key}.{value}: {wrong}"] = None
+    return list(found)
+
+
 def _checkpoints(plan: Plan, classes: dict[str, list[str]]) -> Iterator[str]:
     """Checkpoints that are there but do not fit their network or the classes."""
     for table in (plan.config.tables[name] for name in plan.config.build):
         words = [classes[name] for name in table.datasets if name in classes]
-        for name in table.recipes:
+        for name in table.all_recipes:
             recipe = plan.config.recipes[name]
             if not isinstance(recipe, CheckpointRecipe):
                 continue

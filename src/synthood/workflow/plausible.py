@@ -1,16 +1,21 @@
 """What a valid configuration asks of this machine and cannot have: files, functions and classes that are not there."""
 
 import ast
+import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from unicodedata import normalize
 
 from synthood.common.user_code import UserCode
+from synthood.config.detection import too_large
 from synthood.config.messages import MistakeError
 from synthood.config.models import Config
 from synthood.data.files.settings import ExceptClasses
 from synthood.errors import SynthoodError, nearest
 from synthood.plugins import Plugin, plugins_in
+from synthood.training.networks.architectures.base import NetworkSettings
+from synthood.training.networks.settings import pretrained_file
 from synthood.workflow.plan import Plan
 from synthood.workflow.plan.outside import Needed
 
@@ -25,7 +30,27 @@ def impossible(config: Config) -> list[MistakeError]:
         for one in Plan(config).missing()
         if not public(one)
     ]
-    return [*wrong_files(config), *failing_code(config), *unknown_classes(config), *missing]
+    failing = [*wrong_files(config), *wrong_weights(config), *failing_code(config)]
+    return [*failing, *unknown_classes(config), *(() if failing else too_large(config, built_features)), *missing]
+
+
+@cache
+def _built(network: str) -> int | None:
+    from synthood.training.networks.architectures.base import build  # torch, where a network must be built
+    from synthood.training.networks.settings import network_described
+
+    try:
+        return build(network_described(json.loads(network)), 2, 0).head.in_features
+    except SynthoodError:  # of a library that this machine may lack
+        return None
+
+
+def built_features(network: NetworkSettings) -> int | None:
+    """Penultimate features of a network, which is built where its settings do not tell."""
+    try:
+        return network.feature_count or _built(json.dumps(network.described()))
+    except SynthoodError:  # of a folder that is missing, or of such a library
+        return None
 
 
 def fetchable(config: Config) -> list[Needed]:
@@ -45,6 +70,17 @@ def wrong_files(config: Config) -> Iterator[MistakeError]:
     """Python files of the user's that are missing, are not Python, or lack what is named; nothing is run."""
     for place, plugin in of_users(config).items():
         yield from _wrong_file(place, plugin)
+
+
+def wrong_weights(config: Config) -> Iterator[MistakeError]:
+    """Folders of pretrained weights that are there and lack a file, or are of another network; weights are not read."""
+    for place, network in plugins_in(config):
+        file = pretrained_file(network) if isinstance(network, NetworkSettings) else None
+        if isinstance(network, NetworkSettings) and file and Path(file).exists():
+            try:
+                network.check_files()
+            except SynthoodError as error:
+                yield MistakeError(f"{place}.pretrained", str(error))
 
 
 def of_users(config: Config) -> dict[str, Plugin]:
@@ -70,7 +106,7 @@ def failing_code(config: Config) -> Iterator[MistakeError]:
 def _sides(config: Config, path: str) -> set[int]:
     """Sides of the images that a recipe's tables show it; of all datasets where no table names it, else the usual."""
     section, name, *_ = path.split(".")
-    tables = [table for table in config.tables.values() if section == "recipes" and name in table.recipes]
+    tables = [table for table in config.tables.values() if section == "recipes" and name in table.all_recipes]
     datasets = {name for table in tables for name in table.datasets} or set(config.datasets)
     sides = {config.datasets[name].side for name in datasets}
     return {side for side in sides if side is not None} or {USUAL_SIDE}

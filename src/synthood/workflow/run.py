@@ -1,6 +1,7 @@
 """`synthood run CONFIG`: the workflow in the configuration's folder, with readable output and a closing summary."""
 
 import argparse
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from synthood.errors import SynthoodError, printable
 from synthood.workflow.run_log import LogHandler, Run, duration
 
 PACKAGE = Path(synthood.__file__).parent
+CARD = "README.html"
 SHOWN = 8
 """Detectors and recipes in the summary of a table."""
 
@@ -98,11 +100,22 @@ def _summary(config: Path, folder: Path, logged: Run, code: int, took: str) -> I
     from synthood.config.load import load_file
     from synthood.workflow.plan import artefacts as at
 
-    for table in load_file(config).build:
+    loaded = load_file(config)
+    for table in loaded.build:
         page = folder / at.TABLE_HTML.format(table=table)
         if page.exists():
             yield from _results(folder / at.TABLE.format(table=table))
             yield f"{table}: {page}"
+    if loaded.deploy is not None:
+        yield from _detector(folder / at.DEPLOYED.format(dataset=loaded.deploy.dataset))
+
+
+def _detector(place: Path) -> Iterator[str]:
+    """Where the exported detector is, its card, and the command that uses it; nothing where it was not asked for."""
+    if place.is_dir():
+        quoted = shlex.quote(str(place))
+        yield f"\ndetector: {place} (card: {place / CARD})"
+        yield f"  synthood score {quoted} IMAGES"
 
 
 def _results(table: Path) -> Iterator[str]:

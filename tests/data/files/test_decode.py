@@ -163,11 +163,30 @@ def test_missing_files_and_mixed_sizes_are_errors(tmp_path):
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(st.integers(8, 90), st.integers(8, 90), st.integers(8, 40), st.integers(0, 20))
-def test_resizing_and_cutting_are_torchvisions(width, height, size, more):
+@given(
+    st.integers(8, 90),
+    st.integers(8, 90),
+    st.integers(8, 40),
+    st.integers(0, 20),
+    st.sampled_from(["bilinear", "bicubic"]),
+)
+def test_resizing_and_cutting_are_torchvisions(width, height, size, more, how):
     image = Image.fromarray(np.random.default_rng(width * 97 + height).integers(0, 256, (height, width, 3), np.uint8))
-    expected = v2.Compose([v2.Resize(size + more), v2.CenterCrop(size)])(image)
-    np.testing.assert_array_equal(np.asarray(fitted(image, size, size + more)), np.asarray(expected))
+    expected = v2.Compose([v2.Resize(size + more, v2.InterpolationMode(how)), v2.CenterCrop(size)])(image)
+    np.testing.assert_array_equal(np.asarray(fitted(image, size, size + more, how)), np.asarray(expected))
+
+
+def test_the_interpolation_that_is_asked_for_is_taken_and_noted():
+    bilinear, bicubic = (Files(path=".", size=8, resize=10, interpolation=how) for how in ("bilinear", "bicubic"))
+    smooth = Image.fromarray(RGB)
+    expected = fitted(smooth, 8, 10, "bicubic")
+    np.testing.assert_array_equal(decode(encoded(smooth), "x", bicubic), np.asarray(expected))
+    assert not np.array_equal(decode(encoded(smooth), "x", bilinear), np.asarray(expected))
+    reading = Reading(Listing(RGB[None], np.zeros(1, np.int64), ["a"], "an array"), bicubic)
+    np.testing.assert_array_equal(np.stack(list(reading))[0], np.asarray(expected))
+    assert str(reading.facts).endswith("resizing shorter side to 10 px, bicubic")
+    with pytest.raises(ValueError, match="interpolation bicubic needs a size"):
+        Files(path=".", interpolation="bicubic")
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

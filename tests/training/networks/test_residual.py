@@ -150,6 +150,7 @@ def test_depth_width_and_strides(name: Name) -> None:
     assert 2 + 2 * len(blocks) == int(name.removeprefix("resnet"))
     stages = len(BLOCKS[name])
     assert network.head.in_features == 8 * 2 ** (stages - 1)
+    assert Network(name=name, width=8).feature_count == network.head.in_features
     assert network.head.out_features == 5
     features = network.stages(network.stem(torch.zeros(1, 3, 16, 16)))
     assert features.shape[2:] == (16 // 2 ** (stages - 1),) * 2
@@ -202,3 +203,8 @@ def test_the_seed_alone_decides_and_global_randomness_stays() -> None:
     second, other = build(settings, 3, seed=7).state_dict(), build(settings, 3, seed=8).state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert not torch.equal(first["head.weight"], other["head.weight"])
+
+
+@pytest.mark.parametrize("name", ["resnet50", "wrn-40-2"])
+def test_features_are_told_without_the_network(name: Name) -> None:
+    assert Network(name=name, width=8).feature_count == build(Network(name=name, width=8), 2, 0).head.in_features

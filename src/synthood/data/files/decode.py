@@ -21,6 +21,7 @@ from synthood.common.encoded import LARGEST_RAW
 from synthood.common.image_facts import ImageFacts, are_grey, history
 from synthood.common.image_formats import readable
 from synthood.common.lazy import np
+from synthood.common.settings import Interpolation
 from synthood.data.files.formats import foreign
 from synthood.data.files.listing import Listing
 from synthood.data.files.settings import Files
@@ -80,7 +81,7 @@ def decoded(content: bytes, name: object, settings: Files) -> tuple[np.ndarray, 
             rgb, top = _rgb(_turned(image, settings.apply_exif_rotation), name, settings.bits or MOST)
             if deep:
                 top = 256 * int(np.asarray(rgb).max()) + 255
-            pixels = fitted(rgb, settings.size, settings.resize)
+            pixels = fitted(rgb, settings.size, settings.resize, settings.interpolation)
             return np.asarray(pixels), Seen(mode, image.size, _form(image, content), top, deep)
     except UnidentifiedImageError as error:
         kind = foreign(content)
@@ -154,8 +155,8 @@ def _bits(top: int) -> int:
     return next((bits for bits in USUAL_BITS if top < 1 << bits), MOST)
 
 
-def fitted(image: Image, size: int | None, resize: int | None) -> Image:
-    """The shorter side to `resize` (default: `size`), bilinear with antialiasing, then the central size x size."""
+def fitted(image: Image, size: int | None, resize: int | None, interpolation: Interpolation = "bilinear") -> Image:
+    """The shorter side to `resize` (default: `size`), with antialiasing, then the central size x size."""
     from PIL import Image
 
     if size is None:
@@ -165,7 +166,7 @@ def fitted(image: Image, size: int | None, resize: int | None) -> Image:
     if min(width, height) != shorter:
         longer = int(shorter * max(width, height) / min(width, height))
         width, height = (shorter, longer) if width <= height else (longer, shorter)
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
+        image = image.resize((width, height), Image.Resampling[interpolation.upper()])
     left, top = round((width - size) / 2), round((height - size) / 2)
     return image.crop((left, top, left + size, top + size)) if image.size != (size, size) else image
 
@@ -208,7 +209,8 @@ class Reading:
 
     def _note(self, image: np.ndarray, seen: Seen) -> None:
         self.seen[seen.mode, seen.size] += 1
-        native, rule = history(*seen.size, self.settings.size, self.settings.resize)
+        how = self.settings
+        native, rule = history(*seen.size, how.size, how.resize, how.interpolation)
         self.facts.add(native, bool(are_grey(image)), seen.form, rule)
         self.top = max(self.top, seen.top)
         self.deep = self.deep or seen.deep
@@ -286,7 +288,7 @@ def _fitted_pixels(image: np.ndarray, settings: Files) -> np.ndarray:
 
     if settings.size is None or (image.shape[:2] == (settings.size, settings.size) and settings.resize is None):
         return image
-    return np.asarray(fitted(Image.fromarray(image), settings.size, settings.resize))
+    return np.asarray(fitted(Image.fromarray(image), settings.size, settings.resize, settings.interpolation))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from synthood.common.settings import Seed, Settings
+from synthood.common.settings import Interpolation, Seed, Settings
 from synthood.data.files.names import is_number, misnumbered, normal
 
 
@@ -40,6 +40,9 @@ class Files(Settings):
         int | None, Field(ge=8, le=1024, description="side in pixels: the shorter side is resized, the centre cut out")
     ] = None
     resize: Annotated[int | None, Field(ge=8, le=2048, description="shorter side before the cut; default: size")] = None
+    interpolation: Annotated[
+        Interpolation, Field(description="by which images are resized, with antialiasing; in scoring, too")
+    ] = "bilinear"
     apply_exif_rotation: Annotated[
         bool, Field(description="turn photographs as their EXIF data says; benchmarks do not")
     ] = True
@@ -55,6 +58,8 @@ class Files(Settings):
     def _a_cut_fits(self) -> "Files":
         if self.resize is not None and (self.size is None or self.resize < self.size):
             raise ValueError(f"resize {self.resize} needs a size of at most {self.resize}")
+        if self.interpolation != "bilinear" and self.size is None:
+            raise ValueError(f"interpolation {self.interpolation} needs a size, to which images are resized")
         return self
 
 

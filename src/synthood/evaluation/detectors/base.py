@@ -22,6 +22,8 @@ Grids = dict[str, list[Any]]
 State = dict[str, Any]
 """What a detector is fitted to, by name: tensors, numbers among them, and the `Bank` of training features."""
 Input = Literal["logits", "features", "head", "outputs"]
+Bound = Literal["features", "below features", "classes", "training images"]
+"""What a hyperparameter may be as large as, or must be below."""
 TINY = 1e-12
 
 Fit = Callable[["Detector", Reference], Score]
@@ -45,6 +47,8 @@ class Detector(Plugin):
     """Whether it is fitted on their labels, too."""
     grid: ClassVar[Grids] = {}
     """The values that others search."""
+    limited_by: ClassVar[dict[str, Bound]] = {}
+    """Hyperparameters that the data bound, so that a configuration can be refused before anything is trained."""
     reads: ClassVar[str | None] = None
     """The key of a recipe without which it cannot score the recipe's models."""
     access: ClassVar[Access] = "features"

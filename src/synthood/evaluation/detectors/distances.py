@@ -144,6 +144,7 @@ class Gmm(Detector):
     inputs = ("features",)
     fitted_on = ("train",)
     labelled = True
+    limited_by = {"dimension": "features"}
 
     def state(self, reference: Reference) -> State:
         moments, width = reference.moments, reference.train.features.shape[1]

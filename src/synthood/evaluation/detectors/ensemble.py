@@ -8,6 +8,13 @@ from synthood.evaluation.features import Features
 
 MEAN_SOFTMAX = "mean softmax"
 """The output of samples that several models have seen."""
+FEWEST_LEFT_OUT = 3
+"""Models from which on an ensemble is scored without each of them, for its uncertainty."""
+
+
+def left_out(name: str, member: int) -> str:
+    """The column of an ensemble's scores without one of its models."""
+    return f"{name} without model {member}"
 
 
 class Ensemble(Detector):

@@ -102,6 +102,7 @@ class Gen(Detector):
     compared = "equal, times top"
     inputs = ("logits",)
     grid: ClassVar[Grids] = {"gamma": [0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0], "top": [10, 50, 100, 200, 500, 1000]}
+    limited_by = {"top": "classes"}
 
     def state(self, reference: Reference) -> State:
         if self.top is not None:
@@ -205,6 +206,7 @@ class OpenMax(Detector):
     inputs = ("logits",)
     fitted_on = ("train",)
     labelled = True
+    limited_by = {"alpha": "classes"}
 
     def state(self, reference: Reference) -> State:
         classes = reference.weight.shape[0]

@@ -33,6 +33,7 @@ class Knn(Detector):
     inputs = ("features",)
     fitted_on = ("train",)
     grid: ClassVar[Grids] = {"k": [50, 100, 200, 500, 1000]}
+    limited_by = {"k": "training images"}
 
     def state(self, reference: Reference) -> State:
         at_most("knn: k", self.k, len(reference.bank), "the bank's number of training features")
@@ -66,6 +67,7 @@ class NnGuide(Detector):
     compared = "equal"
     inputs = ("logits", "features")
     fitted_on = ("train",)
+    limited_by = {"k": "training images"}
 
     def state(self, reference: Reference) -> State:
         at_most(

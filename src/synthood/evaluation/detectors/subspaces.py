@@ -45,6 +45,7 @@ class Residual(Detector):
     paper = "arXiv 2203.10807"
     inputs = ("features", "head")
     fitted_on = ("train",)
+    limited_by = {"dimension": "below features"}
 
     def state(self, reference: Reference) -> State:
         return minor_axes(reference, self.dimension, "residual")
@@ -69,6 +70,7 @@ class Vim(Detector):
     inputs = ("logits", "features", "head")
     fitted_on = ("train",)
     grid: ClassVar[Grids] = {"dimension": [256, 1000]}
+    limited_by = {"dimension": "below features"}
 
     def state(self, reference: Reference) -> State:
         axes = minor_axes(reference, self.dimension, "vim")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from synthood.common.lazy import pd
-from synthood.evaluation.ordered import Array, Counts, Weighted
+from synthood.evaluation.ordered import Array, Counts, Mask, Weighted
 from synthood.plugins import Plugin
 
 
@@ -31,6 +31,18 @@ class OODMetric(Metric):
 
     def of(self, ids: Weighted, oods: Weighted) -> Array:
         """One value per row of weights, [B]."""
+        raise NotImplementedError
+
+
+class SelectiveMetric(Metric):
+    """Of a detector's confidences on ID samples and of which of them are classified correctly; lower is better."""
+
+    column: ClassVar[str]
+    """Heading of its column."""
+    lower_is_better = True
+
+    def of(self, samples: Weighted, right: Mask) -> Array:
+        """One value per row of weights, [B]; `right` [n] is in the order in which the samples were given."""
         raise NotImplementedError
 
 

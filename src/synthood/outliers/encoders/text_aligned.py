@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import Count, Positive, Seed
@@ -34,6 +34,12 @@ class TextAlignedEncoder(ImageEncoder):
     temperature: Annotated[Positive, Field(description="of the cosines to the class words")] = 0.1
     augmentation: Augmentation = Augmentation()
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _nothing_is_frozen(self) -> Self:
+        if getattr(self.network, "freeze", "none") != "none":
+            raise ValueError("network.freeze is of recipes; the encoder is trained whole, so take it away")
+        return self
 
     def fit(
         self, images: Labelled, anchors: Tensor, text_encoder: str, resume: ResumeFile, device: torch.device

@@ -1,7 +1,7 @@
 """A trained classifier as a file: weights, and what is needed to use them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from synthood.common.finite import check_rows, check_state, numbered
 from synthood.common.tensors import read_tensors, write_tensors
 from synthood.errors import SynthoodError
 from synthood.training.networks.architectures.base import ImageNetwork, NetworkSettings, build, channels_last
+from synthood.training.networks.pretraining import Pretraining
 from synthood.training.networks.settings import network_described
 
 EVALUATION_BATCH = 512
@@ -54,9 +55,11 @@ class Classifier(ImageModel):
     """A network that gives logits of its classes."""
 
     network: ImageNetwork
+    pretraining: Pretraining | None = field(default=None, kw_only=True)
 
     def save(self, path: Path) -> None:
-        self.write(path, self.network)
+        more = {} if self.pretraining is None else {"pretraining": asdict(self.pretraining)}
+        self.write(path, self.network, **more)
 
     @classmethod
     def load(cls, path: Path) -> "Classifier":
@@ -69,7 +72,9 @@ class Classifier(ImageModel):
         if wrong:
             raise SynthoodError(f"{path}: weights missing or unknown, e.g. {wrong[0]} ({len(wrong)} in all)")
         network.load_state_dict(state)
-        return cls(settings, header["classes"], header["mean"], header["deviation"], network.eval())
+        facts = (header["classes"], header["mean"], header["deviation"], network.eval())
+        pretraining = Pretraining(**header["pretraining"]) if "pretraining" in header else None
+        return cls(settings, *facts, pretraining=pretraining)
 
 
 def channel_statistics(images: np.ndarray | EncodedImages) -> tuple[list[float], list[float]]:

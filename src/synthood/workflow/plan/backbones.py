@@ -38,7 +38,7 @@ class BackbonePlan(DataPlan):
         names = {"dataset": wildcards.dataset, "backbone": wildcards.backbone, "images": wildcards.images}
         made = Path(at.BACKBONE_FEATURES.format(**names))
         file = pretrained_file(settings.network)
-        return settings.model_copy(update={"pretrained_state": raw.state_of_file(Path(file), made) if file else ""})
+        return settings.model_copy(update={"pretrained_state": raw.state_of_folder(Path(file), made) if file else ""})
 
     def evaluated_features(self, wildcards: Wildcards) -> list[str]:
         """A frozen backbone's features of all parts that a model is run over; none where it runs over images."""

@@ -78,7 +78,7 @@ class DataPlan(Paths):
     def leak_synthetic(self, wildcards: Wildcards) -> list[str]:
         """Blocks of the generators that the built tables' recipes learn from on this dataset."""
         tables = [self.config.tables[name] for name in self.config.build]
-        recipes = [r for t in tables if wildcards.dataset in t.datasets for r in t.recipes]
+        recipes = [r for t in tables if wildcards.dataset in t.datasets for r in t.all_recipes]
         used = [s.from_ for recipe in recipes if (s := self.config.recipes[recipe].synthetic)]
         return [block for name in dict.fromkeys(used) for block in self.blocks(wildcards.dataset, name)]
 

@@ -73,7 +73,13 @@ class DeployPlan(Paths):
             left_out=left_out(self.config, deploy),
             dataset=deploy.dataset,
             ood=dataset.ood_sets,
+            ood_classes={
+                name: source.id_classes or [name]
+                for name, source in {**dataset.near, **dataset.far}.items()
+                if not source.computed
+            },
             resize=decoding.resize if decoding else None,
             apply_exif_rotation=decoding.apply_exif_rotation if decoding else True,
             bits=decoding.bits if decoding else None,
+            interpolation=decoding.interpolation if decoding else "bilinear",
         )

@@ -8,6 +8,7 @@ from synthood.reporting.published import figures, read, sets_of
 from synthood.reporting.published_sets import names_in_source
 from synthood.reporting.settings import (
     FigureSettings,
+    LeaderboardFacts,
     PlotSettings,
     Published,
     PublishedOn,
@@ -41,7 +42,7 @@ class EvaluationPlan(Paths):
 
     def score_ensemble_settings(self, wildcards: Wildcards) -> ScoreSettings:
         """The ensembles among a table's detectors, under all their names."""
-        named = {name: self.config.detectors[name] for name in self.config.tables[wildcards.table].detectors}
+        named = {name: self.config.detectors[name] for name in self.config.tables[wildcards.table].all_detectors}
         return self._scoring(wildcards.dataset, {n: d for n, d in named.items() if d.access == "ensemble"})
 
     def ensemble_members(self, wildcards: Wildcards) -> list[str]:
@@ -62,7 +63,7 @@ class EvaluationPlan(Paths):
             found += [
                 at.ENSEMBLE_SCORES.format(dataset=dataset, recipe=recipe, table=table)
                 for dataset in settings.datasets
-                for recipe in settings.recipes
+                for recipe in settings.all_recipes
                 for _ in settings.seeds
             ]
         return found
@@ -83,9 +84,10 @@ class EvaluationPlan(Paths):
             far=self.sets(table.datasets, "far"),
             shifted=self.sets(table.datasets, "shifted") if table.full_spectrum else {},
             evidence={name: self._evidence(name) for name in table.datasets},
-            ensembles=[name for name in table.detectors if self.config.detectors[name].access == "ensemble"],
-            fixed=[name for name in table.recipes if self._one_model(name)],
-            priors=self._priors(table.recipes),
+            ensembles=[name for name in table.all_detectors if self.config.detectors[name].access == "ensemble"],
+            fixed=[name for name in table.all_recipes if self._one_model(name)],
+            priors=self._priors(table.all_recipes),
+            leaderboard=self._leaderboard(table.all_recipes),
         )
 
     def plot_settings(self, wildcards: Wildcards) -> PlotSettings:
@@ -93,7 +95,7 @@ class EvaluationPlan(Paths):
         return PlotSettings(
             figures=FigureSettings(dpi=self.config.figures.dpi),
             datasets=table.datasets,
-            recipes=table.recipes,
+            recipes=table.all_recipes,
             seeds=table.seeds,
             detectors=table.detectors,
             near=self.sets(table.datasets, "near"),
@@ -105,6 +107,15 @@ class EvaluationPlan(Paths):
         """What the published figures of a dataset are over, and the source's names of its sets."""
         names = names_in_source(self.config.datasets[dataset], published)
         return PublishedOn(over=sets_of(published, dataset), names=names)
+
+    def _leaderboard(self, recipes: list[str]) -> LeaderboardFacts:
+        """Architecture, outlier data and epochs of the recipes."""
+        settings = {name: self.config.recipes[name] for name in recipes}
+        return LeaderboardFacts(
+            architectures={name: getattr(one.network, "name", one.network.kind) for name, one in settings.items()},
+            outlier_data=[name for name, one in settings.items() if getattr(one, "exposure", None)],
+            descriptions={name: f"{one.epochs:g} epochs" for name, one in settings.items() if hasattr(one, "epochs")},
+        )
 
     def _one_model(self, recipe: str) -> bool:
         """Whether a recipe is a checkpoint that serves all seeds."""

@@ -20,7 +20,9 @@ class GeneratorPlan(Paths):
         if self.config.assess is None:
             return []
         settings = self.config.tables[table]
-        generators = [r.synthetic.from_ for r in map(self.config.recipes.__getitem__, settings.recipes) if r.synthetic]
+        generators = [
+            r.synthetic.from_ for r in map(self.config.recipes.__getitem__, settings.all_recipes) if r.synthetic
+        ]
         return [
             at.QUALITY_GALLERY.format(dataset=dataset, generator=generator)
             for dataset in settings.datasets

@@ -36,7 +36,7 @@ class OutlierPlan(Paths):
     def table_outliers(self, table: str) -> list[str]:
         """Pictures of the outliers behind a table, and the map of its first recipe that contrasts both kinds."""
         settings = self.config.tables[table]
-        terms = {name: t for name in settings.recipes if (t := self.config.recipes[name].outliers)}
+        terms = {name: t for name in settings.all_recipes if (t := self.config.recipes[name].outliers)}
         used = [(dataset, outliers) for dataset in settings.datasets for outliers in self.outliers_behind(table)]
         mapped = [name for name, t in terms.items() if t.maps_both_kinds]
         maps = [

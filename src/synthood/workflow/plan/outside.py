@@ -68,7 +68,7 @@ class OutsidePlan(DataPlan):
     def _behind(self, table: str) -> list[Entry]:
         """What must be there for a table, the judge of its generators included."""
         runs, assess = self.config.tables[table], self.config.assess
-        models = [Entry("recipes", recipe, seed) for recipe in runs.recipes for seed in runs.seeds]
+        models = [Entry("recipes", recipe, seed) for recipe in runs.all_recipes for seed in runs.seeds]
         found = self.references.behind(*models)
         if assess and any(one.section == "generators" for one in found):
             return self.references.behind(*models, Entry("recipes", assess.judge, assess.judge_seed))

@@ -60,7 +60,7 @@ class Paths:
         return [
             artefact.format(dataset=dataset, recipe=recipe, seed=seed)
             for dataset in settings.datasets
-            for recipe in settings.recipes
+            for recipe in settings.all_recipes
             for seed in settings.seeds
         ]
 
@@ -75,7 +75,7 @@ class Paths:
 
     def outliers_behind(self, table: str) -> list[str]:
         """Sections of outliers that a table's recipes learn from, in their order."""
-        recipes = [Entry("recipes", name) for name in self.config.tables[table].recipes]
+        recipes = [Entry("recipes", name) for name in self.config.tables[table].all_recipes]
         found = [to for recipe in recipes for _, to, _ in self.references.of(recipe)]
         return list(dict.fromkeys(to.name for to in found if to.section == "outliers"))
 

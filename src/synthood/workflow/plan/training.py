@@ -80,7 +80,7 @@ class TrainingPlan(BackbonePlan):
         state = ""
         if file := pretrained_file(recipe.network):
             made = Path(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed))
-            state = raw.state_of_file(Path(file), made)
+            state = raw.state_of_folder(Path(file), made)
         return TrainSettings(recipe=recipe, precision=self.config.precision, pretrained_state=state)
 
     def pictures_state(self, wildcards: Wildcards) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, GetJsonSchemaHandler, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -10,6 +11,8 @@ from pydantic_core import CoreSchema
 
 from synthood.common.lazy import Module, lazy
 from synthood.common.seeds import derived_seed
+from synthood.common.settings import Count, Interpolation
+from synthood.errors import SynthoodError
 from synthood.plugins import Plugin
 from synthood.training.networks.heads.base import AnyHead, Head, LinearHead
 from synthood.training.networks.keys import library_key
@@ -31,6 +34,28 @@ Pretrained = Annotated[str, Field(min_length=1)]
 Translation = Callable[[str], str]
 
 
+@dataclass(frozen=True)
+class OwnInputs:
+    """What a pretrained network's images were: mean and std of red, green and blue in [0,1], and how they were resized.
+
+    Their shorter side became `shorter` pixels, of which the central `side` x `side` were cut.
+    """
+
+    mean: list[float]
+    std: list[float]
+    side: int
+    shorter: int
+    interpolation: Interpolation
+
+    def shorter_at(self, side: int) -> int:
+        """The shorter side of which a cut of this side shows as much of an image as the network's own."""
+        return max(side, round(side * self.shorter / self.side))
+
+
+MOST = 0.9
+"""Share of a network's weights in one module, from which that module is the network."""
+
+
 class NetworkSettings(Plugin):
     """An architecture of classifiers: its fields are the keys below `network`, where `kind` or `name` chooses it."""
 
@@ -45,6 +70,12 @@ class NetworkSettings(Plugin):
 
     def check(self, network: ImageNetwork, height: int, width: int) -> None:
         """Raises SynthoodError where the network cannot be trained on images of this size."""
+
+    def freeze_weights(self, network: ImageNetwork) -> None:
+        """Takes the weights that are not to change out of the training; of all or none unless overridden."""
+
+    def check_files(self) -> None:
+        """Raises SynthoodError where the files that it names cannot be those of the network; nothing slow is read."""
 
     @property
     def own_head(self) -> Head:
@@ -66,12 +97,17 @@ class NetworkSettings(Plugin):
         """What decides the weights' names and shapes, and what is computed of them."""
         return self
 
+    @property
+    def feature_count(self) -> int | None:
+        """Penultimate features, where the settings alone tell; None where the network must be built for it."""
+        return self.own_head.feature_count
+
     def described(self) -> dict[str, Any]:
         """For the header of a model's file; `network_described` reads it."""
         return self.architecture.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
-    def own_statistics(self) -> tuple[list[float], list[float]] | None:
-        """Mean and std of red, green and blue in [0,1] that its pretrained weights expect; none without such."""
+    def own_inputs(self) -> OwnInputs | None:
+        """What its pretrained weights expect; none without such, or where that is not known."""
         return None
 
     def own_weights(self) -> State | None:
@@ -107,10 +143,21 @@ class PretrainedSettings(NetworkSettings):
         Field(description="network: inputs by the mean and std that pretrained weights expect; images: by the data's"),
     ] = "network"
     freeze: Annotated[
-        Literal["none", "backbone"],
-        Field(description="backbone: only the head is trained, on features that are computed once"),
+        Literal["none", "stages", "backbone"],
+        Field(
+            description="backbone: only the head is trained, on features that are computed once; stages: the last "
+            "`trained_stages` as well, on images"
+        ),
     ] = "none"
+    trained_stages: Annotated[
+        Count, Field(description="of the backbone, counted from its end; with freeze: stages")
+    ] = 1
     head: Annotated[AnyHead, Field(description="what turns features into logits")] = LinearHead()
+    image_size: ImageSize = None
+    interpolation: Annotated[
+        Interpolation | None,
+        Field(description="of image_size; null: that of the images of pretrained weights, bilinear without such"),
+    ] = None
 
     @model_validator(mode="after")
     def _a_digest_of_a_file(self) -> Self:
@@ -122,7 +169,32 @@ class PretrainedSettings(NetworkSettings):
     def _frozen_weights_are_given(self) -> Self:
         if self.freeze != "none" and not self.pretrained:
             raise ValueError("freeze needs weights that are worth keeping; name them in `pretrained`")
+        if self.freeze != "stages" and "trained_stages" in self.model_fields_set:
+            raise ValueError("trained_stages goes with freeze: stages")
         return self
+
+    def freeze_weights(self, network: ImageNetwork) -> None:
+        if self.freeze != "stages":
+            return
+        backbone = network.network if isinstance(network, Headed) else network
+        stages = with_norms(backbone.stage_weights(), backbone)
+        if self.trained_stages >= len(stages):
+            raise SynthoodError(
+                f"network {getattr(self, 'name', self.kind)}: has {len(stages)} stages, so trained_stages "
+                f"{self.trained_stages} freezes none; take fewer, or freeze: none"
+            )
+        frozen = {name for stage in stages[: -self.trained_stages] for name in stage}
+        for name, parameter in backbone.named_parameters():
+            parameter.requires_grad_(name not in frozen)
+        backbone.rest = all_frozen(backbone)
+
+    def library_weights(self) -> tuple[str, str | None]:
+        """Name of the weights that its library offers, and the SHA-256 of their file where that is known."""
+        return "", None
+
+    def trained_on(self, digest: str | None) -> list[str]:
+        """Data sets with labels that weights were trained on: of a file with this SHA-256, or its library's own."""
+        return []
 
     @property
     def own_head(self) -> Head:
@@ -139,9 +211,23 @@ class PretrainedSettings(NetworkSettings):
     @property
     def architecture(self) -> Self:
         unset = {
-            key: type(self).model_fields[key].default for key in ("pretrained", "sha256", "normalisation", "freeze")
+            key: type(self).model_fields[key].default
+            for key in ("pretrained", "sha256", "normalisation", "freeze", "trained_stages")
         }
-        return self.model_copy(update=unset)
+        resampled = None if self.image_size is None or self.resampling == "bilinear" else self.resampling
+        return self.model_copy(update=unset | {"interpolation": resampled})
+
+    @property
+    def resampling(self) -> Interpolation:
+        """How `image_size` resizes."""
+        if self.interpolation is not None:
+            return self.interpolation
+        own = self.own_inputs() if self.pretrained and self.image_size else None
+        return own.interpolation if own else "bilinear"
+
+    def resize(self) -> nn.Module:
+        """The first step of the network: to `image_size`, if there is one."""
+        return nn.Identity() if self.image_size is None else Resize(self.image_size, self.resampling)
 
 
 class ImageNetwork(Module):
@@ -152,6 +238,18 @@ class ImageNetwork(Module):
     """Where the last Linear is in the model of other code that `model` holds without it."""
     draws = False
     """Whether layers draw from torch's global random numbers in training, which each step seeds."""
+    rest: Sequence[nn.Module] = ()
+    """Frozen parts, which stay in evaluation mode: their batch normalisation keeps its statistics, nothing drops."""
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for part in self.rest:
+            part.eval()
+        return self
+
+    def stage_weights(self) -> list[list[str]]:
+        """Names of the parameters below the head, stage by stage from the first; SynthoodError where not known."""
+        raise SynthoodError("freeze: stages does not go with this network, whose stages are not known")
 
     def after_step(self) -> None:
         """Changes the last layer after each step; nothing unless overridden."""
@@ -185,14 +283,14 @@ class Headed(ImageNetwork):
 
 
 class Resize(Module):
-    """Images [N,C,H,W] bilinearly to [N,C,side,side], with Pillow's filter where they shrink."""
+    """Images [N,C,H,W] to [N,C,side,side], with Pillow's filter where they shrink."""
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, side: int, interpolation: Interpolation = "bilinear") -> None:
         super().__init__()
-        self.side = side
+        self.side, self.interpolation = side, interpolation
 
     def forward(self, images: Tensor) -> Tensor:
-        return pixels.resized(images, self.side, self.side, "bilinear")
+        return pixels.resized(images, self.side, self.side, self.interpolation)
 
 
 def build(settings: NetworkSettings, classes: int, seed: int) -> ImageNetwork:
@@ -215,6 +313,50 @@ def headed(settings: NetworkSettings, network: ImageNetwork, classes: int, seed:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "head"))
         return Headed(network, settings.own_head, classes)
+
+
+def all_frozen(module: nn.Module) -> list[nn.Module]:
+    """The topmost parts that have weights, all of them frozen."""
+    weights = list(module.parameters())
+    if weights and not any(weight.requires_grad for weight in weights):
+        return [module]
+    return [part for child in module.children() for part in all_frozen(child)]
+
+
+def stages_of_children(module: nn.Module, prefix: str) -> list[list[str]]:
+    """Stages by the modules below one; `features`, or a child with most of the weights, gives its own children.
+
+    What follows such a child goes with its last stage, weights of a module's own with the first.
+    """
+    children = [(name, child) for name, child in module.named_children() if any(True for _ in child.parameters())]
+    sizes = {name: sum(weight.numel() for weight in child.parameters()) for name, child in children}
+    large = [name for name, size in sizes.items() if size > MOST * sum(sizes.values())]
+    whole = "features" if "features" in sizes else next(iter(large), None)
+    found: list[list[str]] = []
+    opened = False
+    for name, child in children:
+        place = f"{prefix}{name}."
+        if name == whole:
+            found += stages_of_children(child, place)
+            opened = True
+        elif opened:
+            found[-1] += [f"{place}{key}" for key, _ in child.named_parameters()]
+        else:
+            found.append([f"{place}{key}" for key, _ in child.named_parameters()])
+    own = [f"{prefix}{name}" for name, _ in module.named_parameters(recurse=False)]
+    return [own + found[0], *found[1:]] if found else [own]
+
+
+def with_norms(stages: list[list[str]], network: nn.Module) -> list[list[str]]:
+    """The same where stages of norms alone, whose weights are no matrices, go with the one before."""
+    weights = dict(network.named_parameters())
+    found: list[list[str]] = []
+    for names in stages:
+        if found and all(weights[name].ndim < 2 for name in names):
+            found[-1] = found[-1] + names
+        else:
+            found.append(names)
+    return found
 
 
 def channels_last(inputs: Tensor) -> Tensor:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from synthood.common.lazy import lazy
+from synthood.common.settings import Interpolation
 from synthood.errors import SynthoodError, first_line, nearest
 from synthood.training.networks.architectures.base import (
     ImageNetwork,
-    ImageSize,
+    OwnInputs,
     Pretrained,
     PretrainedSettings,
-    Resize,
 )
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ else:
 
 TIMM = "timm/"
 LITE = "pip install 'synthood[lite]'"
+BY_TAG = {"in1k": "ImageNet-1k", "in12k": "ImageNet-12k", "in21k": "ImageNet-21k", "in22k": "ImageNet-22k"}
+"""Data sets with labels that are parts of timm's tags, such as a1_in1k and augreg2_in21k_ft_in1k."""
 
 
 class TimmNetwork(PretrainedSettings):
@@ -38,7 +40,6 @@ class TimmNetwork(PretrainedSettings):
     name: Annotated[
         str, Field(pattern=r"^timm/[A-Za-z0-9_.-]+$", description="timm/ and the model's name, or name.tag")
     ]
-    image_size: ImageSize = None
     options: Annotated[
         dict[str, bool | int | float | str | list[int]], Field(description="further arguments of timm.create_model")
     ] = {}
@@ -58,11 +59,39 @@ class TimmNetwork(PretrainedSettings):
         found: State = installed_weights(self.name) or created(self, pretrained=True).state_dict()
         return found
 
-    def own_statistics(self) -> tuple[list[float], list[float]] | None:
-        if not self.pretrained or self.normalisation == "images":
-            return None
+    def own_inputs(self) -> OwnInputs | None:
         given = timm_library(f"network {self.name}").get_pretrained_cfg(self.name.removeprefix(TIMM))
-        return (list(given.mean), list(given.std)) if given else None
+        if not given:
+            return None
+        side = given.input_size[-1]
+        shorter = int(side / given.crop_pct) if given.crop_mode == "center" else side
+        mode: Interpolation = "bilinear" if given.interpolation == "bilinear" else "bicubic"
+        return OwnInputs(list(given.mean), list(given.std), side, shorter, mode)
+
+    def library_weights(self) -> tuple[str, str | None]:
+        from synthood.training.networks.installed import PACKAGES, installed_file
+
+        if installed_file(self.name) is not None:
+            return f"package {PACKAGES[self.name].name}", PACKAGES[self.name].sha256
+        return f"timm's {self.weights_tag}", None
+
+    def trained_on(self, digest: str | None) -> list[str]:
+        from synthood.training.networks.installed import PACKAGES
+
+        if digest is not None:
+            return ["ImageNet-1k"] if digest in {package.sha256 for package in PACKAGES.values()} else []
+        return by_tag(self.weights_tag)
+
+    @property
+    def weights_tag(self) -> str:
+        """Of the weights that timm has for the name, which may name it."""
+        known = timm_library(f"network {self.name}").get_pretrained_cfg(self.name.removeprefix(TIMM))
+        return str(known.tag) if known is not None else ""
+
+
+def by_tag(tag: str) -> list[str]:
+    """Data sets with labels that a tag of timm names."""
+    return [BY_TAG[part] for part in tag.split("_") if part in BY_TAG]
 
 
 class TimmClassifier(ImageNetwork):
@@ -79,7 +108,7 @@ class TimmClassifier(ImageNetwork):
         self.name, self.classifier = settings.name, places
         self.fixed = settings.image_size is None and bool(model.default_cfg.get("fixed_input_size"))
         self.side = side_of(model, settings)
-        self.resize = nn.Identity() if settings.image_size is None else Resize(settings.image_size)
+        self.resize = settings.resize()
         with torch.no_grad():
             agrees(model.eval(), settings, self.side)
             self.draws = agrees_in_training(model, settings, self.side)
@@ -98,6 +127,15 @@ class TimmClassifier(ImageNetwork):
             )
         found: Tensor = self.model.forward_head(self.model.forward_features(images), pre_logits=True)
         return found
+
+    def stage_weights(self) -> list[list[str]]:
+        """As timm groups them, coarsely."""
+        if not hasattr(self.model, "group_matcher"):
+            return super().stage_weights()
+        grouped = timm_library(f"network {self.name}").models.group_parameters(
+            self.model, self.model.group_matcher(coarse=True)
+        )
+        return [[f"model.{name}" for name in grouped[number]] for number in sorted(grouped)]
 
 
 def timm_library(what: str) -> ModuleType:

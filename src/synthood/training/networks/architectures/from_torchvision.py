@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from synthood.common.lazy import lazy
+from synthood.common.settings import Interpolation
 from synthood.errors import SynthoodError, nearest
 from synthood.training.networks.architectures.base import (
     ImageNetwork,
-    ImageSize,
+    OwnInputs,
     Pretrained,
     PretrainedSettings,
-    Resize,
+    stages_of_children,
 )
 
 if TYPE_CHECKING:
@@ -36,19 +37,27 @@ class TorchvisionNetwork(PretrainedSettings):
         str,
         Field(pattern=r"^torchvision/[a-z0-9_]+$", description="torchvision/ and the model's name, in small letters"),
     ]
-    image_size: ImageSize = None
     pretrained: Annotated[Pretrained | None, Field(description="weights to start from: a file of them")] = None
 
     def build(self, classes: int) -> ImageNetwork:
         return TorchvisionClassifier(self, classes)
 
-    def own_statistics(self) -> tuple[list[float], list[float]] | None:
-        if not self.pretrained or self.normalisation == "images":
-            return None
+    def own_inputs(self) -> OwnInputs | None:
         from torchvision import models  # its import takes a second
 
         given = models.get_model_weights(self.name.removeprefix(TORCHVISION)).DEFAULT.transforms()
-        return list(given.mean), list(given.std)
+        mode: Interpolation = "bilinear" if given.interpolation.value == "bilinear" else "bicubic"
+        return OwnInputs(list(given.mean), list(given.std), given.crop_size[0], given.resize_size[0], mode)
+
+    def trained_on(self, digest: str | None) -> list[str]:
+        from torchvision import models
+
+        short = self.name.removeprefix(TORCHVISION)
+        if digest is None or short not in names():
+            return []
+        # torchvision's addresses end in the first eight digits of the file's SHA-256
+        published = {str(one.url).rpartition("-")[2][:8]: one.name for one in models.get_model_weights(short)}
+        return ["ImageNet-1k"] if published.get(digest[:8], "").startswith("IMAGENET1K") else []
 
 
 class TorchvisionClassifier(ImageNetwork):
@@ -61,7 +70,7 @@ class TorchvisionClassifier(ImageNetwork):
         super().__init__()
         self.name = settings.name
         model = created(settings.name, classes)
-        self.resize = nn.Identity() if settings.image_size is None else Resize(settings.image_size)
+        self.resize = settings.resize()
         for layer in model.modules():
             if isinstance(layer, nn.Dropout) or type(layer).__name__ == "StochasticDepth":
                 layer.p = 0.0
@@ -80,6 +89,9 @@ class TorchvisionClassifier(ImageNetwork):
             )
         found: Tensor = self.model(images)
         return found
+
+    def stage_weights(self) -> list[list[str]]:
+        return stages_of_children(self.model, "model.")
 
 
 def names() -> list[str]:

@@ -77,6 +77,11 @@ class Network(NetworkSettings):
         usual = {key for key, value in (("stem", 32), ("image_size", None)) if getattr(self, key) == value}
         return self.model_dump(mode="json", exclude=usual)
 
+    @property
+    def feature_count(self) -> int | None:
+        wide = self.width * 2 ** (len(BLOCKS[self.name]) - 1) * WIDENING.get(self.name, 1)
+        return wide * EXPANSION if self.name in BOTTLENECK else wide
+
     def build(self, classes: int) -> ImageNetwork:
         return ResNet(self, classes)
 

@@ -23,6 +23,11 @@ class Head(Plugin):
         """Whether it is one Linear of the backbone's features, as every network has it."""
         return False
 
+    @property
+    def feature_count(self) -> int | None:
+        """The width E of the penultimate features, where the head alone decides it."""
+        return None
+
     def neck(self, width: int) -> tuple[nn.Module, int]:
         """From features of width D, with the width E of what it gives."""
         return nn.Identity(), width

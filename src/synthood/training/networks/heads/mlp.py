@@ -22,5 +22,9 @@ class MlpHead(Head):
     kind: Literal["mlp"] = "mlp"
     width: Annotated[Count, Field(description="of the hidden layer")] = 256
 
+    @property
+    def feature_count(self) -> int | None:
+        return self.width
+
     def neck(self, width: int) -> tuple[nn.Module, int]:
         return nn.Sequential(nn.Linear(width, self.width), nn.ReLU()), self.width

@@ -1,0 +1,36 @@
+"""What a table holds: values and gains, each a long table in percent."""
+
+import math
+from typing import NamedTuple
+
+import pandas as pd
+
+from synthood.reporting.statistics import Estimate
+
+KEYS = ["dataset", "recipe", "detector", "set", "metric"]
+"""What a value is of; `detector` is empty where none has a part in the metric."""
+VALUES = [*KEYS, "mean", "sd", "low", "high", "seeds"]
+GAINS = [*KEYS, "base", "base_detector", "gain", "low", "high", "seeds", "p"]
+"""A gain is over recipe `base` by `base_detector`; `seeds` counts the models behind a number; `p` is corrected by Holm,
+and missing where nothing was tested."""
+
+
+class Results(NamedTuple):
+    """Rows with the columns of `VALUES` and of `GAINS`, percent and points."""
+
+    values: pd.DataFrame
+    gains: pd.DataFrame
+
+
+def percent(estimate: Estimate, mean: str = "mean") -> dict[str, float]:
+    """Mean and bounds of a share, times 100, under the names of their columns."""
+    return {mean: 100 * estimate.mean, "low": 100 * estimate.low, "high": 100 * estimate.high}
+
+
+def csv_text(rows: pd.DataFrame) -> str:
+    """As CSV: percent and points with four decimals, p-values with six."""
+    shown = rows.copy()
+    for name in rows.select_dtypes("float"):
+        digits = 6 if name == "p" else 4
+        shown[name] = ["" if math.isnan(x) else f"{round(x, digits) + 0.0:.{digits}f}" for x in rows[name]]
+    return str(shown.to_csv(index=False, lineterminator="\n"))
