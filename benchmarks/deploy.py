@@ -69,6 +69,11 @@ def untrained(folder: Path, network: str, images: np.ndarray) -> None:
     export(folder, classifier, calibrated, Preprocessing(*images.shape[1:3]), (LEVEL, 0.1))
 
 
+def score(predictor: Predictor, files: list[Path]) -> None:
+    """Rows of all files."""
+    with_rows(io.StringIO(), predictor.stream_by_threads(iter(files)), "csv", True)
+
+
 def rate(predictor: Predictor, files: list[Path], pixels: np.ndarray, turns: int) -> float:
     """Of `score` over that of the network alone, the least seconds of each."""
 
@@ -76,11 +81,8 @@ def rate(predictor: Predictor, files: list[Path], pixels: np.ndarray, turns: int
         for first in range(0, len(pixels), BATCH):
             features_of(predictor.classifier, pixels[first : first + BATCH], predictor.device)
 
-    def score() -> None:
-        with_rows(io.StringIO(), predictor.stream_by_threads(iter(files)), "csv", True)
-
     network()
-    times = [(seconds(network), seconds(score)) for _ in range(turns)]
+    times = [(seconds(network), seconds(partial(score, predictor, files))) for _ in range(turns)]
     alone, whole = (min(each) for each in zip(*times, strict=True))
     count = len(files)
     print(f"{count} images: score {count / whole:.0f} a second, network alone {count / alone:.0f}", flush=True)

@@ -74,7 +74,9 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="exit code 1 where a bar is not met")
     given = parser.parse_args()
     bar, met, began = int(stats.binom.ppf(0.95, given.months, given.alpha)), True, time.monotonic()
-    print(f"{given.months} months, {given.calibration} calibration images, level {given.level:g}, alpha {given.alpha:g}")
+    print(
+        f"{given.months} months, {given.calibration} calibration images, level {given.level:g}, alpha {given.alpha:g}"
+    )
     print("images a day | unknown from day 16 | false alarms | found | median day of the first alarm")
     for images in given.images:
         for share in SHARES:

@@ -56,6 +56,7 @@ LAYERS = (
     "generators",
     "outliers",
     "deploy",
+    "serve",
     "monitor",
     "config",
     "workflow",

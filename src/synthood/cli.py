@@ -6,10 +6,12 @@ Each command imports what it needs, so that those that only read the schema star
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from synthood import __version__
 from synthood.errors import SynthoodError
+from synthood.serve.options import ServeOptions, flag
 
 
 def main(command_line: Sequence[str] | None = None) -> None:
@@ -141,6 +143,16 @@ def _parser() -> argparse.ArgumentParser:
     as_onnx = commands.add_parser("export-onnx", help="add detector.onnx to an exported detector")
     as_onnx.add_argument("folder", type=Path, help="an exported detector")
     as_onnx.set_defaults(run=_export_onnx)
+    served = commands.add_parser("serve", help="answer over HTTP, with a web page, by an exported detector")
+    served.add_argument("folder", type=Path, help="an exported detector")
+    for setting in fields(ServeOptions):
+        unit, text, default = setting.metadata["unit"], setting.metadata["help"], setting.default
+        if isinstance(default, tuple):
+            served.add_argument(flag(setting.name), nargs="+", default=default, metavar=unit, help=text)
+        else:
+            text += f" (default: {default})"
+            served.add_argument(flag(setting.name), type=type(default), default=default, metavar=unit, help=text)
+    served.set_defaults(run=_serve)
     data = commands.add_parser("data", help="images of a run").add_subparsers(dest="action", required=True)
     shown = data.add_parser("show", help="table of a folder: parts, counts, classes, sizes, SHA-256")
     shown.add_argument("folder", type=Path, help="for example results/cifar10/images")
@@ -271,6 +283,16 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from synthood.deploy.evaluate import evaluate
 
     print(evaluate(arguments.folder, arguments.id, arguments.ood, arguments.json, arguments.device))
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    chosen = {one.name: getattr(arguments, one.name) for one in fields(ServeOptions)}
+    options = ServeOptions(**chosen | {"allow_origin": tuple(arguments.allow_origin)})
+    try:
+        from synthood.serve.server import serve
+    except ModuleNotFoundError as error:
+        raise SynthoodError(f"serve: {error.name} is not installed; pip install 'synthood[serve]'") from error
+    serve(arguments.folder, options)
 
 
 def _monitor(arguments: argparse.Namespace) -> None:

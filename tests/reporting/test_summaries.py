@@ -101,7 +101,7 @@ def scores(table: TableSettings) -> dict[tuple[str, str, int], pd.DataFrame]:
     for place, recipe in enumerate(table.all_recipes):
         for seed in table.seeds:
             random = np.random.default_rng([place, seed])
-            parts = np.repeat(["test", "far"], [12, 9])
+            parts = np.repeat(["test", "away"], [12, 9])
             columns = {name: random.random(21) + 0.3 * (parts == "test") for name in table.detectors_of(recipe)}
             found["d", recipe, seed] = pd.DataFrame(
                 {"part": parts, "label": 0, "prediction": random.integers(0, 2, 21)} | columns
@@ -110,7 +110,7 @@ def scores(table: TableSettings) -> dict[tuple[str, str, int], pd.DataFrame]:
 
 
 def test_rows_with_a_detector_of_their_own_averages_and_best() -> None:
-    settings = TabulateSettings(table=TABLE, near={"d": []}, far={"d": ["far"]})
+    settings = TabulateSettings(table=TABLE, near={"d": []}, far={"d": ["away"]})
     results = tabulate(scores(TABLE), settings)
     means = results.values.set_index(["recipe", "detector", "set", "metric"])["mean"]
     gains = results.gains.set_index(["recipe", "detector", "base", "set", "metric"])["gain"]
@@ -140,14 +140,14 @@ def test_rows_with_a_detector_of_their_own_averages_and_best() -> None:
 def test_the_gain_of_the_average_can_be_tested() -> None:
     raw = TABLE.model_dump() | {"seeds": [0, 1, 2, 3, 4], "tests": {"detectors": ["average"], "sets": ["far"]}}
     table = TableSettings.model_validate(raw)
-    gains = tabulate(scores(table), TabulateSettings(table=table, near={"d": []}, far={"d": ["far"]})).gains
+    gains = tabulate(scores(table), TabulateSettings(table=table, near={"d": []}, far={"d": ["away"]})).gains
     assert gains[gains["p"].notna()]["detector"].tolist() == ["average"]
 
 
 def test_averages_need_seeds_in_common() -> None:
     some = {run: one for run, one in scores(TABLE).items() if run[2] != ("godin" in run[1])}
     with pytest.raises(SynthoodError, match="summary: the models of 'godin' have no seed in common"):
-        tabulate(some, TabulateSettings(table=TABLE, near={"d": []}, far={"d": ["far"]}))
+        tabulate(some, TabulateSettings(table=TABLE, near={"d": []}, far={"d": ["away"]}))
 
 
 @pytest.mark.parametrize(

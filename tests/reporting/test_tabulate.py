@@ -259,13 +259,14 @@ def test_p_values_of_five_seeds_are_corrected_together() -> None:
     assert (tested["recipe"] != tested["base"]).all()
     assert len(tested) == 2 * (1 + 1 + 2)
     runs = dict(all_runs(scores, SETTINGS.model_copy(update={"table": five}), "digits", Resamples(RESAMPLES)))
+    once = tested[(tested["recipe"] != "plain") | (tested["base"] != "distilled")]
     single = [
         p_value(gain)
-        for line in tested.drop_duplicates("p").to_dict("records")
+        for line in once.to_dict("records")
         for found in [runs["msp", line["set"], "auroc"]]
         if (gain := difference(found[line["recipe"]], found[line["base"]]))
     ]
-    assert tested.drop_duplicates("p")["p"].to_numpy() == pytest.approx(holm(single))
+    assert once["p"].to_numpy() == pytest.approx(holm(single))
     assert len(single) == 2 * 3
     assert min(single) < tested["p"].min()
     mirrored = tested.set_index(["set", "recipe", "base"])["p"]

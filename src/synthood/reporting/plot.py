@@ -131,10 +131,11 @@ def main(
     ranks_png: Output,
     beside: Annotated[Sequence[Path], "scores of other jobs, in the same order"] = (),
 ) -> None:
-    runs = [(d, r, s) for d in settings.datasets for r in settings.recipes for s in settings.seeds]
+    recipes = [*settings.recipes, *settings.others]
+    runs = [(d, r, s) for d in settings.datasets for r in recipes for s in settings.seeds]
     for path in histories:
         verify(path)
-    found = read_runs(runs, scores, beside, dict.fromkeys(settings.recipes, settings.detectors))
+    found = read_runs(runs, scores, beside, {r: settings.detectors * (r in settings.recipes) for r in recipes})
     curves = {run: pd.read_csv(path) for run, path in zip(runs, histories, strict=True)}
     figures = [
         roc_figure(found, settings),

@@ -82,8 +82,7 @@ class ComparisonSettings(Settings):
     """Which gains are tested and put in words; the p-values of all of a table are corrected together (Holm)."""
 
     detectors: Annotated[
-        list[Name],
-        Field(min_length=1, description="recipes are compared by each of these; the table's first if left out"),
+        list[Name], Field(description="recipes are compared by each of these; the table's first if left out")
     ] = []
     sets: Annotated[
         list[Name], Field(min_length=1, description="near, far, names of OOD sets, or test for metrics of ID images")
@@ -312,6 +311,7 @@ class PlotSettings(Settings):
     figures: FigureSettings
     datasets: list[Name]
     recipes: list[Name]
+    others: Annotated[list[Name], Field(description="recipes with files among the inputs that no figure shows")] = []
     seeds: list[Seed]
     detectors: list[Name]
     near: dict[Name, list[Name]]

@@ -95,7 +95,8 @@ class EvaluationPlan(Paths):
         return PlotSettings(
             figures=FigureSettings(dpi=self.config.figures.dpi),
             datasets=table.datasets,
-            recipes=table.all_recipes,
+            recipes=table.recipes,
+            others=[name for name in table.all_recipes if name not in table.recipes],
             seeds=table.seeds,
             detectors=table.detectors,
             near=self.sets(table.datasets, "near"),

@@ -114,7 +114,8 @@ class TransformersNetwork(PretrainedSettings):
             given = self.config_of_folder() if self.pretrained else self.config
         except SynthoodError:  # named by `check_files`
             return None
-        return self.own_head.feature_count or given.get("hidden_size")
+        width = given.get("hidden_size")
+        return self.own_head.feature_count or (width if isinstance(width, int) else None)
 
     @property
     def architecture(self) -> Self:
