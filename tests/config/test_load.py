@@ -126,7 +126,10 @@ WRONG_VALUE = {
         {"precision": "float16"},
         "precision: expected 'auto', 'float32' or 'bfloat16', got 'float16'",
     ),
-    "unknown metric": ({"tables/demo-sio/columns": ["aurok"]}, "tables.demo-sio.columns.0: expected 'augrc', 'aupr_in'"),
+    "unknown metric": (
+        {"tables/demo-sio/columns": ["aurok"]},
+        "tables.demo-sio.columns.0: expected 'augrc', 'aupr_in'",
+    ),
     "alpha 0": (
         {"recipes/sio-sd/synthetic/alpha": 0},
         "recipes.sio-sd.synthetic.alpha: input should be greater than 0",
