@@ -140,7 +140,7 @@ class Engine:
         try:
             found = await loop.run_in_executor(self.network, self.judged, [one.pixels for one in batch])
         finally:
-            self.running.discard(asyncio.current_task())  # type: ignore[arg-type]
+            self.running.discard(asyncio.current_task())
         for one, verdict in zip(batch, found, strict=True):
             if one.done.done():
                 continue
