@@ -45,7 +45,8 @@ def frozen(make_images: Any, tmp_path: Path) -> Callable[[Path], list[str]]:
     """The same of a head on cached features of a frozen backbone."""
     weights = tmp_path / "weights.safetensors"
     named = {"name": "torchvision/shufflenet_v2_x0_5"}
-    save_file(build(network_described(named), 5, seed=0).state_dict(), weights)
+    state = build(network_described(named), 5, seed=0).state_dict()
+    save_file({key: value.contiguous() for key, value in state.items()}, weights)
     network = named | {"pretrained": str(weights), "freeze": "backbone"}
     for name, count in (("train", 20), ("val", 9)):
         write_images(tmp_path / f"{name}-images", make_images(count, count, side=32))
