@@ -1,11 +1,11 @@
 """Power and false alarms of `synthood monitor`: python benchmarks/monitor.py [--months 100] [--check]
 
 Simulated months of 30 days. Confidences are normal; `--calibration` of them calibrate each month anew. From day 16 on a
-share of the images is unknown, with confidences `--shift` standard deviations lower. Printed for each share: months with
-an alarm before day 16 (false), months with one from it on (power), and the median day of the first of those.
+share of the images is unknown, with confidences `--shift` standard deviations lower. Printed for each share: months
+with an alarm before day 16 (false), months with one from it on (found), and the median day of the first of those.
 
-With --check, exit code 1 where false alarms are more than 95 % of binomial draws of the level would be, or where a share
-of 20 % is not found in each month.
+With --check, exit code 1 where false alarms are more than 95 % of binomial draws of the level would be, or where 20 %
+of 50 images are not found in each month.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def months(
 
 def adjusted(known: NDArray[np.float64], new: NDArray[np.float64], level: float) -> NDArray[np.float64]:
     """The least adjusted p-value [months, days] of all tests that raise alarms, of every day and its week."""
-    count, days, images = new.shape
+    count, days = new.shape[:2]
     n = known.shape[1]
     k = conformal.rank(level, n)
     rejected = (new < np.sort(known, axis=1)[:, k - 1, None, None]).sum(2)
@@ -55,11 +55,10 @@ def adjusted(known: NDArray[np.float64], new: NDArray[np.float64], level: float)
 
 
 def first_alarms(values: NDArray[np.float64], alpha: float) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Which months have an alarm before the change, and the day (from 1) of the first after it, 0 where there is none."""
+    """Which months have an alarm before the change; the day (from 1) of the first after it, 0 where there is none."""
     alarm = values <= alpha
     later = alarm[:, CHANGE:]
-    false: NDArray[np.bool_] = alarm[:, :CHANGE].any(1)
-    return false, np.where(later.any(1), CHANGE + 1 + later.argmax(1), 0)
+    return np.asarray(alarm[:, :CHANGE].any(1)), np.where(later.any(1), CHANGE + 1 + later.argmax(1), 0)
 
 
 def main() -> int:

@@ -91,10 +91,11 @@ def test_an_environment_has_what_its_rules_import(name: str, module: str, enviro
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     extras = {
         re.split(r"[\[<>=!]", one)[0]
-        for key in ("lora", "onnx", "timm")
+        for key in ("lora", "onnx", "serve", "timm")
         for one in project["optional-dependencies"][key]
     }
     packages = yaml.safe_load((PROJECT / "envs" / f"{environment}.yaml").read_text())["dependencies"][-1]["pip"]
     has = {package.partition("==")[0] for package in packages} | {"pydantic-core"}  # of pydantic
+    has |= {"starlette"} if "fastapi" in extras else set()
     has |= {"snakemake", "snakemake-interface-logger-plugins"}  # of `synthood run`, which no rule calls
     assert imported(module) - extras - has == set()

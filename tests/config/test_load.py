@@ -126,7 +126,10 @@ WRONG_VALUE = {
         {"precision": "float16"},
         "precision: expected 'auto', 'float32' or 'bfloat16', got 'float16'",
     ),
-    "unknown metric": ({"tables/demo-sio/columns": ["aurok"]}, "tables.demo-sio.columns.0: expected 'aupr_in'"),
+    "unknown metric": (
+        {"tables/demo-sio/columns": ["aurok"]},
+        "tables.demo-sio.columns.0: expected 'augrc', 'aupr_in'",
+    ),
     "alpha 0": (
         {"recipes/sio-sd/synthetic/alpha": 0},
         "recipes.sio-sd.synthetic.alpha: input should be greater than 0",
@@ -437,7 +440,8 @@ def test_an_empty_section_is_told(edited, section):
     ],
 )
 def test_an_empty_list_or_subsection_is_told(edited, path):
-    assert lines_of(edited({path: []})) == [f"{path.replace('/', '.')}: must not be empty; fill it"]
+    rest = " or take the key away" * path.endswith("baselines")
+    assert lines_of(edited({path: []})) == [f"{path.replace('/', '.')}: must not be empty; fill it{rest}"]
 
 
 def test_near_or_far_must_be_there(edited):

@@ -50,7 +50,7 @@ def test_a_job_names_the_code_of_its_metrics_alone(edited: Any) -> None:
         ({**MINE, "functoin": "a"}, "tables.demo-sio.columns.1.functoin: unknown key; did you mean 'function'?"),
         ({**MINE, "kind": "customs"}, "tables.demo-sio.columns.1.kind: expected 'custom', got 'customs'"),
         ({"kind": "custom", "file": "mine.py"}, "tables.demo-sio.columns.1.name: this key is missing"),
-        (3, "tables.demo-sio.columns.1: expected 'aupr_in'"),
+        (3, "tables.demo-sio.columns.1: expected 'augrc', 'aupr_in'"),
     ],
 )
 def test_wrong_columns_are_named(edited: Any, column: Any, message: str) -> None:

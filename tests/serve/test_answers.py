@@ -27,7 +27,7 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
 
 @pytest.fixture(scope="module")
 def server(predictor: Predictor) -> Iterator[Running]:
-    with running(predictor) as found:
+    with running(predictor, threads=1) as found:
         yield found
 
 
@@ -118,7 +118,7 @@ def test_concurrent_images_share_passes(
         sizes.append(len(images))
         return inner(self, images)
 
-    with running(predictor, batch=4) as server, ThreadPoolExecutor(7) as pool:
+    with running(predictor, batch=4, threads=1) as server, ThreadPoolExecutor(7) as pool:
         monkeypatch.setattr(Predictor, "features", noted)
         opened.clear()
         begun.clear()
@@ -165,7 +165,7 @@ def test_an_error_of_the_code_is_logged_and_answered(
 
 def test_too_many_images_wait(predictor: Predictor, gate: tuple[threading.Event, threading.Event]) -> None:
     begun, opened = gate
-    with running(predictor, queue=3, max_images=3) as server, ThreadPoolExecutor(1) as pool:
+    with running(predictor, queue=3, max_images=3, threads=1) as server, ThreadPoolExecutor(1) as pool:
         opened.clear()
         begun.clear()
         two = form(*map(png, IMAGES[:2]))

@@ -643,7 +643,7 @@ def test_tables_and_scores_know_the_roles_of_the_sets(plan):
         ("outliers/oal/boundary/noise", 0.2, {("boundary", "oal")}),
         ("outliers/oal/latents/scale", "released", {("latents", "oal"), ("curve", "oal")}),
         ("outliers/oal/latents/sample", {"steps": 3}, {("latents", "oal"), ("curve", "oal")}),
-        ("outliers/oal/gate/percentile", 50, {("gate", "oal")}),
+        ("outliers/oal/gate/percentile", 40, {("gate", "oal")}),
         ("outliers/oal/gate/keep_per_class", 3, {("gate", "oal")}),
         ("outliers/oal/curve/scales", [1.0], {("curve", "oal")}),
         ("recipes/oal-random-outliers/outliers", {"negatives": "outliers"}, {("train", "oal-random-outliers")}),

@@ -277,15 +277,19 @@ def test_a_folder_of_weights_of_another_network_is_named(edited, tmp_path):
 @pytest.mark.parametrize(
     ("head", "expected"),
     [
-        ({}, "1024 must be below 1024, the penultimate features of recipes.ce"),
-        ({"head": {"kind": "mlp", "width": 12}}, "1024 must be below 12, the penultimate features of recipes.ce"),
+        ({}, "1024 must be below 1024, the penultimate features of recipes.own"),
+        ({"head": {"kind": "mlp", "width": 12}}, "1024 must be below 12, the penultimate features of recipes.own"),
     ],
 )
 def test_a_detector_wants_fewer_components_than_a_network_of_a_library_has(edited, head, expected):
     """Its features are counted by building it; a head that decides them is refused when the file is read."""
     network = {"name": "torchvision/shufflenet_v2_x0_5", "pretrained": __file__} | head
     vim = {"kind": "vim", "dimension": 1024}
-    raw = edited({"recipes/ce/network": network, "detectors/vim": vim})
+    own = {"network": network, "epochs": 1, "batch_size": 2, "learning_rate": 0.1}
+    raw = edited({"recipes/own": own, "detectors/vim": vim})
+    # The demo's own networks have fewer features than that
+    raw["tables"] = {"t": raw["tables"]["demo-sio"] | {"recipes": ["own"], "baselines": ["own"]}}
+    raw["build"] = ["t"]
     if head:
         with pytest.raises(SynthoodError, match=f"detectors.vim.dimension: {expected}"):
             load(raw)

@@ -149,7 +149,7 @@ def with_models_left_out(
     id_parts: Sequence[str],
 ) -> dict[str, Runs]:
     """The runs of an ensemble with each metric's values without one of its models, where they were scored."""
-    without = []
+    without: list[dict[str, np.ndarray]] = []
     while (name := left_out(detector, len(without))) in frame:
         ids = np.concatenate([frame.loc[frame["part"] == one, name].to_numpy() for one in id_parts])
         without.append(Ranking(ids, frame.loc[frame["part"] == part, name].to_numpy()).metrics(metrics=metrics))
@@ -160,10 +160,11 @@ def with_models_left_out(
 
 def frames_of(scores: Scores, settings: TabulateSettings, dataset: str, recipe: str) -> dict[int | None, pd.DataFrame]:
     """A recipe's scores by seed, by None where one model serves all; raises where there are none."""
+    found: dict[int | None, pd.DataFrame]
     found = {s: scores[dataset, recipe, s] for s in settings.table.seeds if (dataset, recipe, s) in scores}
     if not found:
         raise SynthoodError(f"no scores of recipe {recipe!r} on {dataset!r}; score its models, or leave it out")
-    return {None: next(iter(found.values()))} if recipe in settings.fixed else {**found}
+    return {None: next(iter(found.values()))} if recipe in settings.fixed else found
 
 
 def known(frames: dict[int | None, pd.DataFrame]) -> tuple[int, ...]:

@@ -147,8 +147,9 @@ def weighted_sum(runs: Runs, other: Runs, weight: float) -> Runs | None:
             return None
         runs, other = runs.of_seeds(common), other.of_seeds(common)
     values, resampled = runs.values + weight * other.values, runs.resampled + weight * other.resampled
-    both = runs.without is not None and other.without is not None and len(runs.without) == len(other.without)
-    without = runs.without + weight * other.without if both else None
+    without = None
+    if runs.without is not None and other.without is not None and len(runs.without) == len(other.without):
+        without = runs.without + weight * other.without
     return Runs(values, resampled, runs.seeds or other.seeds, without)
 
 

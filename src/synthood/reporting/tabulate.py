@@ -51,7 +51,8 @@ class Gains:
         if tested:
             of_both = frozenset([item, own, base])
             self.tests.setdefault(of_both, (runs, over, []))[2].append(len(self.rows))
-        self.rows.append(dict(zip([*KEYS, "base", "base_detector"], keys, strict=True)) | gain | {"seeds": models})
+        row = zip([*KEYS, "base", "base_detector"], keys, strict=True)
+        self.rows.append({**dict(row), **gain, "seeds": models})
 
     def frame(self) -> pd.DataFrame:
         """All rows, with the p-values of those that are tested."""
@@ -96,11 +97,11 @@ def tabulate(scores: Scores, settings: TabulateSettings) -> Results:
 def rows_of(item: Item, detector: str, runs: Mapping[str, Runs], gains: Gains) -> list[dict[str, object]]:
     """The values of one detector (empty where none has a part) on (dataset, set, metric); adds their gains."""
     (dataset, part, metric), table = item, gains.table
-    rows = []
+    rows: list[dict[str, object]] = []
     for recipe, own in runs.items():
         found = crossed(own, table.confidence)
         key = dict(zip(KEYS, (dataset, recipe, detector, part, metric), strict=True))
-        rows.append(key | percent(found) | {"sd": 100 * found.deviation, "seeds": len(own.values)})
+        rows.append({**key, **percent(found), "sd": 100 * found.deviation, "seeds": len(own.values)})
         for base in table.bases_of(detector, recipe):
             if base is not None:
                 tested = table.tested(detector, part, metric)

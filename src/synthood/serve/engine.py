@@ -3,7 +3,6 @@
 import asyncio
 import io
 import logging
-import os
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from synthood.common.devices import cores
 from synthood.common.image_formats import readable
 from synthood.deploy.inputs import Input, of_content
 from synthood.deploy.predictor import Predictor
@@ -54,27 +54,33 @@ class Waiting:
     done: "asyncio.Future[Verdict]"
 
 
-class Engine:
-    """Threads that decode, one that runs the network, and the images between them.
+GATHER = 0.005
+"""Seconds that decoded images wait at most for those that are still being decoded."""
 
-    A batch is whatever waits when the network is free, so that a lone request never waits for others.
+
+class Engine:
+    """Threads that decode, threads that run the network, and the images between them.
+
+    On a CPU each pass takes one core, since passes side by side are faster than torch's own threads. A free thread
+    takes its share of all that waits, once nothing more is being decoded.
     """
 
     def __init__(self, predictor: Predictor, options: ServeOptions, metrics: Metrics) -> None:
         self.predictor, self.options, self.metrics = predictor, options, metrics
-        self.decoders = ThreadPoolExecutor(options.decoders or max(1, min(8, (os.cpu_count() or 1) // 2)), "decode")
-        self.network = ThreadPoolExecutor(1, "network")
+        self.passes = passes_at_a_time(predictor, options)
+        self.decoders = ThreadPoolExecutor(options.decoders or max(1, min(8, cores() // 2)), "decode")
+        self.network = ThreadPoolExecutor(self.passes, "network")
         self.waiting: deque[Waiting] = deque()
         metrics.decoded.set_function(lambda: len(self.waiting))
-        self.accepted = 0
-        self.running: asyncio.Task[None] | None = None
+        self.accepted = self.decoding = 0
+        self.running = set[asyncio.Task[None]]()
         self.ready = False
 
     def warm(self) -> None:
-        """A pass of one image and one of the largest batch, so that no request pays for what is set up once."""
+        """A pass of the largest batch in each thread, so that no request pays for what is set up once."""
         size = self.predictor.preprocessing
-        for count in (1, self.options.batch):
-            self.network.submit(self.judge, np.zeros((count, size.height, size.width, 3), np.uint8)).result()
+        images = np.zeros((self.options.batch, size.height, size.width, 3), np.uint8)
+        list(self.network.map(self.judge, [images] * self.passes))
         self.ready = True
 
     def close(self) -> None:
@@ -100,34 +106,50 @@ class Engine:
     async def verdict(self, content: bytes) -> Verdict:
         """Of one encoded image."""
         loop = asyncio.get_running_loop()
-        image = await loop.run_in_executor(self.decoders, self.decode, content)
+        self.decoding += 1
+        try:
+            image = await loop.run_in_executor(self.decoders, self.decode, content)
+        finally:
+            self.decoding -= 1
         if image.pixels is None:
+            self.start()
             return Bad(image.note)
         one = Waiting(image.pixels, image.note, loop.create_future())
         self.waiting.append(one)
-        if self.running is None or self.running.done():
-            self.running = loop.create_task(self.run())
+        if self.decoding and len(self.waiting) < self.options.batch:
+            loop.call_later(GATHER, self.start)
+        else:
+            self.start()
         return await one.done
 
-    async def run(self) -> None:
-        """Batch after batch until nothing waits."""
-        loop = asyncio.get_running_loop()
-        while self.waiting:
+    def start(self) -> None:
+        """Begins as many passes as there are free threads and images for."""
+        while self.waiting and (free := self.passes - len(self.running)):
             batch: list[Waiting] = []
-            while self.waiting and len(batch) < self.options.batch:
+            most = min(self.options.batch, -(-len(self.waiting) // free))
+            while self.waiting and len(batch) < most:
                 one = self.waiting.popleft()
                 if not one.done.done():  # the client went away, or time ran out
                     batch.append(one)
-            if not batch:
-                return
+            if batch:
+                self.running.add(asyncio.get_running_loop().create_task(self.run(batch)))
+
+    async def run(self, batch: Sequence[Waiting]) -> None:
+        """One pass, and the next where images wait and none is being decoded."""
+        loop = asyncio.get_running_loop()
+        try:
             found = await loop.run_in_executor(self.network, self.judged, [one.pixels for one in batch])
-            for one, verdict in zip(batch, found, strict=True):
-                if one.done.done():
-                    continue
-                if isinstance(verdict, Exception):
-                    one.done.set_exception(verdict)
-                else:
-                    one.done.set_result(replace(verdict, note=one.note) if isinstance(verdict, Judgement) else verdict)
+        finally:
+            self.running.discard(asyncio.current_task())
+        for one, verdict in zip(batch, found, strict=True):
+            if one.done.done():
+                continue
+            if isinstance(verdict, Exception):
+                one.done.set_exception(verdict)
+            else:
+                one.done.set_result(replace(verdict, note=one.note) if isinstance(verdict, Judgement) else verdict)
+        if not self.decoding:
+            self.start()
 
     def decode(self, content: bytes) -> Input:
         """The image in an upload, or why there is none."""
@@ -157,6 +179,12 @@ class Engine:
         judged = self.predictor.judged(features)
         probabilities, confidences = features.logits.softmax(1).numpy(), judged.confidences.mean(0)
         return [Judgement(*one) for one in zip(probabilities, confidences, judged.p_values.tolist(), strict=True)]
+
+
+def passes_at_a_time(predictor: Predictor, options: ServeOptions) -> int:
+    """One for each core; a single one on a GPU, and for detectors of the model, which hold gradients."""
+    alone = predictor.device.type == "cpu" and predictor.extras.detector is None
+    return (options.threads or cores()) if alone else 1
 
 
 def refused_unread(content: bytes, most: int) -> str:

@@ -19,7 +19,7 @@ class ServeOptions:
     host: str = option("127.0.0.1", "ADDRESS", "address to listen at")
     port: int = option(8000, "PORT", "0 takes a free one, which the log names")
     device: str = option("cpu", "NAME", "such as cuda")
-    threads: int = option(0, "N", "of the forward pass; 0: as many as torch takes")
+    threads: int = option(0, "N", "forward passes at a time on a CPU, each on one core; 0: one for each core")
     decoders: int = option(0, "N", "threads that decode images; 0: one for two cores, at most 8")
     batch: int = option(32, "N", "images of one forward pass at most")
     max_bytes: int = option(20_000_000, "BYTES", "of a request's body")

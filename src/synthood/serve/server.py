@@ -19,6 +19,7 @@ from synthood.deploy.predictor import Predictor, load
 from synthood.errors import SynthoodError
 from synthood.serve import logs
 from synthood.serve.app import build
+from synthood.serve.engine import passes_at_a_time
 from synthood.serve.options import ServeOptions
 
 log = logging.getLogger(__name__)
@@ -93,10 +94,10 @@ def serve(folder: Path, options: ServeOptions) -> None:
     if options.max_pixels > LARGEST:
         raise SynthoodError(f"serve: --max-pixels {options.max_pixels}: expected at most {LARGEST}")
     logs.start()
-    if options.threads:
-        torch.set_num_threads(options.threads)
     with listening(options) as listener:
         predictor = load(folder, options.device)
+        if passes_at_a_time(predictor, options) > 1:
+            torch.set_num_threads(1)
         if not options.is_local:
             log.warning("other machines can reach this server, which asks for no password")
         with bombs_are_errors():

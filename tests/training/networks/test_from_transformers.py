@@ -349,6 +349,18 @@ def test_a_classifier_that_the_library_saved_gives_its_encoder(copied: Path) -> 
     torch.testing.assert_close(found.features(images), expected)
 
 
+def test_weights_in_several_files_are_put_together(copied: Path) -> None:
+    whole = initial(settings(copied, "dinov2"), 3, 0).state_dict()
+    model = Dinov2Model.from_pretrained(copied)
+    (copied / "model.safetensors").unlink()
+    model.save_pretrained(copied, max_shard_size="8KB")
+    assert len(list(copied.glob("*.safetensors"))) > 1
+    found = initial(settings(copied, "dinov2"), 3, 0).state_dict()
+    assert all(torch.equal(value, found[key]) for key, value in whole.items())
+    with pytest.raises(SynthoodError, match=r"sha256 is of model\.safetensors, but the weights are in several files"):
+        initial(settings(copied, "dinov2", sha256="0" * 64), 3, 0)
+
+
 def test_sides_that_patches_do_not_cover_are_refused(folders: Path) -> None:
     network = settings(folders / "dinov2")
     begun = initial(network, 3, 0)

@@ -14,8 +14,8 @@ from synthood.training.networks.architectures.base import (
     OwnInputs,
     Pretrained,
     PretrainedSettings,
-    stages_of_children,
 )
+from synthood.training.networks.stages import stages_of_children
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
