@@ -80,7 +80,9 @@ def test_frozen_parts_stay_in_evaluation_mode(files: Path) -> None:
     network.freeze_weights(begun)
     begun.train()
     assert not begun.model.bn1.training
-    assert not any(layer.training for layer in begun.model.blocks[:4].modules() if list(layer.parameters()))
+    frozen = [layer for block in list(begun.model.blocks)[:4] for layer in block.modules() if list(layer.parameters())]
+    assert frozen
+    assert not any(layer.training for layer in frozen)
     assert begun.model.bn2.training
     assert begun.training
     assert not begun.eval().model.bn2.training
