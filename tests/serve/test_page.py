@@ -45,6 +45,7 @@ def page(browser: Browser, server: Running, request: pytest.FixtureRequest) -> I
     """At a size and scheme of colours; fails where the page complains, or asks any other address."""
     (width, height), scheme = getattr(request, "param", (SIZES[1], "light"))
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    context.set_default_timeout(120_000)
     found, complaints, asked = context.new_page(), list[str](), list[str]()
     found.on("console", lambda message: complaints.append(message.text))
     found.on("pageerror", lambda error: complaints.append(str(error)))

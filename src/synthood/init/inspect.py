@@ -208,7 +208,8 @@ def _problems(found: Inspected) -> Iterator[str]:
     few = [f"{name} ({count})" for name, count in zip(found.classes, found.per_class, strict=True) if count < FEW]
     if few:
         yield f"few images of {some(few)}: figures of such classes are coarse"
-    yield from (note for note in found.notes if "left out" not in note)  # named above
+    named_above = ("left out", "folders not read")
+    yield from (note for note in found.notes if not any(words in note for words in named_above))
 
 
 def summary(found: Inspected) -> Iterator[str]:
