@@ -13,6 +13,8 @@ from PIL import Image
 
 from checkouts import PROJECT
 from synthood.deploy.export import PAGE
+from synthood.reporting.results import csv_text, percent
+from synthood.reporting.statistics import Estimate
 from synthood.workflow.run import CARD, _defaults, _results, _summary, workflow_folder
 from synthood.workflow.run_log import Run
 
@@ -46,15 +48,15 @@ def test_options_of_snakemake_take_the_place_of_defaults(tmp_path):
 
 
 def test_results_are_the_means_of_the_tables(tmp_path):
-    base = {"dataset": "d", "metric": "auroc", "base": "ce"}
+    base = {"dataset": "d", "metric": "auroc"}
     rows = [
-        base | {"recipe": recipe, "detector": detector, "set": part, "mean": mean}
+        base | {"recipe": recipe, "detector": detector, "set": part} | percent(Estimate(mean, 0.0, mean, mean))
         for recipe, detector, part, mean in [
             ("ce", "msp", "near", 0.5), ("ce", "msp", "mnist", 0.1), ("sio", "msp", "near", 0.625),
             ("ce", "knn", "near", 0.75), ("sio", "knn", "near", 1.0),
         ]
     ]  # fmt: skip
-    pd.DataFrame(rows).to_csv(tmp_path / "t.csv", index=False)
+    (tmp_path / "t.csv").write_text(csv_text(pd.DataFrame(rows)))
     heading, *lines = _results(tmp_path / "t.csv")
     assert heading == "\nAUROC in %, mean over near sets, d"
     cells = [line.split() for line in lines[0].splitlines()]
