@@ -50,10 +50,9 @@ def logistic_regression(results: Path) -> float:
 def figures(results: Path, chosen: str) -> dict[str, float]:
     """Accuracy [%] over the seeds; near AUROC [%] of the chosen detector and of the best one of its model."""
     tables = {path.parent.name: pd.read_csv(path) for path in results.glob(f"models/{RECIPE}/seed*/metrics.csv")}
-    accuracy = [float(one.query("metric == 'accuracy'")["value"].iloc[0]) for one in tables.values()]
-    near = tables["seed0"].query("set == 'near' and metric == 'auroc'").groupby("detector")["value"].first()
-    best, auto = 100 * float(near.max()), 100 * float(near[chosen])
-    return {"accuracy": 100 * float(np.mean(accuracy)), "auto": auto, "best": best}
+    accuracy = [float(one.query("metric == 'id_accuracy'")["value"].iloc[0]) for one in tables.values()]
+    near = tables["seed0"].query("set == 'held-out' and metric == 'auroc'").groupby("detector")["value"].first()
+    return {"accuracy": float(np.mean(accuracy)), "auto": float(near[chosen]), "best": float(near.max())}
 
 
 def pair(images: Path, held_out: list[str], scratch: bool, place: Path) -> dict[str, float]:
@@ -64,14 +63,14 @@ def pair(images: Path, held_out: list[str], scratch: bool, place: Path) -> dict[
     command(place, "run", f"{NAME}.yaml", "--cores", "2")
     minutes = (time.monotonic() - began) / 60
     results = place / "results" / NAME
-    origin = json.loads((results / "deploy/detector/detector.json").read_text())["from"]
-    found = {"minutes": minutes, **figures(results, origin["detector"])}
+    chosen = json.loads((results / "deploy/detector/detector.json").read_text())["detector"]["kind"]
+    found = {"minutes": minutes, **figures(results, chosen)}
     row = {**found, "behind": found["best"] - found["auto"]}
     if not scratch:
         row["logistic"] = logistic_regression(results)
         row["gain"] = row["accuracy"] - row["logistic"]
     shown = ", ".join(f"{key} {value:.2f}" for key, value in row.items())
-    print(f"{' + '.join(held_out)}: {origin['detector']}; {shown}; load {os.getloadavg()[0]:.1f}", flush=True)
+    print(f"{' + '.join(held_out)}: {chosen}; {shown}; load {os.getloadavg()[0]:.1f}", flush=True)
     return row
 
 
