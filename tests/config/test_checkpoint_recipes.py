@@ -168,6 +168,6 @@ def test_a_trained_model_scores_the_same_when_it_is_imported(finished: Workflow,
     pd.testing.assert_frame_equal(pd.read_parquet(outside / "scores.parquet"), pd.read_parquet(ce / "scores.parquet"))
     assert (outside / "metrics.csv").read_bytes() == (ce / "metrics.csv").read_bytes()
     assert (
-        "- outside - ce on near OOD: +0.0 points, 95 % interval 0.0 to 0.0, 1 seed"
+        "- outside - ce on near OOD: +0.00 points, 95 % interval +0.00 to +0.00, 1 seed"
         in (workflow.place / "results/tables/small.md").read_text()
     )
