@@ -37,9 +37,10 @@ def test_every_key_that_is_a_name_is_a_reference():
         if PATTERN in repr(field) and get_origin(field.annotation) is not dict
     }
     assert len(names) > 20
-    # Checked by their sections: recipes of the same table, parts of the same dataset; a detector or auto; a free name.
+    # Checked by their sections: what is of the same table, parts of the same dataset; a detector or auto; a free name.
     assert {key for key, marked in names.items() if not marked} == {
         "TableSettings.baselines",
+        *(f"ComparisonSettings.{key}" for key in ("detectors", "sets", "metrics", "detector_baselines")),
         "AllowedOverlap.parts",
         "CustomMetric.name",
         "DeploySettings.detector",
