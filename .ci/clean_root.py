@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--arg", action="append", default=["TORCH=cuda"], metavar="NAME=VALUE")
     parser.add_argument("--mount", nargs=2, action="append", default=[], metavar=("SOURCE", "TARGET"))
     parser.add_argument("--built", action="store_true", help="the stages are there already")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     folder = given.folder.resolve()
     if given.built:
         steps = instructions((PROJECT / "Dockerfile").read_text())
