@@ -1,7 +1,7 @@
 """Carries out the Dockerfile's steps without a builder, in a Debian of its own: .ci/clean_root.py FOLDER COMMAND...
 
 FOLDER gets the roots (6 GB with CUDA's torch) and is made by debootstrap where it is empty; COMMAND runs in the last
-stage, as its user, with --mount SOURCE TARGET. Debian's own Python stands for the image of FROM. Needs root and
+stage, as its user, with --mount SOURCE TARGET. Debian's own Python replaces the image of FROM. Needs root and
 debootstrap; --arg TORCH=cpu where PyTorch's index of CPU builds can be reached.
 """
 

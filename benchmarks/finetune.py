@@ -41,6 +41,7 @@ def cached(recipe: RecipeSettings, images: ImageSet, train_images: ImageSet) -> 
     mean, std = input_statistics(recipe.network, train_images.images, len)
     below = Classifier(recipe.network.architecture, images.classes, mean, std, network)
     images.columns["pixel_sha256"] = pixel_sha256(images.images)
+    # An ImageSet has what is read of an OpenSet
     parts = features_of(below, BackboneSettings(network=recipe.network), images, "", CPU)  # type: ignore[arg-type]
     features = np.concatenate([part["features"] for part in parts])
     digests = images.columns["pixel_sha256"]
@@ -63,6 +64,7 @@ def measured(recipe: RecipeSettings, seed: int, sets: dict[str, ImageSet], k: in
     began = time.process_time()
     given = {part: sets[part] for part in ("train", "val")}
     if recipe.network.frozen:
+        # `train` takes images or their features
         given = {part: cached(recipe, images, sets["train"]) for part, images in given.items()}  # type: ignore[misc]
     with contextlib.redirect_stdout(io.StringIO()) as log:
         settings = TrainSettings(recipe=recipe, precision="float32")
@@ -100,8 +102,11 @@ def main() -> None:
     for name in options.recipes:
         for seed in options.seeds:
             recipe = recipes[name]
+            knn = config.detectors["knn"]
             assert isinstance(recipe, RecipeSettings)
-            print(f"{name}, seed {seed} | {measured(recipe, seed, sets, config.detectors['knn'].k)}", flush=True)  # type: ignore[attr-defined]
+            assert isinstance(knn, Knn)
+            assert isinstance(knn.k, int)
+            print(f"{name}, seed {seed} | {measured(recipe, seed, sets, knn.k)}", flush=True)
 
 
 if __name__ == "__main__":

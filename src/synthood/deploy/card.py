@@ -125,7 +125,7 @@ def backbone(found: Facts) -> str:
 
 
 def seen_before(found: Facts, classes: Sequence[str]) -> str:
-    """Which classes of OOD sets bear names like those that the backbone was trained on, as far as names tell."""
+    """Which classes of OOD sets the backbone was trained on, by similar names."""
     lines = "- What the backbone was trained on is not unknown to it, so that the rates above may be better than for "
     lines += "classes that it never saw."
     if not classes:

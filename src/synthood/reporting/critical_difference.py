@@ -26,7 +26,7 @@ LEVEL = 0.05
 class Ranks:
     """Mean ranks [K] of K named things over N blocks, 1 the best; Friedman's p-value, and Nemenyi's difference.
 
-    Two whose mean ranks differ by less than `critical` are not told apart at the 5 % level.
+    Two whose mean ranks differ by less than `critical` do not differ significantly (5 %).
     """
 
     names: list[str]
@@ -48,7 +48,7 @@ class Ranks:
         return cls(list(names), ranks.mean(0), blocks, float(chi2.sf(statistic, count - 1)), float(critical))
 
     def alike(self) -> list[tuple[float, float]]:
-        """The longest stretches of mean ranks that are not told apart; all in one without a difference by Friedman."""
+        """The longest runs of mean ranks without a significant difference; one of all where Friedman finds none."""
         order = np.sort(self.ranks)
         if self.p >= LEVEL:
             return [(float(order[0]), float(order[-1]))]
@@ -88,7 +88,7 @@ def ranks_of(areas: Mapping[tuple[str, str, str, str], float], settings: PlotSet
 
 
 def rank_figure(scores: Mapping[Run, pd.DataFrame], settings: PlotSettings) -> Figure:
-    """A panel for recipes and one for detectors; a bar joins those that are not told apart."""
+    """A panel for recipes and one for detectors; a bar joins those without a significant difference."""
     panels = ranks_of(mean_areas(scores, settings), settings)
     heights = [1.3 + 0.2 * len(ranks.names) for _, ranks in panels] or [1.0]
     figure, axes = plt.subplots(

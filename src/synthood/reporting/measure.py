@@ -48,6 +48,16 @@ def ood_runs(
     return {name: Runs(np.array(measured[name]), np.stack(resampled[name]), seeds) for name in measured}
 
 
+def id_samples(
+    frames: list[pd.DataFrame], prefix: str, resamples: Resamples, id_parts: Sequence[str]
+) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+    """Of each seed, the samples [n] of all ID sets and their weights [B,n], resampled set by set."""
+    for frame in frames:
+        parts = [frame[frame["part"] == name] for name in id_parts]
+        weights = [resamples.weights(f"{prefix}/{n}", len(part)) for n, part in zip(id_parts, parts, strict=True)]
+        yield pd.concat(parts), np.concatenate(weights, axis=1)
+
+
 def id_runs(
     frames: list[pd.DataFrame],
     metric: IDMetric,
@@ -58,12 +68,9 @@ def id_runs(
 ) -> Runs:
     """A metric of the classifier over all images of the ID sets, per seed, and resampled set by set."""
     values, drawn = [], []
-    for frame in frames:
-        parts = [frame[frame["part"] == name] for name in id_parts]
-        samples = pd.concat(parts)
-        weights = [resamples.weights(f"{prefix}/{n}", len(part)) for n, part in zip(id_parts, parts, strict=True)]
+    for samples, weights in id_samples(frames, prefix, resamples, id_parts):
         values.append(float(metric.of(samples, np.ones((1, len(samples)), np.int16))[0]))
-        drawn.append(metric.of(samples, np.concatenate(weights, axis=1)))
+        drawn.append(metric.of(samples, weights))
     return Runs(np.array(values), np.stack(drawn), seeds)
 
 
@@ -78,15 +85,12 @@ def selective_runs(
 ) -> Runs:
     """A metric of a detector's confidences on the ID sets, per seed, and resampled set by set."""
     values, drawn = [], []
-    for frame in frames:
-        parts = [frame[frame["part"] == name] for name in id_parts]
-        samples = pd.concat(parts)
-        weights = [resamples.weights(f"{prefix}/{n}", len(part)) for n, part in zip(id_parts, parts, strict=True)]
+    for samples, weights in id_samples(frames, prefix, resamples, id_parts):
         order = Order(samples[detector].to_numpy(np.float64), np.empty(0))
         right = (samples["label"] == samples["prediction"]).to_numpy()
         once = np.ones((1, len(samples)), np.int32)
         values.append(float(metric.of(Weighted(order, once), right)[0]))
-        drawn.append(metric.of(Weighted(order, np.concatenate(weights, axis=1)), right))
+        drawn.append(metric.of(Weighted(order, weights), right))
     return Runs(np.array(values), np.stack(drawn), seeds)
 
 

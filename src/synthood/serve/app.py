@@ -137,7 +137,7 @@ def add_images(app: FastAPI, predictor: Predictor, engine: Engine, bodies: Bodie
 
 
 def add_state(app: FastAPI, predictor: Predictor, options: ServeOptions, engine: Engine, metrics: Metrics) -> None:
-    """What tells of the server."""
+    """Health, readiness, metrics and facts of the detector."""
     limits = {name: getattr(options, name) for name in ("max_bytes", "max_pixels", "max_images")}
 
     @app.get("/v1/detector", summary="The detector, its test histograms and the limits", response_model=Described)

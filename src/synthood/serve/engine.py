@@ -162,7 +162,7 @@ class Engine:
         began = time.perf_counter()
         try:
             found = self.judge(np.stack(images))
-        except Exception as error:
+        except Exception as error:  # a network or detector may raise anything; the server goes on
             if len(images) > 1:
                 return [one for image in images for one in self.judged([image])]
             if isinstance(error, SynthoodError):

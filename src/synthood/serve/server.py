@@ -34,6 +34,7 @@ class Impatient(H11Protocol):
     deadline: asyncio.TimerHandle | None = None
     seconds = 10.0
 
+    # uvicorn narrows the transport's type in the same way
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.expect()

@@ -31,10 +31,12 @@ def pretraining_of(
     if not isinstance(settings, PretrainedSettings) or not settings.pretrained:
         return None
     given = settings.pretrained
-    weights, found = settings.library_weights()
+    found: str | None
     if isinstance(given, str):
         kind = "folder" if Path(given).is_dir() else "file"
         weights, found = f"{kind} {Path(given).name}", digest or digest_of(Path(given))
+    else:
+        weights, found = settings.library_weights()
     below = below_head if settings.frozen else None
     parts: dict[str, Literal["head", "stages", "all"]] = {"backbone": "head", "stages": "stages", "none": "all"}
     name = str(getattr(settings, "name", settings.kind))

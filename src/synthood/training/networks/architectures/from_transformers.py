@@ -105,7 +105,7 @@ class TransformersNetwork(PretrainedSettings):
 
     @property
     def family(self) -> Family:
-        """What the name stands for."""
+        """The library's classes and keys of the named network."""
         return FAMILIES[self.name.removeprefix(TRANSFORMERS)]
 
     @property
