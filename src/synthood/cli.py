@@ -306,7 +306,8 @@ def _monitor(arguments: argparse.Namespace) -> None:
 
 
 def _export_onnx(arguments: argparse.Namespace) -> None:
-    from synthood.deploy.onnx import ONNX, add_to
+    from synthood.deploy.onnx import add_to
+    from synthood.deploy.onnx_detector import ONNX
 
     print(f"{arguments.folder / ONNX}: {add_to(arguments.folder)}")
 
