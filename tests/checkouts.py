@@ -3,12 +3,11 @@
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from typing import Any
 import yaml
 
 PROJECT = Path(__file__).parents[1]
-WITH_PYTHON = "import sys; sys.executable = sys.argv.pop(1); from snakemake.cli import main; main()"
 HANGS = 1200.0
 """Seconds after which a process is taken to hang: a busy machine needs minutes for what takes seconds."""
 CARRIED = ("Snakefile", "rules", "envs", "src", "profiles", "report", "schemas")
@@ -27,8 +25,8 @@ class Workflow:
     """A checkout in a temporary folder."""
 
     place: Path
-    python: Path | None = None
-    """Of its jobs, where it is not that of the tests."""
+    stages: str = "off"
+    """Folder of the server from which its jobs fork (`stage_client.py`)."""
 
     def command(self, *options: str, cores: int | None = 2) -> list[str]:
         """Snakemake on this machine's cores, or with None on a cluster's."""
@@ -36,13 +34,10 @@ class Workflow:
 
     def run(self, *options: str, cores: int | None = 2, **variables: str) -> subprocess.CompletedProcess[str]:
         """Runs Snakemake to its end; output and errors together."""
-        command = self.command(*options, cores=cores)
-        if self.python:
-            command[1:3] = ["-c", WITH_PYTHON, str(self.python)]
         return subprocess.run(
-            command,
+            self.command(*options, cores=cores),
             cwd=self.place,
-            env=os.environ | variables,
+            env=os.environ | {"SYNTHOOD_STAGES": self.stages} | variables,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -80,7 +75,7 @@ class Workflow:
     def copied(self, place: Path) -> "Workflow":
         """The same checkout with its results elsewhere, as `cp -a` does."""
         shutil.copytree(self.place, place, symlinks=True)
-        return Workflow(place, self.python)
+        return Workflow(place, self.stages)
 
 
 @dataclass
@@ -112,7 +107,7 @@ class WarmWorkflow(Workflow):
         self.server.communicate()
 
 
-def checkout(place: Path, python: Path | None = None) -> Workflow:
+def checkout(place: Path, stages: str = "off") -> Workflow:
     """The project's files without results, with the tests' configuration."""
     place.mkdir(parents=True)
     for name in CARRIED:
@@ -122,18 +117,9 @@ def checkout(place: Path, python: Path | None = None) -> Workflow:
         else:
             shutil.copy2(source, place / name)
     shutil.copy2(PROJECT / "tests" / "config.yaml", place / "config.yaml")
-    return Workflow(place, python)
+    return Workflow(place, stages)
 
 
-@contextmanager
-def warm_stages() -> Iterator[Path]:
-    """A Python for a workflow's jobs: it runs stages in forks of one process, which has imported what they need."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, str(Path(__file__).with_name("warm_stages.py")), folder]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout
-            try:
-                assert process.stdout.readline() == "ready\n"
-                yield Path(folder) / "python"
-            finally:
-                process.kill()
+def warm_stages() -> str:
+    """A server for the stages of all workflows of this process, which ends with it."""
+    return str(Path(tempfile.gettempdir(), f"synthood-stages-{os.getpid()}-{secrets.token_hex(8)}"))

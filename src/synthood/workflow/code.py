@@ -16,6 +16,8 @@ from synthood.plugins import Plugin, plugins_in
 from synthood.workflow.code_cache import cache_of
 
 PACKAGE_ROOT = Path(__file__).parents[2]
+START = 'python -IS "$SYNTHOOD_CLIENT"'
+"""What a stage's command begins with (`stage_client.py`), before the module's name."""
 NOT_RESULTS = (
     "synthood",
     "synthood.common.progress",
