@@ -1,0 +1,225 @@
+"""Warnings of the page: what makes a table's numbers less than they seem, each with its limit (docs/report.md)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synthood.evaluation.metrics.base import IDMetric, Metric
+from synthood.reporting.comparisons import FEWEST
+from synthood.reporting.page import limits
+from synthood.reporting.page.tables import Report, chosen
+from synthood.reporting.runs import Run
+
+SHOWN = 4
+"""Names in a sentence."""
+NEAR_AND_FAR = ("near", "far")
+
+
+@dataclass(frozen=True)
+class Warned:
+    """A warning: which check gives it, about what, and a sentence."""
+
+    check: str
+    about: str
+    text: str
+
+
+def of_table(report: Report) -> Iterator[Warned]:
+    """All warnings about a table's numbers."""
+    for check in (below_chance, saturated, few_seeds, uneven_seeds, computed_only, published_only, missing):
+        yield from (Warned(check.__name__, report.name, text) for text in check(report))
+
+
+def below_chance(report: Report) -> Iterator[str]:
+    """Detectors whose mean AUROC on a set is below 50: they take OOD images for ID."""
+    values = report.values[report.values["metric"] == "auroc"]
+    low = values[values["mean"] < limits.CHANCE]
+    for (dataset, detector), of in low.groupby(["dataset", "detector"], sort=False):
+        cells = len(values[(values["dataset"] == dataset) & (values["detector"] == detector)])
+        worst = of.loc[of["mean"].idxmin()]
+        yield (
+            f"{detector} is below chance (AUROC under {limits.CHANCE:g}) in {len(of)} of its {cells} cells on {dataset}: "
+            f"{listed(of['set'])}; lowest {worst['mean']:.1f} on {worst['set']} with {worst['recipe']}. It ranks these "
+            "images as more ID than ID images."
+        )
+
+
+def saturated(report: Report) -> Iterator[str]:
+    """Sets of which many cells print the best value, so that they cannot tell methods apart."""
+    for dataset in report.settings.table.datasets:
+        for metric in ood_metrics(report):
+            values = chosen(report.values, dataset, metric)
+            values = values[~values["set"].isin([*NEAR_AND_FAR, "test"]) & values["mean"].notna()]
+            full = abs(values["mean"] - best_possible(metric)) < limits.SATURATED
+            shares = full.groupby(values["set"], sort=False).agg(["mean", "sum", "size"])
+            found = shares[shares["mean"] >= limits.MOST_SATURATED]
+            if len(found):
+                each = "; ".join(f"{name} {int(row['sum'])} of {int(row['size'])}" for name, row in found.iterrows())
+                yield (
+                    f"Saturated on {dataset}: cells that print {metric.title} {best_possible(metric):.2f} are {each}. "
+                    "Such sets cannot tell these methods apart; means over them are too high."
+                )
+
+
+def few_seeds(report: Report) -> Iterator[str]:
+    """Fewer models than a test takes; with one, intervals know nothing of other trainings."""
+    count = int(report.values["seeds"].max()) if len(report.values) else 0
+    if count == 1:
+        yield "One seed: intervals are for new images alone, and another training may differ by more. Nothing is tested."
+    elif 0 < count < FEWEST:
+        yield f"{count} seeds: too few for a test, which takes {FEWEST}; intervals are wide for that reason."
+
+
+def uneven_seeds(report: Report) -> Iterator[str]:
+    """Rows over fewer models than others."""
+    settings, values = report.settings, report.values
+    varied = values[~values["detector"].isin(settings.ensembles) & ~values["recipe"].isin(settings.fixed)]
+    counts = varied.groupby("recipe", sort=False)["seeds"].min()
+    for count in sorted(set(counts)) if len(set(counts)) > 1 else []:
+        if count < counts.max():
+            yield (
+                f"{listed(counts.index[counts == count])}: over {count} seeds, where other rows have {counts.max()}. "
+                "Compare them by their gains, which are of the seeds that both have."
+            )
+
+
+def computed_only(report: Report) -> Iterator[str]:
+    """Near or far sets without a natural image among them."""
+    for dataset in report.settings.table.datasets:
+        computed = set(report.settings.computed.get(dataset, []))
+        for role, parts in report.roles(dataset).items():
+            if parts and set(parts) <= computed:
+                yield (
+                    f"All {role} OOD sets of {dataset} are computed ({listed(parts)}), not natural images: they say little "
+                    f"of natural {role} OOD images."
+                )
+
+
+def published_only(report: Report) -> Iterator[str]:
+    """Numbers that were published, without one that was measured here."""
+    if "published" in report.values:
+        rows = report.values[report.values["published"].notna() & report.values["mean"].isna()]
+        if len(rows):
+            names = [pair(row["recipe"], row["detector"]) for row in rows.to_dict("records")]
+            yield f"Published but not measured here: {listed(names)}."
+
+
+def missing(report: Report) -> Iterator[str]:
+    """Cells without a number, and rows without any."""
+    table, values = report.settings.table, report.values
+    for dataset in table.datasets:
+        for metric in table.metrics:
+            of = chosen(values, dataset, metric)
+            absent = [pair(row["recipe"], row["detector"]) for row in of[of["mean"].isna()].to_dict("records")]
+            there = set(zip(of["recipe"], of["detector"], strict=True))
+            wanted = [(r, "") for r in table.all_recipes] if isinstance(metric, IDMetric) else pairs(report)
+            absent += [pair(*one) for one in wanted if one not in there]
+            if absent:
+                yield f"{metric.title} on {dataset}: no number for {listed(absent)}."
+
+
+def pairs(report: Report) -> list[tuple[str, str]]:
+    """Recipe and detector of every row that the settings ask for."""
+    return [(recipe, one.detector) for one in report.settings.table.methods for recipe in one.recipes.values()]
+
+
+def under_fitted(histories: Mapping[Run, pd.DataFrame]) -> Iterator[Warned]:
+    """Recipes that ended with a low accuracy, or while it rose."""
+    for (dataset, recipe), curves in by_recipe(histories).items():
+        last = {name: float(curve[-1]) for name, curve in curves.items()}
+        about = f"{recipe} on {dataset}"
+        if last and all(value < limits.LEAST_TRAINING_ACCURACY for value in last.values()):
+            shown = ", ".join(f"{name} {100 * value:.0f} %" for name, value in last.items())
+            yield Warned("under_fitted", recipe, f"{about} may be under-fitted: accuracy at its end is {shown}.")
+        elif curves and all(rise(curve) >= limits.STILL_RISING for curve in curves.values()):
+            shown = ", ".join(f"{name} +{100 * rise(curve):.0f}" for name, curve in curves.items())
+            yield Warned(
+                "under_fitted", recipe, f"{about} may be under-fitted: accuracy still rose at its end ({shown} points)."
+            )
+
+
+def by_recipe(histories: Mapping[Run, pd.DataFrame]) -> dict[tuple[str, str], dict[str, np.ndarray]]:
+    """Curves [epochs] of training and validation accuracy, means over the seeds' common epochs; none of checkpoints."""
+    found: dict[tuple[str, str], list[pd.DataFrame]] = {}
+    for (dataset, recipe, _), history in histories.items():
+        found.setdefault((dataset, recipe), []).append(history)
+    curves: dict[tuple[str, str], dict[str, np.ndarray]] = {}
+    for run, frames in found.items():
+        epochs = min(map(len, frames))
+        for name, column in (("training", "accuracy"), ("validation", "val_accuracy")):
+            if epochs and all(column in frame for frame in frames):
+                curve = np.mean([frame[column].to_numpy(float)[:epochs] for frame in frames], axis=0)
+                if np.isfinite(curve).all():
+                    curves.setdefault(run, {})[name] = curve
+    return curves
+
+
+def rise(curve: np.ndarray) -> float:
+    """Mean of the last tenth of a curve, two epochs at least, minus that of as many before; 0 where there are none."""
+    size = max(2, len(curve) // 10)
+    return float(curve[-size:].mean() - curve[-2 * size : -size].mean()) if len(curve) >= 2 * size else 0.0
+
+
+def of_synthetic(about: str, figures: Mapping[str, Any]) -> Iterator[Warned]:
+    """Synthetic images that copy training images."""
+    copying = {space: value for space, value in figures.get("copying", {}).items() if value is not None}
+    if beyond := {space: value for space, value in copying.items() if limits.COPYING.judge(value) == "poor"}:
+        shown = ", ".join(f"{value:.1f} in {space}" for space, value in beyond.items())
+        yield Warned(
+            "copying",
+            about,
+            f"Synthetic images of {about} copy training images: the three-sample test gives {shown}, below "
+            f"{limits.COPYING.poor:g}.",
+        )
+    elif limits.COPY_SHARE.judge(figures.get("copy_share")) == "poor":
+        yield Warned(
+            "copying",
+            about,
+            f"Synthetic images of {about} copy training images: {100 * figures['copy_share']:.1f} % are nearer to one than "
+            f"1 % of test images are.",
+        )
+
+
+def of_outliers(about: str, figures: Mapping[str, Any]) -> Iterator[Warned]:
+    """Outliers that a judge takes for ID images, or of which the gate let none through."""
+    if not figures.get("kept"):
+        yield Warned("no_outliers", about, f"The gate of {about} accepted no outlier.")
+        return
+    after = figures.get("after_gate", {})
+    meanings = {
+        "called_id_share": (limits.CALLED_ID, "are called ID by the judge, as surely as ID images"),
+        "surely_other_class_share": (limits.MISLABELLED, "are surely images of another ID class"),
+        "intended_share": (limits.INTENDED, "still show their intended class"),
+    }
+    poor = [
+        f"{100 * after[key]:.0f} % {meaning}"
+        for key, (limit, meaning) in meanings.items()
+        if limit.judge(after.get(key)) == "poor"
+    ]
+    if poor:
+        yield Warned("outliers_that_are_id", about, f"Outliers of {about} are ID in part: {'; '.join(poor)}.")
+
+
+def ood_metrics(report: Report) -> list[Metric]:
+    """The metrics of the columns that compare ID with OOD images."""
+    known = set(report.values.loc[report.values["set"] != "test", "metric"])
+    return [metric for metric in report.settings.table.metrics if metric.key in known]
+
+
+def best_possible(metric: Metric) -> float:
+    """In percent."""
+    return 0.0 if metric.lower_is_better else 100.0
+
+
+def pair(recipe: str, detector: str) -> str:
+    """A row in words."""
+    return f"{recipe} by {detector}" if detector else recipe
+
+
+def listed(names: Sequence[str] | pd.Series | pd.Index) -> str:
+    """The first names, each once, and how many more."""
+    each = list(dict.fromkeys(map(str, names)))
+    return ", ".join(each[:SHOWN]) + (f" and {len(each) - SHOWN} more" if len(each) > SHOWN else "")
