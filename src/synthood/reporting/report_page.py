@@ -26,7 +26,9 @@ PACKAGES = ("synthood", "torch", "diffusers", "transformers", "snakemake", "nump
 
 
 def warnings(
-    reports: Sequence[Report], histories: Mapping[Run, pd.DataFrame], measured: Sequence[tuple[str, str, dict[str, Any]]]
+    reports: Sequence[Report],
+    histories: Mapping[Run, pd.DataFrame],
+    measured: Sequence[tuple[str, str, dict[str, Any]]],
 ) -> Iterator[Warned]:
     """All warnings: about the tables, the trainings, and the images that were made (kind, name, figures)."""
     for report in reports:
@@ -50,7 +52,9 @@ def versions() -> dict[str, str]:
 def same_number(name: str, files: Sequence[Path], wanted: int) -> None:
     """Raises where there is not a file for each."""
     if len(files) != wanted:
-        raise SynthoodError(f"--{name}: {len(files)} files, where the settings need {wanted}; name them in the settings' order")
+        raise SynthoodError(
+            f"--{name}: {len(files)} files, where the settings need {wanted}; name them in the settings' order"
+        )
 
 
 @stage.Stage
@@ -73,10 +77,10 @@ def main(
     same_number("histories", histories, len(runs) if histories else 0)
     same_number("pictures", pictures, len(settings.pictures))
     same_number("measured", measured, len(judged))
-    reports = [read_report(name, one, *files) for (name, one), *files in zip(settings.tables.items(), tables, gains, strict=True)]
+    reports = [read_report(*one) for one in zip(settings.tables, tables, gains, strict=True)]
     found = [read_figures(path) for path in measured]
     curves = {run: pd.read_csv(path) for run, path in zip(runs, histories, strict=False)}
-    datasets = {dataset for one in settings.tables.values() for dataset in one.table.datasets}
+    datasets = {dataset for one in settings.tables for dataset in one.table.datasets}
     of_images = [(one.kind, f"{one.name} on {one.dataset}", own) for one, own in zip(judged, found, strict=True)]
     page = build(
         Parts(

@@ -34,7 +34,7 @@ class Parts:
     """CSV files to download."""
     configuration: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
-    papers: Mapping[str, str] = field(default_factory=dict)
+    papers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def as_yaml(canonical: str) -> str:
@@ -62,9 +62,10 @@ def policy(scripts: Sequence[str]) -> str:
 def build(parts: Parts) -> str:
     """The whole page."""
     boards = [board for report in parts.reports for board in leaderboards(report)]
+    papers = papers_of(parts.papers)
     data = {
         "boards": boards,
-        "papers": papers_of(parts.papers),
+        "papers": papers,
         "outside": {report.name: report.settings.outside for report in parts.reports},
         "figures": [{key: one[key] for key in ("table", "name", "title", "spec")} for one in parts.figures],
         "images": [one["image"] for one in parts.galleries],
@@ -81,6 +82,7 @@ def build(parts: Parts) -> str:
         script=scripts["page"],
         contents=contents(sections, bool(parts.galleries)),
         tables=[shown(report) for report in parts.reports],
+        papers=papers,
         warnings=[warning(one, parts.reports) for one in parts.warnings],
         sections=sections,
         galleries=parts.galleries,
@@ -128,7 +130,13 @@ def contents(sections: Sequence[Mapping[str, Any]], pictures: bool) -> list[tupl
     """Links to the sections."""
     figures = [(f"section-{number}", section["name"]) for number, section in enumerate(sections, 1)]
     galleries = [("galleries", "Galleries")] * pictures
-    return [("summary", "Summary"), ("leaderboard", "Leaderboard"), *figures, *galleries, ("run", "Time and configuration")]
+    return [
+        ("summary", "Summary"),
+        ("leaderboard", "Leaderboard"),
+        *figures,
+        *galleries,
+        ("run", "Time and configuration"),
+    ]
 
 
 def download(path: Path) -> dict[str, str]:

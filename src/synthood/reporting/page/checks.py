@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from synthood.reporting.runs import Run
 
 SHOWN = 4
 """Names in a sentence."""
+SPACES = {"classifier": "classifier features"}
+"""Where copies are sought, in words."""
 NEAR_AND_FAR = ("near", "far")
 
 
@@ -41,34 +44,33 @@ def below_chance(report: Report) -> Iterator[str]:
         cells = len(values[(values["dataset"] == dataset) & (values["detector"] == detector)])
         worst = of.loc[of["mean"].idxmin()]
         yield (
-            f"{detector} is below chance (AUROC under {limits.CHANCE:g}) in {len(of)} of its {cells} cells on {dataset}: "
-            f"{listed(of['set'])}; lowest {worst['mean']:.1f} on {worst['set']} with {worst['recipe']}. It ranks these "
-            "images as more ID than ID images."
+            f"{detector} is below chance (AUROC under {limits.CHANCE:g}) in {len(of)} of its {cells} cells on "
+            f"{dataset} ({listed(of['set'])}), lowest {worst['mean']:.1f} on {worst['set']} with {worst['recipe']}: "
+            "it takes these images for ID more than ID images."
         )
 
 
 def saturated(report: Report) -> Iterator[str]:
-    """Sets of which many cells print the best value, so that they cannot tell methods apart."""
-    for dataset in report.settings.table.datasets:
-        for metric in ood_metrics(report):
-            values = chosen(report.values, dataset, metric)
-            values = values[~values["set"].isin([*NEAR_AND_FAR, "test"]) & values["mean"].notna()]
-            full = abs(values["mean"] - best_possible(metric)) < limits.SATURATED
-            shares = full.groupby(values["set"], sort=False).agg(["mean", "sum", "size"])
-            found = shares[shares["mean"] >= limits.MOST_SATURATED]
-            if len(found):
-                each = "; ".join(f"{name} {int(row['sum'])} of {int(row['size'])}" for name, row in found.iterrows())
-                yield (
-                    f"Saturated on {dataset}: cells that print {metric.title} {best_possible(metric):.2f} are {each}. "
-                    "Such sets cannot tell these methods apart; means over them are too high."
-                )
+    """Sets of which many cells print the best value of the first metric, so that they cannot tell methods apart."""
+    for metric, dataset in product(ood_metrics(report)[:1], report.settings.table.datasets):
+        values = chosen(report.values, dataset, metric)
+        values = values[~values["set"].isin([*NEAR_AND_FAR, "test"]) & values["mean"].notna()]
+        full = abs(values["mean"] - best_possible(metric)) < limits.SATURATED
+        cells = full.groupby(values["set"], sort=False).agg(["mean", "sum", "size"])
+        found = cells[cells["mean"] >= limits.MOST_SATURATED]
+        if len(found):
+            each = [f"{int(row['sum'])} of {int(row['size'])} on {name}" for name, row in found.iterrows()]
+            yield (
+                f"{metric.title} on {dataset} is saturated: {best_possible(metric):.2f} in {', '.join(each)} cells. "
+                "Such sets cannot tell these methods apart."
+            )
 
 
 def few_seeds(report: Report) -> Iterator[str]:
     """Fewer models than a test takes; with one, intervals know nothing of other trainings."""
     count = int(report.values["seeds"].max()) if len(report.values) else 0
     if count == 1:
-        yield "One seed: intervals are for new images alone, and another training may differ by more. Nothing is tested."
+        yield "One seed: intervals are for new images alone, another training may differ by more, nothing is tested."
     elif 0 < count < FEWEST:
         yield f"{count} seeds: too few for a test, which takes {FEWEST}; intervals are wide for that reason."
 
@@ -93,8 +95,8 @@ def computed_only(report: Report) -> Iterator[str]:
         for role, parts in report.roles(dataset).items():
             if parts and set(parts) <= computed:
                 yield (
-                    f"All {role} OOD sets of {dataset} are computed ({listed(parts)}), not natural images: they say little "
-                    f"of natural {role} OOD images."
+                    f"All {role} OOD sets of {dataset} are computed images ({listed(parts)}): they say little about "
+                    "natural ones."
                 )
 
 
@@ -109,16 +111,18 @@ def published_only(report: Report) -> Iterator[str]:
 
 def missing(report: Report) -> Iterator[str]:
     """Cells without a number, and rows without any."""
-    table, values = report.settings.table, report.values
+    table, absent = report.settings.table, dict[tuple[str, str], list[str]]()
+    for dataset, metric in product(table.datasets, table.metrics):
+        of = chosen(report.values, dataset, metric)
+        there = set(zip(of["recipe"], of["detector"], strict=True))
+        wanted = [(recipe, "") for recipe in table.all_recipes] if isinstance(metric, IDMetric) else pairs(report)
+        rows = [*zip(*(of.loc[of["mean"].isna(), name] for name in ("recipe", "detector")), strict=True)]
+        for row in dict.fromkeys([*rows, *(one for one in wanted if one not in there)]):
+            absent.setdefault((dataset, pair(*row)), []).append(metric.title)
     for dataset in table.datasets:
-        for metric in table.metrics:
-            of = chosen(values, dataset, metric)
-            absent = [pair(row["recipe"], row["detector"]) for row in of[of["mean"].isna()].to_dict("records")]
-            there = set(zip(of["recipe"], of["detector"], strict=True))
-            wanted = [(r, "") for r in table.all_recipes] if isinstance(metric, IDMetric) else pairs(report)
-            absent += [pair(*one) for one in wanted if one not in there]
-            if absent:
-                yield f"{metric.title} on {dataset}: no number for {listed(absent)}."
+        if own := {row: titles for (where, row), titles in absent.items() if where == dataset}:
+            titles = [title for each in own.values() for title in each]
+            yield f"No number on {dataset} for {listed(list(own))} ({listed(titles)})."
 
 
 def pairs(report: Report) -> list[tuple[str, str]]:
@@ -167,7 +171,7 @@ def of_synthetic(about: str, figures: Mapping[str, Any]) -> Iterator[Warned]:
     """Synthetic images that copy training images."""
     copying = {space: value for space, value in figures.get("copying", {}).items() if value is not None}
     if beyond := {space: value for space, value in copying.items() if limits.COPYING.judge(value) == "poor"}:
-        shown = ", ".join(f"{value:.1f} in {space}" for space, value in beyond.items())
+        shown = ", ".join(f"{value:.1f} in {SPACES.get(space, space)}" for space, value in beyond.items())
         yield Warned(
             "copying",
             about,
@@ -178,8 +182,8 @@ def of_synthetic(about: str, figures: Mapping[str, Any]) -> Iterator[Warned]:
         yield Warned(
             "copying",
             about,
-            f"Synthetic images of {about} copy training images: {100 * figures['copy_share']:.1f} % are nearer to one than "
-            f"1 % of test images are.",
+            f"Synthetic images of {about} copy training images: {100 * figures['copy_share']:.1f} % are as near to one "
+            "as the nearest 1 % of test images.",
         )
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from synthood.errors import SynthoodError
 from synthood.reporting.page import limits
+from synthood.reporting.page.checks import SPACES
 from synthood.reporting.page.limits import Limit
 from synthood.reporting.page.settings import Picture
 
@@ -27,7 +28,9 @@ MEASURED = ("synthetic", "outliers")
 """Kinds of pictures that come with a file of figures."""
 
 
-def galleries(pictures: Sequence[Picture], files: Sequence[Path], figures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def galleries(
+    pictures: Sequence[Picture], files: Sequence[Path], figures: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     """Every picture with its title and figures; `figures` are those of the kinds in `MEASURED`, in their order."""
     measured = iter(figures)
     found = []
@@ -81,7 +84,10 @@ def synthetic_figures(found: Mapping[str, Any]) -> list[dict[str, str]]:
         figure("agreement of the judge", found.get("agreement"), limits.AGREEMENT, "{:.1%}"),
         figure("diversity, of real images' own", found.get("diversity"), limits.DIVERSITY, "{:.2f}"),
         figure("copies", found.get("copy_share"), limits.COPY_SHARE, "{:.1%}"),
-        *(figure(f"copying, {space}", value, limits.COPYING, "{:.1f}") for space, value in copying.items()),
+        *(
+            figure(f"copying, {SPACES.get(space, space)}", value, limits.COPYING, "{:.1f}")
+            for space, value in copying.items()
+        ),
         figure("classifier FID", own.get("fid", {}).get("value"), None, "{:.3g}"),
         figure("of real images", own.get("floor", {}).get("fid", {}).get("value"), None, "{:.3g}"),
     ]

@@ -1,4 +1,4 @@
-"""The limits beyond which the page warns, each documented in docs/report.md; galleries are coloured by the same ones."""
+"""The limits of the page's warnings and of the colours of its galleries; docs/report.md lists them."""
 
 from dataclasses import dataclass
 

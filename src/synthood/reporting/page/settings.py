@@ -15,6 +15,7 @@ PictureKind = Literal["synthetic", "outliers", "curve", "map"]
 class PageTable(Settings):
     """One table of the page, and what must be known of its rows."""
 
+    name: Name
     table: TableSettings
     near: dict[Name, list[Name]] = {}
     far: dict[Name, list[Name]] = {}
@@ -22,7 +23,7 @@ class PageTable(Settings):
     evidence: Annotated[dict[Name, str], Field(description="what each dataset's OOD sets are, in words")] = {}
     ensembles: Annotated[list[Name], Field(description="detectors that are one model of all seeds")] = []
     fixed: Annotated[list[Name], Field(description="recipes that are one model for all seeds")] = []
-    outside: Annotated[dict[Name, str], Field(description="recipes that learn from more than the ID images, and how")] = {}
+    outside: Annotated[dict[Name, str], Field(description="recipes that learn from more than ID images")] = {}
 
 
 class Picture(Settings):
@@ -36,25 +37,25 @@ class Picture(Settings):
 class PageSettings(JobSettings, WithPlainPlugins):
     """One job of `report_page`: all tables that are built."""
 
-    tables: dict[str, PageTable]
-    papers: Annotated[dict[str, str], Field(description="where detectors and recipes were published, by their name")] = {}
+    tables: Annotated[list[PageTable], Field(min_length=1, description="in the order of the files")]
+    papers: Annotated[
+        dict[str, list[str]],
+        Field(description="where detectors and recipes were published, by their name"),
+    ] = {}
     pictures: Annotated[list[Picture], Field(description="in the order of the files")] = []
-    jobs: Annotated[list[str], Field(description="names of recipes, generators and outliers whose times are shown")] = []
+    jobs: Annotated[list[str], Field(description="recipes, generators and outliers whose times are shown")] = []
     configuration: Annotated[str, Field(description="the configuration as YAML, compressed by zlib, in base64")] = ""
     assets: Annotated[str, Field(description="digest of the page's template, style and scripts")] = ""
 
     @property
     def runs(self) -> list[tuple[str, str, int]]:
         """Dataset, recipe and seed of every run of the tables, each once."""
-        tables = [one.table for one in self.tables.values()]
+        tables = [one.table for one in self.tables]
         each = (product(table.datasets, table.all_recipes, table.seeds) for table in tables)
         return list(dict.fromkeys(run for runs in each for run in runs))
 
     def plain_plugins(self) -> dict[str, Plugin]:
         """The metrics that columns name."""
         return {
-            f"{name}.{column}": metric_of(column)
-            for name, one in self.tables.items()
-            for column in one.table.columns
-            if isinstance(column, str)
+            column: metric_of(column) for one in self.tables for column in one.table.columns if isinstance(column, str)
         }

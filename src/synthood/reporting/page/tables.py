@@ -1,6 +1,7 @@
 """A table's CSV files as the page's leaderboards: columns of numbers by row, and gains over each baseline."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,14 @@ Columns = dict[str, list[float | None]]
 class Report:
     """A table's settings with its values and gains, in percent and points."""
 
-    name: str
     settings: PageTable
     values: pd.DataFrame
     gains: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """The table's name in the configuration."""
+        return self.settings.name
 
     @property
     def title(self) -> str:
@@ -35,9 +40,24 @@ class Report:
         return {"near": self.settings.near.get(dataset, []), "far": self.settings.far.get(dataset, [])}
 
 
-def read_report(name: str, settings: PageTable, values: Path, gains: Path) -> Report:
-    """A report of two CSV files that `tabulate` wrote; raises SynthoodError where they are not."""
-    return Report(name, settings, read_csv(values, VALUES), read_csv(gains, GAINS))
+def read_report(settings: PageTable, values: Path, gains: Path) -> Report:
+    """A report of two CSV files that `tabulate` wrote; raises SynthoodError where they are of another table."""
+    report = Report(settings, read_csv(values, VALUES), read_csv(gains, GAINS))
+    table = settings.table
+    known = {
+        "dataset": set(table.datasets),
+        "recipe": set(table.all_recipes),
+        "detector": {"", *table.all_detectors, *table.summary},
+        "metric": {metric.key for metric in table.metrics},
+    }
+    for path, frame in ((values, report.values), (gains, report.gains)):
+        for column, names in known.items():
+            if other := sorted(set(frame[column]) - names):
+                raise SynthoodError(
+                    f"{path}: {column} {other[0]!r} is not in table {settings.name}; name the files in the order of "
+                    "the settings' tables"
+                )
+    return report
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -77,7 +97,7 @@ def leaderboard(report: Report, dataset: str, metric: Metric) -> dict[str, Any]:
         "summary": list(table.summary),
         "sets": [*shown, *(part for part in sets if part not in shown)],
         "roles": {role: parts for role, parts in report.roles(dataset).items() if parts},
-        "values": {part: of_rows(frame, rows, ("mean", "sd", "low", "high", "seeds")) for part, frame in by_set(values)},
+        "values": {part: of_rows(frame, rows, ("mean", "sd", "low", "high")) for part, frame in by_set(values)},
         "gains": {
             str(base): {part: of_rows(frame, rows, ("gain", "low", "high", "p")) for part, frame in by_set(of_base)}
             for base, of_base in gains.groupby("base", sort=False)
@@ -97,19 +117,19 @@ def by_set(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def of_rows(frame: pd.DataFrame, rows: Sequence[tuple[str, str]], names: Sequence[str]) -> Columns:
-    """A list per column with a number for each row, null where there is none; numbers that are all missing are left out."""
+    """A list per column with a number for each row, null where there is none; without columns that have no number."""
     indexed = frame.drop_duplicates(["detector", "recipe"]).set_index(["detector", "recipe"])[list(names)]
     found = indexed.reindex(pd.MultiIndex.from_tuples(rows, names=["detector", "recipe"]))
     columns = {name: [None if math.isnan(x) else round(x, 4) for x in found[name].astype(float)] for name in names}
     return {name: column for name, column in columns.items() if any(x is not None for x in column)}
 
 
-def papers_of(papers: Mapping[str, str]) -> dict[str, list[str]]:
-    """Each paper as its text and the address of its first arXiv number, empty where it has none."""
-    import re
+def papers_of(papers: Mapping[str, Sequence[str]]) -> dict[str, list[tuple[str, str]]]:
+    """Each paper as its text and the address of its arXiv number, empty where it has none."""
+    return {name: [(paper, address(paper)) for paper in each] for name, each in papers.items()}
 
-    found = {}
-    for name, paper in papers.items():
-        number = re.search(r"arXiv (\d{4}\.\d{4,5})", paper)
-        found[name] = [paper, f"https://arxiv.org/abs/{number[1]}" if number else ""]
-    return found
+
+def address(paper: str) -> str:
+    """Of the first arXiv number in a text."""
+    number = re.search(r"arXiv (\d{4}\.\d{4,5})", paper)
+    return f"https://arxiv.org/abs/{number[1]}" if number else ""

@@ -41,7 +41,9 @@ def best_sentence(report: Report, dataset: str, metric: Metric, role: str) -> st
         return f"{where}{listed(names)} share the best value, {metric.title} {best['mean']:.2f}."
     sentence = f"{where}{name_of(best)} is best, {metric.title} {best['mean']:.2f}{interval(best, table.confidence)}"
     gains = chosen(report.gains, dataset, metric)
-    gains = gains[(gains["set"] == role) & (gains["recipe"] == best["recipe"]) & (gains["detector"] == best["detector"])]
+    gains = gains[
+        (gains["set"] == role) & (gains["recipe"] == best["recipe"]) & (gains["detector"] == best["detector"])
+    ]
     over = gains[gains["detector"] == gains["base_detector"]].to_dict("records")
     parts = [against(line, table.confidence) for line in over]
     if not parts and best["recipe"] in table.baselines:
@@ -90,6 +92,8 @@ def next_best(order: list[dict[Hashable, Any]], gains: pd.DataFrame, confidence:
     best, second = order[:2]
     of = gains[(gains["base"] == second["recipe"]) & (gains["base_detector"] == second["detector"])].to_dict("records")
     lead = f" Next: {name_of(second)}, {second['mean']:.2f}"
+    if of and of[0]["base_detector"] == of[0]["detector"]:
+        return f"{lead}."
     if of:
         return f"{lead}; the best has {against(of[0], confidence)}."
     gap = abs(best["mean"] - second["mean"])
@@ -106,9 +110,9 @@ def chance(report: Report) -> str:
     if lines:
         found = sum(line["p"] < level for line in lines)
         return (
-            f"{found} of {len(lines)} tested comparisons {'is' if found == 1 else 'are'} significant at {100 * level:.4g} %, "
-            f"corrected by Holm, so that chance alone gives any with at most {100 * level:.4g} %; without the correction "
-            f"chance alone would give about {level * len(lines):.2g}."
+            f"{found} of {len(lines)} tested comparisons {'is' if found == 1 else 'are'} significant after Holm's "
+            f"correction, which leaves chance alone {100 * level:.4g} % for any at all; without it, chance alone would "
+            f"give about {level * len(lines):.2g}."
         )
     first = next((metric.key for metric in ood_metrics(report)), "")
     gains = report.gains
@@ -119,6 +123,6 @@ def chance(report: Report) -> str:
     beyond = sum((line["low"] > 0) or (line["high"] < 0) for line in lines)
     return (
         f"No comparison was tested: that takes {FEWEST} seeds. Of {len(lines)} gains near and far, {beyond} "
-        f"{'has' if beyond == 1 else 'have'} a {100 * table.confidence:.4g} % interval without zero; chance alone would give "
-        f"about {level * len(lines):.2g}."
+        f"{'has' if beyond == 1 else 'have'} a {100 * table.confidence:.4g} % interval without zero; chance alone "
+        f"would give about {level * len(lines):.2g}."
     )

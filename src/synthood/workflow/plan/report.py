@@ -6,7 +6,6 @@ from synthood.common.settings import Name
 from synthood.config.refs import Entry
 from synthood.reporting.page.files import digest_of_assets, packed
 from synthood.reporting.page.settings import PageSettings, PageTable, Picture, PictureKind
-from synthood.reporting.settings import TableSettings
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.evaluation import EvaluationPlan
 from synthood.workflow.plan.generators import GeneratorPlan
@@ -20,6 +19,7 @@ PICTURES: dict[str, tuple[PictureKind, str]] = {
     "map.png": ("map", ""),
 }
 """What a picture shows, and the file of its figures next to it, by its file's name."""
+SIO = "SIO, arXiv 2303.14531"
 Shown = tuple[Picture, str, str]
 """A picture, its file, and the file of its figures, empty where it has none."""
 
@@ -44,23 +44,24 @@ class ReportPlan(EvaluationPlan, GeneratorPlan, OutlierPlan):
 
     def page_settings(self, wildcards: Wildcards) -> PageSettings:
         """All built tables, where their methods were published, and the configuration itself."""
-        tables = {name: self._page_table(self.config.tables[name]) for name in self.config.build}
-        detectors = dict.fromkeys(name for one in tables.values() for name in one.table.all_detectors)
-        papers = {name: self.config.detectors[name].paper for name in detectors}
-        for recipe in dict.fromkeys(name for one in tables.values() for name in one.table.all_recipes):
-            methods = getattr(self.config.recipes[recipe], "methods", [])
-            papers.setdefault(recipe, "; ".join(dict.fromkeys(method.paper for method in methods if method.paper)))
+        tables = [self._page_table(name) for name in self.config.build]
+        recipes = list(dict.fromkeys(name for one in tables for name in one.table.all_recipes))
+        detectors = list(dict.fromkeys(name for one in tables for name in one.table.all_detectors))
+        papers = {name: self._papers(name) for name in recipes}
+        papers |= {name: [self.config.detectors[name].paper] for name in detectors}
         return PageSettings(
             tables=tables,
-            papers={name: paper for name, paper in papers.items() if paper},
+            papers={name: found for name, each in papers.items() if (found := [paper for paper in each if paper])},
             pictures=[picture for picture, *_ in self._shown()],
-            jobs=self._jobs(tables),
+            jobs=self._jobs(recipes),
             configuration=packed(self.config.canonical()),
             assets=digest_of_assets(),
         )
 
-    def _page_table(self, table: TableSettings) -> PageTable:
+    def _page_table(self, name: str) -> PageTable:
+        table = self.config.tables[name]
         return PageTable(
+            name=name,
             table=table.model_copy(update={"published": None}),
             near=self.sets(table.datasets, "near"),
             far=self.sets(table.datasets, "far"),
@@ -74,7 +75,7 @@ class ReportPlan(EvaluationPlan, GeneratorPlan, OutlierPlan):
     def _computed(self, dataset: Name) -> list[str]:
         """Its OOD sets whose images are computed."""
         sets = {**self.config.datasets[dataset].near, **self.config.datasets[dataset].far}
-        return [name for name, source in sets.items() if source.computed]
+        return [name for name, source in sets.items() if source.nature.startswith("computed")]
 
     def _outside(self, recipes: list[str]) -> dict[str, str]:
         """Recipes that learn from more than the ID images, and from what."""
@@ -85,9 +86,14 @@ class ReportPlan(EvaluationPlan, GeneratorPlan, OutlierPlan):
                 found[recipe] = f"generative prior: {', '.join(sorted(seen))}"
         return found
 
-    def _jobs(self, tables: dict[str, PageTable]) -> list[str]:
-        """Names of the recipes, generators and outliers behind the tables."""
-        recipes = dict.fromkeys(name for one in tables.values() for name in one.table.all_recipes)
+    def _papers(self, recipe: str) -> list[str]:
+        """Where the methods of a recipe were published."""
+        settings = self.config.recipes[recipe]
+        papers = [SIO] * bool(settings.synthetic) + [method.paper for method in getattr(settings, "methods", [])]
+        return list(dict.fromkeys(papers))
+
+    def _jobs(self, recipes: list[str]) -> list[str]:
+        """Names of the recipes, generators and outliers behind recipes."""
         behind = self.references.behind(*(Entry("recipes", recipe) for recipe in recipes))
         return sorted({one.name for one in behind if one.section in ("recipes", "generators", "outliers")})
 

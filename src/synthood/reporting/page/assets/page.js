@@ -21,7 +21,7 @@ function points(x) {
 }
 
 // The leaderboard
-const state = {table: data.boards[0].table, dataset: "", metric: "", base: "", query: "", every: false, all: false,
+const state = {table: data.boards[0].table, dataset: "", metric: "", base: null, query: "", every: false, all: false,
   sort: null, down: true, detectors: new Set(), recipes: new Set()};
 for (const board of data.boards) board.text = board.rows.map(row => row.join(" ").toLowerCase());
 const unique = list => [...new Set(list)];
@@ -99,7 +99,8 @@ function sorted(of, rows, columns) {
   if (!column) return rows;
   const sign = state.down ? -1 : 1, keys = new Map(rows.map(row => [row, key(column, row, of)]));
   return [...rows].sort((a, b) => {
-    const x = keys.get(a), y = keys.get(b);
+    const x = keys.get(a), y = keys.get(b), last = isSummary(of, a) - isSummary(of, b);
+    if (last) return last;
     if (x === y) return a - b;
     if (x === null) return 1;
     if (y === null) return -1;
@@ -134,7 +135,7 @@ function range(of, rows, column) {
 const MARKS = {best: ["<b>", "</b>"], second: ["<u>", "</u>"]};
 function cell(column, row, of) {
   if (column.name !== undefined) {
-    const name = of.rows[row][column.name], [paper, link] = data.papers[name] ?? ["", ""];
+    const name = of.rows[row][column.name], [paper, link] = (data.papers[name] ?? []).at(-1) ?? ["", ""];
     const outside = column.name === 1 ? (data.outside[of.table] ?? {})[name] : "";
     const shown = link ? `<a href="${escaped(link)}" rel="noreferrer" title="${escaped(paper)}"><bdi>${escaped(name)}</bdi></a>`
       : `<bdi title="${escaped(paper || name)}">${escaped(name)}</bdi>`;
@@ -197,7 +198,10 @@ function head() {
   const of = board();
   shownColumns = columns(of);
   shownColumns[0].first = true;
-  if (!shownColumns.some(one => one.key === state.sort)) state.sort = null;
+  if (!shownColumns.some(one => one.key === state.sort)) {
+    state.sort = shownColumns.find(one => one.values)?.key ?? null;
+    state.down = !of.lower;
+  }
   const row = $("board").tHead;
   row.innerHTML = `<tr>${shownColumns.map(column =>
     `<th scope="col" aria-sort="${column.key === state.sort ? (state.down ? "descending" : "ascending") : "none"}"` +
@@ -214,7 +218,11 @@ function head() {
   fill();
 }
 function changed() { choose(); head(); }
-for (const name of ["dataset", "metric", "base"]) $(name).onchange = event => { state[name] = event.target.value; changed(); };
+for (const name of ["dataset", "metric", "base"]) $(name).onchange = event => {
+  state[name] = event.target.value;
+  if (name !== "base") state.sort = null;
+  changed();
+};
 $("find").oninput = event => { state.query = event.target.value; state.all = false; fill(); };
 $("every").onchange = event => { state.every = event.target.checked; head(); };
 $("all").onclick = () => { state.all = true; fill(); };
