@@ -329,6 +329,7 @@ async function draw(figure) {
     views.set(figure, view);
     await view.runAsync();
     chart.style.minHeight = "0";
+    if (chart.scrollWidth > chart.clientWidth) chart.tabIndex = 0;
   } catch (error) {
     chart.textContent = `This figure cannot be drawn: ${error.message}`;
   }
@@ -361,7 +362,7 @@ for (const image of document.querySelectorAll("[data-image]")) seen.observe(imag
 
 // Times: apart from the rest, since they differ from run to run
 const costs = JSON.parse($("costs").textContent);
-$("times").innerHTML = costs.length ? `<div class="scroll"><table class="plain"><thead><tr>${["stage", "jobs", "time, all jobs", "longest job", "CPU time", "memory at most"]
+$("times").innerHTML = costs.length ? `<div class="scroll" tabindex="0" role="region" aria-label="Time and memory"><table class="plain"><thead><tr>${["stage", "jobs", "time, all jobs", "longest job", "CPU time", "memory at most"]
   .map(name => `<th scope="col">${name}</th>`).join("")}</tr></thead><tbody>${costs.map(row => `<tr>${row.map(one => `<td>${escaped(one)}</td>`).join("")}</tr>`).join("")}</tbody></table></div>`
   : `<p>No times: the stages left no benchmarks.</p>`;
 
