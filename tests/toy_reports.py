@@ -13,7 +13,6 @@ from PIL import Image
 from synthood.reporting.page.settings import PageTable
 from synthood.reporting.page.tables import Report
 from synthood.reporting.results import GAINS
-from synthood.reporting.settings import TableSettings
 
 NAN = float("nan")
 
@@ -48,7 +47,7 @@ def report(
         **table,
     }
     sets: dict[str, Any] = {"near": {"digits": ["eights"]}, "far": {"digits": ["noise", "textures"]}, **settings}
-    page_table = PageTable(name=name, table=TableSettings(**own), **sets)
+    page_table = PageTable(name=name, **own, **sets)
     frame = pd.DataFrame(gains, columns=[*GAINS, *({"published"} & set(values[0]))])
     return Report(page_table, pd.DataFrame(values), frame)
 

@@ -80,7 +80,7 @@ def main(
     reports = [read_report(*one) for one in zip(settings.tables, tables, gains, strict=True)]
     found = [read_figures(path) for path in measured]
     curves = {run: pd.read_csv(path) for run, path in zip(runs, histories, strict=False)}
-    datasets = {dataset for one in settings.tables for dataset in one.table.datasets}
+    datasets = {dataset for one in settings.tables for dataset in one.datasets}
     of_images = [(one.kind, f"{one.name} on {one.dataset}", own) for one, own in zip(judged, found, strict=True)]
     page = build(
         Parts(

@@ -18,7 +18,6 @@ from synthood.reporting.page.galleries import galleries
 from synthood.reporting.page.settings import PageTable, Picture
 from synthood.reporting.page.tables import Report
 from synthood.reporting.page.times import Cost
-from synthood.reporting.settings import TableSettings
 from toy_reports import NAN, gain, png, report, small_report, specification, value
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -220,7 +219,7 @@ def test_figures_and_pictures_are_drawn_when_seen(opened: Open, tmp_path: Path) 
         assert chart.locator("svg .mark-symbol path").count() == 2  # null is no point
     picture = page.locator("[data-image='1']")
     picture.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector(\"[data-image='1']\").naturalWidth > 0")
+    expect(picture).to_have_js_property("naturalWidth", 640)
     assert picture.evaluate("i => [i.naturalWidth, i.naturalHeight, i.src.slice(0, 5)]") == [640, 200, "blob:"]
     expect(page.locator("dd.poor").first).to_have_text("-3.9 poor")
 
@@ -372,14 +371,9 @@ HOSTILE = {
 def test_odd_names(opened: Open, tmp_path: Path) -> None:
     """Also names that no configuration may have, should a page be made otherwise."""
     values = [value(name, HOSTILE["markup"], "near", 80.0 + at) for at, name in enumerate(HOSTILE.values())]
-    settings = small_report().settings
-    table = TableSettings.model_construct(
-        **dict(settings.table)
-        | {"recipes": list(HOSTILE.values()), "detectors": [HOSTILE["markup"]], "title": HOSTILE["right-to-left"]}
-    )
-    odd = PageTable.model_construct(
-        **dict(settings) | {"table": table, "outside": {HOSTILE["markup"]: HOSTILE["quotes"]}}
-    )
+    facts = {"recipes": list(HOSTILE.values()), "detectors": [HOSTILE["markup"]], "title": HOSTILE["right-to-left"]}
+    facts |= {"outside": {HOSTILE["markup"]: HOSTILE["quotes"]}}
+    odd = PageTable.model_construct(**dict(small_report().settings) | facts)
     made = report([value("ce", "msp", "near", 80.0)])
     parts = Parts([Report(odd, pd.DataFrame(values), made.gains)], papers={HOSTILE["markup"]: [HOSTILE["quotes"]]})
     page = opened(parts, PHONE)

@@ -52,7 +52,7 @@ def below_chance(report: Report) -> Iterator[str]:
 
 def saturated(report: Report) -> Iterator[str]:
     """Sets of which many cells print the best value of the first metric, so that they cannot tell methods apart."""
-    for metric, dataset in product(ood_metrics(report)[:1], report.settings.table.datasets):
+    for metric, dataset in product(ood_metrics(report)[:1], report.settings.datasets):
         values = chosen(report.values, dataset, metric)
         values = values[~values["set"].isin([*NEAR_AND_FAR, "test"]) & values["mean"].notna()]
         full = abs(values["mean"] - best_possible(metric)) < limits.SATURATED
@@ -90,7 +90,7 @@ def uneven_seeds(report: Report) -> Iterator[str]:
 
 def computed_only(report: Report) -> Iterator[str]:
     """Near or far sets without a natural image among them."""
-    for dataset in report.settings.table.datasets:
+    for dataset in report.settings.datasets:
         computed = set(report.settings.computed.get(dataset, []))
         for role, parts in report.roles(dataset).items():
             if parts and set(parts) <= computed:
@@ -111,7 +111,7 @@ def published_only(report: Report) -> Iterator[str]:
 
 def missing(report: Report) -> Iterator[str]:
     """Cells without a number, and rows without any."""
-    table, absent = report.settings.table, dict[tuple[str, str], list[str]]()
+    table, absent = report.settings, dict[tuple[str, str], list[str]]()
     for dataset, metric in product(table.datasets, table.metrics):
         of = chosen(report.values, dataset, metric)
         there = set(zip(of["recipe"], of["detector"], strict=True))
@@ -127,7 +127,7 @@ def missing(report: Report) -> Iterator[str]:
 
 def pairs(report: Report) -> list[tuple[str, str]]:
     """Recipe and detector of every row that the settings ask for."""
-    return [(recipe, one.detector) for one in report.settings.table.methods for recipe in one.recipes.values()]
+    return [(recipe, one.detector) for one in report.settings.methods for recipe in one.recipes.values()]
 
 
 def under_fitted(histories: Mapping[Run, pd.DataFrame]) -> Iterator[Warned]:
@@ -210,7 +210,7 @@ def of_outliers(about: str, figures: Mapping[str, Any]) -> Iterator[Warned]:
 def ood_metrics(report: Report) -> list[Metric]:
     """The metrics of the columns that compare ID with OOD images."""
     known = set(report.values.loc[report.values["set"] != "test", "metric"])
-    return [metric for metric in report.settings.table.metrics if metric.key in known]
+    return [metric for metric in report.settings.metrics if metric.key in known]
 
 
 def best_possible(metric: Metric) -> float:

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import zlib
-from functools import cache
 from pathlib import Path
 
 ASSETS = Path(__file__).with_name("assets")
@@ -14,7 +13,6 @@ def asset(name: str) -> str:
     return (ASSETS / name).read_text(encoding="utf-8")
 
 
-@cache
 def digest_of_assets() -> str:
     """Twelve hex digits that change with the template, the style and the scripts."""
     contents = [path.read_bytes() for path in sorted(ASSETS.iterdir())]

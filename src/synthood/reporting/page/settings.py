@@ -12,11 +12,10 @@ from synthood.reporting.settings import TableSettings, metric_of
 PictureKind = Literal["synthetic", "outliers", "curve", "map"]
 
 
-class PageTable(Settings):
+class PageTable(TableSettings):
     """One table of the page, and what must be known of its rows."""
 
     name: Name
-    table: TableSettings
     near: dict[Name, list[Name]] = {}
     far: dict[Name, list[Name]] = {}
     computed: Annotated[dict[Name, list[Name]], Field(description="OOD sets whose images are computed")] = {}
@@ -50,12 +49,9 @@ class PageSettings(JobSettings, WithPlainPlugins):
     @property
     def runs(self) -> list[tuple[str, str, int]]:
         """Dataset, recipe and seed of every run of the tables, each once."""
-        tables = [one.table for one in self.tables]
-        each = (product(table.datasets, table.all_recipes, table.seeds) for table in tables)
+        each = (product(table.datasets, table.all_recipes, table.seeds) for table in self.tables)
         return list(dict.fromkeys(run for runs in each for run in runs))
 
     def plain_plugins(self) -> dict[str, Plugin]:
         """The metrics that columns name."""
-        return {
-            column: metric_of(column) for one in self.tables for column in one.table.columns if isinstance(column, str)
-        }
+        return {column: metric_of(column) for one in self.tables for column in one.columns if isinstance(column, str)}

@@ -33,7 +33,7 @@ class Report:
     @property
     def title(self) -> str:
         """The table's title, or its name."""
-        return self.settings.table.title or self.name
+        return self.settings.title or self.name
 
     def roles(self, dataset: str) -> dict[str, list[str]]:
         """The OOD sets of a dataset that are near, and those that are far."""
@@ -43,12 +43,11 @@ class Report:
 def read_report(settings: PageTable, values: Path, gains: Path) -> Report:
     """A report of two CSV files that `tabulate` wrote; raises SynthoodError where they are of another table."""
     report = Report(settings, read_csv(values, VALUES), read_csv(gains, GAINS))
-    table = settings.table
     known = {
-        "dataset": set(table.datasets),
-        "recipe": set(table.all_recipes),
-        "detector": {"", *table.all_detectors, *table.summary},
-        "metric": {metric.key for metric in table.metrics},
+        "dataset": set(settings.datasets),
+        "recipe": set(settings.all_recipes),
+        "detector": {"", *settings.all_detectors, *settings.summary},
+        "metric": {metric.key for metric in settings.metrics},
     }
     for path, frame in ((values, report.values), (gains, report.gains)):
         for column, names in known.items():
@@ -73,13 +72,13 @@ def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 def leaderboards(report: Report) -> list[dict[str, Any]]:
     """Every (dataset, metric) of a table, as the page's script reads it."""
-    table = report.settings.table
+    table = report.settings
     return [leaderboard(report, dataset, metric) for dataset in table.datasets for metric in table.metrics]
 
 
 def leaderboard(report: Report, dataset: str, metric: Metric) -> dict[str, Any]:
     """Rows are pairs of detector and recipe; `values` and `gains` hold one list of a number per row for each set."""
-    table = report.settings.table
+    table = report.settings
     values = chosen(report.values, dataset, metric)
     gains = chosen(report.gains, dataset, metric)
     gains = gains[gains["detector"] == gains["base_detector"]]

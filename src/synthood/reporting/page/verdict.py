@@ -18,7 +18,7 @@ def best_sentences(report: Report) -> dict[str, list[str]]:
     """By metric: what is best near and far on each dataset, against its baselines and against the next."""
     found: dict[str, list[str]] = {}
     for metric in ood_metrics(report):
-        for dataset in report.settings.table.datasets:
+        for dataset in report.settings.datasets:
             for role in NEAR_AND_FAR:
                 if sentence := best_sentence(report, dataset, metric, role):
                     found.setdefault(metric.title, []).append(sentence)
@@ -27,7 +27,7 @@ def best_sentences(report: Report) -> dict[str, list[str]]:
 
 def best_sentence(report: Report, dataset: str, metric: Metric, role: str) -> str:
     """Of one dataset, metric and role; empty where no row has a number."""
-    table = report.settings.table
+    table = report.settings
     values = chosen(report.values, dataset, metric)
     values = values[(values["set"] == role) & ~values["detector"].isin(table.summary) & values["mean"].notna()]
     if values.empty:
@@ -102,7 +102,7 @@ def next_best(order: list[dict[Hashable, Any]], gains: pd.DataFrame, confidence:
 
 def chance(report: Report) -> str:
     """How many comparisons are significant, and how many chance alone would give."""
-    table = report.settings.table
+    table = report.settings
     if report.gains.empty:
         return "Nothing is compared: the table names no baselines."
     level = level_of(table.confidence)

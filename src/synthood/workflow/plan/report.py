@@ -45,8 +45,8 @@ class ReportPlan(EvaluationPlan, GeneratorPlan, OutlierPlan):
     def page_settings(self, wildcards: Wildcards) -> PageSettings:
         """All built tables, where their methods were published, and the configuration itself."""
         tables = [self._page_table(name) for name in self.config.build]
-        recipes = list(dict.fromkeys(name for one in tables for name in one.table.all_recipes))
-        detectors = list(dict.fromkeys(name for one in tables for name in one.table.all_detectors))
+        recipes = list(dict.fromkeys(name for one in tables for name in one.all_recipes))
+        detectors = list(dict.fromkeys(name for one in tables for name in one.all_detectors))
         papers = {name: self._papers(name) for name in recipes}
         papers |= {name: [self.config.detectors[name].paper] for name in detectors}
         return PageSettings(
@@ -62,7 +62,7 @@ class ReportPlan(EvaluationPlan, GeneratorPlan, OutlierPlan):
         table = self.config.tables[name]
         return PageTable(
             name=name,
-            table=table.model_copy(update={"published": None}),
+            **dict(table.model_copy(update={"published": None})),
             near=self.sets(table.datasets, "near"),
             far=self.sets(table.datasets, "far"),
             computed={name: self._computed(name) for name in table.datasets},
