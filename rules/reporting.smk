@@ -117,6 +117,7 @@ rule map:
 rule report_page:
     input:
         unpack(plan.page_inputs),
+        specifications=[path for path in drawn_figures if path.endswith(".vl.json")],
     output:
         at.REPORT_PAGE,
     log:
@@ -131,4 +132,4 @@ rule report_page:
     message:
         "build the report page"
     shell:
-        stage("synthood.reporting.report_page")
+        stage("synthood.reporting.report_page", benchmarks="results/benchmarks")

@@ -42,7 +42,7 @@ def below_chance(report: Report) -> Iterator[str]:
     low = values[values["mean"] < limits.CHANCE]
     for (dataset, detector), of in low.groupby(["dataset", "detector"], sort=False):
         cells = len(values[(values["dataset"] == dataset) & (values["detector"] == detector)])
-        worst = of.loc[of["mean"].idxmin()]
+        worst = of.sort_values("mean", kind="stable").iloc[0]
         yield (
             f"{detector} is below chance (AUROC under {limits.CHANCE:g}) in {len(of)} of its {cells} cells on "
             f"{dataset} ({listed(of['set'])}), lowest {worst['mean']:.1f} on {worst['set']} with {worst['recipe']}: "
