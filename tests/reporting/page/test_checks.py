@@ -29,13 +29,15 @@ def test_a_sound_table_has_no_warning() -> None:
     assert found(report(rows(seeds=5), seeds=[0, 1, 2, 3, 4])) == {}
 
 
-def test_a_detector_below_chance() -> None:
-    made = report([*rows(seeds=5), *(value("ce", "energy", part, 21.5, seeds=5) for part in SETS)])
-    (sentence,) = found(made)["below_chance"]
-    assert sentence.startswith(
-        "energy is below chance (AUROC under 50) in 5 of its 5 cells on digits (near, far, eights"
+def test_detectors_below_chance() -> None:
+    low = [value("ce", "energy", part, 30.0 + at, seeds=5) for at, part in enumerate(SETS)]
+    values = [*rows(seeds=5), *low, *rows(detector="react", seeds=5)]
+    values[-1]["mean"] = 49.9
+    (sentence,) = found(report(values))["below_chance"]
+    assert sentence == (
+        "Below chance (AUROC under 50) on digits: energy in 5 of 5 cells, react in 1 of 5 cells; lowest 30.0 by energy "
+        "with ce on near. There OOD images look more ID than ID images."
     )
-    assert "lowest 21.5 on near with ce" in sentence
 
 
 def test_fifty_is_chance_and_not_below() -> None:

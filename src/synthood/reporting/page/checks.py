@@ -39,15 +39,16 @@ def of_table(report: Report) -> Iterator[Warned]:
 def below_chance(report: Report) -> Iterator[str]:
     """Detectors whose mean AUROC on a set is below 50: they take OOD images for ID."""
     values = report.values[report.values["metric"] == "auroc"]
-    low = values[values["mean"] < limits.CHANCE]
-    for (dataset, detector), of in low.groupby(["dataset", "detector"], sort=False):
-        cells = len(values[(values["dataset"] == dataset) & (values["detector"] == detector)])
-        worst = of.sort_values("mean", kind="stable").iloc[0]
-        yield (
-            f"{detector} is below chance (AUROC under {limits.CHANCE:g}) in {len(of)} of its {cells} cells on "
-            f"{dataset} ({listed(of['set'])}), lowest {worst['mean']:.1f} on {worst['set']} with {worst['recipe']}: "
-            "it takes these images for ID more than ID images."
-        )
+    for dataset, of in values.groupby("dataset", sort=False):
+        below = of[of["mean"] < limits.CHANCE].sort_values("mean", kind="stable")
+        if len(below):
+            cells, found = of["detector"].value_counts(), below["detector"].value_counts(sort=False)
+            worst, each = below.iloc[0], [f"{name} in {count} of {cells[name]} cells" for name, count in found.items()]
+            yield (
+                f"Below chance (AUROC under {limits.CHANCE:g}) on {dataset}: {listed(each)}; lowest "
+                f"{worst['mean']:.1f} by {worst['detector']} with {worst['recipe']} on {worst['set']}. There OOD images "
+                "look more ID than ID images."
+            )
 
 
 def saturated(report: Report) -> Iterator[str]:

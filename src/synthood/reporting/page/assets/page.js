@@ -2,7 +2,7 @@
 (() => {
 const $ = id => document.getElementById(id);
 const data = JSON.parse($("data").textContent);
-const CAP = 200;
+const CAP = 100;
 const NONE = "–";
 const escaped = text => String(text).replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`);
 const show = (element, shown) => { if (element) element.hidden = !shown; };
@@ -82,53 +82,61 @@ function key(column, row, of) {
   if (column.name !== undefined) return of.rows[row][column.name];
   return at(column.values ? column.values.mean : column.gains.gain, row);
 }
-function chosenRows(of) {
-  const words = state.query.toLowerCase().split(/\s+/).filter(Boolean);
-  const rows = [];
-  for (let row = 0; row < of.rows.length; row++) {
-    const [detector, recipe] = of.rows[row], text = of.text[row];
-    if (state.detectors.size && !of.classifier && !state.detectors.has(detector)) continue;
-    if (state.recipes.size && !state.recipes.has(recipe)) continue;
-    if (words.every(word => text.includes(word))) rows.push(row);
-  }
-  return rows;
-}
 const isSummary = (of, row) => of.summary.includes(of.rows[row][0]);
-function sorted(of, rows, columns) {
-  const column = columns.find(one => one.key === state.sort);
-  if (!column) return rows;
-  const sign = state.down ? -1 : 1, keys = new Map(rows.map(row => [row, key(column, row, of)]));
-  return [...rows].sort((a, b) => {
-    const x = keys.get(a), y = keys.get(b), last = isSummary(of, a) - isSummary(of, b);
-    if (last) return last;
+// All rows in their order, worked out anew only where a head was pressed or the board changed.
+let order = [];
+function sort(of) {
+  const column = shownColumns.find(one => one.key === state.sort), rows = [...of.rows.keys()];
+  const keys = column && rows.map(row => key(column, row, of)), last = rows.map(row => isSummary(of, row));
+  const sign = state.down ? -1 : 1;
+  order = !column ? rows : rows.sort((a, b) => {
+    const x = keys[a], y = keys[b];
+    if (last[a] !== last[b]) return last[a] - last[b];
     if (x === y) return a - b;
     if (x === null) return 1;
     if (y === null) return -1;
     return (x < y ? -1 : 1) * sign;
   });
 }
+function chosenRows(of) {
+  const words = state.query.toLowerCase().split(/\s+/).filter(Boolean);
+  const {detectors, recipes} = state, ofDetectors = detectors.size && !of.classifier;
+  return order.filter(row => {
+    const [detector, recipe] = of.rows[row];
+    return (!ofDetectors || detectors.has(detector)) && (!recipes.size || recipes.has(recipe)) &&
+      words.every(word => of.text[row].includes(word));
+  });
+}
 // Best and second best of the rows as printed, with ties; where a quarter ties at the metric's bound nothing is marked.
 function ranks(of, rows, column) {
-  const marks = new Map(), printed = new Map();
-  for (const row of rows) {
-    const mean = at(column.values.mean, row);
-    if (mean !== null && !isSummary(of, row)) printed.set(row, fixed(mean));
+  const {mean} = column.values, better = of.lower ? (x, y) => x < y : (x, y) => x > y, bound = of.lower ? 0 : 100;
+  let best = null, second = null, size = 0, full = 0;
+  const ranked = mean ? rows.filter(row => mean[row] !== null && !isSummary(of, row)) : [];
+  for (const row of ranked) {
+    const x = mean[row];
+    size++;
+    if (Math.abs(x - bound) < 0.01 && fixed(x) === fixed(bound)) full++;
+    if (best === null || better(x, best)) best = x;
   }
-  const order = unique([...printed.values()]).sort((a, b) => of.lower ? a - b : b - a);
-  const full = [...printed.values()].filter(one => one === (of.lower ? "0.00" : "100.00")).length;
-  const saturated = full > 1 && full >= printed.size / 4;
-  if (order.length > 1 && !saturated)
-    for (const [row, text] of printed) {
-      if (text === order[0]) marks.set(row, "best");
-      else if (text === order[1] && printed.size > 2) marks.set(row, "second");
-    }
-  return {marks, full: saturated ? full : 0, size: printed.size};
+  const first = best === null ? "" : fixed(best);
+  for (const row of ranked) {
+    const x = mean[row];
+    if ((second === null || better(x, second)) && (Math.abs(x - best) > 0.02 || fixed(x) !== first)) second = x;
+  }
+  const saturated = full > 1 && full >= size / 4;
+  if (second === null || saturated) return {first: "", second: "", full: saturated ? full : 0, size};
+  return {first, second: size > 2 ? fixed(second) : "", full: 0, size};
 }
-function range(of, rows, column) {
+function markOf(column, row, of) {
+  const text = fixed(column.values.mean[row]), {first, second} = column.rank;
+  return isSummary(of, row) ? "" : text === first ? "best" : text === second ? "second" : "";
+}
+// Of all rows, so that bars stay where they are when rows are filtered.
+function range(column) {
   let low = Infinity, high = -Infinity;
-  for (const row of rows) for (const name of ["low", "mean", "high"]) {
-    const x = at(column.values[name], row);
-    if (x !== null) { low = Math.min(low, x); high = Math.max(high, x); }
+  for (const name of ["low", "mean", "high"]) for (const x of column.values[name] ?? []) if (x !== null) {
+    if (x < low) low = x;
+    if (x > high) high = x;
   }
   return high > low ? [low, high] : [low - 1, low + 1];
 }
@@ -152,7 +160,7 @@ function cell(column, row, of) {
   }
   const {mean, sd, low, high} = column.values, x = at(mean, row);
   if (x === null) return `<td>${NONE}</td>`;
-  const [open, close] = MARKS[column.rank.marks.get(row)] ?? ["", ""];
+  const [open, close] = MARKS[markOf(column, row, of)] ?? ["", ""];
   let text = `${open}${fixed(x)}${close}`;
   if (at(sd, row) !== null) text += ` ± ${fixed(at(sd, row))}`;
   if (column.main && at(low, row) !== null) {
@@ -166,11 +174,8 @@ function cell(column, row, of) {
 let shownRows = [], shownColumns = [];
 function fill() {
   const of = board(), rows = chosenRows(of), columns = shownColumns;
-  for (const column of columns) if (column.values) {
-    column.rank = ranks(of, rows, column);
-    column.range = range(of, rows, column);
-  }
-  shownRows = sorted(of, rows, columns);
+  for (const column of columns) if (column.values) column.rank = ranks(of, rows, column);
+  shownRows = rows;
   const drawn = state.all ? shownRows : shownRows.slice(0, CAP);
   const bases = Object.keys(of.gains);
   $("board").tBodies[0].innerHTML = drawn.map(row => {
@@ -213,8 +218,11 @@ function head() {
     else { state.sort = column.key; state.down = !name && !(board().lower); }
     for (const other of row.rows[0].cells) other.setAttribute("aria-sort", "none");
     cell.setAttribute("aria-sort", state.down ? "descending" : "ascending");
+    sort(board());
     fill();
   }; });
+  for (const column of shownColumns) if (column.values) column.range = range(column);
+  sort(of);
   fill();
 }
 function changed() { choose(); head(); }
@@ -235,7 +243,7 @@ function plain(column, row, of, form) {
     return x === null ? form.none : form.gain(points(x), p !== null && p < of.level);
   }
   const x = at(column.values.mean, row), sd = at(column.values.sd, row);
-  return x === null ? form.none : form.value(fixed(x), sd === null ? "" : fixed(sd), column.rank.marks.get(row));
+  return x === null ? form.none : form.value(fixed(x), sd === null ? "" : fixed(sd), markOf(column, row, of));
 }
 const SPECIAL = {"\\": "\\textbackslash{}", "{": "\\{", "}": "\\}", "$": "\\$", "&": "\\&", "#": "\\#", "%": "\\%", "_": "\\_",
   "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "<": "\\textless{}", ">": "\\textgreater{}", "\"": "\\textquotedbl{}"};
