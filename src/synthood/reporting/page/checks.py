@@ -46,8 +46,8 @@ def below_chance(report: Report) -> Iterator[str]:
             worst, each = below.iloc[0], [f"{name} in {count} of {cells[name]} cells" for name, count in found.items()]
             yield (
                 f"Below chance (AUROC under {limits.CHANCE:g}) on {dataset}: {listed(each)}; lowest "
-                f"{worst['mean']:.1f} by {worst['detector']} with {worst['recipe']} on {worst['set']}. There OOD images "
-                "look more ID than ID images."
+                f"{worst['mean']:.1f} by {worst['detector']} with {worst['recipe']} on {worst['set']}. There OOD "
+                "images look more ID than ID images."
             )
 
 
