@@ -15,6 +15,8 @@ from typing import Any
 import yaml
 
 PROJECT = Path(__file__).parents[1]
+TIMES = rb'(?<=id="costs">)[^<]*'
+"""Where the report page has what differs from run to run."""
 HANGS = 1200.0
 """Seconds after which a process is taken to hang: a busy machine needs minutes for what takes seconds."""
 CARRIED = ("Snakefile", "rules", "envs", "src", "profiles", "report", "schemas")
@@ -61,10 +63,10 @@ class Workflow:
         (self.place / "config.yaml").write_text(yaml.safe_dump(value, sort_keys=False))
 
     def artefacts(self) -> dict[str, bytes]:
-        """Bytes of all results but what tells of the run: provenance, logs, benchmarks."""
+        """Bytes of all results without facts of the run: provenance, logs, benchmarks, times in the report page."""
         results = self.place / "results"
         return {
-            str(path.relative_to(results)): path.read_bytes()
+            str(path.relative_to(results)): re.sub(TIMES, b"", path.read_bytes())
             for path in sorted(results.rglob("*"))
             if path.is_file()
             and not path.name.startswith(".")

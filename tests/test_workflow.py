@@ -126,10 +126,13 @@ def edges(graph: str) -> set[tuple[str, str]]:
 
 
 def test_the_report_is_one_page_without_outside_resources(finished: Workflow) -> None:
-    done = finished.run("--report", "report.html")
+    done = finished.run("--report", "report.html", "--report-stylesheet", "report/style.css")
     assert done.returncode == 0, done.stdout
     page = (finished.place / "report.html").read_text()
     (finished.place / "report.html").unlink()
     for label in ("Tables", "Figures", "Synthetic images", "Outliers", "ROC curves"):
         assert label in page
     assert re.search(r"""<(script|link|img)[^>]+(src|href)=["']https?://""", page) is None
+    # The box around a figure, by the classes that report/style.css selects
+    assert '"grow flex items-center justify-center h-screen overflow-auto"' in page
+    assert ".items-center.overflow-auto { align-items: safe center;" in page

@@ -31,6 +31,7 @@ SECTIONS = {
     "synthood.training.import_checkpoint": {"": "recipes.*"},
     "synthood.evaluation.extract": {"heads": "recipes.*"},
     "synthood.reporting.tabulate": {"table": "tables.*"},
+    "synthood.reporting.report_page": {"tables": "tables"},
 }
 """Sections of the configuration in the settings of a stage's jobs, by their key there; empty: the settings are one."""
 OLD_START = "python -m"
