@@ -113,7 +113,7 @@ rule map:
         stage("synthood.reporting.map")
 
 
-# Pictures and figures are of all built tables; times are read from results/benchmarks, which no rule depends on.
+# Of all built tables. Times are read from the provenance of results, which no job depends on.
 rule report_page:
     input:
         unpack(plan.page_inputs),
@@ -132,4 +132,4 @@ rule report_page:
     message:
         "build the report page"
     shell:
-        stage("synthood.reporting.report_page", benchmarks="results/benchmarks")
+        stage("synthood.reporting.report_page", results="results")

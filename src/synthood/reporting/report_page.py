@@ -68,7 +68,7 @@ def main(
     specifications: Annotated[Sequence[Path], "figures, TABLE/NAME.vl.json"] = (),
     pictures: Annotated[Sequence[Path], "in the settings' order"] = (),
     measured: Annotated[Sequence[Path], "figures of the pictures that have some, in their order"] = (),
-    benchmarks: Annotated[str, "folder of Snakemake's benchmark files"] = "",
+    results: Annotated[str, "folder of artefacts, whose provenance says time and memory"] = "",
 ) -> None:
     runs = settings.runs
     judged = [picture for picture in settings.pictures if picture.kind in MEASURED]
@@ -80,6 +80,7 @@ def main(
     reports = [read_report(*one) for one in zip(settings.tables, tables, gains, strict=True)]
     found = [read_figures(path) for path in measured]
     curves = {run: pd.read_csv(path) for run, path in zip(runs, histories, strict=False)}
+    names = [one.name for one in settings.tables]
     datasets = {dataset for one in settings.tables for dataset in one.datasets}
     of_images = [(one.kind, f"{one.name} on {one.dataset}", own) for one, own in zip(judged, found, strict=True)]
     page = build(
@@ -88,7 +89,7 @@ def main(
             list(warnings(reports, curves, of_images)),
             figures(specifications),
             galleries(settings.pictures, pictures, found),
-            costs(Path(benchmarks), datasets, settings.jobs) if benchmarks else [],
+            costs(Path(results), datasets, names, settings.jobs) if results else [],
             [*tables, *gains],
             as_yaml(unpacked(settings.configuration)),
             versions(),

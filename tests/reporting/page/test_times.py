@@ -1,36 +1,49 @@
-"""Costs of stages from benchmark files as Snakemake writes them."""
+"""Costs of stages from provenance as stages write it."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from synthood.reporting.page.times import Cost, costs, duration
 
-HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 
-
-def written(folder: Path, name: str, seconds: float, memory: str, cpu: float) -> None:
-    path = folder / name
+def written(results: Path, name: str, stage: str, seconds: float, job: str = "", **more: Any) -> None:
+    path = results / f"{name}.provenance.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{HEAD}{seconds}\t0:00:01\t{memory}\t1\t1\t1\t0\t0\t90\t{cpu}\n")
+    path.write_text(json.dumps({"stage": stage, "fingerprint": job or name, "seconds": seconds, **more}))
 
 
 def test_sums_of_the_jobs_that_the_page_is_about(tmp_path: Path) -> None:
-    written(tmp_path, "train/digits/ce/seed0.tsv", 60, "1000", 50)
-    written(tmp_path, "train/digits/ce/seed1.tsv", 90, "1500", 80)
-    written(tmp_path, "train/digits/other/seed0.tsv", 1000, "1", 1)  # of another configuration
-    written(tmp_path, "train/cifar10/ce/seed0.tsv", 1000, "1", 1)
-    written(tmp_path, "embed/digits/oal.tsv", 0.5, "-", 0.25)  # too short to be measured
-    (tmp_path / "embed/digits/oal").mkdir()
-    (tmp_path / "embed/digits/oal/broken.tsv").write_bytes(b"\xff")
-    assert costs(tmp_path, ["digits"], ["ce", "oal"]) == [
-        Cost("train", jobs=2, seconds=150, longest=90, cpu=130, memory=1500),
-        Cost("embed", jobs=1, seconds=0.5, longest=0.5, cpu=0.25, memory=0),
+    more = {"cpu_seconds": 50, "peak_memory_mib": 1000}
+    written(tmp_path, "digits/models/ce/seed0/model.safetensors", "train", 60, "one", **more)
+    written(tmp_path, "digits/models/ce/seed0/history.csv", "train", 61, "one", **more)  # of the same job
+    written(tmp_path, "digits/models/ce/seed1/history.csv", "train", 90, cpu_seconds=80, peak_memory_mib=1500)
+    written(tmp_path, "digits/models/other/seed0/history.csv", "train", 1000)  # of another configuration
+    written(tmp_path, "cifar10/models/ce/seed0/history.csv", "train", 1000)
+    written(tmp_path, "digits/generators/oal", "fit_generator", 5)  # of an older version
+    written(tmp_path, "digits/generators/gone", "fit_generator", 5)
+    written(tmp_path, "digits/images/test.safetensors", "prepare", 1)
+    written(tmp_path, "digits/overlaps.csv", "overlaps", 2)
+    written(tmp_path, "tables/toy.csv", "tabulate", 3, "two")
+    written(tmp_path, "tables/toy-gains.csv", "tabulate", 3, "two")
+    written(tmp_path, "tables/toy-2.csv", "tabulate", 300)
+    written(tmp_path, "figures/toy/roc.svg", "plot", 4)
+    (tmp_path / "digits/broken.provenance.json").write_text("{")
+    (tmp_path / "digits/list.provenance.json").write_text("[]")
+    assert costs(tmp_path, ["digits"], ["toy"], ["ce", "oal"]) == [
+        Cost("train", jobs=2, seconds=151, longest=90, cpu=130, memory=1500),
+        Cost("fit_generator", jobs=1, seconds=5, longest=5),
+        Cost("plot", jobs=1, seconds=4, longest=4),
+        Cost("tabulate", jobs=1, seconds=3, longest=3),
+        Cost("overlaps", jobs=1, seconds=2, longest=2),
+        Cost("prepare", jobs=1, seconds=1, longest=1),
     ]
 
 
-def test_no_benchmarks(tmp_path: Path) -> None:
-    assert costs(tmp_path / "none", ["digits"], ["ce"]) == []
+def test_no_results(tmp_path: Path) -> None:
+    assert costs(tmp_path / "none", ["digits"], ["toy"], ["ce"]) == []
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(4.25, "4.2 s"), (90, "1.5 min"), (5400, "1.5 h")])

@@ -1,16 +1,20 @@
-"""Time and memory of a run's stages, from the benchmark files that Snakemake writes."""
+"""Time and memory of a run's stages, from the provenance next to its artefacts."""
 
-import csv
+import json
 import math
-from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+ENDING = ".provenance.json"
+NAMED = ("models", "generators", "synthetic", "outliers")
+"""Folders of a dataset that hold a folder or file for each name; what is in others belongs to the whole dataset."""
 
 
 @dataclass
 class Cost:
-    """Jobs of one stage: how many, their seconds in all and at most, seconds of CPU, and the largest memory in MB."""
+    """Jobs of one stage: how many, seconds in all and at most, seconds of CPU, and the largest memory in MiB."""
 
     stage: str
     jobs: int = 0
@@ -20,40 +24,45 @@ class Cost:
     memory: float = 0.0
 
 
-def costs(folder: Path, datasets: Collection[str], names: Collection[str]) -> list[Cost]:
-    """Of every stage with benchmarks in `STAGE/DATASET/NAME...`, of these datasets and names, longest first."""
-    found: dict[str, Cost] = defaultdict(lambda: Cost(""))
-    for path in sorted(folder.glob("*/*/**/*.tsv")):
-        stage, dataset, *rest = path.relative_to(folder).with_suffix("").parts
-        if dataset in datasets and set(rest) & set(names):
-            cost = found[stage]
-            cost.stage = stage
-            for row in rows(path):
-                seconds = number(row, "s")
-                cost.jobs += 1
-                cost.seconds += seconds
-                cost.longest = max(cost.longest, seconds)
-                cost.cpu += number(row, "cpu_time")
-                cost.memory = max(cost.memory, number(row, "max_rss"))
-    return sorted(found.values(), key=lambda one: -one.seconds)
+def costs(results: Path, datasets: Collection[str], tables: Collection[str], names: Collection[str]) -> list[Cost]:
+    """Of every stage that made something of these datasets, tables and names, longest first; each job counts once."""
+    found: dict[str, Cost] = {}
+    # A job's later outputs say more seconds than its earlier ones.
+    known = sorted(jobs_of(results, datasets, tables, names), key=lambda job: number(job, "seconds"))
+    for job in {job["fingerprint"]: job for job in known}.values():
+        cost = found.setdefault(job["stage"], Cost(job["stage"]))
+        seconds = number(job, "seconds")
+        cost.jobs += 1
+        cost.seconds += seconds
+        cost.longest = max(cost.longest, seconds)
+        cost.cpu += number(job, "cpu_seconds")
+        cost.memory = max(cost.memory, number(job, "peak_memory_mib"))
+    return sorted(found.values(), key=lambda one: (-one.seconds, one.stage))
 
 
-def rows(path: Path) -> list[dict[str, str]]:
-    """The lines of a benchmark file; none where it cannot be read, since a page needs no times."""
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            return list(csv.DictReader(stream, delimiter="\t"))
-    except (OSError, ValueError, csv.Error):
-        return []
+def jobs_of(
+    results: Path, datasets: Collection[str], tables: Collection[str], names: Collection[str]
+) -> Iterator[dict[str, Any]]:
+    """The provenance of these artefacts; what cannot be read is left out, since a page needs no times."""
+    folders = [*(results / dataset for dataset in sorted(datasets)), results / "tables", results / "figures"]
+    for path in (path for folder in folders for path in sorted(folder.rglob(f"*{ENDING}"))):
+        first, *rest = path.relative_to(results).parts
+        name = rest[min(1, len(rest) - 1)].removesuffix(ENDING) if rest[0] in NAMED else ""
+        table = rest[0].removesuffix(ENDING).partition(".")[0]
+        of_table = first in ("tables", "figures") and any(table in (one, f"{one}-gains") for one in tables)
+        if of_table if first in ("tables", "figures") else not name or name in names:
+            try:
+                facts = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue
+            if isinstance(facts, dict) and isinstance(facts.get("stage"), str) and facts.get("fingerprint"):
+                yield facts
 
 
-def number(row: dict[str, str], name: str) -> float:
-    """0 for what Snakemake could not measure, such as the memory of a job of a second."""
-    try:
-        value = float(row.get(name) or 0)
-    except ValueError:
-        return 0.0
-    return value if math.isfinite(value) else 0.0
+def number(facts: dict[str, Any], name: str) -> float:
+    """0 for what is not known, such as the memory of a job of an older version."""
+    value = facts.get(name)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
 
 def duration(seconds: float) -> str:
