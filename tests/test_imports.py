@@ -16,6 +16,7 @@ LIGHT = (
     "data.prepare",
     "reporting.tabulate",
     "reporting.plot",
+    "reporting.report_page",
     "monitor.monitor",
 )
 HEAVY = ("torch", "diffusers", "transformers", "sklearn")

@@ -38,6 +38,17 @@ def test_a_missing_configuration_is_named(capsys, tmp_path):
     )
 
 
+def test_the_report_alone_is_a_target_of_the_same_run(monkeypatch, tmp_path):
+    from synthood import cli
+    from synthood.workflow import run
+
+    asked = []
+    monkeypatch.setattr(run, "run", lambda config, options: asked.append((config, options)) or 3)
+    with pytest.raises(SystemExit) as end:
+        cli.main(["report", str(tmp_path / "a.yaml"), "-n", "--cores", "2"])
+    assert (asked, end.value.code) == ([(tmp_path / "a.yaml", ["report", "-n", "--cores", "2"])], 3)
+
+
 def test_options_of_snakemake_take_the_place_of_defaults(tmp_path):
     config = tmp_path / "a.yaml"
     files = ["--logger", "synthood", "--configfile", str(config), "--snakefile", str(workflow_folder() / "Snakefile")]

@@ -40,6 +40,12 @@ def test_what_is_missing_is_null() -> None:
     assert board["values"]["far"] == {"mean": [None, 85], "sd": [None, 0.5], "low": [None, 84], "high": [None, 86]}
 
 
+def test_a_metric_without_rows_has_an_empty_board() -> None:
+    made = report([value("ce", "msp", "near", 80.0)], columns=["auroc", "id_accuracy"])
+    board = leaderboards(made)[1]
+    assert (board["metric"], board["rows"], board["values"], board["gains"]) == ("id_accuracy", [], {}, {})
+
+
 def test_files_of_another_table_are_refused(tmp_path: Path) -> None:
     made = small_report()
     paths = tmp_path / "a.csv", tmp_path / "a-gains.csv"
