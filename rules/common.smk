@@ -22,6 +22,7 @@ from synthood.config.load import load
 from synthood.config.read import mistakes_of
 from synthood.config.upgrade import notes
 from synthood.errors import SynthoodError
+from synthood.reporting.figures.base import FORMS, figures
 from synthood.workflow.cluster import ask_squeue_without_accounting, gpu_limit
 from synthood.workflow.code import code_of
 from synthood.workflow.machine import ALLOCATION, gpus_found
@@ -107,6 +108,31 @@ def compared(command):
     return guard + command
 
 
+def figure_files(drawn_from, path=lambda path, figure: path):
+    """The outputs of a rule that draws figures: each in all its forms."""
+    named = [(figure, form) for kind, figure in figures().items() if figure.drawn_from == drawn_from for form in FORMS]
+    return [
+        path(at.FIGURE.replace("{figure}", figure.kind).replace("{form}", form), figure)
+        for figure, form in named
+    ]
+
+
+def shown_figures(drawn_from):
+    """The same, in the report as PNG."""
+
+    def flagged(path, figure):
+        labels = {"table": "{table}", "figure": figure.title}
+        shown = path.endswith(".png")
+        return report(path, caption="../report/figures.rst", category="Figures", labels=labels) if shown else path
+
+    return figure_files(drawn_from, flagged)
+
+
+def reading_guide(drawn_from):
+    """What each figure shows, as a list for the report."""
+    return "\n\n".join(f"* {f.title}: {f.caption}" for f in figures().values() if f.drawn_from == drawn_from)
+
+
 def of_tables(*patterns):
     return [p.format(table=table) for table in plan.config.build for p in patterns]
 
@@ -120,7 +146,7 @@ rendered_tables = of_tables(
     at.TABLE_HTML,
     at.TABLE_LATEX,
 )
-drawn_figures = of_tables(at.ROC, at.HISTOGRAMS, at.TRAINING, at.RANKS_SVG, at.RANKS_PNG)
+drawn_figures = of_tables(*figure_files("scores"), *figure_files("results"))
 drawn_galleries = [picture for table in plan.config.build for picture in plan.assessments(table)]
 drawn_galleries += plan.data_pages()
 drawn_outliers = list(dict.fromkeys(p for table in plan.config.build for p in plan.table_outliers(table)))
