@@ -12,12 +12,13 @@ from synthood.common import stage
 from synthood.common.artefact import read_provenance, verify
 from synthood.common.command import Outputs
 from synthood.errors import SynthoodError
-from synthood.reporting.figures.base import FORMS, Figure, PlotSettings, TableData, figures
+from synthood.reporting.figures.base import FORMS, Figure, Model, PlotSettings, TableData, figures
 from synthood.reporting.figures.style import RC
 from synthood.reporting.runs import Run, read_runs
 
 TIMES = "seconds_by_detector"
 """What a job that scores says in its provenance."""
+Times = dict[str, dict[str, float]]
 
 
 def write(job: stage.Job, figure: Figure, table: TableData, paths: Mapping[str, Path], dpi: int) -> None:
@@ -28,8 +29,9 @@ def write(job: stage.Job, figure: Figure, table: TableData, paths: Mapping[str, 
         temporary.write_text(spec + "\n", encoding="utf-8")
     with matplotlib.rc_context(RC):
         picture = figure.draw(data)
-        picture.draw_without_rendering()
-        picture.set_layout_engine("none")  # laid out once for both forms
+        if picture.get_layout_engine() is not None:
+            picture.draw_without_rendering()
+            picture.set_layout_engine("none")  # laid out once for both forms
         with job.writing(paths["svg"]) as temporary:
             picture.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
         with job.writing(paths["png"]) as temporary:
@@ -55,11 +57,9 @@ def image_files(settings: PlotSettings, images: Sequence[str]) -> dict[tuple[str
     return found
 
 
-def seconds_of(
-    runs: Sequence[Run], scores: Sequence[Path], beside: Sequence[Path]
-) -> dict[Run, dict[str, dict[str, float]]]:
+def seconds_of(runs: Sequence[Run], scores: Sequence[Path], beside: Sequence[Path]) -> dict[Run, Times]:
     """The recorded run times of every run's detectors; of those that no job recorded nothing."""
-    found: dict[Run, dict[str, dict[str, float]]] = {}
+    found: dict[Run, Times] = {}
     for index, run in enumerate(runs):
         for path in [scores[index], *beside[index :: len(runs)]]:
             found.setdefault(run, {}).update(read_provenance(path).get(TIMES, {}))
@@ -84,11 +84,12 @@ def main(
     for path in histories:
         verify(path)
     detectors = {r: settings.detectors * (r in settings.recipes) for r in recipes}
+    found = read_runs(runs, scores, beside, detectors) if scores else {}
     table = TableData(
         settings,
         values=pd.read_csv(values) if values else pd.DataFrame(),
         gains=pd.read_csv(gains) if gains else pd.DataFrame(),
-        scores=read_runs(runs, scores, beside, detectors) if scores else {},
+        models={run: Model(frame) for run, frame in found.items()},
         histories={run: pd.read_csv(path) for run, path in zip(runs, histories, strict=bool(histories))},
         images=image_files(settings, images),
         seconds=seconds_of(runs, scores, beside) if scores else {},

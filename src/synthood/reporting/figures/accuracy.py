@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Literal
 from synthood.common.lazy import np, pd
 from synthood.reporting.figures.base import Data, Figure, Spec, TableData, rounded
 from synthood.reporting.figures.results import lines, main_metric, title_of
-from synthood.reporting.figures.style import STYLES, choice, first, grid, legend, marker, marks_by, name_panel
+from synthood.reporting.figures.style import (
+    STYLES,
+    choice,
+    first,
+    grid,
+    legend,
+    marker,
+    marks_by,
+    name_panel,
+    without_legend,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -64,7 +74,7 @@ class Accuracy(Figure):
         x = {"type": "quantitative", "title": "ID accuracy, %", "scale": {"zero": False}}
         y = {"type": "quantitative", "title": f"{title_of(data.more['metric'])}, %", "scale": {"zero": False}}
         style = marks_by("recipe", len(recipes))
-        quiet = style["color"] | {"legend": None}
+        quiet = without_legend(style["color"])
         tooltip = [
             {"field": "recipe"},
             {"field": "x", "title": "ID accuracy"},
@@ -97,10 +107,10 @@ class Accuracy(Figure):
                 axis = axes[row, column]
                 own = data.rows[(data.rows["set"] == part) & (data.rows["detector"] == detector)]
                 for place, one in enumerate(own.to_dict("records")):
-                    reach = [[[one[f"{a}"] - one[f"{a}_low"]], [one[f"{a}_high"] - one[f"{a}"]]] for a in "xy"]
-                    style = marker(recipes.index(one["recipe"]))
-                    axis.errorbar(one["x"], one["y"], xerr=np.abs(reach[0]), yerr=np.abs(reach[1]), label=one["recipe"],
-                                  fmt=style["marker"], color=style["color"], markersize=5, linewidth=0.8, zorder=place)  # fmt: skip
+                    reach = [np.abs([[one[a] - one[f"{a}_low"]], [one[f"{a}_high"] - one[a]]]) for a in "xy"]
+                    tone, form = marker(recipes.index(one["recipe"]))
+                    look = {"fmt": form, "color": tone, "markersize": 5, "linewidth": 0.8, "zorder": place + 2}
+                    axis.errorbar(one["x"], one["y"], reach[1], reach[0], label=one["recipe"], **look)
                 name_panel(axis, row, column, f"{part}, {title_of(data.more['metric'])}", detector)
         image.supxlabel("ID accuracy, %", fontsize=9)
         legend(image, axes[0, 0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from synthood.reporting.runs import Run
 
 PACKAGE = "synthood.reporting.figures"
+FIT = {"type": "fit-x", "contains": "padding"}
 FORMS = ("svg", "png", "vl.json")
 Spec = dict[str, Any]
 
@@ -75,6 +77,33 @@ class PlotSettings(JobSettings, WithPlainPlugins):
 
 
 @dataclass(frozen=True)
+class Model:
+    """The scores of one model: a row per sample with the columns of `FACTS` and a confidence per detector."""
+
+    scores: pd.DataFrame
+
+    @cached_property
+    def places(self) -> dict[str, np.ndarray]:
+        """The rows of each set."""
+        parts, names = pd.factorize(self.scores["part"])
+        order, ends = np.argsort(parts, kind="stable"), np.cumsum(np.bincount(parts, minlength=len(names)))
+        return dict(zip(map(str, names), np.split(order, ends[:-1]), strict=True))
+
+    def rows(self, parts: Sequence[str]) -> np.ndarray:
+        """The rows of some sets, one after the other."""
+        return np.concatenate([self.places[part] for part in parts])
+
+    def column(self, name: str, parts: Sequence[str]) -> np.ndarray:
+        """A column's values on some sets [n], one set after the other."""
+        values: np.ndarray = self.scores[name].to_numpy()[self.rows(parts)]
+        return values
+
+    def samples(self, parts: Sequence[str]) -> pd.DataFrame:
+        """The rows of some sets with all columns."""
+        return self.scores.iloc[self.rows(parts)]
+
+
+@dataclass(frozen=True)
 class TableData:
     """What the figures of one table are drawn from; `plot_results` has the first three, `plot` all others."""
 
@@ -83,16 +112,16 @@ class TableData:
     """The table's CSV: columns of `results.VALUES`, percent."""
     gains: pd.DataFrame = field(default_factory=lambda: pd.DataFrame())
     """The CSV of gains: columns of `results.GAINS`, points."""
-    scores: Mapping[Run, pd.DataFrame] = field(default_factory=dict)
+    models: Mapping[Run, Model] = field(default_factory=dict)
     histories: Mapping[Run, pd.DataFrame] = field(default_factory=dict)
     images: Mapping[tuple[str, str], Path] = field(default_factory=dict)
     """Image sets by dataset and part."""
     seconds: Mapping[Run, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
     """By run and detector, seconds of fitting and of scoring, and the number of samples."""
 
-    def of(self, dataset: str, recipe: str) -> list[pd.DataFrame]:
-        """A recipe's scores, one frame for each seed."""
-        return [self.scores[dataset, recipe, seed] for seed in self.settings.seeds]
+    def of(self, dataset: str, recipe: str) -> list[Model]:
+        """A recipe's models, one for each seed."""
+        return [self.models[dataset, recipe, seed] for seed in self.settings.seeds]
 
 
 @dataclass(frozen=True)
@@ -141,7 +170,7 @@ class Figure(Plugin):
             caption, view = data.empty, _nothing(data.empty)
             about |= {"caption": caption, "empty": data.empty}
         else:
-            view = {"width": "container", **self.view(data)}
+            view = {"width": "container", "autosize": FIT, **self.view(data)}
         head = {"$schema": SCHEMA, "description": f"{self.title}. {caption}", "usermeta": {"synthood": about}}
         return plain({**head, "background": "transparent", "config": CONFIG, **view})
 

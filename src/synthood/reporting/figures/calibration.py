@@ -50,8 +50,7 @@ class Calibration(Figure):
         rows = []
         for dataset in settings.datasets:
             for recipe in recipes:
-                frames = [one[one["part"].isin(settings.ids(dataset))] for one in table.of(dataset, recipe)]
-                found = [reliability(frame) for frame in frames]
+                found = [reliability(model.samples(settings.ids(dataset))) for model in table.of(dataset, recipe)]
                 counts, sums, correct = (np.sum([each[i] for each in found], axis=0) for i in range(3))
                 there = counts > 0
                 rows.append(

@@ -32,8 +32,8 @@ class Confusion(Figure):
         for dataset in settings.datasets:
             counted = {}
             for recipe in recipes:
-                frame = pd.concat([one[one["part"].isin(settings.ids(dataset))] for one in table.of(dataset, recipe)])
-                counted[recipe] = frame[["label", "prediction"]].to_numpy()
+                frames = [model.samples(settings.ids(dataset)) for model in table.of(dataset, recipe)]
+                counted[recipe] = pd.concat(frames)[["label", "prediction"]].to_numpy()
             names = class_names(table, dataset, 1 + int(max(pairs.max() for pairs in counted.values())))
             matrices = {recipe: shares(pairs, len(names)) for recipe, pairs in counted.items()}
             shown, note = most_confused(sum(matrices.values()), dataset)
@@ -63,7 +63,7 @@ class Confusion(Figure):
         most = max(len(classes) for classes in data.rows["classes"])
         scale = {"type": "sqrt", "scheme": "viridis", "domain": [0, 100]}
         return {
-            "height": {"step": 22},
+            "height": 22 * most,
             "data": {"values": values},
             "params": [choice("dataset", datasets, "Dataset"), choice("recipe", recipes, "Recipe")],
             "transform": [
@@ -111,7 +111,7 @@ class Confusion(Figure):
 
 
 def shares(pairs: np.ndarray, classes: int) -> np.ndarray:
-    """Percent of each label's samples [N,2] (label, prediction) by prediction; [C,C], NaN for labels without samples."""
+    """Percent [C,C] of each label's samples by prediction, of pairs [N,2]; NaN for labels without samples."""
     counts = np.bincount(pairs[:, 0] * classes + pairs[:, 1], minlength=classes**2).reshape(classes, classes)
     with np.errstate(invalid="ignore"):
         return 100 * counts / counts.sum(1, keepdims=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from synthood.common.lazy import lazy, np, pd
 from synthood.reporting.figures.base import Data, Figure, PlotSettings, Spec, TableData
 from synthood.reporting.figures.results import main_metric, means, title_of
-from synthood.reporting.figures.style import choice, new_picture
+from synthood.reporting.figures.style import choice, colour, new_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,9 +84,9 @@ class CriticalDifference(Figure):
 
     title = "Mean ranks"
     caption = (
-        "Mean ranks (1 is best) of the recipes and of the detectors over OOD sets. Those that a bar joins are not "
-        "significantly different at the 5 % level (Nemenyi, after Friedman's test). Sets of one table share models "
-        "and ID images, so the test is about these sets and treats them as independent."
+        "Mean ranks (1 is best) of the recipes and of the detectors over OOD sets. Those that a bar joins, on the page "
+        "those whose bars overlap, are not significantly different at the 5 % level (Nemenyi, after Friedman's test). "
+        "Sets of one table share models and ID images, so the test is about these sets and treats them as independent."
     )
     section = "Detectors and sets"
     order = 25
@@ -101,58 +101,37 @@ class CriticalDifference(Figure):
         areas = {key: sign * mean for key, mean in means(table, metric).items() if key[:2] in parts}
         panels = ranks_of(areas, table.settings)
         notes = [f"Shown are the best {MOST} of {len(one.names)}." for _, one in panels if len(one.names) > MOST]
+        notes += [f"No difference among the {t.split(',')[0]} (Friedman)." for t, one in panels if one.p >= LEVEL]
         empty = "" if panels else "One recipe and one detector: nothing to rank."
-        rows = pd.DataFrame(
-            [
-                {
-                    "panel": title,
-                    "name": one.names[index],
-                    "rank": one.ranks[index],
-                    "critical": one.critical,
-                    "p": one.p,
-                }
-                for title, one in panels
-                for index in np.argsort(one.ranks, kind="stable")[:MOST]
-            ]
-        )
-        return Data(rows, {"panels": panels, "metric": metric}, notes, empty)
+        rows = [
+            {"panel": title, "name": name, "rank": rank, "critical": one.critical, "p": one.p}
+            for title, one in [(title, best(one)) for title, one in panels]
+            for name, rank in zip(one.names, one.ranks, strict=True)
+        ]
+        return Data(pd.DataFrame(rows), {"panels": panels, "metric": metric}, notes, empty)
 
     def view(self, data: Data) -> Spec:
-        panels = [title for title, _ in data.more["panels"]]
-        alike = [
-            {"panel": title, "from": round(low, 3), "to": round(high, 3), "place": place}
-            for title, ranks in data.more["panels"]
-            for place, (low, high) in enumerate(ranks.alike())
-        ]
-        values = [row | {"rank": round(row["rank"], 3), "critical": round(row["critical"], 3), "p": float(f"{row['p']:.3g}")}
-                  for row in data.rows.to_dict("records")]  # fmt: skip
-        x = {"field": "rank", "type": "quantitative", "title": "mean rank (1 is best)", "scale": {"zero": False}}
-        y = {"field": "name", "type": "nominal", "sort": None, "title": None}
+        half = data.rows["critical"] / 2
+        rows = data.rows.assign(low=data.rows["rank"] - half, high=data.rows["rank"] + half)
+        x: Spec = {"type": "quantitative", "title": "mean rank (1 is best)", "scale": {"zero": False}}
         tooltip = [{"field": "name"}, {"field": "rank", "format": ".2f"}]
         tooltip += [{"field": "critical", "title": "critical difference"}, {"field": "p", "title": "p (Friedman)"}]
-        here = {"filter": "datum.panel == ranked"}
         return {
-            "height": {"step": 20},
-            "params": [choice("ranked", panels, "Ranks of")],
+            "height": 20 * int(rows["panel"].value_counts().max()),
+            "data": {"values": rows.round({"rank": 3, "critical": 3, "low": 3, "high": 3}).to_dict("records")},
+            "params": [choice("ranked", list(dict.fromkeys(rows["panel"])), "Ranks of")],
+            "transform": [{"filter": "datum.panel == ranked"}],
+            "encoding": {"y": {"field": "name", "type": "nominal", "sort": None, "title": None}, "tooltip": tooltip},
             "layer": [
                 {
-                    "data": {"values": values},
-                    "transform": [here],
-                    "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1, "color": "#2d5ab4"},
-                    "encoding": {"x": x, "y": y, "tooltip": tooltip},
+                    "mark": {"type": "rule", "strokeWidth": 2, "color": "#808080"},
+                    "encoding": {"x": x | {"field": "low"}, "x2": {"field": "high"}},
                 },
                 {
-                    "data": {"values": alike},
-                    "transform": [here, {"calculate": "4 + 5 * datum.place", "as": "y"}],
-                    "mark": {"type": "rule", "strokeWidth": 3, "color": "#808080"},
-                    "encoding": {
-                        "x": {"field": "from", "type": "quantitative"},
-                        "x2": {"field": "to"},
-                        "y": {"field": "y", "type": "quantitative", "scale": None, "axis": None},
-                    },
+                    "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1, "color": colour(0)},
+                    "encoding": {"x": x | {"field": "rank"}},
                 },
             ],
-            "resolve": {"scale": {"y": "independent"}},
         }
 
     def picture(self, data: Data) -> Picture:

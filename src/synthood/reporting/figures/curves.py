@@ -19,6 +19,7 @@ from synthood.reporting.figures.style import (
     name_panel,
     outer_labels,
     panels,
+    without_legend,
 )
 
 if TYPE_CHECKING:
@@ -38,12 +39,6 @@ Curve = Callable[["Array", "Array"], tuple["Array", float]]
 point of a grid, and its area in percent."""
 
 
-def counts(frame: pd.DataFrame, detector: str, part: str, id_parts: Sequence[str]) -> tuple[Array, Array]:
-    """ID and OOD samples at or above each distinct confidence [K], from the highest down."""
-    ids = frame.loc[frame["part"].isin(list(id_parts)), detector].to_numpy()
-    return counts_above(ids, frame.loc[frame["part"] == part, detector].to_numpy())
-
-
 def curves(table: TableData, curve: Curve, **more: Any) -> Data:
     """A row for each detector, set and recipe: mean, lowest and highest over seeds at the grid's points, and area."""
     settings = table.settings
@@ -55,7 +50,11 @@ def curves(table: TableData, curve: Curve, **more: Any) -> Data:
     for detector in detectors:
         for dataset, part in columns:
             for recipe in recipes:
-                found = [curve(*counts(f, detector, part, settings.ids(dataset))) for f in table.of(dataset, recipe)]
+                ids = settings.ids(dataset)
+                found = [
+                    curve(*counts_above(model.column(detector, ids), model.column(detector, [part])))
+                    for model in table.of(dataset, recipe)
+                ]
                 each = np.stack([points for points, _ in found])
                 row = {"detector": detector, "set": settings.named(dataset, part), "recipe": recipe}
                 area = float(np.mean([area for _, area in found]))
@@ -87,7 +86,7 @@ def view(data: Data, area: str, x: Mapping[str, Any], y: Mapping[str, Any], mark
             "x": of_x,
             "y": of_y | {"field": "low"},
             "y2": {"field": "high"},
-            "color": styles["color"] | {"legend": None},
+            "color": without_legend(styles["color"]),
         },
     }
     shown = {"type": "quantitative", "format": ".1f"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from synthood.common.lazy import np, pd
 from synthood.reporting.figures.base import Data, Figure, Spec, TableData
 from synthood.reporting.figures.results import title_of
-from synthood.reporting.figures.style import BETTER, NEUTRAL, SMALL, WORSE, choice, grid
+from synthood.reporting.figures.style import BETTER, NEUTRAL, SMALL, WORSE, choice, grid, legend
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -66,8 +66,7 @@ class Gains(Figure):
         rows = data.rows
         values = [
             {
-                "metric": metric,
-                "where": where,
+                "shown": f"{title_of(metric)}, {where}",
                 "detector": list(own["detector"]),
                 "label": list(own["label"]),
                 "gain": [round(x, 2) for x in own["gain"]],
@@ -76,35 +75,35 @@ class Gains(Figure):
                 "p": [round(x, 4) for x in own["p"]],
                 "verdict": [WORDS[x] for x in own["verdict"]],
             }
-            for (metric, where), own in rows.groupby(["metric", "where"], sort=False)
+            for (metric, where), own in ordered(rows).groupby(["metric", "where"], sort=False)
         ]
         arrays = ["detector", "label", "gain", "low", "high", "p", "verdict"]
-        kinds = list(WORDS)
+        kinds = [kind for kind in WORDS if kind in set(rows["verdict"])]
         by = {"field": "verdict", "type": "nominal"}
-        colours = by | {"scale": {"domain": list(WORDS.values()), "range": [MARKS[k][0] for k in kinds]}}
-        shapes = by | {"scale": {"domain": list(WORDS.values()), "range": [SHAPES[k] for k in kinds]}}
+        colours = by | {"scale": {"domain": [WORDS[k] for k in kinds], "range": [MARKS[k][0] for k in kinds]}}
+        shapes = by | {"scale": {"domain": [WORDS[k] for k in kinds], "range": [SHAPES[k] for k in kinds]}}
         legend: dict[str, Any] = {"legend": {"title": None, "orient": "top"}}
         y = {"field": "label", "type": "nominal", "sort": None, "title": None}
         tooltip = [{"field": "label", "title": "gain of"}, {"field": "detector"}, {"field": "gain", "format": "+.2f"}]
         tooltip += [{"field": "low", "format": "+.2f"}, {"field": "high", "format": "+.2f"}]
         tooltip += [{"field": "verdict", "title": "test"}, {"field": "p", "title": "p (Holm)"}]
         x = {"type": "quantitative", "title": "gain, points"}
-        single = not any(rows["detector"])
+        quiet = colours
+        filled = " || ".join(f"datum.verdict == '{WORDS[kind]}'" for kind in ("better", "worse"))
         return {
             "data": {"values": values},
             "params": [
-                choice("metric", list(dict.fromkeys(rows["metric"])), "Metric"),
-                choice("where", ordered(rows["where"]), "Set"),
+                choice("shown", [value["shown"] for value in values], "Gain in"),
             ],
             "transform": [
-                {"filter": "datum.metric == metric && datum.where == where"},
+                {"filter": "datum.shown == shown"},
                 {"flatten": arrays},
                 {
                     "calculate": "datum.detector ? datum.label + ' (' + datum.detector + ')' : datum.label",
                     "as": "label",
                 },
             ],
-            "height": {"step": 14 if not single else 18},
+            "height": 16 * max(len(value["gain"]) for value in values),
             "encoding": {"y": y, "tooltip": tooltip},
             "layer": [
                 {
@@ -116,7 +115,7 @@ class Gains(Figure):
                     "encoding": {
                         "x": x | {"field": "low"},
                         "x2": {"field": "high"},
-                        "color": colours | {"legend": None},
+                        "color": quiet,
                     },
                 },
                 {
@@ -125,22 +124,19 @@ class Gains(Figure):
                         "x": x | {"field": "gain"},
                         "color": colours | legend,
                         "shape": shapes | legend,
-                        "fillOpacity": {
-                            "condition": {"test": "test('significantly', datum.verdict)", "value": 1},
-                            "value": 0,
-                        },
-                        "stroke": colours | {"legend": None},
+                        "fillOpacity": {"condition": {"test": filled, "value": 1}, "value": 0},
+                        "stroke": quiet,
                     },
                 },
             ],
         }
 
     def picture(self, data: Data) -> Picture:
-        rows = data.rows
-        metric = rows["metric"].iloc[0] if "auroc" not in set(rows["metric"]) else "auroc"
+        rows = ordered(data.rows)
+        metric = rows["metric"].iloc[0]
         rows = rows[rows["metric"] == metric]
-        roles = [name for name in ordered(rows["where"]) if rows.loc[rows["where"] == name, "role"].iloc[0] in ROLES]
-        roles = roles or ordered(rows["where"])[:1]
+        named = list(dict.fromkeys(rows["where"]))
+        roles = [name for name in named if name.rpartition(": ")[2] in ROLES] or named[:1]
         panels = [rows[rows["where"] == role].head(MOST_ROWS) for role in roles]
         most = max(map(len, panels))
         image, axes = grid(1, len(panels), width=3.6, height=0.16 * most + 0.5)
@@ -162,10 +158,7 @@ class Gains(Figure):
             axis.set_title(role, fontsize=9)
             axis.grid(axis="x", color="0.92", linewidth=0.6)
             axis.set_axisbelow(True)
-        handles = {
-            label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
-        }
-        image.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4, fontsize=8, frameon=False)
+        legend(image, *axes[0])
         image.supxlabel(f"gain in {title_of(metric)}, points", fontsize=9)
         return image
 
@@ -173,10 +166,14 @@ class Gains(Figure):
 ROLES = ("near", "far")
 
 
-def ordered(where: pd.Series) -> list[str]:
-    """Near and far before single sets."""
-    named = list(dict.fromkeys(where))
-    return sorted(named, key=lambda name: name.rpartition(": ")[2] not in ROLES)
+def ordered(rows: pd.DataFrame) -> pd.DataFrame:
+    """AUROC before other metrics, near and far before single sets, metrics of the classifier last."""
+    single = ~rows["role"].isin(ROLES)
+    keys = pd.DataFrame({"test": rows["role"] == "test", "metric": rows["metric"] != "auroc", "single": single})
+    order = keys.assign(place=rows["metric"].factorize()[0]).sort_values(
+        ["test", "metric", "place", "single"], kind="stable"
+    )
+    return rows.loc[order.index]
 
 
 def verdict(line: dict[Any, Any], table: TableData) -> str:

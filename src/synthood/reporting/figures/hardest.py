@@ -80,8 +80,8 @@ class Hardest(Figure):
         tooltip = [{"field": "name", "title": "image"}, {"field": "called"}]
         tooltip += [{"field": "rank", "title": "rank among ID, %"}]
         return {
-            "height": {"step": SIDE + 16},
-            "width": {"step": SIDE + 6},
+            "height": 2 * (SIDE + 16),
+            "width": SHOWN * (SIDE + 6),
             "data": {"values": values},
             "params": [choice("dataset", datasets, "Dataset"), choice("recipe", recipes, "Recipe")],
             "transform": [
@@ -131,16 +131,14 @@ class Hardest(Figure):
 def hardest(table: TableData, dataset: str, recipe: str, detector: str) -> list[dict[str, Any]]:
     """The samples of a recipe that are most wrong, with their mean rank among the ID images of each seed."""
     settings = table.settings
-    frames, ids = table.of(dataset, recipe), settings.ids(dataset)
+    models, ids = table.of(dataset, recipe), settings.ids(dataset)
     parts = [*ids, *settings.sets(dataset)]
     ranks, limits = [], []
-    for frame in frames:
-        known = np.sort(frame.loc[frame["part"].isin(ids), detector].to_numpy())
-        ranks.append(percentiles(known, frame[detector].to_numpy()))
+    for model in models:
+        known = np.sort(model.column(detector, ids))
+        ranks.append(percentiles(known, model.column(detector, parts)))
         limits.append(percentiles(known, np.array([threshold(known)]))[0])
-    samples = frames[0][["part", "index", "path"]].assign(rank=np.mean(ranks, axis=0))
-    samples["prediction"] = frames[0]["prediction"]
-    samples = samples[samples["part"].isin(parts)]
+    samples = models[0].samples(parts)[["part", "index", "path", "prediction"]].assign(rank=np.mean(ranks, axis=0))
     limit, inside = float(np.mean(limits)), samples["part"].isin(ids)
     accepted = samples[~inside & (samples["rank"] >= limit)].sort_values("rank", ascending=False, kind="stable")
     rejected = samples[inside & (samples["rank"] < limit)].sort_values("rank", kind="stable")

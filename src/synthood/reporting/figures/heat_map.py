@@ -70,7 +70,7 @@ class HeatMap(Figure):
         middle = (low + high) / 2
         dark = f"datum.means {'>' if data.more['lower'] else '<'} {middle}"
         return {
-            "height": {"step": 22},
+            "height": 22 * data.rows["detector"].nunique(),
             "data": {"values": values},
             "params": [choice("recipe", recipes, "Recipe"), {"name": "sets", "value": data.more["sets"]}],
             "transform": [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from synthood.common.lazy import np, pd
@@ -45,9 +44,9 @@ def shown(values: Array, odds: bool) -> Array:
     return np.log10(inside / (1 - inside))
 
 
-def are_probabilities(frames: Sequence[pd.DataFrame], detector: str) -> bool:
+def are_probabilities(values: Array) -> bool:
     """Whether all confidences lie in [0,1], so that log odds spread out what crowds at the ends."""
-    return all(bool(frame[detector].between(0, 1).all()) for frame in frames)
+    return bool(((values >= 0) & (values <= 1)).all())
 
 
 def threshold(ids: Array) -> float:
@@ -78,11 +77,11 @@ class Histograms(Figure):
         beyond = 0.0
         for dataset in settings.datasets:
             parts = [*settings.ids(dataset), *settings.sets(dataset)]
-            frames = {recipe: table.of(dataset, recipe)[0] for recipe in recipes}
+            models = {recipe: table.of(dataset, recipe)[0] for recipe in recipes}
             for detector in detectors:
-                odds = are_probabilities(list(frames.values()), detector)
-                for recipe, frame in frames.items():
-                    sets = {part: shown(frame.loc[frame["part"] == part, detector], odds) for part in parts}
+                odds = all(are_probabilities(model.scores[detector].to_numpy()) for model in models.values())
+                for recipe, model in models.items():
+                    sets = {part: shown(model.column(detector, [part]), odds) for part in parts}
                     edges = edges_of(np.concatenate(list(sets.values())))
                     ids = np.concatenate([sets[part] for part in settings.ids(dataset)])
                     for part, values in sets.items():
@@ -149,6 +148,7 @@ class Histograms(Figure):
                 {"flatten": ["bin", "share"]},
                 {"calculate": "datum.low + datum.bin * datum.step", "as": "left"},
                 {"calculate": "datum.left + datum.step", "as": "right"},
+                {"calculate": "datum.left + datum.step / 2", "as": "middle"},
             ],
             "layer": [
                 {
@@ -163,8 +163,13 @@ class Histograms(Figure):
                     },
                 },
                 {
-                    "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 1.5},
-                    "encoding": {"x": x | {"field": "left"}, "y": y, "tooltip": tooltip} | styles,
+                    "mark": {"type": "line", "interpolate": "step", "strokeWidth": 1.5},
+                    "encoding": {"x": x | {"field": "middle"}, "y": y, "tooltip": tooltip} | styles,
+                },
+                {
+                    "transform": [{"aggregate": [{"op": "min", "field": "axis", "as": "axis"}]}],
+                    "mark": {"type": "text", "align": "right", "x": "width", "y": 10},
+                    "encoding": {"text": {"field": "axis"}},
                 },
                 {
                     "transform": [{"aggregate": [{"op": "min", "field": "threshold", "as": "threshold"}]}],

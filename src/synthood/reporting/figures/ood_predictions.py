@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from synthood.common.lazy import np, pd
-from synthood.reporting.figures.base import Data, Figure, Spec, TableData, rounded
+from synthood.reporting.figures.base import Data, Figure, Model, Spec, TableData, rounded
 from synthood.reporting.figures.classes import class_names
 from synthood.reporting.figures.histograms import threshold
 from synthood.reporting.figures.style import STYLES, choice, first, grid, heat
@@ -39,13 +39,13 @@ class OodPredictions(Figure):
         detectors, left_out = first(settings.detectors, room, "detectors")
         rows: list[dict[str, Any]] = []
         for dataset in settings.datasets:
-            frames = {recipe: table.of(dataset, recipe) for recipe in recipes}
-            count = 1 + int(max(frame["prediction"].max() for each in frames.values() for frame in each))
+            models = {recipe: table.of(dataset, recipe) for recipe in recipes}
+            count = 1 + int(max(model.scores["prediction"].max() for each in models.values() for model in each))
             names = class_names(table, dataset, count)
             own = [
                 {"detector": detector, "recipe": recipe, "dataset": dataset, "set": part, "shares": found}
                 for detector in detectors
-                for recipe, each in frames.items()
+                for recipe, each in models.items()
                 for part, found in accepted(each, detector, settings.ids(dataset), settings.sets(dataset), len(names))
             ]
             total = np.sum([row["shares"] for row in own], axis=0) if own else np.zeros(len(names))
@@ -66,7 +66,7 @@ class OodPredictions(Figure):
         scale = {"scheme": "viridis", "domain": [0, round(highest, 1)]}
         named = " : ".join(f"dataset == {name!r} ? classes[{i}]" for i, name in enumerate(classes)) + " : []"
         return {
-            "height": {"step": 24},
+            "height": 24 * int(data.rows.groupby("dataset")["set"].nunique().max()),
             "data": {"values": values},
             "params": [
                 choice("dataset", datasets, "Dataset"),
@@ -126,14 +126,13 @@ class OodPredictions(Figure):
 
 
 def accepted(
-    frames: list[pd.DataFrame], detector: str, id_parts: list[str], parts: list[str], classes: int
+    models: list[Model], detector: str, id_parts: list[str], parts: list[str], classes: int
 ) -> list[tuple[str, np.ndarray]]:
-    """Of each OOD set the percentage accepted as each class [C], the mean over the frames."""
+    """Of each OOD set the percentage accepted as each class [C], the mean over the models."""
     found: dict[str, list[np.ndarray]] = {part: [] for part in parts}
-    for frame in frames:
-        least = threshold(frame.loc[frame["part"].isin(id_parts), detector].to_numpy())
+    for model in models:
+        least = threshold(model.column(detector, id_parts))
         for part, each in found.items():
-            own = frame[frame["part"] == part]
-            called = own.loc[own[detector] >= least, "prediction"].to_numpy()
-            each.append(100 * np.bincount(called, minlength=classes) / len(own))
+            confidence, called = (model.column(name, [part]) for name in (detector, "prediction"))
+            each.append(100 * np.bincount(called[confidence >= least], minlength=classes) / len(called))
     return [(part, np.mean(each, axis=0)) for part, each in found.items()]

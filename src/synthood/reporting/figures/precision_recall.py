@@ -46,8 +46,8 @@ class PrecisionRecall(Figure):
         found = curves(table, partial(precision_curve, grid=grid), grid=grid)
         shares = {}
         for dataset, part in table.settings.columns:
-            parts = table.of(dataset, table.settings.recipes[0])[0]["part"]
-            ids, oods = parts.isin(table.settings.ids(dataset)).sum(), (parts == part).sum()
+            model = table.of(dataset, table.settings.recipes[0])[0]
+            ids, oods = len(model.rows(table.settings.ids(dataset))), len(model.rows([part]))
             shares[table.settings.named(dataset, part)] = 100 * float(ids / (ids + oods))
         return Data(found.rows, {**found.more, "prevalence": shares}, found.notes, found.empty)
 

@@ -58,7 +58,7 @@ class RunTime(Figure):
         x = {"field": "value", "type": "quantitative", "scale": {"type": "log"}, "title": None}
         tooltip = [{"field": "detector"}, {"field": "step"}, {"field": "value"}]
         return {
-            "height": {"step": 18},
+            "height": 18 * len(data.rows),
             "data": {"values": values},
             "params": [
                 {"name": "step", "value": SCORE, "bind": {"input": "select", "options": [SCORE, FIT], "name": "Of "}}

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Literal
 from synthood.common.lazy import np, pd
 from synthood.reporting.figures.base import Data, Figure, Spec, TableData, rounded
 from synthood.reporting.figures.results import lines, main_metric, title_of
-from synthood.reporting.figures.style import choice, first, grid, legend, line, lines_by, log_axis, name_panel
+from synthood.reporting.figures.style import (
+    choice,
+    first,
+    grid,
+    legend,
+    line,
+    lines_by,
+    log_axis,
+    name_panel,
+    without_legend,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,12 +115,12 @@ class SettingsCurves(Figure):
                     "layer": [
                         {"mark": {"type": "rule", "opacity": 0.5}, "encoding": {
                             "x": x_channel, "y": y | {"field": "low"}, "y2": {"field": "high"},
-                            "color": styles["color"] | {"legend": None}}},
+                            "color": without_legend(styles["color"])}},
                         {"mark": {"type": "line", "strokeWidth": 1.8},
                          "encoding": {"x": x_channel, "y": y | {"field": "mean"}} | styles},
                         {"mark": {"type": "point", "filled": True, "size": 50, "opacity": 1},
                          "encoding": {"x": x_channel, "y": y | {"field": "mean"}, "tooltip": tooltip,
-                                      "color": styles["color"] | {"legend": None}}},
+                                      "color": without_legend(styles["color"])}},
                     ],
                 },
                 {
@@ -119,7 +129,7 @@ class SettingsCurves(Figure):
                     "mark": {"type": "rule", "opacity": 0.7},
                     "encoding": {
                         "y": y | {"field": "mean"},
-                        "color": styles["color"] | {"legend": None},
+                        "color": without_legend(styles["color"]),
                         "strokeDash": {"value": [2, 2]},
                         "tooltip": [{"field": "base"}, {"field": "detector"}, {"field": "mean", "format": ".2f"}],
                     },

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from synthood.common.lazy import lazy, np
 
@@ -40,7 +40,13 @@ CONFIG: dict[str, Any] = {
         "tickColor": GREY,
         "titleFontWeight": "normal",
     },
-    "legend": {"labelColor": "currentColor", "titleColor": "currentColor", "labelLimit": 300, "symbolLimit": 100},
+    "legend": {
+        "labelColor": "currentColor",
+        "titleColor": "currentColor",
+        "titleFontWeight": "normal",
+        "labelLimit": 300,
+        "symbolLimit": 100,
+    },
     "title": {"color": "currentColor", "fontWeight": "normal"},
     "header": {"labelColor": "currentColor", "titleColor": "currentColor"},
     "text": {"color": "currentColor"},
@@ -65,14 +71,14 @@ def line(index: int) -> dict[str, Any]:
     return {"color": colour(index), "linestyle": (0, lengths) if lengths else "-", "linewidth": 1.2}
 
 
-def marker(index: int) -> dict[str, Any]:
-    """Matplotlib's arguments for the mark at a place: colour and form, the pair of which repeats after 40."""
-    return {"color": colour(index), "marker": MARKERS[index % len(MARKERS)]}
+def marker(index: int) -> tuple[str, str]:
+    """Colour and form of the mark at a place; the pair repeats after 40."""
+    return colour(index), MARKERS[index % len(MARKERS)]
 
 
 def lines_by(field: str, count: int, title: str | None = None) -> dict[str, Any]:
     """Vega-Lite's channels of colour and dash by a field whose values come in the order of their places."""
-    legend = {"title": title, "symbolType": "stroke", "symbolStrokeWidth": 2, "symbolSize": 300}
+    legend = {"title": title, "symbolType": "stroke", "symbolStrokeWidth": 2, "symbolSize": 300, "symbolOpacity": 1}
     common = {"field": field, "type": "nominal", "sort": None}
     return {
         "color": common | {"scale": {"range": [colour(i) for i in range(count)]}, "legend": legend},
@@ -87,6 +93,11 @@ def marks_by(field: str, count: int, title: str | None = None) -> dict[str, Any]
         "color": common | {"scale": {"range": [colour(i) for i in range(count)]}},
         "shape": common | {"scale": {"range": [SHAPES[i % len(SHAPES)] for i in range(count)]}},
     }
+
+
+def without_legend(channel: Mapping[str, Any]) -> dict[str, Any]:
+    """A channel of another layer, whose legend is that of the first."""
+    return {key: value for key, value in channel.items() if key != "legend"}
 
 
 def choice(name: str, options: Sequence[str], label: str) -> dict[str, Any]:
@@ -110,11 +121,9 @@ def panels(rows: int, columns: int, names: int, gap: float = 0.12) -> tuple[Pict
     """Many panels in fixed places, inches apart, with room for a legend of so many names: laid out in no time."""
     side, left, right, bottom, top = 1.9, 0.85, 0.12, 0.6, 0.4 + 0.2 * -(-names // LEGEND_COLUMNS)
     size = left + columns * side + (columns - 1) * gap + right, bottom + rows * side + (rows - 1) * gap + top
-    picture = new_picture(*size)
-    picture.set_layout_engine("none")
-    picture.subplots_adjust(
-        left / size[0], bottom / size[1], 1 - right / size[0], 1 - top / size[1], gap / side, gap / side
-    )
+    picture = new_picture(*size, layout=None)
+    edges = left / size[0], bottom / size[1], 1 - right / size[0], 1 - top / size[1]
+    picture.subplots_adjust(*edges, gap / side, gap / side)
     return picture, picture.subplots(rows, columns, squeeze=False)
 
 
@@ -130,11 +139,11 @@ def across(count: int) -> int:
     return 2 if count == 4 else min(3, count)
 
 
-def new_picture(width: float, height: float) -> Picture:
+def new_picture(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Picture:
     """A picture in inches, outside pyplot and its global state."""
     from matplotlib.figure import Figure as Picture
 
-    return Picture(figsize=(width, height), layout="constrained")
+    return Picture(figsize=(width, height), layout=layout)
 
 
 def name_panel(axis: Axes, row: int, column: int, row_name: str, column_name: str) -> None:
@@ -146,9 +155,12 @@ def name_panel(axis: Axes, row: int, column: int, row_name: str, column_name: st
         axis.set_ylabel(row_name, fontsize=TEXT)
 
 
-def legend(picture: Picture, axis: Axes) -> None:
-    """One legend above all panels; of fixed panels too."""
-    handles, labels = axis.get_legend_handles_labels()
+def legend(picture: Picture, *axes: Axes) -> None:
+    """One legend above all panels, of what any of these has; of fixed panels too."""
+    each = [pair for axis in axes for pair in zip(*axis.get_legend_handles_labels(), strict=True)]
+    named = {label: handle for handle, label in reversed(each)}
+    labels = list(dict.fromkeys(label for _, label in each))
+    handles = [named[label] for label in labels]
     look = {"ncols": LEGEND_COLUMNS, "fontsize": 8, "frameon": False}
     if picture.get_layout_engine() is None:
         picture.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 1), borderaxespad=0.2, **look)
@@ -187,8 +199,8 @@ def first(names: Sequence[str], most: int, what: str) -> tuple[list[str], list[s
 def heat(
     axis: Axes,
     values: np.ndarray,
-    rows: Iterable[str],
-    columns: Iterable[str],
+    rows: Sequence[str],
+    columns: Sequence[str],
     low: float,
     high: float,
     root: bool = False,
@@ -200,7 +212,6 @@ def heat(
     from matplotlib import colormaps
     from matplotlib.colors import PowerNorm
 
-    rows, columns = list(rows), list(columns)
     norm = PowerNorm(0.5 if root else 1.0, low, high)
     axis.imshow(values, cmap=SHADES, norm=norm, aspect="auto")
     size = SMALL if len(columns) <= 12 else 5

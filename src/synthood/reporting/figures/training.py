@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Literal
 
 from synthood.common.lazy import np, pd
 from synthood.reporting.figures.base import Data, Figure, Spec, TableData
-from synthood.reporting.figures.style import STYLES, choice, first, grid, legend, line, lines_by, log_axis, name_panel
+from synthood.reporting.figures.style import (
+    STYLES,
+    choice,
+    first,
+    grid,
+    legend,
+    line,
+    lines_by,
+    log_axis,
+    name_panel,
+    without_legend,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -59,7 +70,7 @@ class Training(Figure):
         return Data(pd.DataFrame(rows), {}, notes, "" if rows else "No recipe of the table was trained here.")
 
     def view(self, data: Data) -> Spec:
-        datasets, recipes = (list(dict.fromkeys(data.rows[key])) for key in ("dataset", "recipe"))
+        datasets = list(dict.fromkeys(data.rows["dataset"]))
         arrays = ["epoch", "mean", "low", "high"]
         values = [
             {key: row[key] for key in ("dataset", "recipe", "quantity")}
@@ -67,6 +78,7 @@ class Training(Figure):
             for row in data.rows.to_dict("records")
         ]
         places = dict(zip(data.rows["recipe"], data.rows["place"], strict=True))
+        band = {"y2": {"field": "high"}}
         styles = lines_by("recipe", 1 + max(places.values()))
         for channel in styles.values():
             ranges = channel["scale"]["range"]
@@ -87,7 +99,7 @@ class Training(Figure):
             ],
             "layer": [
                 {"mark": {"type": "area", "opacity": 0.15}, "encoding": {
-                    "x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}, "color": styles["color"] | {"legend": None}}},
+                    "x": x, "y": y | {"field": "low"}, "color": without_legend(styles["color"])} | band},
                 {"mark": {"type": "line", "strokeWidth": 1.8},
                  "encoding": {"x": x, "y": y | {"field": "mean"}} | styles},
                 {"mark": {"type": "point", "opacity": 0, "size": 60, "filled": True},
