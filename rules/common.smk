@@ -108,24 +108,13 @@ def compared(command):
     return guard + command
 
 
-def figure_files(drawn_from, path=lambda path, figure: path):
-    """The outputs of a rule that draws figures: each in all its forms."""
-    named = [(figure, form) for kind, figure in figures().items() if figure.drawn_from == drawn_from for form in FORMS]
-    return [
-        path(at.FIGURE.replace("{figure}", figure.kind).replace("{form}", form), figure)
-        for figure, form in named
+def figure_files(drawn_from, shown=lambda path, title: path):
+    """The outputs of a rule that draws figures: each in all its forms, PNG as `shown` in the report."""
+    named = [
+        (figure, form) for figure in figures().values() if figure.drawn_from == drawn_from for form in FORMS
     ]
-
-
-def shown_figures(drawn_from):
-    """The same, in the report as PNG."""
-
-    def flagged(path, figure):
-        labels = {"table": "{table}", "figure": figure.title}
-        shown = path.endswith(".png")
-        return report(path, caption="../report/figures.rst", category="Figures", labels=labels) if shown else path
-
-    return figure_files(drawn_from, flagged)
+    paths = {at.FIGURE.replace("{figure}", f.kind).replace("{form}", form): f.title for f, form in named}
+    return [shown(path, title) if path.endswith(".png") else path for path, title in paths.items()]
 
 
 def reading_guide(drawn_from):

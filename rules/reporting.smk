@@ -45,7 +45,15 @@ rule plot:
         compared=lambda wildcards: plan.compared(wildcards.table),
         histories=lambda wildcards: plan.table_runs(wildcards.table, at.HISTORY),
     output:
-        shown_figures("scores"),
+        figure_files(
+            "scores",
+            lambda path, title: report(
+                path,
+                caption="../report/figures.rst",
+                category="Figures",
+                labels={"table": "{table}", "figure": title},
+            ),
+        ),
     log:
         "results/logs/plot/{table}.log",
     conda:
@@ -67,7 +75,15 @@ rule plot_results:
         values=at.TABLE,
         gains=at.TABLE_GAINS,
     output:
-        shown_figures("results"),
+        figure_files(
+            "results",
+            lambda path, title: report(
+                path,
+                caption="../report/figures.rst",
+                category="Figures",
+                labels={"table": "{table}", "figure": title},
+            ),
+        ),
     log:
         "results/logs/plot_results/{table}.log",
     conda:
@@ -81,7 +97,7 @@ rule plot_results:
     message:
         "plot the results of {wildcards.table}"
     shell:
-        stage("synthood.reporting.plot")
+        stage("synthood.reporting.plot_results")
 
 
 rule map:

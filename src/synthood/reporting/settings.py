@@ -79,7 +79,11 @@ Roles = Mapping[str, Sequence[str]]
 """OOD sets by dataset."""
 
 
-def alone(near: Roles, far: Roles) -> dict[tuple[str, str], str]:
+Role = tuple[str, str]
+"""Dataset, and near or far."""
+
+
+def alone(near: Roles, far: Roles) -> dict[Role, str]:
     """By dataset and role the OOD set that is the only one, so that the mean over the role repeats its numbers."""
     roles = {"near": near, "far": far}
     return {(name, role): of[name][0] for role, of in roles.items() for name in of if len(of[name]) == 1}
@@ -310,6 +314,11 @@ class TabulateSettings(JobSettings, WithPlainPlugins):
     fixed: Annotated[list[Name], Field(description="recipes that are one model for all seeds")] = []
     leaderboard: LeaderboardFacts = LeaderboardFacts()
     priors: Annotated[str, Field(description="which recipes learn from a generator that has seen more images")] = ""
+
+    @property
+    def alone(self) -> Mapping[Role, str]:
+        """The OOD sets that are the only ones of their role."""
+        return alone(self.near, self.far)
 
     def plain_plugins(self) -> dict[str, Plugin]:
         """The metrics that columns name."""

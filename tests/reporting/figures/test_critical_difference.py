@@ -1,16 +1,15 @@
 """Mean ranks against scipy's Friedman test and Demsar's table of critical values; the figure of toy scores."""
 
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
 from scipy.stats import friedmanchisquare
 
 from synthood.evaluation.ranking import auroc
-from synthood.reporting.critical_difference import LEVEL, Ranks, mean_areas, rank_figure, ranks_of
-from synthood.reporting.settings import FigureSettings, PlotSettings
+from synthood.reporting.figures.critical_difference import LEVEL, CriticalDifference, Ranks
+from synthood.reporting.figures.results import means
+from toy_figures import SETTINGS, table
 
 
 def test_friedman_with_ties_is_scipys() -> None:
@@ -44,47 +43,41 @@ def test_equal_values_are_no_difference() -> None:
     assert (found.p, found.ranks.tolist()) == (1.0, [2.0, 2.0, 2.0])
 
 
-SETTINGS = PlotSettings(
-    figures=FigureSettings(),
-    datasets=["d"],
-    recipes=["ce", "sio"],
-    seeds=[0, 1],
-    detectors=["msp", "knn", "gen"],
-    near={"d": ["close"]},
-    far={"d": ["away"]},
-)
-
-
-def toy(settings: PlotSettings) -> dict[tuple[str, str, int], pd.DataFrame]:
-    parts = np.repeat(["test", "close", "away"], 20)
-    found = {}
-    for place, recipe in enumerate(settings.recipes):
-        for seed in settings.seeds:
-            random = np.random.default_rng([place, seed])
-            columns = {name: random.random(60) + 0.5 * (parts == "test") for name in settings.detectors}
-            found["d", recipe, seed] = pd.DataFrame({"part": parts} | columns)
-    return found
-
-
-def test_areas_are_means_over_seeds_and_panels_rank_them(tmp_path: Path) -> None:
-    scores = toy(SETTINGS)
-    areas = mean_areas(scores, SETTINGS)
-    frames = [scores["d", "sio", seed] for seed in (0, 1)]
-    expected = [auroc(f.loc[f["part"] == "test", "knn"], f.loc[f["part"] == "away", "knn"]) for f in frames]
-    assert areas["d", "away", "sio", "knn"] == pytest.approx(np.mean(expected))
-    recipes, detectors = (ranks for _, ranks in ranks_of(areas, SETTINGS))
-    assert (recipes.blocks, detectors.blocks) == (2 * 3, 2 * 2)
-    places = [(part, name) for part in ("close", "away") for name in SETTINGS.detectors]
-    better = np.mean([areas["d", part, "ce", name] > areas["d", part, "sio", name] for part, name in places])
+def test_ranks_are_of_sets_not_of_their_means() -> None:
+    """The table has rows for near and far as well, which are no sets."""
+    of = table()
+    found = CriticalDifference().data(of)
+    (recipes_title, recipes), (detectors_title, detectors) = found.more["panels"]
+    assert recipes_title == "recipes, over 3 sets x 2 detectors"
+    assert detectors_title == "detectors, over 3 sets x 2 recipes"
+    assert (recipes.blocks, detectors.blocks) == (3 * 2, 3 * 2)
+    areas = means(of, "auroc")
+    places = [(part, name) for part in ("close", "away", "far2") for name in SETTINGS.detectors]
+    better = np.mean([areas["pets", part, "plain", d] > areas["pets", part, "sio", d] for part, d in places])
     assert recipes.ranks.tolist() == pytest.approx([2 - better, 1 + better])
-    figure = rank_figure(scores, SETTINGS)
-    texts = " ".join(text.get_text() for axis in figure.axes for text in axis.texts)
+    ids, oods = (of.of("pets", "sio")[0].column("knn", [part]) for part in ("test", "away"))
+    again = [auroc(ids, oods), auroc(*(of.of("pets", "sio")[1].column("knn", [part]) for part in ("test", "away")))]
+    assert areas["pets", "away", "sio", "knn"] == pytest.approx(100 * np.mean(again), abs=1e-4)
+
+
+def test_lower_is_better_where_the_metric_says_so() -> None:
+    of = table()
+    rows = of.values[of.values["metric"] != "auroc"]
+    swapped = CriticalDifference().data(replace(of, values=rows))
+    assert swapped.more["metric"] == "fpr95_id_positive"
+    rates = means(replace(of, values=rows), "fpr95_id_positive")
+    places = [(part, name) for part in ("close", "away", "far2") for name in SETTINGS.detectors]
+    better = [np.sign(rates["pets", p, "sio", d] - rates["pets", p, "plain", d]) for p, d in places]
+    assert swapped.more["panels"][0][1].ranks[0] == pytest.approx(1.5 - np.mean(better) / 2)
+
+
+def test_the_picture_names_all_that_is_ranked() -> None:
+    figure = CriticalDifference()
+    picture = figure.draw(figure.data(table()))
+    texts = " ".join(text.get_text() for axis in picture.axes for text in axis.texts)
     assert all(name in texts for name in (*SETTINGS.recipes, *SETTINGS.detectors, "CD = "))
-    plt.close(figure)
 
 
 def test_nothing_to_rank_is_said() -> None:
-    alone = SETTINGS.model_copy(update={"recipes": ["ce"], "detectors": ["msp"]})
-    figure = rank_figure(toy(alone), alone)
-    assert figure.axes[0].texts[0].get_text() == "one recipe and one detector: nothing to rank"
-    plt.close(figure)
+    alone = table(SETTINGS.model_copy(update={"recipes": ["plain"], "detectors": ["msp"]}))
+    assert CriticalDifference().data(alone).empty == "One recipe and one detector: nothing to rank."

@@ -55,7 +55,8 @@ class Hardest(Figure):
         if not rows:
             empty = "No image files." if notes else f"{detector} decides no image wrongly at 95 % of ID accepted."
             return Data(empty=empty)
-        files = {key: open_set(path) for key, path in table.images.items()}
+        needed = {(row["dataset"], part) for row in rows for part in ("test", row["part"])}
+        files = {key: open_set(table.images[key]) for key in sorted(needed)}
         for row in rows:
             found = files[row["dataset"], row["part"]]
             row["image"] = np.asarray(found.images[row["index"]])

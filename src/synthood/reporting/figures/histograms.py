@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 BINS = 40
 TAILS = 0.5
 """Percent of a detector's confidences at each end that share the outermost bins."""
-MOST_PANELS = 480
+MOST_LINES = 1600
+"""Of sets, recipes and detectors on a page."""
 MOST_ROWS, MOST_COLUMNS = 6, 6
 SMALLEST = 1e-7
 """How near 0 and 1 a probability is told apart from them: float32's own step below 1."""
@@ -71,7 +72,8 @@ class Histograms(Figure):
     def data(self, table: TableData) -> Data:
         settings = table.settings
         recipes, notes = first(settings.recipes, STYLES, "recipes")
-        room = max(1, MOST_PANELS // (len(recipes) * len(settings.datasets)))
+        sets = sum(len(settings.ids(name)) + len(settings.sets(name)) for name in settings.datasets)
+        room = max(1, MOST_LINES // (len(recipes) * sets))
         detectors, left_out = first(settings.detectors, room, "detectors")
         rows: list[dict[str, Any]] = []
         beyond = 0.0

@@ -15,7 +15,7 @@ else:
     matplotlib = lazy("matplotlib")
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
-COLOURS = ("#2d5ab4", "#ce830b", "#691eff", "#38a1b0", "#875a3c")
+COLOURS = ("#1f68ba", "#db7600", "#6c2dfd", "#2fa2aa", "#964c34")
 """At least 3:1 against white and against a dark page, and apart for red- and green-blind readers too."""
 DASHES: tuple[tuple[int, ...], ...] = ((), (6, 3), (2, 2), (8, 2, 2, 2))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
