@@ -66,7 +66,7 @@ class Workflow:
         (self.place / "config.yaml").write_text(yaml.safe_dump(value, sort_keys=False))
 
     def artefacts(self) -> dict[str, bytes]:
-        """Bytes of all results but what tells of the run: provenance, logs, benchmarks."""
+        """Bytes of all results but what tells of the run: provenance, logs, benchmarks, measured run times."""
         results = self.place / "results"
         return {
             str(path.relative_to(results)): path.read_bytes()
@@ -74,6 +74,7 @@ class Workflow:
             if path.is_file()
             and not path.name.startswith(".")
             and not path.name.endswith(".provenance.json")
+            and not path.name.startswith("run_time.")
             and path.relative_to(results).parts[0] not in ("logs", "benchmarks")
         }
 

@@ -9,13 +9,10 @@ import pandas as pd
 from synthood.common import stage
 from synthood.common.artefact import read_provenance, verify
 from synthood.common.command import Outputs
+from synthood.evaluation.times import TIMES, Times
 from synthood.reporting.draw import draw
 from synthood.reporting.figures.base import Model, PlotSettings, TableData
 from synthood.reporting.runs import Run, read_runs
-
-TIMES = "seconds_by_detector"
-"""What a job that scores says in its provenance."""
-Times = dict[str, dict[str, float]]
 
 
 def image_files(settings: PlotSettings, images: Sequence[str]) -> dict[tuple[str, str], Path]:
@@ -27,9 +24,9 @@ def image_files(settings: PlotSettings, images: Sequence[str]) -> dict[tuple[str
     return found
 
 
-def seconds_of(runs: Sequence[Run], scores: Sequence[Path], beside: Sequence[Path]) -> dict[Run, Times]:
+def seconds_of(runs: Sequence[Run], scores: Sequence[Path], beside: Sequence[Path]) -> dict[Run, dict[str, Times]]:
     """The recorded run times of every run's detectors; of those that no job recorded nothing."""
-    found: dict[Run, Times] = {}
+    found: dict[Run, dict[str, Times]] = {}
     for index, run in enumerate(runs):
         for path in [scores[index], *beside[index :: len(runs)]]:
             found.setdefault(run, {}).update(read_provenance(path).get(TIMES, {}))

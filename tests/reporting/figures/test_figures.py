@@ -48,6 +48,12 @@ def test_the_list_is_what_the_files_hold() -> None:
     assert sorted([*kinds("scores"), *kinds("results")]) == sorted(KINDS)
 
 
+def test_the_reference_lists_every_figure_with_its_caption() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "figures.md").read_text()
+    rows = [f"| `{kind}` | {figure.title}. {figure.caption} |" for kind, figure in figures().items()]
+    assert [line for line in text.splitlines() if line.startswith("| `")] == rows
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_specification_is_complete_json_for_any_page(full: TableData, kind: str) -> None:
     figure = figures()[kind]
