@@ -16,6 +16,7 @@ LIGHT = (
     "data.prepare",
     "reporting.tabulate",
     "reporting.plot",
+    "reporting.plot_results",
     "monitor.monitor",
 )
 HEAVY = ("torch", "diffusers", "transformers", "sklearn")

@@ -34,9 +34,10 @@ def words(tmp_path: Path) -> list[str]:
         path.write_bytes(png())
     files["measured"] = [tmp_path / "assessment.json"]
     files["measured"][0].write_text('{"kept": 0, "latents": 40, "after_gate": {"called_id_share": null}}')
-    benchmark = tmp_path / "benchmarks/train/digits/sio/seed0.tsv"
-    benchmark.parent.mkdir(parents=True)
-    benchmark.write_text("s\tmax_rss\tcpu_time\n12.5\t800\t11\n")
+    provenance = tmp_path / "results/digits/models/sio/seed0/model.safetensors.provenance.json"
+    provenance.parent.mkdir(parents=True)
+    facts = {"stage": "train", "fingerprint": "a", "seconds": 12.5, "cpu_seconds": 11, "peak_memory_mib": 800}
+    provenance.write_text(json.dumps(facts))
     settings = PageSettings(
         tables=[one.settings for one in reports],
         pictures=[
@@ -47,7 +48,7 @@ def words(tmp_path: Path) -> list[str]:
         papers={"msp": ["arXiv 1610.02136"]},
         configuration=packed('{"recipes":{"ce":{"epochs":3}}}'),
     )
-    found = ["--settings", settings.canonical(), "--benchmarks", str(tmp_path / "benchmarks")]
+    found = ["--settings", settings.canonical(), "--results", str(tmp_path / "results")]
     for name, paths in files.items():
         found += [f"--{name}", *map(str, paths)]
     return [*found, "--output", str(tmp_path / "index.html")]
@@ -65,7 +66,7 @@ def test_all_parts_reach_the_page(words: list[str]) -> None:
         '<li data-check="few_seeds" data-table="another">another: One seed',
         "The gate of oal on digits accepted no outlier.",
         "oal on digits may be under-fitted: accuracy at its end is training 60 %, validation 50 %.",
-        '["train","1","12.5 s","12.5 s","11.0 s","0.8 GB"]',
+        '["train","1","12.5 s","12.5 s","11.0 s","0.8 GiB"]',
         "recipes:\n  ce: {epochs: 3}",
         'download="toy-tables.csv"',
         '<dt><bdi>accepted</bdi></dt><dd class="">0</dd>',

@@ -68,7 +68,7 @@ def main(
     specifications: Annotated[Sequence[Path], "figures, TABLE/NAME.vl.json"] = (),
     pictures: Annotated[Sequence[Path], "in the settings' order"] = (),
     measured: Annotated[Sequence[Path], "figures of the pictures that have some, in their order"] = (),
-    benchmarks: Annotated[str, "folder of Snakemake's benchmark files"] = "",
+    results: Annotated[str, "folder of results, of whose jobs the page tells times"] = "",
 ) -> None:
     runs = settings.runs
     judged = [picture for picture in settings.pictures if picture.kind in MEASURED]
@@ -88,7 +88,7 @@ def main(
             list(warnings(reports, curves, of_images)),
             figures(specifications),
             galleries(settings.pictures, pictures, found),
-            costs(Path(benchmarks), datasets, settings.jobs) if benchmarks else [],
+            costs(Path(results), datasets, settings.jobs) if results else [],
             [*tables, *gains],
             as_yaml(unpacked(settings.configuration)),
             versions(),

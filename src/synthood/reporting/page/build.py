@@ -148,6 +148,6 @@ def download(path: Path) -> dict[str, str]:
 
 def cost_row(cost: Cost) -> list[str]:
     """A stage's cells."""
-    memory = f"{cost.memory / 1000:.1f} GB" if cost.memory else "–"
+    memory = f"{cost.memory / 1024:.1f} GiB" if cost.memory else "–"
     times = [duration(cost.seconds), duration(cost.longest), duration(cost.cpu)]
     return [cost.stage, str(cost.jobs), *times, memory]

@@ -1,16 +1,18 @@
-"""Time and memory of a run's stages, from the benchmark files that Snakemake writes."""
+"""Time and memory of a run's jobs, from the provenance of their outputs."""
 
-import csv
-import math
+import json
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from synthood.common.artefact import PROVENANCE
 
 
 @dataclass
 class Cost:
-    """Jobs of one stage: how many, their seconds in all and at most, seconds of CPU, and the largest memory in MB."""
+    """Jobs of one stage: how many, their seconds in all and at most, seconds of CPU, and the largest memory in MiB."""
 
     stage: str
     jobs: int = 0
@@ -20,40 +22,39 @@ class Cost:
     memory: float = 0.0
 
 
-def costs(folder: Path, datasets: Collection[str], names: Collection[str]) -> list[Cost]:
-    """Of every stage with benchmarks in `STAGE/DATASET/NAME...`, of these datasets and names, longest first."""
+def costs(results: Path, datasets: Collection[str], names: Collection[str]) -> list[Cost]:
+    """Of every stage with outputs in `DATASET/.../NAME...`, of these datasets and names, longest first."""
     found: dict[str, Cost] = defaultdict(lambda: Cost(""))
-    for path in sorted(folder.glob("*/*/**/*.tsv")):
-        stage, dataset, *rest = path.relative_to(folder).with_suffix("").parts
-        if dataset in datasets and set(rest) & set(names):
-            cost = found[stage]
-            cost.stage = stage
-            for row in rows(path):
-                seconds = number(row, "s")
-                cost.jobs += 1
-                cost.seconds += seconds
-                cost.longest = max(cost.longest, seconds)
-                cost.cpu += number(row, "cpu_time")
-                cost.memory = max(cost.memory, number(row, "max_rss"))
+    seen = set()
+    for dataset in sorted(datasets):
+        for path in sorted((results / dataset).rglob(f"*{PROVENANCE}")):
+            facts = read(path)
+            job = (facts.get("stage"), facts.get("fingerprint"))
+            # A job with several outputs counts once
+            if "cpu_seconds" not in facts or job in seen or not set(names) & parts_of(path, results):
+                continue
+            seen.add(job)
+            cost = found[facts["stage"]]
+            cost.stage = facts["stage"]
+            cost.jobs += 1
+            cost.seconds += facts["seconds"]
+            cost.longest = max(cost.longest, facts["seconds"])
+            cost.cpu += facts["cpu_seconds"]
+            cost.memory = max(cost.memory, facts["peak_memory_mib"])
     return sorted(found.values(), key=lambda one: -one.seconds)
 
 
-def rows(path: Path) -> list[dict[str, str]]:
-    """The lines of a benchmark file; none where it cannot be read, since a page needs no times."""
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            return list(csv.DictReader(stream, delimiter="\t"))
-    except (OSError, ValueError, csv.Error):
-        return []
+def parts_of(path: Path, results: Path) -> set[str]:
+    """Names in the output's path."""
+    return {*path.relative_to(results).parts[:-1], path.name.removesuffix(PROVENANCE)}
 
 
-def number(row: dict[str, str], name: str) -> float:
-    """0 for what Snakemake could not measure, such as the memory of a job of a second."""
+def read(path: Path) -> dict[str, Any]:
+    """A provenance file; empty where it cannot be read, since a page needs no times."""
     try:
-        value = float(row.get(name) or 0)
-    except ValueError:
-        return 0.0
-    return value if math.isfinite(value) else 0.0
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def duration(seconds: float) -> str:

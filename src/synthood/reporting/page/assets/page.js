@@ -372,7 +372,7 @@ for (const image of document.querySelectorAll("[data-image]")) seen.observe(imag
 const costs = JSON.parse($("costs").textContent);
 $("times").innerHTML = costs.length ? `<div class="scroll" tabindex="0" role="region" aria-label="Time and memory"><table class="plain"><thead><tr>${["stage", "jobs", "time, all jobs", "longest job", "CPU time", "memory at most"]
   .map(name => `<th scope="col">${name}</th>`).join("")}</tr></thead><tbody>${costs.map(row => `<tr>${row.map(one => `<td>${escaped(one)}</td>`).join("")}</tr>`).join("")}</tbody></table></div>`
-  : `<p>No times: the stages left no benchmarks.</p>`;
+  : `<p>No times: an earlier version made these results, and did not record them.</p>`;
 
 // Theme and table
 const root = document.documentElement;
