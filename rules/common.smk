@@ -24,6 +24,7 @@ from synthood.config.load import load
 from synthood.config.read import mistakes_of
 from synthood.config.upgrade import notes
 from synthood.errors import SynthoodError
+from synthood.reporting.figures.base import FORMS, figures
 from synthood.workflow.cluster import ask_squeue_without_accounting, gpu_limit
 from synthood.workflow.code import START, code_of
 from synthood.workflow.machine import ALLOCATION, gpus_found
@@ -117,6 +118,20 @@ def compared(command):
     return guard + command
 
 
+def figure_files(drawn_from, shown=lambda path, title: path):
+    """The outputs of a rule that draws figures: each in all its forms, PNG as `shown` in the report."""
+    named = [
+        (figure, form) for figure in figures().values() if figure.drawn_from == drawn_from for form in FORMS
+    ]
+    paths = {at.FIGURE.replace("{figure}", f.kind).replace("{form}", form): f.title for f, form in named}
+    return [shown(path, title) if path.endswith(".png") else path for path, title in paths.items()]
+
+
+def reading_guide(drawn_from):
+    """What each figure shows, as a list for the report."""
+    return "\n\n".join(f"* {f.title}: {f.caption}" for f in figures().values() if f.drawn_from == drawn_from)
+
+
 def of_tables(*patterns):
     return [p.format(table=table) for table in plan.config.build for p in patterns]
 
@@ -130,7 +145,7 @@ rendered_tables = of_tables(
     at.TABLE_HTML,
     at.TABLE_LATEX,
 )
-drawn_figures = of_tables(at.ROC, at.HISTOGRAMS, at.TRAINING, at.RANKS_SVG, at.RANKS_PNG)
+drawn_figures = of_tables(*figure_files("scores"), *figure_files("results"))
 drawn_galleries = [picture for table in plan.config.build for picture in plan.assessments(table)]
 drawn_galleries += plan.data_pages()
 drawn_outliers = list(dict.fromkeys(p for table in plan.config.build for p in plan.table_outliers(table)))

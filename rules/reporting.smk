@@ -40,34 +40,19 @@ rule tabulate:
 rule plot:
     input:
         scores=lambda wildcards: plan.table_runs(wildcards.table, at.SCORES),
+        images=lambda wildcards: plan.table_images(wildcards.table),
         beside=lambda wildcards: plan.scores_beside(wildcards.table),
         compared=lambda wildcards: plan.compared(wildcards.table),
         histories=lambda wildcards: plan.table_runs(wildcards.table, at.HISTORY),
     output:
-        roc=report(
-            at.ROC,
-            caption="../report/roc.rst",
-            category="Figures",
-            labels={"table": "{table}", "figure": "ROC curves"},
-        ),
-        histograms=report(
-            at.HISTOGRAMS,
-            caption="../report/histograms.rst",
-            category="Figures",
-            labels={"table": "{table}", "figure": "score histograms"},
-        ),
-        training=report(
-            at.TRAINING,
-            caption="../report/training.rst",
-            category="Figures",
-            labels={"table": "{table}", "figure": "training curves"},
-        ),
-        ranks_svg=at.RANKS_SVG,
-        ranks_png=report(
-            at.RANKS_PNG,
-            caption="../report/ranks.rst",
-            category="Figures",
-            labels={"table": "{table}", "figure": "critical differences"},
+        figure_files(
+            "scores",
+            lambda path, title: report(
+                path,
+                caption="../report/figures.rst",
+                category="Figures",
+                labels={"table": "{table}", "figure": title},
+            ),
         ),
     log:
         "results/logs/plot/{table}.log",
@@ -78,10 +63,41 @@ rule plot:
     params:
         flags=flags,
         settings=as_parameter(plan.plot_settings),
+        guide=reading_guide("scores"),
     message:
         "plot the figures of {wildcards.table}"
     shell:
         stage("synthood.reporting.plot")
+
+
+rule plot_results:
+    input:
+        values=at.TABLE,
+        gains=at.TABLE_GAINS,
+    output:
+        figure_files(
+            "results",
+            lambda path, title: report(
+                path,
+                caption="../report/figures.rst",
+                category="Figures",
+                labels={"table": "{table}", "figure": title},
+            ),
+        ),
+    log:
+        "results/logs/plot_results/{table}.log",
+    conda:
+        "../envs/synthood.yaml"
+    resources:
+        **needs(mem_mb=4000, minutes=30),
+    params:
+        flags=flags,
+        settings=as_parameter(plan.plot_results_settings),
+        guide=reading_guide("results"),
+    message:
+        "plot the results of {wildcards.table}"
+    shell:
+        stage("synthood.reporting.plot_results")
 
 
 rule map:

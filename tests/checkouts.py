@@ -63,7 +63,7 @@ class Workflow:
         (self.place / "config.yaml").write_text(yaml.safe_dump(value, sort_keys=False))
 
     def artefacts(self) -> dict[str, bytes]:
-        """Bytes of all results without facts of the run: provenance, logs, benchmarks, times in the report page."""
+        """Bytes of all results without facts of the run: provenance, logs, run times, times in the report page."""
         results = self.place / "results"
         return {
             str(path.relative_to(results)): re.sub(TIMES, b"", path.read_bytes())
@@ -71,6 +71,7 @@ class Workflow:
             if path.is_file()
             and not path.name.startswith(".")
             and not path.name.endswith(".provenance.json")
+            and not path.name.startswith("run_time.")
             and path.relative_to(results).parts[0] not in ("logs", "benchmarks")
         }
 

@@ -17,6 +17,7 @@ LIGHT = (
     "reporting.tabulate",
     "reporting.plot",
     "reporting.report_page",
+    "reporting.plot_results",
     "monitor.monitor",
 )
 HEAVY = ("torch", "diffusers", "transformers", "sklearn")

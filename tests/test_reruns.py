@@ -21,7 +21,9 @@ PAGE = "build the report page"
 """It shows every table, figure and gallery, so it comes after any job."""
 RECIPES = ("ce", "sio-biggan", "sio-sd")
 """sio-biggan is warm-started from ce, distils the judge, and contrasts outliers that ce gates."""
-REPORTED = {"tabulate small", "plot the figures of small"}
+TABULATED = {"tabulate small", "plot the results of small"}
+"""Figures of the table's own numbers follow it."""
+REPORTED = TABULATED | {"plot the figures of small"}
 SYNTHESISED_BIGGAN = {
     "synthesise block 0 of digits with biggan",
     "synthesise block 1 of digits with biggan",
@@ -123,9 +125,9 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "a default written out": (put("recipes.ce.momentum", 0.9), set()),
     "a detector's hyperparameter": (put("detectors.knn.k", 6), scored(*RECIPES)),
     "a detector added": (add_detector, scored(*RECIPES)),
-    "figure resolution": (put("figures.dpi", 60), {"plot the figures of small"}),
-    "a table's columns": (put("tables.small.columns", ["auroc"]), {"tabulate small"}),
-    "a table's title": (put("tables.small.title", "Small"), {"tabulate small"}),
+    "figure resolution": (put("figures.dpi", 60), {"plot the figures of small", "plot the results of small"}),
+    "a table's columns": (put("tables.small.columns", ["auroc"]), TABULATED),
+    "a table's title": (put("tables.small.title", "Small"), TABULATED),
     "a recipe that no table shows": (put("recipes.more", {"like": "ce"}), {PAGE}),
     "a seed added": (put("tables.small.seeds", [0, 1]), evaluated(*RECIPES, seed=1)),
     "a recipe added": (add_recipe, evaluated("cutout")),
@@ -256,11 +258,14 @@ CODE = {
     "outliers/assess_outliers.py": {ASSESSED},
     "evaluation/detectors/neighbours.py": set(),  # nothing uses what is added
     "evaluation/scoring.py": scored(*RECIPES),
-    "reporting/render.py": {"tabulate small"},
+    "reporting/render.py": TABULATED,
     "reporting/plot.py": {"plot the figures of small"},
     "reporting/page/checks.py": {PAGE},
     "reporting/page/limits.py": {PAGE},
     "workflow/plan/report.py": set(),
+    "reporting/figures/roc.py": set(),  # nothing uses what is added
+    "reporting/figures/style.py": {"plot the figures of small", "plot the results of small"},
+    "reporting/figures/brand_new.py": set(),
     "generators/quality/measures.py": {
         "assess the images of biggan for digits",
         "assess the images of sd for digits",
@@ -290,7 +295,7 @@ CODE = {
     "outliers/kinds/sampled.py": set(),
     "outliers/kinds/brand_new.py": set(),
     "evaluation/metrics/brand_new.py": set(),
-    "data/settings.py": {"tabulate small"},
+    "data/settings.py": TABULATED,
     "data/sources/folders.py": set(),
     "data/sources/brand_new.py": set(),
 }
@@ -324,6 +329,8 @@ METHODS = {
     ),
     "outliers/encoders/timm.py": ("TimmEncoder.extra = 1", set()),
     "evaluation/metrics/classification.py": ("IDAccuracy.extra = 1", scored(*RECIPES)),
+    "reporting/figures/roc.py": ("Roc.extra = 1", {"plot the figures of small"}),
+    "reporting/figures/gains.py": ("Gains.extra = 1", {"plot the results of small"}),
     "evaluation/metrics/custom.py": (
         "CustomMetric.extra = 1",
         REPORTED | {"map the outliers of sio-biggan on digits, seed 0"},

@@ -119,6 +119,6 @@ def write(results: Results, job: TabulateSettings, notes: dict[str, str], out: P
     frames = {"": results.values, "-gains": results.gains, "-wide": wide(results.values), "-leaderboard": board}
     texts = {f"table{ending}.csv": csv_text(rows) for ending, rows in frames.items()}
     forms: dict[str, Callable[..., str]] = {"md": markdown, "html": html_page, "tex": latex}
-    texts |= {f"table.{ending}": form(results, table, notes) for ending, form in forms.items()}
+    texts |= {f"table.{ending}": form(results, table, notes, job.alone) for ending, form in forms.items()}
     for name, text in texts.items():
         (out / name).write_text(text, encoding="utf-8")

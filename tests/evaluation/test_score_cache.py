@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from command_lines import writing
+from synthood.common.artefact import read_provenance
 from synthood.evaluation import score
 from synthood.evaluation.feature_files import write_head, write_part
 from synthood.evaluation.settings import ScoreSettings
+from synthood.evaluation.times import TIMES
 from toy_features import part, toy_reference
 
 DETECTORS: dict[str, Any] = {
@@ -36,9 +38,9 @@ class Run:
         write_head(place / "features", toy.weight, toy.bias)
         inner = score.fitted
 
-        def fitted(detectors: Any, validation: Any) -> Any:
+        def fitted(detectors: Any, *more: Any) -> Any:
             self.fitted |= set(detectors)
-            return inner(detectors, validation)
+            return inner(detectors, *more)
 
         monkeypatch.setattr(score, "fitted", fitted)
         monkeypatch.setenv("SYNTHOOD_CODE", "abc")
@@ -76,6 +78,27 @@ def test_an_edit_of_one_detector_scores_that_one(run: Run) -> None:
     assert run(edited) == {"near"}
     run(edited, to="fresh")
     assert run.content() == run.content("fresh")
+
+
+def test_run_times_are_recorded_next_to_the_scores(run: Run) -> None:
+    """Not in the files, whose bytes are the same each time; those of cached scores stay as they were measured."""
+
+    def times() -> dict[str, dict[str, float]]:
+        return dict(read_provenance(run.place / "scores.parquet")[TIMES])
+
+    run()
+    first = times()
+    assert first.keys() == set(DETECTORS)
+    assert {one["samples"] for one in first.values()} == {90}  # three sets of 30
+    assert all(one["score"] > 0 for one in first.values())
+    assert first["near"]["fit"] > 0  # a search
+    run(DETECTORS | {"near": {"kind": "knn", "k": [2, 5, 500]}})
+    assert {name: one for name, one in times().items() if name != "near"} == {
+        name: one for name, one in first.items() if name != "near"
+    }
+    assert times()["near"] != first["near"]
+    run({"soft": DETECTORS["soft"]})
+    assert times() == {"soft": first["soft"]}
 
 
 def test_nothing_to_score_gives_the_same_bytes(run: Run) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthood.reporting.html_table import html_page
+from synthood.reporting.latex_table import latex
 from synthood.reporting.markdown_table import markdown, shown
 from synthood.reporting.render import Cell, blocks, gain_cell, note, ranks, value_cell
 from synthood.reporting.results import VALUES, Results
@@ -87,6 +88,34 @@ def test_sentence_colour_and_p_value_agree(p: float) -> None:
     assert text.count(r"+1.23\* [") == page.count("+1.23* <small>") == 2 * (p < 0.05)
     assert ("significant at 5 % by Holm over 4 comparisons" in text) == (p < 0.05)
     assert len(re.findall('class="better"', page)) == 2 * (p < 0.05)
+
+
+def test_a_set_that_is_alone_in_its_role_has_one_column() -> None:
+    """Near OOD is the mean over one set here: the same numbers, not shown twice."""
+    names = blocks(rows(), TABLE)[0].header
+    assert names == ["detector", "recipe", "near", "gain near", "far", "gain far", "close", "away"]
+    one = blocks(rows(), TABLE, {("digits", "near"): "close"})[0]
+    assert one.header == ["detector", "recipe", "near (close)", "gain near", "far", "gain far", "away"]
+    assert [cell.text for cell in one.rows[0].cells] == [
+        "msp",
+        "plain",
+        "52.00 ± 0.50",
+        "–",
+        "53.00 ± 0.50",
+        "–",
+        "51.00 ± 0.50",
+    ]
+    assert blocks(rows(), TABLE, {("cifar10", "near"): "close"})[0].header == names
+    for text in (form(rows(), TABLE, {}, {("digits", "near"): "close"}) for form in (markdown, html_page, latex)):
+        assert text.count("near (close)") == 2  # of AUROC and of FPR95
+
+
+def test_the_best_of_a_role_with_one_set_is_marked() -> None:
+    results = rows()
+    here = (results.values["set"] == "near") & (results.values["recipe"] == "sio")
+    results.values.loc[here, "mean"] = 60.0
+    alone = {("digits", "near"): "close"}
+    assert [row.cells[2].rank for row in blocks(results, TABLE, alone)[0].rows] == ["", "best"]
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 4])

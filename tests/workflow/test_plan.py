@@ -15,7 +15,8 @@ from synthood.generators.fit_settings import FitSettings
 from synthood.generators.kinds.biggan import BigGANFitting
 from synthood.generators.kinds.stable_diffusion import StableDiffusionSampling
 from synthood.outliers.latents_settings import ScaleCurveSettings
-from synthood.reporting.settings import MapSettings, PlotSettings, TabulateSettings
+from synthood.reporting.figures.base import PlotSettings
+from synthood.reporting.settings import MapSettings, TabulateSettings
 from synthood.training.settings import TrainSettings
 from synthood.workflow.plan import Plan, artefacts, as_parameter
 
@@ -71,6 +72,7 @@ def texts(plan):
     for table in config.tables:
         found["tabulate", table] = plan.tabulate_settings(wild(table=table))
         found["plot", table] = plan.plot_settings(wild(table=table))
+        found["plot_results", table] = plan.plot_results_settings(wild(table=table))
     return {job: settings.canonical() for job, settings in found.items()}
 
 
@@ -624,10 +626,13 @@ def test_every_stage_reads_the_settings_it_is_given(plan):
 def test_tables_and_scores_know_the_roles_of_the_sets(plan):
     near, far = ["digits-8-9"], ["photos", "textures", "noise"]
     assert (plan.score_settings(wild()).near, plan.score_settings(wild()).far) == (near, far)
-    for settings in (plan.tabulate_settings(wild()), plan.plot_settings(wild())):
+    for settings in (plan.tabulate_settings(wild()), plan.plot_settings(wild()), plan.plot_results_settings(wild())):
         assert (settings.near, settings.far) == ({"digits": near}, {"digits": far})
     assert plan.plot_settings(wild()).recipes == plan.config.tables[TABLE].recipes
     assert plan.tabulate_settings(wild()).table == plan.config.tables[TABLE]
+
+
+REPORTING = ("tabulate", "plot", "plot_results")
 
 
 @pytest.mark.parametrize(
@@ -649,11 +654,11 @@ def test_tables_and_scores_know_the_roles_of_the_sets(plan):
         ("recipes/oal-random-outliers/outliers", {"negatives": "outliers"}, {("train", "oal-random-outliers")}),
         ("recipes/oal/outliers/latent_weight", 0.5, {("train", "oal"), ("train", "oal-random-outliers")}),
         ("recipes/kd/head_learning_rate", 0.01, {("train", name) for name in ("kd", "oal", "oal-random-outliers")}),
-        ("tables/demo-oal/baselines", ["kd"], {("tabulate", OAL)}),
+        ("tables/demo-oal/baselines", ["kd"], {("tabulate", OAL), ("plot_results", OAL)}),
         ("tables/demo-sio/title", "another", {("tabulate", TABLE)}),
-        ("tables/demo-sio/seeds", [0, 1], {("tabulate", TABLE), ("plot", TABLE)}),
-        ("tables/demo-sio/detectors", ["msp"], {("tabulate", TABLE), ("plot", TABLE)}),
-        ("figures", {"dpi": 99}, {("plot", TABLE), ("plot", OAL)}),
+        ("tables/demo-sio/seeds", [0, 1], {(job, TABLE) for job in REPORTING}),
+        ("tables/demo-sio/detectors", ["msp"], {(job, TABLE) for job in REPORTING}),
+        ("figures", {"dpi": 99}, {(job, table) for job in REPORTING[1:] for table in (TABLE, OAL)}),
         ("generators/biggan/fit/seed", 4, {("fit", "biggan")}),
         ("generators/biggan/sample", {"truncation": 0.5}, {("block", "biggan", 0)}),
         ("generators/sd/sample/guidance", 3.0, {("block", "sd", 0)}),
@@ -668,7 +673,7 @@ def test_tables_and_scores_know_the_roles_of_the_sets(plan):
         (
             "tables/more",
             {"datasets": ["digits"], "recipes": ["ce"], "seeds": [9], "detectors": ["msp"], "baselines": ["ce"]},
-            {("tabulate", "more"), ("plot", "more")},
+            {(job, "more") for job in REPORTING},
         ),
     ],
     ids=lambda value: value if isinstance(value, str) and "/" in value else "",

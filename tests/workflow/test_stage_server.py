@@ -110,6 +110,11 @@ def alive(number: int) -> bool:
         return False
 
 
+def test_jobs_on_a_gpu_are_processes_of_their_own(place: Path, folder: Path) -> None:
+    assert started(place, folder, "toy.says", "--gpus=0").communicate()[0].endswith("1 True\n")
+    assert started(place, folder, "toy.says", "--gpus=1").communicate()[0].endswith("1 False\n")
+
+
 def test_a_folder_that_others_may_write_is_not_used(
     place: Path, owner: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:

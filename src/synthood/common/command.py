@@ -13,6 +13,8 @@ from synthood.common.settings import Settings
 WRITTEN = "written"
 Output = Annotated[Path, WRITTEN]
 """A parameter that is a path the stage writes; all other paths are inputs."""
+Outputs = Annotated[list[Path], WRITTEN]
+"""A parameter that is a list of such paths; a stage that has one writes nothing else."""
 
 
 class Command:
@@ -26,6 +28,10 @@ class Command:
             for name, parameter in list(inspect.signature(function).parameters.items())[1:]
         }
         self.outputs = [name for name, option in self.parameters.items() if option.written]
+
+    @property
+    def _in_a_list(self) -> bool:
+        return any(self.parameters[name].listed for name in self.outputs)
 
     def parser(self) -> argparse.ArgumentParser:
         """Every stage takes settings as JSON, and threads."""
@@ -43,12 +49,14 @@ class Command:
     def parse(self, command_line: Sequence[str] | None) -> argparse.Namespace:
         """What a job is made from; its outputs are one list, `output`, in the order of the parameters."""
         parsed = self.parser().parse_args(command_line)
-        parsed.output = [vars(parsed).pop(name) for name in self.outputs]
+        written = [vars(parsed).pop(name) for name in self.outputs]
+        parsed.output = written[0] if self._in_a_list else written
         return parsed
 
     def arguments(self, parsed: argparse.Namespace) -> dict[str, Any]:
         """The function's arguments by name."""
-        given = vars(parsed) | dict(zip(self.outputs, parsed.output, strict=True))
+        written = [parsed.output] if self._in_a_list else parsed.output
+        given = vars(parsed) | dict(zip(self.outputs, written, strict=True))
         return {name: option.value(given[name]) for name, option in self.parameters.items()}
 
 
@@ -71,7 +79,8 @@ class _Option:
             self.words["type"] = inner[0]
         else:
             self.words["type"] = self.kind
-        if get_origin(self.kind) in (list, Sequence):
+        self.listed = get_origin(self.kind) in (list, Sequence)
+        if self.listed:
             self.words["nargs"] = "+" if required else "*"
 
     def value(self, given: Any) -> Any:

@@ -11,12 +11,14 @@ from synthood.common import stage
 from synthood.common.command import Output
 from synthood.common.devices import device_for, set_threads
 from synthood.common.images import check_sizes, open_images, stored
+from synthood.common.timing import Seconds, timed
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors.of_model.base import ModelDetector
 from synthood.evaluation.model_search import Fitted, Images, ImageValidation, batches_of, fitted
 from synthood.evaluation.probe import Probe
 from synthood.evaluation.settings import TEXTS, ScoreSettings
 from synthood.evaluation.summary import check_names, facts, finite, write
+from synthood.evaluation.times import TIMES, times_of
 from synthood.training.networks.model import Classifier
 
 
@@ -34,7 +36,12 @@ def validation(files: Mapping[str, Path]) -> ImageValidation:
 
 
 def confidences(
-    probe: Probe, classifier: Classifier, found: Mapping[str, Fitted], files: Mapping[str, Path], parts: Sequence[str]
+    probe: Probe,
+    classifier: Classifier,
+    found: Mapping[str, Fitted],
+    files: Mapping[str, Path],
+    parts: Sequence[str],
+    seconds: Seconds | None = None,
 ) -> pd.DataFrame:
     """A row per sample of the parts: the columns of `FACTS`, and a float32 confidence per detector."""
     tables = []
@@ -43,9 +50,10 @@ def confidences(
         logits: list[torch.Tensor] = []
         columns: dict[str, list[torch.Tensor]] = {name: [] for name in found}
         for batch, _ in batches_of(probe, classifier, images, part):
+            logits.append(batch.plain.logits.float().cpu())  # first: no detector is charged for what all share
             for name, detector in found.items():
-                columns[name].append(detector(batch))
-            logits.append(batch.plain.logits.float().cpu())
+                with timed(seconds, name):
+                    columns[name].append(detector(batch))
         rows = facts(part, torch.cat(logits), torch.from_numpy(images.labels), stored(files[part])[1])
         scores = {name: finite(torch.cat(each), name, part, files[part]) for name, each in columns.items()}
         tables.append(pd.DataFrame(rows | scores))
@@ -71,10 +79,13 @@ def main(
     check_sizes(images)
     files = {path.stem: path for path in images}
     classifier = Classifier.load(model)
+    fitting, scoring = dict[str, float](), dict[str, float]()
     with device_for(gpus) as device:
         probe = Probe.of(classifier, device)
-        detectors, candidates = fitted(probe, classifier, asked, validation(files))
-        found = confidences(probe, classifier, detectors, files, settings.parts)
+        with timed(fitting, *asked):  # passes over images that all share
+            detectors, candidates = fitted(probe, classifier, asked, validation(files))
+        found = confidences(probe, classifier, detectors, files, settings.parts, scoring)
+    job.facts[TIMES] = times_of(fitting, scoring, len(found))
     write(job, (scores, metrics, search), found, candidates, settings)
     print(f"{scores}: {len(found)} samples, {len(settings.detectors)} detectors")
 

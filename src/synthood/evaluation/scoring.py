@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from synthood.common.lazy import F, Tensor, np, torch
+from synthood.common.timing import Seconds, timed
 from synthood.common.user_code import call
 from synthood.errors import SynthoodError
 from synthood.evaluation.features import Bank, Features, Reference, parts
@@ -60,10 +61,11 @@ class BankScore(Score):
         return together({"": self}, x)[""]
 
 
-def together(scores: Mapping[str, Score], x: Features) -> dict[str, Tensor]:
+def together(scores: Mapping[str, Score], x: Features, seconds: Seconds | None = None) -> dict[str, Tensor]:
     """Every score of the samples [N]; scores that have a bank in common share one pass over it.
 
-    A score's bits do not depend on which others are asked for.
+    A score's bits do not depend on which others are asked for. The time of each is added to `seconds`, that of a shared
+    pass to all that share it.
     """
     found: dict[str, list[Tensor]] = {name: [] for name in scores}
     banks: dict[int, dict[str, BankScore]] = {}
@@ -73,17 +75,20 @@ def together(scores: Mapping[str, Score], x: Features) -> dict[str, Tensor]:
     own = {name: score for name, score in scores.items() if isinstance(score, UserScore)}
     unchanged = Unchanged(x.tensors("x") if own else {})
     for name, custom in own.items():
-        found[name].append(custom.checked(x, unchanged))
+        with timed(seconds, name):
+            found[name].append(custom.checked(x, unchanged))
     for rows in parts(x, ROWS):
         for name, score in scores.items():
             if not isinstance(score, BankScore | UserScore):
-                found[name].append(score(rows))
+                with timed(seconds, name):
+                    found[name].append(score(rows))
     for members in banks.values():
         bank = next(iter(members.values())).bank
         at_once = CHUNK if bank.in_memory is not None else STREAMED * CHUNK
         for rows in parts(x, max(1, at_once // min(len(bank), bank.rows))):
-            for name, values in one_pass(bank, members, rows).items():
-                found[name].append(values)
+            with timed(seconds, *members):
+                for name, values in one_pass(bank, members, rows).items():
+                    found[name].append(values)
     return {name: torch.cat(values) for name, values in found.items()}
 
 

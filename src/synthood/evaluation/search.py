@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from synthood.common.timing import Seconds, timed
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors.base import Detector, Fit, Score
 from synthood.evaluation.features import Features, Reference, check_head
@@ -22,11 +23,13 @@ class Validation:
     where: str = "features"
 
 
-def fitted(detectors: Mapping[str, Detector], validation: Validation) -> tuple[dict[str, Score], pd.DataFrame]:
+def fitted(
+    detectors: Mapping[str, Detector], validation: Validation, seconds: Seconds | None = None
+) -> tuple[dict[str, Score], pd.DataFrame]:
     """Each detector's score with its best hyperparameters, and a row per candidate of the grids.
 
     The best has the highest AUROC of ID against OOD validation data, the first of equals. A grid's value that the data
-    do not allow is left out with a note; a single value raises.
+    do not allow is left out with a note; a single value raises. The time of each detector is added to `seconds`.
     """
     candidates = {name: detector.candidates() for name, detector in detectors.items()}
     # Files of the user are run before anything is fitted
@@ -36,11 +39,12 @@ def fitted(detectors: Mapping[str, Detector], validation: Validation) -> tuple[d
     scores: dict[str, Score] = {}
     rows: list[dict[str, object]] = []
     for name, each in candidates.items():
-        if len(each) == 1:
-            scores[name] = ready[name](each[0], validation.reference)
-        else:
-            scores[name], found = search(name, each, ready[name], validation)
-            rows += found
+        with timed(seconds, name):
+            if len(each) == 1:
+                scores[name] = ready[name](each[0], validation.reference)
+            else:
+                scores[name], found = search(name, each, ready[name], validation)
+                rows += found
     return scores, pd.DataFrame(rows, columns=list(COLUMNS))
 
 

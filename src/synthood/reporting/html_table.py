@@ -7,7 +7,7 @@ import jinja2
 from synthood.common.html import HEAD
 from synthood.reporting.render import blocks, note
 from synthood.reporting.results import Results
-from synthood.reporting.settings import TableSettings
+from synthood.reporting.settings import Role, TableSettings
 
 PAGE = (
     HEAD
@@ -69,7 +69,10 @@ for (const head of document.querySelectorAll("th")) head.firstChild.onclick = ()
 )
 
 
-def html_page(results: Results, table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
+def html_page(
+    results: Results, table: TableSettings, evidence: Mapping[str, str] = {}, alone: Mapping[Role, str] = {}
+) -> str:
     """Sorted by the buttons of its heads; best in bold, second best underlined, significant gains coloured, with *."""
     template = jinja2.Environment(autoescape=True).from_string(PAGE)
-    return template.render(title=table.title or "Results", note=note(table, evidence), blocks=blocks(results, table))
+    shown = blocks(results, table, alone)
+    return template.render(title=table.title or "Results", note=note(table, evidence), blocks=shown)

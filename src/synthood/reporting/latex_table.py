@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from synthood.reporting.render import NONE, Block, Cell, Row, blocks, note
 from synthood.reporting.results import Results
-from synthood.reporting.settings import TableSettings
+from synthood.reporting.settings import Role, TableSettings
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -28,14 +28,16 @@ SPECIAL = {
 MARKS = {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}
 
 
-def latex(results: Results, table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
+def latex(
+    results: Results, table: TableSettings, evidence: Mapping[str, str] = {}, alone: Mapping[Role, str] = {}
+) -> str:
     r"""One `table` per dataset and metric, with mean and SD but no intervals; needs `\usepackage{booktabs}`.
 
     Title and notes are comments, since they may hold any letter.
     """
     comments = [f"% {' '.join(text.split())}" for text in (table.title, note(table, evidence)) if text]
     head = [*comments, r"% \usepackage[T1]{fontenc}, \usepackage{booktabs}"]
-    return "\n".join([*head, *(part for block in blocks(results, table) for part in of_block(block))]) + "\n"
+    return "\n".join([*head, *(part for block in blocks(results, table, alone) for part in of_block(block))]) + "\n"
 
 
 def of_block(block: Block) -> list[str]:

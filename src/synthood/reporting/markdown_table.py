@@ -4,15 +4,17 @@ from collections.abc import Mapping
 
 from synthood.reporting.render import Block, Cell, blocks, note
 from synthood.reporting.results import Results
-from synthood.reporting.settings import TableSettings
+from synthood.reporting.settings import Role, TableSettings
 
 MARKS = {"best": ("**", "**"), "second": ("<ins>", "</ins>"), "": ("", "")}
 
 
-def markdown(results: Results, table: TableSettings, evidence: Mapping[str, str] = {}) -> str:
+def markdown(
+    results: Results, table: TableSettings, evidence: Mapping[str, str] = {}, alone: Mapping[Role, str] = {}
+) -> str:
     """Best in bold, second best underlined, an asterisk behind a significant gain."""
     parts = [f"# {plain(table.title)}" if table.title else "", plain(note(table, evidence))]
-    for block in blocks(results, table):
+    for block in blocks(results, table, alone):
         parts += [f"## {block.heading}", grid(block), escaped(" ".join(block.legend))]
         for lead, sentences in block.tests:
             parts += [lead, "\n".join(f"- {sentence}" for sentence in sentences)]

@@ -10,7 +10,7 @@ from synthood.evaluation.metrics.base import IDMetric, Metric
 from synthood.reporting.comparisons import FEWEST, Comparison, level_of, points
 from synthood.reporting.published import agreement
 from synthood.reporting.results import Results
-from synthood.reporting.settings import TableSettings
+from synthood.reporting.settings import Role, TableSettings
 
 DISPUTED = "†"
 NONE = "–"
@@ -59,24 +59,29 @@ class Block:
     remarks: tuple[str, ...] = ()
 
 
-def blocks(results: Results, table: TableSettings) -> list[Block]:
-    """The tables in the order of the settings' columns."""
+def blocks(results: Results, table: TableSettings, alone: Mapping[Role, str] = {}) -> list[Block]:
+    """The tables in the order of the settings' columns.
+
+    A set that is `alone` in its role has no column of its own: the mean over the role is its numbers.
+    """
     family = len(distinct(results.gains[results.gains["p"].notna()].to_dict("records")))
+    repeated = {(dataset, name) for (dataset, _), name in alone.items()}
     result = []
     for dataset in table.datasets:
         for metric in table.metrics:
             values, gains = (rows[(rows["dataset"] == dataset) & (rows["metric"] == metric.key)] for rows in results)
             head = [] if isinstance(metric, IDMetric) else ["detector"]
             roles = [role for role in ("near", "far") if role in set(values["set"])] or ["test"]
-            names = header(values, table, metric, roles, head)
+            values = values[[(dataset, name) not in repeated for name in values["set"]]]
+            titles = {role: title_of(role, metric, alone.get((dataset, role))) for role in roles}
+            names = header(values, table, titles, head)
             rows = rows_of(values, gains, table, metric, roles, bool(head))
-            valued = [getattr(metric, "column", "test") if role == "test" else role for role in roles]
             block = Block(
                 dataset,
                 metric,
                 f"{metric.title} on {dataset}, %",
                 names,
-                ranked(rows, metric, names, [*valued, *sets_of(values)]),
+                ranked(rows, metric, names, [*titles.values(), *sets_of(values)]),
                 len(head) + 1,
                 tests=tests(gains, table),
                 remarks=remarks(values),
@@ -85,12 +90,19 @@ def blocks(results: Results, table: TableSettings) -> list[Block]:
     return result
 
 
-def header(values: pd.DataFrame, table: TableSettings, metric: Metric, roles: list[str], head: list[str]) -> list[str]:
+def title_of(role: str, metric: Metric, lone: str | None) -> str:
+    """The heading of a role's column, with the name of its only set."""
+    if role == "test":
+        return str(getattr(metric, "column", "test"))
+    return f"{role} ({lone})" if lone else role
+
+
+def header(values: pd.DataFrame, table: TableSettings, titles: Mapping[str, str], head: list[str]) -> list[str]:
     """Names, near and far with their gains, then every set."""
     found = [*head, "recipe"]
-    for role in roles:
+    for role, title in titles.items():
         of = "" if role == "test" else f" {role}"
-        found += [getattr(metric, "column", "test") if role == "test" else role]
+        found += [title]
         found += [gain_name(f"gain{of}", base, table) for base in table.baselines]
         found += [f"published{of}", "difference"] if has_published(values) else []
     return found + sets_of(values)

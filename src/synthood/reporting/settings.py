@@ -1,5 +1,6 @@
 """Settings of the `tables` and `figures` sections."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -72,6 +73,20 @@ class PublishedFigure(Settings):
     value: float
     sd: float | None = None
     disputed: Annotated[str, Field(description="why the figure is probably wrong")] = ""
+
+
+Roles = Mapping[str, Sequence[str]]
+"""OOD sets by dataset."""
+
+
+Role = tuple[str, str]
+"""Dataset, and near or far."""
+
+
+def alone(near: Roles, far: Roles) -> dict[Role, str]:
+    """By dataset and role the OOD set that is the only one, so that the mean over the role repeats its numbers."""
+    roles = {"near": near, "far": far}
+    return {(name, role): of[name][0] for role, of in roles.items() for name in of if len(of[name]) == 1}
 
 
 Plane = Literal["pca", "t-sne"]
@@ -300,23 +315,14 @@ class TabulateSettings(JobSettings, WithPlainPlugins):
     leaderboard: LeaderboardFacts = LeaderboardFacts()
     priors: Annotated[str, Field(description="which recipes learn from a generator that has seen more images")] = ""
 
+    @property
+    def alone(self) -> Mapping[Role, str]:
+        """The OOD sets that are the only ones of their role."""
+        return alone(self.near, self.far)
+
     def plain_plugins(self) -> dict[str, Plugin]:
         """The metrics that columns name."""
         return {name: metric_of(name) for name in self.table.columns if isinstance(name, str)}
-
-
-class PlotSettings(Settings):
-    """One job of `plot`."""
-
-    figures: FigureSettings
-    datasets: list[Name]
-    recipes: list[Name]
-    others: Annotated[list[Name], Field(description="recipes with files among the inputs that no figure shows")] = []
-    seeds: list[Seed]
-    detectors: list[Name]
-    near: dict[Name, list[Name]]
-    far: dict[Name, list[Name]]
-    shifted: Annotated[dict[Name, list[Name]], Field(description="sets that count as ID beside the test set")] = {}
 
 
 class MapSettings(Settings):

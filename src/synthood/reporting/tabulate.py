@@ -208,7 +208,8 @@ def main(
     board = leaderboard(results.values, table, facts.architectures, facts.outlier_data, facts.descriptions)
     frames = {csv: results.values, gains: results.gains, wide_csv: wide(results.values), leaderboard_csv: board}
     texts = {output: csv_text(rows) for output, rows in frames.items()}
-    texts |= {form: write(results, table, notes) for form, write in ((md, markdown), (html, html_page), (tex, latex))}
+    forms = ((md, markdown), (html, html_page), (tex, latex))
+    texts |= {output: form(results, table, notes, settings.alone) for output, form in forms}
     for output, text in texts.items():
         with job.writing(output) as path:
             path.write_text(text, encoding="utf-8")

@@ -1,7 +1,8 @@
 """Runs a stage as `python -m` does, in a fork of the process that stage_server.py describes: MODULE ARGUMENTS...
 
-SYNTHOOD_STAGES is the server's folder, named after its owner's process, or `off`. Without one, or where a server cannot
-be started, the stage runs in this process. Python's standard library alone, in 20 ms: run it by `python -IS`.
+SYNTHOOD_STAGES is the server's folder, named after its owner's process, or `off`. Without one, where a server cannot be
+started, and with `--gpus` above 0, since CUDA does not survive a fork, the stage runs in this process. Python's standard
+library alone, in 20 ms: run it by `python -IS`.
 """
 
 import fcntl
@@ -43,8 +44,9 @@ def connected(folder: Path) -> socket.socket | None:
 
 def main() -> int:
     given = os.environ.get("SYNTHOOD_STAGES", "off")
+    on_gpu = any(word.startswith("--gpus=") and word != "--gpus=0" for word in sys.argv)
     try:
-        server = None if given == "off" else connected(Path(given))
+        server = None if given == "off" or on_gpu else connected(Path(given))
     except OSError:
         server = None
     if server is None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ENDING = ".provenance.json"
+from synthood.common.artefact import PROVENANCE
+
 NAMED = ("models", "generators", "synthetic", "outliers")
 """Folders of a dataset that hold a folder or file for each name; what is in others belongs to the whole dataset."""
 
@@ -45,10 +46,10 @@ def jobs_of(
 ) -> Iterator[dict[str, Any]]:
     """The provenance of these artefacts; what cannot be read is left out, since a page needs no times."""
     folders = [*(results / dataset for dataset in sorted(datasets)), results / "tables", results / "figures"]
-    for path in (path for folder in folders for path in sorted(folder.rglob(f"*{ENDING}"))):
+    for path in (path for folder in folders for path in sorted(folder.rglob(f"*{PROVENANCE}"))):
         first, *rest = path.relative_to(results).parts
-        name = rest[min(1, len(rest) - 1)].removesuffix(ENDING) if rest[0] in NAMED else ""
-        table = rest[0].removesuffix(ENDING).partition(".")[0]
+        name = rest[min(1, len(rest) - 1)].removesuffix(PROVENANCE) if rest[0] in NAMED else ""
+        table = rest[0].removesuffix(PROVENANCE).partition(".")[0]
         of_table = first in ("tables", "figures") and any(table in (one, f"{one}-gains") for one in tables)
         if of_table if first in ("tables", "figures") else not name or name in names:
             try:

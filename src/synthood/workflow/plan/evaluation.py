@@ -1,15 +1,17 @@
 """What the stages of evaluation and reporting read."""
 
+from typing import Literal
+
 from synthood.config.detection import accesses, asked_of, detectors_for
 from synthood.data.evidence import evidence
 from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.settings import ScoreSettings
+from synthood.reporting.figures.base import PlotSettings, kinds
 from synthood.reporting.published import figures, read, sets_of
 from synthood.reporting.published_sets import names_in_source
 from synthood.reporting.settings import (
     FigureSettings,
     LeaderboardFacts,
-    PlotSettings,
     Published,
     PublishedOn,
     TabulateSettings,
@@ -18,6 +20,7 @@ from synthood.training.method_settings import ExtractSettings
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
+from synthood.workflow.plan.varied import varied
 
 
 class EvaluationPlan(Paths):
@@ -91,9 +94,25 @@ class EvaluationPlan(Paths):
         )
 
     def plot_settings(self, wildcards: Wildcards) -> PlotSettings:
+        """What the figures of a table's scores depend on."""
+        return self._plotting(wildcards.table, "scores")
+
+    def plot_results_settings(self, wildcards: Wildcards) -> PlotSettings:
+        """What the figures of a table's own numbers depend on."""
         table = self.config.tables[wildcards.table]
+        more = {
+            "baselines": table.baselines,
+            "confidence": table.confidence,
+            "lower_is_better": [metric.key for metric in table.metrics if metric.lower_is_better],
+            "varied": varied(self.config, table.recipes),
+        }
+        return self._plotting(wildcards.table, "results").model_copy(update=more)
+
+    def _plotting(self, name: str, drawn_from: Literal["scores", "results"]) -> PlotSettings:
+        table = self.config.tables[name]
         return PlotSettings(
             figures=FigureSettings(dpi=self.config.figures.dpi),
+            drawn=kinds(drawn_from),
             datasets=table.datasets,
             recipes=table.recipes,
             others=[name for name in table.all_recipes if name not in table.recipes],

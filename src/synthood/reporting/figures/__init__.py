@@ -1,0 +1,1 @@
+"""A module per figure of a table; each figure is one class."""
