@@ -51,6 +51,7 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Open]:
         found.on("pageerror", lambda error: complaints.append(str(error)))
         found.on("request", lambda one: asked.append(one.url))
         found.goto(file.as_uri())
+        expect(found.locator("html")).to_have_attribute("data-ready", "")
         return found
 
     yield open_page
@@ -62,11 +63,11 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Open]:
 
 def figure(index: int, section: str = "Curves", table: str = "toy") -> dict[str, Any]:
     spec = specification(section, f"Line {index}")
-    meta = spec.pop("usermeta")["synthood"]
+    meta = spec.pop("usermeta")["synthood"] | {"empty": ""}
     return {
         "table": table,
         "name": f"line{index}",
-        **{key: meta[key] for key in ("section", "title", "caption")},
+        **{key: meta[key] for key in ("section", "title", "caption", "empty")},
         "spec": spec,
     }
 

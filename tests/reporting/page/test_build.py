@@ -74,7 +74,15 @@ HOSTILE = "</script><script>alert(1)</script><!-- \"quoted\" 'too' & \u202e \u05
 def test_nothing_breaks_out_of_the_page() -> None:
     made = small_report(title="</title><img src=x onerror=alert(1)>", settings={"evidence": {"digits": HOSTILE}})
     spec = specification(HOSTILE, HOSTILE)
-    figure = {"table": "toy", "name": "a", "section": HOSTILE, "title": HOSTILE, "caption": HOSTILE, "spec": spec}
+    figure = {
+        "table": "toy",
+        "name": "a",
+        "section": HOSTILE,
+        "title": HOSTILE,
+        "caption": HOSTILE,
+        "spec": spec,
+        "empty": "",
+    }
     page = build(
         Parts([made], [Warned("a", HOSTILE, HOSTILE)], [figure], configuration=HOSTILE, papers={"msp": [HOSTILE]},
               versions={HOSTILE: "1"})
@@ -127,6 +135,15 @@ def test_warnings_name_their_table_where_there_are_several() -> None:
     assert '<li data-check="few_seeds" data-table="a">a: Few.</li>' in page
     assert '<li data-check="copying">Copies.</li>' in page
     assert '<li data-check="few_seeds" data-table="a">Few.</li>' in build(Parts([small_report(name="a")], warned))
+
+
+def test_a_figure_with_nothing_to_show_is_a_sentence() -> None:
+    figure = {"table": "toy", "name": "a", "section": "Gains", "title": "Curves", "caption": "", "spec": {}}
+    page = build(Parts([small_report()], figures=[figure | {"empty": "No three recipes."}]))
+    assert "<bdi>Curves</bdi>: <bdi>No three recipes.</bdi>" in page
+    assert "<figure" not in page
+    wide = build(Parts([small_report()], figures=[figure | {"empty": "", "spec": {"width": 840}}]))
+    assert '<figure data-figure="0" data-table="toy" class="whole">' in wide
 
 
 def test_downloads_hold_the_files(tmp_path: Path) -> None:

@@ -30,6 +30,12 @@ def test_sections_come_by_the_order_of_their_first_figure(tmp_path: Path) -> Non
     assert found[0]["caption"] == "Up."
 
 
+def test_a_figure_may_say_that_it_shows_nothing(tmp_path: Path) -> None:
+    meta = {"synthood": {"empty": "No run time was recorded."}}
+    (found,) = figures([written(tmp_path, "run_time", {"mark": "text", "usermeta": meta})])
+    assert found["empty"] == "No run time was recorded."
+
+
 @pytest.mark.parametrize("meta", [None, 3, {}, {"synthood": "text"}, {"synthood": {"title": 3, "order": "x"}}])
 def test_a_figure_that_says_nothing_is_called_by_its_name(tmp_path: Path, meta: Any) -> None:
     spec = {"mark": "bar"} if meta is None else {"mark": "bar", "usermeta": meta}

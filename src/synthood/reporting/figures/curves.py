@@ -81,7 +81,7 @@ def view(data: Data, area: str, x: Mapping[str, Any], y: Mapping[str, Any], mark
     styles = lines_by("label", len(recipes), area)
     of_x, of_y = {"field": "x", "type": "quantitative", **x}, {"type": "quantitative", **y}
     band = {
-        "mark": {"type": "area", "opacity": 0.15},
+        "mark": {"type": "area", "fillOpacity": 0.15},
         "encoding": {
             "x": of_x,
             "y": of_y | {"field": "low"},

@@ -17,6 +17,8 @@ from synthood.reporting.page.tables import Report, leaderboards, papers_of
 from synthood.reporting.page.times import Cost, duration
 from synthood.reporting.page.verdict import best_sentences, chance
 
+COLUMN = 560
+"""Pixels of a column of figures."""
 MOST_DOWNLOAD = 1_000_000
 """Bytes of a CSV file that the page holds."""
 
@@ -119,11 +121,18 @@ def warning(one: Warned, reports: Sequence[Report]) -> dict[str, str]:
 
 
 def by_section(figures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The figures of each section, with their place in the page's data."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    """The figures of each section, with their place in the page's data; those with nothing to show apart."""
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for index, one in enumerate(figures):
-        found.setdefault(one["section"], []).append({**one, "index": index})
-    return [{"name": name, "figures": own} for name, own in found.items()]
+        own = found.setdefault(one["section"], {"figures": [], "empty": []})
+        own["empty" if one["empty"] else "figures"].append({**one, "index": index, "wide": is_wide(one["spec"])})
+    return [{"name": name, **own} for name, own in found.items()]
+
+
+def is_wide(spec: Mapping[str, Any]) -> bool:
+    """Whether a figure's own width needs both columns of the page."""
+    width = spec.get("width")
+    return isinstance(width, int | float) and width > COLUMN
 
 
 def contents(sections: Sequence[Mapping[str, Any]], pictures: bool) -> list[tuple[str, str]]:

@@ -43,6 +43,7 @@ def read_figure(path: Path) -> dict[str, Any]:
         "section": text(facts.get("section")) or SECTION,
         "title": text(facts.get("title")) or name.replace("_", " ").replace("-", " ").capitalize(),
         "caption": text(facts.get("caption")),
+        "empty": text(facts.get("empty")),
         "order": order if isinstance(order, int | float) and math.isfinite(order) else math.inf,
         "spec": without_nan({key: value for key, value in spec.items() if key != "usermeta"}),
     }

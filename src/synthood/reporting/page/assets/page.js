@@ -1,5 +1,5 @@
 "use strict";
-(() => {
+function start() {
 const $ = id => document.getElementById(id);
 const data = JSON.parse($("data").textContent);
 const CAP = 100;
@@ -389,8 +389,16 @@ themed();
 function tableChosen() {
   for (const part of document.querySelectorAll("[data-table]"))
     if (!part.closest("#summary")) part.hidden = part.dataset.table !== state.table;
+  for (const grid of document.querySelectorAll(".figures")) {
+    const shown = [...grid.children].filter(one => !one.hidden);
+    grid.classList.toggle("alone", shown.length === 1);
+    grid.parentNode.hidden = !shown.length && !grid.parentNode.querySelector("p:not([hidden])");
+  }
   changed();
 }
 if ($("table")) $("table").onchange = event => { state.table = event.target.value; tableChosen(); };
 tableChosen();
-})();
+document.documentElement.dataset.ready = "";
+}
+// After the summary is on the screen
+requestAnimationFrame(() => setTimeout(start));
