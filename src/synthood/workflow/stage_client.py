@@ -1,7 +1,7 @@
 """Runs a stage as `python -m` does, in a fork of the process that stage_server.py describes: MODULE ARGUMENTS...
 
 SYNTHOOD_STAGES is the server's folder, named after its owner's process, or `off`. Without one, where a server cannot be
-started, and with `--gpus` above 0, since CUDA does not survive a fork, the stage runs in this process. Python's standard
+started, and with `--gpus` above 0, since CUDA does not survive a fork, the stage runs in this process. Python's own
 library alone, in 20 ms: run it by `python -IS`.
 """
 

@@ -43,7 +43,7 @@ class ReportPlan(EvaluationPlan, GeneratorPlan, OutlierPlan):
         return {name: paths for name, paths in files.items() if paths}
 
     def page_settings(self, wildcards: Wildcards) -> PageSettings:
-        """All built tables, where their methods were published, and the configuration itself."""
+        """All built tables, where their methods were published, and the configuration but for its export."""
         tables = [self._page_table(name) for name in self.config.build]
         recipes = list(dict.fromkeys(name for one in tables for name in one.all_recipes))
         detectors = list(dict.fromkeys(name for one in tables for name in one.all_detectors))
@@ -54,7 +54,7 @@ class ReportPlan(EvaluationPlan, GeneratorPlan, OutlierPlan):
             papers={name: found for name, each in papers.items() if (found := [paper for paper in each if paper])},
             pictures=[picture for picture, *_ in self._shown()],
             jobs=self._jobs(recipes),
-            configuration=packed(self.config.canonical()),
+            configuration=packed(self.config.model_copy(update={"deploy": None}).canonical()),
             assets=digest_of_assets(),
         )
 
