@@ -83,7 +83,7 @@ def everything(folder: Path, **more: Any) -> Parts:
     measured = [{"agreement": 0.99, "copying": {"pixels": -3.9}, "by_class": {"\u05d0\u05d1": {"agreement": 0.1}}}]
     return Parts(
         [small_report(**more)],
-        [Warned("copying", "biggan on digits", "Synthetic images of biggan copy training images.")],
+        [Warned("copying", "Synthetic images of biggan copy training images.")],
         [figure(number, section) for number, section in enumerate(("Curves", "Curves", "Times"))],
         galleries(pictures, [folder / "a.png"] * 2, measured),
         [Cost("train", 2, 90.0, 60.0, 80.0, 1500.0)],

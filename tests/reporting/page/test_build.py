@@ -84,7 +84,7 @@ def test_nothing_breaks_out_of_the_page() -> None:
         "empty": "",
     }
     page = build(
-        Parts([made], [Warned("a", HOSTILE, HOSTILE)], [figure], configuration=HOSTILE, papers={"msp": [HOSTILE]},
+        Parts([made], [Warned("a", HOSTILE)], [figure], configuration=HOSTILE, papers={"msp": [HOSTILE]},
               versions={HOSTILE: "1"})
     )  # fmt: skip
     found = Reader(page)
@@ -130,7 +130,7 @@ def test_titles() -> None:
 
 
 def test_warnings_name_their_table_where_there_are_several() -> None:
-    warned = [Warned("few_seeds", "a", "Few."), Warned("copying", "biggan on digits", "Copies.")]
+    warned = [Warned("few_seeds", "Few.", "a"), Warned("copying", "Copies.")]
     page = build(Parts([small_report(name="a"), small_report(name="b")], warned))
     assert '<li data-check="few_seeds" data-table="a">a: Few.</li>' in page
     assert '<li data-check="copying">Copies.</li>' in page

@@ -114,10 +114,9 @@ def shown(report: Report) -> dict[str, Any]:
 
 
 def warning(one: Warned, reports: Sequence[Report]) -> dict[str, str]:
-    """A warning with the table that it is about, where there are several and it is about one."""
-    names = [report.name for report in reports]
-    lead = f"{one.about}: " if one.about in names and len(names) > 1 else ""
-    return {"check": one.check, "table": one.about if one.about in names else "", "text": lead + one.text}
+    """A warning, which names its table where there are several."""
+    lead = f"{one.table}: " if one.table and len(reports) > 1 else ""
+    return {"check": one.check, "table": one.table, "text": lead + one.text}
 
 
 def by_section(figures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -23,17 +23,17 @@ NEAR_AND_FAR = ("near", "far")
 
 @dataclass(frozen=True)
 class Warned:
-    """A warning: which check gives it, about what, and a sentence."""
+    """A warning: which check gives it, a sentence, and the table that it is about, where it is about one."""
 
     check: str
-    about: str
     text: str
+    table: str = ""
 
 
 def of_table(report: Report) -> Iterator[Warned]:
     """All warnings about a table's numbers."""
     for check in (below_chance, saturated, few_seeds, uneven_seeds, computed_only, published_only, missing):
-        yield from (Warned(check.__name__, report.name, text) for text in check(report))
+        yield from (Warned(check.__name__, text, report.name) for text in check(report))
 
 
 def below_chance(report: Report) -> Iterator[str]:
@@ -138,11 +138,11 @@ def under_fitted(histories: Mapping[Run, pd.DataFrame]) -> Iterator[Warned]:
         about = f"{recipe} on {dataset}"
         if last and all(value < limits.LEAST_TRAINING_ACCURACY for value in last.values()):
             shown = ", ".join(f"{name} {100 * value:.0f} %" for name, value in last.items())
-            yield Warned("under_fitted", recipe, f"{about} may be under-fitted: accuracy at its end is {shown}.")
+            yield Warned("under_fitted", f"{about} may be under-fitted: accuracy at its end is {shown}.")
         elif curves and all(rise(curve) >= limits.STILL_RISING for curve in curves.values()):
             shown = ", ".join(f"{name} +{100 * rise(curve):.0f}" for name, curve in curves.items())
             yield Warned(
-                "under_fitted", recipe, f"{about} may be under-fitted: accuracy still rose at its end ({shown} points)."
+                "under_fitted", f"{about} may be under-fitted: accuracy still rose at its end ({shown} points)."
             )
 
 
@@ -175,14 +175,12 @@ def of_synthetic(about: str, figures: Mapping[str, Any]) -> Iterator[Warned]:
         shown = ", ".join(f"{value:.1f} in {SPACES.get(space, space)}" for space, value in beyond.items())
         yield Warned(
             "copying",
-            about,
             f"Synthetic images of {about} copy training images: the three-sample test gives {shown}, below "
             f"{limits.COPYING.poor:g}.",
         )
     elif limits.COPY_SHARE.judge(figures.get("copy_share")) == "poor":
         yield Warned(
             "copying",
-            about,
             f"Synthetic images of {about} copy training images: {100 * figures['copy_share']:.1f} % are as near to one "
             "as the nearest 1 % of test images.",
         )
@@ -191,7 +189,7 @@ def of_synthetic(about: str, figures: Mapping[str, Any]) -> Iterator[Warned]:
 def of_outliers(about: str, figures: Mapping[str, Any]) -> Iterator[Warned]:
     """Outliers that a judge takes for ID images, or of which the gate let none through."""
     if not figures.get("kept"):
-        yield Warned("no_outliers", about, f"The gate of {about} accepted no outlier.")
+        yield Warned("no_outliers", f"The gate of {about} accepted no outlier.")
         return
     after = figures.get("after_gate", {})
     meanings = {
@@ -205,7 +203,7 @@ def of_outliers(about: str, figures: Mapping[str, Any]) -> Iterator[Warned]:
         if limit.judge(after.get(key)) == "poor"
     ]
     if poor:
-        yield Warned("outliers_that_are_id", about, f"Outliers of {about} are ID in part: {'; '.join(poor)}.")
+        yield Warned("outliers_that_are_id", f"Outliers of {about} are ID in part: {'; '.join(poor)}.")
 
 
 def ood_metrics(report: Report) -> list[Metric]:
