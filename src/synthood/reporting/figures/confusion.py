@@ -36,7 +36,7 @@ class Confusion(Figure):
                 counted[recipe] = pd.concat(frames)[["label", "prediction"]].to_numpy()
             names = class_names(table, dataset, 1 + int(max(pairs.max() for pairs in counted.values())))
             matrices = {recipe: shares(pairs, len(names)) for recipe, pairs in counted.items()}
-            shown, note = most_confused(sum(matrices.values()), dataset)
+            shown, note = most_confused(np.sum(list(matrices.values()), axis=0), dataset)
             notes += note
             for recipe, matrix in matrices.items():
                 own = [names[index] for index in shown]

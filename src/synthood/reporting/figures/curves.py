@@ -28,13 +28,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+    Counts = NDArray[np.integer]
 
 MOST_CURVES = 480
 """On a page, so that its numbers stay below half a megabyte."""
 MOST_ROWS, MOST_COLUMNS = 6, 6
 """Panels of a picture."""
 
-Curve = Callable[["Array", "Array"], tuple["Array", float]]
+Curve = Callable[["Counts", "Counts"], tuple["Array", float]]
 """From counts of ID and OOD samples at or above each level [K], from the highest down: the curve in percent at each
 point of a grid, and its area in percent."""
 
@@ -152,5 +153,5 @@ def write_areas(axis: Axes, own: pd.DataFrame, places: Mapping[str, int]) -> Non
     """The areas of at most six recipes in their colours, in the lower right corner."""
     shown = own.to_dict("records")[:6]
     for place, one in enumerate(reversed(shown)):
-        text = {"transform": axis.transAxes, "ha": "right", "va": "bottom", "fontsize": 6}
+        text: dict[str, Any] = {"transform": axis.transAxes, "ha": "right", "va": "bottom", "fontsize": 6}
         axis.text(0.97, 0.03 + 0.085 * place, f"{one['area']:.1f}", color=line(places[one["recipe"]])["color"], **text)

@@ -64,9 +64,9 @@ class Gains(Figure):
 
     def view(self, data: Data) -> Spec:
         rows = data.rows
-        values = [
+        values: list[dict[str, Any]] = [
             {
-                "shown": f"{title_of(metric)}, {where}",
+                "shown": f"{title_of(str(metric))}, {where}",
                 "detector": list(own["detector"]),
                 "label": list(own["label"]),
                 "gain": [round(x, 2) for x in own["gain"]],
@@ -88,7 +88,6 @@ class Gains(Figure):
         tooltip += [{"field": "low", "format": "+.2f"}, {"field": "high", "format": "+.2f"}]
         tooltip += [{"field": "verdict", "title": "test"}, {"field": "p", "title": "p (Holm)"}]
         x = {"type": "quantitative", "title": "gain, points"}
-        quiet = colours
         filled = " || ".join(f"datum.verdict == '{WORDS[kind]}'" for kind in ("better", "worse"))
         return {
             "data": {"values": values},
@@ -115,7 +114,7 @@ class Gains(Figure):
                     "encoding": {
                         "x": x | {"field": "low"},
                         "x2": {"field": "high"},
-                        "color": quiet,
+                        "color": colours,
                     },
                 },
                 {
@@ -125,7 +124,7 @@ class Gains(Figure):
                         "color": colours | legend,
                         "shape": shapes | legend,
                         "fillOpacity": {"condition": {"test": filled, "value": 1}, "value": 0},
-                        "stroke": quiet,
+                        "stroke": colours,
                     },
                 },
             ],

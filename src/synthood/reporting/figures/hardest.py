@@ -144,7 +144,7 @@ def hardest(table: TableData, dataset: str, recipe: str, detector: str) -> list[
     accepted = samples[~inside & (samples["rank"] >= limit)].sort_values("rank", ascending=False, kind="stable")
     rejected = samples[inside & (samples["rank"] < limit)].sort_values("rank", kind="stable")
     return [
-        {"group": group, "place": place, **row}
+        {"group": group, "place": place} | {str(name): value for name, value in row.items()}
         for group, chosen in ((ACCEPTED, accepted), (REJECTED, rejected))
         for place, row in enumerate(chosen.head(SHOWN).to_dict("records"))
     ]

@@ -72,8 +72,8 @@ class Histograms(Figure):
     def data(self, table: TableData) -> Data:
         settings = table.settings
         recipes, notes = first(settings.recipes, STYLES, "recipes")
-        sets = sum(len(settings.ids(name)) + len(settings.sets(name)) for name in settings.datasets)
-        room = max(1, MOST_LINES // (len(recipes) * sets))
+        lines = sum(len(settings.ids(name)) + len(settings.sets(name)) for name in settings.datasets)
+        room = max(1, MOST_LINES // (len(recipes) * lines))
         detectors, left_out = first(settings.detectors, room, "detectors")
         rows: list[dict[str, Any]] = []
         beyond = 0.0

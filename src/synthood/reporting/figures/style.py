@@ -51,7 +51,7 @@ CONFIG: dict[str, Any] = {
     "header": {"labelColor": "currentColor", "titleColor": "currentColor"},
     "text": {"color": "currentColor"},
 }
-RC = {"svg.hashsalt": "synthood", "text.parse_math": False, "axes.formatter.useoffset": False, "font.size": TEXT}
+RC: Any = {"svg.hashsalt": "synthood", "text.parse_math": False, "axes.formatter.useoffset": False, "font.size": TEXT}
 """Of pictures: the same bytes each time, and names with `$` in them as they are."""
 
 
