@@ -71,7 +71,13 @@ class Confusion(Figure):
                 {"flatten": ["label", "prediction", "share"]},
             ],
             "encoding": {
-                "x": {"field": "prediction", "type": "nominal", "sort": None, "title": "predicted"},
+                "x": {
+                    "field": "prediction",
+                    "type": "nominal",
+                    "sort": None,
+                    "title": "predicted",
+                    "axis": {"labelAngle": 0 if most <= 12 else -45},
+                },
                 "y": {"field": "label", "type": "nominal", "sort": None, "title": "true class"},
             },
             "layer": [

@@ -56,8 +56,11 @@ class Gains(Figure):
             label=rows["recipe"] + (" - " + rows["base"] if many else ""),
             verdict=[verdict(line, table) for line in rows.to_dict("records")],
         )
-        repeated = [(line["dataset"], line["set"]) in alone for line in rows.to_dict("records")]
-        rows = rows[~np.array(repeated)]
+        seen: set[frozenset[str]] = set()
+        shown = [
+            (line["dataset"], line["set"]) not in alone and not mirrored(line, seen) for line in rows.to_dict("records")
+        ]
+        rows = rows[shown]
         kept = rows.head(MOST_GAINS)
         notes = [f"Shown are the first {MOST_GAINS} of {len(rows)} gains."] * (len(rows) > MOST_GAINS)
         return Data(kept, {"confidence": table.settings.confidence}, notes)
@@ -173,6 +176,15 @@ def ordered(rows: pd.DataFrame) -> pd.DataFrame:
         ["test", "metric", "place", "single"], kind="stable"
     )
     return rows.loc[order.index]
+
+
+def mirrored(line: dict[Any, Any], seen: set[frozenset[str]]) -> bool:
+    """Whether a gain is that of two recipes whose other way round has come before, as in the table's sentences."""
+    pair = {f"recipe {line['recipe']}", f"recipe {line['base']}"}
+    key = frozenset([*pair, *(f"{name} {line[name]}" for name in ("dataset", "detector", "set", "metric"))])
+    found = key in seen
+    seen.add(key)
+    return found
 
 
 def verdict(line: dict[Any, Any], table: TableData) -> str:

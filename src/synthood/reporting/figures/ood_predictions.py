@@ -80,7 +80,13 @@ class OodPredictions(Figure):
                 {"flatten": ["class", "shares"]},
             ],
             "encoding": {
-                "x": {"field": "class", "type": "nominal", "sort": None, "title": "called"},
+                "x": {
+                    "field": "class",
+                    "type": "nominal",
+                    "sort": None,
+                    "title": "called",
+                    "axis": {"labelAngle": 0, "labelOverlap": True},
+                },
                 "y": {"field": "set", "type": "nominal", "sort": None, "title": None},
             },
             "layer": [

@@ -113,7 +113,7 @@ class SettingsCurves(Figure):
                     "data": {"values": values},
                     "transform": [here, {"flatten": [*arrays, "value"]}],
                     "layer": [
-                        {"mark": {"type": "rule", "opacity": 0.5}, "encoding": {
+                        {"mark": {"type": "rule", "strokeOpacity": 0.5}, "encoding": {
                             "x": x_channel, "y": y | {"field": "low"}, "y2": {"field": "high"},
                             "color": without_legend(styles["color"])}},
                         {"mark": {"type": "line", "strokeWidth": 1.8},
@@ -126,7 +126,7 @@ class SettingsCurves(Figure):
                 {
                     "data": {"values": bases},
                     "transform": [here],
-                    "mark": {"type": "rule", "opacity": 0.7},
+                    "mark": {"type": "rule", "strokeOpacity": 0.7},
                     "encoding": {
                         "y": y | {"field": "mean"},
                         "color": without_legend(styles["color"]),

@@ -39,6 +39,7 @@ CONFIG: dict[str, Any] = {
         "domainColor": GREY,
         "tickColor": GREY,
         "titleFontWeight": "normal",
+        "labelLimit": 300,
     },
     "legend": {
         "labelColor": "currentColor",

@@ -98,11 +98,11 @@ class Training(Figure):
                 {"flatten": arrays},
             ],
             "layer": [
-                {"mark": {"type": "area", "opacity": 0.15}, "encoding": {
+                {"mark": {"type": "area", "fillOpacity": 0.15}, "encoding": {
                     "x": x, "y": y | {"field": "low"}, "color": without_legend(styles["color"])} | band},
                 {"mark": {"type": "line", "strokeWidth": 1.8},
                  "encoding": {"x": x, "y": y | {"field": "mean"}} | styles},
-                {"mark": {"type": "point", "opacity": 0, "size": 60, "filled": True},
+                {"mark": {"type": "point", "fillOpacity": 0, "size": 60, "filled": True},
                  "encoding": {"x": x, "y": y | {"field": "mean"}, "tooltip": tooltip}},
             ],
         }  # fmt: skip
