@@ -1,4 +1,4 @@
-# make demo   the tables and results/report.html        make test   all tests
+# make demo   results/report/index.html with all tables        make test   all tests
 # make photos   from photographs to a detector that is tried on new ones
 # All make .venv if there is none; PYTHON=python3.12 chooses another interpreter.
 PYTHON ?= python3
@@ -11,9 +11,9 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo-installed
-	snakemake --cores all
+	snakemake --cores all --prioritize results/tables/demo-sio.md
 	snakemake --report results/report.html --report-stylesheet report/style.css
-	@echo "Tables: results/tables/  Report: results/report.html"
+	@echo "Report: results/report/index.html  Tables: results/tables/  Provenance: results/report.html"
 
 photos: $(VENV)/.photos-installed photos.yaml
 	synthood run photos.yaml

@@ -32,6 +32,7 @@ localrules:
     galleries,
     outliers,
     deploy,
+    report,
 
 
 rule all:
@@ -42,6 +43,7 @@ rule all:
         drawn_galleries,
         drawn_outliers,
         plan.deployed(),
+        at.REPORT_PAGE,
 
 
 rule tables:
@@ -67,3 +69,8 @@ rule outliers:
 rule deploy:
     input:
         plan.deployed(),
+
+
+rule report:
+    input:
+        at.REPORT_PAGE,

@@ -32,6 +32,7 @@ from synthood.deploy import onnx
 from synthood.deploy.conformal import Threshold
 from synthood.deploy.export import export, split_calibrated
 from synthood.deploy.inputs import Input, Preprocessing, each
+from synthood.deploy.onnx_detector import ONNX
 from synthood.deploy.predictor import BATCH, Predictor, features_of, load
 from synthood.deploy.score import with_rows
 from synthood.evaluation.detectors.rectifiers import React
@@ -122,7 +123,7 @@ def main() -> int:
         found = {"score": rate(predictor, files, pixels, given.turns)}
         judged = predictor.judged(predictor.features(pixels))
         found["coverage"] = coverage(judged.confidences[0].astype(np.float64), given.splits)
-        print(onnx.write(predictor, Path(temporary) / onnx.ONNX, images=pixels))
+        print(onnx.write(predictor, Path(temporary) / ONNX, images=pixels))
         found["onnx"] = 1.0
     command = [sys.executable, "-m", "synthood.cli", "--help"]
     run = partial(subprocess.run, command, stdout=subprocess.DEVNULL, check=True)

@@ -1,11 +1,12 @@
-"""A served detector under load: python benchmarks/serve.py IMAGES [--folder FOLDER] [--requests N] [--check]
+"""A served detector under load: python benchmarks/serve.py IMAGES [--folder FOLDER] [--runtime torch] [--check]
 
 IMAGES are photographs. Without a folder, an untrained network (`--network`) is exported as in benchmarks/deploy.py. A
 server of its own process answers CLIENTS clients of this one on loopback, each with one connection and one image at a
 time, decoded and judged like any other.
 
 - `errors`: answers other than 200 with a verdict. Bar: 0.
-- `p99`: of the requests, over a bare forward pass of a batch of 8 in this process (median, the server idle). Bar: 3.
+- `p99`: of the requests, over torch's bare forward pass of a batch of 8 in this process (median, the server idle), also
+  where onnxruntime serves. Bar: 3.
 - `throughput`: images a second over those of `synthood score` (benchmarks/deploy.py). Bar: 0.8.
 - `memory`: resident bytes of the server at the end over those after the first tenth. Bar: 1.05.
 - `start`: seconds from the start of the process until /readyz answers 200. Bar: 6.
@@ -35,6 +36,7 @@ import numpy as np
 import torch
 
 from deploy import decoded, score, seconds, untrained
+from synthood.deploy import onnx
 from synthood.deploy.inputs import Preprocessing
 from synthood.deploy.predictor import Predictor, features_of, load
 
@@ -158,6 +160,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="an exported detector")
     parser.add_argument("--network", default="timm/tf_efficientnet_lite0", help="without a folder")
     parser.add_argument("--size", type=int, default=96, help="pixels a side, without a folder")
+    parser.add_argument("--runtime", choices=("onnx", "torch"), default="onnx", help="of the server")
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--most", type=int, default=1000, help="images that are sent in turn, and scored")
@@ -171,11 +174,13 @@ def main() -> int:
         place = given.folder or Path(temporary) / "detector"
         if given.folder is None:
             untrained(place, given.network, decoded(given.images, Preprocessing(given.size, given.size), 500)[1])
+            if given.runtime == "onnx":
+                onnx.add_to(place)
         predictor = load(place)
         files, pixels = decoded(given.images, predictor.preprocessing, given.most)
         scored = len(files) / min(seconds(partial(score, predictor, files)) for _ in range(given.turns))
         bodies = [request(file.read_bytes()) for file in files]
-        with served(place, given.options) as server:
+        with served(place, ["--runtime", given.runtime, *given.options]) as server:
             one_pass = bare(predictor, pixels)
             first = Load(server.port, bodies, max(1, round(FIRST * given.requests)))
             first.run(given.clients)
@@ -188,7 +193,8 @@ def main() -> int:
     for body in errors[:3]:
         print(f"error: {body[:200]!r}")
     p50, p99 = np.percentile(rest.taken, (50, 99))
-    print(f"{given.requests} requests of {given.clients} clients, {batches}: {speed:.0f} images/s; score {scored:.0f}")
+    print(f"{given.runtime}: {given.requests} requests of {given.clients} clients, {batches}")
+    print(f"{speed:.0f} images/s; score {scored:.0f}")
     print(f"p50 {1000 * p50:.1f} ms, p99 {1000 * p99:.1f} ms; a pass of {BATCH} images {1000 * one_pass:.1f} ms")
     print(f"resident {before / 2**20:.0f} MiB after {first.total} requests; start {server.seconds:.1f} s")
     found = {

@@ -1,6 +1,8 @@
 import os
 import re
+import secrets
 import sys
+import tempfile
 from pathlib import Path
 from shlex import quote
 
@@ -24,11 +26,19 @@ from synthood.config.upgrade import notes
 from synthood.errors import SynthoodError
 from synthood.reporting.figures.base import FORMS, figures
 from synthood.workflow.cluster import ask_squeue_without_accounting, gpu_limit
-from synthood.workflow.code import code_of
+from synthood.workflow.code import START, code_of
 from synthood.workflow.machine import ALLOCATION, gpus_found
 from synthood.workflow.plan import Plan, artefacts as at, as_parameter
 from synthood.workflow.plan.paths import signed
 from synthood.workflow.plausible import wrong_files
+
+# Jobs of this machine fork from one process, which imports torch once; a cluster's jobs are elsewhere.
+if workflow.is_main_process and workflow.resource_settings.nodes is None and sys.platform == "linux":
+    folder = f"synthood-stages-{os.getpid()}-{secrets.token_hex(8)}"
+    os.environ.setdefault("SYNTHOOD_STAGES", str(Path(tempfile.gettempdir(), folder)))
+else:
+    os.environ["SYNTHOOD_STAGES"] = "off"
+os.environ["SYNTHOOD_CLIENT"] = str(SRC / "synthood/workflow/stage_client.py")
 
 for name, value in ALLOCATION.items():
     os.environ.setdefault(name, value)
@@ -87,8 +97,8 @@ def stage(module, **options):
     named = {name.replace("_", "-"): value for name, value in options.items()}
     more = "".join(f"--{name} " if value is True else f"--{name}={value} " for name, value in named.items())
     return (
-        f"SYNTHOOD_CODE={code_of(module)} OMP_NUM_THREADS={{threads}} exec python -m {module} --threads {{threads}} "
-        f"--settings {{params.settings:q}} {more}{{params.flags}} > {{log}} 2>&1"
+        f"SYNTHOOD_CODE={code_of(module)} OMP_NUM_THREADS={{threads}} exec {START} {module} "
+        f"--threads {{threads}} --settings {{params.settings:q}} {more}{{params.flags}} > {{log}} 2>&1"
     )
 
 

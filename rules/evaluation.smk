@@ -8,8 +8,6 @@ rule extract:
         directory(at.FEATURES),
     log:
         "results/logs/extract/{dataset}/{recipe}/seed{seed}.log",
-    benchmark:
-        "results/benchmarks/extract/{dataset}/{recipe}/seed{seed}.tsv"
     conda:
         "../envs/synthood.yaml"
     resources:
@@ -56,8 +54,6 @@ rule score_model:
         search=at.ACCESS_SEARCH,
     log:
         "results/logs/score_model/{dataset}/{recipe}/seed{seed}/{access}.log",
-    benchmark:
-        "results/benchmarks/score_model/{dataset}/{recipe}/seed{seed}/{access}.tsv"
     wildcard_constraints:
         access="maps|gradients",
     conda:

@@ -8,8 +8,6 @@ rule fit_generator:
         directory(at.GENERATOR),
     log:
         "results/logs/fit_generator/{dataset}/{generator}.log",
-    benchmark:
-        "results/benchmarks/fit_generator/{dataset}/{generator}.tsv"
     priority: 100
     conda:
         "../envs/synthood.yaml"
@@ -41,8 +39,6 @@ rule synthesise:
         at.BLOCK,
     log:
         "results/logs/synthesise/{dataset}/{generator}/block{block}.log",
-    benchmark:
-        "results/benchmarks/synthesise/{dataset}/{generator}/block{block}.tsv"
     priority: 90
     conda:
         "../envs/synthood.yaml"

@@ -7,8 +7,6 @@ rule fit_encoder:
         at.ENCODER,
     log:
         "results/logs/fit_encoder/{dataset}/{outliers}.log",
-    benchmark:
-        "results/benchmarks/fit_encoder/{dataset}/{outliers}.tsv"
     priority: 80
     conda:
         "../envs/synthood.yaml"
@@ -35,8 +33,6 @@ rule embed:
         at.EMBEDDINGS,
     log:
         "results/logs/embed/{dataset}/{outliers}.log",
-    benchmark:
-        "results/benchmarks/embed/{dataset}/{outliers}.tsv"
     priority: 80
     conda:
         "../envs/synthood.yaml"
@@ -83,8 +79,6 @@ rule latents:
         at.LATENTS,
     log:
         "results/logs/latents/{dataset}/{outliers}.log",
-    benchmark:
-        "results/benchmarks/latents/{dataset}/{outliers}.tsv"
     priority: 80
     conda:
         "../envs/synthood.yaml"
@@ -111,8 +105,6 @@ rule gate:
         at.GATE,
     log:
         "results/logs/gate/{dataset}/{outliers}.log",
-    benchmark:
-        "results/benchmarks/gate/{dataset}/{outliers}.tsv"
     priority: 80
     conda:
         "../envs/synthood.yaml"
@@ -195,8 +187,6 @@ rule scale_curve:
         ),
     log:
         "results/logs/scale_curve/{dataset}/{outliers}.log",
-    benchmark:
-        "results/benchmarks/scale_curve/{dataset}/{outliers}.tsv"
     conda:
         "../envs/synthood.yaml"
     resources:

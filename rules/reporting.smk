@@ -127,3 +127,25 @@ rule map:
         "map the outliers of {wildcards.recipe} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
         stage("synthood.reporting.map")
+
+
+# Pictures and figures are of all built tables; times are read from provenance files, which no rule depends on.
+rule report_page:
+    input:
+        unpack(plan.page_inputs),
+        specifications=[path for path in drawn_figures if path.endswith(".vl.json")],
+    output:
+        at.REPORT_PAGE,
+    log:
+        "results/logs/report_page.log",
+    conda:
+        "../envs/synthood.yaml"
+    resources:
+        **needs(mem_mb=4000, minutes=30),
+    params:
+        flags=flags,
+        settings=as_parameter(plan.page_settings),
+    message:
+        "build the report page"
+    shell:
+        stage("synthood.reporting.report_page", results="results")

@@ -8,8 +8,6 @@ rule train:
         heads=at.HEADS,
     log:
         "results/logs/train/{dataset}/{recipe}/seed{seed}.log",
-    benchmark:
-        "results/benchmarks/train/{dataset}/{recipe}/seed{seed}.tsv"
     wildcard_constraints:
         recipe=one_of(plan.recipes("train")),
     conda:
@@ -45,8 +43,6 @@ rule backbone_features:
         at.BACKBONE_FEATURES,
     log:
         "results/logs/backbone_features/{dataset}/{backbone}/{images}.log",
-    benchmark:
-        "results/benchmarks/backbone_features/{dataset}/{backbone}/{images}.tsv"
     wildcard_constraints:
         backbone=one_of(plan.backbones),
         images="(images|synthetic|outliers)/.+",

@@ -3,12 +3,11 @@
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from typing import Any
 import yaml
 
 PROJECT = Path(__file__).parents[1]
-WITH_PYTHON = "import sys; sys.executable = sys.argv.pop(1); from snakemake.cli import main; main()"
+TIMES = rb'(?<=id="costs">)[^<]*'
+"""Where the report page has what differs from run to run."""
 HANGS = 1200.0
 """Seconds after which a process is taken to hang: a busy machine needs minutes for what takes seconds."""
 CARRIED = ("Snakefile", "rules", "envs", "src", "profiles", "report", "schemas")
@@ -27,8 +27,8 @@ class Workflow:
     """A checkout in a temporary folder."""
 
     place: Path
-    python: Path | None = None
-    """Of its jobs, where it is not that of the tests."""
+    stages: str = "off"
+    """Folder of the server from which its jobs fork (`stage_client.py`)."""
 
     def command(self, *options: str, cores: int | None = 2) -> list[str]:
         """Snakemake on this machine's cores, or with None on a cluster's."""
@@ -36,13 +36,10 @@ class Workflow:
 
     def run(self, *options: str, cores: int | None = 2, **variables: str) -> subprocess.CompletedProcess[str]:
         """Runs Snakemake to its end; output and errors together."""
-        command = self.command(*options, cores=cores)
-        if self.python:
-            command[1:3] = ["-c", WITH_PYTHON, str(self.python)]
         return subprocess.run(
-            command,
+            self.command(*options, cores=cores),
             cwd=self.place,
-            env=os.environ | variables,
+            env=os.environ | {"SYNTHOOD_STAGES": self.stages} | variables,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -66,10 +63,10 @@ class Workflow:
         (self.place / "config.yaml").write_text(yaml.safe_dump(value, sort_keys=False))
 
     def artefacts(self) -> dict[str, bytes]:
-        """Bytes of all results but what tells of the run: provenance, logs, benchmarks, measured run times."""
+        """Bytes of all results without facts of the run: provenance, logs, run times, times in the report page."""
         results = self.place / "results"
         return {
-            str(path.relative_to(results)): path.read_bytes()
+            str(path.relative_to(results)): re.sub(TIMES, b"", path.read_bytes())
             for path in sorted(results.rglob("*"))
             if path.is_file()
             and not path.name.startswith(".")
@@ -81,7 +78,7 @@ class Workflow:
     def copied(self, place: Path) -> "Workflow":
         """The same checkout with its results elsewhere, as `cp -a` does."""
         shutil.copytree(self.place, place, symlinks=True)
-        return Workflow(place, self.python)
+        return Workflow(place, self.stages)
 
 
 @dataclass
@@ -113,7 +110,7 @@ class WarmWorkflow(Workflow):
         self.server.communicate()
 
 
-def checkout(place: Path, python: Path | None = None) -> Workflow:
+def checkout(place: Path, stages: str = "off") -> Workflow:
     """The project's files without results, with the tests' configuration."""
     place.mkdir(parents=True)
     for name in CARRIED:
@@ -123,18 +120,9 @@ def checkout(place: Path, python: Path | None = None) -> Workflow:
         else:
             shutil.copy2(source, place / name)
     shutil.copy2(PROJECT / "tests" / "config.yaml", place / "config.yaml")
-    return Workflow(place, python)
+    return Workflow(place, stages)
 
 
-@contextmanager
-def warm_stages() -> Iterator[Path]:
-    """A Python for a workflow's jobs: it runs stages in forks of one process, which has imported what they need."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, str(Path(__file__).with_name("warm_stages.py")), folder]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout
-            try:
-                assert process.stdout.readline() == "ready\n"
-                yield Path(folder) / "python"
-            finally:
-                process.kill()
+def warm_stages() -> str:
+    """A server for the stages of all workflows of this process, which ends with it."""
+    return str(Path(tempfile.gettempdir(), f"synthood-stages-{os.getpid()}-{secrets.token_hex(8)}"))

@@ -32,24 +32,23 @@ def fresh(tmp_path: Path) -> Workflow:
 
 
 @pytest.fixture(scope="session")
-def warm_python() -> Iterator[Path]:
+def stages() -> str:
     """What runs the workflow's stages for all tests of a process but those that kill them."""
-    with warm_stages() as python:
-        yield python
+    return warm_stages()
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, warm_python: Path) -> Workflow:
+def finished(tmp_path_factory: pytest.TempPathFactory, stages: str) -> Workflow:
     """A checkout in which everything has run, once for all of pytest; tests leave it as they found it."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with FileLock(shared / "finished.lock"):
         if not (shared / "finished").exists():
-            workflow = checkout(shared / "unfinished", warm_python)
+            workflow = checkout(shared / "unfinished", stages)
             done = workflow.run()
             assert done.returncode == 0, done.stdout
             workflow.place.rename(shared / "finished")
-    return Workflow(shared / "finished", warm_python).copied(tmp_path_factory.mktemp("workflow") / "finished")
+    return Workflow(shared / "finished", stages).copied(tmp_path_factory.mktemp("workflow") / "finished")
 
 
 @pytest.fixture(scope="session")

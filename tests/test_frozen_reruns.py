@@ -3,7 +3,6 @@
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,9 +67,9 @@ def computed(*parts: str, views: str = "") -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory, warm_python: Path) -> Iterator[WarmWorkflow]:
+def warm(tmp_path_factory: pytest.TempPathFactory, stages: str) -> Iterator[WarmWorkflow]:
     """A checkout in which two heads on one backbone have been trained."""
-    workflow = checkout(tmp_path_factory.mktemp("frozen") / "checkout", warm_python)
+    workflow = checkout(tmp_path_factory.mktemp("frozen") / "checkout", stages)
     for seed, name in enumerate(("one", "other")):
         state = build(TorchvisionNetwork(name=NAME), 5, seed).state_dict()
         save_file({key: value.contiguous() for key, value in state.items()}, workflow.place / f"{name}.safetensors")

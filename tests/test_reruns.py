@@ -17,6 +17,8 @@ from synthood.common.settings import canonical_json
 
 pytestmark = pytest.mark.workflow
 
+PAGE = "build the report page"
+"""It shows every table, figure and gallery, so it comes after any job."""
 RECIPES = ("ce", "sio-biggan", "sio-sd")
 """sio-biggan is warm-started from ce, distils the judge, and contrasts outliers that ce gates."""
 TABULATED = {"tabulate small", "plot the results of small"}
@@ -27,6 +29,11 @@ SYNTHESISED_BIGGAN = {
     "synthesise block 1 of digits with biggan",
     "assess the images of biggan for digits",
 }
+
+
+def with_page(jobs: set[str]) -> set[str]:
+    """The jobs, and that of the page where there are any."""
+    return jobs | ({PAGE} if jobs else set())
 
 
 def trained(*recipes: str, seed: int = 0) -> set[str]:
@@ -121,6 +128,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "figure resolution": (put("figures.dpi", 60), {"plot the figures of small", "plot the results of small"}),
     "a table's columns": (put("tables.small.columns", ["auroc"]), TABULATED),
     "a table's title": (put("tables.small.title", "Small"), TABULATED),
+    "a recipe that no table shows": (put("recipes.more", {"like": "ce"}), {PAGE}),
     "a seed added": (put("tables.small.seeds", [0, 1]), evaluated(*RECIPES, seed=1)),
     "a recipe added": (add_recipe, evaluated("cutout")),
     "a recipe dropped": (put("tables.small.recipes", ["ce", "sio-sd"]), REPORTED),
@@ -209,7 +217,7 @@ def test_an_edit_of_the_configuration(place: Workflow, name: str) -> None:
     config = copy.deepcopy(place.config)
     edit(config)
     place.config = config
-    assert place.planned() == jobs
+    assert place.planned() == with_page(jobs)
 
 
 def test_nothing_to_do(warm: WarmWorkflow) -> None:
@@ -252,6 +260,9 @@ CODE = {
     "evaluation/scoring.py": scored(*RECIPES),
     "reporting/render.py": TABULATED,
     "reporting/plot.py": {"plot the figures of small"},
+    "reporting/page/checks.py": {PAGE},
+    "reporting/page/limits.py": {PAGE},
+    "workflow/plan/report.py": set(),
     "reporting/figures/roc.py": set(),  # nothing uses what is added
     "reporting/figures/style.py": {"plot the figures of small", "plot the results of small"},
     "reporting/figures/brand_new.py": set(),
@@ -293,7 +304,7 @@ CODE = {
 @pytest.mark.parametrize("module", CODE)
 def test_an_edit_of_the_code(warm: WarmWorkflow, source: Callable[[str, str], None], module: str) -> None:
     source(module, "\nADDED = 1\n")
-    assert warm.planned() == CODE[module]
+    assert warm.planned() == with_page(CODE[module])
 
 
 METHODS = {
@@ -339,7 +350,7 @@ METHODS = {
 def test_an_edit_of_a_method(warm: WarmWorkflow, source: Callable[[str, str], None], module: str) -> None:
     text, jobs = METHODS[module]
     source(module, f"\n{text}\n")
-    assert warm.planned() == jobs
+    assert warm.planned() == with_page(jobs)
 
 
 def test_a_comment_or_docstring(warm: WarmWorkflow, source: Callable[[str, str], None]) -> None:
@@ -405,4 +416,10 @@ def test_a_run_from_another_folder(finished: Workflow, tmp_path: Path) -> None:
 def test_a_deleted_artefact_comes_back_alone(finished: Workflow, tmp_path: Path) -> None:
     copied = finished.copied(tmp_path / "copied")
     (copied.place / "results/tables/small.md").unlink()
-    assert copied.planned() == {"tabulate small"}
+    assert copied.planned() == {"tabulate small", PAGE}
+
+
+@pytest.mark.parametrize("asset", ["page.html", "page.js", "style.css"])
+def test_an_edit_of_the_page_s_template(warm: WarmWorkflow, source: Callable[[str, str], None], asset: str) -> None:
+    source(f"reporting/page/assets/{asset}", "\n")
+    assert warm.planned() == {PAGE}

@@ -19,9 +19,8 @@ HEAVY = ("fit_generator", "synthesise", "fit_encoder", "embed", "latents", "gate
 
 
 def test_the_same_bytes_on_one_core_as_on_two(finished: Workflow, tmp_path: Path) -> None:
-    with warm_stages() as python:  # of other hash seeds
-        other = checkout(tmp_path / "again", python)
-        done = other.run(cores=1)
+    other = checkout(tmp_path / "again", warm_stages())  # of other hash seeds
+    done = other.run(cores=1)
     assert done.returncode == 0, done.stdout
     ours, theirs = finished.artefacts(), other.artefacts()
     assert ours.keys() == theirs.keys()
@@ -69,7 +68,7 @@ def test_a_gpu_is_asked_for_only_where_one_is(clean: WarmWorkflow, gpus: int) ->
 def test_the_slurm_profile_plans_with_a_gpu_and_time_for_heavy_rules(clean: WarmWorkflow) -> None:
     done = clean.run("-n", "--printshellcmds", "--profile", "profiles/slurm", cores=None, CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 0, done.stdout
-    commands = set(re.findall(r"exec python -m \S+\.(\w+) .*?--gpus=(\d+)", done.stdout))
+    commands = set(re.findall(r"CLIENT\" \S+\.(\w+) .*?--gpus=(\d+)", done.stdout))
     assert commands == {(rule, "1") for rule in HEAVY}
     assert set(re.findall(r"--memory=(\d+)", done.stdout)) == {"16000"}
     profile = yaml.safe_load((PROJECT / "profiles" / "slurm" / "profile.yaml").read_text())
@@ -127,10 +126,13 @@ def edges(graph: str) -> set[tuple[str, str]]:
 
 
 def test_the_report_is_one_page_without_outside_resources(finished: Workflow) -> None:
-    done = finished.run("--report", "report.html")
+    done = finished.run("--report", "report.html", "--report-stylesheet", "report/style.css")
     assert done.returncode == 0, done.stdout
     page = (finished.place / "report.html").read_text()
     (finished.place / "report.html").unlink()
     for label in ("Tables", "Figures", "Synthetic images", "Outliers", "ROC curves"):
         assert label in page
     assert re.search(r"""<(script|link|img)[^>]+(src|href)=["']https?://""", page) is None
+    # The box around a figure, by the classes that report/style.css selects
+    assert '"grow flex items-center justify-center h-screen overflow-auto"' in page
+    assert ".items-center.overflow-auto { align-items: safe center;" in page

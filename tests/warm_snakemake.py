@@ -15,14 +15,13 @@ from pathlib import Path
 import snakemake.cli
 from snakemake.common import parse_uri
 
-from forks import leave
-
 sys.path.insert(0, str(Path("src").resolve()))
 from synthood.config.load import load_file  # the checkout's own
 from synthood.plugins import plugins_in
 from synthood.workflow import plan  # noqa: F401 for the forks
 from synthood.workflow.code import code_of, shapes_behind
 from synthood.workflow.code_cache import cache_of
+from synthood.workflow.stage_server import leave
 
 
 def forked(arguments: list[str], variables: dict[str, str]) -> tuple[int, str]:

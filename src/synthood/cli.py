@@ -55,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     started.add_argument("config", type=Path)
     started.add_argument("options", nargs=argparse.REMAINDER, help="of Snakemake, such as -n, --cores 4, --profile DIR")
     started.set_defaults(run=_run)
+    page = commands.add_parser("report", help="make the report page of a configuration, and all that it needs")
+    page.add_argument("config", type=Path)
+    page.add_argument("options", nargs=argparse.REMAINDER, help="of Snakemake")
+    page.set_defaults(run=_report)
     check = commands.add_parser("check", help="check configuration files without running anything")
     check.add_argument("files", type=Path, nargs="*", default=[Path("config.yaml")])
     check.add_argument("--data", action="store_true", help="read the images and checkpoints too; nothing is written")
@@ -182,6 +186,12 @@ def _run(arguments: argparse.Namespace) -> None:
     sys.exit(run(arguments.config, arguments.options))
 
 
+def _report(arguments: argparse.Namespace) -> None:
+    from synthood.workflow.run import run
+
+    sys.exit(run(arguments.config, ["report", *arguments.options]))
+
+
 def _tabulate(arguments: argparse.Namespace) -> None:
     from synthood.tables import read_table, tabulate_features
 
@@ -306,7 +316,8 @@ def _monitor(arguments: argparse.Namespace) -> None:
 
 
 def _export_onnx(arguments: argparse.Namespace) -> None:
-    from synthood.deploy.onnx import ONNX, add_to
+    from synthood.deploy.onnx import add_to
+    from synthood.deploy.onnx_detector import ONNX
 
     print(f"{arguments.folder / ONNX}: {add_to(arguments.folder)}")
 

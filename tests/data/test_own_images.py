@@ -39,9 +39,9 @@ def picture(name, random):
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory, warm_python) -> Workflow:
+def own(tmp_path_factory, stages) -> Workflow:
     """A checkout in which the configuration has run on four classes of coloured shapes, two epochs and one seed."""
-    workflow = checkout(tmp_path_factory.mktemp("own") / "checkout", warm_python)
+    workflow = checkout(tmp_path_factory.mktemp("own") / "checkout", stages)
     random = np.random.default_rng(0)
     for name in ("circle", "bars", "triangle", "other"):
         folder = workflow.place / "data" / "my-images" / name

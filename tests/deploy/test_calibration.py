@@ -81,7 +81,7 @@ def test_every_class_is_rejected_at_the_level_where_a_pooled_threshold_rejects_o
 def test_levels_without_support_are_left_out_with_a_warning() -> None:
     known = Calibration.of(np.arange(29.0), np.zeros(29, int), 2, [0.1, 0.01, 0.05])
     assert known.levels == (0.05, 0.1)
-    assert known.default_level() == 0.05
+    assert known.level() == 0.05
     warnings = known.warnings([0.01, 0.05, 0.1])
     assert warnings[0] == "reject_id 0.01: left out; 29 calibration images cannot support it, 99 are the fewest"
     assert [text.split(":")[0] for text in warnings] == ["reject_id 0.01", "reject_id 0.05", "reject_id 0.1"]

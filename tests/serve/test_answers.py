@@ -1,6 +1,7 @@
 """What a server answers is what Python's `predict` gives; concurrent images share passes; limits hold."""
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -240,6 +241,8 @@ def test_no_other_page_may_read_answers_unless_allowed(server: Running, predicto
     [
         ({"port": -1}, "--port -1: expected at least 0"),
         ({"batch": 0}, "--batch 0: expected at least 1"),
+        ({"runtime": "jax"}, "--runtime jax: expected one of auto, torch, onnx"),
+        ({"runtime": "onnx", "device": "cuda"}, "--device cuda: detector.onnx runs on the CPU; take --runtime torch"),
         ({"timeout": 0.0}, "--timeout 0: expected seconds above 0"),
         ({"port": 70000}, "--port 70000: expected at most 65535"),
         ({"max_images": 300}, "--max-images 300 do not fit into --queue 256"),
@@ -250,6 +253,14 @@ def test_no_other_page_may_read_answers_unless_allowed(server: Running, predicto
 def test_options_that_make_no_sense_are_refused(options: dict[str, object], why: str) -> None:
     with pytest.raises(SynthoodError, match=f"serve: {why}"):
         ServeOptions(**options)  # type: ignore[arg-type]
+
+
+def test_answers_do_not_wait_for_the_clients_acknowledgement() -> None:
+    from synthood.serve.server import listening
+
+    with listening(ServeOptions(port=0)) as listener:
+        # asyncio turns Nagle's algorithm off for such sockets alone
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_a_port_that_is_taken(server: Running, tmp_path: Path, predictor: Predictor) -> None:

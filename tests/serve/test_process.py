@@ -22,8 +22,9 @@ def test_a_process_from_start_to_sigterm(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path / "nothing"), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stderr is not None
-    line = json.loads(process.stderr.readline())
-    assert line["event"] == "listening"
+    first, line = (json.loads(process.stderr.readline()) for _ in range(2))
+    assert (first["event"], line["event"]) == ("loaded", "listening")
+    assert first["library"].startswith("torch ")
     assert line["address"].startswith(f"http://{HERE}:")
     port = int(line["address"].rpartition(":")[2])
     # No other address of this machine

@@ -11,7 +11,7 @@ import pytest
 import synthood
 from synthood.training.method_settings import METHODS
 from synthood.training.methods.custom import CustomLoss
-from synthood.workflow.code import NOT_RESULTS, code_of, code_of_plugin, modules_behind
+from synthood.workflow.code import NOT_RESULTS, code_of, code_of_plugin, modules_behind, shapes_behind
 
 PROJECT = Path(__file__).parents[2]
 MODULE = '''"""What it is for."""
@@ -200,6 +200,16 @@ def test_a_module_that_is_not_imported_does_not_count(package):
     files = TREE | {"pkg/main.py": "from pkg import a"}
     before, after = package(files), package(files | {"pkg/other.py": "VALUE = 5", "pkg/new.py": ""})
     assert code_of("pkg.main", before) == code_of("pkg.main", after)
+
+
+def test_other_packages_of_the_same_folder_do_not_count(package):
+    """An installed package lies beside all others."""
+    text = "import other.large\nfrom other import thing"
+    one = package({"pkg/__init__.py": "", "pkg/main.py": text, "other/__init__.py": "thing = 1", "other/large.py": ""})
+    edited = {"pkg/__init__.py": "", "pkg/main.py": text, "other/__init__.py": "thing = 2", "other/large.py": "x = 1"}
+    assert modules_behind("pkg.main", one).keys() == {"pkg", "pkg.main"}
+    assert shapes_behind("pkg.main", "thing", one).keys() == {"pkg", "pkg.main"}
+    assert code_of("pkg.main", one) == code_of("pkg.main", package(edited))
 
 
 def test_the_name_of_a_module_counts(package):

@@ -12,7 +12,7 @@ from synthood.config.renames import RENAMES
 from synthood.data.settings import PartSettings
 from synthood.errors import SynthoodError
 from synthood.workflow import migrate as migrating
-from synthood.workflow.code import code_of, code_of_plugin, digests_in
+from synthood.workflow.code import START, code_of, code_of_plugin, digests_in
 from synthood.workflow.migrate import SECTIONS, migrate
 
 GATE = "synthood.outliers.gate"
@@ -37,7 +37,7 @@ class Records:
 
     def write(self, output: str, settings: str, module: str = GATE, digest: str = "", **more: Any) -> dict[str, Any]:
         """One of a job with two parameters."""
-        command = f"guard && SYNTHOOD_CODE={digest or code_of(module)} exec python -m {module} --settings ..."
+        command = f"guard && SYNTHOOD_CODE={digest or code_of(module)} exec {START} {module} --settings ..."
         record = {"code": command, "params": ["'.resume'", repr(settings)], "record_format_version": 6, "input": []}
         self.path(output).parent.mkdir(parents=True, exist_ok=True)
         self.path(output).write_text(json.dumps(record | more))
@@ -126,6 +126,11 @@ def test_other_code_is_named_and_accepted_on_demand(records: Records) -> None:
     done = migrate(records.folder / "results", accept_code=True)
     assert (done.updated, done.other_code) == ([OUTPUT], [])
     assert f"SYNTHOOD_CODE={code_of(GATE)} " in records.read(OUTPUT)["code"]
+    # As commands began before stages forked
+    old = f"SYNTHOOD_CODE=0123456789ab exec python -m {GATE} --settings"
+    records.write(OUTPUT, OLD, code=old)
+    migrate(records.folder / "results", accept_code=True)
+    assert records.read(OUTPUT)["code"] == f"SYNTHOOD_CODE={code_of(GATE)} exec {START} {GATE} --settings"
 
 
 def test_digests_of_methods_follow_but_not_those_of_a_users_file(records: Records, tmp_path: Path) -> None:

@@ -786,3 +786,50 @@ def test_a_change_of_the_files_of_a_generator_is_noticed(raw, tmp_path):
     assert plan.generator_state(wild()) == ""
     assert len(plan.blocks("digits", "ready")) == 3
     assert BlockSettings.parse(as_parameter(plan.block_settings)(wild(generator="ready"))).count == 20
+
+
+def test_the_page_has_every_built_table_in_order(raw):
+    raw["tables"]["second"] = {**raw["tables"][TABLE], "recipes": ["ce"], "title": "Second"}
+    raw["build"] = ["second", TABLE]
+    plan = Plan(load(raw))
+    settings, inputs = plan.page_settings(wild()), plan.page_inputs(wild())
+    assert [(one.name, one.title) for one in settings.tables] == [
+        ("second", "Second"),
+        (TABLE, plan.config.tables[TABLE].title),
+    ]
+    assert inputs["tables"] == [f"results/tables/{name}.csv" for name in ("second", TABLE)]
+    assert inputs["gains"] == [f"results/tables/{name}-gains.csv" for name in ("second", TABLE)]
+    runs = [tuple(Path(path).parts[index] for index in (1, 3, 4)) for path in inputs["histories"]]
+    assert runs == [(dataset, recipe, f"seed{seed}") for dataset, recipe, seed in settings.runs]
+    assert len(set(runs)) == len(runs)
+
+
+def test_the_page_has_each_picture_with_its_figures(raw):
+    raw["build"] = [TABLE, OAL]
+    plan = Plan(load(raw))
+    settings, inputs = plan.page_settings(wild()), plan.page_inputs(wild())
+    shown = dict(zip(((one.kind, one.name) for one in settings.pictures), inputs["pictures"], strict=True))
+    assert shown["synthetic", "biggan"] == "results/digits/synthetic/biggan/quality.png"
+    assert shown["curve", "oal"] == "results/digits/outliers/oal/curve.png"
+    assert len(shown) == len(set(inputs["pictures"])) == len(inputs["pictures"])
+    folders = [str(Path(path).parent) for path in inputs["measured"]]
+    kinds = [one.kind for one in settings.pictures]
+    assert folders == [
+        str(Path(path).parent)
+        for kind, path in zip(kinds, inputs["pictures"], strict=True)
+        if kind in ("synthetic", "outliers")
+    ]
+
+
+def test_the_page_knows_papers_and_outside_data(raw):
+    raw["generators"]["biggan"] = {
+        "kind": "ready-made", "source": {"kind": "arrays", "path": "a.npz"}, "images_per_class": 10, "block_size": 60,
+        "prior": "Stable Diffusion 1.4",
+    }  # fmt: skip
+    settings = Plan(load(raw)).page_settings(wild())
+    (table,) = (one for one in settings.tables if one.name == TABLE)
+    assert table.outside["sio-biggan"] == "generative prior: Stable Diffusion 1.4"
+    assert "ce" not in table.outside
+    assert settings.papers["sio-biggan"] == ["SIO, arXiv 2303.14531"]
+    assert settings.papers["msp"] == ["arXiv 1610.02136"]
+    assert table.computed["digits"] == [name for name in table.far["digits"] if name != "photos"]

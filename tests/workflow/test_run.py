@@ -79,6 +79,10 @@ def test_the_summary_ends_with_the_detector_and_the_command_that_uses_it(tmp_pat
         f"  synthood score '{detector}' IMAGES",
     ]
     assert CARD == PAGE
+    page = place / "results" / "report" / "index.html"
+    page.parent.mkdir()
+    page.touch()
+    assert list(_summary(config, place, ran, 0, "3 s"))[1:] == [f"\nreport: {page}", *shown[1:]]
     assert len(list(_summary(config, place, ran, 1, "3 s"))) == 1
 
 

@@ -13,11 +13,13 @@ from synthood.errors import SynthoodError
 
 RESULTS = "results"
 AGAIN = "delete it and run the same command again"
+PROVENANCE = ".provenance.json"
+"""What the name of an output's provenance file adds to its own."""
 
 
 def provenance_path(path: Path) -> Path:
     """Facts of the run that made `path`; no comparison looks at them."""
-    return path.parent / f"{path.name}.provenance.json"
+    return path.parent / f"{path.name}{PROVENANCE}"
 
 
 def place_of(path: Path) -> str:

@@ -38,11 +38,6 @@ def device_for(gpus: int, locks: Path | None = None) -> Iterator[torch.device]:
         lock.release()
 
 
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def jobs_per_gpu() -> int:
     """How many jobs may share a GPU."""
     said = os.environ.get("SYNTHOOD_JOBS_PER_GPU", "1")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import resource
 import signal
 import socket
 import sys
@@ -90,12 +91,15 @@ class Job:
         }
 
     def _provenance(self) -> dict[str, Any]:
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         return {
             "stage": self.stage,
             "fingerprint": self.fingerprint,
             "settings": getattr(self.arguments, "settings", None),
             "threads": self.arguments.threads,
             "seconds": round(time.time() - self.began, 2),
+            "cpu_seconds": round(sum(one.ru_utime + one.ru_stime for one in used), 2),
+            "peak_memory_mib": max(one.ru_maxrss for one in used) // 1024,
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "host": socket.gethostname(),
             "python": platform.python_version(),

@@ -128,9 +128,14 @@ class Calibration:
             return classes[int(np.flatnonzero(self.groups == group)[0])]
         return "other classes" if self.groups.any() else "all classes"
 
-    def default_level(self) -> float:
-        """5 %, or else the level nearest to it."""
-        return min(self.levels, key=lambda level: abs(level - 0.05))
+    def level(self, asked: float | None = None) -> float:
+        """An exported level, 5 % or the nearest to it by default; raises SynthoodError for any other."""
+        if asked is None:
+            return min(self.levels, key=lambda level: abs(level - 0.05))
+        if asked not in self.levels:
+            known = ", ".join(f"{x:g}" for x in self.levels)
+            raise SynthoodError(f"level {asked:g}: this detector was exported for {known}")
+        return asked
 
     @cached_property
     def guarantee(self) -> str:

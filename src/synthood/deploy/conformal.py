@@ -6,12 +6,16 @@ drawn alike from one source; another camera or season breaks them.
 
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import betaincinv
 
 from synthood.errors import SynthoodError
+
+if TYPE_CHECKING:
+    from scipy import stats
 
 Array = NDArray[np.float64]
 COVERAGE = 0.95
@@ -79,7 +83,7 @@ def true_rate(level: float, count: int) -> tuple[float, float]:
     k = rank(level, count)
     if not k:
         return 0.0, 0.0
-    low, high = stats.beta.ppf(((1 - COVERAGE) / 2, (1 + COVERAGE) / 2), k, count + 1 - k)
+    low, high = betaincinv(k, count + 1 - k, ((1 - COVERAGE) / 2, (1 + COVERAGE) / 2))
     return float(low), float(high)
 
 
@@ -128,6 +132,8 @@ class Threshold:
 
     def distribution(self, count: int) -> "stats.rv_frozen":
         """Of the number of rejected images among `count` new ID images."""
+        from scipy import stats  # its import takes a second, and the server does without
+
         return stats.betabinom(count, self.rank, self.count + 1 - self.rank)
 
     @property
@@ -188,6 +194,6 @@ def rate_interval(hits: int, count: int) -> tuple[float, float]:
     """Clopper and Pearson's interval of a share of which `hits` of `count` were seen."""
     if not count:
         return 0.0, 1.0
-    low = stats.beta.ppf((1 - COVERAGE) / 2, hits, count - hits + 1) if hits else 0.0
-    high = stats.beta.ppf((1 + COVERAGE) / 2, hits + 1, count - hits) if hits < count else 1.0
+    low = betaincinv(hits, count - hits + 1, (1 - COVERAGE) / 2) if hits else 0.0
+    high = betaincinv(hits + 1, count - hits, (1 + COVERAGE) / 2) if hits < count else 1.0
     return float(low), float(high)

@@ -17,6 +17,7 @@ from synthood.deploy.candidates import Candidate, Trained, best, of_recipe, of_r
 from synthood.deploy.export import Calibrated, cross_calibrated, export, rows, split_calibrated
 from synthood.deploy.fitted import origin_of, settings_of
 from synthood.deploy.inputs import Preprocessing
+from synthood.deploy.onnx_detector import ONNX
 from synthood.deploy.settings import ExportSettings
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors.base import Detector
@@ -138,7 +139,7 @@ def main(
             extras=chosen.extras,
         )
         if settings.onnx:
-            print(f"{onnx.ONNX}: {onnx.add(path, predictor, open_set(paths[part]).images[free[: onnx.CHECKED]])}")
+            print(f"{ONNX}: {onnx.add(path, predictor, open_set(paths[part]).images[free[: onnx.CHECKED]])}")
     for warning in predictor.facts["warnings"]:
         print(f"warning: {warning}")
     print(f"{output}: {chosen.recipe.name} with {settings_of(origin_of(chosen.score, chosen.name)[0])}")

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from synthood.deploy import conformal
 from synthood.deploy.calibration import Calibration
@@ -143,6 +142,8 @@ def auroc(inside: ArrayLike, outside: ArrayLike) -> tuple[float, Interval]:
 
     Where no pair is in the wrong order, its lower end is that of as many Bernoulli trials as the smaller side has.
     """
+    from scipy.stats import rankdata  # its import takes a second, and the server does without
+
     x, y = np.asarray(inside, np.float64), np.asarray(outside, np.float64)
     both = rankdata(np.concatenate([x, y]))
     # The share of the other side that each sample is above, ties half

@@ -20,11 +20,12 @@ from synthood.common.identity import FORMAT as IDENTITY_FORMAT
 from synthood.common.identity import seal
 from synthood.common.seeds import derived_seed
 from synthood.deploy.facts import versions
+from synthood.deploy.onnx_detector import CHECKED as CHECKED_ON
+from synthood.deploy.onnx_detector import ONNX
 from synthood.deploy.predictor import Predictor, features_of, load
 from synthood.errors import SynthoodError, printable
 from synthood.evaluation.features import Features
 
-ONNX = "detector.onnx"
 OPSET = 18
 LARGEST = 2_000_000_000
 """Bytes; one protobuf message holds no more than 2^31."""
@@ -92,10 +93,11 @@ def write(predictor: Predictor, path: Path, digest: str = "", images: NDArray[np
     size = sum(one.const_value.nbytes for one in program.model.graph.initializers.values() if one.const_value)
     if size > LARGEST:
         raise SynthoodError(f"detector.onnx: {size / 1e9:.1f} GB, more than a file holds; take a smaller bank")
-    program.model.metadata_props.update(metadata(predictor, digest))
+    is_checked = importlib.util.find_spec("onnxruntime") is not None
+    program.model.metadata_props.update(metadata(predictor, digest) | {CHECKED_ON: str(len(given) * is_checked)})
     with replacing(path) as temporary:
         program.save(str(temporary))
-        if importlib.util.find_spec("onnxruntime") is None:
+        if not is_checked:
             return "not checked, since onnxruntime is not installed"
         check(predictor, temporary, given, judged.confidences)
     return f"agrees with the detector on {len(given)} {'patterns' if images is None else 'images'}"

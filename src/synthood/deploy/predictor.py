@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
+from numpy.typing import NDArray
 
-from synthood.common.devices import cores
+from synthood.common.cores import cores
 from synthood.common.encoded import EncodedImages
 from synthood.deploy import conformal
 from synthood.deploy.calibration import Calibration
@@ -18,11 +18,15 @@ from synthood.deploy.facts import Facts, read_facts
 from synthood.deploy.fitted import detector_of, read_state
 from synthood.deploy.inputs import Input, Preprocessing, processed, processed_by_threads
 from synthood.deploy.measure import Judged
+from synthood.deploy.runtime import Verdicts
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors.base import State
 from synthood.evaluation.features import Features
 from synthood.evaluation.scoring import Score
 from synthood.training.networks.model import Classifier, logits_and_features
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MODEL = "model.safetensors"
 COLUMNS = ("path", "label", "probability", "confidence", "p_value", "is_ood", "note", "error")
@@ -63,7 +67,7 @@ class Predictor:
 
     def predict(
         self, images: Any, level: float | None = None, fdr: float | None = None, threads: int | None = None
-    ) -> pd.DataFrame:
+    ) -> "pd.DataFrame":
         """A row for each image in order: `COLUMNS`, of `TYPES`.
 
         `images` are paths of files or folders, arrays uint8 [H,W,3] or [N,H,W,3], tensors [3,H,W] or [N,3,H,W] of
@@ -78,6 +82,8 @@ class Predictor:
                 raise SynthoodError("predict: give level or fdr, not both")
             if not 0 < fdr < 1:
                 raise SynthoodError(f"predict: fdr {fdr:g}: expected a share between 0 and 1, such as 0.1")
+        import pandas as pd  # the server does without
+
         found = list(self.stream(images, level, threads))
         table = pd.concat(found, ignore_index=True) if found else self.table([], self.level(level))
         if fdr is not None:
@@ -87,14 +93,14 @@ class Predictor:
 
     def stream(
         self, images: Any, level: float | None = None, threads: int | None = None, batch: int = BATCH
-    ) -> Iterator[pd.DataFrame]:
+    ) -> "Iterator[pd.DataFrame]":
         """The same table in pieces of `batch` rows, of images that are never all in memory."""
         known, workers = self.level(level), threads or max(1, min(8, cores() // 2))
         return processed(images, self.preprocessing, lambda some: self.table(some, known), batch, workers)
 
     def stream_by_threads(
         self, images: Any, level: float | None = None, threads: int | None = None, batch: int = BATCH // 4
-    ) -> Iterator[pd.DataFrame]:
+    ) -> "Iterator[pd.DataFrame]":
         """The same, where each thread decodes and classifies batches, with torch on one thread meanwhile: on a CPU,
         faster than torch's threads. Not for detectors of the model, which hold gradients.
         """
@@ -110,15 +116,31 @@ class Predictor:
 
     def level(self, level: float | None) -> float:
         """An exported level, 5 % or the nearest to it by default."""
-        known = self.calibration.levels
-        if level is None:
-            return self.calibration.default_level()
-        if level not in known:
-            raise SynthoodError(f"level {level:g}: this detector was exported for {', '.join(f'{x:g}' for x in known)}")
-        return level
+        return self.calibration.level(level)
 
-    def table(self, some: Sequence[Input], level: float) -> pd.DataFrame:
+    @property
+    def is_parallel(self) -> bool:
+        """On a CPU, passes of one core each; not by detectors of the model, which hold gradients."""
+        return self.device.type == "cpu" and self.extras.detector is None
+
+    @property
+    def library(self) -> str:
+        return f"torch {torch.__version__}"
+
+    def use_one_core(self) -> None:
+        """Passes side by side are faster than torch's own threads."""
+        torch.set_num_threads(1)
+
+    def judge(self, images: NDArray[np.uint8]) -> Verdicts:
+        """Of images uint8 [N,H,W,3] of the model's size; raises SynthoodError where a confidence is not finite."""
+        features = self.features(images)
+        judged = self.judged(features)
+        return Verdicts(features.logits.softmax(1).numpy(), judged.confidences.mean(0), judged.p_values)
+
+    def table(self, some: Sequence[Input], level: float) -> "pd.DataFrame":
         """Rows of some images."""
+        import pandas as pd
+
         pixels = [one.pixels for one in some if one.pixels is not None]
         good = np.array([one.pixels is not None for one in some], bool)
         columns: dict[str, Any] = {

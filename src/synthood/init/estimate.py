@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from synthood.common.devices import cores, device_for
+from synthood.common.cores import cores
+from synthood.common.devices import device_for
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.config.models import Config

@@ -98,10 +98,7 @@ def check(options: MonitorOptions) -> None:
 def monitored(files: Sequence[Path], facts: dict[str, Any], digest: str, options: MonitorOptions) -> Monitored:
     """Of files scored by the exported detector with these facts, whose manifest has the SHA-256 `digest`."""
     calibration, classes = Calibration.read(facts["calibration"]), list(facts["classes"])
-    level = calibration.default_level() if options.level is None else options.level
-    if level not in calibration.levels:
-        known = ", ".join(f"{x:g}" for x in calibration.levels)
-        raise SynthoodError(f"level {level:g}: this detector was exported for {known}")
+    level = calibration.level(options.level)
     if calibration.fold_count > 1 and not options.baseline:
         raise SynthoodError(
             "monitor: this detector was calibrated by folds, and no new image's confidence compares with those of the "

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from synthood.deploy.predictor import Predictor
+from synthood.deploy.runtime import Runtime
 from synthood.serve.engine import Bad, Judgement, Verdict
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -127,13 +127,13 @@ def number(value: np.float32) -> float:
     return float(str(value))
 
 
-def described(predictor: Predictor, limits: dict[str, float]) -> dict[str, Any]:
+def described(detector: Runtime, limits: dict[str, float]) -> dict[str, Any]:
     """A `Described`."""
-    facts, size = predictor.facts, predictor.preprocessing
+    facts, size = detector.facts, detector.preprocessing
     return {
-        "classes": predictor.classes,
-        "levels": list(predictor.calibration.levels),
-        "level": predictor.calibration.default_level(),
+        "classes": detector.classes,
+        "levels": list(detector.calibration.levels),
+        "level": detector.calibration.level(),
         "width": size.width,
         "height": size.height,
         "detector": facts["detector"],

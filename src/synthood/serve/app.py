@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from synthood import __version__
-from synthood.deploy.predictor import Predictor
+from synthood.deploy.runtime import Runtime
 from synthood.errors import SynthoodError
 from synthood.serve.answers import EXAMPLE, SEVERAL, Answer, Answers, Asked, Described, Problem, answer, described
 from synthood.serve.bodies import FORM, RAW, Bodies
@@ -42,10 +42,10 @@ REASONS = {
 BINARY = {"type": "string", "format": "binary"}
 
 
-def build(predictor: Predictor, options: ServeOptions) -> ASGIApp:
+def build(detector: Runtime, options: ServeOptions) -> ASGIApp:
     """The application of one detector."""
     metrics = Metrics()
-    engine, bodies = Engine(predictor, options, metrics), Bodies(options, metrics)
+    engine, bodies = Engine(detector, options, metrics), Bodies(options, metrics)
 
     engine.warm()
 
@@ -67,8 +67,8 @@ def build(predictor: Predictor, options: ServeOptions) -> ASGIApp:
     app.add_exception_handler(RequestValidationError, wrong_parameter)
     app.add_exception_handler(HTTPException, of_framework)
     app.add_exception_handler(Exception, failure)
-    add_images(app, predictor, engine, bodies, metrics)
-    add_state(app, predictor, options, engine, metrics)
+    add_images(app, detector, engine, bodies, metrics)
+    add_state(app, detector, options, engine, metrics)
     add_page(app)
     found: ASGIApp = app
     if options.allow_origin:
@@ -76,7 +76,7 @@ def build(predictor: Predictor, options: ServeOptions) -> ASGIApp:
     return Requests(found, metrics)
 
 
-def add_images(app: FastAPI, predictor: Predictor, engine: Engine, bodies: Bodies, metrics: Metrics) -> None:
+def add_images(app: FastAPI, detector: Runtime, engine: Engine, bodies: Bodies, metrics: Metrics) -> None:
     """What judges images."""
 
     async def verdicts(request: Request, read: Callable[[Request], Any]) -> list[Verdict]:
@@ -105,13 +105,13 @@ def add_images(app: FastAPI, predictor: Predictor, engine: Engine, bodies: Bodie
     )
     async def one_image(request: Request, asked: Annotated[Asked, Query()]) -> Response:
         """The body is an image's bytes, or a form with one part. JPEG, PNG, WebP and other formats are read."""
-        level = predictor.level(asked.level)
+        level = detector.calibration.level(asked.level)
 
         async def read(request: Request) -> list[bytes]:
             return [await bodies.one(request)]
 
         (found,) = await verdicts(request, read)
-        said = answer(found, predictor.classes, level, asked.top)
+        said = answer(found, detector.classes, level, asked.top)
         counted(request, [said])
         if isinstance(found, Bad):
             raise refused(found)
@@ -127,22 +127,22 @@ def add_images(app: FastAPI, predictor: Predictor, engine: Engine, bodies: Bodie
     async def several_images(request: Request, asked: Annotated[Asked, Query()]) -> Response:
         """Every part of the form is an image, whatever its name. Those that cannot be read have a reason instead of a
         verdict; where that is all of them, the status is 422."""
-        level = predictor.level(asked.level)
+        level = detector.calibration.level(asked.level)
         found = await verdicts(request, bodies.several)
-        said = [answer(one, predictor.classes, level, asked.top) for one in found]
+        said = [answer(one, detector.classes, level, asked.top) for one in found]
         counted(request, said)
         if all(isinstance(one, Bad) for one in found):
             raise RefusalError(422, f"none of {len(said)} images is readable; the first: {said[0]['error']}")
         return JSONResponse({"images": said})
 
 
-def add_state(app: FastAPI, predictor: Predictor, options: ServeOptions, engine: Engine, metrics: Metrics) -> None:
+def add_state(app: FastAPI, detector: Runtime, options: ServeOptions, engine: Engine, metrics: Metrics) -> None:
     """Health, readiness, metrics and facts of the detector."""
     limits = {name: getattr(options, name) for name in ("max_bytes", "max_pixels", "max_images")}
 
     @app.get("/v1/detector", summary="The detector, its test histograms and the limits", response_model=Described)
-    async def detector() -> Response:
-        return JSONResponse(described(predictor, limits))
+    async def facts() -> Response:
+        return JSONResponse(described(detector, limits))
 
     @app.get("/healthz", summary="Whether the process answers", response_model=dict[str, str])
     async def health() -> Response:

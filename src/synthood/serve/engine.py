@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from synthood.common.devices import cores
+from synthood.common.cores import cores
 from synthood.common.image_formats import readable
 from synthood.deploy.inputs import Input, of_content
-from synthood.deploy.predictor import Predictor
+from synthood.deploy.runtime import Runtime
 from synthood.errors import SynthoodError
 from synthood.serve.metrics import Metrics
 from synthood.serve.options import ServeOptions
@@ -65,9 +65,9 @@ class Engine:
     takes its share of all that waits, once nothing more is being decoded.
     """
 
-    def __init__(self, predictor: Predictor, options: ServeOptions, metrics: Metrics) -> None:
-        self.predictor, self.options, self.metrics = predictor, options, metrics
-        self.passes = passes_at_a_time(predictor, options)
+    def __init__(self, detector: Runtime, options: ServeOptions, metrics: Metrics) -> None:
+        self.detector, self.options, self.metrics = detector, options, metrics
+        self.passes = passes_at_a_time(detector, options)
         self.decoders = ThreadPoolExecutor(options.decoders or max(1, min(8, cores() // 2)), "decode")
         self.network = ThreadPoolExecutor(self.passes, "network")
         self.waiting: deque[Waiting] = deque()
@@ -78,7 +78,7 @@ class Engine:
 
     def warm(self) -> None:
         """A pass of the largest batch in each thread, so that no request pays for what is set up once."""
-        size = self.predictor.preprocessing
+        size = self.detector.preprocessing
         images = np.zeros((self.options.batch, size.height, size.width, 3), np.uint8)
         list(self.network.map(self.judge, [images] * self.passes))
         self.ready = True
@@ -155,7 +155,7 @@ class Engine:
         """The image in an upload, or why there is none."""
         if why := refused_unread(content, self.options.max_pixels):
             return Input("", None, why)
-        return of_content(content, "image", self.predictor.preprocessing)
+        return of_content(content, "image", self.detector.preprocessing)
 
     def judged(self, images: Sequence[Pixels]) -> Sequence[Verdict | Exception]:
         """Of one batch; where it fails, of each image alone, so that one image does not spoil the others."""
@@ -175,16 +175,15 @@ class Engine:
 
     def judge(self, pixels: Pixels) -> list[Judgement]:
         """Of images uint8 [N,H,W,3] of the model's size."""
-        features = self.predictor.features(pixels)
-        judged = self.predictor.judged(features)
-        probabilities, confidences = features.logits.softmax(1).numpy(), judged.confidences.mean(0)
-        return [Judgement(*one) for one in zip(probabilities, confidences, judged.p_values.tolist(), strict=True)]
+        found = self.detector.judge(pixels)
+        return [
+            Judgement(*one) for one in zip(found.probabilities, found.confidence, found.p_value.tolist(), strict=True)
+        ]
 
 
-def passes_at_a_time(predictor: Predictor, options: ServeOptions) -> int:
-    """One for each core; a single one on a GPU, and for detectors of the model, which hold gradients."""
-    alone = predictor.device.type == "cpu" and predictor.extras.detector is None
-    return (options.threads or cores()) if alone else 1
+def passes_at_a_time(detector: Runtime, options: ServeOptions) -> int:
+    """One for each core, where they may run side by side."""
+    return (options.threads or cores()) if detector.is_parallel else 1
 
 
 def refused_unread(content: bytes, most: int) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 from synthood.errors import SynthoodError, printable
 
+RUNTIMES = ("auto", "torch", "onnx")
+
 
 def option(default: Any, unit: str, text: str) -> Any:
     """A field with its default, and its unit and text for the help."""
@@ -19,6 +21,7 @@ class ServeOptions:
     host: str = option("127.0.0.1", "ADDRESS", "address to listen at")
     port: int = option(8000, "PORT", "0 takes a free one, which the log names")
     device: str = option("cpu", "NAME", "such as cuda")
+    runtime: str = option("auto", "NAME", "torch or onnx; auto takes detector.onnx where the folder has one")
     threads: int = option(0, "N", "forward passes at a time on a CPU, each on one core; 0: one for each core")
     decoders: int = option(0, "N", "threads that decode images; 0: one for two cores, at most 8")
     batch: int = option(32, "N", "images of one forward pass at most")
@@ -35,6 +38,11 @@ class ServeOptions:
 
     def __post_init__(self) -> None:
         least = {"port": 0, "threads": 0, "decoders": 0}
+        if self.runtime not in RUNTIMES:
+            known = ", ".join(RUNTIMES)
+            raise SynthoodError(f"serve: --runtime {printable(self.runtime, 80)}: expected one of {known}")
+        if self.runtime == "onnx" and self.device != "cpu":
+            raise SynthoodError(f"serve: --device {self.device}: detector.onnx runs on the CPU; take --runtime torch")
         for name, value in vars(self).items():
             if isinstance(value, int) and value < least.get(name, 1):
                 raise SynthoodError(f"serve: {flag(name)} {value}: expected at least {least.get(name, 1)}")

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import h11
-import torch
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from synthood.data.files.decode import LARGEST, bombs_are_errors
-from synthood.deploy.predictor import Predictor, load
+from synthood.deploy import onnx_detector
+from synthood.deploy.runtime import Runtime
 from synthood.errors import SynthoodError
 from synthood.serve import logs
 from synthood.serve.app import build
@@ -96,20 +96,31 @@ def serve(folder: Path, options: ServeOptions) -> None:
         raise SynthoodError(f"serve: --max-pixels {options.max_pixels}: expected at most {LARGEST}")
     logs.start()
     with listening(options) as listener:
-        predictor = load(folder, options.device)
-        if passes_at_a_time(predictor, options) > 1:
-            torch.set_num_threads(1)
+        detector = loaded(folder, options)
+        log.info("loaded", extra={"facts": {"library": detector.library}})
+        if passes_at_a_time(detector, options) > 1:
+            detector.use_one_core()
         if not options.is_local:
             log.warning("other machines can reach this server, which asks for no password")
         with bombs_are_errors():
-            Server(configured(predictor, options)).run(sockets=[listener])
+            Server(configured(detector, options)).run(sockets=[listener])
         log.info("ended")
 
 
-def configured(predictor: Predictor, options: ServeOptions) -> uvicorn.Config:
+def loaded(folder: Path, options: ServeOptions) -> Runtime:
+    """The exported detector by the library that the options name."""
+    on_cpu = options.device == "cpu"
+    if options.runtime == "onnx" or (options.runtime == "auto" and on_cpu and onnx_detector.is_usable(folder)):
+        return onnx_detector.load(folder)
+    from synthood.deploy.predictor import load  # torch, which takes seconds
+
+    return load(folder, options.device)
+
+
+def configured(detector: Runtime, options: ServeOptions) -> uvicorn.Config:
     """How uvicorn serves a detector."""
     return uvicorn.Config(
-        build(predictor, options),
+        build(detector, options),
         http=type("OfOptions", (Impatient,), {"seconds": options.read_timeout}),
         ws="none",
         lifespan="on",
@@ -128,7 +139,8 @@ def listening(options: ServeOptions) -> Iterator[socket.socket]:
     """A socket with its address, which takes no connection until the server has started."""
     try:
         found = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(found[0], socket.SOCK_STREAM) as listener:
+        # Without the protocol asyncio leaves Nagle's algorithm on, which holds each answer back for 40 ms
+        with socket.socket(found[0], found[1], found[2]) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(found[4])
             yield listener

@@ -16,6 +16,8 @@ from synthood.plugins import Plugin, plugins_in
 from synthood.workflow.code_cache import cache_of
 
 PACKAGE_ROOT = Path(__file__).parents[2]
+START = 'python -IS "$SYNTHOOD_CLIENT"'
+"""What a stage's command begins with (`stage_client.py`), before the module's name."""
 NOT_RESULTS = (
     "synthood",
     "synthood.common.progress",
@@ -68,12 +70,15 @@ def _code_of_class(module: str, name: str, root: Path) -> str:
 
 
 def modules_behind(module: str, root: Path = PACKAGE_ROOT) -> dict[str, Path]:
-    """`module` and every module below `root` that it imports, anywhere in its text, all the way down."""
+    """`module` and every module of its package that it imports, anywhere in its text, all the way down.
+
+    The package is a folder of `root`, where others may be installed, too.
+    """
     found: dict[str, Path] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        file = _file_of(name, root)
+        file = _file_of(name, root) if _alike(name, module) else None
         if file is None or name in found or name in NOT_RESULTS:
             continue
         found[name] = file
@@ -95,7 +100,7 @@ def shapes_behind(module: str, name: str, root: Path = PACKAGE_ROOT) -> dict[str
         waiting, found = [module], {}
         while waiting:
             one = waiting.pop()
-            file = _file_of(one, root)
+            file = _file_of(one, root) if _alike(one, module) else None
             if file is None or one in found or one in NOT_RESULTS:
                 continue
             used, parts = named | own[one], _parts(file.read_text(), _package(one, file))
@@ -176,6 +181,11 @@ def _names(tree: ast.AST) -> tuple[frozenset[str], frozenset[str]]:
 
 
 @functools.cache
+def _alike(one: str, other: str) -> bool:
+    """Whether two modules are of one package."""
+    return one.partition(".")[0] == other.partition(".")[0]
+
+
 def _file_of(name: str, root: Path) -> Path | None:
     if not name:
         return None

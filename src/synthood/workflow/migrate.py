@@ -18,7 +18,7 @@ from synthood.common.settings import Settings, canonical_json
 from synthood.config.renames import renamed
 from synthood.errors import SynthoodError
 from synthood.plugins import plugins_in
-from synthood.workflow.code import code_of, code_of_plugin
+from synthood.workflow.code import START, code_of, code_of_plugin
 
 SECTIONS = {
     "synthood.data.prepare": dict.fromkeys(("source", "validation", "taught"), "datasets.*.id"),
@@ -31,9 +31,12 @@ SECTIONS = {
     "synthood.training.import_checkpoint": {"": "recipes.*"},
     "synthood.evaluation.extract": {"heads": "recipes.*"},
     "synthood.reporting.tabulate": {"table": "tables.*"},
+    "synthood.reporting.report_page": {"tables": "tables"},
 }
 """Sections of the configuration in the settings of a stage's jobs, by their key there; empty: the settings are one."""
-COMMAND = re.compile(r"SYNTHOOD_CODE=(\w+) .*?python -m (synthood[\w.]+) ")
+OLD_START = "python -m"
+"""What a stage's command began with in earlier versions."""
+COMMAND = re.compile(rf"SYNTHOOD_CODE=(\w+) .*?(?:{OLD_START}|{re.escape(START)}) (synthood[\w.]+) ")
 FORMAT = 6
 """Version of Snakemake's records, since which they hold all parameters of a job."""
 
@@ -104,7 +107,7 @@ def _migrated(output: str, record: dict[str, Any], accept_code: bool, done: Migr
     text = record["code"]
     if accept_code:
         jobs = {entry: value | _codes(settings, value) for entry, value in jobs.items()}
-        text = text.replace(f"SYNTHOOD_CODE={code}", current)
+        text = text.replace(f"SYNTHOOD_CODE={code}", current).replace(f"{OLD_START} {module}", f"{START} {module}")
     if current not in text or any(value | _codes(settings, value) != value for value in jobs.values()):
         done.other_code.append(output)
     params = sorted(repr(canonical_json(jobs[entry])) if entry in jobs else entry for entry in record["params"])

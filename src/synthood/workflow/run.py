@@ -106,6 +106,8 @@ def _summary(config: Path, folder: Path, logged: Run, code: int, took: str) -> I
         if page.exists():
             yield from _results(folder / at.TABLE.format(table=table))
             yield f"{table}: {page}"
+    if (page := folder / at.REPORT_PAGE).exists():
+        yield f"\nreport: {page}"
     if loaded.deploy is not None:
         yield from _detector(folder / at.DEPLOYED.format(dataset=loaded.deploy.dataset))
 

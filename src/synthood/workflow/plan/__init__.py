@@ -5,15 +5,13 @@ from collections.abc import Callable
 from synthood.common.settings import JobSettings, Settings
 from synthood.workflow.code import digests_in
 from synthood.workflow.plan.deploy import DeployPlan
-from synthood.workflow.plan.evaluation import EvaluationPlan
-from synthood.workflow.plan.generators import GeneratorPlan
-from synthood.workflow.plan.outliers import OutlierPlan
 from synthood.workflow.plan.outside import OutsidePlan
 from synthood.workflow.plan.paths import Wildcards, signed
+from synthood.workflow.plan.report import ReportPlan
 from synthood.workflow.plan.training import TrainingPlan
 
 
-class Plan(OutsidePlan, GeneratorPlan, OutlierPlan, TrainingPlan, EvaluationPlan, DeployPlan):
+class Plan(OutsidePlan, TrainingPlan, ReportPlan, DeployPlan):
     """Paths and settings of every job; the rules only wire them."""
 
 
