@@ -86,7 +86,7 @@ class Calibration(Figure):
             "layer": [
                 {
                     "data": {"values": [{"a": 0}]},
-                    "mark": {"type": "rule", "color": "#808080", "opacity": 0.6},
+                    "mark": {"type": "rule", "color": "#808080", "opacity": 0.6, "aria": False},
                     "encoding": ends,
                 },
                 {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": {"x": x, "y": y} | styles},

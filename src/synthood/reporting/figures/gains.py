@@ -109,7 +109,7 @@ class Gains(Figure):
             "encoding": {"y": y, "tooltip": tooltip},
             "layer": [
                 {
-                    "mark": {"type": "rule", "color": "#808080"},
+                    "mark": {"type": "rule", "color": "#808080", "aria": False},
                     "encoding": {"x": {"datum": 0}, "y": {"value": "height"}, "y2": {"value": 0}},
                 },
                 {

@@ -83,6 +83,7 @@ class Hardest(Figure):
         return {
             "height": 2 * (SIDE + 16),
             "width": SHOWN * (SIDE + 6),
+            "autosize": "pad",  # images keep their size
             "data": {"values": values},
             "params": [choice("dataset", datasets, "Dataset"), choice("recipe", recipes, "Recipe")],
             "transform": [

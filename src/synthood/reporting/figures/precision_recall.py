@@ -57,7 +57,7 @@ class PrecisionRecall(Figure):
         baseline = {
             "data": {"values": shares},
             "transform": [{"filter": "datum.set == set"}],
-            "mark": {"type": "rule", "color": "#808080", "strokeDash": [2, 2]},
+            "mark": {"type": "rule", "color": "#808080", "strokeDash": [2, 2], "aria": False},
             "encoding": {"y": {"field": "prevalence", "type": "quantitative"}},
         }
         low = 10 * np.floor(min(self.least(data), *data.more["prevalence"].values()) / 10)

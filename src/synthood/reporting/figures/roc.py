@@ -59,7 +59,7 @@ class Roc(Figure):
     def view(self, data: Data) -> Spec:
         chance = {
             "data": {"values": [{"a": 0, "b": 100}]},
-            "mark": {"type": "rule", "color": "#808080", "opacity": 0.5},
+            "mark": {"type": "rule", "color": "#808080", "opacity": 0.5, "aria": False},
             "encoding": {"x": {"datum": 0}, "y": {"datum": 0}, "x2": {"datum": 100}, "y2": {"datum": 100}},
         }
         return view(data, "AUROC, %", X, Y, [reached(), chance])
@@ -90,7 +90,7 @@ class RocLog(Roc):
 
 def reached() -> Spec:
     """The line at 95 % of ID accepted."""
-    mark = {"type": "rule", "color": "#808080", "strokeDash": [2, 2]}
+    mark = {"type": "rule", "color": "#808080", "strokeDash": [2, 2], "aria": False}
     return {"data": {"values": [{"tpr": RECALL}]}, "mark": mark,
             "encoding": {"y": {"field": "tpr", "type": "quantitative"}}}  # fmt: skip
 
