@@ -92,6 +92,20 @@ def test_the_stage_writes_a_row_for_each_scale_and_a_picture(
         assert picture.width > 300
 
 
+def test_scales_that_double_are_as_far_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a linear axis five of the demo's six points were in the left quarter."""
+    scales = [0.25, 0.5, 1.0, 1.5, 2.0, 8.0]
+    shares = dict.fromkeys(scale_curve.LINES, 0.5)
+    monkeypatch.setattr(scale_curve.plt, "close", lambda figure: None)
+    draw_curve(tmp_path / "curve.png", pd.DataFrame({"scale": scales, "latents": 8, **shares}), 8.0)
+    axis = scale_curve.plt.gcf().axes[0]
+    places = axis.transData.transform([(scale, 0.5) for scale in scales])[:, 0]
+    assert places[1] - places[0] == pytest.approx(places[2] - places[1]) == pytest.approx(places[4] - places[2])
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["0.25", "0.5", "1", "1.5", "2", "8"]
+    monkeypatch.undo()
+    scale_curve.plt.close("all")
+
+
 def test_the_configured_scale_is_a_line_where_it_is_a_number(tmp_path: Path) -> None:
     """Drawn twice the bytes are the same; `released` has no place on the axis."""
     shares = {"intended_share": [1.0, 0.5], "other_class_share": [0.0, 0.5], "surely_other_class_share": [0.0, 0.25]}

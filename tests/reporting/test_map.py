@@ -144,6 +144,13 @@ def test_outliers_have_one_panel_and_ood_sets_the_other(figure: Figure) -> None:
             assert np.asarray(drawing.get_offsets()) == pytest.approx(signs * principal(KINDS[name]), abs=1e-5)
 
 
+def test_no_mark_has_two_meanings(left_open: Callable[[Points], Figure]) -> None:
+    many = KINDS | {f"set{i}": points(10 + i, 5) for i in range(6)}
+    drawings = [drawing for axis in left_open(many).axes for drawing in axis.collections[1:]]
+    marks = {(one.get_paths()[0].vertices.tobytes(), tuple(one.get_facecolor()[0])) for one in drawings}
+    assert len(drawings) == len(marks) == len(many)
+
+
 def test_the_share_of_variance_stands_below(figure: Figure) -> None:
     variances = np.linalg.svd(ID - ID.mean(0), compute_uv=False) ** 2
     share = variances[:2].sum() / variances.sum()

@@ -42,6 +42,9 @@ def draw_curve(path: Path, rows: pd.DataFrame, chosen: object) -> None:
         axis.errorbar(rows["scale"], rows[key], error, color=f"C{index}", label=label, marker="o", markersize=3)
     if isinstance(chosen, float):
         axis.axvline(chosen, color="0.6", linewidth=1, linestyle="--", label="latents.scale")
+    axis.set_xscale("log")
+    axis.set_xticks(rows["scale"], [f"{scale:g}" for scale in rows["scale"]])
+    axis.minorticks_off()
     axis.set(xlabel="scale: move in lengths of the word's embedding", ylabel="share by the judge", ylim=(-0.02, 1.02))
     axis.legend(fontsize=8)
     figure.savefig(path, format="png", metadata={"Software": None})

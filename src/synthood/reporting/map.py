@@ -27,6 +27,8 @@ Points = dict[str, np.ndarray]
 PERPLEXITY = 30
 SHOWN = 300
 """Points of a kind that are drawn; the plane is that of all ID points."""
+MARKS = [(form, tone) for tone in ("black", "#ae3ec9", "0.45") for form in "x+^vs"]
+"""One of each kind, in both panels."""
 
 
 def projected(heads: dict[str, Tensor], features: Tensor) -> np.ndarray:
@@ -85,8 +87,8 @@ def draw_map(
         axis.scatter(*flat.T, c=id_labels % 10, cmap="tab10", vmin=0, vmax=9, s=6, alpha=0.5, linewidths=0)
         for label, name in enumerate(classes):
             axis.annotate(name, flat[id_labels == label].mean(0), fontsize=8, ha="center")
-        for index, name in enumerate(names):
-            marker, colour = "x+^vs"[index % 5], ("black", "crimson", "0.45", "darkgreen")[index % 4]
+        for name in names:
+            marker, colour = MARKS[list(kinds).index(name) % len(MARKS)]
             axis.scatter(*kinds[name].T, marker=marker, c=colour, s=14, linewidths=0.8, alpha=0.7, label=name)
         axis.legend(fontsize=8, loc="best")
         axis.tick_params(labelsize=7)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from synthood.reporting.figures.base import figures
 from synthood.reporting.page.build import Parts, build
 from synthood.reporting.page.checks import Warned
 from synthood.reporting.page.galleries import galleries
 from synthood.reporting.page.settings import PageTable, Picture
 from synthood.reporting.page.tables import Report
 from synthood.reporting.page.times import Cost
+from toy_figures import image_files, table
 from toy_reports import NAN, gain, png, report, small_report, specification, value
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -237,6 +240,36 @@ def test_a_figure_that_cannot_be_drawn_says_so(opened: Open) -> None:
         chart.scroll_into_view_if_needed()
         expect(chart).to_contain_text(text)
     expect(page.locator("[data-figure='1'] .chart svg")).to_have_count(1)
+
+
+@pytest.mark.parametrize(("size", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
+def test_every_figure_is_drawn(opened: Open, tmp_path: Path, size: tuple[int, int], scheme: str) -> None:
+    of = table(images=image_files(tmp_path / "images"))
+    specs = {kind: one.spec(one.data(of)) for kind, one in figures().items()}
+    meta = {kind: spec.pop("usermeta")["synthood"] for kind, spec in specs.items()}
+    own = [
+        {
+            "table": "toy",
+            "name": kind,
+            "spec": spec,
+            **{key: meta[kind][key] for key in ("section", "title", "caption")},
+        }
+        for kind, spec in specs.items()
+    ]
+    page = opened(Parts([small_report()], figures=own), size, scheme)
+    for place in page.locator("[data-figure]").all():
+        place.scroll_into_view_if_needed()
+    expect(page.locator(".chart svg")).to_have_count(len(specs))
+    hardest = page.locator(f"[data-figure='{list(specs).index('hardest')}'] .chart image")
+    expect(hardest.first).to_have_attribute("href", re.compile("^data:image/webp"))
+    roc = page.locator(f"[data-figure='{list(specs).index('roc')}'] .chart")
+    before = roc.locator("svg").inner_html()
+    roc.locator("select").first.select_option("knn")
+    expect(roc.locator("svg")).not_to_have_js_property("innerHTML", before)
+    if size == PHONE:
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    serious = [one for one in Axe().run(page).response["violations"] if one["impact"] in ("serious", "critical")]
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in serious] == []
 
 
 def test_figures_are_saved(opened: Open, tmp_path: Path) -> None:

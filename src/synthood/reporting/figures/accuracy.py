@@ -89,9 +89,9 @@ class Accuracy(Figure):
                 {"flatten": ["recipe", *BOUNDS]},
             ],
             "layer": [
-                {"mark": {"type": "rule", "opacity": 0.5}, "encoding": {
+                {"mark": {"type": "rule", "strokeOpacity": 0.5}, "encoding": {
                     "x": x | {"field": "x_low"}, "x2": {"field": "x_high"}, "y": y | {"field": "y"}, "color": quiet}},
-                {"mark": {"type": "rule", "opacity": 0.5}, "encoding": {
+                {"mark": {"type": "rule", "strokeOpacity": 0.5}, "encoding": {
                     "x": x | {"field": "x"}, "y": y | {"field": "y_low"}, "y2": {"field": "y_high"}, "color": quiet}},
                 {"mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
                  "encoding": {"x": x | {"field": "x"}, "y": y | {"field": "y"}, "tooltip": tooltip} | style},
@@ -111,6 +111,8 @@ class Accuracy(Figure):
                     tone, form = marker(recipes.index(one["recipe"]))
                     look = {"fmt": form, "color": tone, "markersize": 5, "linewidth": 0.8, "zorder": place + 2}
                     axis.errorbar(one["x"], one["y"], reach[1], reach[0], label=one["recipe"], **look)
+                low, high = axis.get_ylim()
+                axis.set_ylim(min(low, 99), min(high, 100.5))  # a saturated metric is not told apart by its last digits
                 name_panel(axis, row, column, f"{part}, {title_of(data.more['metric'])}", detector)
         image.supxlabel("ID accuracy, %", fontsize=9)
         legend(image, axes[0, 0])

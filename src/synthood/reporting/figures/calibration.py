@@ -16,18 +16,17 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
-def reliability(frame: pd.DataFrame) -> tuple[Array, Array, Array, float]:
-    """Of samples of ID sets by bin of probability, as in `metrics.Ece`: counts, sums of probability and of right ones.
+def reliability(frame: pd.DataFrame) -> tuple[Array, float]:
+    """Of samples of ID sets by bin of probability, as in `Ece`: counts, sums of probability, and right ones [3,15].
 
     And the expected calibration error in percent.
     """
     probability = frame["probability"].to_numpy(np.float64)
     position = np.clip(np.ceil(probability * BINS).astype(int) - 1, 0, BINS - 1)
-    counts = np.bincount(position, minlength=BINS)
-    sums = np.bincount(position, probability, minlength=BINS)
-    correct = np.bincount(position, right(frame), minlength=BINS)
+    weights = (np.ones(len(frame)), probability, right(frame))
+    sums = np.stack([np.bincount(position, weight, minlength=BINS) for weight in weights]).astype(np.float64)
     error = 100 * float(Ece().of(frame, np.ones((1, len(frame)), np.int32))[0])
-    return counts, sums, correct, error
+    return sums, error
 
 
 class Calibration(Figure):
@@ -51,13 +50,13 @@ class Calibration(Figure):
         for dataset in settings.datasets:
             for recipe in recipes:
                 found = [reliability(model.samples(settings.ids(dataset))) for model in table.of(dataset, recipe)]
-                counts, sums, correct = (np.sum([each[i] for each in found], axis=0) for i in range(3))
+                counts, sums, correct = np.sum([each for each, _ in found], axis=0)
                 there = counts > 0
                 rows.append(
                     {
                         "dataset": dataset,
                         "recipe": recipe,
-                        "ece": float(np.mean([error for *_, error in found])),
+                        "ece": float(np.mean([error for _, error in found])),
                         "probability": 100 * sums[there] / counts[there],
                         "accuracy": 100 * correct[there] / counts[there],
                         "share": 100 * counts[there] / counts.sum(),
@@ -87,7 +86,7 @@ class Calibration(Figure):
             "layer": [
                 {
                     "data": {"values": [{"a": 0}]},
-                    "mark": {"type": "rule", "color": "#808080", "opacity": 0.6},
+                    "mark": {"type": "rule", "color": "#808080", "opacity": 0.6, "aria": False},
                     "encoding": ends,
                 },
                 {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": {"x": x, "y": y} | styles},

@@ -36,7 +36,7 @@ class Confusion(Figure):
                 counted[recipe] = pd.concat(frames)[["label", "prediction"]].to_numpy()
             names = class_names(table, dataset, 1 + int(max(pairs.max() for pairs in counted.values())))
             matrices = {recipe: shares(pairs, len(names)) for recipe, pairs in counted.items()}
-            shown, note = most_confused(sum(matrices.values()), dataset)
+            shown, note = most_confused(np.sum(list(matrices.values()), axis=0), dataset)
             notes += note
             for recipe, matrix in matrices.items():
                 own = [names[index] for index in shown]
@@ -71,7 +71,13 @@ class Confusion(Figure):
                 {"flatten": ["label", "prediction", "share"]},
             ],
             "encoding": {
-                "x": {"field": "prediction", "type": "nominal", "sort": None, "title": "predicted"},
+                "x": {
+                    "field": "prediction",
+                    "type": "nominal",
+                    "sort": None,
+                    "title": "predicted",
+                    "axis": {"labelAngle": 0 if most <= 12 else -45},
+                },
                 "y": {"field": "label", "type": "nominal", "sort": None, "title": "true class"},
             },
             "layer": [

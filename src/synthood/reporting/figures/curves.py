@@ -28,13 +28,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+    Counts = NDArray[np.integer]
 
 MOST_CURVES = 480
 """On a page, so that its numbers stay below half a megabyte."""
 MOST_ROWS, MOST_COLUMNS = 6, 6
 """Panels of a picture."""
 
-Curve = Callable[["Array", "Array"], tuple["Array", float]]
+Curve = Callable[["Counts", "Counts"], tuple["Array", float]]
 """From counts of ID and OOD samples at or above each level [K], from the highest down: the curve in percent at each
 point of a grid, and its area in percent."""
 
@@ -127,7 +128,7 @@ def view(data: Data, area: str, x: Mapping[str, Any], y: Mapping[str, Any], mark
 def picture(data: Data, finish: Callable[[Axes], None], x: str, y: str) -> Picture:
     """Rows: detectors; columns: OOD sets; a line per recipe with the seeds' range, and its area in the corner."""
     detectors, sets = names(data, "detector")[:MOST_ROWS], names(data, "set")[:MOST_COLUMNS]
-    image, axes = panels(len(detectors), len(sets), len(names(data, "recipe")))
+    image, axes = panels(len(detectors), len(sets), len(names(data, "recipe")), gap=0.22)
     places = {recipe: place for place, recipe in enumerate(names(data, "recipe"))}
     for row, detector in enumerate(detectors):
         for column, part in enumerate(sets):
@@ -149,8 +150,11 @@ def picture(data: Data, finish: Callable[[Axes], None], x: str, y: str) -> Pictu
 
 
 def write_areas(axis: Axes, own: pd.DataFrame, places: Mapping[str, int]) -> None:
-    """The areas of at most six recipes in their colours, in the lower right corner."""
+    """The areas of at most six recipes in their colours: lower right, or upper left where curves are low."""
     shown = own.to_dict("records")[:6]
-    for place, one in enumerate(reversed(shown)):
-        text = {"transform": axis.transAxes, "ha": "right", "va": "bottom", "fontsize": 6}
-        axis.text(0.97, 0.03 + 0.085 * place, f"{one['area']:.1f}", color=line(places[one["recipe"]])["color"], **text)
+    low = bool(np.mean([one["area"] for one in shown]) < 55)
+    look: dict[str, Any] = {"transform": axis.transAxes, "ha": "left" if low else "right", "va": "top", "fontsize": 6}
+    for place, one in enumerate(shown):
+        height = (0.92 if low else 0.03 + 0.085 * len(shown)) - 0.085 * place
+        text = f"{one['area']:.1f}"
+        axis.text(0.04 if low else 0.97, height, text, color=line(places[one["recipe"]])["color"], **look)

@@ -56,17 +56,20 @@ class Gains(Figure):
             label=rows["recipe"] + (" - " + rows["base"] if many else ""),
             verdict=[verdict(line, table) for line in rows.to_dict("records")],
         )
-        repeated = [(line["dataset"], line["set"]) in alone for line in rows.to_dict("records")]
-        rows = rows[~np.array(repeated)]
+        seen: set[frozenset[str]] = set()
+        shown = [
+            (line["dataset"], line["set"]) not in alone and not mirrored(line, seen) for line in rows.to_dict("records")
+        ]
+        rows = rows[shown]
         kept = rows.head(MOST_GAINS)
         notes = [f"Shown are the first {MOST_GAINS} of {len(rows)} gains."] * (len(rows) > MOST_GAINS)
         return Data(kept, {"confidence": table.settings.confidence}, notes)
 
     def view(self, data: Data) -> Spec:
         rows = data.rows
-        values = [
+        values: list[dict[str, Any]] = [
             {
-                "shown": f"{title_of(metric)}, {where}",
+                "shown": f"{title_of(str(metric))}, {where}",
                 "detector": list(own["detector"]),
                 "label": list(own["label"]),
                 "gain": [round(x, 2) for x in own["gain"]],
@@ -88,7 +91,6 @@ class Gains(Figure):
         tooltip += [{"field": "low", "format": "+.2f"}, {"field": "high", "format": "+.2f"}]
         tooltip += [{"field": "verdict", "title": "test"}, {"field": "p", "title": "p (Holm)"}]
         x = {"type": "quantitative", "title": "gain, points"}
-        quiet = colours
         filled = " || ".join(f"datum.verdict == '{WORDS[kind]}'" for kind in ("better", "worse"))
         return {
             "data": {"values": values},
@@ -107,7 +109,7 @@ class Gains(Figure):
             "encoding": {"y": y, "tooltip": tooltip},
             "layer": [
                 {
-                    "mark": {"type": "rule", "color": "#808080"},
+                    "mark": {"type": "rule", "color": "#808080", "aria": False},
                     "encoding": {"x": {"datum": 0}, "y": {"value": "height"}, "y2": {"value": 0}},
                 },
                 {
@@ -115,7 +117,7 @@ class Gains(Figure):
                     "encoding": {
                         "x": x | {"field": "low"},
                         "x2": {"field": "high"},
-                        "color": quiet,
+                        "color": colours,
                     },
                 },
                 {
@@ -125,7 +127,7 @@ class Gains(Figure):
                         "color": colours | legend,
                         "shape": shapes | legend,
                         "fillOpacity": {"condition": {"test": filled, "value": 1}, "value": 0},
-                        "stroke": quiet,
+                        "stroke": colours,
                     },
                 },
             ],
@@ -174,6 +176,15 @@ def ordered(rows: pd.DataFrame) -> pd.DataFrame:
         ["test", "metric", "place", "single"], kind="stable"
     )
     return rows.loc[order.index]
+
+
+def mirrored(line: dict[Any, Any], seen: set[frozenset[str]]) -> bool:
+    """Whether a gain is that of two recipes whose other way round has come before, as in the table's sentences."""
+    pair = {f"recipe {line['recipe']}", f"recipe {line['base']}"}
+    key = frozenset([*pair, *(f"{name} {line[name]}" for name in ("dataset", "detector", "set", "metric"))])
+    found = key in seen
+    seen.add(key)
+    return found
 
 
 def verdict(line: dict[Any, Any], table: TableData) -> str:

@@ -83,6 +83,7 @@ class Hardest(Figure):
         return {
             "height": 2 * (SIDE + 16),
             "width": SHOWN * (SIDE + 6),
+            "autosize": "pad",  # images keep their size
             "data": {"values": values},
             "params": [choice("dataset", datasets, "Dataset"), choice("recipe", recipes, "Recipe")],
             "transform": [
@@ -140,11 +141,15 @@ def hardest(table: TableData, dataset: str, recipe: str, detector: str) -> list[
         ranks.append(percentiles(known, model.column(detector, parts)))
         limits.append(percentiles(known, np.array([threshold(known)]))[0])
     samples = models[0].samples(parts)[["part", "index", "path", "prediction"]].assign(rank=np.mean(ranks, axis=0))
-    limit, inside = float(np.mean(limits)), samples["part"].isin(ids)
-    accepted = samples[~inside & (samples["rank"] >= limit)].sort_values("rank", ascending=False, kind="stable")
-    rejected = samples[inside & (samples["rank"] < limit)].sort_values("rank", kind="stable")
+    limit = float(np.mean(limits))
+    # Many lie above all ID images but one: of equal ranks the confidence decides
+    samples["confidence"] = np.mean([model.column(detector, parts) for model in models], axis=0)
+    order = samples.sort_values(["rank", "confidence"], kind="stable")
+    inside = order["part"].isin(ids)
+    accepted = order[~inside & (order["rank"] >= limit)][::-1]
+    rejected = order[inside & (order["rank"] < limit)]
     return [
-        {"group": group, "place": place, **row}
+        {"group": group, "place": place} | {str(name): value for name, value in row.items()}
         for group, chosen in ((ACCEPTED, accepted), (REJECTED, rejected))
         for place, row in enumerate(chosen.head(SHOWN).to_dict("records"))
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from synthood.common.lazy import np, pd
@@ -21,6 +22,7 @@ from synthood.reporting.figures.style import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Picture
     from numpy.typing import NDArray
 
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
 
 BINS = 40
 TAILS = 0.5
-"""Percent of a detector's confidences at each end that share the outermost bins."""
+"""Percent of ID images at each end that do not count for their range."""
+REACH = 3
+"""How many times the range of ID images the axis goes beyond them."""
 MOST_LINES = 1600
 """Of sets, recipes and detectors on a page."""
 MOST_ROWS, MOST_COLUMNS = 6, 6
@@ -64,7 +68,8 @@ class Histograms(Figure):
     caption = (
         "Confidence (larger: more ID) of ID test images, filled, and OOD sets, lines: share of each set's images per "
         "bin, of the first seed. Left of the rule is what is rejected where 95 % of ID is accepted. Confidences that "
-        "are all between 0 and 1 are shown as log odds, log10(p / (1 - p))."
+        "are all between 0 and 1 are shown as log odds, log10(p / (1 - p)). Percentages at the ends of a panel are of "
+        "the sets of their colour that go on there."
     )
     section = "Scores"
     order = 40
@@ -72,8 +77,8 @@ class Histograms(Figure):
     def data(self, table: TableData) -> Data:
         settings = table.settings
         recipes, notes = first(settings.recipes, STYLES, "recipes")
-        sets = sum(len(settings.ids(name)) + len(settings.sets(name)) for name in settings.datasets)
-        room = max(1, MOST_LINES // (len(recipes) * sets))
+        lines = sum(len(settings.ids(name)) + len(settings.sets(name)) for name in settings.datasets)
+        room = max(1, MOST_LINES // (len(recipes) * lines))
         detectors, left_out = first(settings.detectors, room, "detectors")
         rows: list[dict[str, Any]] = []
         beyond = 0.0
@@ -84,12 +89,12 @@ class Histograms(Figure):
                 odds = all(are_probabilities(model.scores[detector].to_numpy()) for model in models.values())
                 for recipe, model in models.items():
                     sets = {part: shown(model.column(detector, [part]), odds) for part in parts}
-                    edges = edges_of(np.concatenate(list(sets.values())))
                     ids = np.concatenate([sets[part] for part in settings.ids(dataset)])
+                    edges = edges_of(ids, np.concatenate(list(sets.values())))
                     for part, values in sets.items():
-                        outside = 100 * float(((values < edges[0]) | (values > edges[-1])).mean())
-                        beyond = max(beyond, outside)
-                        share = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(values)
+                        below, above = (100 * float(x.mean()) for x in (values < edges[0], values > edges[-1]))
+                        beyond = max(beyond, below, above)
+                        share = np.histogram(values, edges)[0] / len(values)
                         rows.append(
                             {
                                 "dataset": dataset,
@@ -101,12 +106,13 @@ class Histograms(Figure):
                                 "edges": edges,
                                 "share": 100 * share,
                                 "threshold": threshold(ids),
-                                "outside": outside,
+                                "below": below,
+                                "above": above,
                             }
                         )
         notes += left_out
         if beyond:
-            notes.append(f"The outermost bins hold all beyond them, at most {beyond:.1f} % of a set.")
+            notes.append(f"Beyond the axes, whose range is that of ID images, is up to {beyond:.1f} % of a set.")
         return Data(pd.DataFrame(rows), {"datasets": settings.datasets}, notes)
 
     def view(self, data: Data) -> Spec:
@@ -123,7 +129,8 @@ class Histograms(Figure):
                 "step": float(f"{row['edges'][1] - row['edges'][0]:.5g}"),
                 "threshold": float(f"{row['threshold']:.5g}"),
                 "axis": "log10(p / (1 - p))" if row["odds"] else "confidence",
-                "outside": round(row["outside"], 1),
+                "below": round(row["below"], 1),
+                "above": round(row["above"], 1),
                 "share": rounded(row["share"]),
             }
             for row in rows.to_dict("records")
@@ -134,7 +141,8 @@ class Histograms(Figure):
         y = {"field": "share", "type": "quantitative", "title": "% of the set per bin", "stack": None}
         tooltip = [{"field": "set"}, {"field": "left", "title": "from", "format": ".3~g"}]
         tooltip += [{"field": "right", "title": "to", "format": ".3~g"}, {"field": "share", "title": "% of the set"}]
-        tooltip += [{"field": "axis", "title": "scale"}, {"field": "outside", "title": "% beyond the ends"}]
+        tooltip += [{"field": "axis", "title": "scale"}, {"field": "below", "title": "% left of the axis"}]
+        tooltip += [{"field": "above", "title": "% right of the axis"}]
         return {
             "height": 260,
             "data": {"values": values},
@@ -155,7 +163,7 @@ class Histograms(Figure):
             "layer": [
                 {
                     "transform": [{"filter": "datum.role == 'ID'"}],
-                    "mark": {"type": "bar", "opacity": 0.35, "binSpacing": 0},
+                    "mark": {"type": "bar", "fillOpacity": 0.35, "binSpacing": 0},
                     "encoding": {
                         "x": x | {"field": "left", "bin": "binned"},
                         "x2": {"field": "right"},
@@ -202,6 +210,7 @@ class Histograms(Figure):
                         style["linestyle"] = (0, lengths)
                     axis.stairs(one["share"], one["edges"], **style)
                 axis.axvline(own[0]["threshold"], color="0.2", linewidth=0.9, linestyle=":")
+                write_tails(axis, own)
                 axis.set_yticks([])
                 axis.locator_params(axis="x", nbins=4)
                 name = f"{detector}, log odds" if own[0]["odds"] else detector
@@ -211,7 +220,22 @@ class Histograms(Figure):
         return image
 
 
-def edges_of(values: Array) -> Array:
-    """Edges of the bins, between the percentiles of the tails."""
-    low, high = np.percentile(values, [TAILS, 100 - TAILS])
+def edges_of(ids: Array, values: Array) -> Array:
+    """Edges of the bins: where all values lie, but no farther from ID images than three times their range.
+
+    Else a few distant OOD images would press all others into one bin.
+    """
+    first, last = np.percentile(ids, [TAILS, 100 - TAILS])
+    reach = REACH * (last - first)
+    low, high = max(values.min(), first - reach), min(values.max(), last + reach)
     return np.linspace(low, high if high > low else low + 1, BINS + 1)
+
+
+def write_tails(axis: Axes, rows: Sequence[dict[str, Any]]) -> None:
+    """The shares beyond the ends of the axis, in the colours of their sets, where they are 1 % or more."""
+    for key, x, align in (("below", 0.03, "left"), ("above", 0.97, "right")):
+        shown = [(place, row[key]) for place, row in enumerate(rows) if row[key] >= 1]
+        for number, (place, share) in enumerate(shown[:5]):
+            text = f"\u2039 {share:.0f} %" if key == "below" else f"{share:.0f} % \u203a"
+            look: dict[str, Any] = {"ha": align, "va": "top", "fontsize": 6, "color": colour(place)}
+            axis.text(x, 0.97 - 0.085 * number, text, transform=axis.transAxes, **look)

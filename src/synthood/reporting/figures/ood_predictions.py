@@ -42,7 +42,7 @@ class OodPredictions(Figure):
             models = {recipe: table.of(dataset, recipe) for recipe in recipes}
             count = 1 + int(max(model.scores["prediction"].max() for each in models.values() for model in each))
             names = class_names(table, dataset, count)
-            own = [
+            own: list[dict[str, Any]] = [
                 {"detector": detector, "recipe": recipe, "dataset": dataset, "set": part, "shares": found}
                 for detector in detectors
                 for recipe, each in models.items()
@@ -80,7 +80,13 @@ class OodPredictions(Figure):
                 {"flatten": ["class", "shares"]},
             ],
             "encoding": {
-                "x": {"field": "class", "type": "nominal", "sort": None, "title": "called"},
+                "x": {
+                    "field": "class",
+                    "type": "nominal",
+                    "sort": None,
+                    "title": "called",
+                    "axis": {"labelAngle": 0, "labelOverlap": True},
+                },
                 "y": {"field": "set", "type": "nominal", "sort": None, "title": None},
             },
             "layer": [

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+    Counts = NDArray[np.integer]
 
 
-def precision_curve(ids: Array, oods: Array, grid: Array) -> tuple[Array, float]:
+def precision_curve(ids: Counts, oods: Counts, grid: Array) -> tuple[Array, float]:
     """Precision in percent at each recall of a grid in percent, and average precision; ID is the positive class.
 
     Precision at a recall is that of the highest threshold that reaches it.
@@ -56,7 +57,7 @@ class PrecisionRecall(Figure):
         baseline = {
             "data": {"values": shares},
             "transform": [{"filter": "datum.set == set"}],
-            "mark": {"type": "rule", "color": "#808080", "strokeDash": [2, 2]},
+            "mark": {"type": "rule", "color": "#808080", "strokeDash": [2, 2], "aria": False},
             "encoding": {"y": {"field": "prevalence", "type": "quantitative"}},
         }
         low = 10 * np.floor(min(self.least(data), *data.more["prevalence"].values()) / 10)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+    Counts = NDArray[np.integer]
 
 LEAST = 0.1
 """Percent at which the logarithmic axis begins."""
@@ -24,7 +25,7 @@ X = {"title": "OOD accepted, % (FPR)", "scale": {"domain": [0, 100]}}
 Y = {"title": "ID accepted, % (TPR)", "scale": {"domain": [0, 100]}}
 
 
-def roc_curve(ids: Array, oods: Array, grid: Array) -> tuple[Array, float]:
+def roc_curve(ids: Counts, oods: Counts, grid: Array) -> tuple[Array, float]:
     """Percent of ID accepted at each percent of OOD in a grid, and AUROC in percent, ties half."""
     known, unknown = np.append(0, 100 * ids / ids[-1]), np.append(0, 100 * oods / oods[-1])
     area = float(np.trapezoid(known, unknown)) / 100
@@ -58,7 +59,7 @@ class Roc(Figure):
     def view(self, data: Data) -> Spec:
         chance = {
             "data": {"values": [{"a": 0, "b": 100}]},
-            "mark": {"type": "rule", "color": "#808080", "opacity": 0.5},
+            "mark": {"type": "rule", "color": "#808080", "opacity": 0.5, "aria": False},
             "encoding": {"x": {"datum": 0}, "y": {"datum": 0}, "x2": {"datum": 100}, "y2": {"datum": 100}},
         }
         return view(data, "AUROC, %", X, Y, [reached(), chance])
@@ -89,7 +90,7 @@ class RocLog(Roc):
 
 def reached() -> Spec:
     """The line at 95 % of ID accepted."""
-    mark = {"type": "rule", "color": "#808080", "strokeDash": [2, 2]}
+    mark = {"type": "rule", "color": "#808080", "strokeDash": [2, 2], "aria": False}
     return {"data": {"values": [{"tpr": RECALL}]}, "mark": mark,
             "encoding": {"y": {"field": "tpr", "type": "quantitative"}}}  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from synthood.common.lazy import np, pd
 from synthood.reporting.figures.base import Data, Figure, Spec, TableData
@@ -35,12 +35,8 @@ class RunTime(Figure):
                 if name in found and of["samples"]:
                     found[name].append((of["fit"], 1e6 * of["score"] / of["samples"]))
         missing = [name for name, each in found.items() if not each]
-        rows = [
-            {
-                "detector": name,
-                "fit": float(np.median([a for a, _ in each])),
-                "score": float(np.median([b for _, b in each])),
-            }
+        rows: list[dict[str, Any]] = [
+            {"detector": name} | dict(zip(("fit", "score"), np.median(each, axis=0).tolist(), strict=True))
             for name, each in found.items()
             if each
         ]

@@ -98,8 +98,8 @@ class SettingsCurves(Figure):
         here = {"filter": "datum.setting == setting && datum.set == set"}
         styles = lines_by("detector", len(detectors))
         logs = {row["setting"]: row["log"] for row in values}
-        log = " || ".join(f"setting == '{key}'" for key, is_log in logs.items() if is_log) or "false"
-        axis = {"labelExpr": f"({log}) ? format(pow(10, datum.value), '.3~g') : datum.label"}
+        logarithmic = " || ".join(f"setting == '{key}'" for key, is_log in logs.items() if is_log) or "false"
+        axis = {"labelExpr": f"({logarithmic}) ? format(pow(10, datum.value), '.3~g') : datum.label"}
         x_channel = {"field": "x", "type": "quantitative", "title": "value of the setting", "axis": axis}
         x_channel |= {"scale": {"zero": False, "nice": False, "padding": 10}}
         y = {"type": "quantitative", "title": f"{title_of(data.more['metric'])}, %", "scale": {"zero": False}}
@@ -113,7 +113,7 @@ class SettingsCurves(Figure):
                     "data": {"values": values},
                     "transform": [here, {"flatten": [*arrays, "value"]}],
                     "layer": [
-                        {"mark": {"type": "rule", "opacity": 0.5}, "encoding": {
+                        {"mark": {"type": "rule", "strokeOpacity": 0.5}, "encoding": {
                             "x": x_channel, "y": y | {"field": "low"}, "y2": {"field": "high"},
                             "color": without_legend(styles["color"])}},
                         {"mark": {"type": "line", "strokeWidth": 1.8},
@@ -126,7 +126,7 @@ class SettingsCurves(Figure):
                 {
                     "data": {"values": bases},
                     "transform": [here],
-                    "mark": {"type": "rule", "opacity": 0.7},
+                    "mark": {"type": "rule", "strokeOpacity": 0.7},
                     "encoding": {
                         "y": y | {"field": "mean"},
                         "color": without_legend(styles["color"]),

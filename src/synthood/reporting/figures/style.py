@@ -39,6 +39,7 @@ CONFIG: dict[str, Any] = {
         "domainColor": GREY,
         "tickColor": GREY,
         "titleFontWeight": "normal",
+        "labelLimit": 300,
     },
     "legend": {
         "labelColor": "currentColor",
@@ -51,7 +52,7 @@ CONFIG: dict[str, Any] = {
     "header": {"labelColor": "currentColor", "titleColor": "currentColor"},
     "text": {"color": "currentColor"},
 }
-RC = {"svg.hashsalt": "synthood", "text.parse_math": False, "axes.formatter.useoffset": False, "font.size": TEXT}
+RC: Any = {"svg.hashsalt": "synthood", "text.parse_math": False, "axes.formatter.useoffset": False, "font.size": TEXT}
 """Of pictures: the same bytes each time, and names with `$` in them as they are."""
 
 

@@ -102,7 +102,7 @@ class Training(Figure):
                     "x": x, "y": y | {"field": "low"}, "color": without_legend(styles["color"])} | band},
                 {"mark": {"type": "line", "strokeWidth": 1.8},
                  "encoding": {"x": x, "y": y | {"field": "mean"}} | styles},
-                {"mark": {"type": "point", "opacity": 0, "size": 60, "filled": True},
+                {"mark": {"type": "point", "fillOpacity": 0, "size": 60, "filled": True},
                  "encoding": {"x": x, "y": y | {"field": "mean"}, "tooltip": tooltip}},
             ],
         }  # fmt: skip
