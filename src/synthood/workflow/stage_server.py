@@ -38,7 +38,7 @@ def main(folder: Path, owner: int) -> None:
         listening.listen(1024)
         print("ready", flush=True)
         os.dup2(os.open(os.devnull, os.O_RDWR), 1)
-        while ends not in select.select([listening, ends], [], [])[0]:
+        while ends not in select.select([listening.fileno(), ends], [], [])[0]:
             asking, _ = listening.accept()
             with asking:
                 serve(asking)
@@ -74,7 +74,7 @@ def watch(asking: socket.socket, stage: int) -> int:
     """Passes the client's signals on, kills the stage with all its processes where the client is gone, and tells it the
     exit code."""
     ended = os.pidfd_open(stage)
-    while ended not in select.select([asking, ended], [], [])[0]:
+    while ended not in select.select([asking.fileno(), ended], [], [])[0]:
         said = asking.recv(1)
         try:
             os.killpg(stage, said[0] if said else signal.SIGKILL)
