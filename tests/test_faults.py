@@ -62,13 +62,13 @@ def unfinished(long_training: Workflow, tmp_path: Path) -> Workflow:
     return workflow
 
 
-def start(workflow: Workflow) -> subprocess.Popen[str]:
+def start(workflow: Workflow, **variables: str) -> subprocess.Popen[str]:
     """Snakemake in a process group of its own, with states saved at every step; its output goes to a file."""
     with (workflow.place / "output.txt").open("w") as output:
         return subprocess.Popen(
             workflow.command(MODEL),
             cwd=workflow.place,
-            env=os.environ | {"SYNTHOOD_SAVE_SECONDS": "0"},
+            env=os.environ | {"SYNTHOOD_SAVE_SECONDS": "0"} | variables,
             text=True,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -111,7 +111,7 @@ def test_a_terminated_job_saves_first(unfinished: Workflow) -> None:
 
 
 def test_a_killed_snakemake_goes_on_beside_its_orphan(long_training: Workflow, unfinished: Workflow) -> None:
-    process = start(unfinished)
+    process = start(unfinished, SYNTHOOD_STAGES="off")  # so that the orphan is the one that is stopped
     until((unfinished.place / RESUME).exists, process)
     process.kill()
     process.wait(timeout=HANGS)
