@@ -416,7 +416,7 @@ def test_a_run_from_another_folder(finished: Workflow, tmp_path: Path) -> None:
 def test_a_deleted_artefact_comes_back_alone(finished: Workflow, tmp_path: Path) -> None:
     copied = finished.copied(tmp_path / "copied")
     (copied.place / "results/tables/small.md").unlink()
-    assert copied.planned() == {"tabulate small", PAGE}
+    assert copied.planned() == {"tabulate small", "plot the results of small", PAGE}
 
 
 @pytest.mark.parametrize("asset", ["page.html", "page.js", "style.css"])

@@ -89,7 +89,6 @@ def test_every_rule_says_what_it_needs(name: str) -> None:
         assert f"    {directive}:" in body, directive
     assert name == "fetch" or re.search(r"\*\*needs\(mem_mb=\d+, minutes=\d+\)", body)
     if name in HEAVY:
-        assert "    benchmark:" in body
         assert "gpu=GPU" in body
 
 

@@ -31,6 +31,8 @@ SECTIONS = {
     "synthood.training.import_checkpoint": {"": "recipes.*"},
     "synthood.evaluation.extract": {"heads": "recipes.*"},
     "synthood.reporting.tabulate": {"table": "tables.*"},
+    "synthood.reporting.plot": {"": "tables.*"},
+    "synthood.reporting.plot_results": {"": "tables.*"},
     "synthood.reporting.report_page": {"tables": "tables"},
 }
 """Sections of the configuration in the settings of a stage's jobs, by their key there; empty: the settings are one."""

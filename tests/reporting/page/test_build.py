@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from checkouts import TIMES
 from synthood.reporting.page import files
 from synthood.reporting.page.build import MOST_DOWNLOAD, Parts, as_json, as_yaml, build, download
 from synthood.reporting.page.checks import Warned
+from synthood.reporting.page.times import Cost
 from toy_reports import embedded, small_report, specification
 
 VEGA = "850c3a4cdb119dfbbe9572c4e5f626f304743a91b0a653e661c71bd99b13a6b9"
@@ -144,6 +146,29 @@ def test_a_figure_with_nothing_to_show_is_a_sentence() -> None:
     assert "<figure" not in page
     wide = build(Parts([small_report()], figures=[figure | {"empty": "", "spec": {"width": 840}}]))
     assert '<figure data-figure="0" data-table="toy" class="whole">' in wide
+
+
+def test_what_differs_from_run_to_run_is_apart() -> None:
+    """Times in the table of stages and in the figure of detectors; elsewhere the page is the same."""
+
+    def page(seconds: float) -> str:
+        spec = {"data": {"values": [{"seconds": seconds}]}, "mark": "point"}
+        figure = {
+            "table": "toy",
+            "name": "run_time",
+            "section": "Cost",
+            "title": "Run time",
+            "caption": "",
+            "spec": spec,
+        }
+        return build(Parts([small_report()], figures=[figure], costs=[Cost("train", 1, seconds, seconds)]))
+
+    first, second = page(12.5), page(99.5)
+    assert first != second
+    assert re.sub(TIMES, b"", first.encode()) == re.sub(TIMES, b"", second.encode())
+    found = json.loads(first.split('id="costs">')[1].split("</script>")[0])
+    assert found["figures"]["0"]["data"]["values"] == [{"seconds": 12.5}]
+    assert found["rows"] == [["train", "1", "12.5 s", "12.5 s", "–", "–"]]
 
 
 def test_downloads_hold_the_files(tmp_path: Path) -> None:

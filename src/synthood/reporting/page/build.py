@@ -69,7 +69,10 @@ def build(parts: Parts) -> str:
         "boards": boards,
         "papers": papers,
         "outside": {report.name: report.settings.outside for report in parts.reports},
-        "figures": [{key: one[key] for key in ("table", "name", "title", "spec")} for one in parts.figures],
+        "figures": [
+            {key: one[key] for key in ("table", "name", "title", "spec") if key != "spec" or not timed(one)}
+            for one in parts.figures
+        ],
         "images": [one["image"] for one in parts.galleries],
     }
     scripts = {name: asset(f"{name}.js") for name in ("theme", "vega", "page")}
@@ -91,7 +94,12 @@ def build(parts: Parts) -> str:
         downloads=[download(path) for path in parts.files],
         configuration=parts.configuration,
         versions=parts.versions,
-        costs=as_json([cost_row(cost) for cost in parts.costs]),
+        costs=as_json(
+            {
+                "rows": [cost_row(cost) for cost in parts.costs],
+                "figures": {str(at): one["spec"] for at, one in enumerate(parts.figures) if timed(one)},
+            }
+        ),
         data=as_json(data),
     )
 
@@ -124,8 +132,13 @@ def by_section(figures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for index, one in enumerate(figures):
         own = found.setdefault(one["section"], {"figures": [], "empty": []})
-        own["empty" if one["empty"] else "figures"].append({**one, "index": index, "wide": is_wide(one["spec"])})
+        own["empty" if one.get("empty") else "figures"].append({**one, "index": index, "wide": is_wide(one["spec"])})
     return [{"name": name, **own} for name, own in found.items()]
+
+
+def timed(figure: Mapping[str, Any]) -> bool:
+    """Whether a figure shows times, so that it differs from run to run."""
+    return figure["name"] == "run_time"
 
 
 def is_wide(spec: Mapping[str, Any]) -> bool:

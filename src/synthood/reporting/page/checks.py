@@ -43,7 +43,10 @@ def below_chance(report: Report) -> Iterator[str]:
         below = of[of["mean"] < limits.CHANCE].sort_values("mean", kind="stable")
         if len(below):
             cells, found = of["detector"].value_counts(), below["detector"].value_counts(sort=False)
-            worst, each = below.iloc[0], [f"{name} in {count} of {cells.at[name]} cells" for name, count in found.items()]
+            worst, each = (
+                below.iloc[0],
+                [f"{name} in {count} of {cells.at[name]} cells" for name, count in found.items()],
+            )
             yield (
                 f"Below chance (AUROC under {limits.CHANCE:g}) on {dataset}: {listed(each)}; lowest "
                 f"{worst['mean']:.1f} by {worst['detector']} with {worst['recipe']} on {worst['set']}. There OOD "

@@ -2,6 +2,8 @@
 function start() {
 const $ = id => document.getElementById(id);
 const data = JSON.parse($("data").textContent);
+// What differs from run to run is apart.
+const costs = JSON.parse($("costs").textContent);
 const CAP = 100;
 const NONE = "–";
 const escaped = text => String(text).replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`);
@@ -326,7 +328,7 @@ function tooltip(_, event, item, value) {
   tip.style.top = `${event.clientY + 18 + height > innerHeight ? event.clientY - height - 8 : event.clientY + 18}px`;
 }
 async function draw(figure) {
-  const chart = figure.querySelector(".chart"), {spec, title} = data.figures[figure.dataset.figure];
+  const chart = figure.querySelector(".chart"), {title, spec = costs.figures[figure.dataset.figure]} = data.figures[figure.dataset.figure];
   views.get(figure)?.finalize();
   try {
     const vega = library();
@@ -370,10 +372,9 @@ for (const figure of document.querySelectorAll("[data-figure]")) {
 }
 for (const image of document.querySelectorAll("[data-image]")) seen.observe(image);
 
-// Times: apart from the rest, since they differ from run to run
-const costs = JSON.parse($("costs").textContent);
-$("times").innerHTML = costs.length ? `<div class="scroll" tabindex="0" role="region" aria-label="Time and memory"><table class="plain"><thead><tr>${["stage", "jobs", "time, all jobs", "longest job", "CPU time", "memory at most"]
-  .map(name => `<th scope="col">${name}</th>`).join("")}</tr></thead><tbody>${costs.map(row => `<tr>${row.map(one => `<td>${escaped(one)}</td>`).join("")}</tr>`).join("")}</tbody></table></div>`
+// Times
+$("times").innerHTML = costs.rows.length ? `<div class="scroll" tabindex="0" role="region" aria-label="Time and memory"><table class="plain"><thead><tr>${["stage", "jobs", "time, all jobs", "longest job", "CPU time", "memory at most"]
+  .map(name => `<th scope="col">${name}</th>`).join("")}</tr></thead><tbody>${costs.rows.map(row => `<tr>${row.map(one => `<td>${escaped(one)}</td>`).join("")}</tr>`).join("")}</tbody></table></div>`
   : `<p>No times: the results have no provenance.</p>`;
 
 // Theme and table
