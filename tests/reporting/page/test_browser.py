@@ -20,7 +20,7 @@ from synthood.reporting.page.galleries import galleries
 from synthood.reporting.page.settings import PageTable, Picture
 from synthood.reporting.page.tables import Report
 from synthood.reporting.page.times import Cost
-from toy_figures import image_files, table
+from toy_figures import SETTINGS, image_files, table
 from toy_reports import NAN, gain, png, report, small_report, specification, value
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -244,7 +244,9 @@ def test_a_figure_that_cannot_be_drawn_says_so(opened: Open) -> None:
 
 @pytest.mark.parametrize(("size", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
 def test_every_figure_is_drawn(opened: Open, tmp_path: Path, size: tuple[int, int], scheme: str) -> None:
-    of = table(images=image_files(tmp_path / "images"))
+    varied = {"synthetic.alpha": {"a": 0.5, "b": 0.8, "c": 0.9}}
+    settings = SETTINGS.model_copy(update={"recipes": ["plain", "a", "b", "c"], "varied": varied})
+    of = table(settings, images=image_files(tmp_path / "images"))
     specs = {kind: one.spec(one.data(of)) for kind, one in figures().items()}
     meta = {kind: spec.pop("usermeta")["synthood"] for kind, spec in specs.items()}
     own = [
