@@ -80,6 +80,9 @@ def test_values_are_those_of_the_scores(files: Path, capsys: pytest.CaptureFixtu
     assert values.loc[("sio", "vim", "near", "auroc")]["seeds"] == 1
     main(["tabulate", "features.yaml", "--out", "out"])
     text = (files / "out" / "table.md").read_text()
+    heads = [line for line in text.splitlines() if line.startswith("| detector")]
+    assert heads
+    assert all("| near (close) |" in head and "| close |" not in head for head in heads)
     assert capsys.readouterr().out == text
     assert "Models that are missing, so fewer seeds: sio on mine, seed 1." in text
     names = [

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,11 +17,12 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from synthood.reporting.figures.base import figures
 from synthood.reporting.page.build import Parts, build
 from synthood.reporting.page.checks import Warned
+from synthood.reporting.page.figures import figures as read_figures
 from synthood.reporting.page.galleries import galleries
 from synthood.reporting.page.settings import PageTable, Picture
 from synthood.reporting.page.tables import Report
 from synthood.reporting.page.times import Cost
-from toy_figures import image_files, table
+from toy_figures import SETTINGS, image_files, table
 from toy_reports import NAN, gain, png, report, small_report, specification, value
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -244,25 +246,22 @@ def test_a_figure_that_cannot_be_drawn_says_so(opened: Open) -> None:
 
 @pytest.mark.parametrize(("size", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
 def test_every_figure_is_drawn(opened: Open, tmp_path: Path, size: tuple[int, int], scheme: str) -> None:
-    of = table(images=image_files(tmp_path / "images"))
-    specs = {kind: one.spec(one.data(of)) for kind, one in figures().items()}
-    meta = {kind: spec.pop("usermeta")["synthood"] for kind, spec in specs.items()}
-    own = [
-        {
-            "table": "toy",
-            "name": kind,
-            "spec": spec,
-            **{key: meta[kind][key] for key in ("section", "title", "caption")},
-        }
-        for kind, spec in specs.items()
-    ]
+    varied = {"synthetic.alpha": {"a": 0.5, "b": 0.8, "c": 0.9}}
+    settings = SETTINGS.model_copy(update={"recipes": ["plain", "a", "b", "c"], "varied": varied})
+    of = table(settings, images=image_files(tmp_path / "images"))
+    (tmp_path / "toy").mkdir()
+    for kind, one in figures().items():
+        (tmp_path / "toy" / f"{kind}.vl.json").write_text(json.dumps(one.spec(one.data(of))))
+    own = read_figures((tmp_path / "toy").glob("*.vl.json"))
+    assert not any(one["empty"] for one in own)
+    places = {one["name"]: place for place, one in enumerate(own)}
     page = opened(Parts([small_report()], figures=own), size, scheme)
     for place in page.locator("[data-figure]").all():
         place.scroll_into_view_if_needed()
-    expect(page.locator(".chart svg")).to_have_count(len(specs))
-    hardest = page.locator(f"[data-figure='{list(specs).index('hardest')}'] .chart image")
+    expect(page.locator(".chart svg")).to_have_count(len(figures()))
+    hardest = page.locator(f"[data-figure='{places['hardest']}'] .chart image")
     expect(hardest.first).to_have_attribute("href", re.compile("^data:image/webp"))
-    roc = page.locator(f"[data-figure='{list(specs).index('roc')}'] .chart")
+    roc = page.locator(f"[data-figure='{places['roc']}'] .chart")
     before = roc.locator("svg").inner_html()
     roc.locator("select").first.select_option("knn")
     expect(roc.locator("svg")).not_to_have_js_property("innerHTML", before)

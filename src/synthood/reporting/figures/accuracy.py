@@ -11,11 +11,12 @@ from synthood.reporting.figures.style import (
     STYLES,
     choice,
     first,
-    grid,
     legend,
     marker,
     marks_by,
     name_panel,
+    outer_labels,
+    panels,
     without_legend,
 )
 
@@ -101,7 +102,7 @@ class Accuracy(Figure):
     def picture(self, data: Data) -> Picture:
         recipes, sets, detectors = (list(dict.fromkeys(data.rows[key])) for key in ("recipe", "set", "detector"))
         detectors = detectors[:MOST_ROWS]
-        image, axes = grid(len(sets), len(detectors))
+        image, axes = panels(len(sets), len(detectors), len(recipes), gap=0.5)
         for row, part in enumerate(sets):
             for column, detector in enumerate(detectors):
                 axis = axes[row, column]
@@ -112,8 +113,9 @@ class Accuracy(Figure):
                     look = {"fmt": form, "color": tone, "markersize": 5, "linewidth": 0.8, "zorder": place + 2}
                     axis.errorbar(one["x"], one["y"], reach[1], reach[0], label=one["recipe"], **look)
                 low, high = axis.get_ylim()
-                axis.set_ylim(min(low, 99), min(high, 100.5))  # a saturated metric is not told apart by its last digits
+                # A saturated metric is not told apart by its last digits
+                axis.set_ylim(min(low, 99), 100.1 if high >= 100 else high)
                 name_panel(axis, row, column, f"{part}, {title_of(data.more['metric'])}", detector)
-        image.supxlabel("ID accuracy, %", fontsize=9)
+        outer_labels(image, "ID accuracy, %", "")
         legend(image, axes[0, 0])
         return image

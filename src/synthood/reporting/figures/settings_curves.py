@@ -99,7 +99,12 @@ class SettingsCurves(Figure):
         styles = lines_by("detector", len(detectors))
         logs = {row["setting"]: row["log"] for row in values}
         logarithmic = " || ".join(f"setting == '{key}'" for key, is_log in logs.items() if is_log) or "false"
-        axis = {"labelExpr": f"({logarithmic}) ? format(pow(10, datum.value), '.3~g') : datum.label"}
+        axis = {
+            "values": {"expr": "ticks[setting]"},
+            "labelExpr": f"({logarithmic}) ? format(pow(10, datum.value), '.4~r') : format(datum.value, '.4~r')",
+            "labelOverlap": True,
+        }
+        ticks = {row["setting"]: row["x"] for row in values}
         x_channel = {"field": "x", "type": "quantitative", "title": "value of the setting", "axis": axis}
         x_channel |= {"scale": {"zero": False, "nice": False, "padding": 10}}
         y = {"type": "quantitative", "title": f"{title_of(data.more['metric'])}, %", "scale": {"zero": False}}
@@ -107,7 +112,11 @@ class SettingsCurves(Figure):
         tooltip += [{"field": name, "format": ".2f"} for name in ("mean", "low", "high")]
         return {
             "height": 300,
-            "params": [choice("setting", keys, "Setting"), choice("set", sets, "Set")],
+            "params": [
+                choice("setting", keys, "Setting"),
+                choice("set", sets, "Set"),
+                {"name": "ticks", "value": ticks},
+            ],
             "layer": [
                 {
                     "data": {"values": values},
