@@ -180,12 +180,12 @@ def _names(tree: ast.AST) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(members | {node.id for node in nodes if isinstance(node, ast.Name)}), frozenset(members)
 
 
-@functools.cache
 def _alike(one: str, other: str) -> bool:
     """Whether two modules are of one package."""
     return one.partition(".")[0] == other.partition(".")[0]
 
 
+@functools.cache
 def _file_of(name: str, root: Path) -> Path | None:
     if not name:
         return None
