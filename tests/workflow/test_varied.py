@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from synthood.config.load import load
-from synthood.workflow.plan.varied import varied
+from synthood.workflow.plan.varied import varied, varied_by_datasets
 
 PROJECT = Path(__file__).parents[2]
 
@@ -45,6 +45,14 @@ def test_recipes_that_differ_in_more_are_no_curve(raw: dict[str, Any]) -> None:
     assert of(raw, {"a": sio(0.5), "b": sio(0.8), "c": sio(0.9, "sd")}) == {}
     assert of(raw, {"a": sio(0.5), "b": sio(0.8), "c": sio(0.9) | {"epochs": 9}}) == {}
     assert of(raw, {"a": sio(0.5), "b": sio(0.8)}) == {}  # two values are no curve
+
+
+def test_images_per_class_of_datasets() -> None:
+    file = PROJECT / "configs/sio-cifar10-few-small.yaml"
+    config = load(yaml.safe_load(file.read_text()), str(file), [])
+    found = varied_by_datasets(config, ["few1500", "few100", "few500", "all5000"])
+    assert found == {"id.train_per_class": {"few1500": 1500.0, "few100": 100.0, "few500": 500.0, "all5000": 5000.0}}
+    assert varied_by_datasets(config, ["few100", "few500"]) == {}
 
 
 def test_the_demo_varies_nothing(raw: dict[str, Any]) -> None:

@@ -138,5 +138,28 @@ def test_a_curve_runs_over_the_values_in_order() -> None:
     assert picture.axes[0].get_xscale() == "log"
 
 
+def test_a_curve_runs_over_datasets() -> None:
+    names = ["all", "few", "some"]
+    settings = SETTINGS.model_copy(
+        update={
+            "datasets": names,
+            "near": {name: ["close"] for name in names},
+            "far": {name: ["away", "far2"] for name in names},
+            "varied_by_datasets": {"id.train_per_class": {"all": 1000.0, "few": 10.0, "some": 100.0}},
+        }
+    )
+    of = table(settings)
+    data = SettingsCurves().data(of)
+    assert list(dict.fromkeys(data.rows["setting"])) == ["id.train_per_class, plain", "id.train_per_class, sio"]
+    row = data.rows.query("detector == 'knn' and set == 'far' and setting == 'id.train_per_class, sio'").iloc[0]
+    assert (row["recipe"], row["x"], row["bases"]) == (["few", "some", "all"], [10.0, 100.0, 1000.0], {})
+    chosen = of.values.query("set == 'far' and detector == 'knn' and metric == 'auroc' and recipe == 'sio'")
+    assert row["mean"] == [chosen.set_index("dataset")["mean"][name] for name in ("few", "some", "all")]
+    assert len(SettingsCurves().draw(data).axes) == 4
+
+
 def test_nothing_varied_is_said() -> None:
-    assert SettingsCurves().data(table()).empty == "No three recipes of the table differ in a single setting alone."
+    assert (
+        SettingsCurves().data(table()).empty
+        == "No three recipes or datasets of the table differ in a single setting alone."
+    )

@@ -48,6 +48,7 @@ class PlotSettings(JobSettings, WithPlainPlugins):
         dict[str, dict[Name, float]],
         Field(description="by key of the configuration, the values of recipes that differ in nothing else"),
     ] = {}
+    varied_by_datasets: Annotated[dict[str, dict[Name, float]], Field(description="the same of datasets")] = {}
 
     def plain_plugins(self) -> dict[str, Plugin]:
         """The figures that are drawn."""

@@ -1,7 +1,8 @@
-"""Results over a setting that recipes of the table vary: alpha, images per class, and others."""
+"""Results over a setting that recipes or datasets of the table vary: alpha, images per class, and others."""
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Literal
 
 from synthood.common.lazy import np, pd
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
 
 MOST_DETECTORS = 20
+MOST_RECIPES = 6
+"""On datasets, where each has a panel of its own."""
 
 
 def geometric(values: Sequence[float]) -> bool:
@@ -47,8 +50,8 @@ class SettingsCurves(Figure):
 
     title = "Results over a setting"
     caption = (
-        "Results of recipes that differ in one setting alone, over its values: means over seeds with the table's "
-        "intervals. Rules are the baselines."
+        "Results of recipes, or on datasets, that differ in one setting alone, over its values: means over seeds with "
+        "the table's intervals. Rules are the baselines."
     )
     section = "Gains"
     order = 15
@@ -56,8 +59,8 @@ class SettingsCurves(Figure):
 
     def data(self, table: TableData) -> Data:
         settings, metric = table.settings, main_metric(table)
-        if not settings.varied:
-            return Data(empty="No three recipes of the table differ in a single setting alone.")
+        if not settings.varied and not settings.varied_by_datasets:
+            return Data(empty="No three recipes or datasets of the table differ in a single setting alone.")
         if metric is None:
             return Data(empty="The table has no column of an OOD metric.")
         found = lines(table, metric)
@@ -82,6 +85,25 @@ class SettingsCurves(Figure):
                                 "bases": {b: found[dataset, role, b, detector]["mean"] for b in bases},
                             }
                         )
+        shown, more = first(settings.recipes, MOST_RECIPES, "recipes") if settings.varied_by_datasets else ([], [])
+        notes = [*notes, *more]
+        for key, values in settings.varied_by_datasets.items():
+            order = sorted(values, key=values.__getitem__)
+            roles = [role for role in ("near", "far") if all(getattr(settings, role).get(one) for one in order)]
+            for role, recipe, (place, detector) in product(roles, shown, list(enumerate(detectors))):
+                own = [found[dataset, role, recipe, detector] for dataset in order]
+                rows.append(
+                    {
+                        "setting": f"{key}, {recipe}",
+                        "set": role,
+                        "detector": detector,
+                        "place": place,
+                        "recipe": order,
+                        "x": [values[dataset] for dataset in order],
+                        **{name: [one[name] for one in own] for name in ("mean", "low", "high")},
+                        "bases": {},
+                    }
+                )
         return Data(pd.DataFrame(rows), {"metric": metric}, notes, "" if rows else "No OOD set.")
 
     def view(self, data: Data) -> Spec:
@@ -108,7 +130,7 @@ class SettingsCurves(Figure):
         x_channel = {"field": "x", "type": "quantitative", "title": "value of the setting", "axis": axis}
         x_channel |= {"scale": {"zero": False, "nice": False, "padding": 10}}
         y = {"type": "quantitative", "title": f"{title_of(data.more['metric'])}, %", "scale": {"zero": False}}
-        tooltip = [{"field": "detector"}, {"field": "recipe"}, {"field": "value", "title": "setting"}]
+        tooltip = [{"field": "detector"}, {"field": "recipe", "title": "of"}, {"field": "value", "title": "setting"}]
         tooltip += [{"field": name, "format": ".2f"} for name in ("mean", "low", "high")]
         return {
             "height": 300,
@@ -153,6 +175,9 @@ class SettingsCurves(Figure):
             for column, key in enumerate(keys):
                 axis = axes[row, column]
                 own = data.rows[(data.rows["set"] == part) & (data.rows["setting"] == key)].to_dict("records")
+                if not own:
+                    axis.set_axis_off()
+                    continue
                 for one in own:
                     style, mean = line(one["place"]), np.array(one["mean"])
                     reach = np.abs([mean - one["low"], np.array(one["high"]) - mean])

@@ -20,7 +20,7 @@ from synthood.training.method_settings import ExtractSettings
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
-from synthood.workflow.plan.varied import varied
+from synthood.workflow.plan.varied import varied, varied_by_datasets
 
 
 class EvaluationPlan(Paths):
@@ -105,6 +105,7 @@ class EvaluationPlan(Paths):
             "confidence": table.confidence,
             "lower_is_better": [metric.key for metric in table.metrics if metric.lower_is_better],
             "varied": varied(self.config, table.recipes),
+            "varied_by_datasets": varied_by_datasets(self.config, table.datasets),
         }
         return self._plotting(wildcards.table, "results").model_copy(update=more)
 

@@ -1,4 +1,4 @@
-"""Settings that recipes of a table vary, one at a time."""
+"""Settings that recipes or datasets of a table vary, one at a time."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,17 @@ def varied(config: Config, recipes: Sequence[str]) -> dict[str, dict[str, float]
 
     A generator and outliers count as settings of the recipes that learn from them.
     """
-    flat = {name: dict(numbers(settings_of(config, name))) for name in recipes}
+    return curves({name: dict(numbers(settings_of(config, name))) for name in recipes})
+
+
+def varied_by_datasets(config: Config, datasets: Sequence[str]) -> dict[str, dict[str, float]]:
+    """The same of datasets, such as images per class."""
+    given = {name: config.datasets[name].model_dump(mode="json", by_alias=True) for name in datasets}
+    return curves({name: dict(numbers(settings)) for name, settings in given.items()})
+
+
+def curves(flat: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """By key its values by name, of those that agree in all other settings."""
     found: dict[str, dict[str, float]] = {}
     for key in sorted({key for own in flat.values() for key, value in own.items() if is_number(value)}):
         groups: dict[str, dict[str, float]] = defaultdict(dict)
