@@ -203,7 +203,7 @@ def test_a_module_that_is_not_imported_does_not_count(package):
 
 
 def test_other_packages_of_the_same_folder_do_not_count(package):
-    """An installed package lies beside all others."""
+    """An installed package shares its folder with all others."""
     text = "import other.large\nfrom other import thing"
     one = package({"pkg/__init__.py": "", "pkg/main.py": text, "other/__init__.py": "thing = 1", "other/large.py": ""})
     edited = {"pkg/__init__.py": "", "pkg/main.py": text, "other/__init__.py": "thing = 2", "other/large.py": "x = 1"}

@@ -130,7 +130,7 @@ def test_a_checkpoint_has_no_training() -> None:
 
 
 def images(check: Callable[..., object], figures: dict[str, object]) -> list[tuple[str, str]]:
-    return [(one.check, one.text) for one in check("biggan on digits", figures)]  # type: ignore[attr-defined]
+    return [(one.check, one.text) for one in check("biggan on digits", figures)]  # type: ignore[attr-defined]  # by name
 
 
 def test_synthetic_images_that_copy() -> None:
@@ -145,7 +145,7 @@ def test_synthetic_images_that_copy() -> None:
 def test_outliers_that_are_id() -> None:
     good = {"kept": 40, "after_gate": {"called_id_share": 0.1, "surely_other_class_share": 0.0, "intended_share": 0.02}}
     assert images(checks.of_outliers, good) == []
-    poor = {"kept": 40, "after_gate": {**good["after_gate"], "called_id_share": 0.51, "surely_other_class_share": 0.67}}  # type: ignore[dict-item]
+    poor = {"kept": 40, "after_gate": {**good["after_gate"], "called_id_share": 0.51, "surely_other_class_share": 0.67}}  # type: ignore[dict-item]  # mixed values
     ((check, sentence),) = images(checks.of_outliers, poor)
     assert check == "outliers_that_are_id"
     assert "51 % are called ID by the judge" in sentence

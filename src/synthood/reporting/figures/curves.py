@@ -72,11 +72,11 @@ def names(data: Data, column: str) -> list[str]:
 def view(data: Data, area: str, x: Mapping[str, Any], y: Mapping[str, Any], marks: Sequence[Spec] = ()) -> Spec:
     """Curves of one detector and set at a time, with the numbers of all recipes at the nearest point of the grid."""
     recipes, banded = names(data, "recipe"), data.more["seeds"] > 1
-    kept = ["mean", "low", "high"] if banded else ["mean"]
+    columns = ["mean", "low", "high"] if banded else ["mean"]
     values = [
         {key: row[key] for key in ("detector", "set", "recipe")}
         | {"label": f"{row['recipe']}  {row['area']:.1f}"}
-        | {key: rounded(row[key]) for key in kept}
+        | {key: rounded(row[key]) for key in columns}
         for row in data.rows.to_dict("records")
     ]
     styles = lines_by("label", len(recipes), area)
@@ -119,7 +119,7 @@ def view(data: Data, area: str, x: Mapping[str, Any], y: Mapping[str, Any], mark
         "transform": [
             {"filter": "datum.detector == detector && datum.set == set"},
             {"calculate": "points", "as": "x"},
-            {"flatten": ["x", *kept]},
+            {"flatten": ["x", *columns]},
         ],
         "layer": [*marks, *([band] if banded else []), lines, rule],
     }

@@ -108,8 +108,8 @@ class Hardest(Figure):
         recipes = list(dict.fromkeys(rows["recipe"]))
         lines = [(recipe, group) for recipe in recipes for group in (ACCEPTED, REJECTED)]
         high, wide = rows["image"].iloc[0].shape[:2]
-        above, beside = round(0.22 * high), round(0.06 * wide) + 1  # pixels of the images
-        step = high + above, wide + beside
+        above, gap = round(0.22 * high), round(0.06 * wide) + 1  # pixels of the images
+        step = high + above, wide + gap
         canvas = np.full((len(lines) * step[0], SHOWN * step[1], 3), 255, np.uint8)
         image = new_picture(0.75 * SHOWN + 1.4, 0.75 * SHOWN * canvas.shape[0] / canvas.shape[1] + 0.4)
         axis = image.subplots()
@@ -117,7 +117,7 @@ class Hardest(Figure):
             own = rows[(rows["recipe"] == recipe) & (rows["group"] == group)].to_dict("records")
             top = number * step[0] + above
             name = f"{recipe}\n{group}" + ": none" * (not own)
-            axis.text(-beside, top + high / 2, name, ha="right", va="center", fontsize=7)
+            axis.text(-gap, top + high / 2, name, ha="right", va="center", fontsize=7)
             for row in own:
                 left = row["place"] * step[1]
                 canvas[top : top + high, left : left + wide] = row["image"]
