@@ -61,9 +61,9 @@ class Gains(Figure):
             (line["dataset"], line["set"]) not in alone and not mirrored(line, seen) for line in rows.to_dict("records")
         ]
         rows = rows[shown]
-        shown = rows.head(MOST_GAINS)
+        first_rows = rows.head(MOST_GAINS)
         notes = [f"Shown are the first {MOST_GAINS} of {len(rows)} gains."] * (len(rows) > MOST_GAINS)
-        return Data(shown, {"confidence": table.settings.confidence}, notes)
+        return Data(first_rows, {"confidence": table.settings.confidence}, notes)
 
     def view(self, data: Data) -> Spec:
         rows = data.rows
