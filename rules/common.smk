@@ -37,8 +37,8 @@ if workflow.is_main_process and workflow.resource_settings.nodes is None and sys
     folder = f"synthood-stages-{os.getpid()}-{secrets.token_hex(8)}"
     os.environ.setdefault("SYNTHOOD_STAGES", str(Path(tempfile.gettempdir(), folder)))
 else:
-    os.environ["SYNTHOOD_STAGES"] = "off"
-os.environ["SYNTHOOD_CLIENT"] = str(SRC / "synthood/workflow/stage_client.py")
+    os.environ.update(SYNTHOOD_STAGES="off")
+os.environ.update(SYNTHOOD_CLIENT=str(SRC / "synthood/workflow/stage_client.py"))
 
 for name, value in ALLOCATION.items():
     os.environ.setdefault(name, value)
@@ -119,7 +119,7 @@ def compared(command):
 
 
 def figure_files(drawn_from, shown=lambda path, title: path):
-    """The outputs of a rule that draws figures: each in all its forms, PNG as `shown` in the report."""
+    """What a rule that draws figures writes, each in all its forms; PNG as `shown` in the report."""
     named = [
         (figure, form) for figure in figures().values() if figure.drawn_from == drawn_from for form in FORMS
     ]
