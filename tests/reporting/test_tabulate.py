@@ -18,7 +18,7 @@ from synthood.evaluation.ranking import OOD_METRICS, Ranking, aurc
 from synthood.reporting import tabulate as module
 from synthood.reporting.comparisons import holm, p_value
 from synthood.reporting.markdown_table import markdown
-from synthood.reporting.measure import Scores, all_runs, ood_runs
+from synthood.reporting.measure import Scored, Scores, all_runs, ood_runs
 from synthood.reporting.render import note
 from synthood.reporting.results import Results
 from synthood.reporting.runs import read_scores
@@ -454,7 +454,9 @@ def test_the_full_spectrum_counts_shifted_sets_as_id(scores: Scores) -> None:
 
 def test_resamples_of_the_full_spectrum_draw_each_id_set_by_itself(scores: Scores) -> None:
     frames, resamples = [scores["digits", "sio", 0]], Resamples(RESAMPLES)
-    found = ood_runs(frames, "msp", "away", "digits", resamples, [Auroc()], ["test", "closer"])["auroc"]
+    found = ood_runs(
+        [Scored(frame) for frame in frames], "msp", "away", "digits", resamples, [Auroc()], ["test", "closer"]
+    )["auroc"]
     values = {n: frames[0].loc[frames[0]["part"] == n, "msp"].to_numpy() for n in SIZES}
     for row in range(RESAMPLES):
         weights = {n: resamples.weights(f"digits/{n}", SIZES[n])[row] for n in ("test", "closer", "away")}

@@ -14,8 +14,12 @@ __all__ = ["F", "Lazy", "Module", "Tensor", "lazy", "nn", "np", "pd", "torch"]
 class Lazy(ModuleType):
     """A module that is imported when an attribute of it is first read."""
 
+    @functools.cached_property
+    def _module(self) -> ModuleType:
+        return importlib.import_module(self.__name__)
+
     def __getattr__(self, name: str) -> Any:
-        return getattr(importlib.import_module(self.__name__), name)
+        return getattr(self._module, name)
 
 
 def lazy(name: str) -> Any:

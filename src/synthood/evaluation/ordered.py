@@ -24,7 +24,7 @@ class Order:
     """One side's samples in falling order of confidence.
 
     By sample in that order: `first` and `last` of its ties, and how many of the other side are `above` it and
-    `not_below` it.
+    `not_below` it. `ties`: whether any sample ties with one of the other side.
     """
 
     def __init__(self, confidence: Array, other: Array) -> None:
@@ -34,6 +34,7 @@ class Order:
         self.first, self.last = np.searchsorted(-own, -own), np.searchsorted(-own, -own, side="right") - 1
         self.above = len(ordered) - np.searchsorted(ordered, own, side="right")
         self.not_below = len(ordered) - np.searchsorted(ordered, own, side="left")
+        self.ties = not np.array_equal(self.above, self.not_below)
 
 
 class Weighted:
@@ -57,9 +58,9 @@ class Weighted:
         """What all but the first k samples weigh, for each k of counts [K]; [B,K]."""
         return self.first[:, -1:] - self.of_first(counts)
 
-    def sum(self, values: Array) -> Array:
+    def sum(self, values: Array | Counts) -> Array:
         """Weighted sum [B] of a value per sample [B,n]."""
-        found: Array = np.einsum("bn,bn->b", self.here, values)
+        found: Array = np.einsum("bn,bn->b", self.here, values, dtype=np.float64)
         return found
 
     def repeated(self) -> Iterator[Array]:

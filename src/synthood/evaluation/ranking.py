@@ -12,8 +12,10 @@ from synthood.evaluation.ordered import Array, Counts, Order, Weighted
 
 OOD_METRICS = (Auroc(), AuprIn(), AuprOut(), Fpr95IDPositive(), Fpr95OODPositive())
 """Those of every scored model."""
-AT_ONCE = 1 << 20
-"""Weights that are held at once: few enough to stay near the processor's caches."""
+AT_ONCE = 1 << 15
+"""Weights that are held at once: few enough to stay in a core's own cache."""
+LEAST_ROWS = 8
+"""Of weights at once, so that starting a step does not cost more than the step."""
 
 
 class Ranking:
@@ -30,7 +32,7 @@ class Ranking:
     def metrics(self, weights: Sequence[Counts] = (), metrics: Sequence[OODMetric] = OOD_METRICS) -> dict[str, Array]:
         """Each metric [B] by its key, for weights [B,n] of ID and [B,m] of OOD samples; all are 1 by default."""
         ids, oods = weights or [np.ones((1, len(each.order)), np.int32) for each in self.orders]
-        rows = max(1, AT_ONCE // max(ids.shape[1], oods.shape[1]))
+        rows = max(LEAST_ROWS, AT_ONCE // max(ids.shape[1], oods.shape[1]))
         parts = [self._few(ids[i : i + rows], oods[i : i + rows], metrics) for i in range(0, len(ids), rows)]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

@@ -16,12 +16,27 @@ from synthood.reporting.settings import TabulateSettings
 from synthood.reporting.statistics import Resamples, Runs
 
 Scores = dict[Run, pd.DataFrame]
+
+
+class Scored:
+    """A model's scores, with the positions of each set's samples, since text is slow to compare."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = frame
+        self.rows = {str(name): rows for name, rows in frame.groupby("part").indices.items()}
+
+    def of(self, column: str, part: str) -> np.ndarray:
+        """A column's values [n] of a set."""
+        found: np.ndarray = self.frame[column].to_numpy()[self.rows.get(part, [])]
+        return found
+
+
 Key = tuple[str, str, str]
 """Detector, set, metric."""
 
 
 def ood_runs(
-    frames: list[pd.DataFrame],
+    models: list[Scored],
     detector: str,
     part: str,
     prefix: str,
@@ -33,10 +48,9 @@ def ood_runs(
     """OOD metrics of one recipe, detector and set: measured per seed, and resampled set by set."""
     measured: dict[str, list[float]] = {metric.key: [] for metric in metrics}
     resampled: dict[str, list[np.ndarray]] = {metric.key: [] for metric in metrics}
-    for frame in frames:
-        ids = [frame.loc[frame["part"] == name, detector].to_numpy() for name in id_parts]
-        id_confidence = np.concatenate(ids)
-        ood_confidence = frame.loc[frame["part"] == part, detector].to_numpy()
+    for scored in models:
+        ids = [scored.of(detector, name) for name in id_parts]
+        id_confidence, ood_confidence = np.concatenate(ids), scored.of(detector, part)
         drawn_ids = [resamples.weights(f"{prefix}/{n}", len(c)) for n, c in zip(id_parts, ids, strict=True)]
         id_weights = np.concatenate(drawn_ids, axis=1) if len(ids) > 1 else drawn_ids[0]
         ood_weights = resamples.weights(f"{prefix}/{part}", len(ood_confidence))
@@ -49,17 +63,17 @@ def ood_runs(
 
 
 def id_samples(
-    frames: list[pd.DataFrame], prefix: str, resamples: Resamples, id_parts: Sequence[str]
+    models: list[Scored], prefix: str, resamples: Resamples, id_parts: Sequence[str]
 ) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
     """Of each seed, the samples [n] of all ID sets and their weights [B,n], resampled set by set."""
-    for frame in frames:
-        parts = [frame[frame["part"] == name] for name in id_parts]
+    for scored in models:
+        parts = [scored.frame.iloc[scored.rows.get(name, [])] for name in id_parts]
         weights = [resamples.weights(f"{prefix}/{n}", len(part)) for n, part in zip(id_parts, parts, strict=True)]
         yield pd.concat(parts), np.concatenate(weights, axis=1)
 
 
 def id_runs(
-    frames: list[pd.DataFrame],
+    models: list[Scored],
     metric: IDMetric,
     prefix: str,
     resamples: Resamples,
@@ -68,14 +82,14 @@ def id_runs(
 ) -> Runs:
     """A metric of the classifier over all images of the ID sets, per seed, and resampled set by set."""
     values, drawn = [], []
-    for samples, weights in id_samples(frames, prefix, resamples, id_parts):
+    for samples, weights in id_samples(models, prefix, resamples, id_parts):
         values.append(float(metric.of(samples, np.ones((1, len(samples)), np.int16))[0]))
         drawn.append(metric.of(samples, weights))
     return Runs(np.array(values), np.stack(drawn), seeds)
 
 
 def selective_runs(
-    frames: list[pd.DataFrame],
+    models: list[Scored],
     detector: str,
     metric: SelectiveMetric,
     prefix: str,
@@ -85,7 +99,7 @@ def selective_runs(
 ) -> Runs:
     """A metric of a detector's confidences on the ID sets, per seed, and resampled set by set."""
     values, drawn = [], []
-    for samples, weights in id_samples(frames, prefix, resamples, id_parts):
+    for samples, weights in id_samples(models, prefix, resamples, id_parts):
         order = Order(samples[detector].to_numpy(np.float64), np.empty(0))
         right = (samples["label"] == samples["prediction"]).to_numpy()
         once = np.ones((1, len(samples)), np.int32)
@@ -102,12 +116,12 @@ def all_runs(
     A model that serves all seeds is one run: its seeds say nothing about another training.
     """
     table = settings.table
-    frames = {recipe: frames_of(scores, settings, dataset, recipe) for recipe in table.all_recipes}
+    models = {recipe: models_of(scores, settings, dataset, recipe) for recipe in table.all_recipes}
     id_parts = ["test", *settings.shifted.get(dataset, [])]
     for id_metric in (metric for metric in table.metrics if isinstance(metric, IDMetric)):
         of_ids = {
             recipe: id_runs(list(own.values()), id_metric, dataset, resamples, id_parts, known(own))
-            for recipe, own in frames.items()
+            for recipe, own in models.items()
         }
         yield ("", "test", id_metric.key), of_ids
     wanted = [metric for metric in table.metrics if isinstance(metric, OODMetric)]
@@ -115,7 +129,7 @@ def all_runs(
     roles = {role: members for role, members in roles.items() if members}
     sets = [part for members in roles.values() for part in members]
     for detector in table.all_detectors:
-        runs = {recipe: frames[recipe] for recipe in table.recipes_of(detector)}
+        runs = {recipe: models[recipe] for recipe in table.recipes_of(detector)}
         if detector in settings.ensembles:
             runs = {recipe: {None: next(iter(own.values()))} for recipe, own in runs.items()}
         parts = {
@@ -146,7 +160,7 @@ def all_runs(
 
 def with_models_left_out(
     runs: dict[str, Runs],
-    frame: pd.DataFrame,
+    scored: Scored,
     detector: str,
     part: str,
     metrics: Sequence[OODMetric],
@@ -154,23 +168,23 @@ def with_models_left_out(
 ) -> dict[str, Runs]:
     """The runs of an ensemble with each metric's values without one of its models, where they were scored."""
     without: list[dict[str, np.ndarray]] = []
-    while (name := left_out(detector, len(without))) in frame:
-        ids = np.concatenate([frame.loc[frame["part"] == one, name].to_numpy() for one in id_parts])
-        without.append(Ranking(ids, frame.loc[frame["part"] == part, name].to_numpy()).metrics(metrics=metrics))
+    while (name := left_out(detector, len(without))) in scored.frame:
+        ids = np.concatenate([scored.of(name, one) for one in id_parts])
+        without.append(Ranking(ids, scored.of(name, part)).metrics(metrics=metrics))
     if not without:
         return runs
     return {key: replace(one, without=np.array([each[key][0] for each in without])) for key, one in runs.items()}
 
 
-def frames_of(scores: Scores, settings: TabulateSettings, dataset: str, recipe: str) -> dict[int | None, pd.DataFrame]:
+def models_of(scores: Scores, settings: TabulateSettings, dataset: str, recipe: str) -> dict[int | None, Scored]:
     """A recipe's scores by seed, by None where one model serves all; raises where there are none."""
-    found: dict[int | None, pd.DataFrame]
-    found = {s: scores[dataset, recipe, s] for s in settings.table.seeds if (dataset, recipe, s) in scores}
+    found: dict[int | None, Scored]
+    found = {s: Scored(scores[dataset, recipe, s]) for s in settings.table.seeds if (dataset, recipe, s) in scores}
     if not found:
         raise SynthoodError(f"no scores of recipe {recipe!r} on {dataset!r}; score its models, or leave it out")
     return {None: next(iter(found.values()))} if recipe in settings.fixed else found
 
 
-def known(frames: dict[int | None, pd.DataFrame]) -> tuple[int, ...]:
+def known(models: dict[int | None, Scored]) -> tuple[int, ...]:
     """The seeds of a recipe's models; none where one model serves all."""
-    return tuple(seed for seed in frames if seed is not None)
+    return tuple(seed for seed in models if seed is not None)

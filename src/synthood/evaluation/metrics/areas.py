@@ -17,7 +17,8 @@ class Auroc(OODMetric):
     title = "AUROC"
 
     def of(self, ids: Weighted, oods: Weighted) -> Array:
-        lost = ids.sum((oods.of_first(ids.order.above) + oods.of_first(ids.order.not_below)) / 2)
+        above = oods.of_first(ids.order.above)
+        lost = ids.sum(above + oods.of_first(ids.order.not_below)) / 2 if ids.order.ties else ids.sum(above)
         return (ids.total * oods.total - lost) / (ids.total * oods.total)
 
 

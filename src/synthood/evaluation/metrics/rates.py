@@ -23,9 +23,8 @@ class Fpr95IDPositive(OODMetric):
     lower_is_better = True
 
     def of(self, ids: Weighted, oods: Weighted) -> Array:
-        wanted = needed(ids)
-        last = [np.searchsorted(row[1:], least) for row, least in zip(ids.first, wanted, strict=True)]
-        return oods.first[np.arange(len(wanted)), ids.order.not_below[last]] / oods.total
+        last = np.count_nonzero(ids.first[:, 1:] < needed(ids)[:, None], axis=1)
+        return oods.first[np.arange(len(last)), ids.order.not_below[last]] / oods.total
 
 
 class Fpr95OODPositive(OODMetric):
@@ -41,8 +40,8 @@ class Fpr95OODPositive(OODMetric):
 
     def of(self, ids: Weighted, oods: Weighted) -> Array:
         left = oods.first[:, -1] - needed(oods)
-        last = [np.searchsorted(row, most, side="right") - 1 for row, most in zip(oods.first, left, strict=True)]
-        return (ids.total - ids.first[np.arange(len(left)), oods.order.above[last]]) / ids.total
+        last = np.count_nonzero(oods.first <= left[:, None], axis=1) - 1
+        return (ids.total - ids.first[np.arange(len(last)), oods.order.above[last]]) / ids.total
 
 
 def needed(positive: Weighted) -> Array:
