@@ -128,7 +128,7 @@ def test_a_network_is_tried_on_images_of_the_data_s_size(edited, tmp_path):
         assert [line[: len(one)] for line, one in zip(found, expected, strict=True)] == expected
 
 
-TIMM = {"like": "ce", "network": {"name": "timm/resnet18", "width": None, "pretrained": "nets/r18.pt"}}
+TIMM = {"like": "ce", "network": {"name": "timm/resnet18", "width": None, "stem": None, "pretrained": "nets/r18.pt"}}
 CHECKPOINT = {
     "kind": "checkpoint", "path": "nets/seed{seed}.pt", "network": {"name": "resnet20"},
     "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5],

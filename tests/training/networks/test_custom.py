@@ -103,8 +103,8 @@ BROKEN = {
     "the batch": (f"x = x - x.mean(0); {GOOD}", HEAD, "its logits depend on the other images of a batch"),
     "draws in evaluation": (f"x = x + torch.rand(1); {GOOD}", HEAD, "draws at random in evaluation mode, too"),
     "other random numbers": (
-        f"x = x + random() * self.training; {GOOD}",
-        "from random import random\n" + HEAD,
+        f"x = x + NUMBERS.random() * self.training; {GOOD}",
+        "from random import Random\nNUMBERS = Random(0)\n" + HEAD,  # which never repeats one by chance
         "its logits differ with the same seed of torch",
     ),
     "other weights": (
