@@ -20,9 +20,40 @@ Raw = dict[str, Any]
 LONG = [f"test_{name}.py" for name in ("kills", "processes", "public_classifier", "real_checkpoint", "real_data")]
 
 
+SLOW = Path(__file__).with_name("slow.txt")
+"""Files and functions that take half a second or more on an idle core, as `pytest --record-slow` found them."""
+SLOW_SECONDS = 0.5
+WHOLE_RUNS = {"finished", "fresh", "planner"}
+recorded: dict[str, float] = {}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record-slow", action="store_true", help=f"write tests/{SLOW.name} from this run's times")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long ones first, so that none is left to one process at the end."""
     items.sort(key=lambda item: (item.get_closest_marker("workflow") is None, item.path.name not in LONG))
+    listed = set(SLOW.read_text().split())
+    for item in items:
+        function = item.nodeid.partition("[")[0]
+        of_fixtures = WHOLE_RUNS.intersection(getattr(item, "fixturenames", ()))
+        if of_fixtures or function in listed or function.partition("::")[0] in listed:
+            item.add_marker("slow")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """A file counts as a whole where what its tests share takes long, a function where it does itself."""
+    function = report.nodeid.partition("[")[0]
+    name = function.partition("::")[0] if report.when == "setup" else function
+    recorded[name] = max(recorded.get(name, 0.0), report.duration)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.config.getoption("record_slow") and "PYTEST_XDIST_WORKER" not in os.environ:
+        names = {name for name, seconds in recorded.items() if seconds >= SLOW_SECONDS}
+        kept = sorted(name for name in names if "::" not in name or name.partition("::")[0] not in names)
+        SLOW.write_text("".join(f"{name}\n" for name in kept))
 
 
 @pytest.fixture

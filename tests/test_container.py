@@ -94,7 +94,6 @@ def test_the_unit_is_valid(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-@pytest.mark.slow
 def test_the_steps_run_in_a_clean_debian(clean_root: ModuleType, tmp_path: Path) -> None:
     """Minutes, and gigabytes: SYNTHOOD_CLEAN_ROOT=1 asks for it."""
     if "SYNTHOOD_CLEAN_ROOT" not in os.environ:
