@@ -1,10 +1,13 @@
 """What a table holds: values and gains, each a long table in percent."""
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
+from synthood.errors import SynthoodError
 from synthood.reporting.statistics import Estimate
 
 KEYS = ["dataset", "recipe", "detector", "set", "metric"]
@@ -34,3 +37,14 @@ def csv_text(rows: pd.DataFrame) -> str:
         digits = 6 if name == "p" else 4
         shown[name] = ["" if math.isnan(x) else f"{round(x, digits) + 0.0:.{digits}f}" for x in rows[name]]
     return str(shown.to_csv(index=False, lineterminator="\n"))
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A table of `tabulate` with names as text; raises SynthoodError where a column is missing."""
+    texts = [*KEYS, "base", "base_detector", "published_note"]
+    frame = pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values={
+        name: [""] for name in ("mean", "sd", "low", "high", "gain", "p", "published", "published_sd")
+    })  # fmt: skip
+    if missing := [name for name in columns if name not in frame]:
+        raise SynthoodError(f"{path}: no column {', '.join(missing)}; delete it and make the table again")
+    return frame
