@@ -98,7 +98,7 @@ def test_a_picture_is_drawn_and_has_its_panels(full: TableData, kind: str) -> No
     figure = figures()[kind]
     with matplotlib.rc_context(RC):
         picture = figure.draw(figure.data(full))
-        picture.canvas.draw()
+        picture.draw_without_rendering()
     assert all(axis.has_data() for axis in picture.axes if axis.axison or kind == "hardest")
 
 

@@ -128,7 +128,7 @@ def view(data: Data, area: str, x: Mapping[str, Any], y: Mapping[str, Any], mark
 def picture(data: Data, finish: Callable[[Axes], None], x: str, y: str) -> Picture:
     """Rows: detectors; columns: OOD sets; a line per recipe with the seeds' range, and its area in the corner."""
     detectors, sets = names(data, "detector")[:MOST_ROWS], names(data, "set")[:MOST_COLUMNS]
-    image, axes = panels(len(detectors), len(sets), len(names(data, "recipe")), gap=0.22)
+    image, axes = panels(len(detectors), len(sets), names(data, "recipe"), gap=0.22)
     places = {recipe: place for place, recipe in enumerate(names(data, "recipe"))}
     for row, detector in enumerate(detectors):
         for column, part in enumerate(sets):

@@ -8,7 +8,7 @@ from synthood.common.lazy import np, pd
 from synthood.reporting.figures.base import Data, Figure, Model, Spec, TableData, rounded
 from synthood.reporting.figures.classes import class_names
 from synthood.reporting.figures.histograms import threshold
-from synthood.reporting.figures.style import STYLES, choice, first, grid, heat
+from synthood.reporting.figures.style import CELL, STYLES, choice, first, grid, heat, short, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -126,8 +126,8 @@ class OodPredictions(Figure):
             own = rows[rows["recipe"] == recipes[place]]
             names = sets if place % wide == 0 else [""] * len(sets)
             heat(axis, np.stack(list(own["shares"])), names, classes, 0, highest)
-            axis.set_title(recipes[place], fontsize=9)
-        image.suptitle(f"{detector}, % of each OOD set accepted", fontsize=9)
+            axis.set_title(shortened(recipes, CELL)[place], fontsize=9)
+        image.suptitle(f"{short(detector)}, % of each OOD set accepted", fontsize=9)
         return image
 
 
