@@ -16,6 +16,7 @@ VALUES = [*KEYS, "mean", "sd", "low", "high", "seeds"]
 GAINS = [*KEYS, "base", "base_detector", "gain", "low", "high", "seeds", "p"]
 """A gain is over recipe `base` by `base_detector`; `seeds` counts the models behind a number; `p` is corrected by Holm,
 and missing where nothing was tested."""
+TEXTS = [*KEYS, "base", "base_detector", "published_note"]
 
 
 class Results(NamedTuple):
@@ -40,11 +41,10 @@ def csv_text(rows: pd.DataFrame) -> str:
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A table of `tabulate` with names as text; raises SynthoodError where a column is missing."""
-    texts = [*KEYS, "base", "base_detector", "published_note"]
-    frame = pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values={
-        name: [""] for name in ("mean", "sd", "low", "high", "gain", "p", "published", "published_sd")
-    })  # fmt: skip
+    """A table of `tabulate` with names as text, NaN for what is no finite number; SynthoodError at a missing column."""
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     if missing := [name for name in columns if name not in frame]:
         raise SynthoodError(f"{path}: no column {', '.join(missing)}; delete it and make the table again")
+    for name in frame.columns.difference(TEXTS):
+        frame[name] = pd.to_numeric(frame[name], errors="coerce").replace([math.inf, -math.inf], math.nan)
     return frame

@@ -1,11 +1,9 @@
 """Figures of odd and of long names, of numbers that are missing, of failed trainings, and of no OOD set."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -15,46 +13,16 @@ from matplotlib.figure import Figure as Picture
 from matplotlib.text import Text
 
 from odd_names import ODD, REVERSED
-from synthood.common.images import ImageSet, open_set, write_images
 from synthood.reporting import plot_results
-from synthood.reporting.figures.base import FORMS, Model, TableData, figures, kinds
+from synthood.reporting.figures.base import FORMS, TableData, figures, kinds
 from synthood.reporting.figures.style import CELL, NAME, RC, short, shortened
 from synthood.reporting.results import csv_text
-from toy_figures import SETTINGS, history, image_files, table
+from toy_figures import SETTINGS, history, image_files, renamed, table
 
 KINDS = list(figures())
 NAMES = ("pets", "plain", "a", "b", "c", "msp", "knn", "close", "away", "far2", "synthetic.alpha")
 LONG = {name: f"{name}-{'long' * 20}"[:75] for name in NAMES}
 """As long as a configuration may have them, and alike at their end."""
-
-
-def renamed(of: TableData, names: Mapping[str, str], folder: Path, classes: list[str]) -> TableData:
-    """The same numbers under other names of everything."""
-
-    def new(one: Any) -> Any:
-        if isinstance(one, Mapping):
-            return {new(key): new(value) for key, value in one.items()}
-        if isinstance(one, list | tuple):
-            return type(one)(map(new, one))
-        return names.get(one, one) if isinstance(one, str) else one
-
-    models = {
-        new(run): Model(model.scores.rename(columns=names).replace({"part": dict(names)}))
-        for run, model in of.models.items()
-    }
-    files = {key: folder / path.name for key, path in of.images.items()}
-    for key, path in files.items():
-        found = open_set(of.images[key])
-        write_images(path, ImageSet(np.asarray(found.images), found.labels, classes))
-    return TableData(
-        of.settings.model_construct(**new(dict(of.settings))),
-        of.values.replace(dict(names)),
-        of.gains.replace(dict(names)),
-        models,
-        new(of.histories),
-        new(files),
-        new(of.seconds),
-    )
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from synthood.common.lazy import np, pd
@@ -64,7 +65,7 @@ class OodPredictions(Figure):
         ]
         highest = max(1.0, max(float(shares.max()) for shares in data.rows["shares"]))
         scale = {"scheme": "viridis", "domain": [0, round(highest, 1)]}
-        named = " : ".join(f"dataset == {name!r} ? classes[{i}]" for i, name in enumerate(classes)) + " : []"
+        named = " : ".join(f"dataset == {json.dumps(name)} ? classes[{i}]" for i, name in enumerate(classes)) + " : []"
         return {
             "height": 24 * int(data.rows.groupby("dataset")["set"].nunique().max()),
             "data": {"values": values},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import product
 from typing import TYPE_CHECKING, Literal
 
@@ -121,7 +122,7 @@ class SettingsCurves(Figure):
         here = {"filter": "datum.setting == setting && datum.set == set"}
         styles = lines_by("detector", len(detectors))
         logs = {row["setting"]: row["log"] for row in values}
-        logarithmic = " || ".join(f"setting == '{key}'" for key, is_log in logs.items() if is_log) or "false"
+        logarithmic = " || ".join(f"setting == {json.dumps(key)}" for key, is_log in logs.items() if is_log) or "false"
         axis = {
             "values": {"expr": "ticks[setting]"},
             "labelExpr": f"({logarithmic}) ? format(pow(10, datum.value), '.4~r') : format(datum.value, '.4~r')",

@@ -112,11 +112,6 @@ def choice(name: str, options: Sequence[str], label: str) -> dict[str, Any]:
     return {"name": name, "value": options[0], **bind}
 
 
-def escaped(name: str) -> str:
-    """A field's name in a specification, where dots and brackets are operators."""
-    return "".join(f"\\{letter}" if letter in ".[]\\'\"" else letter for letter in name)
-
-
 def short(name: str, most: int = NAME) -> str:
     """A name as pictures have room for it: of a long one the middle is left out."""
     text, end = visible(name), most // 3
