@@ -110,16 +110,16 @@ class WarmWorkflow(Workflow):
         self.server.communicate()
 
 
-def checkout(place: Path, stages: str = "off") -> Workflow:
-    """The project's files without results, with the tests' configuration."""
+def checkout(place: Path, stages: str = "off", of: Workflow | None = None) -> Workflow:
+    """The project's files without results, with the tests' configuration, or those of another checkout."""
     place.mkdir(parents=True)
     for name in CARRIED:
-        source = PROJECT / name
+        source = (of.place if of else PROJECT) / name
         if source.is_dir():
             shutil.copytree(source, place / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         else:
             shutil.copy2(source, place / name)
-    shutil.copy2(PROJECT / "tests" / "config.yaml", place / "config.yaml")
+    shutil.copy2(of.place / "config.yaml" if of else PROJECT / "tests" / "config.yaml", place / "config.yaml")
     return Workflow(place, stages)
 
 

@@ -10,8 +10,9 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
+from odd_names import ODD, REVERSED
 from synthood.cli import main
-from synthood.errors import SynthoodError
+from synthood.errors import UNSAFE, SynthoodError
 from synthood.evaluation.ranking import auroc
 from synthood.evaluation.read_features import linear_layer, read_reference, read_set
 from synthood.tables import read_table, tabulate_features
@@ -153,6 +154,15 @@ def test_a_set_has_one_file(files: Path) -> None:
     ("change", "message"),
     [
         ({"near": [], "far": []}, "no OOD test set; name one under `near` or `far`"),
+        ({"near": ["away"]}, "near and far: 'away' is named twice; name each set once"),
+        ({"near": ["close", "Close"]}, "near and far: 'Close' is named twice; name each set once"),
+        ({"near": ["test"]}, "near and far: 'test' is another file's name, or that of a mean; take another"),
+        ({"far": ["near"]}, "near and far: 'near' is another file's name, or that of a mean; take another"),
+        (
+            {"path": "features/{recipe}"},
+            "path: features/ce is the folder of ce on mine, seed 0, and of ce on mine, seed 1",
+        ),
+        ({"path": "features"}, "path: features is the folder of ce on mine, seed 0, and of ce on mine, seed 1"),
         ({"near": ["<b>"]}, "near.0"),
         ({"near": ["n" * 200]}, "near.0"),
         ({"far": ["שלום"]}, "far.0"),
@@ -164,6 +174,54 @@ def test_a_table_that_cannot_be_is_refused(files: Path, change: dict[str, Any], 
     Path("features.yaml").write_text(yaml.safe_dump(TABLE | change, allow_unicode=True))
     with pytest.raises(SynthoodError, match=f"features.yaml: .*{message}"):
         read_table(Path("features.yaml"))
+
+
+@pytest.mark.parametrize("name", [*ODD.values(), REVERSED])
+@pytest.mark.parametrize("key", ["datasets", "recipes", "detectors", "title"])
+def test_odd_names_are_refused_and_odd_titles_are_not(files: Path, key: str, name: str) -> None:
+    table = TABLE["table"] | {"baselines": ["ce"], key: name if key == "title" else [*TABLE["table"][key], name]}
+    Path("features.yaml").write_text(yaml.safe_dump(TABLE | {"table": table}, allow_unicode=True))
+    if key == "title" and name != REVERSED:
+        assert read_table(Path("features.yaml")).table.title == name
+        return
+    with pytest.raises(SynthoodError, match=rf"^features.yaml: table\b.*{key}") as told:
+        read_table(Path("features.yaml"))
+    assert not UNSAFE.search(str(told.value))
+
+
+def test_folders_may_be_told_apart_by_case_alone_on_some_systems(files: Path) -> None:
+    table = TABLE["table"] | {"recipes": ["ce", "CE"]}
+    Path("features.yaml").write_text(yaml.safe_dump(TABLE | {"table": table}))
+    with pytest.raises(
+        SynthoodError, match=r"path: features/CE/seed0 is the folder of ce .* and of CE on mine, seed 0"
+    ):
+        read_table(Path("features.yaml"))
+
+
+def test_a_table_in_the_same_place_is_said_to_be_replaced(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["tabulate", "features.yaml"])
+    main(["tabulate", "features.yaml"])
+    assert capsys.readouterr().err == ""
+    Path("other.yaml").write_text(yaml.safe_dump(TABLE | {"table": TABLE["table"] | {"detectors": ["msp"]}}))
+    main(["tabulate", "other.yaml"])
+    assert capsys.readouterr().err == "tables: another table was there and is replaced; `--out DIR` keeps both\n"
+
+
+def test_a_model_that_lacks_a_file_is_named(files: Path) -> None:
+    (files / "features/ce/seed1/away.safetensors").unlink()
+    with pytest.raises(SynthoodError, match=r"^features/ce/seed1: no file for 'away'"):
+        tabulate_features(read_table(Path("features.yaml")))
+
+
+def test_a_table_of_one_role_and_one_seed(files: Path) -> None:
+    table = TABLE["table"] | {"seeds": [0]}
+    Path("features.yaml").write_text(yaml.safe_dump(TABLE | {"table": table, "near": []}))
+    results = tabulate_features(read_table(Path("features.yaml")), Path("out"))
+    assert set(results.values["set"]) == {"test", "away", "far"}
+    assert results.values["sd"].isna().all()
+    text = Path("out/table.md").read_text()
+    assert text.startswith("One seed; ")
+    assert "| detector | recipe | far (away) | gain far |\n" in text
 
 
 def test_a_recipe_without_models_is_named(files: Path) -> None:

@@ -19,7 +19,8 @@ HEAVY = ("fit_generator", "synthesise", "fit_encoder", "embed", "latents", "gate
 
 
 def test_the_same_bytes_on_one_core_as_on_two(finished: Workflow, tmp_path: Path) -> None:
-    other = checkout(tmp_path / "again", warm_stages())  # of other hash seeds
+    # Of other hash seeds, and of the same code, also where the project is edited meanwhile
+    other = checkout(tmp_path / "again", warm_stages(), finished)
     done = other.run(cores=1)
     assert done.returncode == 0, done.stdout
     ours, theirs = finished.artefacts(), other.artefacts()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from synthood.common.images import ImageSet, write_images
+from synthood.common.images import ImageSet, open_set, write_images
 from synthood.reporting.figures.base import Model, PlotSettings, TableData, kinds
 from synthood.reporting.settings import FigureSettings, TableSettings, TabulateSettings
 from synthood.reporting.tabulate import tabulate
@@ -95,3 +95,32 @@ def image_files(folder: Path, side: int = 8) -> dict[tuple[str, str], Path]:
         found["pets", part] = folder / f"{part}.safetensors"
         write_images(found["pets", part], ImageSet(pixels, labels.astype(np.int64), CLASSES))
     return found
+
+
+def renamed(of: TableData, names: Mapping[str, str], folder: Path, classes: list[str]) -> TableData:
+    """The same numbers under other names of everything."""
+
+    def new(one: Any) -> Any:
+        if isinstance(one, Mapping):
+            return {new(key): new(value) for key, value in one.items()}
+        if isinstance(one, list | tuple):
+            return type(one)(map(new, one))
+        return names.get(one, one) if isinstance(one, str) else one
+
+    models = {
+        new(run): Model(model.scores.rename(columns=names).replace({"part": dict(names)}))
+        for run, model in of.models.items()
+    }
+    files = {key: folder / path.name for key, path in of.images.items()}
+    for key, path in files.items():
+        found = open_set(of.images[key])
+        write_images(path, ImageSet(np.asarray(found.images), found.labels, classes))
+    return TableData(
+        of.settings.model_construct(**new(dict(of.settings))),
+        of.values.replace(dict(names)),
+        of.gains.replace(dict(names)),
+        models,
+        new(of.histories),
+        new(files),
+        new(of.seconds),
+    )

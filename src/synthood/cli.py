@@ -195,8 +195,13 @@ def _report(arguments: argparse.Namespace) -> None:
 def _tabulate(arguments: argparse.Namespace) -> None:
     from synthood.tables import read_table, tabulate_features
 
+    table = arguments.out / "table.md"
+    before = table.read_text(encoding="utf-8") if table.is_file() else None
     tabulate_features(read_table(arguments.file), arguments.out)
-    print((arguments.out / "table.md").read_text(encoding="utf-8"), end="")
+    text = table.read_text(encoding="utf-8")
+    if before not in (None, text):
+        print(f"{arguments.out}: another table was there and is replaced; `--out DIR` keeps both", file=sys.stderr)
+    print(text, end="")
 
 
 def _check(arguments: argparse.Namespace) -> None:

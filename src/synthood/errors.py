@@ -23,11 +23,20 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?{listed}" if close else listed
 
 
+def visible(text: str) -> str:
+    """A text of one line and one reading direction: what breaks or reverses it, and what UTF-8 lacks, as escapes."""
+    return UNSAFE.sub(lambda found: _escape(found[0]), text)
+
+
 def printable(text: object, most: int = 1000) -> str:
     """A text for a message: what is not printable as escapes, cut after `most` characters."""
     start = str(text)[: most + 1]
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in start)
+    shown = "".join(c if c.isprintable() else _escape(c) for c in start)
     return shown if len(shown) <= most else f"{shown[:most]}..."
+
+
+def _escape(letter: str) -> str:
+    return letter.encode("unicode_escape", "backslashreplace").decode()
 
 
 def first_line(error: BaseException) -> str:

@@ -7,6 +7,7 @@ results.values, results.gains  # data frames, in percent
 
 import json
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -31,6 +32,9 @@ from synthood.reporting.settings import TableSettings, TabulateSettings
 from synthood.reporting.tabulate import notes_of, tabulate
 from synthood.reporting.wide_tables import leaderboard, wide
 
+TAKEN = ("train", "val", "test", "ood_validation", "head", "near", "far")
+"""Files that no OOD set can be in, and rows of means."""
+
 
 class FeatureTable(Settings):
     """A table of models whose features were made elsewhere."""
@@ -51,6 +55,8 @@ class FeatureTable(Settings):
     def _known(self) -> "FeatureTable":
         if not self.near and not self.far:
             raise ValueError("no OOD test set; name one under `near` or `far`")
+        self._sets_differ()
+        self._folders_differ()
         for name in self.table.all_detectors:
             if name not in self.detectors:
                 raise ValueError(f"table.detectors: no detector is named {name!r}{nearest(name, self.detectors)}")
@@ -59,6 +65,25 @@ class FeatureTable(Settings):
         if self.table.published or self.table.full_spectrum:
             raise ValueError("table: `published` and `full_spectrum` need the images; leave them out")
         return self
+
+    def _sets_differ(self) -> None:
+        """Raises where a set is named twice, or as something else, also but for upper and lower case."""
+        names = [*self.near, *self.far]
+        for place, name in enumerate(names):
+            if name.lower() in map(str.lower, names[:place]):
+                raise ValueError(f"near and far: {name!r} is named twice; name each set once")
+            if name.lower() in TAKEN:
+                raise ValueError(f"near and far: {name!r} is another file's name, or that of a mean; take another")
+
+    def _folders_differ(self) -> None:
+        """Raises where two models have one folder, also on file systems without upper and lower case."""
+        found: dict[str, str] = {}
+        for dataset, recipe, seed in product(self.table.datasets, self.table.all_recipes, self.table.seeds):
+            folder, model = self.folder(dataset, recipe, seed), f"{recipe} on {dataset}, seed {seed}"
+            if other := found.get(str(folder).lower()):
+                keys = "{dataset}, {recipe} or {seed}"
+                raise ValueError(f"path: {folder} is the folder of {other}, and of {model}; tell them apart by {keys}")
+            found[str(folder).lower()] = model
 
 
 def read_table(path: Path) -> FeatureTable:

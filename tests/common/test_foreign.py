@@ -16,7 +16,7 @@ from torch import nn
 
 from synthood.common.foreign import read_content
 from synthood.common.states import read_state, read_states
-from synthood.errors import SynthoodError, first_line, printable
+from synthood.errors import SynthoodError, first_line, printable, visible
 
 STATE = {"fc.weight": torch.arange(6.0).view(2, 3), "fc.bias": torch.zeros(2)}
 
@@ -153,6 +153,12 @@ def test_averages_come_first_and_are_reported(tmp_path: Path) -> None:
     torch.save({"a": STATE, "b": averaged}, tmp_path / "b.pt")
     with pytest.raises(SynthoodError, match=r"several state dicts \(a, b\); save one of them alone"):
         read_state(tmp_path / "b.pt")
+
+
+def test_what_breaks_or_reverses_a_line_is_made_visible() -> None:
+    text = "\u05e9\u05dc\u05d5\u05dd \u0645\u06cc\u200c\u062e <b> \U0001f469\u200d\U0001f52c"
+    assert visible(text) == text  # also with the joiners of Persian and of emoji
+    assert visible("a\n\u202eb\x07\udc80") == "a\\n\\u202eb\\x07\\udc80"
 
 
 def test_text_is_made_printable() -> None:

@@ -1,9 +1,11 @@
 """Names that other artefacts or columns bear are refused before any job."""
 
 import pytest
+from snakemake.utils import update_config
 
+from odd_names import ODD, REVERSED
 from synthood.config.load import load
-from synthood.errors import SynthoodError
+from synthood.errors import UNSAFE, SynthoodError
 
 NOISE = {"kind": "noise", "images": 3, "seed": 1}
 
@@ -22,7 +24,7 @@ def renamed(demo, name):
     return demo
 
 
-@pytest.mark.parametrize("name", ["logs", "tables", "figures", "benchmarks", "README.md", "Logs"])
+@pytest.mark.parametrize("name", ["logs", "tables", "figures", "benchmarks", "README.md", "Logs", "report"])
 def test_a_dataset_has_a_folder_of_its_own(demo, name):
     assert told(renamed(demo, name)) == [
         f"datasets.{name}: results/{name} is not a dataset's folder; take another name"
@@ -66,11 +68,51 @@ def test_names_of_one_level_differ_in_more_than_case(edited, demo, path, like, o
     ]
 
 
-@pytest.mark.parametrize("name", ["demo-sio-gains", "demo-sio-GAINS"])
+@pytest.mark.parametrize("name", ["demo-sio-gains", "demo-sio-GAINS", "demo-sio-wide", "demo-sio-leaderboard"])
 def test_a_table_has_files_of_its_own(edited, demo, name):
     assert told(edited({f"tables/{name}": demo["tables"]["demo-sio"]})) == [
         f"tables.{name}: results/tables/{name}.csv is a file of table 'demo-sio'; take another name"
     ]
+
+
+ODD_KEYS = {**ODD, "reversed": REVERSED, "broken": "a\nb", "hidden": ".a", "above": "../a", "empty": ""}
+ENTRIES = ["datasets/digits", "recipes/ce", "detectors/msp", "tables/demo-sio", "datasets/digits/near/digits-8-9"]
+
+
+@pytest.mark.parametrize("name", ODD_KEYS)
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_odd_names_are_refused_in_one_line_each(edited, entry, name):
+    above, place = entry.split("/")[:-1], edited({})
+    demo = place
+    for step in above:
+        place = place[step]
+    place[ODD_KEYS[name]] = place[entry.rpartition("/")[2]]
+    lines = [line for line in told(demo) if line.startswith(f"{'.'.join(above)}.")]
+    wanted = ("should match pattern", "most 75 characters", "holds a line break or a control character")
+    assert any(text in line for line in lines for text in wanted)
+    assert not any(UNSAFE.search(line) for line in lines)
+
+
+def test_a_table_is_built_once(edited):
+    assert told(edited({"build": ["demo-sio", "demo-oal", "demo-sio"]})) == [
+        "build.2: table 'demo-sio' is named before; name it once"
+    ]
+
+
+def test_tables_of_several_files(demo, edited):
+    """Snakemake puts files into one: of a name in both the later file's keys count, names alike are refused."""
+    first = edited({})
+    update_config(first, {"tables": {"demo-sio": {"title": "Of the second file", "seeds": [7]}}})
+    (same,) = (table for name, table in load(first).tables.items() if name == "demo-sio")
+    assert (same.title, same.seeds, same.detectors) == (
+        "Of the second file", [7], load(demo).tables["demo-sio"].detectors
+    )  # fmt: skip
+    second = edited({})
+    update_config(second, {"tables": {"Demo-SIO": demo["tables"]["demo-sio"]}})
+    with pytest.raises(
+        SynthoodError, match=r"a\.yaml, b\.yaml: tables\.Demo-SIO: differs from 'demo-sio' in case alone"
+    ):
+        load(second, "a.yaml, b.yaml")
 
 
 def test_a_name_fits_into_a_file_s_name(demo):

@@ -90,13 +90,21 @@ def test_heading_tells_the_shares_before_and_after_the_gate() -> None:
     )
 
 
+def test_the_heading_of_no_accepted_outlier_has_dashes() -> None:
+    before = {"intended_share": 0.6, "surely_other_class_share": 0.25, "called_id_share": 0.5}
+    figures = {"before_gate": before, "after_gate": dict.fromkeys(before, math.nan)}
+    assert heading("oal", figures) == (
+        "oal: intended class 60.0% before the gate, – after; surely another ID class 25.0%, –; called ID 50.0%, –"
+    )
+
+
 def no_constant(name: str) -> float:
     raise AssertionError(f"{name} is not JSON")
 
 
-@pytest.mark.parametrize("everything", [False, True])
+@pytest.mark.parametrize("accepts", ["some", "all", "none"])
 def test_the_stage_writes_figures_and_gallery(
-    everything: bool,
+    accepts: str,
     verdict: Arrays,
     judge: Classifier,
     judge_file: Path,
@@ -104,7 +112,9 @@ def test_the_stage_writes_figures_and_gallery(
     train_file: Path,
     tmp_path: Path,
 ) -> None:
-    verdict["accepted"] |= everything
+    verdict["accepted"] |= accepts == "all"
+    if accepts == "none":
+        verdict |= {"accepted": np.zeros(5, bool), "kept": np.zeros(0, np.int64)}
     write_tensors(tmp_path / "gate", verdict, {"classes": CLASSES})
     write_tensors(tmp_path / "boundary", BOUNDARY, {"classes": CLASSES})
     outputs = [tmp_path / "assessment.json", tmp_path / "gallery.png"]
@@ -123,7 +133,8 @@ def test_the_stage_writes_figures_and_gallery(
     expected = assessed(verdict, BOUNDARY, logits.softmax(1).numpy(), known.softmax(1).numpy(), CLASSES)
     found = json.loads(outputs[0].read_text(), parse_constant=no_constant)
     assert found == finite_json(expected)
-    assert (found["distance"]["rejected"]["p50"] is None) == everything
+    assert (found["distance"]["rejected"]["p50"] is None) == (accepts == "all")
+    assert (found["after_gate"]["called_id_share"] is None) == (accepts == "none")
     with Image.open(outputs[1]) as picture:
         assert picture.format == "PNG"
         assert picture.width > 500

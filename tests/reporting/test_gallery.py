@@ -1,11 +1,15 @@
 """Pictures: pixels of a gallery's rows, and that a gallery can be drawn."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from PIL import Image
 
+from odd_names import ODD, REVERSED
 from synthood.common.images import ImageSet
 from synthood.reporting.gallery import GAP, draw_gallery, pad_to, row_of
 
@@ -73,3 +77,33 @@ def test_gallery_of_a_class_without_images_has_an_empty_row(tmp_path: Path) -> N
     assert sizes["two"][1] > sizes["one"][1]
     assert sizes["real"] == sizes["two"]
     assert (tmp_path / "real").read_bytes() != (tmp_path / "two").read_bytes()
+
+
+CLASSES = [ODD["long"], r"\frac$ ${x}$", REVERSED, f"{ODD['markup']}\udc80", ODD["right-to-left"]]
+SHOWN = ["very-very-v…-very-", r"\frac$ ${x}$", r"a\u202eb\u2066c", r"<script>ale…\udc80", ODD["right-to-left"]]
+
+
+def drawn(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> Figure:
+    """The figure of a gallery, before it is closed."""
+    with monkeypatch.context() as patched:
+        patched.setattr(plt, "close", lambda figure: None)
+        draw_gallery(*arguments)
+    return plt.gcf()
+
+
+def test_names_of_classes_are_short_and_no_mathematics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.random.default_rng(3).integers(0, 256, (5, 8, 8, 3), np.uint8)
+    figure = drawn(monkeypatch, tmp_path / "a.png", ImageSet(images, np.arange(5), CLASSES), images, "50 $ and $$")
+    labels = figure.axes[0].get_yticklabels()
+    assert [text.get_text() for text in labels] == SHOWN
+    assert min(text.get_window_extent().x0 for text in labels) >= 0
+    plt.close("all")
+
+
+def test_a_gallery_of_no_image_names_its_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of outliers of which none was accepted."""
+    nothing = np.zeros((0, 8, 8, 3), np.uint8)
+    figure = drawn(monkeypatch, tmp_path / "a.png", ImageSet(nothing, np.zeros(0, np.int64), ["a", "b"]), nothing, "t")
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["a: none", "b: none"]
+    assert (np.asarray(figure.axes[0].images[0].get_array()) == 255).all()
+    plt.close("all")

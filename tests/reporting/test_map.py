@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor, nn
 
+from odd_names import ODD, REVERSED
 from synthood.common.tensors import write_tensors
 from synthood.evaluation.feature_files import write_head, write_part
 from synthood.evaluation.features import Features
 from synthood.reporting import map as module
 from synthood.reporting.map import SHOWN, Points, adapted, draw_map, flattened, projected
-from synthood.reporting.settings import MapSettings
+from synthood.reporting.settings import MapSettings, Plane
 from synthood.training.methods.outliers import OutlierTerms, contrasts
 from synthood.training.outlier_set import OutlierSet, Space
 from synthood.training.terms.heads import LatentAdapter
@@ -98,13 +99,13 @@ KINDS = {
 
 
 @pytest.fixture
-def left_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Points], Figure]]:
+def left_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Figure]]:
     """Draws a map and gives its figure before it is closed."""
 
-    def draw(kinds: Points) -> Figure:
+    def draw(kinds: Points, classes: list[str] = CLASSES, plane: Plane = "pca") -> Figure:
         with monkeypatch.context() as patched:
             patched.setattr(plt, "close", lambda figure: None)
-            draw_map(tmp_path / "map.png", ID, LABELS, CLASSES, kinds)
+            draw_map(tmp_path / "map.png", ID, LABELS, classes, kinds, plane)
         return plt.gcf()
 
     yield draw
@@ -112,7 +113,7 @@ def left_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
 
 
 @pytest.fixture
-def figure(left_open: Callable[[Points], Figure]) -> Figure:
+def figure(left_open: Callable[..., Figure]) -> Figure:
     return left_open(KINDS)
 
 
@@ -144,11 +145,31 @@ def test_outliers_have_one_panel_and_ood_sets_the_other(figure: Figure) -> None:
             assert np.asarray(drawing.get_offsets()) == pytest.approx(signs * principal(KINDS[name]), abs=1e-5)
 
 
-def test_no_mark_has_two_meanings(left_open: Callable[[Points], Figure]) -> None:
+def test_no_mark_has_two_meanings(left_open: Callable[..., Figure]) -> None:
     many = KINDS | {f"set{i}": points(10 + i, 5) for i in range(6)}
     drawings = [drawing for axis in left_open(many).axes for drawing in axis.collections[1:]]
     marks = {(one.get_paths()[0].vertices.tobytes(), tuple(one.get_facecolor()[0])) for one in drawings}
     assert len(drawings) == len(marks) == len(many)
+
+
+@pytest.mark.parametrize("plane", ["pca", "t-sne"])
+def test_a_kind_without_points_is_named_all_the_same(left_open: Callable[..., Figure], plane: Plane) -> None:
+    """As outliers of which none was accepted."""
+    outliers, _ = left_open(KINDS | {"outlier latents": KINDS["away"][:0]}, plane=plane).axes
+    assert [text.get_text() for text in outliers.get_legend().get_texts()] == ["outlier embeddings", "outlier latents"]
+    assert len(np.asarray(outliers.collections[2].get_offsets())) == 0
+
+
+def test_names_are_short_and_no_mathematics(left_open: Callable[..., Figure]) -> None:
+    classes = [r"\frac$ ${x}$", f"{REVERSED}\udc80", ODD["long"]]
+    figure = left_open(KINDS | {f"{'set-' * 20}{place}": points(place, 5) for place in (7, 8)}, classes)
+    assert [text.get_text() for text in figure.axes[0].texts] == [
+        r"\frac$ ${x}$",
+        r"a\u202eb\u2066c\udc80",
+        "very-very-very-…ry-very-",
+    ]
+    named = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
+    assert named == ["close", "away", "set-set-set-set…et-set-7", "set-set-set-set…et-set-8"]
 
 
 def test_the_share_of_variance_stands_below(figure: Figure) -> None:
@@ -161,7 +182,7 @@ def test_the_share_of_variance_stands_below(figure: Figure) -> None:
 
 
 @pytest.mark.parametrize("count", [1, SHOWN, SHOWN + 1, 2 * SHOWN - 1, 7 * SHOWN + 5])
-def test_no_more_than_so_many_points_of_a_kind_are_drawn(left_open: Callable[[Points], Figure], count: int) -> None:
+def test_no_more_than_so_many_points_of_a_kind_are_drawn(left_open: Callable[..., Figure], count: int) -> None:
     drawings = left_open(KINDS | {"away": points(5, count)}).axes[1].collections
     shown = [len(np.asarray(drawing.get_offsets())) for drawing in drawings]
     assert shown[:2] == [60, 15]
@@ -249,6 +270,13 @@ def test_the_stage_maps_test_images_outliers_that_the_gate_kept_and_ood_sets(fil
     draw_map(expected, projected(heads, files.features["test"]), files.labels.numpy(), CLASSES, kinds)
     with Image.open(files.folder / "map.png") as drawn_by_stage, Image.open(expected) as drawn_here:
         assert drawn_by_stage.tobytes() == drawn_here.tobytes()
+
+
+def test_no_outlier_that_the_gate_kept_is_no_mark(files: Files) -> None:
+    write_tensors(files.folder / "gate", {"images": np.zeros(3, np.uint8), "kept": np.zeros(0, np.int64)}, {})
+    files.map(learned())
+    with Image.open(files.folder / "map.png") as picture:
+        assert picture.size == (1155, 528)
 
 
 def without(part: str) -> dict[str, Tensor]:

@@ -128,7 +128,7 @@ def test_nothing_is_tested_below_five_seeds(seeds: int) -> None:
         assert "No gain is tested: that takes 5 seeds." in words
         assert "significant" not in words
         assert ("1 seed (images alone)" in words) == ("interval for new images alone" in words) == (seeds == 1)
-    assert "tested, all together with Holm's correction" in note(TABLE)
+    assert "tested where both have 5 seeds, all together with Holm's correction" in note(TABLE)
 
 
 def test_bounds_near_zero_keep_their_sign() -> None:
@@ -447,7 +447,7 @@ def test_html_page_is_well_formed_and_alone() -> None:
 def test_text_of_a_configuration_is_one_line_of_markdown_without_tags() -> None:
     title, words = "a | b <img src=x>", {"digits": "held-out classes <b>,\n# two"}
     text = markdown(rows(), TABLE.model_copy(update={"title": title}), words)
-    assert text.startswith("# a | b \\<img src=x>\n\n")
+    assert text.startswith("# a \\| b \\<img src=x>\n\n")
     assert "digits: held-out classes \\<b>, # two\n\n## AUROC" in text
     with pytest.raises(ValueError, match="title"):
         TableSettings.model_validate(TABLE.model_dump() | {"title": "a\n\n# b"})

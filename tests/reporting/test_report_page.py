@@ -1,10 +1,13 @@
 """The stage: what its command line gives stands in the page."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from synthood.reporting import report_page
 from synthood.reporting.page.files import packed
@@ -79,6 +82,66 @@ def test_the_same_job_writes_the_same_bytes(words: list[str]) -> None:
     before = Path(words[-1]).read_bytes()
     report_page.main(words)
     assert Path(words[-1]).read_bytes() == before
+
+
+def changed(words: list[str], option: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> str:
+    """The page after a change of the first file of an option."""
+    path = Path(words[words.index(option) + 1])
+    path.write_text(csv_text(change(pd.read_csv(path, keep_default_na=False, na_values={"mean": [""]}))))
+    report_page.main(words)
+    return Path(words[-1]).read_text(encoding="utf-8")
+
+
+def test_a_recipe_that_is_missing_in_a_table_is_named(words: list[str]) -> None:
+    """Of one its rows, of another some numbers."""
+    gone = changed(words, "--tables", lambda rows: rows[rows["recipe"] != "sio"])
+    assert "toy: No number on digits for sio by msp, sio by knn (AUROC).</li>" in gone
+    board = embedded(gone)["boards"][0]
+    assert [row[1] for row in board["rows"]] == ["ce", "ce"]
+    assert board["gains"]["ce"]["near"] == {}
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", ""])
+def test_what_is_no_number_in_a_table_is_none_on_the_page(words: list[str], number: str) -> None:
+    def broken(rows: pd.DataFrame) -> pd.DataFrame:
+        chosen = (rows["recipe"] == "sio") & (rows["detector"] == "knn")
+        return rows.assign(**{name: rows[name].astype(object).where(~chosen, number) for name in ("mean", "low")})
+
+    page = changed(words, "--tables", broken)
+    near = embedded(page)["boards"][0]["values"]["near"]
+    assert near["mean"] == [80, 85, 81, None]
+    assert near["low"] == [79, 84, 80, None]
+    assert "toy: No number on digits for sio by knn (AUROC).</li>" in page
+    assert "ce by knn is best, AUROC 85.00" in page
+
+
+def test_rows_of_different_seeds_are_named(words: list[str]) -> None:
+    page = changed(words, "--tables", lambda rows: rows.assign(seeds=[2 if r == "sio" else 3 for r in rows["recipe"]]))
+    assert "toy: sio: over 2 seeds, where other rows have 3. Compare them by their gains" in page
+
+
+def test_a_training_that_failed_is_no_under_fitting(words: list[str]) -> None:
+    path = Path(words[words.index("--histories") + 7])
+    path.write_text("epoch,accuracy,val_accuracy\n0,0.5,0.4\n1,,\n")
+    report_page.main(words)
+    assert "oal on digits may be under-fitted" not in Path(words[-1]).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("option", ["--tables", "--gains", "--histories", "--pictures", "--measured"])
+def test_a_file_that_is_not_there_is_named(words: list[str], option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(words[words.index(option) + 1])
+    path.unlink()
+    with pytest.raises(SystemExit):
+        report_page.main(words)
+    assert capsys.readouterr().err == f"error: {path}: not found; run the stage that makes it\n"
+    assert not Path(words[-1]).exists()
+
+
+@pytest.mark.parametrize("name", ["toy", "Toy"])
+def test_two_tables_of_one_name_are_refused(name: str) -> None:
+    """Each would be shown in the other's place."""
+    with pytest.raises(ValidationError, match="two tables are named 'toy' or alike; give each a"):
+        PageSettings(tables=[small_report(name="toy").settings, small_report(name=name).settings])
 
 
 def without(words: list[str], option: str) -> list[str]:

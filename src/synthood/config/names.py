@@ -10,7 +10,7 @@ from synthood.data.settings import DatasetSettings
 from synthood.errors import nearest
 from synthood.evaluation.settings import FACTS
 
-BELOW_RESULTS = ("logs", "benchmarks", "tables", "figures", "README.md")
+BELOW_RESULTS = ("logs", "benchmarks", "tables", "figures", "report", "README.md")
 """Folders below results/ that hold no dataset."""
 PARTS = {
     "head": "the file of the network's last layer",
@@ -24,7 +24,7 @@ PROVENANCE = ".provenance.json"
 
 
 def clashes(config: Config) -> Iterator[MistakeError]:
-    """Every name that something else bears, and class names that are blank or given twice."""
+    """Names that something else bears, tables that are built twice, and class names that are blank or given twice."""
     for name in config.datasets:
         if name.lower() in map(str.lower, BELOW_RESULTS):
             yield MistakeError(f"datasets.{name}", f"results/{name} is not a dataset's folder; take another name")
@@ -39,6 +39,9 @@ def clashes(config: Config) -> Iterator[MistakeError]:
     for section in ("datasets", "generators", "outliers", "recipes", "tables"):
         yield from _alike([(name, f"{section}.{name}") for name in getattr(config, section)])
     yield from _files_of_tables(config)
+    for index, name in enumerate(config.build):
+        if name in config.build[:index]:
+            yield MistakeError(f"build.{index}", f"table {name!r} is named before; name it once")
     yield from _classes(config)
     yield from _tables_by_class(config)
 

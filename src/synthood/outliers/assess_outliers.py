@@ -75,10 +75,12 @@ def heading(name: str, figures: Mapping[str, object]) -> str:
     before, after = figures["before_gate"], figures["after_gate"]
     assert isinstance(before, dict)
     assert isinstance(after, dict)
+    keys = ("intended_share", "surely_other_class_share", "called_id_share")
+    shown = ([f"{of[key]:.1%}" if of[key] == of[key] else "–" for of in (before, after)] for key in keys)
+    intended, other, called = shown
     return (
-        f"{name}: intended class {before['intended_share']:.1%} before the gate, {after['intended_share']:.1%} after; "
-        f"surely another ID class {before['surely_other_class_share']:.1%}, {after['surely_other_class_share']:.1%}; "
-        f"called ID {before['called_id_share']:.1%}, {after['called_id_share']:.1%}"
+        f"{name}: intended class {intended[0]} before the gate, {intended[1]} after; "
+        f"surely another ID class {', '.join(other)}; called ID {', '.join(called)}"
     )
 
 

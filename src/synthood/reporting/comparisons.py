@@ -36,14 +36,13 @@ class Comparison:
         if math.isnan(self.gain):
             return f"{self.name} - {self.base} on {where}: no seed in common"
         seeds = "1 seed (images alone)" if self.seeds == 1 else f"{self.seeds} seeds"
-        level, tested = level_of(self.confidence), ""
+        level, interval, tested = level_of(self.confidence), "", ""
+        if not math.isnan(self.low):
+            interval = f", {100 * self.confidence:.4g} % interval {points(self.low)} to {points(self.high)}"
         if self.p is not None:
             sign = "significant" if self.p < level else "not significant"
             tested = f", {p_text(self.p, level)} (Holm): {sign}"
-        return (
-            f"{self.name} - {self.base} on {where}: {points(self.gain)} points, {100 * self.confidence:.4g} % interval "
-            f"{points(self.low)} to {points(self.high)}, {seeds}{tested}"
-        )
+        return f"{self.name} - {self.base} on {where}: {points(self.gain)} points{interval}, {seeds}{tested}"
 
 
 def level_of(confidence: float) -> float:

@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 
 from synthood.common.images import ImageSet
+from synthood.reporting.figures.style import CELL, shortened
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -38,11 +39,13 @@ def draw_gallery(
         panels.insert(0, ("real", real, real.images))
     shown = 2 * PER_CLASS // len(panels)
     classes = synthetic.classes
-    names = [name if (synthetic.labels == label).any() else f"{name}: none" for label, name in enumerate(classes)]
+    names = shortened(classes, CELL)
+    names = [name if (synthetic.labels == label).any() else f"{name}: none" for label, name in enumerate(names)]
+    blank = np.full((1, *synthetic.images.shape[1:]), 255, np.uint8)
     figure, axes = plt.subplots(1, len(panels), figsize=(11, 0.42 * len(names) + 0.9), dpi=DPI, layout="constrained")
     for axis, (heading, source, pictures) in zip(axes, panels, strict=True):
         side = tuple(
-            row_of(pictures[own]) if len(own) else row_of(np.full_like(synthetic.images[:1], 255))
+            row_of(pictures[own]) if len(own) else row_of(blank)
             for label in range(len(classes))
             for own in [np.flatnonzero(source.labels == label)[:shown]]
         )
@@ -50,9 +53,10 @@ def draw_gallery(
         axis.set_title(heading, fontsize=9)
         axis.set_xticks([])
         each = side[0].shape[0]
-        axis.set_yticks([each * (index + 0.5) for index in range(len(names))], names if axis is axes[0] else [])
+        places = [each * (index + 0.5) for index in range(len(names))]
+        axis.set_yticks(places, names if axis is axes[0] else [], parse_math=False)
         axis.tick_params(length=0, labelsize=8)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(title, fontsize=10, parse_math=False)
     figure.savefig(path, format="png", metadata={"Software": None})
     plt.close(figure)
 

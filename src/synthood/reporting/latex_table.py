@@ -1,7 +1,9 @@
 """A table as LaTeX, for the package booktabs."""
 
+import re
 from collections.abc import Mapping
 
+from synthood.errors import visible
 from synthood.reporting.render import NONE, Block, Cell, Row, blocks, note
 from synthood.reporting.results import Results
 from synthood.reporting.settings import Role, TableSettings
@@ -23,6 +25,7 @@ SPECIAL = {
     "±": r"\ensuremath{\pm}",
     "†": r"\textdagger{}",
     "*": r"\textsuperscript{*}",
+    "[": "{[}",
     NONE: "--",
 }
 MARKS = {"best": r"\textbf{%s}", "second": r"\underline{%s}", "": "%s"}
@@ -44,7 +47,8 @@ def of_block(block: Block) -> list[str]:
     """The lines of one table."""
     columns = "l" * block.text + "r" * (len(block.header) - block.text)
     lines = [r"\begin{table}", r"\centering", rf"\caption{{{escaped(' '.join([f'{block.heading}.', *block.legend]))}}}"]
-    lines += [rf"\label{{tab:{block.dataset}-{block.metric.key}}}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
+    label = re.sub(r"[^\w.:]+", "-", f"{block.dataset}-{block.metric.key}", flags=re.ASCII)
+    lines += [rf"\label{{tab:{label}}}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
     lines += [" & ".join(map(escaped, block.header)) + r" \\", r"\midrule"]
     for before, row in zip([None, *block.rows], block.rows, strict=False):
         if before and block.text > 1 and group(before) != group(row):
@@ -66,5 +70,7 @@ def shown(cell: Cell) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text whose every character is printed as it is."""
-    return "".join(SPECIAL.get(letter, letter) for letter in text)
+    """Text whose every character is printed as it is; two hyphens are no dash."""
+    letters = visible(text)
+    pairs = zip(letters, f"{letters[1:]} ", strict=True)
+    return "".join("-{}" if letter == after == "-" else SPECIAL.get(letter, letter) for letter, after in pairs)

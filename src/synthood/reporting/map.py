@@ -17,6 +17,7 @@ from synthood.common.devices import set_threads
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
 from synthood.evaluation.feature_files import FeatureFolder
+from synthood.reporting.figures.style import short, shortened
 from synthood.reporting.settings import MapSettings, Plane
 from synthood.training.terms.heads import LatentAdapter
 
@@ -60,13 +61,17 @@ def flattened(id_points: np.ndarray, kinds: Points, plane: Plane) -> tuple[np.nd
         pca = PCA(2, svd_solver="full").fit(id_points)
         share = pca.explained_variance_ratio_.sum()
         told = f"first two principal components of ID test features ({share:.0%} of their variance)"
-        return pca.transform(id_points), {name: pca.transform(points) for name, points in kinds.items()}, told
+        return pca.transform(id_points), _transformed(pca, kinds), told
     together = np.concatenate([id_points, *kinds.values()])
     perplexity = min(PERPLEXITY, (len(together) - 1) / 3)
     flat = TSNE(2, init="pca", perplexity=perplexity, random_state=0).fit_transform(together)
     own, *others = np.split(flat, np.cumsum([len(id_points), *map(len, kinds.values())])[:-1])
     told = "t-SNE of all points shown: distances between groups mean nothing"
     return own, dict(zip(kinds, others, strict=True)), told
+
+
+def _transformed(pca: PCA, kinds: Points) -> Points:
+    return {name: pca.transform(points) if len(points) else points[:, :2] for name, points in kinds.items()}
 
 
 def draw_map(
@@ -85,11 +90,11 @@ def draw_map(
     figure, axes = plt.subplots(1, 2, figsize=(10.5, 4.8), dpi=110, sharex=True, sharey=True, layout="constrained")
     for axis, names in zip(axes, panels, strict=True):
         axis.scatter(*flat.T, c=id_labels % 10, cmap="tab10", vmin=0, vmax=9, s=6, alpha=0.5, linewidths=0)
-        for label, name in enumerate(classes):
-            axis.annotate(name, flat[id_labels == label].mean(0), fontsize=8, ha="center")
+        for label, name in enumerate(shortened(classes)):
+            axis.annotate(name, flat[id_labels == label].mean(0), fontsize=8, ha="center", parse_math=False)
         for name in names:
             marker, colour = MARKS[list(kinds).index(name) % len(MARKS)]
-            axis.scatter(*kinds[name].T, marker=marker, c=colour, s=14, linewidths=0.8, alpha=0.7, label=name)
+            axis.scatter(*kinds[name].T, marker=marker, c=colour, s=14, linewidths=0.8, alpha=0.7, label=short(name))
         axis.legend(fontsize=8, loc="best")
         axis.tick_params(labelsize=7)
     figure.supxlabel(told, fontsize=9)

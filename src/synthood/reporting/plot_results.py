@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
-
 from synthood.common import stage
 from synthood.common.command import Outputs
 from synthood.reporting.draw import draw
 from synthood.reporting.figures.base import PlotSettings, TableData
+from synthood.reporting.results import GAINS, VALUES, read_csv
 
 
 @stage.Stage
@@ -19,7 +18,7 @@ def main(
     gains: Annotated[Path, "the CSV of its gains"],
     output: Outputs,
 ) -> None:
-    draw(job, TableData(settings, values=pd.read_csv(values), gains=pd.read_csv(gains)), output)
+    draw(job, TableData(settings, values=read_csv(values, VALUES), gains=read_csv(gains, GAINS)), output)
 
 
 if __name__ == "__main__":

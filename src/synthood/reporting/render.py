@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from synthood.evaluation.metrics.base import IDMetric, Metric
+from synthood.evaluation.metrics.base import IDMetric, Metric, OODMetric
 from synthood.reporting.comparisons import FEWEST, Comparison, level_of, points
 from synthood.reporting.published import agreement
 from synthood.reporting.results import Results
@@ -65,14 +65,14 @@ def blocks(results: Results, table: TableSettings, alone: Mapping[Role, str] = {
     A set that is `alone` in its role has no column of its own: the mean over the role is its numbers.
     """
     family = len(distinct(results.gains[results.gains["p"].notna()].to_dict("records")))
-    repeated = {(dataset, name) for (dataset, _), name in alone.items()}
     result = []
     for dataset in table.datasets:
         for metric in table.metrics:
             values, gains = (rows[(rows["dataset"] == dataset) & (rows["metric"] == metric.key)] for rows in results)
             head = [] if isinstance(metric, IDMetric) else ["detector"]
             roles = [role for role in ("near", "far") if role in set(values["set"])] or ["test"]
-            values = values[[(dataset, name) not in repeated for name in values["set"]]]
+            repeated = [name for (of, _), name in alone.items() if of == dataset]
+            values = values[~values["set"].isin(repeated)]
             titles = {role: title_of(role, metric, alone.get((dataset, role))) for role in roles}
             names = header(values, table, titles, head)
             rows = rows_of(values, gains, table, metric, roles, bool(head))
@@ -86,7 +86,7 @@ def blocks(results: Results, table: TableSettings, alone: Mapping[Role, str] = {
                 tests=tests(gains, table),
                 remarks=remarks(values),
             )
-            result.append(replace(block, legend=legend(block.rows, table, family)))
+            result.append(replace(block, legend=legend(block, table, family)))
     return result
 
 
@@ -196,9 +196,11 @@ def tests(gains: pd.DataFrame, table: TableSettings) -> tuple[tuple[str, tuple[s
     return tuple((lead, tuple(sentences)) for lead, sentences in found.items())
 
 
-def legend(rows: list[Row], table: TableSettings, family: int) -> tuple[str, ...]:
+def legend(block: Block, table: TableSettings, family: int) -> tuple[str, ...]:
     """What the marks of a table mean, of those that it has."""
-    cells = [cell for row in rows for cell in row.cells]
+    if not block.rows and isinstance(block.metric, OODMetric):
+        return ("No row: the dataset has no near and no far OOD set.",)
+    cells = [cell for row in block.rows for cell in row.cells]
     found = []
     if any(cell.rank == "best" for cell in cells):
         second = any(cell.rank == "second" for cell in cells)
@@ -235,7 +237,7 @@ def published_cells(line: Line, seeds: int) -> list[Cell]:
     From five seeds on also whether it is within or beyond what chance allows, where both SDs are known.
     """
     if pd.isna(line["published"]):
-        return [Cell("–", value=""), Cell("–", value="")]
+        return [Cell(NONE), Cell(NONE)]
     difference = line["mean"] - line["published"]
     text, small = f"{line['published']:.2f}", ""
     disputed = bool(line["published_note"])
@@ -245,8 +247,10 @@ def published_cells(line: Line, seeds: int) -> list[Cell]:
             bound = agreement(line["sd"], line["published_sd"], seeds)
             small = f"{'within' if abs(difference) <= bound else 'beyond'} ±{bound:.1f}"
     text += f" {DISPUTED}" if disputed else ""
-    shown = Cell(f"{round(difference, 2) + 0.0:+.2f}", small, value=round(float(difference), 4))
-    return [Cell(text, value=round(float(line["published"]), 4)), shown]
+    found = Cell(text, value=round(float(line["published"]), 4))
+    if pd.isna(difference):
+        return [found, Cell(NONE)]
+    return [found, Cell(f"{round(difference, 2) + 0.0:+.2f}", small, value=round(float(difference), 4))]
 
 
 def gain_name(name: str, base: str, table: TableSettings) -> str:
@@ -308,4 +312,7 @@ def testing(table: TableSettings) -> str:
         return ""
     if len(table.seeds) < FEWEST:
         return f"No gain is tested: that takes {FEWEST} seeds. "
-    return "The gains in the lists are tested, all together with Holm's correction; no other gain is. "
+    return (
+        f"The gains in the lists are tested where both have {FEWEST} seeds, all together with Holm's correction; no "
+        "other gain is. "
+    )

@@ -1,10 +1,13 @@
 """What a table holds: values and gains, each a long table in percent."""
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
+from synthood.errors import SynthoodError
 from synthood.reporting.statistics import Estimate
 
 KEYS = ["dataset", "recipe", "detector", "set", "metric"]
@@ -13,6 +16,7 @@ VALUES = [*KEYS, "mean", "sd", "low", "high", "seeds"]
 GAINS = [*KEYS, "base", "base_detector", "gain", "low", "high", "seeds", "p"]
 """A gain is over recipe `base` by `base_detector`; `seeds` counts the models behind a number; `p` is corrected by Holm,
 and missing where nothing was tested."""
+TEXTS = [*KEYS, "base", "base_detector", "published_note"]
 
 
 class Results(NamedTuple):
@@ -34,3 +38,13 @@ def csv_text(rows: pd.DataFrame) -> str:
         digits = 6 if name == "p" else 4
         shown[name] = ["" if math.isnan(x) else f"{round(x, digits) + 0.0:.{digits}f}" for x in rows[name]]
     return str(shown.to_csv(index=False, lineterminator="\n"))
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A table of `tabulate` with names as text, NaN for what is no finite number; SynthoodError at a missing column."""
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if missing := [name for name in columns if name not in frame]:
+        raise SynthoodError(f"{path}: no column {', '.join(missing)}; delete it and make the table again")
+    for name in frame.columns.difference(TEXTS):
+        frame[name] = pd.to_numeric(frame[name], errors="coerce").replace([math.inf, -math.inf], math.nan)
+    return frame

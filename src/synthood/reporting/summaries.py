@@ -69,7 +69,8 @@ def best_of(values: pd.DataFrame, table: TableSettings) -> list[dict[str, Any]]:
             places = [(one.detector, one.recipes[recipe]) for one in table.methods if recipe in one.recipes]
             places += [("", trained) for _, trained in places]
             lines = [found[*place, part, metric] for place in places if (*place, part, metric) in found]
-            best = sorted(lines, key=lambda line: line["mean"], reverse=not lower[metric])[0]
+            numbers = [line for line in lines if pd.notna(line["mean"])]
+            best = sorted(numbers, key=lambda line: line["mean"], reverse=not lower[metric])[0] if numbers else lines[0]
             key = {"dataset": best["dataset"], "recipe": recipe, "detector": "best", "set": part, "metric": metric}
             rows.append(key | {"mean": best["mean"], "sd": best["sd"], "seeds": best["seeds"]})
     return rows

@@ -122,12 +122,12 @@ def _detector(place: Path) -> Iterator[str]:
 
 def _results(table: Path) -> Iterator[str]:
     """Mean AUROC near and far of each recipe, in percent as the file has it, for the first detectors of a table."""
-    import pandas as pd
+    from synthood.reporting.results import KEYS, read_csv
 
-    rows = pd.read_csv(table)
+    rows = read_csv(table, [*KEYS, "mean"])
     rows = rows[(rows["metric"] == "auroc") & rows["set"].isin(["near", "far"])]
     for (dataset, part), of in rows.groupby(["dataset", "set"], sort=False):
         cells = of.drop_duplicates(["recipe", "detector"]).pivot(index="recipe", columns="detector", values="mean")
         cells = cells.loc[of["recipe"].unique()[:SHOWN], of["detector"].unique()[:SHOWN]]
         yield f"\nAUROC in %, mean over {part} sets, {dataset}"
-        yield cells.rename_axis(index=None, columns=None).to_string(float_format="%.1f")
+        yield cells.rename_axis(index=None, columns=None).to_string(float_format="%.1f", na_rep="–")

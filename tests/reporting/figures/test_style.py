@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from synthood.reporting.figures.style import COLOURS, STYLES, across, colour, dash, escaped, lines_by, marker
+from synthood.reporting.figures.style import COLOURS, STYLES, across, colour, dash, lines_by, marker
 
 TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
@@ -67,10 +67,6 @@ def test_lines_are_seen_on_white_and_on_dark_pages(ground: str) -> None:
     for one in COLOURS:
         low, high = sorted([luminance(one), luminance(ground)])
         assert (high + 0.05) / (low + 0.05) >= 3
-
-
-def test_names_with_dots_are_one_field() -> None:
-    assert escaped("sio-0.9[a]") == r"sio-0\.9\[a\]"
 
 
 def test_panels_in_a_row() -> None:

@@ -14,6 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from odd_names import ODD, REVERSED
 from synthood.reporting.figures.base import figures
 from synthood.reporting.page.build import Parts, build
 from synthood.reporting.page.checks import Warned
@@ -22,7 +23,7 @@ from synthood.reporting.page.galleries import galleries
 from synthood.reporting.page.settings import PageTable, Picture
 from synthood.reporting.page.tables import Report
 from synthood.reporting.page.times import Cost
-from toy_figures import SETTINGS, image_files, table
+from toy_figures import SETTINGS, image_files, renamed, table
 from toy_reports import NAN, gain, png, report, small_report, specification, value
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -392,12 +393,34 @@ def test_one_seed_missing_numbers_and_no_role(opened: Open) -> None:
     expect(page.locator("#summary")).to_contain_text("the table has no near and no far OOD set")
 
 
+@pytest.mark.parametrize("role", ["near", "far"])
+def test_a_table_of_one_role_alone(opened: Open, role: str) -> None:
+    other = {"near": "far", "far": "near"}[role]
+    rows = [value(recipe, "msp", part, 80.0) for recipe in ("ce", "sio") for part in (role, "noise")]
+    page = opened(Parts([report(rows, settings={role: {"digits": ["noise"]}, other: {"digits": []}})]))
+    assert page.locator("#board th").all_inner_texts() == ["detector", "recipe", role]
+    expect(page.locator("#legend")).to_contain_text(f"{role.capitalize()}: mean over noise.")
+    expect(page.locator("#legend")).not_to_contain_text(f"{other.capitalize()}: mean")
+    expect(page.locator("#summary .verdict")).to_contain_text(f"{role.capitalize()} OOD on digits: ce by msp, sio by")
+    expect(page.locator("#summary .verdict li")).to_have_count(1)
+
+
+def test_a_metric_without_an_ood_set_has_an_empty_board(opened: Open) -> None:
+    rows = [value(recipe, "", "test", 90.0, metric="id_accuracy") for recipe in ("ce", "sio")]
+    facts = {"columns": ["auroc", "id_accuracy"], "detectors": ["msp"], "settings": {"near": {}, "far": {}}}
+    page = opened(Parts([report(rows, **facts)]))
+    expect(page.locator("#count")).to_have_text("0 of 0 rows.")
+    expect(page.locator("#summary")).to_contain_text("the table has no near and no far OOD set")
+    page.get_by_label("Metric").select_option("id_accuracy")
+    assert names(page) == ["ce", "sio"]
+
+
 HOSTILE = {
     "markup": "<img src=x onerror=alert(1)>",
-    "quotes": "a\"b'c`${d}",
+    "quotes": "a\"b'c`${d}\\",
     "long": "very-" * 40,
     "right-to-left": "\u05e9\u05dc\u05d5\u05dd\u202e-1",
-    "latex": r"50%_\cite{x}",
+    "latex": r"50%_\cite{x} a--b [c]",
 }
 
 
@@ -414,13 +437,67 @@ def test_odd_names(opened: Open, tmp_path: Path) -> None:
     assert page.locator("#board img").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     expect(page.locator("h1")).to_have_css("direction", "rtl")
+    expect(page.locator("#board td.name > bdi")).to_have_count(2 * len(HOSTILE))  # none turns what is next to it
     page.evaluate("navigator.clipboard.writeText = async text => { window.copied = text; }")
     page.get_by_role("button", name="Copy LaTeX").click()
     expect(page.locator("#status")).to_contain_text("Copied")
-    assert r"50\%\_\textbackslash{}cite\{x\}" in page.evaluate("copied")
+    assert r"50\%\_\textbackslash{}cite\{x\} a-{}-b {[}c]" in page.evaluate("copied")
     page.get_by_role("button", name="Copy CSV").click()
     expect(page.locator("#status")).to_have_text("Copied 5 rows as CSV.")
     assert {row["recipe"] for row in csv.DictReader(io.StringIO(page.evaluate("copied")))} == set(HOSTILE.values())
+
+
+@pytest.mark.parametrize("name", ["constructor", "toString", "valueOf", "hasOwnProperty"])
+def test_names_that_every_object_of_javascript_has(opened: Open, name: str) -> None:
+    """As recipe, detector, set, table and baseline."""
+    rows = [value(recipe, name, part, 80.0) for recipe in ("ce", name) for part in ("near", name)]
+    made = report(rows, name=name, baselines=["ce", name], settings={"near": {"digits": [name]}, "far": {}})
+    page = opened(Parts([made, small_report()], figures=[figure(0, table=name)], papers={"ce": ["Paper"]}))
+    assert names(page) == [f"{name} ce", f"{name} {name}"]
+    expect(page.locator("#board .flag")).to_have_count(0)
+    page.get_by_label("every OOD set").check()
+    assert page.locator("#board th").all_inner_texts() == ["detector", "recipe", "near", name]
+    page.locator("[data-figure='0'] .chart").scroll_into_view_if_needed()
+    expect(page.locator("[data-figure='0'] .chart svg")).to_have_count(1)
+
+
+@pytest.mark.parametrize("names_of", ["odd", "x"])
+def test_figures_of_odd_names_are_drawn(opened: Open, tmp_path: Path, names_of: str) -> None:
+    """Names are in expressions, fields and parameters of the specifications, and those of classes are of any kind."""
+    (tmp_path / "a").mkdir()
+    recipes = ["plain", "a", "b", "c"]
+    varied = {"synthetic.alpha": {"a": 0.1, "b": 1.0, "c": 10.0}}
+    usual = table(
+        SETTINGS.model_copy(update={"recipes": recipes, "varied": varied}), images=image_files(tmp_path / "images")
+    )
+    old = [*recipes, "msp", "knn", "close", "away", "pets", "synthetic.alpha"]
+    fields = ["x", "label", "at", "set", "recipe", "mean", "low", "dataset", "datum", "value"]
+    odd = [f"{text}{place}" for place, text in enumerate([*ODD.values(), *ODD.values()][: len(old) - 2])]
+    new = [*odd, *(f"{ODD['quotes']}{place}" for place in (8, 9))] if names_of == "odd" else fields
+    classes = [ODD["markup"], REVERSED, ODD["quotes"]]
+    of = renamed(usual, dict(zip(old, new, strict=True)), tmp_path / "a", classes)
+    (tmp_path / "toy").mkdir()
+    for kind, one in figures().items():
+        (tmp_path / "toy" / f"{kind}.vl.json").write_text(json.dumps(one.spec(one.data(of))), encoding="utf-8")
+    own = read_figures((tmp_path / "toy").glob("*.vl.json"))
+    page = opened(Parts([small_report()], figures=own))
+    for place in page.locator("[data-figure]").all():
+        place.scroll_into_view_if_needed()
+    expect(page.locator(".chart:has(svg), .chart:has-text('cannot')")).to_have_count(len(figures()))
+    assert [text for text in page.locator(".chart").all_text_contents() if "cannot be drawn" in text] == []
+    empty = [place for place, one in enumerate(own) if not page.locator(f"[data-figure='{place}'] svg path").count()]
+    assert empty == []
+    place = next(place for place, one in enumerate(own) if one["name"] == "confusion")
+    labels = page.locator(f"[data-figure='{place}'] .chart .role-axis-label text").all_text_contents()
+    assert [ODD["markup"], r"a\u202eb\u2066c", ODD["quotes"]] == labels[-3:]
+    roc = next(place for place, one in enumerate(own) if one["name"] == "roc")
+    page.locator(f"[data-figure='{roc}'] .chart .role-frame .background").first.hover(force=True)
+    cells = page.locator("#tip td").all_text_contents()
+    data = figures()["roc"].data(of)
+    nearest = abs(data.more["grid"] - float(cells[1])).argmin()
+    shown = data.rows.head(len(recipes))
+    assert cells[2::2] == list(shown["recipe"]) == new[:4]
+    assert [float(cell) for cell in cells[3::2]] == [round(mean[nearest], 1) for mean in shown["mean"]]
 
 
 def test_many_rows_are_drawn_on_demand(opened: Open) -> None:

@@ -4,9 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
+from odd_names import ODD, REVERSED
 from synthood.errors import SynthoodError
 from synthood.reporting.page import limits
+from synthood.reporting.page.build import Parts, build
 from synthood.reporting.page.galleries import (
     MOST_PIXELS,
     as_webp,
@@ -15,8 +18,8 @@ from synthood.reporting.page.galleries import (
     read_figures,
     synthetic_figures,
 )
-from synthood.reporting.page.settings import Picture
-from toy_reports import decoded, png
+from synthood.reporting.page.settings import Picture, PictureKind
+from toy_reports import decoded, png, small_report
 
 QUALITY = {
     "agreement": 0.8,
@@ -66,6 +69,31 @@ def test_figures_of_synthetic_images() -> None:
     }
 
 
+@pytest.mark.parametrize("name", [*ODD.values(), f"{REVERSED}\udc80"])
+def test_classes_of_odd_names(name: str) -> None:
+    """What turns the reading direction, or UTF-8 lacks, is an escape; the page escapes the rest."""
+    (row,) = [row for row in synthetic_figures({"by_class": {name: {"agreement": 0.5}}}) if row["judged"]]
+    shown = name if name in ODD.values() else r"a\u202eb\u2066c\udc80"
+    assert row["name"] == f"agreement of {shown}"
+    gallery = {"title": "a", "dataset": "b", "figures": [row], "image": "", "width": 1, "height": 1, "cut": False}
+    page = build(Parts([small_report()], galleries=[gallery]))
+    page.encode()
+    assert f"<bdi>{escape(row['name'])}</bdi></dt>" in page
+
+
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_figures_without_a_number_are_dashes(value: float | None) -> None:
+    found = {
+        "agreement": value,
+        "copy_share": value,
+        "copying": {"pixels": value},
+        "by_class": {"a": {"agreement": value}},
+    }
+    rows = judged(synthetic_figures(found))
+    assert set(rows.values()) == {("–", "")}
+    assert "agreement of a" not in rows
+
+
 def test_figures_of_outliers_none_of_which_was_accepted() -> None:
     nothing: dict[str, Any] = {"intended_share": None, "surely_other_class_share": None, "called_id_share": None}
     found = {
@@ -101,8 +129,8 @@ def test_a_very_tall_picture_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_figures_belong_to_their_picture(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png())
-    kinds = ("curve", "synthetic", "map", "outliers")
-    pictures = [Picture(kind=kind, dataset="digits", name="oal") for kind in kinds]  # type: ignore[arg-type]
+    kinds: tuple[PictureKind, ...] = ("curve", "synthetic", "map", "outliers")
+    pictures = [Picture(kind=kind, dataset="digits", name="oal") for kind in kinds]
     outliers = {"kept": 7, "latents": 9}
     found = galleries(pictures, [tmp_path / "a.png"] * 4, [QUALITY, outliers])
     assert [one["kind"] for one in found] == list(kinds)

@@ -42,6 +42,15 @@ def test_sums_of_the_jobs_that_the_page_is_about(tmp_path: Path) -> None:
     ]
 
 
+def test_names_of_tables_may_have_dots(tmp_path: Path) -> None:
+    """Table `v1` is not table `v1.5`."""
+    for name, seconds in (("v1", 1), ("v1.5", 20)):
+        written(tmp_path, f"tables/{name}.csv", "tabulate", seconds)
+        written(tmp_path, f"figures/{name}/roc.svg", "plot", 10 * seconds)
+    for name, seconds in (("v1", 1), ("v1.5", 20)):
+        assert [one.seconds for one in costs(tmp_path, [], [name], [])] == [10 * seconds, seconds]
+
+
 def test_no_results(tmp_path: Path) -> None:
     assert costs(tmp_path / "none", ["digits"], ["toy"], ["ce"]) == []
 

@@ -45,7 +45,7 @@ class Accuracy(Figure):
         settings, metric = table.settings, main_metric(table)
         accuracy = lines(table, "id_accuracy")
         if metric is None or not accuracy:
-            return Data(empty="The table shows no ID accuracy, or no metric of detection; name both in `columns`.")
+            return Data(empty="The table has no ID accuracy, or no number of an OOD metric; name both in `columns`.")
         found = lines(table, metric)
         recipes, notes = first(settings.recipes, STYLES, "recipes")
         detectors, left_out = first(settings.detectors, max(1, MOST_POINTS // (2 * len(recipes))), "detectors")
@@ -102,7 +102,7 @@ class Accuracy(Figure):
     def picture(self, data: Data) -> Picture:
         recipes, sets, detectors = (list(dict.fromkeys(data.rows[key])) for key in ("recipe", "set", "detector"))
         detectors = detectors[:MOST_ROWS]
-        image, axes = panels(len(sets), len(detectors), len(recipes), gap=0.5)
+        image, axes = panels(len(sets), len(detectors), recipes, gap=0.5)
         for row, part in enumerate(sets):
             for column, detector in enumerate(detectors):
                 axis = axes[row, column]

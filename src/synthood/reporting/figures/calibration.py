@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from synthood.common.lazy import np, pd
 from synthood.evaluation.metrics.classification import BINS, Ece, right
 from synthood.reporting.figures.base import Data, Figure, Spec, TableData, rounded
-from synthood.reporting.figures.style import STYLES, choice, first, grid, line, lines_by, name_panel
+from synthood.reporting.figures.style import STYLES, choice, first, grid, line, lines_by, name_panel, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -105,7 +105,8 @@ class Calibration(Figure):
             axis.plot([0, 100], [0, 100], color="0.8", linewidth=0.8, zorder=0)
             for place, row in enumerate(data.rows[data.rows["dataset"] == dataset].to_dict("records")):
                 style = line(place)
-                axis.plot(row["probability"], row["accuracy"], label=f"{row['recipe']}  {row['ece']:.1f}", **style)
+                name = f"{short(row['recipe'])}  {row['ece']:.1f}"
+                axis.plot(row["probability"], row["accuracy"], label=name, **style)
                 axis.scatter(row["probability"], row["accuracy"], s=4 + row["share"] / 2, color=style["color"])
             axis.set(xlim=(0, 101), ylim=(0, 101))
             axis.set_xlabel("probability of the predicted class, %", fontsize=8)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from synthood.common.lazy import np, pd
 from synthood.reporting.figures.base import Data, Figure, Spec, TableData
 from synthood.reporting.figures.classes import class_names
-from synthood.reporting.figures.style import STYLES, across, choice, first, grid, heat
+from synthood.reporting.figures.style import CELL, LETTER, STYLES, across, choice, first, grid, heat, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -101,16 +101,17 @@ class Confusion(Figure):
 
     def picture(self, data: Data) -> Picture:
         shown = data.rows[data.rows["dataset"] == data.rows["dataset"].iloc[0]].head(MOST_PANELS).to_dict("records")
-        wide = across(len(shown))
+        wide, titles = across(len(shown)), shortened([one["recipe"] for one in shown], CELL)
         side = max(1.6, 0.3 * len(shown[0]["classes"]))
-        image, axes = grid(-(-len(shown) // wide), wide, side + 0.5, side + 0.4)
+        room = 0.5 + LETTER * max(0, max(map(len, shortened(shown[0]["classes"], CELL))) - 6)
+        image, axes = grid(-(-len(shown) // wide), wide, side + room, side + 0.4)
         for place, axis in enumerate(axes.flat):
             if place >= len(shown):
                 axis.set_axis_off()
                 continue
             classes = shown[place]["classes"]
             heat(axis, shown[place]["shares"], classes, classes, 0, 100, root=True)
-            axis.set_title(shown[place]["recipe"], fontsize=9)
+            axis.set_title(titles[place], fontsize=9)
         image.supxlabel("predicted", fontsize=9)
         image.supylabel("true class", fontsize=9)
         return image

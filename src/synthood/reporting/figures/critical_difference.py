@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from synthood.common.lazy import lazy, np, pd
 from synthood.reporting.figures.base import Data, Figure, PlotSettings, Spec, TableData
-from synthood.reporting.figures.results import main_metric, means, title_of
-from synthood.reporting.figures.style import choice, colour, new_picture
+from synthood.reporting.figures.results import NO_METRIC, main_metric, means, title_of
+from synthood.reporting.figures.style import choice, colour, new_picture, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,8 +65,11 @@ class Ranks:
         return found
 
 
-def ranks_of(areas: Areas, settings: PlotSettings) -> list[tuple[str, Ranks]]:
-    """Recipes over sets and detectors, and detectors over sets and recipes, where there are two or more."""
+def ranks_of(areas: Areas, settings: PlotSettings) -> tuple[list[tuple[str, Ranks]], list[str]]:
+    """Recipes over sets and detectors, and detectors over sets and recipes, where there are two or more.
+
+    Sentences say which have no number at all, and how many blocks are left out for want of a number.
+    """
     sets = list(dict.fromkeys((dataset, part) for dataset, part, _, _ in areas))
     recipes = [[areas[*s, r, d] for r in settings.recipes] for s, d in product(sets, settings.detectors)]
     detectors = [[areas[*s, r, d] for d in settings.detectors] for s, r in product(sets, settings.recipes)]
@@ -74,7 +77,19 @@ def ranks_of(areas: Areas, settings: PlotSettings) -> list[tuple[str, Ranks]]:
         (f"recipes, over {len(sets)} sets x {len(settings.detectors)} detectors", settings.recipes, recipes),
         (f"detectors, over {len(sets)} sets x {len(settings.recipes)} recipes", settings.detectors, detectors),
     ]
-    return [(title, Ranks.of(np.array(rows), names)) for title, names, rows in panels if len(names) > 1]
+    found, notes = list[tuple[str, Ranks]](), list[str]()
+    for title, names, rows in panels:
+        there = np.isfinite(np.array(rows))
+        ranked = np.flatnonzero(there.any(0))
+        values = np.array(rows)[there[:, ranked].all(1)][:, ranked]
+        if missing := [name for place, name in enumerate(names) if place not in ranked]:
+            notes.append(f"Without a number: {', '.join(missing)}.")
+        if len(ranked) > 1 and len(values) < len(rows):
+            lost, what = len(rows) - len(values), title.partition(",")[0]
+            notes.append(f"Ranks of {what} are without {lost} of {len(rows)} places, where a number is missing.")
+        if len(ranked) > 1 and len(values):
+            found.append((title, Ranks.of(values, [names[place] for place in ranked])))
+    return found, notes
 
 
 class CriticalDifference(Figure):
@@ -95,14 +110,15 @@ class CriticalDifference(Figure):
     def data(self, table: TableData) -> Data:
         metric = main_metric(table)
         if metric is None:
-            return Data(empty="The table has no column of an OOD metric, so nothing can be ranked.")
+            return Data(empty=NO_METRIC)
         sign = -1 if metric in table.settings.lower_is_better else 1
         parts = set(table.settings.columns)  # not the means over near and far
         areas = {key: sign * mean for key, mean in means(table, metric).items() if key[:2] in parts}
-        panels = ranks_of(areas, table.settings)
-        notes = [f"Shown are the best {MOST} of {len(one.names)}." for _, one in panels if len(one.names) > MOST]
+        panels, notes = ranks_of(areas, table.settings)
+        alone = "One recipe and one detector: nothing to rank."
+        empty = "" if panels else " ".join(notes) or alone
+        notes += [f"Shown are the best {MOST} of {len(one.names)}." for _, one in panels if len(one.names) > MOST]
         notes += [f"No difference among the {t.split(',')[0]} (Friedman)." for t, one in panels if one.p >= LEVEL]
-        empty = "" if panels else "One recipe and one detector: nothing to rank."
         rows = [
             {"panel": title, "name": name, "rank": rank, "critical": one.critical, "p": one.p}
             for title, one in [(title, best(one)) for title, one in panels]
@@ -153,7 +169,7 @@ def best(ranks: Ranks) -> Ranks:
 def draw(axis: Axes, title: str, ranks: Ranks, metric: str) -> None:
     """One diagram: the axis of mean ranks above, names at both sides, bars between."""
     count, order = len(ranks.names), np.argsort(ranks.ranks, kind="stable")
-    left = (count + 1) // 2
+    left, names = (count + 1) // 2, shortened(ranks.names)
     bars = ranks.alike()
     first = 0.6 + 0.3 * len(bars)
     for level, (start, end) in enumerate(bars):
@@ -163,7 +179,7 @@ def draw(axis: Axes, title: str, ranks: Ranks, metric: str) -> None:
         depth = -first - 0.45 * (place if at_left else count - 1 - place)
         edge = 1 - 0.03 * count if at_left else count + 0.03 * count
         axis.plot([rank, rank, edge], [0, depth, depth], color="0.35", linewidth=0.8, clip_on=False)
-        text = f"{ranks.names[index]}  {rank:.2f}" if at_left else f"{rank:.2f}  {ranks.names[index]}"
+        text = f"{names[index]}  {rank:.2f}" if at_left else f"{rank:.2f}  {names[index]}"
         axis.text(edge, depth, f" {text} ", ha="right" if at_left else "left", va="center", fontsize=8, clip_on=False)
     axis.plot([1, 1 + ranks.critical], [0.8, 0.8], color="black", linewidth=1.2, clip_on=False)
     axis.text(1 + ranks.critical / 2, 0.95, f"CD = {ranks.critical:.2f}", ha="center", va="bottom", fontsize=8)

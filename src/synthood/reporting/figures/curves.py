@@ -11,7 +11,6 @@ from synthood.reporting.figures.base import Data, Spec, TableData, rounded
 from synthood.reporting.figures.style import (
     STYLES,
     choice,
-    escaped,
     first,
     legend,
     line,
@@ -72,10 +71,11 @@ def names(data: Data, column: str) -> list[str]:
 def view(data: Data, area: str, x: Mapping[str, Any], y: Mapping[str, Any], marks: Sequence[Spec] = ()) -> Spec:
     """Curves of one detector and set at a time, with the numbers of all recipes at the nearest point of the grid."""
     recipes, banded = names(data, "recipe"), data.more["seeds"] > 1
+    lines_of = {recipe: f"line{place}" for place, recipe in enumerate(recipes)}  # a name may be no field's
     columns = ["mean", "low", "high"] if banded else ["mean"]
     values = [
         {key: row[key] for key in ("detector", "set", "recipe")}
-        | {"label": f"{row['recipe']}  {row['area']:.1f}"}
+        | {"label": f"{row['recipe']}  {row['area']:.1f}", "line": lines_of[row["recipe"]]}
         | {key: rounded(row[key]) for key in columns}
         for row in data.rows.to_dict("records")
     ]
@@ -92,10 +92,12 @@ def view(data: Data, area: str, x: Mapping[str, Any], y: Mapping[str, Any], mark
     }
     shown = {"type": "quantitative", "format": ".1f"}
     tooltip = [{"field": "x", "title": x["title"], "type": "quantitative", "format": ".3~g"}]
-    tooltip += [{"field": escaped(recipe), "title": recipe} | shown for recipe in recipes]
+    # Vega-Lite puts a title into an expression and escapes its quotes alone
+    titles = {field: recipe.replace("\\", "\\\\") for recipe, field in lines_of.items()}
+    tooltip += [{"field": field, "title": title} | shown for field, title in titles.items()]
     pointer = {"type": "point", "fields": ["x"], "nearest": True, "on": "pointerover", "clear": "pointerout"}
     rule = {
-        "transform": [{"pivot": "recipe", "value": "mean", "groupby": ["x"]}],
+        "transform": [{"pivot": "line", "value": "mean", "groupby": ["x"]}],
         "params": [{"name": "at", "select": pointer}],
         "mark": {"type": "rule", "color": "currentColor"},
         "encoding": {
@@ -128,7 +130,7 @@ def view(data: Data, area: str, x: Mapping[str, Any], y: Mapping[str, Any], mark
 def picture(data: Data, finish: Callable[[Axes], None], x: str, y: str) -> Picture:
     """Rows: detectors; columns: OOD sets; a line per recipe with the seeds' range, and its area in the corner."""
     detectors, sets = names(data, "detector")[:MOST_ROWS], names(data, "set")[:MOST_COLUMNS]
-    image, axes = panels(len(detectors), len(sets), len(names(data, "recipe")), gap=0.22)
+    image, axes = panels(len(detectors), len(sets), names(data, "recipe"), gap=0.22)
     places = {recipe: place for place, recipe in enumerate(names(data, "recipe"))}
     for row, detector in enumerate(detectors):
         for column, part in enumerate(sets):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from synthood.common.lazy import np, pd
 from synthood.reporting.figures.base import Data, Figure, Spec, TableData
 from synthood.reporting.figures.results import title_of
-from synthood.reporting.figures.style import BETTER, NEUTRAL, SMALL, WORSE, choice, grid, legend
+from synthood.reporting.figures.style import BETTER, NEUTRAL, SMALL, WORSE, choice, grid, legend, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -40,17 +40,16 @@ class Gains(Figure):
         rows = table.gains
         if rows.empty:
             return Data(empty="The table names no baseline, so it has no gains.")
-        rows = rows[rows["detector"].fillna("") == rows["base_detector"].fillna("")]
+        rows = rows[rows["detector"] == rows["base_detector"]]
         rows = rows[rows["gain"].notna()].reset_index(drop=True)
         if rows.empty:
             return Data(empty="No recipe and baseline have a seed in common.")
         many = rows["base"].nunique() > 1
-        detector, where = rows["detector"].fillna(""), rows["set"]
+        where = rows["set"]
         if len(table.settings.datasets) > 1:
             where = rows["dataset"] + ": " + where
         alone = table.settings.alone
         rows = rows.assign(
-            detector=detector,
             where=where,
             role=rows["set"],
             label=rows["recipe"] + (" - " + rows["base"] if many else ""),
@@ -153,7 +152,7 @@ class Gains(Figure):
                     axis.errorbar(x, y, xerr=np.abs(reach), fmt=form, color=tone, markerfacecolor=face, markersize=4,
                                   linewidth=1, label=WORDS[kind])  # fmt: skip
             axis.axvline(0, color="0.5", linewidth=0.8, zorder=0)
-            named = [f"{one['label']}  {one['detector']}".strip() for one in own.to_dict("records")]
+            named = [f"{short(one['label'], 36)}  {short(one['detector'])}".strip() for one in own.to_dict("records")]
             axis.set_yticks(places, named if axis is axes[0, 0] else [""] * len(named), fontsize=SMALL)
             axis.set_ylim(-0.7, len(own) - 0.3)
             axis.tick_params(labelsize=SMALL)

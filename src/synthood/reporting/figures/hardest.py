@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from synthood.common.images import open_set
 from synthood.common.lazy import np, pd
+from synthood.errors import visible
 from synthood.reporting.figures.base import Data, Figure, Spec, TableData
+from synthood.reporting.figures.classes import class_names
 from synthood.reporting.figures.histograms import threshold
-from synthood.reporting.figures.style import choice, first, new_picture
+from synthood.reporting.figures.style import CELL, choice, first, new_picture, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -57,12 +59,13 @@ class Hardest(Figure):
             return Data(empty=empty)
         needed = {(row["dataset"], part) for row in rows for part in ("test", row["part"])}
         files = {key: open_set(table.images[key]) for key in sorted(needed)}
+        most = 1 + max(row["prediction"] for row in rows)
+        names = {dataset: class_names(table, dataset, most) for dataset, _ in needed}
         for row in rows:
             found = files[row["dataset"], row["part"]]
             row["image"] = np.asarray(found.images[row["index"]])
-            row["name"] = row["path"] or f"{row['part']}/{row['index']}"
-            classes = files[row["dataset"], "test"].classes
-            row["called"] = classes[row["prediction"]] if row["prediction"] < len(classes) else str(row["prediction"])
+            row["name"] = visible(row["path"] or f"{row['part']}/{row['index']}")
+            row["called"] = names[row["dataset"]][row["prediction"]]
         named = list(dict.fromkeys(row["name"] for row in rows))
         some = ", ".join(named[:40]) + (f" and {len(named) - 40} more" if len(named) > 40 else "")
         return Data(pd.DataFrame(rows), {"detector": detector}, [*notes, f"Shown: {some}."])
@@ -116,16 +119,16 @@ class Hardest(Figure):
         for number, (recipe, group) in enumerate(lines):
             own = rows[(rows["recipe"] == recipe) & (rows["group"] == group)].to_dict("records")
             top = number * step[0] + above
-            name = f"{recipe}\n{group}" + ": none" * (not own)
+            name = f"{short(recipe, CELL)}\n{group}" + ": none" * (not own)
             axis.text(-gap, top + high / 2, name, ha="right", va="center", fontsize=7)
             for row in own:
                 left = row["place"] * step[1]
                 canvas[top : top + high, left : left + wide] = row["image"]
-                called = f"{row['called']}, {row['rank']:.0f} %"
+                called = f"{short(row['called'], 10)}, {row['rank']:.0f} %"
                 axis.text(left + wide / 2, top - 0.02 * high, called, ha="center", va="bottom", fontsize=6)
         axis.imshow(canvas, interpolation="nearest")
         axis.set_axis_off()
-        title = f"{data.more['detector']}; above each image what it is called, and its rank among ID images"
+        title = f"{short(data.more['detector'])}; above each image what it is called, and its rank among ID images"
         axis.set_title(title, fontsize=8)
         return image
 

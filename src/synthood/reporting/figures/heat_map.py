@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from synthood.common.lazy import np, pd
 from synthood.reporting.figures.base import Data, Figure, Spec, TableData, rounded
-from synthood.reporting.figures.results import main_metric, means, title_of
-from synthood.reporting.figures.style import STYLES, across, choice, first, grid, heat
+from synthood.reporting.figures.results import NO_METRIC, main_metric, means, title_of
+from synthood.reporting.figures.style import CELL, STYLES, across, choice, first, grid, heat, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -33,7 +33,7 @@ class HeatMap(Figure):
         settings = table.settings
         metric = main_metric(table)
         if metric is None:
-            return Data(empty="The table has no column of an OOD metric.")
+            return Data(empty=NO_METRIC)
         recipes, notes = first(settings.recipes, STYLES, "recipes")
         columns = settings.columns
         room = max(1, MOST_CELLS // (len(recipes) * len(columns)))
@@ -113,7 +113,7 @@ class HeatMap(Figure):
             values = np.stack(list(own["means"]))
             names = detectors if place % wide == 0 else [""] * len(detectors)
             heat(axis, values, names, sets, *((high, low) if data.more["lower"] else (low, high)))
-            axis.set_title(recipes[place], fontsize=9)
+            axis.set_title(shortened(recipes, CELL)[place], fontsize=9)
         image.suptitle(f"{title_of(data.more['metric'])}, %", fontsize=9)
         return image
 

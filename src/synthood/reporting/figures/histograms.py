@@ -196,7 +196,7 @@ class Histograms(Figure):
         rows = data.rows[data.rows["dataset"] == data.more["datasets"][0]]
         detectors = list(dict.fromkeys(rows["detector"]))[:MOST_ROWS]
         recipes = list(dict.fromkeys(rows["recipe"]))[:MOST_COLUMNS]
-        image, axes = panels(len(detectors), len(recipes), len(set(rows["set"])), gap=0.28)
+        image, axes = panels(len(detectors), len(recipes), list(dict.fromkeys(rows["set"])), gap=0.28)
         for row, detector in enumerate(detectors):
             for column, recipe in enumerate(recipes):
                 axis = axes[row, column]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from synthood.common.lazy import np, pd
 from synthood.reporting.figures.base import Data, Figure, Model, Spec, TableData, rounded
 from synthood.reporting.figures.classes import class_names
 from synthood.reporting.figures.histograms import threshold
-from synthood.reporting.figures.style import STYLES, choice, first, grid, heat
+from synthood.reporting.figures.style import CELL, STYLES, choice, first, grid, heat, short, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -64,7 +65,7 @@ class OodPredictions(Figure):
         ]
         highest = max(1.0, max(float(shares.max()) for shares in data.rows["shares"]))
         scale = {"scheme": "viridis", "domain": [0, round(highest, 1)]}
-        named = " : ".join(f"dataset == {name!r} ? classes[{i}]" for i, name in enumerate(classes)) + " : []"
+        named = " : ".join(f"dataset == {json.dumps(name)} ? classes[{i}]" for i, name in enumerate(classes)) + " : []"
         return {
             "height": 24 * int(data.rows.groupby("dataset")["set"].nunique().max()),
             "data": {"values": values},
@@ -126,8 +127,8 @@ class OodPredictions(Figure):
             own = rows[rows["recipe"] == recipes[place]]
             names = sets if place % wide == 0 else [""] * len(sets)
             heat(axis, np.stack(list(own["shares"])), names, classes, 0, highest)
-            axis.set_title(recipes[place], fontsize=9)
-        image.suptitle(f"{detector}, % of each OOD set accepted", fontsize=9)
+            axis.set_title(shortened(recipes, CELL)[place], fontsize=9)
+        image.suptitle(f"{short(detector)}, % of each OOD set accepted", fontsize=9)
         return image
 
 

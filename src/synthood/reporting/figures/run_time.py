@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from synthood.common.lazy import np, pd
 from synthood.reporting.figures.base import Data, Figure, Spec, TableData
-from synthood.reporting.figures.style import SMALL, colour, grid, log_axis
+from synthood.reporting.figures.style import SMALL, colour, grid, log_axis, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture
@@ -75,7 +75,7 @@ class RunTime(Figure):
             values = np.maximum(data.rows[key].to_numpy(), 1e-4)
             axis.scatter(values, places, color=colour(0), s=16)
             log_axis(axis.xaxis)
-            axis.set_yticks(places, data.rows["detector"] if key == "fit" else [""] * len(places))
+            axis.set_yticks(places, shortened(list(data.rows["detector"])) if key == "fit" else [""] * len(places))
             axis.set_xlabel(name, fontsize=8)
             axis.grid(axis="x", color="0.9", linewidth=0.6)
             axis.tick_params(labelsize=SMALL)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from itertools import product
 from typing import TYPE_CHECKING, Literal
 
 from synthood.common.lazy import np, pd
 from synthood.reporting.figures.base import Data, Figure, Spec, TableData, rounded
-from synthood.reporting.figures.results import lines, main_metric, title_of
+from synthood.reporting.figures.results import NO_METRIC, lines, main_metric, title_of
 from synthood.reporting.figures.style import (
     choice,
     first,
@@ -17,6 +18,7 @@ from synthood.reporting.figures.style import (
     lines_by,
     log_axis,
     name_panel,
+    short,
     without_legend,
 )
 
@@ -62,7 +64,7 @@ class SettingsCurves(Figure):
         if not settings.varied and not settings.varied_by_datasets:
             return Data(empty="No three recipes or datasets of the table differ in a single setting alone.")
         if metric is None:
-            return Data(empty="The table has no column of an OOD metric.")
+            return Data(empty=NO_METRIC)
         found = lines(table, metric)
         detectors, notes = first(settings.detectors, MOST_DETECTORS, "detectors")
         rows = []
@@ -120,7 +122,7 @@ class SettingsCurves(Figure):
         here = {"filter": "datum.setting == setting && datum.set == set"}
         styles = lines_by("detector", len(detectors))
         logs = {row["setting"]: row["log"] for row in values}
-        logarithmic = " || ".join(f"setting == '{key}'" for key, is_log in logs.items() if is_log) or "false"
+        logarithmic = " || ".join(f"setting == {json.dumps(key)}" for key, is_log in logs.items() if is_log) or "false"
         axis = {
             "values": {"expr": "ticks[setting]"},
             "labelExpr": f"({logarithmic}) ? format(pow(10, datum.value), '.4~r') : format(datum.value, '.4~r')",
@@ -188,7 +190,7 @@ class SettingsCurves(Figure):
                 if geometric(points):
                     log_axis(axis.xaxis, points)
                 axis.set_xticks(points, [f"{x:g}" for x in points])
-                axis.set_xlabel(key, fontsize=8)
+                axis.set_xlabel(short(key, 40), fontsize=8)
                 name_panel(axis, row, column, f"{part}, {title_of(data.more['metric'])}", "")
         legend(image, axes[0, 0])
         return image

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from synthood.common.lazy import lazy, np
+from synthood.errors import visible
 
 if TYPE_CHECKING:
     import matplotlib
@@ -28,6 +29,10 @@ GREY = "#80808080"
 SHADES = "viridis"
 PANEL = 2.3
 LEGEND_COLUMNS = 5
+MARK, LETTER = 0.55, 0.062
+"""Inches of a legend's entry without its text, and of a letter."""
+NAME, CELL = 24, 18
+"""Letters of a name in a picture, and at a heat map."""
 SMALL, TEXT = 7, 9
 
 CONFIG: dict[str, Any] = {
@@ -107,9 +112,16 @@ def choice(name: str, options: Sequence[str], label: str) -> dict[str, Any]:
     return {"name": name, "value": options[0], **bind}
 
 
-def escaped(name: str) -> str:
-    """A field's name in a specification, where dots and brackets are operators."""
-    return "".join(f"\\{letter}" if letter in ".[]\\'\"" else letter for letter in name)
+def short(name: str, most: int = NAME) -> str:
+    """A name as pictures have room for it: of a long one the middle is left out."""
+    text, end = visible(name), most // 3
+    return text if len(text) <= most else f"{text[: most - end - 1]}\u2026{text[-end:]}"
+
+
+def shortened(names: Sequence[str], most: int = NAME) -> list[str]:
+    """Names that are short and still differ: those that would be the same are numbered by their place."""
+    found = [short(name, most) for name in names]
+    return [f"{one} ({place})" if one and found.count(one) > 1 else one for place, one in enumerate(found, 1)]
 
 
 def grid(rows: int, columns: int, width: float = PANEL, height: float = PANEL) -> tuple[Picture, np.ndarray]:
@@ -118,10 +130,12 @@ def grid(rows: int, columns: int, width: float = PANEL, height: float = PANEL) -
     return picture, picture.subplots(rows, columns, squeeze=False)
 
 
-def panels(rows: int, columns: int, names: int, gap: float = 0.12) -> tuple[Picture, np.ndarray]:
-    """Many panels in fixed places, inches apart, with room for a legend of so many names: laid out in no time."""
-    side, left, right, bottom, top = 1.9, 0.85, 0.12, 0.6, 0.4 + 0.2 * -(-names // LEGEND_COLUMNS)
-    size = left + columns * side + (columns - 1) * gap + right, bottom + rows * side + (rows - 1) * gap + top
+def panels(rows: int, columns: int, names: Sequence[str], gap: float = 0.12) -> tuple[Picture, np.ndarray]:
+    """Many panels in fixed places, inches apart, with room for a legend of these names: laid out in no time."""
+    side, left, right, bottom = 1.9, 0.85, 0.12, 0.6
+    width = left + columns * side + (columns - 1) * gap + right
+    top = 0.4 + 0.2 * -(-len(names) // legend_columns(shortened(names), width))
+    size = width, bottom + rows * side + (rows - 1) * gap + top
     picture = new_picture(*size, layout=None)
     edges = left / size[0], bottom / size[1], 1 - right / size[0], 1 - top / size[1]
     picture.subplots_adjust(*edges, gap / side, gap / side)
@@ -151,18 +165,24 @@ def name_panel(axis: Axes, row: int, column: int, row_name: str, column_name: st
     """Names columns above the first row and rows at the left."""
     axis.tick_params(labelsize=SMALL)
     if row == 0:
-        axis.set_title(column_name, fontsize=TEXT)
+        axis.set_title(short(column_name), fontsize=TEXT)
     if column == 0:
-        axis.set_ylabel(row_name, fontsize=TEXT)
+        axis.set_ylabel(short(row_name), fontsize=TEXT)
+
+
+def legend_columns(labels: Sequence[str], width: float) -> int:
+    """How many entries of a legend fit side by side into a picture of so many inches."""
+    entry = MARK + LETTER * max(map(len, labels), default=0)
+    return max(1, min(LEGEND_COLUMNS, int(width / entry)))
 
 
 def legend(picture: Picture, *axes: Axes) -> None:
     """One legend above all panels, of what any of these has; of fixed panels too."""
     each = [pair for axis in axes for pair in zip(*axis.get_legend_handles_labels(), strict=True)]
     named = {label: handle for handle, label in reversed(each)}
-    labels = list(dict.fromkeys(label for _, label in each))
-    handles = [named[label] for label in labels]
-    look = {"ncols": LEGEND_COLUMNS, "fontsize": 8, "frameon": False}
+    names = list(dict.fromkeys(label for _, label in each))
+    handles, labels = [named[name] for name in names], shortened(names)
+    look = {"ncols": legend_columns(labels, picture.get_size_inches()[0]), "fontsize": 8, "frameon": False}
     if picture.get_layout_engine() is None:
         picture.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 1), borderaxespad=0.2, **look)
     else:
@@ -213,6 +233,7 @@ def heat(
     from matplotlib import colormaps
     from matplotlib.colors import PowerNorm
 
+    rows, columns = shortened(rows, CELL), shortened(columns, CELL)
     norm = PowerNorm(0.5 if root else 1.0, low, high)
     axis.imshow(values, cmap=SHADES, norm=norm, aspect="auto")
     size = SMALL if len(columns) <= 12 else 5

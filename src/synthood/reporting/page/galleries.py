@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from synthood.errors import SynthoodError
+from synthood.errors import SynthoodError, visible
 from synthood.reporting.page import limits
 from synthood.reporting.page.checks import SPACES
 from synthood.reporting.page.limits import Limit
@@ -94,7 +94,7 @@ def synthetic_figures(found: Mapping[str, Any]) -> list[dict[str, str]]:
     for name, one in found.get("by_class", {}).items():
         for key, limit, form in (("agreement", limits.AGREEMENT, "{:.0%}"), ("diversity", limits.DIVERSITY, "{:.2f}")):
             if limit.judge(one.get(key)) == "poor":
-                rows.append(figure(f"{key} of {name}", one[key], limit, form))
+                rows.append(figure(f"{key} of {visible(name)}", one[key], limit, form))
     return rows
 
 

@@ -3,7 +3,7 @@
 from itertools import product
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from synthood.common.settings import JobSettings, Name, Settings
 from synthood.plugins import Plugin, WithPlainPlugins
@@ -45,6 +45,14 @@ class PageSettings(JobSettings, WithPlainPlugins):
     jobs: Annotated[list[str], Field(description="recipes, generators and outliers whose times are shown")] = []
     configuration: Annotated[str, Field(description="the configuration as YAML, compressed by zlib, in base64")] = ""
     assets: Annotated[str, Field(description="digest of the page's template, style and scripts")] = ""
+
+    @model_validator(mode="after")
+    def _tables_differ(self) -> "PageSettings":
+        names = [table.name.lower() for table in self.tables]
+        for table in self.tables:
+            if names.count(table.name.lower()) > 1:
+                raise ValueError(f"two tables are named {table.name!r} or alike; give each a name of its own")
+        return self
 
     @property
     def runs(self) -> list[tuple[str, str, int]]:

@@ -12,7 +12,7 @@ import pandas as pd
 from synthood.errors import SynthoodError
 from synthood.evaluation.metrics.base import IDMetric, Metric
 from synthood.reporting.page.settings import PageTable
-from synthood.reporting.results import GAINS, VALUES
+from synthood.reporting.results import GAINS, VALUES, read_csv
 
 Columns = dict[str, list[float | None]]
 
@@ -57,17 +57,6 @@ def read_report(settings: PageTable, values: Path, gains: Path) -> Report:
                     "the settings' tables"
                 )
     return report
-
-
-def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A table of `tabulate` with names as text; raises SynthoodError where a column is missing."""
-    texts = {"dataset", "recipe", "detector", "set", "metric", "base", "base_detector", "published_note"}
-    frame = pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values={
-        name: [""] for name in ("mean", "sd", "low", "high", "gain", "p", "published", "published_sd")
-    })  # fmt: skip
-    if missing := [name for name in columns if name not in frame]:
-        raise SynthoodError(f"{path}: no column {', '.join(missing)}; delete it and make the table again")
-    return frame
 
 
 def leaderboards(report: Report) -> list[dict[str, Any]]:

@@ -49,8 +49,8 @@ def jobs_of(
     for path in (path for folder in folders for path in sorted(folder.rglob(f"*{PROVENANCE}"))):
         first, *rest = path.relative_to(results).parts
         name = rest[min(1, len(rest) - 1)].removesuffix(PROVENANCE) if rest[0] in NAMED else ""
-        table = rest[0].removesuffix(PROVENANCE).partition(".")[0]
-        of_table = first in ("tables", "figures") and any(table in (one, f"{one}-gains") for one in tables)
+        table = rest[0] if first == "figures" else Path(rest[0].removesuffix(PROVENANCE)).stem
+        of_table = any(table in (one, f"{one}-gains") for one in tables)
         if of_table if first in ("tables", "figures") else not name or name in names:
             try:
                 facts = json.loads(path.read_text(encoding="utf-8"))

@@ -7,6 +7,8 @@ const costs = JSON.parse($("costs").textContent);
 const CAP = 100;
 const NONE = "–";
 const escaped = text => String(text).replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`);
+// A name may be one that every object has, such as constructor.
+const own = (object, name) => object && Object.hasOwn(object, name) ? object[name] : undefined;
 const show = (element, shown) => { if (element) element.hidden = !shown; };
 
 // As Python prints them: two decimals, exact halves to the even digit.
@@ -74,7 +76,7 @@ function columns(of) {
   for (const part of [...roles, ...(state.every || !roles.length ? more : [])]) {
     const main = roles.includes(part);
     found.push({key: part, label: part, values: of.values[part], main});
-    const gains = (of.gains[state.base] ?? {})[part];
+    const gains = own(own(of.gains, state.base), part);
     if (gains && main && gains.gain) found.push({key: `gain ${part}`, label: roles.length > 1 ? `gain ${part}` : "gain", gains});
   }
   return found;
@@ -145,8 +147,8 @@ function range(column) {
 const MARKS = {best: ["<b>", "</b>"], second: ["<u>", "</u>"]};
 function cell(column, row, of) {
   if (column.name !== undefined) {
-    const name = of.rows[row][column.name], [paper, link] = (data.papers[name] ?? []).at(-1) ?? ["", ""];
-    const outside = column.name === 1 ? (data.outside[of.table] ?? {})[name] : "";
+    const name = of.rows[row][column.name], [paper, link] = own(data.papers, name)?.at(-1) ?? ["", ""];
+    const outside = column.name === 1 ? own(own(data.outside, of.table), name) : "";
     const shown = link ? `<a href="${escaped(link)}" rel="noreferrer" title="${escaped(paper)}"><bdi>${escaped(name)}</bdi></a>`
       : `<bdi title="${escaped(paper || name)}">${escaped(name)}</bdi>`;
     const flag = outside ? `<span class="flag" title="${escaped(outside)}">outside data<span hidden>: ${escaped(outside)}</span></span>` : "";
@@ -248,8 +250,8 @@ function plain(column, row, of, form) {
   return x === null ? form.none : form.value(fixed(x), sd === null ? "" : fixed(sd), markOf(column, row, of));
 }
 const SPECIAL = {"\\": "\\textbackslash{}", "{": "\\{", "}": "\\}", "$": "\\$", "&": "\\&", "#": "\\#", "%": "\\%", "_": "\\_",
-  "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "<": "\\textless{}", ">": "\\textgreater{}", "\"": "\\textquotedbl{}"};
-const tex = text => [...text].map(letter => SPECIAL[letter] ?? letter).join("");
+  "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "<": "\\textless{}", ">": "\\textgreater{}", "\"": "\\textquotedbl{}", "[": "{[}"};
+const tex = text => [...text].map(letter => SPECIAL[letter] ?? letter).join("").replace(/-(?=-)/g, "-{}");
 const LATEX = {
   none: "--",
   name: tex,
