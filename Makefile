@@ -1,5 +1,6 @@
 # make demo   results/report/index.html with all tables        make test   all tests
 # make photos   from photographs to a detector that is tried on new ones
+# make bench  docs/benchmarks.md, ours beside its peers; QUICK=1: smaller
 # All make .venv if there is none; PYTHON=python3.12 chooses another interpreter.
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +8,7 @@ SPEC := pyproject.toml envs/constraints.txt
 DETECTOR := results/clothing/deploy/detector
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: demo photos test lint clean
+.PHONY: demo photos test bench lint clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo-installed
@@ -29,6 +30,9 @@ photos.yaml: | $(VENV)/.photos-installed
 test: $(VENV)/.test-installed
 	pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
+bench: $(VENV)/.bench-installed
+	python benchmarks/bench.py $(if $(QUICK),--quick)
+
 lint: $(VENV)/.test-installed
 	ruff check .
 	ruff format --check .
@@ -48,6 +52,10 @@ $(VENV)/.demo-installed: $(VENV)/bin/python $(SPEC)
 
 $(VENV)/.photos-installed: $(VENV)/bin/python $(SPEC)
 	sh envs/install.sh ".[lite]"
+	touch $@ $(VENV)/.demo-installed
+
+$(VENV)/.bench-installed: $(VENV)/bin/python $(SPEC)
+	sh envs/install.sh ".[bench]"
 	touch $@ $(VENV)/.demo-installed
 
 $(VENV)/.test-installed: $(VENV)/bin/python $(SPEC)

@@ -1,68 +1,102 @@
-"""What preparing and reading images costs, each figure beside its bar: python benchmarks/data.py [FOLDER]
+"""What reading and preparing images costs, beside Pillow: python benchmarks/data.py [FOLDER]
 
-FOLDER holds cifar-10-batches-py, and OpenOOD's images_classic and benchmark_imglist in openood; without it the figures
-of CIFAR-10 are left out. Parts train, val and test are prepared one after the other by one thread, from raw files to
-written artefacts. Large images: 2,000 JPEGs of 500x400 px become 256x256, beside bare Pillow calls on as many threads.
-Exit code 1 where a bar is not met.
+A prepared set, verified and read, beside a DataLoader that decodes the same images from PNG files by Pillow; 2,000
+JPEGs of 500x400 px to 256x256 beside bare Pillow calls on as many threads. Bars: 100,000 prepared images a second; 0.9
+of bare Pillow; 1.5 GiB for preparing 200,000 PNG files. FOLDER holds cifar-10-batches-py, and OpenOOD's images_classic
+and benchmark_imglist in openood: parts train, val and test are then prepared by one thread, from raw files to written
+artefacts.
 """
 
-import argparse
 import io
 import json
-import os
 import resource
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from bench import options, run
+from compare import Measurement, figure, measured, within
+from machine import limit
 from PIL import Image
+from torch.utils.data import DataLoader, Dataset
 
 from synthood.common.images import ImageSet, read_images, write_images
 from synthood.data.files.decode import Reading
 from synthood.data.prepare import main as prepare
 from synthood.data.sources.folders import Folders, folder_set
 
-Line = tuple[str, float, str, bool, float]
-"""Name, value, its unit, whether larger is better, and the bar."""
 LARGE = 256
 PEAK = "--peak-of"
 
 
-def seconds(source: dict[str, Any]) -> float:
-    """From raw files to the three image sets of an ID source."""
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory() as place:
-        for part in ("train", "val", "test"):
-            settings = json.dumps({"part": part, "source": source})
-            prepare(["--settings", settings, "--output", f"{place}/{part}.safetensors", "--threads", "1"])
-    return time.monotonic() - began
+class Pictures(Dataset[torch.Tensor]):
+    """Files one by one through Pillow, uint8 [H,W,3]."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self.files = files
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        with Image.open(self.files[index]) as image:
+            return torch.from_numpy(np.array(image.convert("RGB")))
 
 
-def cifar10(folder: Path) -> Iterator[Line]:
+def write_pictures(folder: Path, images: Iterable[np.ndarray]) -> list[Path]:
+    """Images [H,W,3] as PNG files."""
+    folder.mkdir()
+    files = []
+    for number, pixels in enumerate(images):
+        files.append(folder / f"{number:06}.png")
+        Image.fromarray(pixels).save(files[-1], compress_level=0)
+    return files
+
+
+def cifar10(folder: Path, seconds: float) -> Iterator[Measurement]:
     """The same 60,000 images from pickles and from PNG files."""
     lists = folder / "openood" / "benchmark_imglist" / "cifar10"
     named = {part: str(lists / f"{part}_cifar10.txt") for part in ("train", "val", "test")}
     images = str(folder / "openood" / "images_classic")
-    yield "CIFAR-10 from pickles", seconds({"kind": "cifar10", "path": str(folder)}), "s", False, 10
-    yield "CIFAR-10 from 60,000 PNG files", seconds({"kind": "imglist", "path": images, **named}), "s", False, 90
+
+    def prepared(source: dict[str, Any]) -> None:
+        with tempfile.TemporaryDirectory() as place:
+            for part in named:
+                settings = json.dumps({"part": part, "source": source})
+                prepare(["--settings", settings, "--output", f"{place}/{part}.safetensors", "--threads", "1"])
+
+    for what, source, most in (
+        ("pickles", {"kind": "cifar10", "path": str(folder)}, 10),
+        ("60,000 PNG files", {"kind": "imglist", "path": images, **named}, 90),
+    ):
+        yield within(f"CIFAR-10 from {what}", partial(prepared, source), most, 5, seconds)
 
 
-def reading(place: Path, count: int) -> Iterator[Line]:
-    """Verifying and reading a prepared set, the best of three."""
+def reading(place: Path, count: int, turns: int, seconds: float) -> Iterator[Measurement]:
+    """A prepared set beside PNG files."""
     images = np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
-    write_images(place / "set.safetensors", ImageSet.out_of_distribution(images))
-    taken = []
-    for _ in range(3):
-        began = time.monotonic()
-        read_images(place / "set.safetensors")
-        taken.append(time.monotonic() - began)
-    yield f"reading {count:,} prepared images", count / min(taken), "/s", True, 100_000
+    files, ready = write_pictures(place / "few", images[: count // 10]), place / "set.safetensors"
+    write_images(ready, ImageSet.out_of_distribution(images))
+    write_images(few := place / "few.safetensors", ImageSet.out_of_distribution(images[: count // 10]))
+    loader = DataLoader(Pictures(files), 128)
+    yield measured(
+        f"{len(files):,} images of 32 px to memory",
+        lambda: read_images(few),
+        "DataLoader, PNG by Pillow",
+        lambda: [batch.sum() for batch in loader],
+        turns,
+        seconds,
+        limit=limit(0, images[: count // 10].nbytes),
+    )
+    yield within(f"{count:,} prepared images", lambda: read_images(ready), count / 100_000, turns, seconds)
 
 
 def photograph(random: np.random.Generator) -> bytes:
@@ -85,64 +119,48 @@ def bare(file: Path) -> np.ndarray:
     return np.asarray(resized.crop((left, 0, left + LARGE, LARGE)))
 
 
-def large(place: Path, count: int) -> Iterator[Line]:
-    """Decoding and resizing beside bare Pillow calls, in turn, the best of three each."""
+def large(place: Path, count: int, threads: int, turns: int, seconds: float) -> Measurement:
+    """Decoding and resizing beside bare Pillow calls."""
     random = np.random.default_rng(0)
     contents = [photograph(random) for _ in range(50)]
     (place / "jpeg").mkdir()
     for i in range(count):
         (place / "jpeg" / f"{i:05}.jpg").write_bytes(contents[i % len(contents)])
     settings = Folders(kind="folders", path=str(place / "jpeg"), size=LARGE)
-    listing, threads = folder_set(settings), os.cpu_count() or 1
+    listing = folder_set(settings)
     files = [file for file in listing.images if isinstance(file, Path)]
-    taken: dict[str, list[float]] = {"own": [], "bare": []}
-    for _ in range(3):
-        began = time.monotonic()
+
+    def theirs() -> None:
         with ThreadPoolExecutor(threads) as pool:
             for _image in pool.map(bare, files):
                 pass
-        taken["bare"].append(time.monotonic() - began)
-        began = time.monotonic()
+
+    def ours() -> None:
         for _image in Reading(listing, settings, threads):
             pass
-        taken["own"].append(time.monotonic() - began)
-    yield f"{count:,} JPEGs to {LARGE} px, bare Pillow", count / min(taken["bare"]), "/s", True, 0
-    yield f"{count:,} JPEGs to {LARGE} px, of bare Pillow", 100 * min(taken["bare"]) / min(taken["own"]), "%", True, 90
+
+    return measured(f"{count:,} JPEGs to {LARGE} px", ours, "bare Pillow", theirs, turns, seconds, bar=0.9)
 
 
-def peak(place: Path, count: int) -> Iterator[Line]:
+def peak(place: Path, count: int) -> Measurement:
     """Largest memory of a job that prepares so many PNG files, in a process of its own."""
     random = np.random.default_rng(0)
-    (place / "png").mkdir()
-    for i in range(count):
-        pixels = random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(place / "png" / f"{i:06}.png", compress_level=0)
+    write_pictures(place / "png", (random.integers(0, 256, (32, 32, 3), dtype=np.uint8) for _ in range(count)))
     source = {"kind": "folders", "path": str(place / "png")}
     settings = json.dumps({"part": "far", "ood": True, "source": source})
     command = [sys.executable, __file__, PEAK, settings, str(place / "far.safetensors")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    yield f"peak of preparing {count:,} PNG files", float(done.stdout.split()[-1]), "GiB", False, 1.5
+    return figure(f"preparing {count:,} PNG files, memory", float(done.stdout.split()[-1]), 1.5, "GiB")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, nargs="?")
-    parser.add_argument("--jpegs", type=int, default=2_000)
-    parser.add_argument("--images", type=int, default=200_000, help="of the peak of memory")
-    arguments = parser.parse_args()
+def rows(given: Namespace) -> Iterator[Measurement]:
+    share, turns, seconds = (10, 5, 6.0) if given.quick else (1, 15, 60.0)
     with tempfile.TemporaryDirectory() as place:
-        lines = list(peak(Path(place), arguments.images))  # first, since a process starts with its parent's peak
-        lines += reading(Path(place), 50_000)
-        lines += large(Path(place), arguments.jpegs)
-    lines += cifar10(arguments.folder) if arguments.folder else []
-    print(f"{os.cpu_count()} cores")
-    missed = False
-    for name, value, unit, more, bar in lines:
-        met = value >= bar if more else value <= bar
-        missed |= not met
-        said = f"{'>=' if more else '<='} {bar:<10,}{'met' if met else 'NOT MET'}" if bar else ""
-        print(f"{name:<44}{value:12,.2f} {unit:<4}{said}".rstrip())
-    sys.exit(missed)
+        yield peak(Path(place), 200_000 // share)  # first, since a process starts with its parent's peak
+        yield from reading(Path(place), 50_000 // share, turns, seconds)
+        yield large(Path(place), 2_000 // share, given.threads, turns, seconds)
+    if given.folder:
+        yield from cifar10(given.folder, seconds)
 
 
 if __name__ == "__main__":
@@ -150,4 +168,6 @@ if __name__ == "__main__":
         prepare(["--settings", sys.argv[2], "--output", sys.argv[3], "--threads", "1"])
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
     else:
-        main()
+        parser = options(__doc__)
+        parser.add_argument("folder", type=Path, nargs="?")
+        sys.exit(run("data", rows, parser.parse_args()))
