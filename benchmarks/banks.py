@@ -1,7 +1,7 @@
 """Detectors that compare with a bank of training features: python benchmarks/banks.py
 
-KNN on 50,000 x 10,000 x 512, k 50, beside exact search by faiss in its best batch size and by scikit-learn, all from
-features that are not yet normalised, and beside the products of matrices alone. Bars: as fast as faiss; 1.3 times the
+KNN on 50,000 x 10,000 x 512, k 50, against exact search by faiss in its best batch size and by scikit-learn, all from
+features that are not yet normalised, and against the products of matrices alone. Bars: as fast as faiss; 1.3 times the
 products.
 
 Memory on a bank that is larger than memory, ImageNet's size: 1,000 classes and 2,048 features of 1,281,167 images, read
@@ -45,7 +45,7 @@ BATCHES = (256, 1024, 4096, 10_000)
 
 
 def neighbours(given: Namespace) -> Iterator[Measurement]:
-    """KNN beside its peers."""
+    """KNN against its peers."""
     size, count, width = (10_000, 2_000, 512) if given.quick else (50_000, 10_000, 512)
     turns, seconds = (9, 5.0) if given.quick else (15, 180.0)
     random = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""All benchmarks beside their peers, one after the other, into a page: python benchmarks/bench.py [--quick] [--check]
+"""All benchmarks against their peers, one after the other, into a page: python benchmarks/bench.py [--quick] [--check]
 
 Every stage of `STAGES` is a file here that runs by itself with the same options. The page is docs/benchmarks.md;
 results/benchmarks.jsonl has its rows for programs, and the next run says which ratios differ from them.
@@ -41,7 +41,7 @@ runs one part. All run with OMP_WAIT_POLICY=passive, as the workflow's jobs do.
 
 Ours and the peer take turns on the same data, in changing order. The ratio is the peer's time over ours, the median
 over the turns: 2 is twice as fast. Its interval has 95 % from six turns on, and is the range of three to five. A bar is
-met where the whole interval reaches it, and not met where none of it does; else it is undecided, never met.
+met where all of the interval reaches it, and not met where none of it does; else it is undecided, never met.
 `others` is the share of the cores that other processes took meanwhile; above {LOADED:.0%} up to three times as many
 turns are taken, and above {BUSY:.0%} no bar is judged. `limit` is what the operations of matrix products and
 convolutions take at the measured rate of large ones, or the bytes that must be read at that of a copy, whichever is

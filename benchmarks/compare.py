@@ -2,7 +2,7 @@
 
 A ratio is the peer's time over ours, the median over turns that start with the one and the other alternately. Its
 interval has order statistics of at least 95 % from six turns on, is the range of three to five, and without end below.
-A bar is `met` where the whole interval reaches it, `not met` where none of it does, else `undecided`. Where others
+A bar is `met` where all of the interval reaches it, `not met` where none of it does, else `undecided`. Where others
 take more than `LOADED` of the cores, up to three times as many turns are taken; above `BUSY` no bar is judged, since
 threads that wait for one another without a core each change the ratio itself.
 """
@@ -119,7 +119,7 @@ def judged(what: str, turns: Turns, peer: str, **more: Any) -> Measurement:
 def measured(
     what: str, ours: Work, peer: str, theirs: Work | None, turns: int, seconds: float, **more: Any
 ) -> Measurement:
-    """Ours beside a peer, None where it is not installed."""
+    """Ours against a peer, None where it is not installed."""
     if theirs is None:
         return Measurement(what, peer=f"{peer} is not installed: pip install 'synthood[bench]'", **more)
     return judged(what, paired(ours, theirs, turns, seconds), peer, **more)

@@ -1,7 +1,7 @@
-"""What reading and preparing images costs, beside Pillow: python benchmarks/data.py [FOLDER]
+"""What reading and preparing images costs, against Pillow: python benchmarks/data.py [FOLDER]
 
-A prepared set, verified and read, beside a DataLoader that decodes the same images from PNG files by Pillow; 2,000
-JPEGs of 500x400 px to 256x256 beside bare Pillow calls on as many threads. Bars: 100,000 prepared images a second; 0.9
+A prepared set, verified and read, against a DataLoader that decodes the same images from PNG files by Pillow; 2,000
+JPEGs of 500x400 px to 256x256 against bare Pillow calls on as many threads. Bars: 100,000 prepared images a second; 0.9
 of bare Pillow; 1.5 GiB for preparing 200,000 PNG files. FOLDER holds cifar-10-batches-py, and OpenOOD's images_classic
 and benchmark_imglist in openood: parts train, val and test are then prepared by one thread, from raw files to written
 artefacts.
@@ -81,7 +81,7 @@ def cifar10(folder: Path, seconds: float) -> Iterator[Measurement]:
 
 
 def reading(place: Path, count: int, turns: int, seconds: float) -> Iterator[Measurement]:
-    """A prepared set beside PNG files."""
+    """A prepared set against PNG files."""
     images = np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
     files, ready = write_pictures(place / "few", images[: count // 10]), place / "set.safetensors"
     write_images(ready, ImageSet.out_of_distribution(images))
@@ -120,7 +120,7 @@ def bare(file: Path) -> np.ndarray:
 
 
 def large(place: Path, count: int, threads: int, turns: int, seconds: float) -> Measurement:
-    """Decoding and resizing beside bare Pillow calls."""
+    """Decoding and resizing against bare Pillow calls."""
     random = np.random.default_rng(0)
     contents = [photograph(random) for _ in range(50)]
     (place / "jpeg").mkdir()

@@ -1,4 +1,4 @@
-"""Metrics of scores and their resamples beside scikit-learn and torchmetrics: python benchmarks/intervals.py
+"""Metrics of scores and their resamples against scikit-learn and torchmetrics: python benchmarks/intervals.py
 
 9,000 ID and 70,000 OOD confidences. All five metrics of every scored model; the same of resampled images, as weights;
 AUROC alone, with torchmetrics, whose resamples are copies of the scores. Bar: 1,000 resamples, drawing them included,

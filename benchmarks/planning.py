@@ -1,4 +1,4 @@
-"""User CPU time of a `snakemake` with nothing to do, beside plain Snakemake: python benchmarks/planning.py
+"""User CPU time of a `snakemake` with nothing to do, against plain Snakemake: python benchmarks/planning.py
 
 A configuration with about 1,000 jobs: recipes x seeds on digits, some with synthetic images or a teacher. All outputs
 are there, empty, and Snakemake has recorded them (`--touch`). The reference is reference.smk, without this package: as

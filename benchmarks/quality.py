@@ -1,4 +1,4 @@
-"""FID, KID, precision and recall of features beside torch-fidelity: python benchmarks/quality.py
+"""FID, KID, precision and recall of features against torch-fidelity: python benchmarks/quality.py
 
 5,000 synthetic and 5,000 real images in Inception's 2,048 features, random here. torch-fidelity's KID is given all
 images as its one subset. Bar: FID, KID, precision and recall equal torch-fidelity's.

@@ -1,9 +1,9 @@
-"""Drawing images beside diffusers' pipeline and pytorch-pretrained-biggan's loop: python benchmarks/sampling.py
+"""Drawing images against diffusers' pipeline and pytorch-pretrained-biggan's loop: python benchmarks/sampling.py
 
-Stable Diffusion: the sampler `fast`, 20 steps of DPM-Solver++, beside `StableDiffusionPipeline.__call__` as the papers'
-code calls it: PLMS with 50 steps in float32, batches of 4. Same weights, prompts, guidance and number of images, of the
-demo's size. Bar: 4 times. BigGAN: our batches beside the package's network, noise and conversion in batches of 10, at
-64 px with random weights.
+Stable Diffusion: the sampler `fast`, 20 steps of DPM-Solver++, against `StableDiffusionPipeline.__call__` as the
+papers' code calls it: PLMS with 50 steps in float32, batches of 4. Same weights, prompts, guidance and number of
+images, of the demo's size. Bar: 4 times. BigGAN: our batches against the package's network, noise and conversion in
+batches of 10, at 64 px with random weights.
 
 Weights are random, unless `--results` holds a finished demo. With it, label agreement (by the run's judge) and KID
 (polynomial kernel on the judge's features, against held-out real images) of `fast` must lie in the peer's 95 %
@@ -50,7 +50,7 @@ def random_weights(count: int) -> tuple[StableDiffusionPipeline, list[str]]:
 
 
 def diffusion(given: Namespace, count: int, turns: int, seconds: float) -> Iterator[Measurement]:
-    """`fast` beside the plain pipeline."""
+    """`fast` against the plain pipeline."""
     folder = given.results / "generators" / "sd"
     fitted = folder.is_dir()
     seeds = [derived_seed(0, "image", index) for index in range(count)]
@@ -107,7 +107,7 @@ def alike(results: Path, ours: Tensor, theirs: Tensor, labels: Tensor) -> Iterat
 
 
 def gan(count: int, turns: int, seconds: float) -> Measurement:
-    """BigGAN's batches beside the package's own loop."""
+    """BigGAN's batches against the package's own loop."""
     network = biggan.build(10, 64, 32, seed=0, side=64).eval()
     biggan.store_truncation_statistics(network, 0, [round(TRUNCATION * (biggan.TRUNCATION_ROWS - 1))])
     labels = torch.arange(count) % 10

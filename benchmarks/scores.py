@@ -1,4 +1,4 @@
-"""Every detector beside pytorch-ood and beside forward passes: python benchmarks/scores.py
+"""Every detector against pytorch-ood and against forward passes: python benchmarks/scores.py
 
 Random rectified features of the size of CIFAR-10's evaluation: a bank of 50,000, 163,000 test samples, 512 features, 10
 classes. First the whole of a `score` job, with the grids that OpenOOD searches on 2,000 validation samples, and
@@ -100,22 +100,22 @@ def forward_pass(images: int) -> Callable[[], Any]:
 
 
 def job(reference: Reference, ood: Features, test: Features, turns: int, seconds: float) -> Iterator[Measurement]:
-    """The whole job, beside its bars and beside forward passes, in the same turns."""
+    """The whole job, against its bars and against forward passes, in the same turns."""
     images = (len(reference.train) + len(test)) // SAMPLE
     passing = forward_pass(images)
     found = paired(partial(whole_job, reference, ood, test), passing, turns, seconds)
     scoring, one_pass = found.seconds[:, 0], SAMPLE * found.seconds[:, 1]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
-    def beside(ours: Any, theirs: Any) -> Turns:
+    def against(ours: Any, theirs: Any) -> Turns:
         return replace(found, seconds=np.stack(np.broadcast_arrays(ours, theirs), axis=1))
 
     what = f"{len(KINDS)} detectors, grids and metrics"
-    yield judged(what, beside(scoring, 60 * MINUTES), "at most", bar=1.0)
+    yield judged(what, against(scoring, 60 * MINUTES), "at most", bar=1.0)
     yield figure(f"{what}: memory with the data", memory, GIBIBYTES, "GiB")
     yield judged(
         "one forward pass and these",
-        beside(one_pass + scoring, len(KINDS) * one_pass),
+        against(one_pass + scoring, len(KINDS) * one_pass),
         "a pass of ResNet-18 per detector",
         bar=PASSES,
         limit=limit(operations(passing) * SAMPLE),
@@ -134,7 +134,7 @@ def of_peer(make: Callable[[], Any], takes: str, test: Features) -> Tensor:
     return -predict(make(), takes, test)
 
 
-def beside(reference: Reference, test: Features, turns: int, seconds: float) -> Iterator[Measurement]:
+def against(reference: Reference, test: Features, turns: int, seconds: float) -> Iterator[Measurement]:
     """Every detector that pytorch-ood has, then the geometric mean and the least agreement."""
     counted, worst = list[Measurement](), (0.0, "")
     for name, (make, takes) in oracles(reference).items():
@@ -177,7 +177,7 @@ def rows(given: Namespace) -> Iterator[Measurement]:
     reference, ood, test = data(50_000 // share, 163_000 // share, 512, 10)
     yield from job(reference, ood, test, 3, 30.0)
     if optional("pytorch_ood"):
-        yield from beside(reference, test, turns, seconds)
+        yield from against(reference, test, turns, seconds)
     else:
         yield measured("geometric mean", lambda: None, "pytorch-ood", None, 1, 0, bar=FASTER)
 

@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """A file counts as a whole where what its tests share takes long, a function where it does itself."""
+    """A file is slow where what its tests share takes long, a function where its call does."""
     function = report.nodeid.partition("[")[0]
     name = function.partition("::")[0] if report.when == "setup" else function
     recorded[name] = max(recorded.get(name, 0.0), report.duration)

@@ -107,7 +107,7 @@ def test_a_sleep_in_a_hot_path_fails_the_check(modules, monkeypatch, tmp_path):
     given = bench.options(None).parse_args(["--check", "--threads=1", f"--json={tmp_path / 'rows'}"])
 
     def check() -> int:
-        return bench.run("scores", lambda _: scores.beside(reference, test, 3, 0.0), given)
+        return bench.run("scores", lambda _: scores.against(reference, test, 3, 0.0), given)
 
     assert check() == 0
     row = bench.read(tmp_path / "rows")[0]
