@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 
 from synthood.common.images import ImageSet
-from synthood.reporting.figures.style import CELL, shortened
+from synthood.reporting.short_names import CELL, shortened
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

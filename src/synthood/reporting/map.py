@@ -17,8 +17,8 @@ from synthood.common.devices import set_threads
 from synthood.common.tensors import read_tensors
 from synthood.errors import SynthoodError
 from synthood.evaluation.feature_files import FeatureFolder
-from synthood.reporting.figures.style import short, shortened
 from synthood.reporting.settings import MapSettings, Plane
+from synthood.reporting.short_names import short, shortened
 from synthood.training.terms.heads import LatentAdapter
 
 matplotlib.use("Agg")

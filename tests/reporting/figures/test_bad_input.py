@@ -15,8 +15,9 @@ from matplotlib.text import Text
 from odd_names import ODD, REVERSED
 from synthood.reporting import plot_results
 from synthood.reporting.figures.base import FORMS, TableData, figures, kinds
-from synthood.reporting.figures.style import CELL, NAME, RC, short, shortened
+from synthood.reporting.figures.style import RC
 from synthood.reporting.results import csv_text
+from synthood.reporting.short_names import CELL, NAME, short, shortened
 from toy_figures import SETTINGS, history, image_files, renamed, table
 
 KINDS = list(figures())

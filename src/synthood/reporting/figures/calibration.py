@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from synthood.common.lazy import np, pd
 from synthood.evaluation.metrics.classification import BINS, Ece, right
 from synthood.reporting.figures.base import Data, Figure, Spec, TableData, rounded
-from synthood.reporting.figures.style import STYLES, choice, first, grid, line, lines_by, name_panel, short
+from synthood.reporting.figures.style import STYLES, choice, first, grid, line, lines_by, name_panel
+from synthood.reporting.short_names import short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from synthood.common.lazy import np, pd
 from synthood.reporting.figures.base import Data, Figure, Spec, TableData
 from synthood.reporting.figures.classes import class_names
-from synthood.reporting.figures.style import CELL, LETTER, STYLES, across, choice, first, grid, heat, shortened
+from synthood.reporting.figures.style import LETTER, STYLES, across, choice, first, grid, heat
+from synthood.reporting.short_names import CELL, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture

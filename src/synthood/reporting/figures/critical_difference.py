@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from synthood.common.lazy import lazy, np, pd
 from synthood.reporting.figures.base import Data, Figure, PlotSettings, Spec, TableData
 from synthood.reporting.figures.results import NO_METRIC, main_metric, means, title_of
-from synthood.reporting.figures.style import choice, colour, new_picture, shortened
+from synthood.reporting.figures.style import choice, colour, new_picture
+from synthood.reporting.short_names import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from synthood.common.lazy import np, pd
 from synthood.reporting.figures.base import Data, Figure, Spec, TableData
 from synthood.reporting.figures.results import title_of
-from synthood.reporting.figures.style import BETTER, NEUTRAL, SMALL, WORSE, choice, grid, legend, short
+from synthood.reporting.figures.style import BETTER, NEUTRAL, SMALL, WORSE, choice, grid, legend
+from synthood.reporting.short_names import short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture

@@ -12,7 +12,8 @@ from synthood.errors import visible
 from synthood.reporting.figures.base import Data, Figure, Spec, TableData
 from synthood.reporting.figures.classes import class_names
 from synthood.reporting.figures.histograms import threshold
-from synthood.reporting.figures.style import CELL, choice, first, new_picture, short
+from synthood.reporting.figures.style import choice, first, new_picture
+from synthood.reporting.short_names import CELL, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture

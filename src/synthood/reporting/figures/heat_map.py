@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from synthood.common.lazy import np, pd
 from synthood.reporting.figures.base import Data, Figure, Spec, TableData, rounded
 from synthood.reporting.figures.results import NO_METRIC, main_metric, means, title_of
-from synthood.reporting.figures.style import CELL, STYLES, across, choice, first, grid, heat, shortened
+from synthood.reporting.figures.style import STYLES, across, choice, first, grid, heat
+from synthood.reporting.short_names import CELL, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture

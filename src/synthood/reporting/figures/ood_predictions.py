@@ -9,7 +9,8 @@ from synthood.common.lazy import np, pd
 from synthood.reporting.figures.base import Data, Figure, Model, Spec, TableData, rounded
 from synthood.reporting.figures.classes import class_names
 from synthood.reporting.figures.histograms import threshold
-from synthood.reporting.figures.style import CELL, STYLES, choice, first, grid, heat, short, shortened
+from synthood.reporting.figures.style import STYLES, choice, first, grid, heat
+from synthood.reporting.short_names import CELL, short, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from synthood.common.lazy import np, pd
 from synthood.reporting.figures.base import Data, Figure, Spec, TableData
-from synthood.reporting.figures.style import SMALL, colour, grid, log_axis, shortened
+from synthood.reporting.figures.style import SMALL, colour, grid, log_axis
+from synthood.reporting.short_names import shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture

@@ -18,9 +18,9 @@ from synthood.reporting.figures.style import (
     lines_by,
     log_axis,
     name_panel,
-    short,
     without_legend,
 )
+from synthood.reporting.short_names import short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from synthood.common.lazy import lazy, np
-from synthood.errors import visible
+from synthood.reporting.short_names import CELL, short, shortened
 
 if TYPE_CHECKING:
     import matplotlib
@@ -31,8 +31,6 @@ PANEL = 2.3
 LEGEND_COLUMNS = 5
 MARK, LETTER = 0.55, 0.062
 """Inches of a legend's entry without its text, and of a letter."""
-NAME, CELL = 24, 18
-"""Letters of a name in a picture, and at a heat map."""
 SMALL, TEXT = 7, 9
 
 CONFIG: dict[str, Any] = {
@@ -110,18 +108,6 @@ def choice(name: str, options: Sequence[str], label: str) -> dict[str, Any]:
     """A parameter of a specification: one of some values, the first at the start."""
     bind = {"bind": {"input": "select", "options": list(options), "name": f"{label} "}} if len(options) > 1 else {}
     return {"name": name, "value": options[0], **bind}
-
-
-def short(name: str, most: int = NAME) -> str:
-    """A name as pictures have room for it: of a long one the middle is left out."""
-    text, end = visible(name), most // 3
-    return text if len(text) <= most else f"{text[: most - end - 1]}\u2026{text[-end:]}"
-
-
-def shortened(names: Sequence[str], most: int = NAME) -> list[str]:
-    """Names that are short and still differ: those that would be the same are numbered by their place."""
-    found = [short(name, most) for name in names]
-    return [f"{one} ({place})" if one and found.count(one) > 1 else one for place, one in enumerate(found, 1)]
 
 
 def grid(rows: int, columns: int, width: float = PANEL, height: float = PANEL) -> tuple[Picture, np.ndarray]:
