@@ -21,8 +21,8 @@ LONG = [f"test_{name}.py" for name in ("kills", "processes", "public_classifier"
 
 
 SLOW = Path(__file__).with_name("slow.txt")
-"""Files and functions that take a quarter of a second or more on an idle core, as `pytest --record-slow` found them."""
-SLOW_SECONDS = 0.25
+"""Files and functions that take a fifth of a second or more on an idle core, as `pytest --record-slow` found them."""
+SLOW_SECONDS = 0.2
 WHOLE_RUNS = {"finished", "fresh", "planner"}
 recorded: dict[str, float] = {}
 
