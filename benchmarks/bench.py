@@ -30,6 +30,7 @@ STAGES = {
     "scores": "Detectors",
     "banks": "Detectors with a bank",
     "intervals": "Metrics and their intervals",
+    "tables": "Tables of many models",
     "planning": "A workflow with nothing to do",
 }
 WAITING = {"OMP_WAIT_POLICY": "passive"}

@@ -1,25 +1,24 @@
-"""Seconds of a table of many models with all its resamples: python benchmarks/tables.py [--models 500] [--check]
+"""A table of many models with all its resamples: python benchmarks/tables.py
 
-Random confidences of six detectors on one near and three far sets, 360 ID and 400 OOD images each, 1,000 resamples,
-five seeds a recipe, gains over one baseline, Holm's correction. One process, one thread. Bar: 60 s for 500 models.
+500 models, random confidences of six detectors on one near and three far sets, 360 ID and 400 OOD images each, 1,000
+resamples, five seeds a recipe, gains over one baseline, Holm's correction; one thread. Bar: 60 s.
 """
 
-import argparse
-import os
-import platform
 import sys
-import time
-
-os.environ["OMP_NUM_THREADS"] = "1"
+from argparse import Namespace
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from bench import options, run
+from compare import Measurement, within
+from threadpoolctl import threadpool_limits
 
 from synthood.reporting.runs import Run
 from synthood.reporting.settings import TableSettings, TabulateSettings
 from synthood.reporting.tabulate import tabulate
 
-BAR = 60.0
+MODELS, SECONDS = 500, 60.0
 DETECTORS = ["msp", "energy", "knn", "mds", "vim", "react"]
 IMAGES = {"test": 360, "near": 400, "far0": 400, "far1": 400, "far2": 400}
 SEEDS = 5
@@ -41,12 +40,9 @@ def scores(recipes: list[str]) -> dict[Run, pd.DataFrame]:
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", type=int, default=500)
-    parser.add_argument("--check", action="store_true", help="exit code 1 where the bar is not met")
-    arguments = parser.parse_args()
-    recipes = [f"recipe{number}" for number in range(arguments.models // SEEDS)]
+def rows(given: Namespace) -> Iterator[Measurement]:
+    share = 10 if given.quick else 1
+    recipes = [f"recipe{number}" for number in range(MODELS // share // SEEDS)]
     table = TableSettings(
         title="many",
         datasets=["data"],
@@ -56,17 +52,11 @@ def main() -> None:
         baselines=recipes[:1],
     )
     settings = TabulateSettings(table=table, near={"data": ["near"]}, far={"data": ["far0", "far1", "far2"]})
-    given = scores(recipes)
-    began, cpu = time.perf_counter(), time.process_time()
-    results = tabulate(given, settings)
-    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    bar = BAR * arguments.models / 500
-    print(f"{platform.processor() or platform.machine()}, one thread, load {os.getloadavg()[0]:.1f}")
-    print(f"{len(given)} models, {len(results.values)} values, {len(results.gains)} gains")
-    print(f"{seconds:.1f} s, {cpu:.1f} s of CPU")
-    print(f"bar {bar:.0f} s: {'met' if seconds <= bar else 'not met'}")
-    sys.exit(arguments.check and seconds > bar)
+    confidences = scores(recipes)
+    with threadpool_limits(1):
+        what = f"table of {len(confidences)} models"
+        yield within(what, lambda: tabulate(confidences, settings), SECONDS / share, 3, 0.0)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run("tables", rows, options(__doc__).parse_args()))
