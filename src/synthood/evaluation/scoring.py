@@ -48,7 +48,8 @@ class BankScore(Score):
     """A score by the cosines of samples to a bank, gathered from piece to piece of it.
 
     `gather` takes what was found before (None at first), cosines [n,m], the n samples, and the piece's place in the
-    bank; `confidence` makes scores [n] of what was found at the end.
+    bank, and gives tensors of their own: the cosines' memory is that of the next piece's, too. `confidence` makes
+    scores [n] of what was found at the end.
     """
 
     bank: Bank
@@ -85,19 +86,26 @@ def together(scores: Mapping[str, Score], x: Features, seconds: Seconds | None =
     for members in banks.values():
         bank = next(iter(members.values())).bank
         at_once = CHUNK if bank.in_memory is not None else STREAMED * CHUNK
-        for rows in parts(x, max(1, at_once // min(len(bank), bank.rows))):
+        columns = min(len(bank), bank.rows)
+        at_once = min(len(x), max(1, at_once // columns))
+        # Made once: new memory for each piece costs a fourth of its product
+        memory = x.features.new_empty(at_once * columns)
+        for rows in parts(x, at_once):
             with timed(seconds, *members):
-                for name, values in one_pass(bank, members, rows).items():
+                for name, values in one_pass(bank, members, rows, memory).items():
                     found[name].append(values)
     return {name: torch.cat(values) for name, values in found.items()}
 
 
-def one_pass(bank: Bank, members: Mapping[str, BankScore], rows: Features) -> dict[str, Tensor]:
-    """Scores [n] of some samples by every member."""
+def one_pass(
+    bank: Bank, members: Mapping[str, BankScore], rows: Features, memory: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Scores [n] of some samples by every member; the cosines to each piece of the bank take `memory` [>= n m]."""
     directions = F.normalize(rows.features)
     gathered: dict[str, Tensor] = {}
     for place, piece in bank.pieces():
-        cosines = directions @ piece.T
+        into = None if memory is None else memory[: len(rows) * len(piece)].view(len(rows), len(piece))
+        cosines = torch.mm(directions, piece.T, out=into)
         for name, member in members.items():
             gathered[name] = member.gather(gathered.get(name), cosines, rows, place)
     return {name: member.confidence(gathered[name], rows) for name, member in members.items()}

@@ -201,22 +201,20 @@ class Chosen:
 
 def largest_yet(found: Tensor | None, values: Tensor, k: int) -> Tensor:
     """The k largest in order, or all if fewer, of what was found before [n,j] and of new values [n,m]."""
-    new = largest(values, min(k, values.shape[1]))
-    if found is None:
-        return new
-    both = torch.cat([found, new], 1)
+    parts = [*([] if found is None else [found]), *holders(values, k)]
+    both = torch.cat(parts, 1) if len(parts) > 1 else values
     return both.topk(min(k, both.shape[1])).values
 
 
-def largest(values: Tensor, k: int) -> Tensor:
-    """The k largest of each row [n,k] of values [n,M], in order: what `topk` gives, which is slow on long rows.
+def holders(values: Tensor, k: int) -> list[Tensor]:
+    """Some of the values [n,M] with the k largest of each row among them: `topk` is slow on long rows.
 
     Of M / 8 groups of 8 only the k with the largest members can hold one of the k largest.
     """
     groups = values.shape[1] // STRIDE
     if groups <= 4 * k:
-        return values.topk(k).values
+        return [values]
     grid = values[:, : groups * STRIDE].unflatten(1, (STRIDE, groups))
     best = grid.amax(1).topk(k, sorted=False).indices
     held = grid.gather(2, best[:, None].expand(-1, STRIDE, -1)).flatten(1)
-    return torch.cat([held, values[:, groups * STRIDE :]], 1).topk(k).values
+    return [held, values[:, groups * STRIDE :]]
