@@ -48,7 +48,7 @@ def test_a_job_names_the_code_of_its_metrics_alone(edited: Any) -> None:
         ({**MINE, "name": "auroc"}, "tables.demo-sio: columns: two metrics have the name 'auroc'; give yours another"),
         ({**MINE, "file": "mine.txt"}, "tables.demo-sio.columns.1.file: string should match pattern"),
         ({**MINE, "functoin": "a"}, "tables.demo-sio.columns.1.functoin: unknown key; did you mean 'function'?"),
-        ({**MINE, "kind": "customs"}, "tables.demo-sio.columns.1.kind: expected 'custom', got 'customs'"),
+        ({**MINE, "kind": "customs"}, "tables.demo-sio.columns.1: unknown kind 'customs'; did you mean 'custom'?"),
         ({"kind": "custom", "file": "mine.py"}, "tables.demo-sio.columns.1.name: this key is missing"),
         (3, "tables.demo-sio.columns.1: expected 'augrc', 'aupr_in'"),
     ],

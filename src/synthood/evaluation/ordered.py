@@ -40,15 +40,23 @@ class Order:
 class Weighted:
     """Weights [B,n] of one side's ordered samples, and what the first k of them weigh [B,n+1].
 
-    Whole numbers throughout, which are cumulated ten times as fast as floats, and exactly.
+    Whole numbers throughout, which are cumulated ten times as fast as floats, and exactly. `right` [n], where given, is
+    which samples are classified correctly, in the order in which they were given.
     """
 
-    def __init__(self, order: Order, weights: Counts) -> None:
-        self.order = order
+    def __init__(self, order: Order, weights: Counts, right: Mask | None = None) -> None:
+        self.order, self.correct = order, None if right is None else right[order.order]
         self.here = np.take(weights, order.order, axis=1)
         self.first = np.zeros((len(weights), weights.shape[1] + 1), np.int32)
         np.cumsum(self.here, axis=1, dtype=np.int32, out=self.first[:, 1:])
         self.total = self.first[:, -1].astype(np.float64)
+
+    @property
+    def right(self) -> Mask:
+        """Which samples [n], in order of confidence, are classified correctly; raises ValueError where unknown."""
+        if self.correct is None:
+            raise ValueError("this metric needs to know which ID samples are classified correctly")
+        return self.correct
 
     def of_first(self, counts: NDArray[np.int64]) -> Counts:
         """What the first k samples weigh, for each k of counts [K]; [B,K]."""

@@ -19,15 +19,20 @@ LEAST_ROWS = 8
 
 
 class Ranking:
-    """ID and OOD confidences, ordered once for any number of weightings."""
+    """ID and OOD confidences, ordered once for any number of weightings.
 
-    def __init__(self, ids: NDArray[np.floating], oods: NDArray[np.floating]) -> None:
+    `right` is which ID samples are classified correctly, for metrics that ask.
+    """
+
+    def __init__(
+        self, ids: NDArray[np.floating], oods: NDArray[np.floating], right: NDArray[np.bool_] | None = None
+    ) -> None:
         if len(ids) == 0 or len(oods) == 0:
             raise ValueError("metrics need at least one ID and one OOD sample")
         one, other = np.asarray(ids, np.float64), np.asarray(oods, np.float64)
         if np.isnan(one).any() or np.isnan(other).any():
             raise ValueError("a confidence is not a number")
-        self.orders = Order(one, other), Order(other, one)
+        self.orders, self.right = (Order(one, other), Order(other, one)), right
 
     def metrics(self, weights: Sequence[Counts] = (), metrics: Sequence[OODMetric] = OOD_METRICS) -> dict[str, Array]:
         """Each metric [B] by its key, for weights [B,n] of ID and [B,m] of OOD samples; all are 1 by default."""
@@ -37,7 +42,7 @@ class Ranking:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _few(self, id_weights: Counts, ood_weights: Counts, metrics: Sequence[OODMetric]) -> dict[str, Array]:
-        ids, oods = (Weighted(*pair) for pair in zip(self.orders, (id_weights, ood_weights), strict=True))
+        ids, oods = Weighted(self.orders[0], id_weights, self.right), Weighted(self.orders[1], ood_weights)
         return {metric.key: metric.of(ids, oods) for metric in metrics}
 
 

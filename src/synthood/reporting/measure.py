@@ -30,6 +30,10 @@ class Scored:
         found: np.ndarray = self.frame[column].to_numpy()[self.rows.get(part, [])]
         return found
 
+    def right(self, parts: Sequence[str]) -> np.ndarray:
+        """Which samples [n] of some sets are classified correctly."""
+        return np.concatenate([self.of("label", part) == self.of("prediction", part) for part in parts])
+
 
 Key = tuple[str, str, str]
 """Detector, set, metric."""
@@ -54,7 +58,7 @@ def ood_runs(
         drawn_ids = [resamples.weights(f"{prefix}/{n}", len(c)) for n, c in zip(id_parts, ids, strict=True)]
         id_weights = np.concatenate(drawn_ids, axis=1) if len(ids) > 1 else drawn_ids[0]
         ood_weights = resamples.weights(f"{prefix}/{part}", len(ood_confidence))
-        ranking = Ranking(id_confidence, ood_confidence)
+        ranking = Ranking(id_confidence, ood_confidence, scored.right(id_parts))
         drawn, whole = ranking.metrics((id_weights, ood_weights), metrics), ranking.metrics(metrics=metrics)
         for name in measured:
             measured[name].append(float(whole[name][0]))
@@ -170,7 +174,8 @@ def with_models_left_out(
     without: list[dict[str, np.ndarray]] = []
     while (name := left_out(detector, len(without))) in scored.frame:
         ids = np.concatenate([scored.of(name, one) for one in id_parts])
-        without.append(Ranking(ids, scored.of(name, part)).metrics(metrics=metrics))
+        ranking = Ranking(ids, scored.of(name, part), scored.right(id_parts))
+        without.append(ranking.metrics(metrics=metrics))
     if not without:
         return runs
     return {key: replace(one, without=np.array([each[key][0] for each in without])) for key, one in runs.items()}

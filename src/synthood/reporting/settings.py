@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import Field, TypeAdapter, WrapValidator, model_validator
 
@@ -12,22 +12,24 @@ from synthood.evaluation.metrics.base import Metric
 from synthood.evaluation.metrics.custom import CustomMetric
 from synthood.plugins import Kind, Plugin, WithPlainPlugins, description_of, plugins
 
-METRICS = {kind: cls for kind, cls in plugins(Metric, "synthood.evaluation.metrics").items() if kind != "custom"}
+PACKAGE = "synthood.evaluation.metrics"
+METRICS = {kind: cls for kind, cls in plugins(Metric, PACKAGE).items() if kind != "custom"}
 MetricName = Annotated[str, Kind(METRICS)]
+_with_keys: Any = Union[(CustomMetric, *(cls for cls in METRICS.values() if len(cls.model_fields) > 1))]
+WithKeys = Annotated[_with_keys, Field(discriminator="kind")]
 NAMES = TypeAdapter[str](MetricName)
+WITH_KEYS = TypeAdapter[Metric](WithKeys)
 
 
 def _of_name_or_keys(value: Any, _: Any) -> Any:
     """Errors of one alternative, not of both."""
-    return (
-        CustomMetric.model_validate(value) if isinstance(value, dict | CustomMetric) else NAMES.validate_python(value)
-    )
+    return (WITH_KEYS if isinstance(value, dict | Metric) else NAMES).validate_python(value)
 
 
-Column = Annotated[MetricName | CustomMetric, WrapValidator(_of_name_or_keys)]
+Column = Annotated[MetricName | WithKeys, WrapValidator(_of_name_or_keys)]
 
 
-def metric_of(column: str | CustomMetric) -> Metric:
+def metric_of(column: str | Metric) -> Metric:
     """The metric that a column names."""
     return METRICS[column]() if isinstance(column, str) else column
 
@@ -192,6 +194,9 @@ class TableSettings(Settings):
         for metric in self.metrics:
             if isinstance(metric, CustomMetric) and (metric.name in METRICS or names.count(metric.name) > 1):
                 raise ValueError(f"columns: two metrics have the name {metric.name!r}; give yours another")
+        for metric in self.metrics:
+            if names.count(metric.key) > 1:  # once as a name, once with keys that are its defaults
+                raise ValueError(f"columns: {metric.key!r} is given twice; name each once")
         return self
 
     @model_validator(mode="after")

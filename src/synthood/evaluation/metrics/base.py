@@ -22,15 +22,16 @@ class Metric(Plugin):
 
     @property
     def key(self) -> str:
-        """Its name in the column `metric` of the results."""
-        return self.kind
+        """Its name in the column `metric` of the results: the kind, and the values of keys that are set."""
+        given = self.model_dump(exclude_defaults=True, exclude={"kind"})
+        return "_".join([self.kind, *(f"{value:g}" for name, value in given.items() if name != "kind")])
 
 
 class OODMetric(Metric):
     """Of a detector's confidences on ID and OOD samples, larger for ID."""
 
     def of(self, ids: Weighted, oods: Weighted) -> Array:
-        """One value per row of weights, [B]."""
+        """One value per row of weights, [B]; raises ValueError where it needs `ids.right` and has none."""
         raise NotImplementedError
 
 

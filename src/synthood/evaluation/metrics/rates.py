@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from synthood.common.lazy import np
 from synthood.evaluation.metrics.base import OODMetric
@@ -42,6 +44,27 @@ class Fpr95OODPositive(OODMetric):
         left = oods.first[:, -1] - needed(oods)
         last = np.count_nonzero(oods.first <= left[:, None], axis=1) - 1
         return (ids.total - ids.first[np.arange(len(last)), oods.order.above[last]]) / ids.total
+
+
+class CcrAtFpr(OODMetric):
+    """Share of ID images accepted and classified correctly where at most `fpr` of OOD images are accepted."""
+
+    kind: Literal["ccr_at_fpr"] = "ccr_at_fpr"
+    fpr: Annotated[float, Field(ge=0, lt=1, description="share of OOD images that may be accepted")] = 0.1
+    paper = "arXiv 1811.04110, section 4"
+
+    note = (
+        "CCR at a FPR: share of ID images accepted and classified correctly at the lowest threshold that accepts no "
+        "more than this share of OOD images."
+    )
+
+    @property
+    def title(self) -> str:  # type: ignore[override]  # with its value, where other metrics have a constant
+        return f"CCR at {100 * self.fpr:g} % FPR"
+
+    def of(self, ids: Weighted, oods: Weighted) -> Array:
+        accepted = oods.of_first(ids.order.not_below) <= (self.fpr + 1e-12) * oods.total[:, None]
+        return ids.sum((ids.right & accepted).astype(np.int32)) / ids.total
 
 
 def needed(positive: Weighted) -> Array:

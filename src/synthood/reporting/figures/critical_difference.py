@@ -1,4 +1,7 @@
-"""Critical-difference diagrams: mean ranks over OOD sets, with Friedman's and Nemenyi's tests (Demsar, JMLR 2006)."""
+"""Mean ranks over OOD sets, with cliques that do not differ by Friedman's test and Conover's with Holm's correction.
+
+Demsar, JMLR 2006 (diagram); Conover, Practical Nonparametric Statistics, 3rd edition, section 5.8 (tests).
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,9 @@ Areas = Mapping[tuple[str, str, str, str], float]
 
 @dataclass(frozen=True)
 class Ranks:
-    """Mean ranks [K] of K named things over N blocks, 1 the best; Friedman's p-value, and Nemenyi's difference.
+    """Mean ranks [K] of K named things over N blocks, 1 the best; Friedman's p-value, and the critical difference.
 
-    Two whose mean ranks differ by less than `critical` do not differ significantly (5 %).
+    Two whose mean ranks differ by less than `critical` do not differ significantly (5 %); infinite where none do.
     """
 
     names: list[str]
@@ -49,21 +52,41 @@ class Ranks:
         spread = ((ranks - (count + 1) / 2) ** 2).sum()
         between = blocks * ((ranks.mean(0) - (count + 1) / 2) ** 2).sum()
         statistic = blocks * (count - 1) * between / spread if spread else 0.0
-        quantile = float(stats.studentized_range.ppf(1 - LEVEL, count, np.inf)) / np.sqrt(2)
-        critical = quantile * np.sqrt(count * (count + 1) / (6 * blocks))
-        return cls(list(names), ranks.mean(0), blocks, float(stats.chi2.sf(statistic, count - 1)), float(critical))
+        p = float(stats.chi2.sf(statistic, count - 1))
+        critical = least_significant(ranks) if p < LEVEL else np.inf
+        return cls(list(names), ranks.mean(0), blocks, p, critical)
 
-    def alike(self) -> list[tuple[float, float]]:
-        """The longest runs of mean ranks without a significant difference; one of all where Friedman finds none."""
+    def cliques(self) -> list[tuple[float, float]]:
+        """The longest runs, from one mean rank to another, of which no two differ significantly."""
         order = np.sort(self.ranks)
-        if self.p >= LEVEL:
-            return [(float(order[0]), float(order[-1]))]
         found: list[tuple[float, float]] = []
         for start in order:
             end = float(order[order - start < self.critical].max())
             if end > start and (not found or end > found[-1][1]):
                 found.append((float(start), end))
         return found
+
+
+def least_significant(ranks: NDArray[np.float64]) -> float:
+    """The least difference of two mean ranks, of ranks [N,K], that is significant; infinite where none is.
+
+    Conover's t = |R_i - R_j| / sqrt(2 N (sum r^2 - sum R_j^2 / N) / ((N - 1)(K - 1))), R_j a sum of ranks, with
+    (N - 1)(K - 1) degrees of freedom. It grows with the difference alone, so that Holm rejects the largest ones.
+    """
+    blocks, count = ranks.shape
+    freedom, sums = (blocks - 1) * (count - 1), ranks.sum(0)
+    if freedom == 0:
+        return np.inf
+    left = (ranks**2).sum() - (sums**2).sum() / blocks
+    error = np.sqrt(max(2 * blocks * left / freedom, 0.0))
+    first, second = np.triu_indices(count, 1)
+    differences = np.sort(np.abs(sums[first] - sums[second]))[::-1]
+    with np.errstate(divide="ignore", invalid="ignore"):  # without an error, equal ranks are 0 / 0
+        p = np.nan_to_num(2 * stats.t.sf(differences / error, freedom), nan=1.0)
+    accepted = np.flatnonzero(p * np.arange(len(p), 0, -1) >= LEVEL)
+    rejected = differences[: accepted[0] if len(accepted) else None]
+    # A difference of two mean ranks may be rounded below that of their sums
+    return float(rejected[-1]) / blocks * (1 - 1e-9) if len(rejected) else np.inf
 
 
 def ranks_of(areas: Areas, settings: PlotSettings) -> tuple[list[tuple[str, Ranks]], list[str]]:
@@ -101,7 +124,8 @@ class CriticalDifference(Figure):
     title = "Mean ranks"
     caption = (
         "Mean ranks (1 is best) of the recipes and of the detectors over OOD sets. Those that a bar joins, on the page "
-        "those whose bars overlap, are not significantly different at the 5 % level (Nemenyi, after Friedman's test). "
+        "those whose bars overlap, are not significantly different at the 5 % level (Conover's test after Friedman's, "
+        "with Holm's correction). "
         "Sets of one table share models and ID images, so the test is about these sets and treats them as independent."
     )
     section = "Detectors and sets"
@@ -121,18 +145,21 @@ class CriticalDifference(Figure):
         notes += [f"Shown are the best {MOST} of {len(one.names)}." for _, one in panels if len(one.names) > MOST]
         notes += [f"No difference among the {t.split(',')[0]} (Friedman)." for t, one in panels if one.p >= LEVEL]
         rows = [
-            {"panel": title, "name": name, "rank": rank, "critical": one.critical, "p": one.p}
+            {"panel": title, "name": name, "rank": rank, "critical": one.critical, "p": one.p, "cliques": members}
             for title, one in [(title, best(one)) for title, one in panels]
-            for name, rank in zip(one.names, one.ranks, strict=True)
+            for name, rank, members in zip(one.names, one.ranks, members_of(one), strict=True)
         ]
         return Data(pd.DataFrame(rows), {"panels": panels, "metric": metric}, notes, empty)
 
     def view(self, data: Data) -> Spec:
-        half = data.rows["critical"] / 2
-        rows = data.rows.assign(low=data.rows["rank"] - half, high=data.rows["rank"] + half)
+        most = data.rows.groupby("panel")["name"].transform("size")
+        reach = data.rows["critical"].clip(upper=2 * most) / 2
+        low, high = (data.rows["rank"] - reach).clip(lower=1), (data.rows["rank"] + reach).clip(upper=most)
+        rows = data.rows.assign(low=low, high=high, critical=data.rows["critical"].replace(np.inf, None))
         x: Spec = {"type": "quantitative", "title": "mean rank (1 is best)", "scale": {"zero": False}}
         tooltip = [{"field": "name"}, {"field": "rank", "format": ".2f"}]
         tooltip += [{"field": "critical", "title": "critical difference"}, {"field": "p", "title": "p (Friedman)"}]
+        tooltip += [{"field": "cliques", "title": "not told apart in group"}]
         return {
             "height": 20 * int(rows["panel"].value_counts().max()),
             "data": {"values": rows.round({"rank": 3, "critical": 3, "low": 3, "high": 3}).to_dict("records")},
@@ -167,11 +194,17 @@ def best(ranks: Ranks) -> Ranks:
     return Ranks([ranks.names[i] for i in order], ranks.ranks[order], ranks.blocks, ranks.p, ranks.critical)
 
 
+def members_of(ranks: Ranks) -> list[str]:
+    """For each name the numbers, from the best on, of the cliques that it is in."""
+    cliques = list(enumerate(ranks.cliques(), 1))
+    return [" ".join(str(n) for n, (low, high) in cliques if low <= rank <= high) for rank in ranks.ranks]
+
+
 def draw(axis: Axes, title: str, ranks: Ranks, metric: str) -> None:
     """One diagram: the axis of mean ranks above, names at both sides, bars between."""
     count, order = len(ranks.names), np.argsort(ranks.ranks, kind="stable")
     left, names = (count + 1) // 2, shortened(ranks.names)
-    bars = ranks.alike()
+    bars = ranks.cliques()
     first = 0.6 + 0.3 * len(bars)
     for level, (start, end) in enumerate(bars):
         axis.plot([start - 0.02, end + 0.02], [-0.35 - 0.3 * level] * 2, color="black", linewidth=3, clip_on=False)
@@ -182,8 +215,11 @@ def draw(axis: Axes, title: str, ranks: Ranks, metric: str) -> None:
         axis.plot([rank, rank, edge], [0, depth, depth], color="0.35", linewidth=0.8, clip_on=False)
         text = f"{names[index]}  {rank:.2f}" if at_left else f"{rank:.2f}  {names[index]}"
         axis.text(edge, depth, f" {text} ", ha="right" if at_left else "left", va="center", fontsize=8, clip_on=False)
-    axis.plot([1, 1 + ranks.critical], [0.8, 0.8], color="black", linewidth=1.2, clip_on=False)
-    axis.text(1 + ranks.critical / 2, 0.95, f"CD = {ranks.critical:.2f}", ha="center", va="bottom", fontsize=8)
+    if np.isfinite(ranks.critical):
+        axis.plot([1, 1 + ranks.critical], [0.8, 0.8], color="black", linewidth=1.2, clip_on=False)
+        axis.text(1 + ranks.critical / 2, 0.95, f"CD = {ranks.critical:.2f}", ha="center", va="bottom", fontsize=8)
+    else:
+        axis.text(1, 0.95, "no pair differs significantly", ha="left", va="bottom", fontsize=8)
     axis.set_title(f"Mean rank by {metric}: {title} (Friedman p = {ranks.p:.3g})", fontsize=9, pad=16)
     axis.set(xlim=(1, count), ylim=(-first - 0.45 * left, 1.6), xticks=range(1, count + 1), yticks=[])
     axis.spines[["left", "right", "bottom"]].set_visible(False)

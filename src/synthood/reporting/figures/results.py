@@ -18,7 +18,7 @@ def main_metric(table: TableData) -> str | None:
 
 def title_of(metric: str) -> str:
     """A metric's heading; that of a user's metric is its name."""
-    return METRICS[metric].title if metric in METRICS else metric
+    return METRICS[metric]().title if metric in METRICS else metric
 
 
 def means(table: TableData, metric: str) -> dict[tuple[str, str, str, str], float]:
