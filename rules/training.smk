@@ -9,7 +9,7 @@ rule train:
     log:
         "results/logs/train/{dataset}/{recipe}/seed{seed}.log",
     wildcard_constraints:
-        recipe=one_of(plan.recipes("train")),
+        recipe=one_of(plan.recipes("trained")),
     conda:
         "../envs/synthood.yaml"
     resources:
@@ -71,7 +71,7 @@ rule import_checkpoint:
     log:
         "results/logs/import_checkpoint/{dataset}/{recipe}/seed{seed}.log",
     wildcard_constraints:
-        recipe=one_of(plan.recipes("checkpoint")),
+        recipe=one_of(plan.recipes("imported")),
     conda:
         "../envs/synthood.yaml"
     resources:

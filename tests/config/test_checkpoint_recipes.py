@@ -90,8 +90,8 @@ def test_the_schema_rejects_what_the_loader_rejects(with_checkpoint, wrong):
 def test_the_plan_fills_in_the_seed_and_notices_the_file(with_checkpoint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     plan = Plan(load(with_checkpoint))
-    assert plan.recipes("checkpoint") == ["outside"]
-    assert set(plan.recipes("train")) == set(plan.config.recipes) - {"outside"}
+    assert plan.recipes("imported") == ["outside"]
+    assert set(plan.recipes("trained")) == set(plan.config.recipes) - {"outside"}
     assert plan.checkpoint_settings(wild()).recipe.path == "nets/seed2.pt"
     assert "nets/seed0.pt (recipes.outside.path)" in map(str, plan.missing())
     assert plan.checkpoint_state(wild()) == ""

@@ -11,10 +11,9 @@ from synthood.common.devices import set_threads
 from synthood.common.identity import sha256
 from synthood.common.images import read_images
 from synthood.common.tensors import write_tensors
-from synthood.training.networks.checkpoint import imported
-from synthood.training.networks.checkpoint_settings import ImportSettings
 from synthood.training.networks.model import logits_and_features
 from synthood.training.networks.pretraining import pretraining_of_file
+from synthood.training.settings import ImportSettings
 
 HISTORY = "epoch,learning_rate,loss,accuracy,val_accuracy\n"
 """Of a training that nothing is known of: no rows."""
@@ -34,13 +33,14 @@ def main(
     set_threads(threads)
     validation = read_images(val)
     notes: list[str] = []
-    classifier = imported(settings.recipe, validation.classes, notes.append)
-    settings.recipe.network.check(classifier.network, *validation.images.shape[1:3])
+    recipe, weights = settings.recipe, settings.recipe.weights_file()
+    classifier = recipe.classifier(validation.classes, notes.append)
+    recipe.network.check(classifier.network, *validation.images.shape[1:3])
     print("".join(f"{note}\n" for note in notes), end="")
     logits, _ = logits_and_features(classifier, validation.images, torch.device("cpu"))
     accuracy = float((logits.argmax(1).numpy() == validation.labels).mean())
-    digest = sha256(Path(settings.recipe.path))
-    classifier.pretraining = pretraining_of_file(settings.recipe.network, Path(settings.recipe.path), digest)
+    digest = sha256(weights)
+    classifier.pretraining = pretraining_of_file(recipe.network, weights, digest)
     job.facts |= {"raw": raw, "weights_sha256": digest, "val_accuracy": round(accuracy, 6)}
     job.facts |= {"weights_notes": notes}
     with job.writing(history) as path:

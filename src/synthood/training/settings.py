@@ -11,6 +11,7 @@ from synthood.training.augmentation.settings import Augmentation
 from synthood.training.method_settings import Methods
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
 from synthood.training.networks.settings import AnyNetwork
+from synthood.training.networks.zero_shot import ZeroShotRecipe
 
 
 class Synthetic(Settings):
@@ -175,8 +176,18 @@ def _kind(value: Any) -> Any:
 
 
 Recipe = Annotated[
-    Annotated[RecipeSettings, Tag("train")] | Annotated[CheckpointRecipe, Tag("checkpoint")], Discriminator(_kind)
+    Annotated[RecipeSettings, Tag("train")]
+    | Annotated[CheckpointRecipe, Tag("checkpoint")]
+    | Annotated[ZeroShotRecipe, Tag("zero-shot")],
+    Discriminator(_kind),
 ]
+Imported = Annotated[CheckpointRecipe | ZeroShotRecipe, Discriminator("kind")]
+
+
+class ImportSettings(JobSettings):
+    """One job of `import_checkpoint`."""
+
+    recipe: Imported
 
 
 class TrainSettings(JobSettings):

@@ -18,7 +18,7 @@ from synthood.data.part_settings import PartSettings
 from synthood.data.prepare import prepare
 from synthood.data.sources.in_files import InFiles, no_class_emptied
 from synthood.errors import SynthoodError
-from synthood.training.networks.checkpoint_settings import CheckpointRecipe
+from synthood.training.networks.imported_recipe import ImportedRecipe
 from synthood.workflow.plan import Plan
 from synthood.workflow.plausible import unknown_classes
 
@@ -197,18 +197,16 @@ def _checkpoints(plan: Plan, classes: dict[str, list[str]]) -> Iterator[str]:
         words = [classes[name] for name in table.datasets if name in classes]
         for name in table.all_recipes:
             recipe = plan.config.recipes[name]
-            if not isinstance(recipe, CheckpointRecipe):
+            if not isinstance(recipe, ImportedRecipe):
                 continue
             files = {one.path: one for one in (recipe.of_seed(str(seed)) for seed in table.seeds)}
             faults = (_misfit(one, own) for one, own in itertools.product(files.values(), words))
             yield from dict.fromkeys(f"recipes.{name}: {fault}" for fault in faults if fault)
 
 
-def _misfit(recipe: CheckpointRecipe, classes: list[str]) -> str:
-    from synthood.training.networks.checkpoint import imported  # torch, where a checkpoint is named
-
+def _misfit(recipe: ImportedRecipe, classes: list[str]) -> str:
     try:
-        imported(recipe, classes)
+        recipe.classifier(classes)
     except SynthoodError as error:
         return str(error)
     return ""

@@ -1,28 +1,28 @@
 """Settings of a classifier that was trained elsewhere."""
 
-from typing import Annotated, ClassVar, Literal
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from synthood.common.settings import JobSettings, Settings, unless
+from synthood.common.settings import unless
 from synthood.training.networks.architectures.base import Sha256
+from synthood.training.networks.imported_recipe import ImportedRecipe
 from synthood.training.networks.settings import AnyNetwork
+
+if TYPE_CHECKING:
+    from synthood.training.networks.model import Classifier
 
 OfPixels = Annotated[
     float, Field(ge=0), unless(lambda value: value > 1, "expected pixels in [0,1]; divide by 255 what is in 0 to 255")
 ]
 
 
-class CheckpointRecipe(Settings):
+class CheckpointRecipe(ImportedRecipe):
     """A model trained elsewhere: the file of its state dict, and what its inputs were normalised by, in [0,1]."""
-
-    synthetic: ClassVar[None] = None
-    warm_start: ClassVar[None] = None
-    teacher: ClassVar[None] = None
-    outliers: ClassVar[None] = None
-    exposure: ClassVar[None] = None
-    methods: ClassVar[tuple[()]] = ()
-    heads: ClassVar[frozenset[str]] = frozenset()
 
     kind: Literal["checkpoint"]
     path: Annotated[str, Field(min_length=1, description="{seed} in it stands for the seed; without, one for all")]
@@ -56,23 +56,17 @@ class CheckpointRecipe(Settings):
         return path
 
     @model_validator(mode="after")
-    def _weights_of_one_place(self) -> "CheckpointRecipe":
+    def _weights_of_one_place(self) -> CheckpointRecipe:
         if getattr(self.network, "pretrained", None):
             raise ValueError("network.pretrained is for recipes that are trained; here `path` holds the weights")
         if self.sha256 and "{seed}" in self.path:
             raise ValueError("sha256 is of one file, but path has {seed} in it")
         return self
 
-    def of_seed(self, seed: int | str) -> "CheckpointRecipe":
-        """The same with the seed in the path."""
-        return self.model_copy(update={"path": self.path.replace("{seed}", str(seed))})
+    def weights_file(self) -> Path:
+        return Path(self.path)
 
-    def outside(self, seed: int | str) -> str | None:
-        """What the user gives for a run besides images: the file."""
-        return self.of_seed(seed).path
+    def classifier(self, classes: list[str], report: Callable[[str], None] = print) -> Classifier:
+        from synthood.training.networks.checkpoint import imported  # torch
 
-
-class ImportSettings(JobSettings):
-    """One job of `import_checkpoint`."""
-
-    recipe: CheckpointRecipe
+        return imported(self, classes, report)

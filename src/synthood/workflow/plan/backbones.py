@@ -5,7 +5,7 @@ from pathlib import Path
 
 from synthood.data import raw
 from synthood.training.backbone_settings import BackboneSettings
-from synthood.training.networks.checkpoint_settings import CheckpointRecipe
+from synthood.training.networks.imported_recipe import ImportedRecipe
 from synthood.training.networks.settings import pretrained_file
 from synthood.training.settings import RecipeSettings
 from synthood.workflow.plan import artefacts as at
@@ -19,7 +19,7 @@ class BackbonePlan(DataPlan):
     def cached(self, dataset: str, recipe: str, images: str, augmented: bool = True) -> str:
         """The features of a set of images that a recipe with a frozen backbone takes; of others the images."""
         settings = self.config.recipes[recipe]
-        if isinstance(settings, CheckpointRecipe) or not settings.network.frozen:
+        if isinstance(settings, ImportedRecipe) or not settings.network.frozen:
             return images
         folder = f"results/{dataset}/"
         return f"{folder}backbones/{backbone_of(settings, augmented).name}/{images.removeprefix(folder)}"

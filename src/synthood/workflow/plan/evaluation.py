@@ -17,7 +17,7 @@ from synthood.reporting.settings import (
     TabulateSettings,
 )
 from synthood.training.method_settings import ExtractSettings
-from synthood.training.networks.checkpoint_settings import CheckpointRecipe
+from synthood.training.networks.imported_recipe import ImportedRecipe
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.paths import Paths, Wildcards
 from synthood.workflow.plan.varied import varied, varied_by_datasets
@@ -141,7 +141,7 @@ class EvaluationPlan(Paths):
     def _one_model(self, recipe: str) -> bool:
         """Whether a recipe is a checkpoint that serves all seeds."""
         settings = self.config.recipes[recipe]
-        return isinstance(settings, CheckpointRecipe) and "{seed}" not in settings.path
+        return isinstance(settings, ImportedRecipe) and settings.one_for_all_seeds
 
     def _priors(self, recipes: list[str]) -> str:
         """Which recipes learn, by a generator, from more than the ID images, and from what."""

@@ -77,7 +77,7 @@ class OutsidePlan(DataPlan):
     def _weights(self, on: str, recipe: str, seed: int) -> Iterator[Needed]:
         settings, made = self.config.recipes[recipe], self.model(on, recipe, seed)
         if path := settings.outside(seed):
-            key = "path" if settings.kind == "checkpoint" else "augmentation.pixmix.pictures"
+            key = "augmentation.pixmix.pictures" if settings.kind == "train" else "path"
             yield Needed(f"recipes.{recipe}.{key}", Path(path), made)
         if path := pretrained_file(settings.network):
             yield Needed(f"recipes.{recipe}.network.pretrained", Path(path), made)

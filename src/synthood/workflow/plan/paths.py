@@ -83,9 +83,10 @@ class Paths:
         """Generators that a recipe learns from, also by a teacher or a warm start."""
         return {one.name for one in self.references.behind(Entry("recipes", recipe)) if one.section == "generators"}
 
-    def recipes(self, kind: Literal["train", "checkpoint"]) -> list[str]:
-        """Recipes that are trained, or those that are checkpoints."""
-        return [name for name, recipe in self.config.recipes.items() if recipe.kind == kind]
+    def recipes(self, made: Literal["trained", "imported"]) -> list[str]:
+        """Recipes that are trained, or those whose models come from elsewhere."""
+        trained = made == "trained"
+        return [name for name, recipe in self.config.recipes.items() if (recipe.kind == "train") is trained]
 
     def parts(self) -> set[str]:
         """Every part of every dataset."""

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from synthood.data import raw
-from synthood.training.networks.checkpoint_settings import CheckpointRecipe, ImportSettings
+from synthood.training.networks.imported_recipe import ImportedRecipe
 from synthood.training.networks.settings import pretrained_file
-from synthood.training.settings import TrainSettings
+from synthood.training.settings import ImportSettings, TrainSettings
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.backbones import BackbonePlan
 from synthood.workflow.plan.paths import Wildcards, signed
@@ -75,7 +75,7 @@ class TrainingPlan(BackbonePlan):
     def train_settings(self, wildcards: Wildcards) -> TrainSettings:
         """The resolved recipe."""
         recipe = self.config.recipes[wildcards.recipe]
-        if isinstance(recipe, CheckpointRecipe):
+        if isinstance(recipe, ImportedRecipe):
             raise ValueError(f"recipes.{wildcards.recipe} is a checkpoint, which is not trained")
         state = ""
         if file := pretrained_file(recipe.network):
@@ -92,11 +92,12 @@ class TrainingPlan(BackbonePlan):
     def checkpoint_settings(self, wildcards: Wildcards) -> ImportSettings:
         """The checkpoint of one seed."""
         recipe = self.config.recipes[wildcards.recipe]
-        if not isinstance(recipe, CheckpointRecipe):
+        if not isinstance(recipe, ImportedRecipe):
             raise ValueError(f"recipes.{wildcards.recipe} is trained, not a checkpoint")
         return ImportSettings(recipe=recipe.of_seed(wildcards.seed))
 
     def checkpoint_state(self, wildcards: Wildcards) -> str:
-        """A digest of the checkpoint's file, so that a change of it is noticed."""
+        """A digest of the checkpoint's file or folder, so that a change of it is noticed."""
         path = Path(self.checkpoint_settings(wildcards).recipe.path)
-        return raw.state_of_file(path, Path(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed)))
+        of = raw.state_of_folder if path.is_dir() else raw.state_of_file
+        return of(path, Path(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed)))

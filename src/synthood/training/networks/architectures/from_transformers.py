@@ -35,7 +35,8 @@ DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "drop_path_ra
 DINO = ("mlp_ratio", "qkv_bias", "layerscale_value", "use_swiglu_ffn", *DROPOUTS[:3])
 BICUBIC, BILINEAR = 3, 2
 """Pillow's numbers of them, as `resample` has them."""
-BLOCK = re.compile(r"model\.encoder\.layers?\.(\d+)\.")
+BLOCK = re.compile(r"model\.(?:vision_model\.)?encoder\.layers?\.(\d+)\.")
+PROJECTION = "projection_dim"
 MASK = "embeddings.mask_token"
 """Of DINOv2's own training alone."""
 
@@ -44,7 +45,8 @@ MASK = "embeddings.mask_token"
 class Family:
     """Names of the classes in transformers, the types that a config.json may say, keys that decide the network.
 
-    `beside` are the beginnings of keys of weights that are not the image encoder's.
+    `beside` are the beginnings of keys of weights that are not the image encoder's; `features` is the output that is
+    the features, and `width` the key with their number.
     """
 
     config: str
@@ -52,8 +54,12 @@ class Family:
     types: tuple[str, ...]
     keys: tuple[str, ...]
     beside: tuple[str, ...]
+    features: str = "pooler_output"
+    width: str = "hidden_size"
 
 
+CLIP = (*SIZES, *OTHERS, "intermediate_size", "attention_dropout", "initializer_factor")
+TEXT = ("text_model.", "text_projection.", "logit_scale", "classifier.")
 FAMILIES = {
     "dinov2": Family("Dinov2Config", "Dinov2Model", ("dinov2",), (*SIZES, *OTHERS, *DINO), ("classifier.",)),
     "dinov2_with_registers": Family(
@@ -63,12 +69,17 @@ FAMILIES = {
         (*SIZES, *OTHERS, *DINO, "num_register_tokens"),
         ("classifier.",),
     ),
-    "clip": Family(
+    "clip_with_projection": Family(
         "CLIPVisionConfig",
-        "CLIPVisionModel",
+        "CLIPVisionModelWithProjection",
         ("clip", "clip_vision_model"),
-        (*SIZES, *OTHERS, "intermediate_size", "attention_dropout", "initializer_factor"),
-        ("text_model.", "text_projection.", "visual_projection.", "logit_scale", "classifier."),
+        (*CLIP, PROJECTION),
+        TEXT,
+        "image_embeds",
+        PROJECTION,
+    ),
+    "clip": Family(
+        "CLIPVisionConfig", "CLIPVisionModel", ("clip", "clip_vision_model"), CLIP, (*TEXT, "visual_projection.")
     ),
 }
 
@@ -76,14 +87,22 @@ NAMES = "DINOv2 or CLIP"
 
 
 class TransformersNetwork(PretrainedSettings):
-    """DINOv2 or CLIP's image encoder, of a folder that transformers saved; features are those of the class token."""
+    """DINOv2 or CLIP's image encoder, of a folder that transformers saved.
+
+    Features are those of the class token, with `clip_with_projection` its embedding in the space of texts.
+    """
 
     prefix = TRANSFORMERS
     paper = "arXiv 2304.07193, 2103.00020"
 
     kind: Literal["transformers"] = "transformers"
     name: Annotated[
-        Literal["transformers/dinov2", "transformers/dinov2_with_registers", "transformers/clip"],
+        Literal[
+            "transformers/dinov2",
+            "transformers/dinov2_with_registers",
+            "transformers/clip",
+            "transformers/clip_with_projection",
+        ],
         Field(description="transformers/ and the network's type in config.json"),
     ]
     pretrained: Annotated[
@@ -114,7 +133,7 @@ class TransformersNetwork(PretrainedSettings):
             given = self.config_of_folder() if self.pretrained else self.config
         except SynthoodError:  # named by `check_files`
             return None
-        width = given.get("hidden_size")
+        width = given.get(self.family.width)
         return self.own_head.feature_count or (width if isinstance(width, int) else None)
 
     @property
@@ -134,9 +153,11 @@ class TransformersNetwork(PretrainedSettings):
             raise SynthoodError(
                 f"{where}: of a network of type {printable(str(kind))}, not of {self.family.types[0]}; fix network.name"
             )
+        of_both = {PROJECTION: content[PROJECTION]} if PROJECTION in content else {}
         content = content.get("vision_config", content)
         if not isinstance(content, dict):
             raise SynthoodError(f"{where}: vision_config is no mapping; fetch the folder again")
+        content = content | of_both
         return {key: content[key] for key in self.family.keys if key in content}
 
     def content(self, name: str) -> dict[str, Any]:
@@ -225,24 +246,25 @@ class TransformersNetwork(PretrainedSettings):
 
 
 class TransformersClassifier(ImageNetwork):
-    """The encoder's class token after the last norm, before CLIP's projection, and a Linear."""
+    """The encoder's class token after the last norm, before or after CLIP's projection, and a Linear."""
 
     def __init__(self, settings: TransformersNetwork, classes: int) -> None:
         super().__init__()
         config = made_config(settings, settings.full_config())
         self.name, self.patch, self.resize = settings.name, config.patch_size, settings.resize()
+        self.output = settings.family.features
         self.model = library_class(settings, settings.family.model)(config).train()
-        if hasattr(self.model.embeddings, "mask_token"):
+        if hasattr(getattr(self.model, "embeddings", None), "mask_token"):
             self.model.embeddings.mask_token = None
         # Positions of another size of images are interpolated; DINOv2 does so without being asked.
-        self.options = {"interpolate_pos_encoding": True} if settings.name == "transformers/clip" else {}
+        self.options = {"interpolate_pos_encoding": True} if settings.family.config == "CLIPVisionConfig" else {}
         self.draws = any(getattr(config, key, 0.0) for key in DROPOUTS)
-        self.head = nn.Linear(config.hidden_size, classes)
+        self.head = nn.Linear(getattr(config, settings.family.width), classes)
 
     def features(self, images: Tensor) -> Tensor:
         images = self.resize(images)
         check_sides(self.name, self.patch, *images.shape[2:])
-        found: Tensor = self.model(pixel_values=images, **self.options).pooler_output
+        found: Tensor = getattr(self.model(pixel_values=images, **self.options), self.output)
         return found
 
     def stage_weights(self) -> list[list[str]]:
