@@ -11,11 +11,12 @@ from synthood.common.timing import Seconds, timed
 from synthood.common.user_code import call
 from synthood.errors import SynthoodError
 from synthood.evaluation.features import Bank, Features, Reference, parts
-from synthood.evaluation.moments import ROWS
 from synthood.evaluation.unchanged import Unchanged
 
 CHUNK = 1 << 24
 """Similarities that are held at once."""
+PIECE, LEAST = 1 << 20, 256
+"""Numbers of a piece of samples, and how many samples it has at least."""
 STREAMED = 4
 """How many times as many where the bank's pieces are made anew in each pass, so that passes are fewer."""
 
@@ -78,9 +79,13 @@ def together(scores: Mapping[str, Score], x: Features, seconds: Seconds | None =
     for name, custom in own.items():
         with timed(seconds, name):
             found[name].append(custom.checked(x, unchanged))
-    for rows in parts(x, ROWS):
-        for name, score in scores.items():
-            if not isinstance(score, BankScore | UserScore):
+    pieced: dict[int, dict[str, Score]] = {}
+    for name, score in scores.items():
+        if not isinstance(score, BankScore | UserScore):
+            pieced.setdefault(rows_at_once(score, x), {})[name] = score
+    for at_once, those in pieced.items():
+        for rows in parts(x, at_once):
+            for name, score in those.items():
                 with timed(seconds, name):
                     found[name].append(score(rows))
     for members in banks.values():
@@ -95,6 +100,13 @@ def together(scores: Mapping[str, Score], x: Features, seconds: Seconds | None =
                 for name, values in one_pass(bank, members, rows, memory).items():
                     found[name].append(values)
     return {name: torch.cat(values) for name, values in found.items()}
+
+
+def rows_at_once(score: Score, x: Features) -> int:
+    """Samples of which what the score looks at, and as much again that it makes of it, stay in a core's cache."""
+    inputs = score.origin[0].inputs if score.origin else ("logits", "features")
+    columns = x.logits.shape[1] + (x.features.shape[1] if "features" in inputs else 0)
+    return max(LEAST, PIECE // columns)
 
 
 def one_pass(
