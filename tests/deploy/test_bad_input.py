@@ -189,8 +189,8 @@ def again_sealed(place: Path, **facts: object) -> None:
 
 
 def test_a_newer_format_is_refused_and_says_what_to_do(copy: Path) -> None:
-    again_sealed(copy, format=2, versions={"synthood": "9.1"})
-    with pytest.raises(SynthoodError, match=r"of format 2, written by synthood 9\.1; this version reads up to 1; upd"):
+    again_sealed(copy, format=3, versions={"synthood": "9.1"})
+    with pytest.raises(SynthoodError, match=r"of format 3, written by synthood 9\.1; this version reads up to 2; upd"):
         synthood.load(copy)
 
 

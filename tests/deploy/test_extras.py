@@ -120,7 +120,7 @@ def test_several_models_decide_as_one(tmp_path: Path) -> None:
     score = Ensemble().fit(reference_of(extras, first))
     export(tmp_path / "out", first, split_calibrated(score, features), SIZE, (0.1,), extras=extras)
     table = synthood.load(tmp_path / "out").predict(images.images)
-    assert (table["confidence"].to_numpy() == mean.amax(1).float().numpy()).all()
+    assert table["confidence"].to_numpy() == pytest.approx(mean.amax(1).logit().numpy(), abs=1e-6)
     assert table["probability"].to_numpy() == pytest.approx(mean.amax(1).numpy(), abs=1e-6)
     assert table["label"].tolist() == [CLASSES[k] for k in mean.argmax(1)]
     names = [path.name for path in sorted((tmp_path / "out").glob("model*"))]

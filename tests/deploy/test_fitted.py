@@ -12,6 +12,7 @@ from synthood.deploy import fitted
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors.base import Detector, State
 from synthood.evaluation.detectors.custom import Custom
+from synthood.evaluation.detectors.logits import Msp
 from synthood.evaluation.detectors.rectifiers import LOGIT_DETECTORS, React
 from synthood.evaluation.features import Bank, Features, Reference
 from synthood.evaluation.scoring import Score
@@ -102,10 +103,27 @@ def test_a_missing_file_is_refused(saved: Path) -> None:
 
 
 def test_a_newer_format_is_refused_with_its_version(saved: Path) -> None:
-    facts = json.loads((saved / "detector.json").read_text()) | {"format": 2, "versions": {"synthood": "9.0"}}
+    facts = json.loads((saved / "detector.json").read_text()) | {"format": 3, "versions": {"synthood": "9.0"}}
     (saved / "detector.json").write_text(json.dumps(facts))
-    with pytest.raises(SynthoodError, match=r"of format 2, written by synthood 9\.0; this version reads up to 1"):
+    with pytest.raises(SynthoodError, match=r"of format 3, written by synthood 9\.0; this version reads up to 2"):
         fitted.load(saved)
+
+
+@pytest.mark.parametrize(("detector", "refused"), [(Msp(), True), (React(score="gen"), True), (React(), False)])
+def test_scores_of_an_earlier_scale_are_refused(
+    detector: Detector, refused: bool, tmp_path: Path, reference: Reference
+) -> None:
+    """Their thresholds would be compared with logs."""
+    fitted.save(tmp_path / "saved", detector.fit(reference), "it", {})
+    facts = json.loads((tmp_path / "saved" / "detector.json").read_text())
+    older = {"format": 1, "folds": [{"detector": facts["detector"]}]}
+    for changed in (facts | {"format": 1}, older | {"detector": {"kind": "knn"}}):
+        if refused:
+            with pytest.raises(SynthoodError, match=r"mine: thresholds and state of its .* are of an earlier version"):
+                fitted.check_scale(changed, "mine")
+        else:
+            fitted.check_scale(changed, "mine")
+    fitted.check_scale(facts, "mine")
 
 
 def test_another_folder_is_refused(tmp_path: Path) -> None:

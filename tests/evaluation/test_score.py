@@ -12,11 +12,12 @@ from sklearn.metrics import roc_auc_score
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors.logits import Energy, Msp
 from synthood.evaluation.detectors.neighbours import Knn
+from synthood.evaluation.detectors.rectifiers import Ash, Scale
 from synthood.evaluation.feature_files import FeatureFolder, write_head, write_part
 from synthood.evaluation.features import Features
 from synthood.evaluation.metrics.classification import Ece
 from synthood.evaluation.ranking import OOD_METRICS, aurc
-from synthood.evaluation.score import confidences, fitted_on
+from synthood.evaluation.score import assumptions, confidences, fitted_on
 from synthood.evaluation.settings import FACTS, ScoreSettings
 from synthood.evaluation.summary import metrics
 
@@ -55,7 +56,7 @@ def test_a_row_per_test_and_ood_sample(folder: Path) -> None:
         assert rows["label"].tolist() == part.labels.tolist()
         assert rows["prediction"].tolist() == part.logits.argmax(1).tolist()
         assert rows["probability"].to_numpy() == pytest.approx(part.logits.softmax(1).amax(1).numpy())
-        assert rows["soft"].to_numpy() == pytest.approx(part.logits.softmax(1).amax(1).numpy())
+        assert rows["soft"].to_numpy() == pytest.approx(part.logits.softmax(1).amax(1).logit().numpy(), rel=1e-5)
         assert rows["hot"].to_numpy() == pytest.approx(2 * (part.logits / 2).logsumexp(1).numpy())
     assert {str(scores[name].dtype) for name in SETTINGS.detectors} == {"float32"}
 
@@ -130,3 +131,19 @@ def test_shifted_sets_have_scores_and_an_accuracy_of_their_own(folder: Path) -> 
     assert table["", "dusk", "id_accuracy"] == pytest.approx(2 / 3)
     plain = metrics(scored(folder, SETTINGS), SETTINGS).set_index(["detector", "set", "metric"])["value"]
     assert table.drop([("", "dusk", "id_accuracy")]).to_dict() == plain.to_dict()
+
+
+def test_what_a_detector_assumes_of_features_is_noted(folder: Path) -> None:
+    """Of the training features that are below zero, a share; nothing where none is, or no detector assumes it."""
+    opened, asked = FeatureFolder(folder), {"soft": Msp(), "scale": Scale(), "short": Ash()}
+    assert list(assumptions(opened, asked)) == []
+    train = opened.part("train")
+    below = Features(train.logits, train.features - 0.5, train.labels)
+    write_part(folder, "train", below)
+    share = 100 * float((below.features < 0).double().mean())
+    (line,) = assumptions(FeatureFolder(folder), asked)
+    assert line == (
+        "note: scale, short: meant for features that are never below zero, as those of a ReLU; "
+        f"{share:.1f} % of the training features are; scored by the formula as it is"
+    )
+    assert list(assumptions(FeatureFolder(folder), {"soft": Msp()})) == []

@@ -1,5 +1,6 @@
 """An edit scores again what it concerns: a cache by settings, features, code and threads, the same to the byte."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +169,16 @@ def test_cached_scores_with_a_flipped_bit_are_scored_again(run: Run) -> None:
         file.write_bytes(content)
     assert run() == set(DETECTORS)
     assert run.content() == before
+
+
+def test_many_ties_are_a_warning_every_time(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the detector that has them alone, whether its scores are new or from the cache."""
+    asked = DETECTORS | {"shares": {"kind": "cfood", "share": 0.01, "fraction": 0.5}}
+    for fitted in ({*asked}, set()):
+        assert run(asked) == fitted
+        (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("warning: ")]
+        assert re.fullmatch(
+            r"warning: shares gives 30 ID test images \d+ distinct confidences: \d+\.\d % of pairs tie, "
+            r"and AUROC counts ties half",
+            line,
+        )

@@ -244,6 +244,18 @@ def test_notes_say_what_rows_rest_on() -> None:
     assert "Generative prior, so not without outside data: sio: more." in note(TABLE, notes_of(told))
 
 
+def test_detectors_that_tell_few_images_apart_are_noted() -> None:
+    """Two confidences of 7 and 7 images have 42 of 91 pairs, of 8 and 6 images 43: the largest share is shown."""
+    scores = {("digits", recipe, 0): frame(recipe, 0) for recipe in ("sio", "plain")}
+    for recipe, low in (("sio", 7), ("plain", 8)):
+        one = scores["digits", recipe, 0]
+        one["msp"] = one["knn"] = np.arange(len(one), dtype=np.float32)
+        one.loc[one["part"] == "test", "knn"] = (np.arange(14) >= low).astype(np.float32)
+    heading = "Many ID images of equal confidence, so that much of the order is not known"
+    one_seed = SETTINGS.model_copy(update={"table": TABLE.model_copy(update={"seeds": [0]})})
+    assert notes_of(one_seed, scores) == {heading: "knn, 47.3 % of pairs with plain on digits."}
+
+
 def test_nothing_is_tested_with_three_seeds(several: Results) -> None:
     assert several.gains["p"].isna().all()
 
@@ -344,9 +356,8 @@ def test_models_may_be_missing_and_are_named(scores: Scores) -> None:
     values = {seed: measured(scores, recipe, "knn", "away", "auroc")[2] for recipe, seed in (("sio", 0), ("plain", 1))}
     over = results.gains.set_index(KEYS).loc[("sio", "knn", "away", "auroc")]
     assert over["gain"] == pytest.approx(values[0] - values[1])
-    assert notes_of(SETTINGS, some) == {
-        "Models that are missing, so fewer seeds": "sio on digits, seed 1; plain on digits, seed 0."
-    }
+    notes = notes_of(SETTINGS, some)
+    assert notes["Models that are missing, so fewer seeds"] == "sio on digits, seed 1; plain on digits, seed 0."
     without = {run: one for run, one in scores.items() if run[1] != "plain"}
     with pytest.raises(SynthoodError, match="no scores of recipe 'plain' on 'digits'; score its models, or leave it"):
         tabulate(without, SETTINGS)

@@ -11,8 +11,8 @@ from synthood import __version__
 from synthood.common.artefact import verify
 from synthood.errors import SynthoodError
 
-FORMAT = 1
-"""Of `detector.json`; raised where an older version would misread it."""
+FORMAT = 2
+"""Of `detector.json`; raised where an older version would misread it. Since 2, `fitted.RESCALED` give logs."""
 SETTINGS = "detector.json"
 DETECTOR = "synthood-detector"
 """Key of the metadata of scores in Parquet: SHA-256 of the manifest of the detector that scored."""

@@ -20,6 +20,8 @@ from synthood.evaluation.scoring import Score
 from synthood.plugins import plugins
 
 STATE = "state.safetensors"
+RESCALED = ("msp", "entropy", "gen", "openmax", "mcd", "mc-dropout", "ensemble", "cfood")
+"""Detectors whose confidences or states meant something else in format 1."""
 
 
 def origin_of(score: Score, name: str) -> tuple[Detector, State]:
@@ -50,6 +52,16 @@ def detector_of(settings: Any, where: str) -> Detector:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
         raise SynthoodError(f"{where}: {kind}: {key}: {first['msg']}; export it again with this version") from error
+
+
+def check_scale(facts: Facts, where: str) -> None:
+    """Raises SynthoodError where an earlier version wrote confidences or states that this one would take for others."""
+    for settings in (facts["detector"], *(fold["detector"] for fold in facts.get("folds") or ())):
+        if facts["format"] < FORMAT and {settings["kind"], settings.get("score")} & {*RESCALED}:
+            raise SynthoodError(
+                f"{where}: thresholds and state of its {settings['kind']} are of an earlier version, whose confidences "
+                f"are on another scale; export it again"
+            )
 
 
 def write_state(path: Path, state: State) -> None:
@@ -104,5 +116,6 @@ def save(folder: Path, score: Score, name: str, facts: Facts) -> None:
 def load(folder: Path) -> tuple[Score, Facts]:
     """The score, bit for bit as it was saved, and the facts."""
     facts = read_facts(folder, "FittedDetector.save")
+    check_scale(facts, str(folder))
     detector = detector_of(facts["detector"], str(folder))
     return detector.restored(read_state(folder / STATE)), facts

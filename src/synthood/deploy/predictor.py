@@ -15,7 +15,7 @@ from synthood.deploy import conformal
 from synthood.deploy.calibration import Calibration
 from synthood.deploy.extras import Extras
 from synthood.deploy.facts import Facts, read_facts
-from synthood.deploy.fitted import detector_of, read_state
+from synthood.deploy.fitted import check_scale, detector_of, read_state
 from synthood.deploy.inputs import Input, Preprocessing, processed, processed_by_threads
 from synthood.deploy.measure import Judged
 from synthood.deploy.runtime import Verdicts
@@ -198,6 +198,7 @@ def load(folder: str | Path, device: str = "cpu") -> Predictor:
     facts = read_facts(place, "export")
     if "calibration" not in facts:
         raise SynthoodError(f"{place}: a fitted detector without a model; give a folder that export wrote")
+    check_scale(facts, str(place))
     classifier = Classifier.load(place / MODEL)
     where = torch.device(device)
     classifier.network.to(where)

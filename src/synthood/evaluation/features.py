@@ -14,6 +14,8 @@ from synthood.evaluation.unchanged import Unchanged
 
 BANK_ROWS = 1 << 14
 """Of the bank that are compared at once."""
+SEEN = 1 << 12
+"""Of the bank, at most, whose mean direction is its centre."""
 IN_MEMORY_BYTES = 1 << 28
 """Bytes up to which a bank's directions, and what a file holds, are kept in memory."""
 TOLERANCE = 0.02
@@ -84,26 +86,42 @@ class Reference:
 
 
 class Bank:
-    """Features [M,D] over their norms, in pieces: kept in memory where they are few, else made anew in each pass."""
+    """Directions z = h / ||h|| of features [M,D], in pieces: kept in memory where they are few, else made anew.
+
+    They are stored so that one product with `queries` gives <z, z'> - 1, from distances around a point among them:
+    where all features have much in common, single precision would round cosines to one.
+    """
 
     def __init__(self, features: Tensor, rows: int = BANK_ROWS, in_memory_bytes: int = IN_MEMORY_BYTES) -> None:
         self.features, self.rows = features, rows
-        self.in_memory = F.normalize(features) if features.nbytes <= in_memory_bytes else None
+        self.centre = F.normalize(features[:: -(-len(features) // SEEN)]).mean(0)
+        self.in_memory = self.points(features) if features.nbytes <= in_memory_bytes else None
 
     def __len__(self) -> int:
         return len(self.features)
 
     def pieces(self) -> Iterator[tuple[slice, Tensor]]:
-        """Places and directions of at most `rows` samples, in order."""
+        """Places and points [m,D+2] of at most `rows` samples, in order."""
         if self.in_memory is not None:
             yield from pieces(self.in_memory, self.rows)
             return
         for place, rows in pieces(self.features, self.rows):
-            yield place, F.normalize(rows)
+            yield place, self.points(rows)
 
-    def at(self, index: Tensor) -> Tensor:
-        """Directions of some samples, in memory."""
-        return F.normalize(self.features[index])
+    def points(self, features: Tensor) -> Tensor:
+        """z - m, 1 and -(||z - m||^2 + 1 - ||z||^2) / 2 of features [N,D], m the centre; z of a zero row is zero."""
+        centred, offset = self._centred(features)
+        return torch.cat([centred, torch.ones_like(offset), offset], 1)
+
+    def queries(self, features: Tensor) -> Tensor:
+        """What gives with points [m,D+2] the cosines less one [N,m] of features [N,D], as a matrix product."""
+        centred, offset = self._centred(features)
+        return torch.cat([centred, offset, torch.ones_like(offset)], 1)
+
+    def _centred(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        centred = F.normalize(features).sub_(self.centre)
+        zero = (features == 0).all(1)
+        return centred, (torch.linalg.vecdot(centred, centred) + zero)[:, None] / -2
 
 
 def parts(x: Features, rows: int | None = None) -> Iterator[Features]:

@@ -1,6 +1,7 @@
 """Stage `score`: confidence of every detector on every sample of a model, and the metrics."""
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,9 @@ from synthood.common.artefact import read_provenance
 from synthood.common.command import Output
 from synthood.common.devices import set_threads
 from synthood.common.timing import Seconds
+from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.feature_files import FeatureFolder
+from synthood.evaluation.moments import pieces
 from synthood.evaluation.score_cache import CachedScores, ScoreCache
 from synthood.evaluation.scoring import Score, check_references, together
 from synthood.evaluation.search import Validation, fitted
@@ -61,6 +64,8 @@ def scored(
     cached = cache.read()
     left = {name: detector for name, detector in settings.detectors.items() if name not in cached}
     asked = settings.model_copy(update={"detectors": left})
+    for line in assumptions(folder, left):
+        print(line)
     fitted_scores, candidates = fitted_on(folder, asked, fitting) if left else ({}, pd.DataFrame(columns=list(COLUMNS)))
     table = confidences(folder, asked, fitted_scores, scoring)
     for name, one in cached.items():
@@ -80,6 +85,19 @@ def scored(
         print(f"from the cache of an earlier run: {', '.join(name for name in settings.detectors if name not in left)}")
     ordered = [row for name in settings.detectors for row in cached[name].search]
     return table[[*FACTS, *settings.detectors]], pd.DataFrame(ordered, columns=list(COLUMNS))
+
+
+def assumptions(folder: FeatureFolder, detectors: Mapping[str, Detector]) -> Iterator[str]:
+    """A line where detectors are meant for features of a ReLU, and training features are not."""
+    names = [name for name, detector in detectors.items() if detector.of_rectified]
+    if names:
+        train = folder.part("train").features
+        below = sum(int((rows < 0).sum()) for _, rows in pieces(train))
+        if below:
+            yield (
+                f"note: {', '.join(names)}: meant for features that are never below zero, as those of a ReLU; "
+                f"{100 * below / train.numel():.1f} % of the training features are; scored by the formula as it is"
+            )
 
 
 @stage.Stage

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from synthood.common.lazy import F, Tensor, np, torch
+from synthood.common.lazy import Tensor, np, torch
 from synthood.common.timing import Seconds, timed
 from synthood.common.user_code import call
 from synthood.errors import SynthoodError
@@ -48,9 +48,9 @@ class Score:
 class BankScore(Score):
     """A score by the cosines of samples to a bank, gathered from piece to piece of it.
 
-    `gather` takes what was found before (None at first), cosines [n,m], the n samples, and the piece's place in the
-    bank, and gives tensors of their own: the cosines' memory is that of the next piece's, too. `confidence` makes
-    scores [n] of what was found at the end.
+    `gather` takes what was found before (None at first), cosines less one [n,m], the n samples, and the piece's place
+    in the bank, and gives tensors of their own: the cosines' memory is that of the next piece's, too. `confidence`
+    makes scores [n] of what was found at the end.
     """
 
     bank: Bank
@@ -113,13 +113,13 @@ def one_pass(
     bank: Bank, members: Mapping[str, BankScore], rows: Features, memory: Tensor | None = None
 ) -> dict[str, Tensor]:
     """Scores [n] of some samples by every member; the cosines to each piece of the bank take `memory` [>= n m]."""
-    directions = F.normalize(rows.features)
+    queries = bank.queries(rows.features)
     gathered: dict[str, Tensor] = {}
     for place, piece in bank.pieces():
         into = None if memory is None else memory[: len(rows) * len(piece)].view(len(rows), len(piece))
-        cosines = torch.mm(directions, piece.T, out=into)
+        less_one = torch.mm(queries, piece.T, out=into)
         for name, member in members.items():
-            gathered[name] = member.gather(gathered.get(name), cosines, rows, place)
+            gathered[name] = member.gather(gathered.get(name), less_one, rows, place)
     return {name: member.confidence(gathered[name], rows) for name, member in members.items()}
 
 

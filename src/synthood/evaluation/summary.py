@@ -14,6 +14,7 @@ from synthood.errors import SynthoodError
 from synthood.evaluation.metrics.classification import Ece, IDAccuracy
 from synthood.evaluation.ranking import Ranking, aurc
 from synthood.evaluation.settings import FACTS, ScoreSettings
+from synthood.evaluation.ties import tied
 
 FORM: dict[str, Any] = {"float_format": "%.4f", "lineterminator": "\n"}
 
@@ -85,7 +86,7 @@ def write(
     candidates: pd.DataFrame,
     settings: ScoreSettings,
 ) -> None:
-    """Writes a job's outputs: scores, metrics, and the log of candidates, whose notes are printed.
+    """Writes a job's outputs: scores, metrics, and the log of candidates, whose notes are printed, as are many ties.
 
     Both CSV files are in percent, as tables are.
     """
@@ -98,3 +99,9 @@ def write(
         in_percent(candidates, "auroc").to_csv(path, index=False, **FORM)
     for line in candidates.loc[candidates["note"] != "", ["detector", "candidate", "note"]].itertuples(index=False):
         print(f"{line.detector} {line.candidate}: {line.note}")
+    for name, distinct, share in tied(scores, settings.detectors):
+        count = int((scores["part"] == "test").sum())
+        print(
+            f"warning: {name} gives {count} ID test images {distinct} distinct confidences: {100 * share:.1f} % of "
+            f"pairs tie, and AUROC counts ties half"
+        )

@@ -12,6 +12,7 @@ import pandas as pd
 
 from synthood.common import stage
 from synthood.common.command import Output
+from synthood.evaluation.ties import tied
 from synthood.reporting.comparisons import corrected
 from synthood.reporting.html_table import html_page
 from synthood.reporting.image_notes import image_notes
@@ -169,6 +170,8 @@ def notes_of(settings: TabulateSettings, scores: Scores | None = None) -> dict[s
         notes["Generative prior, so not without outside data"] = settings.priors
     if missing := without_models(settings, scores or {}):
         notes["Models that are missing, so fewer seeds"] = f"{missing}."
+    if ties := many_ties(settings, scores or {}):
+        notes["Many ID images of equal confidence, so that much of the order is not known"] = f"{ties}."
     if settings.published:
         notes["Published"] = settings.published_source
     return notes
@@ -182,6 +185,15 @@ def without_models(settings: TabulateSettings, scores: Scores) -> str:
         if scores and missing and recipe not in settings.fixed:
             found.append(f"{recipe} on {dataset}, seed {', '.join(missing)}")
     return "; ".join(found)
+
+
+def many_ties(settings: TabulateSettings, scores: Scores) -> str:
+    """The detectors that give many ID images the same confidence, with the largest share of pairs and where it is."""
+    largest: dict[str, tuple[float, str]] = {}
+    for (dataset, recipe, _), frame in scores.items():
+        for name, _, share in tied(frame, settings.table.detectors_of(recipe)):
+            largest[name] = max(largest.get(name, (0.0, "")), (share, f"{recipe} on {dataset}"))
+    return "; ".join(f"{name}, {100 * share:.1f} % of pairs with {where}" for name, (share, where) in largest.items())
 
 
 @stage.Stage

@@ -7,6 +7,7 @@ import torch
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, spearmanr
 
+from synthood.errors import SynthoodError
 from synthood.evaluation.detectors import distances
 from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.detectors.distances import Gmm, Mds, Rmds
@@ -126,3 +127,37 @@ def test_a_whitened_length_is_that_of_the_whole_product(width: int, rank: int, s
     assert whitened.triangle.dtype == (torch.float32 if stretch == 1.0 else torch.float64)
     assert torch.equal(whitened.triangle, whitened.triangle.tril())
     torch.testing.assert_close(whitened.squared_length(features), right, rtol=1e-5 if stretch == 1.0 else 1e-12, atol=0)
+
+
+@pytest.mark.parametrize("detector", [Mds(), Rmds()])
+def test_one_sample_per_class_has_no_spread(detector: Detector, reference: Reference) -> None:
+    train = chosen(reference.train, torch.arange(CLASSES))
+    assert train.labels.tolist() == list(range(CLASSES))
+    with pytest.raises(SynthoodError, match="mds, rmds: one training sample per class does not say how"):
+        detector.fit(Reference(train, reference.val, reference.weight, reference.bias))
+
+
+def test_openood_rounds_before_it_inverts() -> None:
+    """Features of rank 20 in 32 dimensions around a large mean: its formula agrees in float64, and not in float32."""
+    random = torch.Generator().manual_seed(0)
+    basis = torch.randn((20, 32), generator=random)
+
+    def part(count: int, seed: int) -> Features:
+        own = torch.randn((count, 20), generator=torch.Generator().manual_seed(seed)) * torch.linspace(1, 0.05, 20)
+        labels = torch.arange(count) % CLASSES
+        own[torch.arange(count), labels] += 2
+        return Features(torch.zeros(count, CLASSES), own @ basis + 300, labels)
+
+    train, test = part(1000, 1), part(300, 2)
+
+    def openood(precision: type) -> np.ndarray:
+        features = train.features.numpy().astype(precision)
+        means = np.stack([features[train.labels == c].mean(0) for c in range(CLASSES)])
+        centred = (features - means[train.labels]).astype(np.float64)
+        inverse = scipy.linalg.pinvh(np.cov(centred, rowvar=False, bias=True))
+        gaps = test.features.numpy().astype(np.float64)[:, None] - means
+        return -np.einsum("ncd,de,nce->nc", gaps, inverse, gaps).min(1)
+
+    own = Mds().fit(Reference(train, train, torch.zeros(CLASSES, 32), torch.zeros(CLASSES)))(test).numpy()
+    assert own == pytest.approx(openood(np.float64), rel=1e-3)
+    assert spearmanr(own, openood(np.float32)).statistic < 0.9

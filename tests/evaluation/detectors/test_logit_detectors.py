@@ -37,12 +37,44 @@ def log(*values: float) -> Tensor:
 def test_closed_forms_by_hand() -> None:
     """Probabilities 1/4 and 3/4."""
     values = log(1.0, 3.0)
-    assert score("msp", values) == pytest.approx([0.75])
+    assert score("msp", values) == pytest.approx([math.log(3)])
     assert score("mls", values) == pytest.approx([math.log(3)])
     assert score("energy", 2 * values, temperature=2.0) == pytest.approx([2 * math.log(4)])
-    assert score("entropy", values) == pytest.approx([0.25 * math.log(0.25) + 0.75 * math.log(0.75)])
-    assert score("gen", values, gamma=0.5) == pytest.approx([-2 * math.sqrt(3 / 16)])
-    assert score("gen", log(1.0, 2.0, 5.0), gamma=1.0, top=1) == pytest.approx([-5 / 8 * 3 / 8])
+    entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
+    assert score("entropy", values) == pytest.approx([-math.log(entropy)])
+    assert score("gen", values, gamma=0.5) == pytest.approx([-math.log(math.sqrt(3 / 16)) / 0.5])
+    assert score("gen", log(1.0, 2.0, 5.0), gamma=1.0, top=1) == pytest.approx([-math.log(5 / 8 * 3 / 8)])
+
+
+@pytest.mark.parametrize("margin", [0.0, 1.0, 18.0, 40.0, 80.0, 120.0])
+def test_sure_predictions_by_hand(margin: float) -> None:
+    """One class ahead of two that are equal, o = 2 e^-margin the odds of both: single precision has no such p, or o."""
+    values, o = torch.tensor([[0.0, margin, 0.0], [0.0, margin + 1, 0.0]]), 2 * math.exp(-margin)
+    assert score("msp", values) == pytest.approx([margin - math.log(2), margin + 1 - math.log(2)], rel=1e-6, abs=1e-6)
+    entropy = math.log1p(o) + o / (1 + o) * margin
+    assert score("entropy", values)[0] == pytest.approx(-math.log(entropy), rel=1e-6, abs=1e-6)
+    for gamma in (0.1, 1.0, 10.0):
+        # log p (1 - p) of the one and of the others, whose power mean it is
+        ahead = math.log(o) - 2 * math.log1p(o)
+        others = -margin + math.log1p(o / 2) - 2 * math.log1p(o)
+        mean = (math.exp(gamma * (ahead - others)) + 2) / 3
+        expected = -others - math.log(mean) / gamma
+        assert score("gen", values, gamma=gamma)[0] == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+@FEW
+@given(LOGITS)
+def test_the_order_is_that_of_the_published_scores(values: list[float]) -> None:
+    """Where double precision holds those."""
+    logits = torch.tensor([values])
+    p = logits.double().softmax(1)[0]
+    published = {
+        "msp": lambda s: 1 / (1 + math.exp(-s)) - float(p.max()),
+        "entropy": lambda s: math.exp(-s) + float((p * p.log()).sum()),
+        "gen": lambda s: len(p) * math.exp(-0.1 * s) - float((p * (1 - p)).pow(0.1).sum()),
+    }
+    for method, difference in published.items():
+        assert difference(score(method, logits)[0]) == pytest.approx(0, abs=1e-5)
 
 
 @FEW
@@ -73,13 +105,8 @@ def test_gen_counts_the_largest_alone_and_all_by_default() -> None:
     values = torch.randn(20, 7, generator=torch.Generator().manual_seed(0))
     assert score("gen", values) == score("gen", values, top=7)
     p = values.double().softmax(1).sort(1, descending=True).values[:, :3]
-    assert score("gen", values, gamma=0.3, top=3) == pytest.approx((-(p * (1 - p)).pow(0.3).sum(1)).tolist(), rel=1e-5)
-
-
-def test_gen_of_a_sure_prediction_keeps_its_digits() -> None:
-    """1 - p is 2 e^-25, which single precision rounds to nothing."""
-    values = torch.tensor([[25.0, 0.0, 0.0]])
-    assert score("gen", values, gamma=0.1, top=1) == pytest.approx([-((2 * math.exp(-25)) ** 0.1)], rel=1e-4)
+    expected = -(p * (1 - p)).pow(0.3).mean(1).log() / 0.3
+    assert score("gen", values, gamma=0.3, top=3) == pytest.approx(expected.tolist(), rel=1e-5)
 
 
 def test_klm_by_brute_force(reference: Reference, near: Features) -> None:
@@ -136,6 +163,5 @@ def test_openmax_far_from_all_classes_is_unknown(reference: Reference) -> None:
     means = torch.stack([reference.train.logits[reference.train.labels == k].mean(0) for k in range(4)])
     near_means = OpenMax(alpha=1, tail=20).fit(reference)(with_logits(means))
     far_away = OpenMax(alpha=4, tail=20).fit(reference)(with_logits(means + 20))
-    expected = 1 / (1 + means.exp().sum(1))
-    torch.testing.assert_close(near_means, -expected, rtol=0.1, atol=1e-3)
-    assert (far_away < -0.99).all()
+    torch.testing.assert_close(near_means, means.logsumexp(1), rtol=0.1, atol=1e-3)
+    assert (far_away < -5).all()

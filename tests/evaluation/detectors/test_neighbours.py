@@ -1,5 +1,7 @@
 """Scores of a bank by brute force, one distance at a time."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +12,7 @@ from synthood.evaluation import scoring
 from synthood.evaluation.detectors import neighbours
 from synthood.evaluation.detectors.neighbours import Cfood, Knn, NnGuide, Relation
 from synthood.evaluation.features import Bank, Features, Reference
-from toy_features import WIDTH, chosen, toy_reference, with_features
+from toy_features import WIDTH, chosen, part, toy_reference, with_features
 
 THIRDS = [slice(0, 3), slice(3, 6), slice(6, 9)]
 
@@ -80,18 +82,21 @@ def test_relation_leaves_opposite_directions_out(pieced: Reference) -> None:
     assert Relation(power=1.0, threshold=0.0).fit(pieced)(opposite).tolist() == [0.0] * 5
 
 
+def brute_force(distances: torch.Tensor, own: torch.Tensor, fraction: float) -> torch.Tensor:
+    """The smallest share, of distances [N,M] to the bank and its own [M,M] in order."""
+    count, expected = len(own), torch.ones(len(distances), dtype=torch.float64)
+    for q in neighbours.shares_tried().flip(0):
+        rank = min(max(1, int(q * count)), count - 1)
+        taken_in = (own[:, rank] >= distances * (1 - 1e-7)).double().mean(1)
+        expected[taken_in >= fraction - 1e-9] = q
+    return expected
+
+
 @pytest.mark.parametrize(("share", "fraction"), [(1.0, 0.01), (1.0, 0.2), (0.25, 0.05)])
 def test_cfood_by_brute_force(share: float, fraction: float, pieced: Reference, near: Features) -> None:
     """For every neighbourhood in turn: which share of the bank has the sample among its nearest."""
     bank = chosen(pieced.train, torch.arange(0, 400, round(1 / share)))
-    count = len(bank.labels)
-    own = squared_distances(bank, bank).sort(1).values
-    distances = squared_distances(near, bank)
-    expected = torch.ones(len(near), dtype=torch.float64)
-    for q in neighbours.shares_tried().flip(0):
-        rank = min(max(1, int(q * count)), count - 1)
-        taken_in = (own[:, rank] >= distances - 1e-7).double().mean(1)
-        expected[taken_in >= fraction - 1e-9] = q
+    expected = brute_force(squared_distances(near, bank), squared_distances(bank, bank).sort(1).values, fraction)
     found = Cfood(share=share, fraction=fraction).fit(pieced)(near).double()
     assert ((found + expected).abs() > 2e-3).double().mean() < 0.01
 
@@ -109,14 +114,48 @@ def test_the_chosen_of_a_bank_are_spread_evenly(share: float, rows: int) -> None
 
 
 def test_a_small_bank_is_kept_and_a_large_one_is_not(pieced: Reference) -> None:
-    """Both give the same directions, piece by piece."""
-    features = pieced.train.features
+    """Both give the same points, piece by piece."""
+    features, near = pieced.train.features, pieced.val.features
     assert Bank(features).in_memory is not None
     streamed = Bank(features, rows=150, in_memory_bytes=features.nbytes - 1)
     assert streamed.in_memory is None
     assert [place.stop - place.start for place, _ in streamed.pieces()] == [150, 150, 100]
-    assert torch.equal(torch.cat([piece for _, piece in streamed.pieces()]), F.normalize(features))
-    assert torch.equal(streamed.at(torch.tensor([3, 399])), F.normalize(features)[[3, 399]])
+    points = torch.cat([piece for _, piece in streamed.pieces()])
+    assert torch.equal(points, Bank(features).in_memory)
+    cosines = F.normalize(near.double()) @ F.normalize(features.double()).T
+    torch.testing.assert_close((streamed.queries(near) @ points.T).double(), cosines - 1, rtol=0, atol=1e-6)
+
+
+def shifted(x: Features, by: float) -> Features:
+    return Features(x.logits, x.features + by, x.labels)
+
+
+def test_neighbours_of_features_with_much_in_common() -> None:
+    """Cosines that single precision rounds to one: squared distances of 1e-6."""
+    toy = toy_reference()
+    train, test = (shifted(x, 1000.0) for x in (toy.train, part(50, 7, toy.weight, toy.bias)))
+    common = Reference(train, train, toy.weight, toy.bias)
+    squared = squared_distances(test, train)
+    assert squared.median() < 2e-6
+    expected = -squared.sort(1).values[:, 4]
+    torch.testing.assert_close(Knn(k=5).fit(common)(test).double(), expected, rtol=2e-3, atol=0)
+    own = squared_distances(train, train).sort(1).values
+    found = Cfood(share=1.0, fraction=0.2).fit(common)(test).double()
+    assert brute_force(squared, own, 0.2).sub(-found).abs().gt(2e-3).double().mean() < 0.05
+
+
+def test_cfood_leaves_out_what_has_no_direction(near: Features) -> None:
+    """A row of zeros is as far from any sample, so that alone it would take in all of them at the first share."""
+    toy = toy_reference()
+    features = toy.train.features.clone()
+    features[:8] = 0.0
+    broken = Reference(replace(toy.train, features=features), toy.val, toy.weight, toy.bias)
+    found = Cfood(share=1.0, fraction=0.02).fit(broken)(near)
+    assert len(found.unique()) > 20
+    own, squared = squared_distances(broken.train, broken.train).sort(1).values, squared_distances(near, broken.train)
+    own[:8] = -1.0
+    expected = brute_force(squared, own, 0.02)
+    assert ((found.double() + expected).abs() > 2e-3).double().mean() < 0.01
 
 
 @settings(max_examples=60, deadline=None)

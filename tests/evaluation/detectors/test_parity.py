@@ -152,9 +152,9 @@ def test_agrees_with_pytorch_ood(settings: Detector, oracle: Oracle, reference: 
     assert 0.55 < area < 0.9999  # neither chance nor saturated, so that the comparison means something
 
 
-def test_gen_is_their_mean_times_the_classes_that_count(reference: Reference, near: Features) -> None:
+def test_gen_is_the_log_of_their_mean(reference: Reference, near: Features) -> None:
     own = Gen(gamma=0.5, top=3).fit(reference)(near)
-    torch.testing.assert_close(own, -3 * theirs.GEN(None, gamma=0.5, M=3).predict_logits(near.logits))
+    torch.testing.assert_close((-0.5 * own).exp(), theirs.GEN(None, gamma=0.5, M=3).predict_logits(near.logits))
 
 
 def test_knn_is_their_distance_squared(reference: Reference, near: Features) -> None:

@@ -1,5 +1,6 @@
 """Rectifiers by their definitions, sample by sample, and with every score of logits."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -55,6 +56,39 @@ def test_scale_and_lts_by_their_definitions(reference: Reference, near: Features
     torch.testing.assert_close(
         Lts(share=0.25).fit(reference)(near), (near.logits * ratio**2).logsumexp(1), rtol=1e-5, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5, 1.0])
+def test_negative_features_are_scored_by_openoods_formulas(shift: float, reference: Reference, near: Features) -> None:
+    """ASH and SCALE of features that are below zero in part, as a transformer's are, to rounding."""
+    h = near.features - shift
+    count = WIDTH - int(np.round(WIDTH * 65 / 100.0))
+    top = torch.topk(h, count)
+    pruned = torch.zeros_like(h).scatter_(1, top.indices, top.values)
+    whole, part = h.sum(1, keepdim=True), pruned.sum(1, keepdim=True)
+    held = (whole / part)[:, 0] < 80  # beyond, its scores are not finite
+    assert held.double().mean() > 0.99
+    expected = {
+        "b": torch.zeros_like(h).scatter_(1, top.indices, (whole / count).expand_as(top.values)),
+        "p": pruned,
+        "s": pruned * torch.exp(whole / part),
+    }
+    x = Features(near.logits, h, near.labels)
+    for variant, changed in expected.items():
+        found = Ash(variant=variant, percentile=65.0).fit(reference)(x)
+        torch.testing.assert_close(found[held], energy(changed, reference)[held], rtol=1e-6, atol=1e-6)
+    scaled = energy(h * torch.exp(whole / part), reference)
+    found = Scale(percentile=65.0).fit(reference)(x)
+    torch.testing.assert_close(found[held], scaled[held], rtol=1e-6, atol=1e-6)
+
+
+def test_scale_is_finite_where_the_largest_all_but_cancel(reference: Reference) -> None:
+    """A ratio of a million, whose exp float32 cannot hold, and one whose denominator is zero."""
+    h = torch.full((2, WIDTH), -100.0)
+    h[0, :4] = torch.tensor([1.0, 1.0, -1.0, -1.001])
+    h[1, :4] = torch.tensor([1.0, 1.0, -1.0, -1.0])
+    for detector in (Scale(percentile=65.0), Ash(variant="s", percentile=65.0)):
+        assert detector.fit(reference)(with_features(h, reference)).isfinite().all()
 
 
 def test_scale_of_a_sample_without_activations_is_the_biass_energy(reference: Reference) -> None:

@@ -98,7 +98,7 @@ def test_mc_dropout_approaches_the_expectation_over_all_masks(reference: Referen
         expected += chance * F.linear(kept, reference.weight, reference.bias).softmax(1)[0]
     score = McDropout(probability=0.3, passes=4000).fit(reference)
     x = Features(torch.zeros(1, 4), h, torch.zeros(1).long())
-    assert float(score(x)) == pytest.approx(float(expected.max()), abs=0.02)
+    assert float(score(x).sigmoid()) == pytest.approx(float(expected.max()), abs=0.02)
 
 
 def test_mc_dropout_needs_a_probability(reference: Reference) -> None:
@@ -133,7 +133,19 @@ def test_godin_is_one_of_what_its_head_gives(reading: Reference, near: Features)
     assert torch.equal(Godin(score="g").fit(reading)(x), confidence)
 
 
-def test_mcd_is_minus_the_distance_of_two_posteriors(reading: Reference) -> None:
-    first, second = torch.tensor([[0.7, 0.1, 0.1, 0.1]]), torch.tensor([[0.2, 0.6, 0.1, 0.1]])
-    x = Features(first.log(), torch.zeros(1, 12), torch.zeros(1).long(), {"discrepancy": second.log()})
-    assert Mcd().fit(reading)(x).tolist() == pytest.approx([-1.0])
+def test_mcd_is_the_log_odds_of_two_posteriors_distance(reading: Reference) -> None:
+    """Distances of 1 and 1.6, of at most 2."""
+    first = torch.tensor([[0.7, 0.1, 0.1, 0.1], [0.9, 0.1, 0.0, 0.0]])
+    second = torch.tensor([[0.2, 0.6, 0.1, 0.1], [0.1, 0.9, 0.0, 0.0]])
+    x = Features(first.log(), torch.zeros(2, 12), torch.zeros(2).long(), {"discrepancy": second.log()})
+    assert Mcd().fit(reading)(x).tolist() == pytest.approx([math.log((2 - d) / d) for d in (1.0, 1.6)], abs=1e-6)
+
+
+@pytest.mark.parametrize("margin", [10.0, 20.0, 50.0, 100.0])
+def test_mcd_of_sure_posteriors(margin: float, reading: Reference) -> None:
+    """Of one class, at margins that differ by one: d = 6 e^-margin (1 - 1 / e); of two classes: 2 - 8 e^-margin."""
+    sure = torch.tensor([[margin, 0.0, 0.0, 0.0]])
+    logits = {"discrepancy": torch.cat([sure + torch.eye(4)[:1], sure.roll(1, 1)])}
+    found = Mcd().fit(reading)(Features(sure.expand(2, 4), torch.zeros(2, 12), torch.zeros(2).long(), logits))
+    agree = math.log(2) - math.log(6 * (1 - 1 / math.e)) + margin
+    assert found.tolist() == pytest.approx([agree, math.log(4) - margin], rel=1e-3)

@@ -49,6 +49,8 @@ class Detector(Plugin):
     """The values that others search."""
     limited_by: ClassVar[dict[str, Bound]] = {}
     """Hyperparameters that the data bound, so that a configuration can be refused before anything is trained."""
+    of_rectified: ClassVar[bool] = False
+    """Whether its paper has features of a ReLU in mind; others are scored all the same, and the log says so."""
     reads: ClassVar[str | None] = None
     """The key of a recipe without which it cannot score the recipe's models."""
     access: ClassVar[Access] = "features"
@@ -75,6 +77,7 @@ class Detector(Plugin):
         sentences = [
             f"Looks at {' and '.join(cls.inputs)}" if cls.inputs else "",
             f"Fitted on {' and '.join(cls.fitted_on)}{', with labels' * cls.labelled}" if cls.fitted_on else "",
+            "Meant for features that are never below zero" if cls.of_rectified else "",
             *(f"OpenOOD searches {name} {', '.join(map(_shown, values))}" for name, values in cls.grid.items()),
             f"pytorch-ood: {cls.compared}" if cls.compared else "",
         ]

@@ -4,10 +4,9 @@ from typing import Literal
 
 from synthood.common.lazy import Tensor
 from synthood.evaluation.detectors.base import Detector, State
+from synthood.evaluation.detectors.odds import log_odds
 from synthood.evaluation.features import Features
 
-MEAN_SOFTMAX = "mean softmax"
-"""The output of samples that several models have seen."""
 FEWEST_LEFT_OUT = 3
 """Models from which on an ensemble is scored without each of them, for its uncertainty."""
 
@@ -18,7 +17,7 @@ def left_out(name: str, member: int) -> str:
 
 
 class Ensemble(Detector):
-    """Maximum of the mean softmax over a table's seeds."""
+    """Maximum of the mean softmax over a table's seeds, as its log odds."""
 
     kind: Literal["ensemble"] = "ensemble"
 
@@ -26,4 +25,4 @@ class Ensemble(Detector):
     access = "ensemble"
 
     def confidence(self, x: Features, state: State) -> Tensor:
-        return x.outputs[MEAN_SOFTMAX].amax(1)
+        return log_odds(x.logits)

@@ -10,6 +10,7 @@ from pydantic import Field
 from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import Count, Positive
 from synthood.evaluation.detectors.base import GRID, TINY, Detector, Grids, Score, State, at_most, class_means
+from synthood.evaluation.detectors.odds import Odds, log_odds
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.moments import by_pieces
 
@@ -21,9 +22,11 @@ TEMPERATURES = (0.25, 20.0)
 
 
 class Msp(Detector):
-    """Maximum softmax probability.
+    """Maximum softmax probability, as its log odds.
 
-    max_c p_c (section 2).
+    log(p / (1 - p)), p = max_c p_c (section 2).
+
+    The order is that of p itself, which float32 rounds to one where the largest logit is 17 above all others.
     """
 
     kind: Literal["msp"] = "msp"
@@ -33,7 +36,7 @@ class Msp(Detector):
     inputs = ("logits",)
 
     def confidence(self, x: Features, state: State) -> Tensor:
-        return x.logits.softmax(1).amax(1)
+        return log_odds(x.logits)
 
 
 class Mls(Detector):
@@ -72,26 +75,34 @@ class Energy(Detector):
 
 
 class Entropy(Detector):
-    """Minus the entropy of the softmax.
+    """Minus the entropy of the softmax, as its log.
 
-    sum_c p_c log p_c (negated).
+    -log(-sum_c p_c log p_c).
+
+    The order is that of the entropy itself, which float32 cannot hold where predictions are very sure.
     """
 
     kind: Literal["entropy"] = "entropy"
 
     paper = "arXiv 2012.06575"
-    compared = "equal"
+    compared = "equal in order"
     inputs = ("logits",)
 
     def confidence(self, x: Features, state: State) -> Tensor:
-        logs = x.logits.log_softmax(1)
-        return (logs.exp() * logs).sum(1)
+        odds = Odds.of(x.logits)
+        # Over the sum of the others' odds o: log(1 + o) / o + g / (1 + o), g the mean gap of the others by their odds
+        gap = -(odds.shares * odds.gaps).sum(1, keepdim=True) / odds.shares.sum(1, keepdim=True)
+        others = odds.rest.exp()
+        first = (others.log1p() / others.clamp(min=SMALLEST)).where(others > SMALLEST, 1.0)
+        return -(odds.rest + (first + gap / (1 + others)).log())[:, 0]
 
 
 class Gen(Detector):
-    """Minus the generalised entropy of the largest probabilities.
+    """Minus the generalised entropy of the largest probabilities, as a log.
 
-    -sum over the `top` largest p_c of (p_c (1 - p_c))^gamma.
+    -log(G / top) / gamma, G = sum over the `top` largest p_c of (p_c (1 - p_c))^gamma.
+
+    The order is that of -G, the paper's score, which float32 cannot hold for large gamma.
     """
 
     kind: Literal["gen"] = "gen"
@@ -99,7 +110,7 @@ class Gen(Detector):
     top: Annotated[Count | None, GRID, Field(description="classes that count, at most C; null: all")] = None
 
     paper = "Liu, Lochman, Zach, CVPR 2023"
-    compared = "equal, times top"
+    compared = "equal in order"
     inputs = ("logits",)
     grid: ClassVar[Grids] = {"gamma": [0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0], "top": [10, 50, 100, 200, 500, 1000]}
     limited_by = {"top": "classes"}
@@ -110,19 +121,17 @@ class Gen(Detector):
         return {}
 
     def confidence(self, x: Features, state: State) -> Tensor:
-        logits = x.logits
-        # Of sure predictions 1 - p loses all its digits, which the sum of the others' odds keeps
-        largest, likeliest = logits.max(1, keepdim=True)
-        log_odds = logits - largest
-        odds = log_odds.exp().scatter_(1, likeliest, 0.0)
-        others = odds.sum(1, keepdim=True)
-        total = 1 + others
-        # The odds of all other classes than each, over whose total 1 - p is them
-        rest = torch.sub(total, odds, out=odds).scatter_(1, likeliest, others.clamp(min=SMALLEST))
-        products = rest.log_().add_(log_odds.sub_(2 * total.log())).mul_(self.gamma).exp_()
-        if self.top is not None and self.top < logits.shape[1]:
-            products = products.gather(1, log_odds.topk(self.top).indices)
-        return -products.sum(1)
+        odds = Odds.of(x.logits)
+        others = odds.rest.exp()
+        # log p_c (1 - p_c): the class's odds times those of all other classes, over the squared total of odds
+        own = odds.shares.mul_(odds.shift.exp())
+        rest = torch.sub(1 + others, own, out=own).log_().scatter_(1, odds.likeliest, odds.rest)
+        products = rest.add_(odds.gaps).sub_(2 * others.log1p()).mul_(self.gamma)
+        if self.top is not None and self.top < x.logits.shape[1]:
+            products = products.gather(1, odds.gaps.topk(self.top).indices)
+        largest = products.amax(1, keepdim=True)
+        mean = (products - largest).exp_().mean(1)
+        return -(largest[:, 0] + mean.log()) / self.gamma
 
 
 class Temperature(Detector):
@@ -154,12 +163,7 @@ class Temperature(Detector):
 
     def scorer(self, state: State) -> Score:
         temperature = float(state["temperature"])
-
-        def score(x: Features) -> Tensor:
-            ordered = (x.logits / temperature).sort(1, descending=True).values
-            return ordered[:, 0] - ordered[:, 1:].logsumexp(1)
-
-        return Score(score)
+        return Score(lambda x: log_odds(x.logits / temperature))
 
 
 class Klm(Detector):
@@ -167,7 +171,8 @@ class Klm(Detector):
 
     -min_k KL(p || d_k), d_k the mean p of ID validation samples with prediction k.
 
-    Classes that are never predicted have no d_k; OpenOOD's one-hot for them is infinitely far from every softmax.
+    Classes that are never predicted have no d_k; OpenOOD's one-hot for them is infinitely far from every softmax. The
+    score of a sure prediction k is -KL(one-hot || d_k) in the limit, so that very sure samples tie, class by class.
     """
 
     kind: Literal["klm"] = "klm"
@@ -190,9 +195,10 @@ class Klm(Detector):
 
 
 class OpenMax(Detector):
-    """Minus the probability of an unknown class, from extreme distances to class means.
+    """Log odds against an unknown class, from extreme distances to class means.
 
-    -p_unknown after the `alpha` largest logits lose what an extreme distance takes (algorithm 2).
+    log((1 - p) / p), p the probability of unknown after the `alpha` largest logits lose what an extreme distance takes
+    (algorithm 2). The order is that of -p, which float32 rounds near 0 and 1.
 
     Distances are Euclidean, from the mean logits of a class. The released code fits a Weibull law to the `tail` largest
     after adding 10,000, which is the law of Gumbel to four digits: 1 - exp(-exp((d - u) / b)).
@@ -236,7 +242,7 @@ class OpenMax(Detector):
             far = -torch.expm1(-((distances - place) / spread).clamp(max=80).exp())
             lost = torch.zeros_like(logits).scatter_(1, ranked, far.gather(1, ranked) * weights)
             unknown = (logits * lost).sum(1, keepdim=True)
-            return -torch.cat([unknown, logits * (1 - lost)], 1).softmax(1)[:, 0]
+            return (logits * (1 - lost)).logsumexp(1) - unknown[:, 0]
 
         return Score(score)
 

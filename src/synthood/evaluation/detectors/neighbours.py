@@ -40,12 +40,12 @@ class Knn(Detector):
         return {"bank": reference.bank}
 
     def scorer(self, state: State) -> Score:
-        def gather(found: Tensor | None, cosines: Tensor, x: Features, place: slice) -> Tensor:
-            return largest_yet(found, cosines, self.k)
+        def gather(found: Tensor | None, less_one: Tensor, x: Features, place: slice) -> Tensor:
+            return largest_yet(found, less_one, self.k)
 
         def confidence(nearest: Tensor, x: Features) -> Tensor:
             # A sample of zeros has no direction: its distance to all of the bank is 1
-            return (2 * nearest[:, -1] - 1 - (x.features != 0).any(1).float()).clamp(max=0)
+            return (2 * nearest[:, -1].clamp(max=0)).masked_fill((x.features == 0).all(1), -1.0)
 
         return BankScore(state["bank"], gather, confidence)
 
@@ -80,9 +80,9 @@ class NnGuide(Detector):
         bank, energies = state["bank"], state["energies"]
         chosen = Chosen(len(bank), self.share)
 
-        def gather(found: Tensor | None, cosines: Tensor, x: Features, place: slice) -> Tensor:
-            own, index = chosen.of(cosines, place)
-            return largest_yet(found, own * energies[index], self.k)
+        def gather(found: Tensor | None, less_one: Tensor, x: Features, place: slice) -> Tensor:
+            own, index = chosen.of(less_one, place)
+            return largest_yet(found, torch.addcmul(energies[index], own, energies[index]), self.k)
 
         return BankScore(bank, gather, lambda best, x: best.mean(1) * x.logits.logsumexp(1))
 
@@ -108,8 +108,9 @@ class Relation(Detector):
     def scorer(self, state: State) -> Score:
         logits = state["logits"]
 
-        def gather(found: Tensor | None, cosines: Tensor, x: Features, place: slice) -> Tensor:
-            edges = (x.logits.softmax(1) @ logits[place].softmax(1).T).mul_(cosines)
+        def gather(found: Tensor | None, less_one: Tensor, x: Features, place: slice) -> Tensor:
+            edges = x.logits.softmax(1) @ logits[place].softmax(1).T
+            edges.addcmul_(edges, less_one)
             edges = torch.threshold_(edges, self.threshold, 0.0)
             sums = (edges if self.power == 1 else edges.pow_(self.power)).sum(1, dtype=torch.float64)
             return sums if found is None else found + sums
@@ -123,7 +124,8 @@ class Cfood(Detector):
     Minus the smallest q at which a `fraction` of the bank has the sample among its nearest q M (OpenOOD's CFOOD).
 
     q is one of 230 values, 1 where none is enough, so ties are many. Whether bank sample i takes the sample in grows
-    with q: the answer is an order statistic, over the bank, of the first such q. The bank is every n-th sample.
+    with q: the answer is an order statistic, over the bank, of the first such q. The bank is every n-th sample; one
+    without any activation has no neighbourhood and takes none in.
     """
 
     kind: Literal["cfood"] = "cfood"
@@ -144,10 +146,17 @@ class Cfood(Detector):
         ranks = (tried * size).long().clamp(1, size - 1)
         keep = torch.cat([torch.ones(1, dtype=torch.bool), ranks[1:] > ranks[:-1]])
         ranks, shares = ranks[keep], torch.cat([tried[keep], torch.ones(1, dtype=torch.float64)]).float()
-        bank = reference.bank.at(chosen.index)
+        bank, features = reference.bank, reference.bank.features[chosen.index]
+        points, rows = bank.points(features), max(1, scoring.CHUNK // size)
         # Largest cosines first, each sample's own left out; negated, so that they ascend with the rank
-        rows = max(1, scoring.CHUNK // size)
-        reach = -torch.cat([(own @ bank.T).sort(1, descending=True).values[:, ranks] for _, own in pieces(bank, rows)])
+        reach = -torch.cat(
+            [
+                (bank.queries(own) @ points.T).sort(1, descending=True).values[:, ranks]
+                for _, own in pieces(features, rows)
+            ]
+        )
+        # All are as far from a sample without direction: it would take in any sample at once
+        reach[(features == 0).all(1)] = -torch.inf
         return {"bank": reference.bank, "reach": reach, "shares": shares}
 
     def scorer(self, state: State) -> Score:
@@ -155,8 +164,8 @@ class Cfood(Detector):
         chosen = Chosen(len(bank), self.share)
         needed = max(1, -int(-self.fraction * len(chosen) // 1))
 
-        def gather(found: Tensor | None, cosines: Tensor, x: Features, place: slice) -> Tensor:
-            own, _ = chosen.of(cosines, place)
+        def gather(found: Tensor | None, less_one: Tensor, x: Features, place: slice) -> Tensor:
+            own, _ = chosen.of(less_one, place)
             first = torch.searchsorted(reach[chosen.within(place)], -own.T.contiguous())
             counts = first.new_zeros((len(shares), len(x)), dtype=torch.int32) if found is None else found
             return counts.scatter_add_(0, first, counts.new_ones(()).expand_as(first))

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import PERCENT, Fraction
-from synthood.errors import SynthoodError
 from synthood.evaluation.detectors import logits
 from synthood.evaluation.detectors.base import (
     GRID,
@@ -28,6 +27,8 @@ from synthood.plugins import Kind, Plugin, plugins_of
 Percentile = Annotated[float, Field(gt=0, le=100), PERCENT]
 Pruned = Annotated[float, Field(ge=0, lt=100), PERCENT]
 LOGIT_DETECTORS = plugins_of(Detector, logits)
+LARGEST = 80.0
+"""Of a ratio whose exp is taken; that of 89 is beyond float32."""
 INNER = "score."
 """Before the names of the inner detector's state."""
 
@@ -134,7 +135,7 @@ class Ash(Rectifier):
     Logits of a sample's largest features: kept (p), set to sum(h) / k (b), or times exp(s1 / s2) (s).
 
     s1 sums all features, s2 the k largest. Pooled features, so the default is
-    OpenOOD's; pytorch-ood prunes 65 % and scales (s).
+    OpenOOD's; pytorch-ood prunes 65 % and scales (s). Meant for features of a ReLU, where s1 >= s2 > 0.
     """
 
     kind: Literal["ash"] = "ash"
@@ -149,28 +150,25 @@ class Ash(Rectifier):
     compared = "equal; default s, 65"
     inputs = ("features", "head")
     grid: ClassVar[Grids] = {"percentile": [65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0]}
-
-    def bounds(self, reference: Reference) -> State:
-        for rows in parts(reference.train):
-            non_negative(rows.features, "ash")
-        return head_state(reference)
+    of_rectified = True
 
     def change(self, x: Features, state: State) -> Tensor:
-        h = non_negative(x.features, "ash")
+        h = x.features
         keep = kept(h.shape[1], self.percentile)
         largest = h.topk(keep, sorted=False)
         values = largest.values
         if self.variant == "b":
             values = (h.sum(1, keepdim=True) / keep).expand_as(values)
         elif self.variant == "s":
-            values = values * ratio(h, values).exp()
+            values = values * factor(h, values)
         return head_logits(h.new_zeros(h.shape).scatter_(1, largest.indices, values), state)
 
 
 class Scale(Rectifier):
     """Energy of features scaled by how much of their sum the largest hold.
 
-    Logits of h exp(s1 / s2), s1 the sum of all features and s2 of the largest.
+    Logits of h exp(s1 / s2), s1 the sum of all features and s2 of the largest. Meant for features of a ReLU, where
+    s1 >= s2 > 0.
     """
 
     kind: Literal["scale"] = "scale"
@@ -182,22 +180,19 @@ class Scale(Rectifier):
     compared = "equal"
     inputs = ("features", "head")
     grid: ClassVar[Grids] = {"percentile": [65.0, 70.0, 75.0, 80.0, 85.0, 90.0, 95.0]}
-
-    def bounds(self, reference: Reference) -> State:
-        for rows in parts(reference.train):
-            non_negative(rows.features, "scale")
-        return head_state(reference)
+    of_rectified = True
 
     def change(self, x: Features, state: State) -> Tensor:
-        h = non_negative(x.features, "scale")
+        h = x.features
         largest = h.topk(kept(h.shape[1], self.percentile), sorted=False).values
-        return head_logits(h * ratio(h, largest).exp(), state)
+        return head_logits(h * factor(h, largest), state)
 
 
 class Lts(Rectifier):
     """Energy of logits scaled by how much of the features' sum the largest hold.
 
-    l (s1 / s2)^2, s1 the sum of all rectified features and s2 of the largest.
+    l (s1 / s2)^2, s1 the sum of all features and s2 of the largest. Meant for features of a ReLU: what is below zero
+    counts as zero.
     """
 
     kind: Literal["lts"] = "lts"
@@ -206,6 +201,7 @@ class Lts(Rectifier):
     paper = "arXiv 2409.01175"
     compared = "equal"
     inputs = ("logits", "features")
+    of_rectified = True
 
     def bounds(self, reference: Reference) -> State:
         return {}
@@ -249,15 +245,11 @@ def kept(width: int, percent: float) -> int:
 
 
 def ratio(features: Tensor, largest: Tensor) -> Tensor:
-    """Sum of all features over the sum of the largest [N,1]; 1 for a sample without any activation."""
+    """Sum of all features over the sum of the largest [N,1]; 1 where the latter is zero, as without any activation."""
     part = largest.sum(1, keepdim=True)
-    return (features.sum(1, keepdim=True) / part.where(part > 0, 1)).where(part > 0, 1)
+    return (features.sum(1, keepdim=True) / part.where(part != 0, 1)).where(part != 0, 1)
 
 
-def non_negative(features: Tensor, name: str) -> Tensor:
-    """The features; raises where one is negative. A traced graph cannot raise, and has NaN in such a sample."""
-    if torch.compiler.is_compiling():
-        return features.masked_fill((features < 0).any(1, keepdim=True), torch.nan)
-    if (features < 0).any():
-        raise SynthoodError(f"{name}: features below zero; it needs a network whose features come out of a ReLU")
-    return features
+def factor(features: Tensor, largest: Tensor) -> Tensor:
+    """exp of the ratio [N,1], finite where negative features all but cancel among the largest."""
+    return ratio(features, largest).clamp(max=LARGEST).exp()

@@ -13,7 +13,11 @@ from synthood.common.settings import Count
 from synthood.errors import SynthoodError
 from synthood.evaluation.detectors.base import GRID, Detector, Grids, Score, State, head_logits, head_state
 from synthood.evaluation.detectors.neighbours import Knn
+from synthood.evaluation.detectors.odds import log_odds
 from synthood.evaluation.features import Features, Reference
+
+SMALLEST = 2.0**-1022
+"""The smallest normal float64."""
 
 
 def output(x: Features, name: str) -> Tensor:
@@ -110,7 +114,9 @@ class Godin(Detector):
 class Mcd(Detector):
     """Agreement of two last layers that are trained to differ on outliers.
 
-    -|p_1 - p_2|_1 of the posteriors of both last layers (section 3.4).
+    log((2 - d) / d), d = |p_1 - p_2|_1 of the posteriors of both last layers (section 3.4).
+
+    The order is that of -d, which float32 rounds where both are sure.
     """
 
     kind: Literal["mcd"] = "mcd"
@@ -120,13 +126,17 @@ class Mcd(Detector):
     reads = "discrepancy"
 
     def confidence(self, x: Features, state: State) -> Tensor:
-        return -(x.logits.softmax(1) - output(x, "discrepancy").softmax(1)).abs().sum(1)
+        one, other = (values.double().softmax(1) for values in (x.logits, output(x, "discrepancy")))
+        # Half of d is the sum of either sign; that without a probability near one, which is rounded, is the larger
+        apart = torch.maximum((one - other).relu().sum(1), (other - one).relu().sum(1))
+        common = torch.minimum(one, other).sum(1)
+        return (common.clamp(min=SMALLEST).log() - apart.clamp(min=SMALLEST).log()).float()
 
 
 class McDropout(Detector):
-    """Mean softmax over passes of the last layer with features dropped.
+    """Mean softmax over passes of the last layer with features dropped, as log odds.
 
-    max_c of the mean softmax over passes of the last layer, features dropped.
+    log(p / (1 - p)), p = max_c of the mean softmax over passes of the last layer, features dropped.
 
     Exact for networks whose dropout comes before the last layer, as this package's. Each pass drops the same units
     of every sample, so a score depends neither on the order nor on the batch.
@@ -164,5 +174,5 @@ class McDropout(Detector):
         return head_state(reference) | {"masks": masks}
 
     def confidence(self, x: Features, state: State) -> Tensor:
-        each = (head_logits(x.features * mask, state).softmax(1) for mask in state["masks"])
-        return torch.stack(list(each)).mean(0).amax(1)
+        each = (head_logits(x.features * mask, state).log_softmax(1) for mask in state["masks"])
+        return log_odds(torch.stack(list(each)).logsumexp(0))
