@@ -240,7 +240,8 @@ def test_together_is_each_alone(reference: Reference, near: Features, monkeypatc
     scores = {name_of(detector): detector.fit(reference) for detector in EVERY}
     whole = {name: score(near) for name, score in scores.items()}
     monkeypatch.setattr(scoring, "CHUNK", 53 * 37)
-    monkeypatch.setattr(scoring, "ROWS", 61)
+    monkeypatch.setattr(scoring, "PIECE", 0)
+    monkeypatch.setattr(scoring, "LEAST", 61)
     other = replace(reference)
     vars(other)["bank"] = Bank(reference.train.features, rows=53)
     scores = {name_of(detector): detector.fit(other) for detector in EVERY}

@@ -49,7 +49,8 @@ def test_nothing_as_large_as_the_bank_is_made(
 ) -> None:
     for module, name, value in (
         (moments, "ROWS", 128),
-        (scoring, "ROWS", 128),
+        (scoring, "PIECE", 0),
+        (scoring, "LEAST", 128),
         (scoring, "CHUNK", 1024),
         (histograms, "VALUES", 4096),
     ):

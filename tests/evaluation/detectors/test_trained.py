@@ -49,7 +49,8 @@ def test_each_sample_by_itself_and_in_rows_of_any_number(
         *(each[order] for each in (x.logits, x.features, x.labels)), {n: o[order] for n, o in x.outputs.items()}
     )
     torch.testing.assert_close(score(mixed), score(x)[order])
-    monkeypatch.setattr("synthood.evaluation.scoring.ROWS", 7)
+    monkeypatch.setattr("synthood.evaluation.scoring.PIECE", 0)
+    monkeypatch.setattr("synthood.evaluation.scoring.LEAST", 7)
     torch.testing.assert_close(together({"it": score}, x)["it"], score(x))
     assert score(x).dtype == torch.float32
 

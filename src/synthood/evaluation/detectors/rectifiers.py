@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from synthood.common.largest import largest_values
 from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import PERCENT, Fraction
 from synthood.evaluation.detectors import logits
@@ -155,13 +156,13 @@ class Ash(Rectifier):
     def change(self, x: Features, state: State) -> Tensor:
         h = x.features
         keep = kept(h.shape[1], self.percentile)
-        largest = h.topk(keep, sorted=False)
-        values = largest.values
+        largest = largest_values(h, keep)
+        values = h
         if self.variant == "b":
-            values = (h.sum(1, keepdim=True) / keep).expand_as(values)
+            values = (h.sum(1, keepdim=True) / keep).expand_as(h)
         elif self.variant == "s":
-            values = values * factor(h, values)
-        return head_logits(h.new_zeros(h.shape).scatter_(1, largest.indices, values), state)
+            values = h * factor(h, largest)
+        return head_logits(values.where(among_largest(h, largest), 0), state)
 
 
 class Scale(Rectifier):
@@ -184,7 +185,7 @@ class Scale(Rectifier):
 
     def change(self, x: Features, state: State) -> Tensor:
         h = x.features
-        largest = h.topk(kept(h.shape[1], self.percentile), sorted=False).values
+        largest = largest_values(h, kept(h.shape[1], self.percentile))
         return head_logits(h * factor(h, largest), state)
 
 
@@ -208,7 +209,7 @@ class Lts(Rectifier):
 
     def change(self, x: Features, state: State) -> Tensor:
         h = x.features.relu()
-        largest = h.topk(kept(h.shape[1], 100 * (1 - self.share)), sorted=False).values
+        largest = largest_values(h, kept(h.shape[1], 100 * (1 - self.share)))
         return x.logits * ratio(h, largest).square()
 
 
@@ -237,6 +238,18 @@ class Dice(Rectifier):
 
     def change(self, x: Features, state: State) -> Tensor:
         return head_logits(x.features, state)
+
+
+def among_largest(rows: Tensor, largest: Tensor) -> Tensor:
+    """Which values of rows [N,M] are the k of `largest` [N,k]; of equal ones, those that `topk` takes."""
+    count = largest.shape[1]
+    if torch.compiler.is_compiling():
+        return torch.zeros_like(rows, dtype=torch.bool).scatter_(1, rows.topk(count, sorted=False).indices, True)
+    among = rows >= largest.amin(1, keepdim=True)
+    if len(tied := (among.sum(1) != count).nonzero()[:, 0]):
+        chosen = rows[tied].topk(count, sorted=False).indices
+        among[tied] = torch.zeros_like(among[tied]).scatter_(1, chosen, True)
+    return among
 
 
 def kept(width: int, percent: float) -> int:
