@@ -198,3 +198,18 @@ def test_images_alone_need_no_id_images(folder: Path, pipeline: StableDiffusionP
     places = ["--generator", str(folder), "--boundary", str(tmp_path / "boundary")]
     latents.main(["--settings", JOB, "--output", str(tmp_path / "latents"), *places])
     assert read_tensors(tmp_path / "latents")[0].keys() == {"latents", "labels", "parents", "seeds"}
+
+
+def test_nothing_replaced_is_the_plain_prompt(pipeline: StableDiffusionPipeline, description: Description) -> None:
+    """The latents are those of the prompts themselves, whatever the outliers."""
+    settings = LatentsSettings.model_validate(SETTINGS.model_dump() | {"replaces": "nothing", "scale": "released"})
+    outliers = torch.nn.functional.normalize(torch.randn(4, 16, generator=torch.Generator().manual_seed(0)))
+    labels = torch.tensor([0, 0, 1, 1])
+    made, classes, parents, seeds = outlier_latents(pipeline, description, outliers, labels, settings)
+    other, *_ = outlier_latents(pipeline, description, -outliers, labels, settings)
+    assert torch.equal(made, other)
+    prompts = [description.prompt.format(word=word) for word in description.class_words for _ in range(3)]
+    with torch.no_grad():
+        encoded = pipeline.text_encoder(prompt_tokens.token_ids(pipeline, prompts)).last_hidden_state
+    torch.testing.assert_close(made, sampling.sample_latents(pipeline, encoded, seeds, SAMPLE), atol=1e-5, rtol=1e-4)
+    assert (classes.tolist(), parents.tolist()) == ([0, 0, 0, 1, 1, 1], [0, 1, 0, 2, 3, 2])

@@ -27,6 +27,7 @@ PATCH = {"file": str(EXAMPLES / "custom_augmentation/patch_gaussian.py"), "funct
 MIXER = {"kind": "custom", "file": str(EXAMPLES / "custom_network/conv_mixer.py"), "class": "ConvMixer"}
 METHODS: dict[str, dict[str, Any]] = {
     "randaugment": {"augmentation": {"randaugment": {}}},
+    "resized-crop": {"augmentation": {"resized_crop": {}}},
     "augmix": {"augmentation": {"augmix": {}}},
     "pixmix": {"augmentation": {"pixmix": {"fractals": 4}}},
     "cutmix": {"mixing": {"kind": "cutmix"}},

@@ -7,21 +7,25 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from synthood.common.images import ImageSet
 from synthood.common.iterate import ResumeFile
 from synthood.errors import SynthoodError
 from synthood.training import fit
 from synthood.training.fit import History, learning_rate, train
+from synthood.training.methods.rotation import Rotation
 from synthood.training.networks.architectures.base import build
 from synthood.training.networks.architectures.residual import Network
 from synthood.training.networks.model import Classifier
 from synthood.training.record import Record
 from synthood.training.settings import TrainSettings
-from synthood.training.stability import Rollback, optimizer_of, set_rate
+from synthood.training.stability import Best, Rollback, beside_the_network, optimizer_of, set_rate
 
 CPU = torch.device("cpu")
 SMALL = Network(name="resnet8", width=8)
+UNSTEADY = {"epochs": 8, "learning_rate": 0.8, "final_learning_rate": 0.8}
+"""The last epoch is not the best."""
 
 
 class Interrupted(ResumeFile):
@@ -209,3 +213,118 @@ def test_the_last_layer_may_have_a_rate_of_its_own(kind: str) -> None:
 def test_adamw_learns(trainer: Trainer) -> None:
     _, history = trainer(optimizer="adamw", learning_rate=0.003, weight_decay=0.01, epochs=12)
     assert history[-1]["loss"] < 0.8 * history[0]["loss"]
+
+
+def test_plain_momentum_by_hand() -> None:
+    """Steps of g, then g + 0.9 g; after Nesterov 1.9 g, then 2.71 g."""
+    for nesterov, lengths in ((False, (1.0, 1.9)), (True, (1.9, 2.71))):
+        network = build(SMALL, 2, seed=0)
+        optimizer = optimizer_of(network, "sgd", 0.1, 0.9, 0.0, nesterov=nesterov)
+        at = network.head.bias.detach().clone()
+        for length in lengths:
+            network.head.bias.grad = torch.tensor([2.0, -0.1])
+            optimizer.step()
+            at = at - 0.1 * length * torch.tensor([2.0, -0.1])
+            torch.testing.assert_close(network.head.bias.detach(), at)
+
+
+def test_what_learns_beside_the_network_shares_its_sgd() -> None:
+    """Its groups have rates of their own, in the ratio of the network's rate to its highest."""
+    network, first, second = build(SMALL, 2, seed=0), torch.nn.Linear(2, 3), torch.nn.Linear(3, 1)
+    second.learning_rate = 0.01  # type: ignore[assignment]  # as a term has it
+    beside = beside_the_network(torch.nn.ModuleDict({"first": first, "second": second}), 1e-4)
+    assert [(rate, [p.shape for p in own]) for rate, own in beside.items()] == [
+        (1e-4, [p.shape for p in first.parameters()]),
+        (0.01, [p.shape for p in second.parameters()]),
+    ]
+    optimizer = optimizer_of(network, "sgd", 0.005, 0.9, 5e-4, beside=beside)
+    set_rate(optimizer, 0.001)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.001, 2e-5, 0.002])
+    assert all(group["weight_decay"] == 5e-4 and group["nesterov"] for group in optimizer.param_groups)
+    before = first.bias.detach().clone()
+    first.bias.grad = torch.tensor([1.0, 0.0, -2.0])
+    optimizer.step()
+    moved = torch.tensor([1.0, 0.0, -2.0]) + 5e-4 * before
+    torch.testing.assert_close(first.bias.detach(), before - 2e-5 * 1.9 * moved, atol=1e-9, rtol=1e-6)
+
+
+def test_best_is_the_latest_of_equals() -> None:
+    network, beside = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+    best = Best({"network": network, "terms": beside})
+    for epoch, accuracy in enumerate([0.5, 0.75, 0.75, 0.7, float("nan")]):
+        for module in (network, beside):
+            torch.nn.init.constant_(module.weight, epoch)
+        best.offer(epoch, accuracy)
+    copied = Best({"network": network, "terms": beside})
+    copied.load_state_dict(copy.deepcopy(best.state_dict()))
+    for one in (best, copied):
+        torch.nn.init.constant_(network.weight, 9.0)
+        one.restore()
+        assert (one.epoch, one.accuracy) == (2, 0.75)
+        assert [float(module.weight.detach()) for module in (network, beside)] == [2.0, 2.0]
+
+
+@pytest.mark.parametrize("more", [{}, {"weight_average": 0.7}, {"on_nan": "rollback"}])
+def test_the_best_epoch_is_the_model(trainer: Trainer, more: dict[str, Any], tmp_path: Path) -> None:
+    """Its accuracy is the history's best, on validation images alone; training goes on as if nothing were kept."""
+    changes = {**UNSTEADY, **more}
+    last, history = trainer(**changes)
+    kept, same = trainer(**changes, keep="best")
+    assert history == same
+    accuracies = [row["val_accuracy"] for row in history]
+    best = max(index for index, found in enumerate(accuracies) if found == max(accuracies))
+    assert best < 7  # else the test would show nothing
+    assert fit.accuracy(kept, trainer.validation) == max(accuracies)
+    assert fit.accuracy(last, trainer.validation) == accuracies[-1]
+    assert state_bytes(kept) != state_bytes(last)
+    recipe = trainer.make_settings(**changes, keep="best").recipe
+    assert fit.kept_epoch(recipe, history) is history[best]
+    assert fit.kept_epoch(trainer.make_settings(**changes).recipe, history) is history[-1]
+    for step in (1, 3 * best + 2, 3 * best + 4, 23, 24):
+        place = tmp_path / str(step)
+        with pytest.raises(KeyboardInterrupt):
+            trainer(Interrupted(place, step), **changes, keep="best")
+        resumed, again = trainer(ResumeFile(place, "job"), **changes, keep="best")
+        assert state_bytes(resumed) == state_bytes(kept)
+        assert again == history
+
+
+def test_the_best_epochs_heads_belong_to_its_network(trainer: Trainer) -> None:
+    """What `rotation` trains beside the network is that of the same epoch."""
+    sets = trainer.real, trainer.validation, None, CPU, ResumeFile(None, "")
+    changes: dict[str, Any] = {**UNSTEADY, "rotation": Rotation()}
+    _, last, history = train(trainer.make_settings(**changes), 0, *sets)
+    network, kept, _ = train(trainer.make_settings(**changes, keep="best"), 0, *sets)
+    best = int(fit.kept_epoch(trainer.make_settings(**changes, keep="best").recipe, history)["epoch"])
+    assert best < 7
+    assert not torch.equal(kept["rotation"].layer.weight, last["rotation"].layer.weight)
+    seen: dict[str, torch.Tensor] = {}
+
+    class Watching(ResumeFile):
+        def save(self, name: str, state: dict[str, Any]) -> None:
+            if state["step"] == 3 * (best + 1):
+                seen.update(
+                    copy.deepcopy(state["state"]["terms"]), head=state["state"]["network"]["head.weight"].clone()
+                )
+
+    watching = Watching(Path("none"), "job", save_seconds=0)
+    train(trainer.make_settings(**changes), 0, *sets[:-1], watching)
+    assert torch.equal(kept["rotation"].layer.weight, seen["rotation.layer.weight"])
+    assert torch.equal(network.network.head.weight, seen["head"])
+
+
+def test_sgd_for_heads_goes_with_sgd_alone(trainer: Trainer) -> None:
+    with pytest.raises(ValidationError, match="head_optimizer sgd shares the network's momentum and decay"):
+        trainer.make_settings(optimizer="adamw", head_optimizer="sgd")
+
+
+def test_heads_by_sgd_resume_to_the_same_bytes(trainer: Trainer, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"rotation": Rotation(), "head_optimizer": "sgd", "head_learning_rate": 0.1}
+    whole, history = trainer(**changes)
+    adam, other = trainer(**(changes | {"head_optimizer": "adam"}))
+    assert history[0]["rotation"] != other[0]["rotation"]
+    assert state_bytes(whole) != state_bytes(adam)
+    with pytest.raises(KeyboardInterrupt):
+        trainer(Interrupted(tmp_path, 4), **changes)
+    resumed, again = trainer(ResumeFile(tmp_path, "job"), **changes)
+    assert (state_bytes(resumed), again) == (state_bytes(whole), history)

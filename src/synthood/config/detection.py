@@ -27,7 +27,9 @@ def asked_of(config: Config, dataset: str, recipe: str, seed: str, access: str) 
         if dataset in table.datasets and recipe in table.all_recipes and int(seed) in table.seeds
     ]
     asked = {name for table in tables for name in table.all_detectors}
-    return {name: d for name, d in config.detectors.items() if name in asked and d.access == access}
+    settings = config.recipes[recipe]
+    chosen = {name: d for name, d in config.detectors.items() if name in asked and d.access == access}
+    return {name: d.of_recipe(settings) for name, d in chosen.items() if d.readable(settings)}
 
 
 def accesses(config: Config, table: str) -> list[Access]:

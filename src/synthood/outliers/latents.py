@@ -62,12 +62,12 @@ def outlier_latents(
                 f"no outlier embedding is of class {word!r}; run boundary with this generator's classes"
             )
         taken = members[torch.arange(settings.attempts_per_class) % len(members)]
-        embeddings = moved(anchors[label], outliers[taken], settings.scale)
-        encoded.append(
-            prompt_tokens.encoded_with(
-                pipeline, description.prompt, word, embeddings, settings.replaces == "first-token"
-            )
-        )
+        if settings.replaces == "nothing":
+            encoded.append(prompt_tokens.encoded(pipeline, description.prompt.format(word=word), len(taken)))
+        else:
+            embeddings = moved(anchors[label], outliers[taken], settings.scale)
+            first = settings.replaces == "first-token"
+            encoded.append(prompt_tokens.encoded_with(pipeline, description.prompt, word, embeddings, first))
         parents.append(taken)
     classes = torch.arange(len(anchors)).repeat_interleave(settings.attempts_per_class)
     seeds = [

@@ -26,8 +26,11 @@ class LatentsSettings(Settings):
         Field(description="length of the move, in lengths of the word's embedding; released: the outlier itself"),
     ]
     replaces: Annotated[
-        Literal["word", "first-token"],
-        Field(description="word: one new token for it; first-token: its others stay, as the papers' code does"),
+        Literal["word", "first-token", "nothing"],
+        Field(
+            description="word: one new token for it; first-token: its others stay, as the papers' code does; nothing: "
+            "the prompt is left as it is, which that code comes to on CIFAR-10"
+        ),
     ] = "word"
     attempts_per_class: Annotated[int, Field(ge=1, description="latents sampled of each class; what the gate sees")]
     sample: AnySampler = default_sampler()

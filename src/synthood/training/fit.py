@@ -28,9 +28,9 @@ from synthood.training.networks.frozen import FeatureClassifier, FeatureSet, dra
 from synthood.training.networks.model import Classifier, logits_and_features
 from synthood.training.networks.pretrained import initial, input_statistics
 from synthood.training.outlier_set import OutlierSet
-from synthood.training.record import History, Record, losses
+from synthood.training.record import History, Record, Row, losses
 from synthood.training.settings import RecipeSettings, TrainSettings
-from synthood.training.stability import Rollback, optimizer_of
+from synthood.training.stability import Best, Rollback, beside_the_network, optimizer_of
 from synthood.training.step import Step
 from synthood.training.terms.build import terms_of
 
@@ -109,6 +109,7 @@ def train(
         return batches(step // per_epoch)[step % per_epoch]
 
     images = feed([each.images for each in sets], rows, total, device, threads, memory, ranks)
+    beside = beside_the_network(terms, recipe.head_learning_rate)
     optimizer = optimizer_of(
         network,
         recipe.optimizer,
@@ -116,10 +117,12 @@ def train(
         recipe.momentum,
         recipe.weight_decay,
         recipe.last_layer_learning_rate,
+        recipe.nesterov,
+        beside if recipe.head_optimizer == "sgd" else None,
     )
     optimizers: list[torch.optim.Optimizer] = [optimizer]
-    if parameters := list(terms.parameters()):
-        optimizers.append(torch.optim.Adam(parameters, recipe.head_learning_rate))
+    if beside and recipe.head_optimizer == "adam":
+        optimizers.append(torch.optim.Adam([{"params": own, "lr": rate} for rate, own in beside.items()]))
     dtype = resolved_precision(precision_of(settings), device)
     forward_pass = ForwardPass(network, features_of(network, recipe, device, ranks, total), dtype, ranks=ranks)
     weights = weights_of_classes(recipe, real.classes, labels.cpu().split(counts), device)
@@ -130,7 +133,7 @@ def train(
     state: dict[str, Stateful] = {"network": network, "optimizer": optimizer}
     if terms.state_dict():
         state["terms"] = terms
-    if parameters:
+    if len(optimizers) > 1:
         state["head_optimizer"] = optimizers[1]
     average = MovingAverage(network, recipe.weight_average, buffers=False) if recipe.weight_average else None
     if average is not None:
@@ -141,6 +144,9 @@ def train(
     record = Record(device)
     state |= {"step": take_step, "record": record}
     trained = classifier if average is None else replace(classifier, network=average.network)
+    best = Best({"network": trained.network, "terms": terms}) if recipe.keep == "best" else None
+    if best is not None:
+        state["best"] = best
     loop = Iteration("training", total, resume, state)
 
     def learn(step: int) -> None:
@@ -181,12 +187,23 @@ def train(
         if position == per_epoch - 1:
             row = record.epoch(accuracy(trained, validation) if ranks.is_main else math.nan)
             loop.history.append(row)
+            if best is not None:
+                best.offer(epoch, row["val_accuracy"])
             on_epoch(loop.history)
             loop.log(f"end of epoch {epoch}: " + ", ".join(f"{key} {row[key]:.4g}" for key in SHOWN))
+    if best is not None:
+        best.restore()
     trained.network.eval()
     if isinstance(trained, FeatureClassifier):
         trained = trained.whole(whole)
     return trained, terms.eval(), loop.history
+
+
+def kept_epoch(recipe: RecipeSettings, history: History) -> Row:
+    """The row of the epoch whose weights are the model."""
+    if recipe.keep == "last":
+        return history[-1]
+    return max(history, key=lambda row: (row["val_accuracy"], row["epoch"]))
 
 
 def precision_of(settings: TrainSettings) -> Precision:

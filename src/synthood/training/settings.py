@@ -48,10 +48,11 @@ class RecipeSettings(Methods):
     final_learning_rate: Annotated[float, Field(ge=0, description="at the end of the cosine")] = 1e-6
     warmup: Annotated[Fraction, BEFORE_THE_END, Field(description="share of the steps with rising learning rate")] = 0.0
     restarts: Annotated[int, Field(ge=0, description="of the cosine, at equal distances")] = 0
-    optimizer: Annotated[
-        Literal["sgd", "adamw"], Field(description="sgd: with Nesterov momentum; adamw: decoupled decay")
-    ] = "sgd"
-    momentum: Annotated[Fraction, Field(description="of SGD, after Nesterov; AdamW's first beta")] = 0.9
+    optimizer: Annotated[Literal["sgd", "adamw"], Field(description="sgd: with momentum; adamw: decoupled decay")] = (
+        "sgd"
+    )
+    momentum: Annotated[Fraction, Field(description="of SGD; AdamW's first beta")] = 0.9
+    nesterov: Annotated[bool, Field(description="SGD's momentum after Nesterov; false: plain")] = True
     weight_decay: Annotated[float, Field(ge=0, description="of all weights, per step")] = 5e-4
     label_smoothing: Annotated[float, Field(ge=0, lt=1, description="share of the label spread over all classes")] = 0.0
     augmentation: Augmentation = Augmentation()
@@ -79,7 +80,21 @@ class RecipeSettings(Methods):
         Literal["stop", "rollback"],
         Field(description="a loss that is not finite: rollback goes on once, from the epoch's start at half the rate"),
     ] = "stop"
-    head_learning_rate: Annotated[Positive, Field(description="of what learns beside the network, by Adam")] = 1e-3
+    keep: Annotated[
+        Literal["last", "best"],
+        Field(
+            description="the epoch whose weights become the model; best: by accuracy on the ID validation images, the "
+            "latest of equals"
+        ),
+    ] = "last"
+    head_learning_rate: Annotated[Positive, Field(description="of what learns beside the network")] = 1e-3
+    head_optimizer: Annotated[
+        Literal["adam", "sgd"],
+        Field(
+            description="of what learns beside the network; adam: at one rate; sgd: with the network's momentum, decay "
+            "and course of the rate"
+        ),
+    ] = "adam"
     precision: Annotated[Precision | None, Field(description="instead of the top level's")] = None
     compile: Annotated[
         Literal["auto", "on", "off", "graphs"],
@@ -114,6 +129,8 @@ class RecipeSettings(Methods):
             )
         if self.class_weights == self.sampling == "balanced":
             raise ValueError("class_weights and sampling both balance the classes; take one of them")
+        if self.head_optimizer == "sgd" != self.optimizer:
+            raise ValueError("head_optimizer sgd shares the network's momentum and decay; take optimizer: sgd")
         for method in self.methods:
             method.check_recipe(self)
         return self

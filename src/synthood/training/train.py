@@ -116,6 +116,9 @@ def main(
         )
     if not ranks.is_main:
         return
+    kept = fit.kept_epoch(settings.recipe, curves)
+    if settings.recipe.keep == "best":
+        job.facts |= {"kept_epoch": int(kept["epoch"])}
     below_head = backbone_digest(classifier.network) if frozen else None
     began_with = pretraining_of(settings.recipe.network, digest, below_head)
     if began_with is None and warm_start is not None and (of := Classifier.load(warm_start).pretraining) is not None:
@@ -129,7 +132,7 @@ def main(
     with job.writing(model) as path:
         classifier.save(path)
     state.clear()
-    print(f"{model}: validation accuracy {curves[-1]['val_accuracy']:.4f}, alpha {settings.recipe.effective_alpha}")
+    print(f"{model}: validation accuracy {kept['val_accuracy']:.4f}, alpha {settings.recipe.effective_alpha}")
 
 
 if __name__ == "__main__":

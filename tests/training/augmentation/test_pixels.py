@@ -3,14 +3,15 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 import torchvision.transforms.v2.functional as oracle
-from PIL import Image, ImageOps
+from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 
-from synthood.training.augmentation.pixels import OPERATIONS, PLAIN, applied
+from synthood.training.augmentation.pixels import OF_CODE, OPERATIONS, PLAIN, RELEASED, applied
 
 STRENGTHS = torch.tensor([0.0, 0.3, -0.3, 0.71, -1.0, 1.0])
 BILINEAR = InterpolationMode.BILINEAR
@@ -101,3 +102,40 @@ def test_images_of_unequal_sides_are_not_distorted() -> None:
     image[:, :, 3:5, 7:9] = 1
     turned = OPERATIONS["rotate"](image, torch.tensor([1.0]))
     torch.testing.assert_close(turned, moved(image, angle=30.0), atol=2e-4, rtol=0)
+
+
+def factor(strength: float) -> float:
+    return 0.1 + 1.8 * strength
+
+
+PILLOW: dict[str, Callable[[Image.Image, float], Image.Image]] = {
+    "posterize": lambda x, s: ImageOps.posterize(x, 4 - int(4 * s)),
+    "solarize": lambda x, s: ImageOps.solarize(x, 256 - int(256 * s)),
+    "color": lambda x, s: ImageEnhance.Color(x).enhance(factor(s)),
+    "brightness": lambda x, s: ImageEnhance.Brightness(x).enhance(factor(s)),
+    "contrast": lambda x, s: ImageEnhance.Contrast(x).enhance(factor(s)),
+    "sharpness": lambda x, s: ImageEnhance.Sharpness(x).enhance(factor(s)),
+    "translate_x": lambda x, s: x.transform(x.size, Image.Transform.AFFINE, (1, 0, -int(24 / 3 * s), 0, 1, 0)),
+    "translate_y": lambda x, s: x.transform(x.size, Image.Transform.AFFINE, (1, 0, 0, 0, 1, -int(24 / 3 * s))),
+}
+
+
+@pytest.mark.parametrize("name", list(PILLOW))
+def test_released_strengths_are_those_of_the_papers_code(images: Tensor, name: str) -> None:
+    """Pillow's own operations, at the strengths that a severity of 3 or 10 draws; they round to whole numbers."""
+    for strength in (0.01, 0.13, 0.26, 0.3, 0.77, 0.99):
+        found = OF_CODE[f"released-{name}"](images, torch.full((len(images),), strength))
+        for image, ours in zip(images, found, strict=True):
+            picture = Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy())
+            theirs = torch.from_numpy(np.asarray(PILLOW[name](picture, strength)).copy()).permute(2, 0, 1) / 255
+            off = (ours - theirs).abs()
+            # A pixel at the threshold of an operation may fall on either side
+            assert (off > 2.5 / 255).float().mean() < 0.02, (strength, off.max())
+
+
+def test_released_rotations_are_of_whole_degrees(images: Tensor) -> None:
+    for strength, degrees in ((0.3, 9), (0.27, 8), (-0.27, -8), (0.02, 0)):
+        found = OF_CODE["released-rotate"](images, torch.full((6,), strength))
+        torch.testing.assert_close(found, OPERATIONS["rotate"](images, torch.full((6,), degrees / 30)))
+    assert len(RELEASED) == 13
+    assert {name.removeprefix("released-") for name in RELEASED} == {*OPERATIONS} - {"identity"}

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthood.training.methods.godin import DividedConfidence, Godin, numerators
+from synthood.training.methods.godin import DividedConfidence, Godin, numerators, of_logits
 from synthood.training.methods.term import ForwardOutputs
 from synthood.training.networks.architectures.base import build
 from synthood.training.networks.architectures.residual import Network
@@ -112,3 +112,13 @@ def test_a_batch_of_one_takes_the_running_statistics() -> None:
     expected = 1 / (1 + math.exp(-(raw - 0.5) / math.sqrt(4 + 1e-5)))
     assert float(term.train().confidence(features).detach()) == pytest.approx(expected, abs=1e-6)
     assert float(term.eval().confidence(features).detach()) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_logits_of_the_kept_layer_tell_h(form: str) -> None:
+    """After a step, h by the formula is what the network's own logits and features give."""
+    head, term = layer(), term_of(form)
+    term.after_step(head)
+    features = torch.randn((6, 5), generator=random(2))
+    logits = head(features).detach()
+    torch.testing.assert_close(of_logits(logits, features, form), numerators(features, head, form).detach())

@@ -16,6 +16,7 @@ from synthood.training.networks.architectures.base import build
 from synthood.training.networks.architectures.from_timm import TimmNetwork
 from synthood.training.networks.architectures.residual import Network, ResNet
 from synthood.training.networks.model import Classifier
+from synthood.training.stability import beside_the_network
 from synthood.training.terms.build import initialised
 from synthood.training.terms.losses import cosine_distance
 
@@ -239,3 +240,25 @@ def test_a_teacher_that_takes_another_resolution_is_told(student: ResNet) -> Non
         SynthoodError, match=r"test_vit: takes images of 160 x 160 pixels, got 8 x 8; set network\.image"
     ):
         term_of(teacher, logit_weight=1)(batch_of(student))
+
+
+def test_the_teacher_may_see_the_students_inputs(student: ResNet, teacher: Classifier) -> None:
+    """`own`: the pixels by its own normalisation; `student`: the very numbers that the student sees, as released."""
+    batch = batch_of(student)
+    taught = Classifier(Network(name="resnet8", width=8), CLASSES, [0.4, 0.5, 0.6], [0.2, 0.25, 0.5], student)
+    found = {}
+    for inputs in ("own", "student"):
+        settings = Teacher.model_validate({"recipe": "t", "logit_weight": 1, "inputs": inputs})
+        found[inputs] = Distillation(settings, teacher, 32, taught)(batch)["logit_distillation"].item()
+    pixels = batch.inputs * torch.tensor([0.2, 0.25, 0.5]).view(3, 1, 1) + torch.tensor([0.4, 0.5, 0.6]).view(3, 1, 1)
+    own = teacher.network((pixels - 0.5) / 0.25)
+    assert found["own"] == pytest.approx(kl(own, batch.logits), rel=1e-3)
+    assert found["student"] == pytest.approx(kl(teacher.network(batch.inputs), batch.logits), rel=1e-3)
+    assert found["own"] != pytest.approx(found["student"], rel=1e-2)
+
+
+def test_its_adapter_may_have_a_rate_of_its_own(teacher: Classifier) -> None:
+    term = term_of(teacher, feature_weight=8, feature_form="released", learning_rate=0.01)
+    groups = beside_the_network(nn.ModuleDict({"distillation": term, "other": nn.Linear(1, 1)}), 1e-4)
+    assert {rate: len(own) for rate, own in groups.items()} == {0.01: 6, 1e-4: 2}
+    assert beside_the_network(nn.ModuleDict({"d": term_of(teacher, feature_weight=8)}), 1e-4).keys() == {1e-4}

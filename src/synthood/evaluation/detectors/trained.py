@@ -97,7 +97,7 @@ def projected(x: Features) -> Features:
 class Godin(Detector):
     """The largest logit, or the confidence that divides logits in training.
 
-    max_i h_i(x), or g(x) (section 3.1); without the paper's perturbation of inputs.
+    max_i h_i(x), or g(x) (section 3.1); `godin-perturbed` has the paper's step of the image.
     """
 
     kind: Literal["godin"] = "godin"

@@ -61,6 +61,25 @@ def with_the_word_as_one(ids: list[int], word: list[int], padding: int) -> tuple
     return kept + [padding] * (len(ids) - len(kept)), places
 
 
+def fitting_ids(pipeline: StableDiffusionPipeline, text: str) -> Tensor:
+    """Token ids int64 [1,L] of a prompt; raises SynthoodError where it is too long."""
+    ids = token_ids(pipeline, [text])
+    if ids.shape[1] > pipeline.tokenizer.model_max_length:
+        raise SynthoodError(
+            f"the prompt {text!r} is {ids.shape[1]} tokens, more than the {pipeline.tokenizer.model_max_length} that "
+            f"the text encoder takes"
+        )
+    return ids
+
+
+@torch.no_grad()
+def encoded(pipeline: StableDiffusionPipeline, text: str, count: int) -> Tensor:
+    """The prompt's encoding [N,L,W], N times the same."""
+    ids = fitting_ids(pipeline, text).to(pipeline.device)
+    once: Tensor = pipeline.text_encoder(ids).last_hidden_state
+    return once.expand(count, -1, -1)
+
+
 @torch.no_grad()
 def encoded_with(
     pipeline: StableDiffusionPipeline, prompt: str, word: str, embeddings: Tensor, first_token: bool = False
@@ -71,12 +90,7 @@ def encoded_with(
     code does. Raises SynthoodError where the word does not stand in the prompt, or widths differ.
     """
     text = prompt.format(word=word)
-    ids = token_ids(pipeline, [text])
-    if ids.shape[1] > pipeline.tokenizer.model_max_length:
-        raise SynthoodError(
-            f"the prompt {text!r} is {ids.shape[1]} tokens, more than the {pipeline.tokenizer.model_max_length} that "
-            f"the text encoder takes"
-        )
+    ids = fitting_ids(pipeline, text)
     (tokens,) = word_tokens(pipeline, [word])
     chosen, places = with_the_word_as_one(ids[0].tolist(), tokens, pipeline.tokenizer.pad_token_id)
     if not places:

@@ -158,6 +158,30 @@ PLAIN = (
 )
 """AugMix's, which leave out what common corruptions are made of (arXiv 1912.02781, section 3)."""
 
+STRENGTHS: dict[str, Callable[[Tensor], Tensor]] = {
+    "rotate": lambda s: (30 * s).trunc() / 30,
+    "translate_x": lambda s: s / 3 / 0.45,
+    "translate_y": lambda s: s / 3 / 0.45,
+    "posterize": lambda s: 1 + (4 * s.abs()).floor() / 4,
+    "brightness": lambda s: 2 * s.abs() - 1,
+    "color": lambda s: 2 * s.abs() - 1,
+    "contrast": lambda s: 2 * s.abs() - 1,
+    "sharpness": lambda s: 2 * s.abs() - 1,
+}
+"""What the code of AugMix and PixMix makes of a strength: whole degrees, a third of the side, 4 - int(4 s) of 8 bits,
+and a factor 0.1 + 1.8 |s|, as a strength of the operations above."""
+
+
+def released(name: str) -> Operation:
+    """An operation by the strengths of the papers' code."""
+    operation, strength_of = OPERATIONS[name], STRENGTHS.get(name)
+    return operation if strength_of is None else lambda images, strength: operation(images, strength_of(strength))
+
+
+OF_CODE = {f"released-{name}": released(name) for name in (*PLAIN, "color", "contrast", "brightness", "sharpness")}
+"""The thirteen operations of PixMix's code (arXiv 2112.05135)."""
+RELEASED = tuple(OF_CODE)
+
 
 def applied(images: Tensor, names: tuple[str, ...], chosen: Tensor, strength: Tensor) -> Tensor:
     """The operation `names[chosen[i]]` on image i, all images of one operation at once; chosen on the CPU."""
@@ -166,5 +190,5 @@ def applied(images: Tensor, names: tuple[str, ...], chosen: Tensor, strength: Te
     for index, name in enumerate(names):
         rows = (chosen == index).nonzero().flatten().to(images.device, non_blocking=True)
         if len(rows):
-            result[rows] = OPERATIONS[name](images[rows], strength[rows])
+            result[rows] = (OPERATIONS | OF_CODE)[name](images[rows], strength[rows])
     return result

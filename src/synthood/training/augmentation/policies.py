@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from synthood.common.lazy import Tensor, np, torch
 from synthood.common.seeds import derived_seed, numpy_generator
 from synthood.common.settings import Count, Positive, Settings
+from synthood.errors import SynthoodError
 from synthood.training.augmentation.base import AugmentationStep, Change
 from synthood.training.augmentation.fractals import fractals
+from synthood.training.augmentation.geometry import parts
 from synthood.training.augmentation.mixing_set import pictures_of
-from synthood.training.augmentation.pixels import OPERATIONS, PLAIN, applied
+from synthood.training.augmentation.pixels import OPERATIONS, PLAIN, RELEASED, applied
 
 
 class RandAugment(AugmentationStep):
@@ -63,7 +65,7 @@ class PixMix(AugmentationStep):
 
     paper = "arXiv 2112.05135"
     key = "pixmix"
-    order = 30
+    order = 55  # after a shift that fills in black, which the papers' code does first
 
     kind: Literal["pixmix"] = "pixmix"
     rounds: Annotated[Count, Field(description="at most")] = 4
@@ -73,22 +75,42 @@ class PixMix(AugmentationStep):
     pictures: Annotated[
         str | None, Field(min_length=1, description="a folder whose image files are the mixing set instead")
     ] = None
+    picture_size: Annotated[
+        Count | None,
+        Field(description="side of these pictures, of which a random part fills the frame; null: the frame's"),
+    ] = None
+    operations: Annotated[
+        Literal["plain", "released"],
+        Field(description="plain: nine of RandAugment's; released: thirteen, of the strengths of the papers' code"),
+    ] = "plain"
+
+    @model_validator(mode="after")
+    def _a_size_of_pictures(self) -> Self:
+        if self.picture_size and not self.pictures:
+            raise ValueError("picture_size is of pictures in a folder; name it as `pictures`, or take the size away")
+        return self
 
     def prepared(self, height: int, width: int, seed: int, device: torch.device) -> Change:
         if self.pictures:
-            pictures = pictures_of(Path(self.pictures), height, width).to(device)
+            if self.picture_size and self.picture_size < max(height, width):
+                raise SynthoodError(
+                    f"augmentation.pixmix.picture_size {self.picture_size} does not fill images of {height} x {width} "
+                    f"pixels; take at least {max(height, width)}"
+                )
+            sides = (self.picture_size or height), (self.picture_size or width)
+            pictures = pictures_of(Path(self.pictures), *sides).to(device)
         else:
             square = fractals(self.fractals, max(height, width), derived_seed(seed, "fractals"))
             pictures = square[:, :, :height, :width].to(device)
         return lambda images, random: pixmixed(images, pictures, self, random)
 
 
-def varied(images: Tensor, severity: int, random: torch.Generator) -> Tensor:
+def varied(images: Tensor, severity: int, random: torch.Generator, names: tuple[str, ...] = PLAIN) -> Tensor:
     """One of AugMix's operations on each image, its strength uniform from 0.01 to a tenth of the severity."""
     count = len(images)
     sign = 1.0 - 2 * torch.randint(2, (count,), generator=random)
     strength = 0.01 + (severity / 10 - 0.01) * torch.rand(count, generator=random)
-    return applied(images, PLAIN, torch.randint(len(PLAIN), (count,), generator=random), sign * strength)
+    return applied(images, names, torch.randint(len(names), (count,), generator=random), sign * strength)
 
 
 def augmixed(images: Tensor, settings: Chains, random: torch.Generator) -> Tensor:
@@ -114,16 +136,31 @@ def pixmixed(images: Tensor, mixing_set: Tensor, settings: PixMix, random: torch
     def coin() -> Tensor:
         return (torch.rand(count, generator=random) < 0.5).to(device, non_blocking=True)
 
+    def variation() -> Tensor:
+        if settings.operations == "plain":
+            return varied(images, settings.severity, random)
+        return varied(images, settings.severity, random, RELEASED)
+
     rounds = torch.randint(settings.rounds + 1, (count,), generator=random).to(device, non_blocking=True)
-    mixed = where(coin(), varied(images, settings.severity, random), images)
+    mixed = where(coin(), variation(), images)
     for done in range(settings.rounds):
         picture = mixing_set[torch.randint(len(mixing_set), (count,), generator=random).to(device, non_blocking=True)]
         picture = picture.float() / 255 if picture.dtype == torch.uint8 else picture
-        other = where(coin(), varied(images, settings.severity, random), picture)
+        picture = part_of(picture, images.shape[2], images.shape[3], random)
+        other = where(coin(), variation(), picture)
         mine, its = (column(weights, images) for weights in exponents(numbers, count, settings.beta))
         joined = where(coin(), added(mixed, other, mine, its), multiplied(mixed, other, mine, its))
         mixed = where(done < rounds, joined.clamp(0, 1), mixed)
     return mixed
+
+
+def part_of(pictures: Tensor, height: int, width: int, random: torch.Generator) -> Tensor:
+    """A random part of each picture [N,3,h,w]; the picture itself where it is no larger."""
+    if pictures.shape[2:] == (height, width):
+        return pictures
+    room = torch.tensor(pictures.shape[2:]) - torch.tensor([height, width]) + 1
+    place = (torch.rand((len(pictures), 2), generator=random) * room).long().to(pictures.device)
+    return parts(pictures, place, height, width)
 
 
 def exponents(numbers: np.random.Generator, count: int, beta: float) -> tuple[np.ndarray, np.ndarray]:

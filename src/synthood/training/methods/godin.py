@@ -54,13 +54,8 @@ class DividedConfidence(Term):
 
     def readout(self, outputs: ForwardOutputs) -> Tensor:
         """The largest h and g, float32 [N,2]."""
-        length = outputs.features.norm(dim=1, keepdim=True)
-        shared = {
-            "inner": outputs.logits,
-            "euclid": outputs.logits - length**2,
-            "cosine": outputs.logits / length.clamp(min=EPS),
-        }
-        return torch.cat([shared[self.settings.similarity].amax(1, keepdim=True), self.confidence(outputs.features)], 1)
+        found = of_logits(outputs.logits, outputs.features, self.settings.similarity)
+        return torch.cat([found.amax(1, keepdim=True), self.confidence(outputs.features)], 1)
 
     def confidence(self, features: Tensor) -> Tensor:
         """g [N,1] in (0,1); a batch of one is normalised by the running statistics."""
@@ -81,6 +76,14 @@ class DividedConfidence(Term):
                 head.bias.zero_()
             elif self.settings.similarity == "euclid":
                 head.bias.copy_(-(head.weight / 2).square().sum(1))
+
+
+def of_logits(logits: Tensor, features: Tensor, form: str) -> Tensor:
+    """h [N,C] of the trained network's own logits [N,C] and features [N,D]."""
+    length = features.norm(dim=1, keepdim=True)
+    if form == "cosine":
+        return logits / length.clamp(min=EPS)
+    return logits - length**2 if form == "euclid" else logits
 
 
 def numerators(features: Tensor, head: nn.Linear, form: str) -> Tensor:

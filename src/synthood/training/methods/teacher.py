@@ -42,6 +42,16 @@ class Teacher(Method):
         Literal["cosine", "released"],
         Field(description="cosine: a projection of the student's features; released: the papers' code"),
     ] = "cosine"
+    inputs: Annotated[
+        Literal["own", "student"],
+        Field(
+            description="what the teacher sees: pixels by its own normalisation, or the student's inputs as they are"
+        ),
+    ] = "own"
+    learning_rate: Annotated[
+        Positive | None,
+        Field(description="of the projection or adapter of features; the recipe's head_learning_rate if null"),
+    ] = None
 
     @property
     def per_sample(self) -> bool:  # type: ignore[override]  # by its form, where others have a constant
@@ -65,7 +75,8 @@ class Distillation(Term):
 
     `feature_form: released` is the papers' code instead: KL(softmax(A(g)) || softmax(h)) with an adapter A on the
     teacher's side that is trained along, the target not detached (OAL, arXiv 2406.16525). A teacher of another
-    normalisation than the student's sees the same pixels by its own.
+    normalisation than the student's sees the same pixels by its own; that code gives it the student's inputs
+    (`inputs: student`).
     """
 
     scale: Tensor
@@ -78,8 +89,10 @@ class Distillation(Term):
         self.settings = settings
         # In a list, so that the teacher's weights stay out of this module's state.
         self.teacher = [teacher.network.eval().requires_grad_(False)]
+        self.learning_rate = settings.learning_rate
         width = teacher.network.head.in_features
-        scale, shift = (torch.ones(0), torch.zeros(0)) if student is None else renormalisation(student, teacher)
+        own = student if settings.inputs == "own" else None
+        scale, shift = (torch.ones(0), torch.zeros(0)) if own is None else renormalisation(own, teacher)
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("shift", shift, persistent=False)
         self.projection: nn.Module | None = None

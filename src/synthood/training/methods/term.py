@@ -112,6 +112,8 @@ class Term(Module):
     """
 
     training_only_buffers: tuple[str, ...] = ()
+    learning_rate: float | None = None
+    """Of its parameters; the recipe's `head_learning_rate` where it has none of its own."""
 
     def auxiliary_inputs(self, inputs: Tensor, labels: Tensor, random: torch.Generator) -> AuxiliaryInputs | None:
         """Further images for inputs float32 [N,3,H,W] with labels int64 [N]; none unless overridden."""
