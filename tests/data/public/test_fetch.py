@@ -6,6 +6,7 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -206,6 +207,9 @@ def test_without_network_everything_that_is_missing_is_told_at_once(tmp_path):
     assert "another digest" in lines[1]
     assert lines[3] == f"  {tmp_path / 'lists'}: https://example.org, after registration"
     (tmp_path / "lists").mkdir()
+    with pytest.raises(SynthoodError, match="own: 4 files are missing"):
+        fetch("own", tmp_path, known)
+    (tmp_path / "lists" / "train.txt").touch()
     with pytest.raises(SynthoodError, match="own: 3 files are missing"):
         fetch("own", tmp_path, known)
 
@@ -216,11 +220,30 @@ def test_the_command_tells_names_and_mistakes(tmp_path, capsys):
     assert "nothing is known of data set 'cifar1'; did you mean 'cifar10" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["fetch", "--dataset", "openood", "--to", str(tmp_path)])
-    assert f"error: openood: 2 files are missing; put them there by hand:\n  {tmp_path}" in capsys.readouterr().err
-    for name in ("benchmark_imglist", "images_classic", "images_largescale"):
-        (tmp_path / name).mkdir()
+    assert f"error: openood: 8 files are missing; put them there by hand:\n  {tmp_path}" in capsys.readouterr().err
+    sets = ["cifar10", "cifar100", "tin", "mnist"]
+    for name in ("benchmark_imglist", *(f"images_classic/{one}" for one in sets)):
+        (tmp_path / name / "some").mkdir(parents=True)
+    with pytest.raises(SystemExit):
+        main(["fetch", "--dataset", "openood", "--to", str(tmp_path)])
+    missing = capsys.readouterr().err
+    assert "openood: 3 files are missing" in missing
+    for name in ("svhn", "texture", "places365"):
+        assert f"{tmp_path}/images_classic/{name}: https://github.com/Jingkang50/OpenOOD" in missing
+        (tmp_path / "images_classic" / name / "some").mkdir(parents=True)
     main(["fetch", "--dataset", "openood", "--to", str(tmp_path)])
     assert capsys.readouterr().out.startswith(f"openood: ready below {tmp_path}")
+
+
+def test_what_a_benchmark_reads_is_what_fetch_asks_for(tmp_path):
+    """The first folder of each set of the shipped lists, below the bundle's own."""
+    lists = Path(__file__).parents[4] / "shared" / "data" / "imglists" / "cifar10"
+    if not lists.is_dir():
+        pytest.skip("no lists of OpenOOD beside the project")
+    asked = registry()["openood"].by_hand.keys()
+    for file in lists.glob("*.txt"):
+        for line in file.read_text().splitlines():
+            assert f"images_classic/{line.partition('/')[0]}" in asked
 
 
 def test_every_known_file_has_a_digest_and_a_place():

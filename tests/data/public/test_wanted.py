@@ -42,6 +42,21 @@ def test_openoods_lists_lead_to_its_bundle(edited, folder, name):
     assert (name, "d") in names(edited, {"near": near})
 
 
+def test_a_list_is_there_with_its_first_image(edited, tmp_path):
+    """The folder of all images says nothing of a single set."""
+    lists, images = tmp_path / "benchmark_imglist" / "cifar10", tmp_path / "images_classic"
+    near = {"svhn": {"kind": "imglist", "path": str(images), "list": str(lists / "test_svhn.txt")}}
+    lists.mkdir(parents=True)
+    (images / "cifar10").mkdir(parents=True)
+    missing = ("openood", tmp_path.as_posix())
+    assert missing in names(edited, {"near": near})
+    (lists / "test_svhn.txt").write_text("\nsvhn/test/5 a.png -1\nsvhn/test/6.png -1\n")
+    assert missing in names(edited, {"near": near})
+    (images / "svhn" / "test").mkdir(parents=True)
+    (images / "svhn" / "test" / "5 a.png").touch()
+    assert missing not in names(edited, {"near": near})
+
+
 def test_computed_images_need_nothing(demo):
     assert wanted(load(demo).datasets.values()) == []
 
@@ -57,6 +72,7 @@ def test_what_must_be_had_by_hand_is_told_once_and_completely(tmp_path, capsys, 
     with pytest.raises(SystemExit):
         cli.main(["fetch", "--config", "c.yaml"])
     told = capsys.readouterr().err
-    assert told.count("openood: 2 files are missing") == 1
+    assert told.count("openood: 8 files are missing") == 1
     assert "data/benchmark_imglist: https://" in told
-    assert "data/images_classic: https://" in told
+    for name in ("cifar10", "svhn", "texture", "places365"):
+        assert f"data/images_classic/{name}: https://" in told

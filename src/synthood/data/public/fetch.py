@@ -73,7 +73,7 @@ def fetch(name: str, target: Path, known: dict[str, Download]) -> str:
             if reasons:
                 lost.append(_told(file, target, reasons))
     lost += [
-        f"{target / place}: {source}" for place, source in download.by_hand.items() if not (target / place).exists()
+        f"{target / place}: {source}" for place, source in download.by_hand.items() if not _is_there(target / place)
     ]
     if lost:
         raise SynthoodError("\n  ".join([f"{name}: {len(lost)} files are missing; put them there by hand:", *lost]))
@@ -91,6 +91,11 @@ def fetch_all(wanted: list[tuple[str, Path]], known: dict[str, Download]) -> str
     if lost:
         raise SynthoodError("\n".join(lost))
     return "\n".join(told) or "nothing to fetch: whatever the configuration names is there, or is not public"
+
+
+def _is_there(place: Path) -> bool:
+    """Whether a file is there, or a folder with something in it."""
+    return next(place.iterdir(), None) is not None if place.is_dir() else place.exists()
 
 
 def _told(file: File, target: Path, reasons: list[str]) -> str:

@@ -129,11 +129,20 @@ class IdImglist(InList, IdFiles):
 
 
 def _download(name: str, path: str) -> tuple[str, Path] | None:
-    """OpenOOD's images and lists, where a list is in their folder and either is missing."""
+    """OpenOOD's images and lists, where a list is in their folder and it or its first image is missing."""
     above = next((folder for folder in Path(name).parents if folder.name == LISTS), None)
-    if above is None or (Path(name).exists() and Path(path).exists()):
+    if above is None or _first_is_there(Path(name), Path(path)):
         return None
     return "openood-imagenet" if Path(path).name == "images_largescale" else "openood", above.parent
+
+
+def _first_is_there(name: Path, path: Path) -> bool:
+    """Whether a list is there, and the first image that it names."""
+    if not name.is_file():
+        return False
+    with name.open(encoding="utf-8", errors="replace") as lines:
+        first = next((line.strip().rpartition(" ")[0].rstrip() for line in lines if line.strip()), "")
+    return bool(first) and (path / first).exists()
 
 
 def _claim(name: str, path: str, labels: list[int] | None, but: list[int] | None) -> Claim:
