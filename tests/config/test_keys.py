@@ -20,7 +20,7 @@ def test_every_key_is_described():
     [
         ("recipes.synthetic.alpha", "number > 0, ≤ 1"),
         ("tables.seeds", "list (at least 1) of integer ≥ 0, < 2^31"),
-        ("recipes.augmentation.padding", "one of zero, replicate"),
+        ("recipes.augmentation.padding", "one of zero, replicate, black"),
         ("recipes.augmentation.flip", "true or false"),
         ("recipes.synthetic", "section or null"),
         ("recipes.train.mixing", "section by kind or null"),

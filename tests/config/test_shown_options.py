@@ -20,10 +20,8 @@ FILES = sorted(
     [ROOT / "config.yaml", ROOT / "tests/config.yaml", *ROOT.glob("configs/*.yaml"), *ROOT.glob("examples/*/*.yaml")]
 )
 NOT_SHOWN = {
-    "benchmark: openood-imagenet1k": "beside its smaller ones; no recipe here is trained on it",
     "precision": "of one recipe or sampler alone; configurations set it for all",
     "compile": "how a job computes, not what",
-    "learning_rate": "of `adapt`, whose kinds have a default each",
     **dict.fromkeys(
         ("bits", "apply_exif_rotation", "split: train", "reads"),
         "depends on the user's image files",
