@@ -280,7 +280,7 @@ def test_the_best_epoch_is_the_model(trainer: Trainer, more: dict[str, Any], tmp
     recipe = trainer.make_settings(**changes, keep="best").recipe
     assert fit.kept_epoch(recipe, history) is history[best]
     assert fit.kept_epoch(trainer.make_settings(**changes).recipe, history) is history[-1]
-    for step in (1, 3 * best + 2, 3 * best + 4, 23, 24):
+    for step in (1, 3 * best + 4, 24):  # before the best epoch, after it, at the end
         place = tmp_path / str(step)
         with pytest.raises(KeyboardInterrupt):
             trainer(Interrupted(place, step), **changes, keep="best")
