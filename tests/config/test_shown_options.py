@@ -23,7 +23,7 @@ NOT_SHOWN = {
     "precision": "of one recipe or sampler alone; configurations set it for all",
     "compile": "how a job computes, not what",
     **dict.fromkeys(
-        ("bits", "apply_exif_rotation", "split: train", "reads"),
+        ("bits", "apply_exif_rotation", "split: train"),
         "depends on the user's image files",
     ),
     **dict.fromkeys(("ignore", "prefix", "rename", "weights"), "depends on the user's checkpoint"),

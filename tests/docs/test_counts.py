@@ -21,7 +21,9 @@ def counted(family: str) -> int:
     return sum(not line.startswith("custom") for line in listing(family).splitlines())
 
 
-@pytest.mark.parametrize("file", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda file: file.name)
+@pytest.mark.parametrize(
+    "file", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda file: file.name
+)
 def test_counts_are_those_of_the_registries(file: Path) -> None:
     if file.name not in MEASURED:
         wrong = [f"{n} {what}" for n, what in COUNT.findall(file.read_text()) if int(n) != counted(what)]

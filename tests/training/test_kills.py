@@ -32,7 +32,9 @@ def line(make_images: Any, make_settings: Any, tmp_path: Path) -> Callable[..., 
         write_images(tmp_path / name, make_images(count, count))
 
     def command(folder: Path, **changes: Any) -> list[str]:
-        settings = make_settings(**({"epochs": 14, "weight_average": 0.9, "dropout": 0.2, "keep": "best"} | changes)).canonical()
+        settings = make_settings(
+            **({"epochs": 14, "weight_average": 0.9, "dropout": 0.2, "keep": "best"} | changes)
+        ).canonical()
         inputs = ["--train", str(tmp_path / "train"), "--val", str(tmp_path / "val")]
         outputs = [*(f"--{Path(name).stem}={folder / name}" for name in NAMES), "--resume", str(folder / "state")]
         return ["--settings", settings, "--seed", "0", "--save-seconds", "0", *inputs, *outputs]
