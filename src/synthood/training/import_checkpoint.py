@@ -11,9 +11,9 @@ from synthood.common.devices import set_threads
 from synthood.common.identity import sha256
 from synthood.common.images import read_images
 from synthood.common.tensors import write_tensors
+from synthood.training.networks.import_settings import ImportSettings
 from synthood.training.networks.model import logits_and_features
 from synthood.training.networks.pretraining import pretraining_of_file
-from synthood.training.settings import ImportSettings
 
 HISTORY = "epoch,learning_rate,loss,accuracy,val_accuracy\n"
 """Of a training that nothing is known of: no rows."""

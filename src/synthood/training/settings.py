@@ -198,13 +198,6 @@ Recipe = Annotated[
     | Annotated[ZeroShotRecipe, Tag("zero-shot")],
     Discriminator(_kind),
 ]
-Imported = Annotated[CheckpointRecipe | ZeroShotRecipe, Discriminator("kind")]
-
-
-class ImportSettings(JobSettings):
-    """One job of `import_checkpoint`."""
-
-    recipe: Imported
 
 
 class TrainSettings(JobSettings):

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from synthood.data import raw
+from synthood.training.networks.import_settings import ImportSettings
 from synthood.training.networks.imported_recipe import ImportedRecipe
 from synthood.training.networks.settings import pretrained_file
-from synthood.training.settings import ImportSettings, TrainSettings
+from synthood.training.settings import TrainSettings
 from synthood.workflow.plan import artefacts as at
 from synthood.workflow.plan.backbones import BackbonePlan
 from synthood.workflow.plan.paths import Wildcards, signed
