@@ -64,6 +64,11 @@ class Reference:
         return Moments(self.train.features, self.train.labels)
 
     @cached_property
+    def direction_moments(self) -> Moments:
+        """Those of the training features over their norms."""
+        return Moments(self.train.features, self.train.labels, normalised=True)
+
+    @cached_property
     def axes(self) -> tuple[Tensor, Tensor]:
         """u = -W^+ b [D], where all logits are zero, and the training features' principal axes about it [D,D]."""
         origin = -torch.linalg.pinv(self.weight.double()) @ self.bias.double()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cached_property
 
-from synthood.common.lazy import Tensor, torch
+from synthood.common.lazy import F, Tensor, torch
 
 ROWS = 1 << 12
 """Samples that are held at once: copies of their features stay near the processor's caches."""
@@ -19,20 +19,25 @@ class Moments:
     """Means and covariances (divided by N) of features [N,D] in float64, each made when first asked for.
 
     Two passes, the second around the classes' means: sums of raw squares would lose the directions in which training
-    features hardly vary, and these matter most to a distance.
+    features hardly vary, and these matter most to a distance. `normalised` features are those over their norms.
     """
 
-    def __init__(self, features: Tensor, labels: Tensor) -> None:
-        self.features = features
+    def __init__(self, features: Tensor, labels: Tensor, normalised: bool = False) -> None:
+        self.features, self.normalised = features, normalised
         self.classes, self.position = labels.unique(return_inverse=True)
         self.counts = torch.bincount(self.position, minlength=len(self.classes))
+
+    def pieces(self) -> Iterator[tuple[slice, Tensor]]:
+        """Places and features float64, in order."""
+        for place, rows in pieces(self.features):
+            yield place, (F.normalize(rows) if self.normalised else rows).double()
 
     @cached_property
     def means(self) -> Tensor:
         """Of each class that has a sample [K,D]."""
         sums = self.features.new_zeros((len(self.classes), self.features.shape[1]), dtype=torch.float64)
-        for place, rows in pieces(self.features):
-            sums.index_add_(0, self.position[place], rows.double())
+        for place, rows in self.pieces():
+            sums.index_add_(0, self.position[place], rows)
         return sums / self.counts[:, None]
 
     @cached_property
@@ -49,8 +54,8 @@ class Moments:
     def within(self) -> Tensor:
         """Covariance around the class means [D,D]."""
         sums = self.means.new_zeros((self.means.shape[1],) * 2)
-        for place, rows in pieces(self.features):
-            add_products(sums, rows.double().sub_(self.means[self.position[place]]))
+        for place, rows in self.pieces():
+            add_products(sums, rows - self.means[self.position[place]])
         return mirrored(sums) / len(self.position)
 
     @cached_property
@@ -76,13 +81,20 @@ def principal_axes(features: Tensor, origin: Tensor) -> Tensor:
     Products of single precision: they blur only which of the directions that hardly vary is which, and these are taken
     together. Where distances along them count, `Moments` is exact.
     """
-    mean = torch.stack([rows.sum(0) for _, rows in pieces(features)]).double().sum(0) / len(features)
-    away, sums = mean - origin, mean.new_zeros((len(mean), len(mean)))
+    mean, covariance = mean_and_covariance(lambda rows: rows, features)
+    away = mean - origin
+    return torch.linalg.eigh(covariance + away.outer(away)).eigenvectors
+
+
+def mean_and_covariance(of: Callable[[Tensor], Tensor], features: Tensor) -> tuple[Tensor, Tensor]:
+    """Of what `of` makes of the rows float32 [N,D], in float64 but for products of single precision: [K] and [K,K]."""
+    mean = torch.stack([of(rows).sum(0) for _, rows in pieces(features)]).double().sum(0) / len(features)
+    sums = mean.new_zeros((len(mean), len(mean)))
     for _, rows in pieces(features):
         products = rows.new_zeros(sums.shape)
-        add_products(products, rows - mean.to(rows))
+        add_products(products, of(rows) - mean.to(rows))
         sums += products
-    return torch.linalg.eigh(mirrored(sums) / len(features) + away.outer(away)).eigenvectors
+    return mean, mirrored(sums) / len(features)
 
 
 def pieces(values: Tensor, rows: int | None = None) -> Iterator[tuple[slice, Tensor]]:

@@ -133,7 +133,7 @@ def test_a_whitened_length_is_that_of_the_whole_product(width: int, rank: int, s
 def test_one_sample_per_class_has_no_spread(detector: Detector, reference: Reference) -> None:
     train = chosen(reference.train, torch.arange(CLASSES))
     assert train.labels.tolist() == list(range(CLASSES))
-    with pytest.raises(SynthoodError, match="mds, rmds: one training sample per class does not say how"):
+    with pytest.raises(SynthoodError, match="Mahalanobis distances: one training sample per class does not say how"):
         detector.fit(Reference(train, reference.val, reference.weight, reference.bias))
 
 

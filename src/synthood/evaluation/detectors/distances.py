@@ -128,8 +128,8 @@ def class_distances(moments: Moments) -> State:
     """What `ClassDistance` is made from; raises where no class has two samples, so that all distances would be zero."""
     if int(moments.counts.max()) < 2:
         raise SynthoodError(
-            "mds, rmds: one training sample per class does not say how features vary within classes; give more, or "
-            "take other detectors"
+            "Mahalanobis distances: one training sample per class does not say how features vary within classes; give "
+            "more, or take other detectors"
         )
     return {"mean": moments.mean, "means": moments.means, "within": moments.within_whitening}
 

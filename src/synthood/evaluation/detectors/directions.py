@@ -1,0 +1,60 @@
+"""Detectors by Gaussian distances of normalised features."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from synthood.common.lazy import F, Tensor
+from synthood.evaluation.detectors.base import Detector, Score, State
+from synthood.evaluation.detectors.distances import ClassDistance, Whitened, class_distances
+from synthood.evaluation.features import Features, Reference
+from synthood.evaluation.moments import pseudo_whitening
+
+
+class MdsPlusPlus(Detector):
+    """Minus the Mahalanobis distance of the normalised feature to the nearest class mean (Mahalanobis++).
+
+    -min_c (z - mu_c)^T S^+ (z - mu_c), z = h / ||h||, mu_c and S the class means and the covariance within classes of
+    the training features' z (section 4). As `mds` of z.
+    """
+
+    kind: Literal["mds++"] = "mds++"
+
+    paper = "arXiv 2505.18032"
+    inputs = ("features",)
+    fitted_on = ("train",)
+    labelled = True
+
+    def state(self, reference: Reference) -> State:
+        return class_distances(reference.direction_moments)
+
+    def scorer(self, state: State) -> Score:
+        nearest = ClassDistance(state)
+        return Score(lambda x: -nearest(F.normalize(x.features)).float())
+
+
+class RmdsPlusPlus(Detector):
+    """Relative Mahalanobis distance of the normalised feature (relative Mahalanobis++).
+
+    (z - mu)^T S_0^+ (z - mu) - min_c (z - mu_c)^T S^+ (z - mu_c), z = h / ||h||. As `rmds` of z.
+    """
+
+    kind: Literal["rmds++"] = "rmds++"
+
+    paper = "arXiv 2505.18032"
+    inputs = ("features",)
+    fitted_on = ("train",)
+    labelled = True
+
+    def state(self, reference: Reference) -> State:
+        moments = reference.direction_moments
+        return class_distances(moments) | {"total": pseudo_whitening(*moments.components)}
+
+    def scorer(self, state: State) -> Score:
+        nearest, whitened = ClassDistance(state), Whitened(state["mean"], state["total"])
+
+        def score(x: Features) -> Tensor:
+            z = F.normalize(x.features)
+            return (whitened(z).square().sum(1) - nearest(z)).float()
+
+        return Score(score)
