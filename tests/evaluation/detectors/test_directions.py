@@ -6,7 +6,7 @@ import scipy.linalg
 import torch.nn.functional as F
 
 from synthood.evaluation.detectors.base import Detector
-from synthood.evaluation.detectors.directions import MdsPlusPlus, RmdsPlusPlus
+from synthood.evaluation.detectors.directions import MdsPlusPlus, RmdsPlusPlus, Ssd
 from synthood.evaluation.detectors.distances import Mds, Rmds
 from synthood.evaluation.features import Features, Reference
 from toy_features import CLASSES
@@ -36,3 +36,13 @@ def test_mahalanobis_plus_plus_by_numpy(reference: Reference, near: Features) ->
     total = np.einsum("nd,de,ne->n", away, scipy.linalg.pinvh(np.cov(z.T, bias=True)), away)
     assert MdsPlusPlus().fit(reference)(near).numpy() == pytest.approx(-nearest, rel=1e-5)
     assert RmdsPlusPlus().fit(reference)(near).numpy() == pytest.approx(total - nearest, rel=1e-5, abs=1e-4)
+
+
+def test_ssd_by_the_released_formula(reference: Reference, near: Features) -> None:
+    """Normalised, standardised, and then the distance by numpy's pseudo-inverse."""
+    train, x = (F.normalize(one.features.double()).numpy() for one in (reference.train, near))
+    mean, deviation = train.mean(0), train.std(0)
+    train, x = (train - mean) / (deviation + 1e-10), (x - mean) / (deviation + 1e-10)
+    inverse = np.linalg.pinv(np.cov(train.T, bias=True))
+    expected = -np.sum((x - train.mean(0)) * (inverse @ (x - train.mean(0)).T).T, axis=-1)
+    assert Ssd().fit(reference)(near).numpy() == pytest.approx(expected, rel=1e-5)

@@ -58,3 +58,26 @@ class RmdsPlusPlus(Detector):
             return (whitened(z).square().sum(1) - nearest(z)).float()
 
         return Score(score)
+
+
+class Ssd(Detector):
+    """Minus the Mahalanobis distance of the normalised feature to the mean of all, without labels.
+
+    -(z - mu)^T S^+ (z - mu), z = h / ||h||, mu and S mean and covariance of the training features' z: one cluster. The
+    release standardises z, too, which changes no such distance; for networks trained by cross-entropy it can take
+    classes as clusters, each with a covariance of its own, which is not here (`gmm` has such covariances).
+    """
+
+    kind: Literal["ssd"] = "ssd"
+
+    paper = "arXiv 2103.12051"
+    inputs = ("features",)
+    fitted_on = ("train",)
+
+    def state(self, reference: Reference) -> State:
+        moments = reference.direction_moments
+        return {"mean": moments.mean, "total": pseudo_whitening(*moments.components)}
+
+    def scorer(self, state: State) -> Score:
+        whitened = Whitened(state["mean"], state["total"])
+        return Score(lambda x: -whitened.squared_length(F.normalize(x.features)).float())
