@@ -23,10 +23,12 @@ SMALL: dict[str, list[dict[str, object]]] = {
     "energy": [{"temperature": 2.0}],
     "gen": [{"gamma": 0.1, "top": 3}],
     "knn": [{"k": 5}],
+    "kpca": [{"variance": 0.7, "directions": 64}, {"kernel": "cosine", "variance": 0.7}],
     "lts": [{"share": 0.3}],
     "mc-dropout": [{"probability": 0.2, "passes": 50}],
     "nac": [{"enough": 20.0}],
     "nci": [{"alpha": 0.01}],
+    "neco": [{"dimension": 4}, {"dimension": 4, "standardised": False}],
     "nnguide": [{"k": 5}],
     "openmax": [{"alpha": 3, "tail": 20}],
     "react": [{"percentile": 80.0}],
@@ -50,7 +52,8 @@ EVERY, READING = each(reading=False), each(reading=True)
 
 def name_of(detector: Detector) -> str:
     """Its kind, and a variant's name."""
-    return "-".join(str(getattr(detector, key)) for key in ("kind", "variant") if hasattr(detector, key))
+    keys = ("kind", "variant", "kernel", "standardised")
+    return "-".join(str(getattr(detector, key)) for key in keys if hasattr(detector, key))
 
 
 def part(count: int, seed: int, weight: Tensor, bias: Tensor, far: float = 0.0) -> Features:

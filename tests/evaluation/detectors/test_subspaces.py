@@ -2,11 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
 
-from synthood.evaluation.detectors.subspaces import Pnml, Residual, Vim
+from synthood.evaluation.detectors.subspaces import Kpca, Neco, Pnml, Residual, Vim
 from synthood.evaluation.features import Features, Reference
 from toy_features import CLASSES, WIDTH
 
@@ -50,3 +53,67 @@ def test_pnml_looks_at_directions_alone(factor: float, reference: Reference, nea
     longer = Features(near.logits, near.features * factor, near.labels)
     method = Pnml().fit(reference)
     torch.testing.assert_close(method(longer), method(near), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("dimension", [1, 4, 12])
+@pytest.mark.parametrize("max_logit", [True, False])
+def test_neco_as_released(dimension: int, max_logit: bool, reference: Reference, near: Features) -> None:
+    """Standardised and projected by scikit-learn."""
+    scaler = StandardScaler().fit(reference.train.features.double().numpy())
+    train, x = (scaler.transform(one.features.double().numpy()) for one in (reference.train, near))
+    inside = PCA().fit(train).transform(x)[:, :dimension]
+    expected = np.linalg.norm(inside, axis=1) / np.linalg.norm(x, axis=1)
+    if max_logit:
+        expected *= near.logits.amax(1).double().numpy()
+    found = Neco(dimension=dimension, max_logit=max_logit).fit(reference)(near)
+    assert found.numpy() == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def test_neco_by_the_papers_formula(reference: Reference, near: Features) -> None:
+    axes = PCA(4).fit(reference.train.features.double().numpy()).components_
+    h = near.features.double().numpy()
+    expected = np.linalg.norm(h @ axes.T, axis=1) / np.linalg.norm(h, axis=1)
+    found = Neco(dimension=4, standardised=False, max_logit=False).fit(reference)(near)
+    assert found.numpy() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("standardised", [True, False])
+def test_neco_takes_as_many_axes_as_hold_most_of_the_variance(standardised: bool, reference: Reference) -> None:
+    features = reference.train.features.double().numpy()
+    ratio = PCA().fit(StandardScaler().fit_transform(features) if standardised else features).explained_variance_ratio_
+    axes = Neco(standardised=standardised).state(reference)["axes"]
+    assert axes.shape[1] == np.where(np.cumsum(ratio) >= 0.9)[0][0] + 1
+
+
+@pytest.mark.parametrize("variance", [0.3, 0.7, 0.95])
+@pytest.mark.parametrize("kernel", ["cosine", "cosine-gaussian"])
+def test_kpca_by_a_singular_value_decomposition(
+    kernel: str, variance: float, reference: Reference, near: Features
+) -> None:
+    """The residual of mapped features outside the axes that hold the share, all in double precision."""
+    detector = Kpca(kernel=kernel, variance=variance, directions=40)
+    state = detector.state(reference)
+    train, x = (F.normalize(one.features.double()).numpy() for one in (reference.train, near))
+    if kernel == "cosine-gaussian":
+        frequencies, turns = (state[name].double().numpy() for name in ("frequencies", "turns"))
+        train, x = (np.sqrt(2 / 40) * np.cos(one @ frequencies.T + turns) for one in (train, x))
+    centred, mean = train - train.mean(0), train.mean(0)
+    _, values, axes = np.linalg.svd(centred, full_matrices=False)
+    kept = np.where(np.cumsum(values**2) >= variance * np.sum(values**2))[0][0] + 1
+    inside = (x - mean) @ axes[:kept].T @ axes[:kept]
+    expected = -np.linalg.norm(x - mean - inside, axis=1)
+    assert detector.fit(reference)(near).numpy() == pytest.approx(expected, abs=1e-6)
+
+
+def test_random_features_are_of_the_gaussian_kernel_of_cosines(reference: Reference, near: Features) -> None:
+    """Their products approach exp(-gamma ||z - z'||^2)."""
+    detector = Kpca(gamma=1.5, directions=20000)
+    few, other = near.features[:5], reference.train.features[:7]
+    random = torch.Generator().manual_seed(5)
+    drawn = {
+        "frequencies": math.sqrt(3.0) * torch.randn((20000, WIDTH), generator=random),
+        "turns": 2 * math.pi * torch.rand(20000, generator=random),
+    }
+    kernel = torch.exp(-1.5 * torch.cdist(F.normalize(few), F.normalize(other)).square())
+    found = detector.mapped(few, drawn) @ detector.mapped(other, drawn).T
+    torch.testing.assert_close(found, kernel, rtol=0, atol=0.03)
