@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from synthood.evaluation.detectors.base import class_means
-from synthood.evaluation.detectors.heads import Fdbd, GradNorm, Nci, She
+from synthood.evaluation.detectors.heads import Ctm, Fdbd, GradNorm, GradUncertainty, Nci, She
 from synthood.evaluation.features import Features, Reference
 from toy_features import CLASSES, chosen
 
@@ -75,3 +75,31 @@ def test_scaled_features_scale_or_leave_the_scores(factor: float, reference: Ref
     torch.testing.assert_close(She().fit(unbiased)(larger), factor * She().fit(unbiased)(near))
     at = GradNorm(temperature=factor).fit(unbiased)
     torch.testing.assert_close(at(larger), factor * GradNorm().fit(unbiased)(near), rtol=1e-4, atol=1e-4)
+
+
+def test_grad_uncertainty_is_the_gradients_squared_norm(reference: Reference, near: Features) -> None:
+    """Of the binary cross-entropy of p to all ones, in W and b, by backward passes."""
+    found = GradUncertainty().fit(reference)(near)
+    for index in (0, 7, 333):
+        weight, bias = reference.weight.double().requires_grad_(), reference.bias.double().requires_grad_()
+        p = F.linear(near.features[index].double(), weight, bias).softmax(0)
+        gradients = torch.autograd.grad(-p.log().sum(), (weight, bias))
+        expected = sum(float(one.square().sum()) for one in gradients)
+        assert found[index].item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_ctm_is_the_largest_cosine_to_a_class_mean(reference: Reference, near: Features) -> None:
+    train = reference.train
+    means = torch.stack([train.features[train.labels == c].double().mean(0) for c in range(CLASSES)])
+    expected = F.cosine_similarity(near.features.double()[:, None], means, dim=2).amax(1)
+    found = Ctm().fit(reference)(near)
+    torch.testing.assert_close(found.double() + 1, expected, rtol=0, atol=1e-6)
+
+
+def test_ctm_of_features_with_much_in_common(reference: Reference, near: Features) -> None:
+    """Cosines between 1 - 1e-5 and 1, whose order single precision would not hold."""
+    train, x = (Features(one.logits, one.features + 500, one.labels) for one in (reference.train, near))
+    means = torch.stack([train.features[train.labels == c].double().mean(0) for c in range(CLASSES)])
+    expected = F.cosine_similarity(x.features.double()[:, None], means, dim=2).amax(1) - 1
+    found = Ctm().fit(Reference(train, train, reference.weight, reference.bias))(x).double()
+    torch.testing.assert_close(found, expected, rtol=2e-3, atol=1e-11)

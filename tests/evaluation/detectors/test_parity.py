@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from synthood.evaluation.detectors.base import Detector
 from synthood.evaluation.detectors.distances import Gmm, Mds, Rmds
-from synthood.evaluation.detectors.heads import Fdbd, GradNorm, Nci, She
+from synthood.evaluation.detectors.heads import Fdbd, GradNorm, GradUncertainty, Nci, She
 from synthood.evaluation.detectors.logits import Energy, Entropy, Gen, Klm, Mls, Msp, OpenMax, Temperature
 from synthood.evaluation.detectors.neighbours import Knn, NnGuide
 from synthood.evaluation.detectors.rectifiers import Ash, Dice, Lts, React, Scale, Vra
@@ -123,6 +123,10 @@ AGREEING: list[tuple[Detector, Oracle]] = [
         lambda r, x, head: (
             theirs.OpenMax(None, tailsize=20, alpha=3).fit_logits(*rightly_classified(r.train)).predict_logits(x.logits)
         ),
+    ),
+    (
+        GradUncertainty(),
+        lambda r, x, head: theirs.GradUncertainty(nn.Sequential(linear(r).requires_grad_(True))).predict(x.features),
     ),
     (
         GradNorm(),

@@ -9,7 +9,7 @@ from pydantic import Field
 from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import Positive
 from synthood.evaluation.detectors.base import GRID, TINY, Detector, Grids, Score, State, class_means
-from synthood.evaluation.features import Features, Reference
+from synthood.evaluation.features import Bank, Features, Reference
 
 
 class GradNorm(Detector):
@@ -32,6 +32,27 @@ class GradNorm(Detector):
         return x.features.abs().sum(1) * (1 - p.shape[1] * p).abs().sum(1)
 
 
+class GradUncertainty(Detector):
+    """Squared norm of the last layer's gradient of the loss to a label of all classes.
+
+    ||C p - 1||^2 (||h||^2 + 1): the squared L2 norm of the gradient that binary cross-entropy of p to all ones has in W
+    and b. It is larger for ID: the gradient vanishes where p is uniform.
+
+    No backward pass, since the gradient is an outer product. The paper trains a classifier on such norms of every
+    layer, with OOD data; the norm without training is pytorch-ood's, which takes all layers by default.
+    """
+
+    kind: Literal["grad-uncertainty"] = "grad-uncertainty"
+
+    paper = "arXiv 2008.08030"
+    compared = "equal with its filter on the last layer"
+    inputs = ("logits", "features")
+
+    def confidence(self, x: Features, state: State) -> Tensor:
+        slopes = x.logits.shape[1] * x.logits.softmax(1) - 1
+        return slopes.square().sum(1) * (x.features.square().sum(1) + 1)
+
+
 class She(Detector):
     """Inner product with the mean feature of the predicted class.
 
@@ -52,6 +73,31 @@ class She(Detector):
 
     def confidence(self, x: Features, state: State) -> Tensor:
         return (x.features * state["means"][x.logits.argmax(1)]).sum(1)
+
+
+class Ctm(Detector):
+    """Cosine of the feature and the most similar mean feature of a class (class typical matching).
+
+    max_c cos(h, m_c) - 1, m_c the mean of the class's training features.
+
+    By distances, since float32 rounds cosines near one. Checked against a public implementation, not the paper's text;
+    another one takes the predicted class, and means of rightly classified samples alone.
+    """
+
+    kind: Literal["ctm"] = "ctm"
+
+    paper = "arXiv 2306.14920"
+    inputs = ("features",)
+    fitted_on = ("train",)
+    labelled = True
+
+    def state(self, reference: Reference) -> State:
+        return {"means": reference.moments.means.float()}
+
+    def scorer(self, state: State) -> Score:
+        bank = Bank(state["means"])
+        points = bank.points(state["means"])
+        return Score(lambda x: (bank.queries(x.features) @ points.T).amax(1))
 
 
 class Nci(Detector):
