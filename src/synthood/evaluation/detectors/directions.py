@@ -18,7 +18,7 @@ class MdsPlusPlus(Detector):
     the training features' z (section 4). As `mds` of z.
     """
 
-    kind: Literal["mds++"] = "mds++"
+    kind: Literal["mds-plus-plus"] = "mds-plus-plus"
 
     paper = "arXiv 2505.18032"
     inputs = ("features",)
@@ -39,7 +39,7 @@ class RmdsPlusPlus(Detector):
     (z - mu)^T S_0^+ (z - mu) - min_c (z - mu_c)^T S^+ (z - mu_c), z = h / ||h||. As `rmds` of z.
     """
 
-    kind: Literal["rmds++"] = "rmds++"
+    kind: Literal["rmds-plus-plus"] = "rmds-plus-plus"
 
     paper = "arXiv 2505.18032"
     inputs = ("features",)
