@@ -13,6 +13,7 @@ from synthood.common.seeds import generator
 from synthood.common.settings import Count, Positive
 from synthood.evaluation.detectors.base import (
     GRID,
+    TINY,
     Detector,
     Grids,
     OutOfRangeError,
@@ -166,14 +167,14 @@ class Neco(Detector):
         if self.standardised:
             mean, deviation = moments.mean, moments.total.diagonal().sqrt()
             # A constant unit has a deviation of rounding
-            scale = torch.where(deviation > CONSTANT * mean.abs(), 1 / deviation.clamp(min=SMALLEST), 1.0)
+            scale = torch.where(deviation > CONSTANT * mean.abs(), 1 / deviation.clamp(min=TINY), 1.0)
             variances, vectors = torch.linalg.eigh(moments.total * scale.outer(scale))
         kept = self.dimension or holding(variances, VARIANCE)
         return {"mean": mean.float(), "scale": scale.float(), "axes": vectors[:, len(mean) - kept :].float()}
 
     def confidence(self, x: Features, state: State) -> Tensor:
         z = (x.features - state["mean"]) * state["scale"]
-        share = (z @ state["axes"]).norm(dim=1) / z.norm(dim=1).clamp(min=SMALLEST)
+        share = (z @ state["axes"]).norm(dim=1) / z.norm(dim=1).clamp(min=TINY)
         return share * x.logits.amax(1) if self.max_logit else share
 
 
