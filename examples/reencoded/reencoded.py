@@ -1,4 +1,4 @@
-"""ID test images passed through another set's file format and size: what a detector finds in them is the format alone."""
+"""ID test images passed through another set's file format and size: what a detector finds there is the format alone."""
 
 import io
 
