@@ -13,8 +13,9 @@ PLACE = Path(str(workflow.current_basedir)).parent
 SRC = PLACE / "src" if (PLACE / "src").is_dir() else PLACE.parents[2]
 if str(SRC) not in sys.path:
     sys.path.insert(0, str(SRC))
+others = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place not in ("", str(SRC))]
 os.environ.update(
-    PYTHONPATH=str(SRC),
+    PYTHONPATH=os.pathsep.join([str(SRC), *others]),
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
     OMP_WAIT_POLICY="passive",
     TOKENIZERS_PARALLELISM="false",
@@ -25,7 +26,7 @@ from synthood.config.read import mistakes_of
 from synthood.config.upgrade import notes
 from synthood.errors import SynthoodError
 from synthood.reporting.figures.base import FORMS, figures
-from synthood.workflow.cluster import ask_squeue_without_accounting, gpu_limit
+from synthood.workflow.cluster import gpu_limit, prepare_slurm
 from synthood.workflow.code import START, code_of
 from synthood.workflow.machine import ALLOCATION, gpus_found
 from synthood.workflow.plan import Plan, artefacts as at, as_parameter

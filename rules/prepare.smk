@@ -8,7 +8,7 @@ if workflow.is_main_process and workflow.output_settings.dryrun:
 onstart:
     if workflow.executor_plugin.name == "slurm":
         try:
-            ask_squeue_without_accounting(workflow.executor_settings)
+            prepare_slurm(workflow)
         except SynthoodError as error:
             raise WorkflowError(str(error))
     made = {str(path) for job in workflow.dag.needrun_jobs() for path in job.output}

@@ -67,4 +67,4 @@ def main() -> None:
     elif program == "scontrol":
         print("MinJobAge               = 300 sec")
     elif program == "sinfo":
-        print("main*")
+        print("main*" if "%P" in arguments else "main*|64|500000|gpu:4|infinite\nmine|64|500000|gpu:4|infinite")

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from synthood.common.iterate import Iteration, ResumeFile
+from synthood.common.time_limit import TimeLimit
 from synthood.errors import SynthoodError
 
 
@@ -208,3 +209,41 @@ def test_the_state_of_another_fit_of_the_same_job_starts_over(folder, capsys):
     interrupted(folder).rename(folder / "other.pt")
     assert fit(folder, name="other")[0] == [0, 1, 2, 3, 4, 5]
     assert "other.pt: resume state of" in capsys.readouterr().out
+
+
+def near_at(step, monkeypatch):
+    count = iter(range(1000))
+    monkeypatch.setattr(TimeLimit, "is_near", lambda self: self.asks_at is not None and next(count) >= step)
+
+
+def test_a_fit_saves_asks_and_goes_on_in_its_next_turn(asked, tmp_path, monkeypatch, capsys):
+    near_at(2, monkeypatch)
+    with pytest.raises(SystemExit) as caught:
+        fit(tmp_path / "resume", save_seconds=1000)
+    assert caught.value.code == 143
+    assert asked.read_text() == "requeue 17\n"
+    told = "net: near the job's time limit, saved at step 3; queued again"
+    assert capsys.readouterr().out.splitlines()[-1] == told
+    monkeypatch.undo()
+    assert fit(tmp_path / "resume") == ([3, 4, 5], 15.0, [0, 1, 2, 3, 4, 5])
+
+
+def test_a_fit_goes_on_where_slurm_refuses(asked, tmp_path, monkeypatch, capsys):
+    (tmp_path / "bin" / "scontrol").write_text("#!/bin/sh\nexit 1\n")
+    near_at(2, monkeypatch)
+    assert fit(tmp_path / "resume", save_seconds=1000)[0] == [0, 1, 2, 3, 4, 5]
+    out = capsys.readouterr()
+    assert (out.out + out.err).count("near the job's time limit, and Slurm does not queue it again") == 1
+
+
+def test_without_a_place_to_save_no_turn_is_asked_for(asked, monkeypatch):
+    """It would begin anew each time."""
+    near_at(0, monkeypatch)
+    assert fit(None)[0] == [0, 1, 2, 3, 4, 5]
+    assert not asked.exists()
+
+
+def test_the_last_step_ends_the_fit(asked, tmp_path, monkeypatch):
+    near_at(5, monkeypatch)
+    assert fit(tmp_path / "resume")[0] == [0, 1, 2, 3, 4, 5]
+    assert not asked.exists()

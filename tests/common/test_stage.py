@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
+import torch
 
 import synthood
 from command_lines import writing
@@ -118,6 +119,7 @@ def test_outputs_are_written_with_provenance(tmp_path):
         assert facts["packages"]["synthood"] == synthood.__version__
         assert facts["python"] == platform.python_version()
         assert 0 <= facts["seconds"] < 60
+        assert facts["processor"] == f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
     assert os.environ["OMP_NUM_THREADS"] == "2"
 
 
@@ -132,6 +134,17 @@ def test_a_users_mistake_is_one_line_and_no_output(tmp_path, capsys):
     assert caught.value.code == 1
     assert capsys.readouterr().err == "error: a key is wrong; take another\n"
     assert visible(tmp_path) == []
+
+
+def test_a_mistake_on_a_cluster_names_the_node(tmp_path, capsys, monkeypatch):
+    def work(job):
+        raise SynthoodError("weights: not on this machine")
+
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setattr("socket.gethostname", lambda: "n12")
+    with pytest.raises(SystemExit):
+        run(work, tmp_path / "a")
+    assert capsys.readouterr().err == "error: weights: not on this machine (on node n12)\n"
 
 
 def test_a_mistake_leaves_the_old_output_and_its_provenance(tmp_path):

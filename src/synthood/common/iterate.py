@@ -15,6 +15,7 @@ from synthood.common.finite import check_state
 from synthood.common.identity import sha256
 from synthood.common.progress import Progress
 from synthood.common.ranks import SINGLE_PROCESS, Ranks
+from synthood.common.time_limit import TimeLimit
 from synthood.errors import SynthoodError
 
 CHECKSUM = 64
@@ -86,7 +87,7 @@ class ResumeFile:
 
 
 class Stopped(SystemExit):
-    """SIGTERM arrived and the state was saved."""
+    """SIGTERM arrived, or Slurm gives the job another turn, and the state was saved."""
 
 
 class Iteration:
@@ -109,6 +110,7 @@ class Iteration:
         start = self._restore()
         progress = self.progress = Progress(self.name, self.total, start)
         previous = signal.signal(signal.SIGTERM, self._terminate)
+        limit = TimeLimit() if self.resume.path is not None and self.resume.ranks.is_main else None
         saved = time.monotonic()
         try:
             for step in range(start, self.total):
@@ -117,12 +119,19 @@ class Iteration:
                     progress.update(step + 1, self.figures)
                 if not self.checked:
                     continue
-                if self._terminated or time.monotonic() - saved >= self.resume.save_seconds:
+                near = limit is not None and step + 1 < self.total and limit.is_near()
+                if near or self._terminated or time.monotonic() - saved >= self.resume.save_seconds:
                     self._save(step + 1)
                     saved = time.monotonic()
                 if self._terminated:
                     print(f"{self.name}: stopped by SIGTERM, saved at step {step + 1}", flush=True)
                     raise Stopped(143)
+                if limit is not None and near:
+                    if limit.asked():
+                        told = f"near the job's time limit, saved at step {step + 1}; queued again"
+                        print(f"{self.name}: {told}", flush=True)
+                        raise Stopped(143)
+                    self.log("near the job's time limit, and Slurm does not queue it again")
             self._check_weights()
             self._save(self.total)
         finally:

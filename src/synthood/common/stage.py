@@ -103,6 +103,7 @@ class Job:
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "host": socket.gethostname(),
             "python": platform.python_version(),
+            **_processor(),
             "packages": {"synthood": __version__, **_versions()},
             **self.facts,
         }
@@ -142,7 +143,7 @@ class Stage:
                     return
                 self.function(job, **arguments)
         except SynthoodError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {error}{_node()}", file=sys.stderr)
             sys.exit(1)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
@@ -151,7 +152,7 @@ class Stage:
             sys.exit(1)
         except (MemoryError, OSError) as error:
             traceback.print_exc()
-            print(f"error: {name}: {error}", file=sys.stderr)
+            print(f"error: {name}: {error}{_node()}", file=sys.stderr)
             sys.exit(1)
         except KeyboardInterrupt:
             sys.exit(128 + signal.SIGINT)
@@ -197,6 +198,18 @@ def _locked(path: Path) -> Iterator[bool]:
     finally:
         _held.clear()
         lock.release()
+
+
+def _node() -> str:
+    """Where a job of a cluster ran, since another node may have what this one lacks."""
+    return f" (on node {socket.gethostname()})" if "SLURM_JOB_ID" in os.environ else ""
+
+
+def _processor() -> dict[str, str]:
+    """The instructions that torch computes with, on which the last bits of results depend; nothing without torch."""
+    if (torch := sys.modules.get("torch")) is None:
+        return {}
+    return {"processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"}
 
 
 def _versions() -> dict[str, str]:

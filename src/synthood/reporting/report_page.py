@@ -19,7 +19,7 @@ from synthood.reporting.page.files import unpacked
 from synthood.reporting.page.galleries import MEASURED, galleries, read_figures
 from synthood.reporting.page.settings import PageSettings
 from synthood.reporting.page.tables import Report, read_report
-from synthood.reporting.page.times import costs
+from synthood.reporting.page.times import costs, processors
 from synthood.reporting.runs import Run
 
 PACKAGES = ("synthood", "torch", "diffusers", "transformers", "snakemake", "numpy", "pandas", "scikit-learn")
@@ -29,13 +29,15 @@ def warnings(
     reports: Sequence[Report],
     histories: Mapping[Run, pd.DataFrame],
     measured: Sequence[tuple[str, str, dict[str, Any]]],
+    jobs: Mapping[str, int],
 ) -> Iterator[Warned]:
-    """All warnings: about the tables, the trainings, and the images that were made (kind, name, figures)."""
+    """All warnings: about the tables, the trainings, images that were made (kind, name, figures), processors."""
     for report in reports:
         yield from checks.of_table(report)
     yield from checks.under_fitted(histories)
     for kind, name, found in measured:
         yield from (checks.of_synthetic if kind == "synthetic" else checks.of_outliers)(name, found)
+    yield from checks.several_processors(jobs)
 
 
 def versions() -> dict[str, str]:
@@ -83,13 +85,14 @@ def main(
     names = [one.name for one in settings.tables]
     datasets = {dataset for one in settings.tables for dataset in one.datasets}
     of_images = [(one.kind, f"{one.name} on {one.dataset}", own) for one, own in zip(judged, found, strict=True)]
+    about = (Path(results), datasets, names, settings.jobs)
     page = build(
         Parts(
             reports,
-            list(warnings(reports, curves, of_images)),
+            list(warnings(reports, curves, of_images, processors(*about) if results else {})),
             figures(specifications),
             galleries(settings.pictures, pictures, found),
-            costs(Path(results), datasets, names, settings.jobs) if results else [],
+            costs(*about) if results else [],
             [*tables, *gains],
             as_yaml(unpacked(settings.configuration)),
             versions(),

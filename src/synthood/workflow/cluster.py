@@ -4,10 +4,12 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Any
 
+from synthood.common.time_limit import MARGIN
 from synthood.errors import SynthoodError
+from synthood.workflow.slurm_nodes import SINFO, Asked, bounds, partitions
 
 GPU_LIMIT = "SYNTHOOD_GPU_LIMIT"
 """In a job's environment: the `--resources gpu=N` of the Snakemake that submitted it."""
@@ -28,6 +30,21 @@ def gpu_limit(submits: bool, given: int | None, on_cluster: bool, environment: M
     if given is not None:
         environment[GPU_LIMIT] = str(given)
     return 1 if given is None and not on_cluster else given
+
+
+def prepare_slurm(workflow: Any) -> None:
+    """Before the first job is submitted: how its state is asked, what a node has, and whether it may be queued again.
+
+    Raises SynthoodError at what Slurm would refuse, or keep waiting for ever.
+    """
+    settings = workflow.executor_settings
+    ask_squeue_without_accounting(settings)
+    look_at_intervals(
+        workflow.executor_plugin.executor, workflow.remote_execution_settings.seconds_between_status_checks
+    )
+    fit_into_nodes(workflow)
+    if settings.requeue:
+        os.environ.setdefault(MARGIN, "120")
 
 
 def accounting_works() -> bool:
@@ -52,6 +69,55 @@ def ask_squeue_without_accounting(settings: Any) -> None:
         )
     settings.status_command = "squeue"
     print("Slurm: no accounting (sacct does not answer); squeue says what became of the jobs", flush=True)
+
+
+def look_at_intervals(executor: type, seconds: float) -> None:
+    """Lets an executor ask for the states of all jobs every so many seconds.
+
+    The plugin's own intervals grow by ten seconds while no job ends, up to three minutes, by which every level of short
+    jobs would take longer.
+    """
+    executor.next_seconds_between_status_checks = property(lambda self: seconds, lambda self, value: None)  # type: ignore[attr-defined]
+
+
+def fit_into_nodes(workflow: Any) -> None:
+    """Bounds what jobs ask for by what a node has, also at later attempts, and says so.
+
+    Slurm refuses a job with more memory, and never starts one with more time than its partition's limit. Raises
+    SynthoodError as `bounds` does, and where Slurm does not answer.
+    """
+    printed = _answer(*SINFO)
+    if printed is None:
+        raise SynthoodError(
+            "Slurm: sinfo does not answer; start the workflow where Slurm's commands work, as on a login node"
+        )
+    jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
+    bound, notes = bounds(_asked(jobs), partitions(printed))
+    for note in notes:
+        print(f"Slurm: cut for {note}", flush=True)
+    workflow.resource_scopes.update({"mem_mb": "local", "runtime": "local"})  # for each job, not for all together
+    for name, value in bound.items():
+        given = workflow.global_resources[name].value if name in workflow.global_resources else None
+        workflow.register_resource(name, value if given is None else min(given, value))
+    for job in jobs:
+        job.attempt = job.attempt  # computes its resources anew
+
+
+def _asked(jobs: Iterable[Any]) -> Iterator[Asked]:
+    for job in jobs:
+        resources = job.resources
+        if any(resources.get(name) for name in ("cluster", "clusters", "slurm_cluster")):
+            continue  # another cluster's nodes
+        yield Asked(
+            job.rule.name,
+            str(resources.get("slurm_partition") or ""),
+            job.threads,
+            *(_number(resources.get(name)) for name in ("mem_mb", "gpu", "runtime")),
+        )
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _answer(*command: str) -> str | None:

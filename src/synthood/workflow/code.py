@@ -24,6 +24,7 @@ NOT_RESULTS = (
     "synthood.common.command",
     "synthood.common.stage",
     "synthood.common.devices",
+    "synthood.common.time_limit",
     "synthood.errors",
 )
 """Modules that change how a job runs and reports, not what it writes."""

@@ -159,3 +159,12 @@ def test_no_accepted_outlier() -> None:
 
 def test_a_small_report_warns_of_its_seeds_alone() -> None:
     assert list(found(small_report())) == ["few_seeds"]
+
+
+def test_processors_of_several_kinds() -> None:
+    assert list(checks.several_processors({})) == list(checks.several_processors({"x86_64 AVX2": 30})) == []
+    (warned,) = checks.several_processors({"x86_64 AVX2": 30, "x86_64 AVX512": 2})
+    assert warned.text == (
+        "Jobs ran on processors of different instructions (30 with x86_64 AVX2, 2 with x86_64 AVX512): run again on "
+        "one kind, results may differ in their last bits."
+    )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from synthood.reporting.page.times import Cost, costs, duration
+from synthood.reporting.page.times import Cost, costs, duration, processors
 
 
 def written(results: Path, name: str, stage: str, seconds: float, job: str = "", **more: Any) -> None:
@@ -49,6 +49,15 @@ def test_names_of_tables_may_have_dots(tmp_path: Path) -> None:
         written(tmp_path, f"figures/{name}/roc.svg", "plot", 10 * seconds)
     for name, seconds in (("v1", 1), ("v1.5", 20)):
         assert [one.seconds for one in costs(tmp_path, [], [name], [])] == [10 * seconds, seconds]
+
+
+def test_jobs_by_the_instructions_that_they_computed_with(tmp_path: Path) -> None:
+    for seed, (job, name) in enumerate([("a", "x86_64 AVX2"), ("b", "x86_64 AVX512"), ("b", "x86_64 AVX512")]):
+        written(tmp_path, f"digits/models/ce/seed{seed}/history.csv", "train", 1, job, processor=name)
+    written(tmp_path, "digits/models/ce/seed3/history.csv", "train", 1, "c", processor="x86_64 AVX512")
+    written(tmp_path, "digits/models/ce/seed4/history.csv", "train", 1)  # of an older version
+    written(tmp_path, "digits/models/other/seed0/history.csv", "train", 1, processor="aarch64 DEFAULT")
+    assert processors(tmp_path, ["digits"], ["toy"], ["ce"]) == {"x86_64 AVX512": 2, "x86_64 AVX2": 1}
 
 
 def test_no_results(tmp_path: Path) -> None:

@@ -36,6 +36,17 @@ def of_table(report: Report) -> Iterator[Warned]:
         yield from (Warned(check.__name__, text, report.name) for text in check(report))
 
 
+def several_processors(jobs: Mapping[str, int]) -> Iterator[Warned]:
+    """Jobs that computed with other instructions than the rest (numbers of jobs by instructions)."""
+    if len(jobs) > 1:
+        each = ", ".join(f"{count} with {name}" for name, count in jobs.items())
+        yield Warned(
+            "several_processors",
+            f"Jobs ran on processors of different instructions ({each}): run again on one kind, results may differ in "
+            "their last bits.",
+        )
+
+
 def below_chance(report: Report) -> Iterator[str]:
     """Detectors whose mean AUROC on a set is below 50: they take OOD images for ID."""
     values = report.values[report.values["metric"] == "auroc"]

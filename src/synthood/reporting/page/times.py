@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,14 @@ def costs(results: Path, datasets: Collection[str], tables: Collection[str], nam
         cost.cpu += number(job, "cpu_seconds")
         cost.memory = max(cost.memory, number(job, "peak_memory_mib"))
     return sorted(found.values(), key=lambda one: (-one.seconds, one.stage))
+
+
+def processors(
+    results: Path, datasets: Collection[str], tables: Collection[str], names: Collection[str]
+) -> dict[str, int]:
+    """Jobs by the instructions that they computed with, most first."""
+    jobs = {job["fingerprint"]: job for job in jobs_of(results, datasets, tables, names)}.values()
+    return dict(Counter(job["processor"] for job in jobs if isinstance(job.get("processor"), str)).most_common())
 
 
 def jobs_of(

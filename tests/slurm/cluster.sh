@@ -1,0 +1,61 @@
+#!/bin/sh
+# A one-node Slurm on loopback, without root and with all its state in DIR; as Debian's slurm-wlm and munge have it.
+#   cluster.sh start DIR [CPUS [MEMORY_MB]]   then: export PATH=DIR/bin:$PATH
+#   cluster.sh stop DIR
+#   cluster.sh node DIR                       starts slurmd alone, after it was killed
+set -eu
+action=$1 dir=$(realpath -m "$2")
+here=$(cd "$(dirname "$0")" && pwd)
+PATH=$PATH:/usr/sbin:/sbin
+export SLURM_CONF="$dir/slurm.conf"
+
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+# Waits until a command prints what matches.
+until_matches() {
+  pattern=$1
+  shift
+  for _ in $(seq 100); do
+    "$@" 2>/dev/null | grep -Eq "$pattern" && return
+    sleep 0.2
+  done
+  echo "cluster.sh: no '$pattern' from '$*' in 20 s; see $dir/*.log" >&2
+  return 1
+}
+
+case $action in
+start)
+  mkdir -p "$dir/state" "$dir/spool"
+  chmod 755 "$dir"
+  host=$(hostname -s)
+  sed -e "s|@HOST@|$host|g" -e "s|@USER@|$(id -un)|g" -e "s|@DIR@|$dir|g" -e "s|@CPUS@|${3:-2}|g" \
+    -e "s|@MEMORY@|${4:-6000}|g" -e "s|@PORT@|$(free_port)|g" -e "s|@NODE_PORT@|$(free_port)|g" \
+    "$here/slurm.conf.in" >"$dir/slurm.conf"
+  echo "Name=gpu File=/dev/null" >"$dir/gres.conf"
+  (umask 077 && head -c 1024 /dev/urandom >"$dir/munge.key")
+  nice munged --key-file="$dir/munge.key" --socket="$dir/munge.socket" --pid-file="$dir/munged.pid" \
+    --log-file="$dir/munged.log" --seed-file="$dir/munged.seed"
+  # The plugin takes SLURM_CONF away from the steps of its jobs.
+  mkdir -p "$dir/bin"
+  for command in sbatch srun squeue sacct scancel scontrol sinfo; do
+    printf '#!/bin/sh\nSLURM_CONF=%s exec /usr/bin/%s "$@"\n' "'$SLURM_CONF'" "$command" >"$dir/bin/$command"
+    chmod +x "$dir/bin/$command"
+  done
+  nice slurmctld -c
+  nice slurmd
+  until_matches idle sinfo -h -o %t
+  ;;
+node)
+  nice slurmd
+  until_matches idle sinfo -h -o %t
+  ;;
+stop)
+  for daemon in slurmd slurmctld munged; do
+    [ ! -f "$dir/$daemon.pid" ] || kill "$(cat "$dir/$daemon.pid")" || true
+  done
+  ;;
+*)
+  echo "usage: cluster.sh start|node|stop DIR" >&2
+  exit 2
+  ;;
+esac
