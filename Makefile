@@ -1,5 +1,6 @@
 # make demo   results/report/index.html with all tables        make test   all tests
 # make photos   from photographs to a detector that is tried on new ones
+# make test-slurm   the workflow on a Slurm of one node (Debian: slurm-wlm, munge), in 15 to 30 minutes
 # make bench  docs/benchmarks.md, ours beside its peers; QUICK=1: smaller
 # All make .venv if there is none; PYTHON=python3.12 chooses another interpreter.
 PYTHON ?= python3
@@ -8,7 +9,7 @@ SPEC := pyproject.toml envs/constraints.txt
 DETECTOR := results/clothing/deploy/detector
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: demo photos test bench lint clean
+.PHONY: demo photos test test-slurm bench lint clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo-installed
@@ -29,6 +30,9 @@ photos.yaml: | $(VENV)/.photos-installed
 
 test: $(VENV)/.test-installed
 	pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+test-slurm: $(VENV)/.test-installed
+	pytest -m slurm -rsP tests/slurm
 
 bench: $(VENV)/.bench-installed
 	python benchmarks/bench.py $(if $(QUICK),--quick)

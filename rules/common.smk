@@ -26,7 +26,7 @@ from synthood.config.read import mistakes_of
 from synthood.config.upgrade import notes
 from synthood.errors import SynthoodError
 from synthood.reporting.figures.base import FORMS, figures
-from synthood.workflow.cluster import gpu_limit, prepare_slurm
+from synthood.workflow.cluster import gpu_limit, prepare_slurm, without_log
 from synthood.workflow.code import START, code_of
 from synthood.workflow.machine import ALLOCATION, gpus_found
 from synthood.workflow.plan import Plan, artefacts as at, as_parameter

@@ -16,6 +16,12 @@ onstart:
         raise WorkflowError("\n  ".join([MISSING, *map(str, missing)]))
 
 
+onerror:
+    if workflow.executor_plugin.name == "slurm":
+        for told in without_log(workflow.scheduler._executor.run_uuid):
+            print(told, file=sys.stderr)
+
+
 rule prepare:
     output:
         at.IMAGES,

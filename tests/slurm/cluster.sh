@@ -2,7 +2,7 @@
 # A one-node Slurm on loopback, without root and with all its state in DIR; as Debian's slurm-wlm and munge have it.
 #   cluster.sh start DIR [CPUS [MEMORY_MB]]   then: export PATH=DIR/bin:$PATH
 #   cluster.sh stop DIR
-#   cluster.sh node DIR                       starts slurmd alone, after it was killed
+#   cluster.sh node DIR [HIDDEN]              starts slurmd alone, after it was killed; as root, one that does not see a folder
 set -eu
 action=$1 dir=$(realpath -m "$2")
 here=$(cd "$(dirname "$0")" && pwd)
@@ -46,7 +46,11 @@ start)
   until_matches idle sinfo -h -o %t
   ;;
 node)
-  nice slurmd
+  if [ -n "${3:-}" ]; then
+    nice unshare --mount sh -c 'mount -t tmpfs none "$1" && exec slurmd' sh "$3"
+  else
+    nice slurmd
+  fi
   until_matches idle sinfo -h -o %t
   ;;
 stop)
@@ -55,7 +59,7 @@ stop)
   done
   ;;
 *)
-  echo "usage: cluster.sh start|node|stop DIR" >&2
+  echo "usage: cluster.sh start|node|stop DIR [...]" >&2
   exit 2
   ;;
 esac

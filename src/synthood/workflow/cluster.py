@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, MutableMapping
+from pathlib import Path
 from typing import Any
 
 from synthood.common.time_limit import MARGIN
@@ -101,6 +102,19 @@ def fit_into_nodes(workflow: Any) -> None:
         workflow.register_resource(name, value if given is None else min(given, value))
     for job in jobs:
         job.attempt = job.attempt  # computes its resources anew
+
+
+def without_log(run: str) -> list[str]:
+    """Of a failed run, given by the name of its jobs: why some left no log, one sentence for each node."""
+    failed = _answer("squeue", "--noheader", "--states=FAILED,NODE_FAIL", "--name", run, "--format", "%i") or ""
+    shown = [_answer("scontrol", "show", "job", "--oneliner", job) or "" for job in failed.split()]
+    facts = [dict(re.findall(r"(\w+)=(\S*)", job)) for job in shown]
+    blind = [job for job in facts if "StdOut" in job and not Path(job["StdOut"]).exists()]
+    return [
+        f"Slurm: jobs ended on node {node} before they could write a log: the project's folder {Path.cwd()}, its results and "
+        f"Python must be on a disk that all nodes share (docs/cluster.md)"
+        for node in sorted({job.get("NodeList", "?") for job in blind})
+    ]
 
 
 def _asked(jobs: Iterable[Any]) -> Iterator[Asked]:

@@ -1,0 +1,252 @@
+"""The workflow on a real Slurm of one node (cluster.sh): the same bytes as on this machine, also through failures."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from checkouts import HANGS, Workflow, checkout
+from slurm_cluster import Cluster, until
+
+pytestmark = [pytest.mark.slurm, pytest.mark.workflow]
+PROFILES = ("--profile", "profiles/slurm", "--workflow-profile", "profiles/slurm-small")
+SECONDS_PER_LEVEL = 20
+MODEL = "results/digits/models/ce/seed0/model.safetensors"
+IMAGES = "results/digits/images/digits-6.safetensors"
+
+
+@dataclass
+class Local:
+    """The whole DAG on this machine, and its seconds."""
+
+    workflow: Workflow
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def local(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, stages: str) -> Local:
+    workflow = checkout(tmp_path_factory.mktemp("local") / "local", stages)
+    began = time.monotonic()
+    done = workflow.run()
+    assert done.returncode == 0, done.stdout
+    return Local(workflow, time.monotonic() - began)
+
+
+def levels(workflow: Workflow) -> int:
+    """Jobs on the longest path of the DAG, without the target."""
+    done = subprocess.run(
+        workflow.command("--forceall", "--dag", "dot"),
+        cwd=workflow.place,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
+    before: dict[str, list[str]] = {}
+    for first, then in re.findall(r"(\d+) -> (\d+)", done.stdout):
+        before.setdefault(then, []).append(first)
+
+    def depth(job: str) -> int:
+        return 1 + max(map(depth, before.get(job, [])), default=0)
+
+    return depth("0") - 1
+
+
+def submitted(
+    workflow: Workflow, cluster: Cluster, *options: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    return workflow.run(*PROFILES, *options, cores=None, **cluster.environment, **variables)
+
+
+def test_the_whole_dag_gives_the_same_bytes_in_time(local: Local, cluster: Cluster, tmp_path: Path) -> None:
+    workflow = checkout(tmp_path / "slurm")
+    before, began = len(cluster.jobs()), time.monotonic()
+    done = submitted(workflow, cluster)
+    seconds = time.monotonic() - began
+    assert done.returncode == 0, done.stdout
+    assert "no accounting (sacct does not answer); squeue says what became of the jobs" in done.stdout
+    assert workflow.artefacts() == local.workflow.artefacts()
+    path, count = levels(workflow), len(cluster.jobs()) - before
+    print(f"local {local.seconds:.0f} s; Slurm {seconds:.0f} s, {count} submissions, {path} levels")
+    print(f"{(seconds - local.seconds) / path:.1f} s more per level; {len(workflow.artefacts())} files, none differs")
+    assert seconds <= local.seconds + SECONDS_PER_LEVEL * path
+
+
+def running(cluster: Cluster) -> str:
+    """A job that has been at work for some seconds."""
+    found: list[str] = []
+
+    def at_work() -> list[str]:
+        rows = cluster.answer("squeue", "--noheader", "--states=RUNNING", "--format", "%i %M").split("\n")
+        found[:] = [row.split()[0] for row in rows if row and int(row.split()[1].split(":")[-1]) >= 5]
+        return found
+
+    until(at_work, "running job")
+    return found[0]
+
+
+def requeue(cluster: Cluster) -> str:
+    return cluster.answer("scontrol", "requeue", running(cluster))
+
+
+def cancel(cluster: Cluster) -> str:
+    return cluster.answer("scancel", running(cluster))
+
+
+def kill_the_node(cluster: Cluster) -> None:
+    """Its daemon, until Slurm takes the node for lost and queues its jobs again."""
+    running(cluster)
+    cluster.kill_node()
+    until(lambda: "down" in cluster.answer("sinfo", "--noheader", "--format", "%t"), "node that is down")
+    cluster.script("node")
+
+
+def drain(cluster: Cluster) -> None:
+    """The node takes no new jobs for a while."""
+    running(cluster)
+    host = cluster.answer("sinfo", "--noheader", "--partition=main", "--format", "%n")
+    cluster.answer("scontrol", "update", f"nodename={host}", "state=drain", "reason=test")
+    time.sleep(10)
+    cluster.answer("scontrol", "update", f"nodename={host}", "state=resume")
+
+
+def test_failures_on_the_way_change_no_byte(local: Local, cluster: Cluster, tmp_path: Path) -> None:
+    workflow = checkout(tmp_path / "slurm")
+    with (workflow.place / "output.txt").open("w") as output:
+        process = subprocess.Popen(
+            workflow.command(*PROFILES, cores=None),
+            cwd=workflow.place,
+            env=os.environ | cluster.environment | {"SYNTHOOD_SAVE_SECONDS": "0"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        for disturb in (requeue, cancel, kill_the_node, drain, requeue, cancel):
+            assert process.poll() is None, (workflow.place / "output.txt").read_text()
+            disturb(cluster)
+            print(disturb.__name__)
+            time.sleep(5)
+        process.wait(timeout=HANGS)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=HANGS)
+    told = (workflow.place / "output.txt").read_text()
+    assert process.returncode == 0, told
+    assert told.count("Trying to restart job") >= 2
+    assert workflow.artefacts() == local.workflow.artefacts()
+
+
+def test_a_fit_longer_than_its_limit_takes_several_turns(local: Local, cluster: Cluster, tmp_path: Path) -> None:
+    """No attempt is used up: none is allowed but the first."""
+    undisturbed = local.workflow.copied(tmp_path / "undisturbed")
+    seconds = 0.0
+    for epochs in (200, lambda: round(200 * 100 / seconds)):
+        config = undisturbed.config
+        config["recipes"]["ce"]["epochs"] = epochs if isinstance(epochs, int) else epochs()
+        undisturbed.config = config
+        began = time.monotonic()
+        assert undisturbed.run(MODEL).returncode == 0
+        seconds = time.monotonic() - began
+    workflow = checkout(tmp_path / "slurm", of=undisturbed)
+    shutil.copytree(
+        undisturbed.place / "results" / "digits" / "images", workflow.place / "results" / "digits" / "images"
+    )
+    before = set(cluster.jobs())
+    done = submitted(
+        workflow, cluster, MODEL, "--retries", "0", "--set-resources", "train:runtime=1", "train:mem_mb=3000"
+    )
+    assert done.returncode == 0, done.stdout
+    turns = [int(cluster.fact(job, "Restarts")) for job in cluster.jobs() if job not in before]
+    print(f"{seconds:.0f} s at a limit of 60 s: queued again {max(turns)} times")
+    assert max(turns) >= 1
+    assert "training: resumed at step" in (workflow.place / "results/logs/train/digits/ce/seed0.log").read_text()
+    for file in (MODEL, MODEL.replace("model.safetensors", "history.csv")):
+        assert (workflow.place / file).read_bytes() == (undisturbed.place / file).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--default-resources", "slurm_partition=mian"],
+            r"Slurm: .* asked for partition 'mian', which there is not; did you mean 'main'\?",
+        ),
+        (
+            ["--resources", "gpu=4", "--set-resources", "prepare:gpu=3"],
+            r"Slurm: prepare asked for 3 GPUs, but nodes of partition main have 1; choose another slurm_partition",
+        ),
+        (["--set-threads", "prepare=64"], r"Slurm: prepare asked for 64 threads, but nodes of partition main have 2"),
+    ],
+)
+def test_what_the_cluster_lacks_is_told_before_any_job(
+    fresh: Workflow, cluster: Cluster, options: list[str], message: str
+) -> None:
+    before = cluster.jobs()
+    done = submitted(fresh, cluster, IMAGES, *options)
+    assert done.returncode != 0
+    assert len(re.findall(message, done.stdout)) == 1, done.stdout
+    assert "Traceback" not in done.stdout
+    assert cluster.jobs() == before
+
+
+def test_more_time_than_a_partition_allows_is_cut_and_told(fresh: Workflow, cluster: Cluster) -> None:
+    """Slurm would take such a job, and never start it."""
+    before = set(cluster.jobs())
+    done = submitted(fresh, cluster, IMAGES, "--default-resources", "slurm_partition=short")
+    assert done.returncode == 0, done.stdout
+    assert "Slurm: cut for prepare: 60 minutes, the limit of partition short" in done.stdout
+    (job,) = set(cluster.jobs()) - before
+    assert cluster.fact(job, "TimeLimit") == "01:00:00"
+
+
+@pytest.fixture
+def hiding(cluster: Cluster) -> Iterator[Callable[[Path], None]]:
+    """Replaces the node by one that does not see a folder."""
+    if os.geteuid():
+        pytest.skip("only root can hide a folder from a node")
+
+    def begin(*folder: Path) -> None:
+        os.kill(int((cluster.folder / "slurmd.pid").read_text()), signal.SIGTERM)
+        until(lambda: not (cluster.folder / "slurmd.pid").exists(), "end of slurmd")
+        cluster.script("node", *map(str, folder))
+
+    yield begin
+    begin()
+
+
+def test_without_a_shared_disk_one_sentence_says_so(
+    fresh: Workflow, cluster: Cluster, hiding: Callable[[Path], None]
+) -> None:
+    hiding(fresh.place)
+    done = submitted(fresh, cluster, IMAGES, "--retries", "0")
+    assert done.returncode != 0
+    told = rf"Slurm: jobs ended on node \S+ before they could write a log: the project's folder {fresh.place}, .* share"
+    assert len(re.findall(told, done.stdout)) == 1, done.stdout
+
+
+def test_weights_that_a_node_lacks_are_told_with_its_name(
+    fresh: Workflow, cluster: Cluster, hiding: Callable[[Path], None], tmp_path: Path
+) -> None:
+    from toy_checkpoints import stable_diffusion_1
+
+    weights = tmp_path / "weights"
+    stable_diffusion_1().save_pretrained(weights)
+    config = fresh.config
+    config["generators"]["sd"] = {
+        "kind": "stable-diffusion",
+        "pretrained": {"from": str(weights), "prompt": "a photo of a {word}"},
+        "images_per_class": 5,
+        "block_size": 15,
+    }
+    fresh.config = config
+    hiding(weights)
+    done = submitted(fresh, cluster, "results/digits/generators/sd", "--retries", "0")
+    assert done.returncode != 0
+    assert re.search(rf"error: {weights}.* \(on node \S+\)", done.stdout), done.stdout
