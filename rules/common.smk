@@ -13,7 +13,9 @@ PLACE = Path(str(workflow.current_basedir)).parent
 SRC = PLACE / "src" if (PLACE / "src").is_dir() else PLACE.parents[2]
 if str(SRC) not in sys.path:
     sys.path.insert(0, str(SRC))
-others = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place not in ("", str(SRC))]
+others = [
+    place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place not in ("", str(SRC))
+]
 os.environ.update(
     PYTHONPATH=os.pathsep.join([str(SRC), *others]),
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),

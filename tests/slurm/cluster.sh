@@ -33,7 +33,7 @@ start)
     "$here/slurm.conf.in" >"$dir/slurm.conf"
   echo "Name=gpu File=/dev/null" >"$dir/gres.conf"
   (umask 077 && head -c 1024 /dev/urandom >"$dir/munge.key")
-  nice munged --key-file="$dir/munge.key" --socket="$dir/munge.socket" --pid-file="$dir/munged.pid" \
+  munged --key-file="$dir/munge.key" --socket="$dir/munge.socket" --pid-file="$dir/munged.pid" \
     --log-file="$dir/munged.log" --seed-file="$dir/munged.seed"
   # The plugin takes SLURM_CONF away from the steps of its jobs.
   mkdir -p "$dir/bin"
@@ -41,15 +41,15 @@ start)
     printf '#!/bin/sh\nSLURM_CONF=%s exec /usr/bin/%s "$@"\n' "'$SLURM_CONF'" "$command" >"$dir/bin/$command"
     chmod +x "$dir/bin/$command"
   done
-  nice slurmctld -c
-  nice slurmd
+  slurmctld -c
+  slurmd
   until_matches idle sinfo -h -o %t
   ;;
 node)
   if [ -n "${3:-}" ]; then
-    nice unshare --mount sh -c 'mount -t tmpfs none "$1" && exec slurmd' sh "$3"
+    unshare --mount sh -c 'mount -t tmpfs none "$1" && exec slurmd' sh "$3"
   else
-    nice slurmd
+    slurmd
   fi
   until_matches idle sinfo -h -o %t
   ;;
