@@ -11,17 +11,16 @@ export SLURM_CONF="$dir/slurm.conf"
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
-# Waits until a command prints what matches.
-until_matches() {
-  pattern=$1
-  shift
-  for _ in $(seq 100); do
-    "$@" 2>/dev/null | grep -Eq "$pattern" && return
+until_true() {
+  for _ in $(seq 150); do
+    "$@" 2>/dev/null && return
     sleep 0.2
   done
-  echo "cluster.sh: no '$pattern' from '$*' in 20 s; see $dir/*.log" >&2
+  echo "cluster.sh: '$*' fails for 30 s; see $dir/*.log" >&2
   return 1
 }
+idle() { sinfo --noheader --format=%t | grep -q idle; }
+no_jobs() { [ -z "$("$dir/bin/squeue" --noheader)" ]; }
 
 case $action in
 start)
@@ -43,7 +42,7 @@ start)
   done
   slurmctld -c
   slurmd
-  until_matches idle sinfo -h -o %t
+  until_true idle
   ;;
 node)
   if [ -n "${3:-}" ]; then
@@ -51,11 +50,17 @@ node)
   else
     slurmd
   fi
-  until_matches idle sinfo -h -o %t
+  until_true idle
   ;;
 stop)
+  if "$dir/bin/scancel" --user="$(id -un)" 2>/dev/null; then
+    until_true no_jobs || true
+  fi
   for daemon in slurmd slurmctld munged; do
-    [ ! -f "$dir/$daemon.pid" ] || kill "$(cat "$dir/$daemon.pid")" || true
+    [ -f "$dir/$daemon.pid" ] || continue
+    pid=$(cat "$dir/$daemon.pid")
+    kill "$pid" 2>/dev/null || continue
+    until_true sh -c "! kill -0 $pid 2>/dev/null"
   done
   ;;
 *)

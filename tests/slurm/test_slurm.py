@@ -224,7 +224,7 @@ def test_without_a_shared_disk_one_sentence_says_so(
     hiding(fresh.place)
     done = submitted(fresh, cluster, IMAGES, "--retries", "0")
     assert done.returncode != 0
-    told = rf"Slurm: jobs ended on node \S+ before they could write a log: the project's folder {fresh.place}, .* share"
+    told = rf"Slurm: jobs ended on node \S+ before they could write a log: the folder {fresh.place}, .* share"
     assert len(re.findall(told, done.stdout)) == 1, done.stdout
 
 

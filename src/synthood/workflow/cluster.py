@@ -111,7 +111,7 @@ def without_log(run: str) -> list[str]:
     facts = [dict(re.findall(r"(\w+)=(\S*)", job)) for job in shown]
     blind = [job for job in facts if "StdOut" in job and not Path(job["StdOut"]).exists()]
     return [
-        f"Slurm: jobs ended on node {node} before they could write a log: the project's folder {Path.cwd()}, its results "
+        f"Slurm: jobs ended on node {node} before they could write a log: the folder {Path.cwd()}, its results "
         f"and Python must be on a disk that all nodes share (docs/cluster.md)"
         for node in sorted({job.get("NodeList", "?") for job in blind})
     ]
