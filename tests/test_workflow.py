@@ -77,6 +77,23 @@ def test_the_slurm_profile_plans_with_a_gpu_and_time_for_heavy_rules(clean: Warm
     assert {rule for rule, body in rule_texts().items() if "gpu=GPU" in body} == profile["set-resources"].keys()
 
 
+def test_a_users_python_path_reaches_the_jobs(fresh: Workflow, tmp_path: Path) -> None:
+    """Behind the workflow's own package, which a module of that name must not hide."""
+    others = tmp_path / "others"
+    others.mkdir()
+    (others / "my_shapes.py").write_text("SHAPE = (6, 32, 32, 3)\n")
+    (others / "synthood.py").write_text("raise SystemExit('not the package')\n")
+    (fresh.place / "grey.py").write_text(
+        "import numpy as np\nfrom my_shapes import SHAPE\n\n\n"
+        "def images(split):\n    return np.full(SHAPE, 128, np.uint8)\n"
+    )
+    config = fresh.config
+    config["datasets"]["digits"]["far"] = {"grey": {"kind": "custom", "file": "grey.py"}}
+    fresh.config = config
+    done = fresh.run("results/digits/images/grey.safetensors", PYTHONPATH=str(others))
+    assert done.returncode == 0, done.stdout
+
+
 def rule_texts() -> dict[str, str]:
     """Each rule's text by its name."""
     found = [re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", file.read_text(), re.MULTILINE) for file in RULES]
