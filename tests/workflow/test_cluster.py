@@ -1,4 +1,4 @@
-"""Limits that reach the jobs of a cluster, and their states where Slurm has no accounting."""
+"""Limits that reach the jobs of a cluster, their states where Slurm has no accounting, and what a failure means."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from synthood.errors import SynthoodError
-from synthood.workflow.cluster import GPU_LIMIT, ask_squeue_without_accounting, gpu_limit
+from synthood.workflow.cluster import (
+    GPU_LIMIT,
+    ask_squeue_without_accounting,
+    fit_into_nodes,
+    gpu_limit,
+    look_at_intervals,
+    without_log,
+)
 
 
 @pytest.mark.parametrize(
@@ -69,3 +76,39 @@ def test_without_sacct_the_plugin_chooses_itself(tmp_path: Path, monkeypatch: py
     settings = Settings()
     ask_squeue_without_accounting(settings)
     assert settings.status_command == "sacct"
+
+
+def test_states_are_looked_at_in_even_intervals() -> None:
+    """Whatever an executor would wait, as the plugin does after each look at which no job had ended."""
+
+    class Executor:
+        next_seconds_between_status_checks = 40.0
+
+    look_at_intervals(Executor, 10)
+    executor = Executor()
+    executor.next_seconds_between_status_checks += 10
+    assert executor.next_seconds_between_status_checks == 10
+
+
+def test_where_slurm_does_not_answer_no_job_is_submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SynthoodError, match=r"sinfo does not answer; start the workflow where .* as on a login node"):
+        fit_into_nodes(None)
+
+
+def test_jobs_without_a_log_are_told_once_for_each_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that does not see the folder cannot write there."""
+    (tmp_path / "there.log").touch()
+    logs = {3: ("n1", "gone.log"), 4: ("n2", "there.log"), 5: ("n1", "also-gone.log")}
+    lines = [f"{job}) echo 'JobId={job} NodeList={n} StdOut={tmp_path / log}';;" for job, (n, log) in logs.items()]
+    asked = tmp_path / "asked"
+    for name, text in (
+        ("squeue", f"echo $@ >'{asked}'; printf '3\\n4\\n5\\n'"),
+        ("scontrol", f"case $4 in {' '.join(lines)} esac"),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    (told,) = without_log("the-run")
+    assert told.startswith("Slurm: jobs ended on node n1 before they could write a log: ")
+    assert "--name the-run" in asked.read_text()
