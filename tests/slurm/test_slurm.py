@@ -64,7 +64,7 @@ def submitted(workflow: Workflow, cluster: Cluster, *options: str) -> subprocess
 
 
 def test_the_whole_dag_gives_the_same_bytes_in_time(local: Local, cluster: Cluster, tmp_path: Path) -> None:
-    workflow = checkout(tmp_path / "slurm")
+    workflow = checkout(tmp_path / "slurm", of=local.workflow)
     load = os.getloadavg()[1]  # of five minutes, our own local run in it
     before, began = len(cluster.jobs()), time.monotonic()
     done = submitted(workflow, cluster)
@@ -120,7 +120,7 @@ def drain(cluster: Cluster) -> None:
 
 
 def test_failures_on_the_way_change_no_byte(local: Local, cluster: Cluster, tmp_path: Path) -> None:
-    workflow = checkout(tmp_path / "slurm")
+    workflow = checkout(tmp_path / "slurm", of=local.workflow)
     with (workflow.place / "output.txt").open("w") as output:
         process = subprocess.Popen(
             workflow.command(*PROFILES, cores=None),
