@@ -7,13 +7,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from checkouts import HANGS, Workflow, checkout
 from slurm_cluster import Cluster, until
+from synthood.common.time_limit import seconds_of
 
 pytestmark = [pytest.mark.slurm, pytest.mark.workflow]
 PROFILES = ("--profile", "profiles/slurm", "--workflow-profile", "profiles/slurm-small")
@@ -81,42 +82,49 @@ def test_the_whole_dag_gives_the_same_bytes_in_time(local: Local, cluster: Clust
         assert seconds <= local.seconds + SECONDS_PER_LEVEL * path
 
 
-def running(cluster: Cluster) -> str:
-    """A job that has been at work for some seconds."""
-    found: list[str] = []
+@dataclass
+class Disturber:
+    """Harms jobs that have been at work for some seconds, each of them once, so that none fails at all its attempts."""
 
-    def at_work() -> list[str]:
-        rows = cluster.answer("squeue", "--noheader", "--states=RUNNING", "--format", "%i %M").split("\n")
-        found[:] = [row.split()[0] for row in rows if row and int(row.split()[1].split(":")[-1]) >= 5]
-        return found
+    cluster: Cluster
+    harmed: set[str] = field(default_factory=set)
 
-    until(at_work, "running job")
-    return found[0]
+    def job(self) -> str:
+        """The next one to harm."""
+        found: list[str] = []
 
+        def at_work() -> bool:
+            rows = self.cluster.answer("squeue", "--noheader", "--states=RUNNING", "--format", "%i %M %k").splitlines()
+            for number, time_, comment in map(str.split, rows):
+                if (seconds_of(time_) or 0) >= 5 and comment not in self.harmed:
+                    self.harmed.add(comment)
+                    found.append(number)
+                    return True
+            return False
 
-def requeue(cluster: Cluster) -> str:
-    return cluster.answer("scontrol", "requeue", running(cluster))
+        until(at_work, "running job")
+        return found[0]
 
+    def requeue(self) -> None:
+        self.cluster.answer("scontrol", "requeue", self.job())
 
-def cancel(cluster: Cluster) -> str:
-    return cluster.answer("scancel", running(cluster))
+    def cancel(self) -> None:
+        self.cluster.answer("scancel", self.job())
 
+    def kill_the_node(self) -> None:
+        """Its daemon, until Slurm takes the node for lost and queues its jobs again."""
+        self.job()
+        self.cluster.kill_node()
+        until(lambda: "down" in self.cluster.answer("sinfo", "--noheader", "--format", "%t"), "node that is down")
+        self.cluster.script("node")
 
-def kill_the_node(cluster: Cluster) -> None:
-    """Its daemon, until Slurm takes the node for lost and queues its jobs again."""
-    running(cluster)
-    cluster.kill_node()
-    until(lambda: "down" in cluster.answer("sinfo", "--noheader", "--format", "%t"), "node that is down")
-    cluster.script("node")
-
-
-def drain(cluster: Cluster) -> None:
-    """The node takes no new jobs for a while."""
-    running(cluster)
-    host = cluster.answer("sinfo", "--noheader", "--partition=main", "--format", "%n")
-    cluster.answer("scontrol", "update", f"nodename={host}", "state=drain", "reason=test")
-    time.sleep(10)
-    cluster.answer("scontrol", "update", f"nodename={host}", "state=resume")
+    def drain(self) -> None:
+        """The node takes no new jobs for a while."""
+        self.job()
+        host = self.cluster.answer("sinfo", "--noheader", "--partition=main", "--format", "%n")
+        self.cluster.answer("scontrol", "update", f"nodename={host}", "state=drain", "reason=test")
+        time.sleep(10)
+        self.cluster.answer("scontrol", "update", f"nodename={host}", "state=resume")
 
 
 def test_failures_on_the_way_change_no_byte(local: Local, cluster: Cluster, tmp_path: Path) -> None:
@@ -130,11 +138,11 @@ def test_failures_on_the_way_change_no_byte(local: Local, cluster: Cluster, tmp_
             stderr=subprocess.STDOUT,
         )
     try:
-        for disturb in (requeue, cancel, kill_the_node, drain, requeue, cancel):
+        harm = Disturber(cluster)
+        for disturb in (harm.requeue, harm.cancel, harm.kill_the_node, harm.drain, harm.requeue, harm.cancel):
             assert process.poll() is None, (workflow.place / "output.txt").read_text()
-            disturb(cluster)
+            disturb()
             print(disturb.__name__)
-            time.sleep(5)
         process.wait(timeout=HANGS)
     finally:
         process.send_signal(signal.SIGINT)
@@ -142,6 +150,7 @@ def test_failures_on_the_way_change_no_byte(local: Local, cluster: Cluster, tmp_
     told = (workflow.place / "output.txt").read_text()
     assert process.returncode == 0, told
     assert told.count("Trying to restart job") >= 2
+    print(f"{told.count('Trying to restart job')} jobs retried; {len(workflow.artefacts())} files")
     assert workflow.artefacts() == local.workflow.artefacts()
 
 
