@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.workflow]
 PROFILES = ("--profile", "profiles/slurm", "--workflow-profile", "profiles/slurm-small")
 SECONDS_PER_LEVEL = 20
 MODEL = "results/digits/models/ce/seed0/model.safetensors"
+LOG = "results/logs/train/digits/ce/seed0.log"
 IMAGES = "results/digits/images/digits-6.safetensors"
 
 
@@ -62,6 +63,18 @@ def levels(workflow: Workflow) -> int:
 
 def submitted(workflow: Workflow, cluster: Cluster, *options: str) -> subprocess.CompletedProcess[str]:
     return workflow.run(*PROFILES, *options, cores=None, **cluster.environment)
+
+
+def start(workflow: Workflow, cluster: Cluster, *options: str) -> subprocess.Popen[bytes]:
+    """The same without waiting; states are saved every two seconds, and output goes to a file."""
+    with (workflow.place / "output.txt").open("w") as output:
+        return subprocess.Popen(
+            workflow.command(*PROFILES, *options, cores=None),
+            cwd=workflow.place,
+            env=os.environ | cluster.environment | {"SYNTHOOD_SAVE_SECONDS": "2"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
 
 
 def test_the_whole_dag_gives_the_same_bytes_in_time(local: Local, cluster: Cluster, tmp_path: Path) -> None:
@@ -129,14 +142,7 @@ class Disturber:
 
 def test_failures_on_the_way_change_no_byte(local: Local, cluster: Cluster, tmp_path: Path) -> None:
     workflow = checkout(tmp_path / "slurm", of=local.workflow)
-    with (workflow.place / "output.txt").open("w") as output:
-        process = subprocess.Popen(
-            workflow.command(*PROFILES, cores=None),
-            cwd=workflow.place,
-            env=os.environ | cluster.environment | {"SYNTHOOD_SAVE_SECONDS": "0"},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+    process = start(workflow, cluster)
     try:
         harm = Disturber(cluster)
         for disturb in (harm.requeue, harm.cancel, harm.kill_the_node, harm.drain, harm.requeue, harm.cancel):
@@ -154,31 +160,72 @@ def test_failures_on_the_way_change_no_byte(local: Local, cluster: Cluster, tmp_
     assert workflow.artefacts() == local.workflow.artefacts()
 
 
-def test_a_fit_longer_than_its_limit_takes_several_turns(local: Local, cluster: Cluster, tmp_path: Path) -> None:
-    """No attempt is used up: none is allowed but the first."""
-    undisturbed = local.workflow.copied(tmp_path / "undisturbed")
+@pytest.fixture(scope="module")
+def long_fit(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, stages: str) -> Local:
+    """A fit of so many epochs that it takes 100 s on this machine, undisturbed."""
+    workflow = checkout(tmp_path_factory.mktemp("fit") / "local", stages)
     epochs, seconds = 200, 100.0
     for _ in range(2):
-        config = undisturbed.config
-        # The second time as many as take 100 s on this machine.
+        config = workflow.config
         config["recipes"]["ce"]["epochs"] = epochs = round(epochs * 100 / seconds)
-        undisturbed.config = config
+        workflow.config = config
+        if epochs == 200:
+            assert workflow.run("results/digits/overlaps_id.csv").returncode == 0
         began = time.monotonic()
-        assert undisturbed.run(MODEL).returncode == 0
+        assert workflow.run(MODEL).returncode == 0
         seconds = time.monotonic() - began
-    workflow = checkout(tmp_path / "slurm", of=undisturbed)
-    images = Path("results/digits/images")
-    shutil.copytree(undisturbed.place / images, workflow.place / images)
+    return Local(workflow, seconds)
+
+
+@pytest.fixture
+def without_the_fit(long_fit: Local, tmp_path: Path) -> Workflow:
+    """The same checkout without its model."""
+    workflow = long_fit.workflow.copied(tmp_path / "slurm")
+    shutil.rmtree(workflow.place / "results/digits/models")
+    return workflow
+
+
+def same_fit(one: Workflow, other: Workflow) -> None:
+    for file in (MODEL, MODEL.replace("model.safetensors", "history.csv")):
+        assert (one.place / file).read_bytes() == (other.place / file).read_bytes(), file
+
+
+def test_a_fit_longer_than_its_limit_takes_several_turns(
+    long_fit: Local, without_the_fit: Workflow, cluster: Cluster
+) -> None:
+    """No attempt is used up: none is allowed but the first."""
     before = set(cluster.jobs())
     limit = ("--set-resources", "train:runtime=1", "train:mem_mb=3000")
-    done = submitted(workflow, cluster, MODEL, "--retries", "0", *limit)
+    done = submitted(without_the_fit, cluster, MODEL, "--retries", "0", *limit)
     assert done.returncode == 0, done.stdout
     turns = [int(cluster.fact(job, "Restarts")) for job in cluster.jobs() if job not in before]
-    print(f"{seconds:.0f} s at a limit of 60 s: queued again {max(turns)} times")
+    print(f"{long_fit.seconds:.0f} s at a limit of 60 s: queued again {max(turns)} times")
     assert max(turns) >= 1
-    assert "training: resumed at step" in (workflow.place / "results/logs/train/digits/ce/seed0.log").read_text()
-    for file in (MODEL, MODEL.replace("model.safetensors", "history.csv")):
-        assert (workflow.place / file).read_bytes() == (undisturbed.place / file).read_bytes()
+    assert "training: resumed at step" in (without_the_fit.place / LOG).read_text()
+    same_fit(without_the_fit, long_fit.workflow)
+
+
+def test_a_fit_survives_what_happens_to_its_job(long_fit: Local, without_the_fit: Workflow, cluster: Cluster) -> None:
+    """Queued again, cancelled, and on a node whose daemon is killed, one after the other, each in the middle."""
+    place = without_the_fit.place
+    process = start(without_the_fit, cluster, MODEL)
+
+    def at_work() -> bool:
+        return "end of epoch" in (place / LOG).read_text() if (place / LOG).exists() else False
+
+    try:
+        for name in ("requeue", "cancel", "kill_the_node"):
+            until(at_work, "epoch")
+            getattr(Disturber(cluster), name)()
+            (place / LOG).unlink(missing_ok=True)
+            print(name)
+        process.wait(timeout=HANGS)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=HANGS)
+    assert process.returncode == 0, (place / "output.txt").read_text()
+    assert "training: resumed at step" in (place / LOG).read_text()
+    same_fit(without_the_fit, long_fit.workflow)
 
 
 @pytest.mark.parametrize(
