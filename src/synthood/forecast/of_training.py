@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
+import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -157,7 +159,7 @@ def _passes(recipe: str) -> float:
     settings, images = RecipeSettings.parse(recipe), Images(0, 16, 4)
     counter = FlopCounterMode(display=False)
     try:
-        with counter:
+        with counter, contextlib.redirect_stdout(io.StringIO()):
             sets = noise(images, FEWEST), noise(images, 1)
             fit.train(TrainSettings(recipe=settings, precision="float32"), 0, *sets, None, CPU, ResumeFile(None, ""))
     except Exception:  # a method that needs more than noise

@@ -24,7 +24,7 @@ LEAST_ERROR = 0.1
 """Of a measured time: the rest of a job is not the same as what was measured."""
 FIRST = 3
 """Units that are tried at least."""
-SHORTEST, LONGEST = 1.0, 8.0
+SHORTEST, LONGEST = 0.5, 6.0
 """Seconds that one operation is tried for."""
 
 
@@ -137,8 +137,9 @@ def measure(wanted: Iterable[tuple[Operation, float]], device: torch.device, sec
             clock = Clock(device)
             if seconds <= 0:
                 break
-            allowed = min(max(SHORTEST, share * whole), LONGEST)
-            seconds -= clock.of(lambda: _try(rates, operation, device, allowed))  # noqa: B023  runs at once
+            # What is left for the others, each of which has a share too
+            mine = max(SHORTEST, min(seconds / 2, share * whole, LONGEST))
+            seconds -= clock.of(lambda: _try(rates, operation, device, mine))  # noqa: B023  runs at once
     finally:
         torch.set_num_threads(threads)
     return rates

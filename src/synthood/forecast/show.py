@@ -12,6 +12,7 @@ from synthood.forecast.operation import CPU_RATE
 from synthood.workflow.run_log import duration
 
 HEAD = ("stage", "jobs", "left", "CPU time", "or on a GPU", "disk", "memory")
+DAY = 86400.0
 ASSUMED = 12
 """Assumptions that are named."""
 SOURCES = {
@@ -109,7 +110,9 @@ def with_error(amount: Amount) -> str:
 
 
 def figure(value: float) -> str:
-    """Two or three figures, without an exponent."""
+    """Two figures, or all before the point of three, without an exponent."""
+    if value >= 100:
+        return f"{float(f'{value:.3g}'):,.0f}"
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
 
 
@@ -131,7 +134,9 @@ def takes(found: Forecast) -> str:
 
 
 def about(seconds: float) -> str:
-    """Seconds in whole minutes from two on."""
+    """Seconds in whole minutes from two on, in days from two on."""
+    if seconds >= 2 * DAY:
+        return f"{figure(seconds / DAY)} days"
     return duration(seconds) if seconds < 120 or seconds >= 7200 else f"{round(seconds / 60)} minutes"
 
 
