@@ -102,8 +102,9 @@ class WarmWorkflow(Workflow):
     def jobs(self, config: Path) -> list[dict[str, Any]]:
         """What `synthood.forecast.ask_snakemake` prints of a configuration."""
         done = self._forked(["ask_snakemake", str(self.place / "Snakefile"), str(config), str(self.place)], {})
-        assert done.returncode == 0, done.stdout
-        return list(json.loads(done.stdout.splitlines()[-1]))
+        found = json.loads(done.stdout.splitlines()[-1])
+        assert isinstance(found, list), done.stdout
+        return found
 
     def _forked(self, arguments: list[str], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
         assert self.server.stdin
