@@ -64,7 +64,7 @@ if Path(RESULTS).exists() and not Path(RESULTS).is_dir():
 main_process = workflow.is_main_process
 CONFIG_FILES = [] if workflow.modifier.is_module else list(map(Path, workflow.configfiles))
 try:
-    of_text = [text for file in files for text in mistakes_of(file)] if main_process else []
+    of_text = [text for file in CONFIG_FILES for text in mistakes_of(file)] if main_process else []
     plan = Plan(load(config, ", ".join(map(str, CONFIG_FILES)) or "config of the module", of_text), PREFIX)
     if main_process and config.get("version") == 1:
         for note in [note for file in CONFIG_FILES for note in notes(file)]:
