@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from checkouts import PROJECT, Workflow, checkout
+from synthood.common.artefact import verify
 
 pytestmark = pytest.mark.workflow
 
@@ -159,3 +160,33 @@ def test_another_folder_for_results(finished: Workflow, tmp_path: Path) -> None:
     assert sorted(finished.place.iterdir()) == before
     same = "results/digits/overlaps_id.csv"
     assert (place / same).read_bytes() == (finished.place / same).read_bytes()
+
+
+@pytest.mark.parametrize("form", ["symlink", "copy"])
+def test_a_cache_that_workflows_share_is_verified(tmp_path: Path, stages: str, form: str) -> None:
+    """`--cache`: another checkout takes what is there, and a damaged entry is told by who reads it."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    made, taken, broken = (checkout(tmp_path / name, stages) for name in ("made", "taken", "broken"))
+    variables = {"SNAKEMAKE_OUTPUT_CACHE": str(cache)}
+    name = "results/digits/images/train.safetensors"
+    done = made.run("--cache", "prepare", "--", name, **variables)
+    assert done.returncode == 0, done.stdout
+    (entry,) = cache.iterdir()
+    done = taken.run("--cache", "prepare", "--", name, **variables)
+    assert done.returncode == 0, done.stdout
+    assert not (taken.place / "results/logs/prepare/digits/train.log").exists()  # nothing was computed
+    assert (taken.place / name).read_bytes() == (made.place / name).read_bytes()
+    if form == "copy":  # as on a file system without links
+        content = (taken.place / name).read_bytes()
+        (taken.place / name).unlink()
+        (taken.place / name).write_bytes(content)
+    assert verify(taken.place / name, ours=True)
+    changed = bytearray(entry.read_bytes())
+    changed[-1] ^= 1
+    entry.chmod(0o644)
+    entry.write_bytes(changed)
+    done = broken.run("--cache", "prepare", "--", "results/digits/overlaps_id.csv", **variables)
+    assert done.returncode != 0
+    assert f"{name}: truncated or changed since it was written" in done.stdout
+    assert not (broken.place / "results/digits/overlaps_id.csv").exists()
