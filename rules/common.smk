@@ -35,6 +35,7 @@ from synthood.errors import SynthoodError
 from synthood.reporting.figures.base import FORMS, figures
 from synthood.workflow.cluster import ask_squeue_without_accounting, gpu_limit
 from synthood.workflow.code import START, code_of
+from synthood.workflow.copied import restore_times
 from synthood.workflow.machine import ALLOCATION, gpus_found
 from synthood.workflow.plan import Plan, artefacts as at, as_parameter
 from synthood.workflow.plan.paths import signed
@@ -59,6 +60,9 @@ if Path(RESULTS).exists() and not Path(RESULTS).is_dir():
     raise WorkflowError(
         f"{Path(RESULTS).resolve()}: a file stands where the folder of results should be; move it away"
     )
+
+if workflow.is_main_process and Path(RESULTS).is_dir():
+    restore_times(Path(RESULTS))
 
 # Snakemake has read these files itself, and of a key that is given twice it takes the last. A module is given a dictionary.
 main_process = workflow.is_main_process

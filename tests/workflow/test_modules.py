@@ -84,7 +84,8 @@ def test_two_imports_with_prefixes_share_nothing(tmp_path: Path, stages: str) ->
     assert {path.name for path in other.place.iterdir()} == {
         "Snakefile", "config.yaml", "given.json", "first", "below", ".snakemake",
     }  # fmt: skip
-    assert [path.name for path in (other.place / "first").iterdir()] == ["results"]
+    assert sorted(path.name for path in (other.place / "first").iterdir()) == [".resume", "results"]
+    assert [path for path in (other.place / "first/.resume").rglob("*") if path.is_file()] == []
     again = other.run("-n")
     assert "Nothing to be done" in again.stdout
 

@@ -1,6 +1,5 @@
 """What the stages of generators read."""
 
-
 from synthood.generators.assess_settings import AssessSettings
 from synthood.generators.block_settings import BlockSettings
 from synthood.generators.filter_settings import Filter, FilterSettings
