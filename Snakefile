@@ -1,4 +1,6 @@
 # Artefacts under results/: {dataset}/images, generators, synthetic, models/{recipe}/seed{seed}; tables, figures.
+from posixpath import sep
+
 from snakemake.sourcecache import LocalSourceFile
 from snakemake.utils import min_version
 
@@ -13,10 +15,10 @@ if not workflow.overwrite_configfiles:
 report: "report/workflow.rst"
 
 
-# Of a Snakefile in the root of a Git URL, Snakemake would look for /rules.
+# Of a Snakefile in the root of a Git URL, Snakemake would look for them in the root of the file system.
 RULES = workflow.current_basedir.join("rules")
-if getattr(RULES, "path", "") == "/rules" and not isinstance(RULES, LocalSourceFile):
-    RULES.path = "rules"
+if hasattr(RULES, "path") and not isinstance(RULES, LocalSourceFile):
+    RULES.path = RULES.path.removeprefix(sep)
 
 
 include: RULES.join("common.smk")

@@ -54,7 +54,7 @@ for name, value in ALLOCATION.items():
 
 # Of a module that another workflow imports with a prefix.
 PREFIX = workflow.modifier.path_modifier.prefix or ""
-RESULTS = PREFIX + "results"
+RESULTS = f"{PREFIX}results"
 
 if Path(RESULTS).exists() and not Path(RESULTS).is_dir():
     raise WorkflowError(

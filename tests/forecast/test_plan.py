@@ -93,11 +93,11 @@ def test_what_is_up_to_date_costs_nothing(finished, tmp_path, capsys, stages):
     told = capsys.readouterr().out
     assert "jobs are up to date" in told
     assert "kept for the report page" not in told
-    (there / "results/digits/models/sio-sd/seed0/model.safetensors").unlink()  # which no other job trains on
+    (there / "results/tables/small.md").unlink()
     main(["plan", "--configfile", str(there / "config.yaml"), "-d", str(there), "--seconds", "0"])
     rows = {line.split("  ")[0]: line.split() for line in capsys.readouterr().out.splitlines()}
-    assert rows["train"][2] == "1"
-    assert rows["prepare"][2] == "0"
+    assert rows["tabulate"][2] == "1"
+    assert rows["train"][2] == "0"
     kept = json.loads((there / "results" / forecasts.FILE).read_text())["jobs"]
-    assert "results/digits/models/sio-sd/seed0/model.safetensors" in kept
-    assert not any("images" in name for name in kept)
+    assert "results/tables/small.csv" in kept
+    assert not any("models" in name for name in kept)

@@ -102,7 +102,7 @@ class Works:
     def _fit_generator(self, job: Job, work: Work) -> None:
         dataset, generator = job.wildcards["dataset"], self._generator(job)
         images = self._images(dataset)
-        work.memory = images.count * images.side**2 * 3 * FLOAT / MIB
+        work.memory = images.count * images.side**2 * 3 * FLOAT / MIB if generator.learns else 0.0
         if generator.kind == "biggan" and generator.fit is not None:
             fit = generator.fit
             work.add(made_by.biggan_step(fit, images, self.precision), fit.steps)
@@ -196,7 +196,7 @@ class Works:
         made = self._diffusion(self._sampled(job).generator, job.wildcards["dataset"])
         steps = encoder.epochs * math.ceil(images.count / encoder.batch_size)
         work.add(encoder_step(encoder, images, made.token_width), steps)
-        self._trained_memory(work, encoder.network, images, encoder.batch_size)
+        self._trained_memory(work, encoder.network, images, encoder.batch_size, job.memory)
 
     def _embed(self, job: Job, work: Work) -> None:
         encoder, images = self._sampled(job).encoder, self._images(job.wildcards["dataset"])
@@ -218,7 +218,8 @@ class Works:
         work.add(PRODUCT, 2 * (made + images.count) * per_class * width / 1e9)
         sums = images.classes * settings.rounds * settings.candidates * points * per_class
         work.add(Operation("a billion sums sorted", 0.0, usual=6.0), sums / 1e9)
-        work.memory = points * settings.candidates * width * FLOAT / MIB
+        noise = settings.candidates * width * (1 if settings.shared_noise else points)
+        work.memory = (noise + points * settings.candidates + images.count * width) * FLOAT / MIB
 
     def _latents(self, job: Job, work: Work) -> None:
         images, settings = self._images(job.wildcards["dataset"]), self._sampled(job).latents
@@ -269,12 +270,14 @@ class Works:
         if recipe.teacher:
             work.add(self._pass(recipe.teacher.recipe, images), steps * recipe.batch_size)
         work.add(image_pass(recipe.network, images), recipe.epochs * self.sizes.total(job.files["val"]))
-        self._trained_memory(work, recipe.network, images, recipe.batch_size)
+        self._trained_memory(work, recipe.network, images, recipe.batch_size, job.memory)
 
-    def _trained_memory(self, work: Work, network: Any, images: Images, batch: int) -> None:
+    def _trained_memory(self, work: Work, network: Any, images: Images, batch: int, asked: int) -> None:
         size = size_of(network, images)
-        kept = images.count * images.side**2 * 3
-        work.memory = (kept + FLOAT * (4 * size.parameters + 2 * batch * size.activations)) / MIB
+        kept = 3.0 * images.count * images.side**2
+        if images.side > 64:  # images take half of a job's memory, or are streamed
+            kept = min(kept, asked * MIB / 2)
+        work.memory = (kept + FLOAT * (4 * size.parameters + 1.2 * batch * size.activations)) / MIB
         work.disk = work.disk or size.parameters * FLOAT
 
     def _import_checkpoint(self, job: Job, work: Work) -> None:
@@ -298,7 +301,7 @@ class Works:
         if "cached" not in job.files:
             work.add(image_pass(network, images), count)
         work.disk = count * (size.features + images.classes + 8) * FLOAT
-        work.memory = (size.parameters + 512 * 0.2 * size.activations) * FLOAT / MIB
+        work.memory = (size.parameters + 512 * 0.05 * size.activations) * FLOAT / MIB
 
     def _evaluated(self, job: Job) -> tuple[Any, Images]:
         return self.config.recipes[job.wildcards["recipe"]].network, self._images(job.wildcards["dataset"])
