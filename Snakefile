@@ -1,4 +1,7 @@
 # Artefacts under results/: {dataset}/images, generators, synthetic, models/{recipe}/seed{seed}; tables, figures.
+from posixpath import sep
+
+from snakemake.sourcecache import LocalSourceFile
 from snakemake.utils import min_version
 
 min_version("9.19")
@@ -12,16 +15,22 @@ if not workflow.overwrite_configfiles:
 report: "report/workflow.rst"
 
 
-include: "rules/common.smk"
-include: "rules/fetch.smk"
-include: "rules/prepare.smk"
-include: "rules/leaks.smk"
-include: "rules/generators.smk"
-include: "rules/outliers.smk"
-include: "rules/training.smk"
-include: "rules/evaluation.smk"
-include: "rules/reporting.smk"
-include: "rules/deploy.smk"
+# Of a Snakefile in the root of a Git URL, Snakemake would look for them in the root of the file system.
+RULES = workflow.current_basedir.join("rules")
+if hasattr(RULES, "path") and not isinstance(RULES, LocalSourceFile):
+    RULES.path = RULES.path.removeprefix(sep)
+
+
+include: RULES.join("common.smk")
+include: RULES.join("fetch.smk")
+include: RULES.join("prepare.smk")
+include: RULES.join("leaks.smk")
+include: RULES.join("generators.smk")
+include: RULES.join("outliers.smk")
+include: RULES.join("training.smk")
+include: RULES.join("evaluation.smk")
+include: RULES.join("reporting.smk")
+include: RULES.join("deploy.smk")
 
 
 localrules:

@@ -3,14 +3,22 @@ import re
 import secrets
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 
-# A checkout's own package comes first; an installed package has these rules in workflow/files.
+# A checkout's own package comes first; an installed package has these rules in workflow/files, or they are a module
+# from a Git URL.
 PLACE = Path(str(workflow.current_basedir)).parent
-SRC = PLACE / "src" if (PLACE / "src").is_dir() else PLACE.parents[2]
+SRC = next((place for place in [PLACE / "src", *PLACE.parents[2:3]] if (place / "synthood").is_dir()), None)
+if SRC is None:
+    if (installed := find_spec("synthood")) is None:
+        raise WorkflowError(
+            f"{workflow.current_basedir}: needs the package of the same version; install synthood"
+        )
+    SRC = Path(installed.origin).parents[1]
 if str(SRC) not in sys.path:
     sys.path.insert(0, str(SRC))
 others = [
@@ -30,6 +38,7 @@ from synthood.errors import SynthoodError
 from synthood.reporting.figures.base import FORMS, figures
 from synthood.workflow.cluster import gpu_limit, prepare_slurm, without_log
 from synthood.workflow.code import START, code_of
+from synthood.workflow.copied import restore_times
 from synthood.workflow.machine import ALLOCATION, gpus_found
 from synthood.workflow.plan import Plan, artefacts as at, as_parameter
 from synthood.workflow.plan.paths import signed
@@ -46,27 +55,33 @@ os.environ.update(SYNTHOOD_CLIENT=str(SRC / "synthood/workflow/stage_client.py")
 for name, value in ALLOCATION.items():
     os.environ.setdefault(name, value)
 
-if Path("results").exists() and not Path("results").is_dir():
+# Of a module that another workflow imports with a prefix.
+PREFIX = workflow.modifier.path_modifier.prefix or ""
+RESULTS = f"{PREFIX}results"
+
+if Path(RESULTS).exists() and not Path(RESULTS).is_dir():
     raise WorkflowError(
-        f"{Path('results').resolve()}: a file stands where the folder of results should be; move it away"
+        f"{Path(RESULTS).resolve()}: a file stands where the folder of results should be; move it away"
     )
 
-# Snakemake has read these files itself, and of a key that is given twice it takes the last.
+if workflow.is_main_process and Path(RESULTS).is_dir():
+    restore_times(Path(RESULTS))
+
+# Snakemake has read these files itself, and of a key that is given twice it takes the last. A module is given a dictionary.
 main_process = workflow.is_main_process
+CONFIG_FILES = [] if workflow.modifier.is_module else list(map(Path, workflow.configfiles))
 try:
-    of_text = (
-        [text for file in workflow.configfiles for text in mistakes_of(Path(file))] if main_process else []
-    )
-    plan = Plan(load(config, ", ".join(map(str, workflow.configfiles)), of_text))
+    of_text = [text for file in CONFIG_FILES for text in mistakes_of(file)] if main_process else []
+    plan = Plan(load(config, ", ".join(map(str, CONFIG_FILES)) or "config of the module", of_text), PREFIX)
     if main_process and config.get("version") == 1:
-        for note in [note for file in workflow.configfiles for note in notes(Path(file))]:
+        for note in [note for file in CONFIG_FILES for note in notes(file)]:
             print(note, file=sys.stderr)
     if main_process and (mistakes := list(wrong_files(plan.config))):
         raise SynthoodError("\n".join(map(str, mistakes)))
 except SynthoodError as error:
     raise WorkflowError(str(error))
 
-os.environ.update(SYNTHOOD_OVERLAPS=plan.allowed_overlaps())
+os.environ.update(SYNTHOOD_OVERLAPS=plan.allowed_overlaps(os.environ.get("SYNTHOOD_OVERLAPS", "{}")))
 
 
 def one_of(names):
@@ -90,6 +105,14 @@ def flags(wildcards, input, output):
     files = {name: paths for name, paths in input.items() if paths and name != "compared"}
     files |= dict(output.items()) or {"output": output}
     return " ".join(f"--{name.replace('_', '-')} {paths}" for name, paths in files.items())
+
+
+@signed
+def resume(wildcards, output):
+    """A parameter: where a job keeps the state of an unfinished fit, next to the results that it is of."""
+    above, _, made = output[0].partition("results/")
+    place = Path(made)
+    return f"{above}.resume/{place.parent if place.suffix == '.safetensors' else place}"
 
 
 def stage(module, **options):

@@ -17,7 +17,7 @@ rule fit_generator:
     params:
         flags=flags,
         settings=as_parameter(plan.fit_settings),
-        resume=".resume/{dataset}/generators/{generator}",
+        resume=resume,
         raw=plan.generator_state,
     message:
         "fit generator {wildcards.generator} on {wildcards.dataset}"

@@ -16,7 +16,7 @@ rule fit_encoder:
     params:
         flags=flags,
         settings=as_parameter(plan.encoder_settings),
-        resume=".resume/{dataset}/outliers/{outliers}",
+        resume=resume,
     message:
         "fit the text-aligned encoder of {wildcards.outliers} on {wildcards.dataset}"
     shell:

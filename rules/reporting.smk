@@ -148,4 +148,4 @@ rule report_page:
     message:
         "build the report page"
     shell:
-        stage("synthood.reporting.report_page", results="results")
+        stage("synthood.reporting.report_page", results=RESULTS)

@@ -18,7 +18,7 @@ rule train:
     params:
         flags=flags,
         settings=as_parameter(plan.train_settings),
-        resume=".resume/{dataset}/models/{recipe}/seed{seed}",
+        resume=resume,
         raw=plan.pictures_state,
     message:
         "train {wildcards.recipe} on {wildcards.dataset}, seed {wildcards.seed}"

@@ -97,9 +97,18 @@ class WarmWorkflow(Workflow):
         )
 
     def run(self, *options: str, cores: int | None = 2, **variables: str) -> subprocess.CompletedProcess[str]:
+        return self._forked(self.command(*options, cores=cores)[3:], variables)
+
+    def jobs(self, config: Path) -> list[dict[str, Any]]:
+        """What `synthood.forecast.ask_snakemake` prints of a configuration."""
+        done = self._forked(["ask_snakemake", str(self.place / "Snakefile"), str(config), str(self.place)], {})
+        found = json.loads(done.stdout.splitlines()[-1])
+        assert isinstance(found, list), done.stdout
+        return found
+
+    def _forked(self, arguments: list[str], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
         assert self.server.stdin
         assert self.server.stdout
-        arguments = self.command(*options, cores=cores)[3:]
         self.server.stdin.write(json.dumps({"arguments": arguments, "variables": variables}) + "\n")
         self.server.stdin.flush()
         code, output = json.loads(self.server.stdout.readline())

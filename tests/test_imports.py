@@ -62,6 +62,7 @@ LAYERS = (
     "monitor",
     "config",
     "workflow",
+    "forecast",
     "init",
     "detectors",
     "tables",

@@ -17,11 +17,14 @@ from snakemake.common import parse_uri
 
 sys.path.insert(0, str(Path("src").resolve()))
 from synthood.config.load import load_file  # the checkout's own
+from synthood.forecast import ask_snakemake
 from synthood.plugins import plugins_in
 from synthood.workflow import plan  # noqa: F401 for the forks
 from synthood.workflow.code import code_of, shapes_behind
 from synthood.workflow.code_cache import cache_of
 from synthood.workflow.stage_server import leave
+
+ASK = "ask_snakemake"
 
 
 def forked(arguments: list[str], variables: dict[str, str]) -> tuple[int, str]:
@@ -33,6 +36,8 @@ def forked(arguments: list[str], variables: dict[str, str]) -> tuple[int, str]:
                 os.dup2(stream, number)
             os.environ.update(variables)
             cache_of.cache_clear()  # the checkout may be edited by now
+            if arguments[0] == ASK:
+                leave(lambda: ask_snakemake.main(*map(Path, arguments[1:])))
             leave(lambda: sys.exit(snakemake.cli.main(arguments)))
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         output.seek(0)

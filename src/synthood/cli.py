@@ -55,6 +55,18 @@ def _parser() -> argparse.ArgumentParser:
     started.add_argument("config", type=Path)
     started.add_argument("options", nargs=argparse.REMAINDER, help="of Snakemake, such as -n, --cores 4, --profile DIR")
     started.set_defaults(run=_run)
+    planned = commands.add_parser("plan", help="foretell jobs, CPU- and GPU-hours, disk and memory; run nothing")
+    planned.add_argument("--configfile", type=Path, default=Path("config.yaml"), help="default: config.yaml")
+    planned.add_argument(
+        "--directory", "-d", type=Path, default=Path(), help="of results and relative paths (default: this one)"
+    )
+    planned.add_argument(
+        "--seconds", type=float, default=60.0, help="of computing to measure; 0: nothing is measured (default: 60)"
+    )
+    planned.add_argument(
+        "--gpu-tflops", type=float, default=10.0, help="10^12 operations a second that a GPU achieves (default: 10)"
+    )
+    planned.set_defaults(run=_plan)
     page = commands.add_parser("report", help="make the report page of a configuration, and all that it needs")
     page.add_argument("config", type=Path)
     page.add_argument("options", nargs=argparse.REMAINDER, help="of Snakemake")
@@ -184,6 +196,13 @@ def _run(arguments: argparse.Namespace) -> None:
     from synthood.workflow.run import run
 
     sys.exit(run(arguments.config, arguments.options))
+
+
+def _plan(arguments: argparse.Namespace) -> None:
+    from synthood.forecast.plan import of_this_machine, plan
+
+    basis = of_this_machine(arguments.seconds, arguments.gpu_tflops)
+    print(plan(arguments.configfile, arguments.directory, basis))
 
 
 def _report(arguments: argparse.Namespace) -> None:

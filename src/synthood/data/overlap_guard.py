@@ -11,18 +11,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from synthood.common.artefact import verify
+from synthood.common.artefact import RESULTS, verify
 from synthood.data.overlap_settings import OverlapSettings, Shared, refusal
 from synthood.errors import SynthoodError
 
 ALLOWED = "SYNTHOOD_OVERLAPS"
-"""JSON: the settings of each dataset's comparison by its name."""
+"""JSON: the settings of each dataset's comparison by its name, after the prefix of the module that it is of."""
 
 
 def main(command_line: Sequence[str]) -> int:
     """Takes the dataset's name and the table that `overlaps --count-only` wrote."""
     dataset, table = command_line
-    settings = OverlapSettings.model_validate(json.loads(os.environ[ALLOWED])[dataset])
+    prefix = table.partition(f"{RESULTS}/")[0]
+    settings = OverlapSettings.model_validate(json.loads(os.environ[ALLOWED])[f"{prefix}{dataset}"])
     try:
         verify(Path(table))
     except SynthoodError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthood.config.load import load_file
+from synthood.config.models import Config
 from synthood.data import overlaps
 from synthood.data.files.names import some
 from synthood.data.selection import Split
@@ -21,6 +22,9 @@ from synthood.workflow.plausible import impossible
 
 if TYPE_CHECKING:
     from synthood.init.model import Known
+
+SECONDS = 10.0
+"""Of computing, to measure how long the run takes."""
 
 
 @dataclass(frozen=True)
@@ -151,9 +155,7 @@ def _written(name: str, target: Path, found: inspect.Inspected, chosen: choose.C
             config = load_file(Path(draft.name))
             if found.repeated:
                 entries = _shared(Plan(config), name)
-            from synthood.init.estimate import estimate  # torch
-
-            takes = estimate(config, gpus)
+            takes = _takes(config, Path(draft.name), gpus)
         write.write(draft, write.text_of(name, target, found, chosen, f"Takes {takes}.", entries))
         with contextlib.chdir(draft.parent):
             findings = _checked(Path(draft.name))
@@ -168,6 +170,15 @@ def _written(name: str, target: Path, found: inspect.Inspected, chosen: choose.C
         f"warning: {some(chosen.far)} are made in the run and differ from photographs in more than content: high "
         f"figures on them prove little"
     )
+
+
+def _takes(config: Config, file: Path, gpus: int) -> str:
+    """How long the run takes on this machine."""
+    from synthood.forecast.forecast import Basis, forecast  # torch
+    from synthood.forecast.jobs import planned
+    from synthood.forecast.show import takes
+
+    return takes(forecast(config, planned(file, Path()), Basis(SECONDS, gpus=gpus)))
 
 
 def _choices(chosen: choose.Choices) -> Iterator[str]:

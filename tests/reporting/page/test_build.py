@@ -171,6 +171,18 @@ def test_what_differs_from_run_to_run_is_apart() -> None:
     assert found["rows"] == [["train", "1", "12.5 s", "12.5 s", "–", "–"]]
 
 
+def test_a_forecast_stands_beside_the_times() -> None:
+    train = Cost("train", 2, 100, 60, 90, foretold=80, error=8, taken=90)
+    page = build(Parts([small_report()], costs=[train, Cost("plot", 1, 5, 5, 4)]))
+    found = json.loads(page.split('id="costs">')[1].split("</script>")[0])
+    assert found["head"][-1] == "CPU time as foretold"
+    assert [row[-1] for row in found["rows"]] == ["1.3 min ± 8.0 s; took +12%", "–", "1.3 min ± 8.0 s; took +12%"]
+    assert found["rows"][-1][0] == "all that was foretold"
+    assert {len(row) for row in found["rows"]} == {len(found["head"])}
+    plain = build(Parts([small_report()], costs=[Cost("plot", 1, 5, 5, 4)]))
+    assert "as foretold" not in plain.split('id="costs">')[1].split("</script>")[0]
+
+
 def test_downloads_hold_the_files(tmp_path: Path) -> None:
     small, large = tmp_path / "small.csv", tmp_path / "large.csv"
     small.write_text("a,b\n1,2\n")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from synthood.common.forecasts import Foretold, write
 from synthood.reporting.page.times import Cost, costs, duration, processors
 
 
@@ -40,6 +41,21 @@ def test_sums_of_the_jobs_that_the_page_is_about(tmp_path: Path) -> None:
         Cost("overlaps", jobs=1, seconds=2, longest=2),
         Cost("prepare", jobs=1, seconds=1, longest=1),
     ]
+
+
+def test_what_was_foretold_is_compared_with_what_its_jobs_took(tmp_path: Path) -> None:
+    """Of the jobs that were foretold alone, each once, by any of its outputs."""
+    for seed, cpu in ((0, 50), (1, 70), (2, 900)):
+        more = {"cpu_seconds": cpu, "job": f"job {seed}"}
+        written(tmp_path, f"digits/models/ce/seed{seed}/model.safetensors", "train", 60, **more)
+        written(tmp_path, f"digits/models/ce/seed{seed}/history.csv", "train", 61, **more)
+    written(tmp_path, "digits/overlaps.csv", "overlaps", 2)
+    told = {f"results/digits/models/ce/seed{seed}/model.safetensors": Foretold(50, 5) for seed in (0, 1)}
+    write(tmp_path, told)
+    train, overlaps = costs(tmp_path, ["digits"], [], ["ce"])
+    assert (train.foretold, train.error, train.taken, train.cpu) == (100, 10, 120, 1020)
+    assert train.compared() == "1.7 min ± 10.0 s; took +20%"
+    assert overlaps.compared() == ""
 
 
 def test_names_of_tables_may_have_dots(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def build(parts: Parts) -> str:
         versions=parts.versions,
         costs=as_json(
             {
-                "rows": [cost_row(cost) for cost in parts.costs],
+                **cost_table(parts.costs),
                 "figures": {str(at): one["spec"] for at, one in enumerate(parts.figures) if timed(one)},
             }
         ),
@@ -165,6 +165,22 @@ def download(path: Path) -> dict[str, str]:
     content = path.read_bytes()
     whole = base64.b64encode(content).decode() if len(content) <= MOST_DOWNLOAD else ""
     return {"name": path.name, "file": path.as_posix(), "data": whole, "size": f"{len(content) / 1000:.0f} kB"}
+
+
+HEAD = ("stage", "jobs", "time, all jobs", "longest job", "CPU time", "memory at most")
+
+
+def cost_table(costs: Sequence[Cost]) -> dict[str, Sequence[Sequence[str]]]:
+    """Heads and rows; beside the times those of `synthood plan`, where it foretold any."""
+    compared = [cost.compared() for cost in costs]
+    rows = [cost_row(cost) for cost in costs]
+    if not any(compared):
+        return {"head": HEAD, "rows": rows}
+    foretold, error, taken = (sum(getattr(cost, key) for cost in costs) for key in ("foretold", "error", "taken"))
+    whole = Cost("all that was foretold", foretold=foretold, error=error, taken=taken)
+    last = [whole.stage, "", "", "", duration(taken), "", whole.compared()]
+    head = (*HEAD, "CPU time as foretold")
+    return {"head": head, "rows": [*([*row, told or "–"] for row, told in zip(rows, compared, strict=True)), last]}
 
 
 def cost_row(cost: Cost) -> list[str]:

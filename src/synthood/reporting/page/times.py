@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synthood.common.artefact import PROVENANCE
+from synthood.common import forecasts
+from synthood.common.artefact import PROVENANCE, RESULTS
 
 NAMED = ("models", "generators", "synthetic", "outliers")
 """Folders of a dataset that hold a folder or file for each name; what is in others belongs to the whole dataset."""
@@ -16,7 +17,10 @@ NAMED = ("models", "generators", "synthetic", "outliers")
 
 @dataclass
 class Cost:
-    """Jobs of one stage: how many, seconds in all and at most, seconds of CPU, and the largest memory in MiB."""
+    """Jobs of one stage: how many, seconds in all and at most, seconds of CPU, and the largest memory in MiB.
+
+    Of those that `synthood plan` foretold, the CPU seconds that it said, with their error, and that they took.
+    """
 
     stage: str
     jobs: int = 0
@@ -24,6 +28,16 @@ class Cost:
     longest: float = 0.0
     cpu: float = 0.0
     memory: float = 0.0
+    foretold: float = 0.0
+    error: float = 0.0
+    taken: float = 0.0
+
+    def compared(self) -> str:
+        """What was foretold, and by how much it was missed; empty where nothing was."""
+        if not self.foretold or not self.taken:
+            return ""
+        missed = self.taken / self.foretold - 1
+        return f"{duration(self.foretold)} ± {duration(self.error)}; took {missed:+.0%}"
 
 
 def costs(results: Path, datasets: Collection[str], tables: Collection[str], names: Collection[str]) -> list[Cost]:
@@ -31,6 +45,8 @@ def costs(results: Path, datasets: Collection[str], tables: Collection[str], nam
     found: dict[str, Cost] = {}
     # A job's later outputs say more seconds than its earlier ones.
     known = sorted(jobs_of(results, datasets, tables, names), key=lambda job: number(job, "seconds"))
+    told = forecasts.read(results)
+    foretold = {job["fingerprint"]: told[job["output"]] for job in known if job["output"] in told}
     for job in {job["fingerprint"]: job for job in known}.values():
         cost = found.setdefault(job["stage"], Cost(job["stage"]))
         seconds = number(job, "seconds")
@@ -39,6 +55,10 @@ def costs(results: Path, datasets: Collection[str], tables: Collection[str], nam
         cost.longest = max(cost.longest, seconds)
         cost.cpu += number(job, "cpu_seconds")
         cost.memory = max(cost.memory, number(job, "peak_memory_mib"))
+        if (one := foretold.get(job["fingerprint"])) is not None:
+            # What a stage's jobs have in common is wrong in all of them
+            cost.foretold, cost.error = cost.foretold + one.cpu, cost.error + one.error
+            cost.taken += number(job, "cpu_seconds")
     return sorted(found.values(), key=lambda one: (-one.seconds, one.stage))
 
 
@@ -66,7 +86,8 @@ def jobs_of(
             except (OSError, ValueError):
                 continue
             if isinstance(facts, dict) and isinstance(facts.get("stage"), str) and facts.get("fingerprint"):
-                yield facts
+                output = path.relative_to(results).as_posix().removesuffix(PROVENANCE)
+                yield {**facts, "output": f"{RESULTS}/{output}"}
 
 
 def number(facts: dict[str, Any], name: str) -> float:

@@ -36,7 +36,7 @@ class BackbonePlan(DataPlan):
         """What decides a frozen backbone's features, with the state of its file."""
         settings = self.backbones[wildcards.backbone]
         names = {"dataset": wildcards.dataset, "backbone": wildcards.backbone, "images": wildcards.images}
-        made = Path(at.BACKBONE_FEATURES.format(**names))
+        made = self.place(at.BACKBONE_FEATURES.format(**names))
         file = pretrained_file(settings.network)
         return settings.model_copy(update={"pretrained_state": raw.state_of_folder(Path(file), made) if file else ""})
 

@@ -1,7 +1,6 @@
 """What the stages of images read."""
 
 import json
-from pathlib import Path
 
 from synthood.data import raw
 from synthood.data.leaks.settings import LeakSettings
@@ -62,9 +61,10 @@ class DataPlan(Paths):
         """Nothing that an edit of the configuration changes, since all that learns depends on it."""
         return OverlapSettings(dataset=wildcards.dataset)
 
-    def allowed_overlaps(self) -> str:
-        """What each dataset's parts may share, as JSON for `overlap_guard`."""
-        return json.dumps({name: self.overlap_settings_of(name).model_dump() for name in self.config.datasets})
+    def allowed_overlaps(self, of_others: str) -> str:
+        """What each dataset's parts may share, as JSON for `overlap_guard`, beside what other modules allow."""
+        own = {f"{self.prefix}{name}": self.overlap_settings_of(name).model_dump() for name in self.config.datasets}
+        return json.dumps(json.loads(of_others) | own)
 
     def kept_parts(self, wildcards: Wildcards) -> list[str]:
         """ID parts that keep the images that stand in another part as well."""
@@ -90,7 +90,7 @@ class DataPlan(Paths):
 
     def raw_state(self, wildcards: Wildcards) -> str:
         """A digest of the raw files of a part, so that a change of them is noticed."""
-        return raw.state(self.part_settings(wildcards), Path(self.images(wildcards.dataset, wildcards.part)))
+        return raw.state(self.part_settings(wildcards), self.place(self.images(wildcards.dataset, wildcards.part)))
 
     def prepare_threads(self, wildcards: Wildcards) -> int:
         """Threads that decode image files; the images do not depend on their number."""

@@ -1,7 +1,5 @@
 """What the stages of generators read."""
 
-from pathlib import Path
-
 from synthood.generators.assess_settings import AssessSettings
 from synthood.generators.block_settings import BlockSettings
 from synthood.generators.filter_settings import Filter, FilterSettings
@@ -45,7 +43,7 @@ class GeneratorPlan(Paths):
 
     def generator_state(self, wildcards: Wildcards) -> str:
         """A digest of the files that a generator is taken from, so that a change of them is noticed."""
-        folder = Path(at.GENERATOR.format(dataset=wildcards.dataset, generator=wildcards.generator))
+        folder = self.place(at.GENERATOR.format(dataset=wildcards.dataset, generator=wildcards.generator))
         return self.config.generators[wildcards.generator].state(folder)
 
     def block_settings(self, wildcards: Wildcards) -> BlockSettings:

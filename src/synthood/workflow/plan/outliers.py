@@ -73,7 +73,7 @@ class OutlierPlan(Paths):
             return ""
         path = Path(encoder.outside)
         weights = sorted(path.glob("*.safetensors"))
-        made = Path(at.EMBEDDINGS.format(dataset=wildcards.dataset, outliers=wildcards.outliers))
+        made = self.place(at.EMBEDDINGS.format(dataset=wildcards.dataset, outliers=wildcards.outliers))
         return raw.state_of_file(weights[0] if weights else path, made)
 
     def encoded_images(self, wildcards: Wildcards) -> list[str]:

@@ -33,12 +33,12 @@ class OutsidePlan(DataPlan):
 
     def missing(self) -> list[Needed]:
         """What is not there and is still needed, each path once."""
-        gone = [one for one in self.needed() if not Path(one.made).exists() and not one.path.exists()]
+        gone = [one for one in self.needed() if not self.place(one.made).exists() and not one.path.exists()]
         return list({one.path: one for one in reversed(gone)}.values())[::-1]
 
     def missing_for(self, made: set[str]) -> list[Needed]:
         """What is not there of the files and folders that these artefacts are made from, each path once."""
-        gone = [one for one in self.needed() if one.made in made and not one.path.exists()]
+        gone = [one for one in self.needed() if str(self.place(one.made)) in made and not one.path.exists()]
         return list({one.path: one for one in reversed(gone)}.values())[::-1]
 
     def needed(self) -> Iterator[Needed]:

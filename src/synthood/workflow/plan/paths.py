@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from inspect import isfunction, signature
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from synthood.common.settings import Settings
@@ -38,12 +39,16 @@ class Wildcards(Protocol):
 class Paths:
     """Where artefacts lie, and what the configuration has."""
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: Config, prefix: str = "") -> None:
+        self.config, self.prefix = config, prefix
 
     def __init_subclass__(cls) -> None:
         for function in filter(isfunction, vars(cls).values()):
             signed(function)
+
+    def place(self, artefact: str) -> Path:
+        """Where an artefact is: Snakemake puts a module's prefix before what rules name, and only there."""
+        return Path(self.prefix + artefact)
 
     def images(self, dataset: str, part: str) -> str:
         return at.IMAGES.format(dataset=dataset, part=part)

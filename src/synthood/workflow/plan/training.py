@@ -80,14 +80,14 @@ class TrainingPlan(BackbonePlan):
             raise ValueError(f"recipes.{wildcards.recipe} is a checkpoint, which is not trained")
         state = ""
         if file := pretrained_file(recipe.network):
-            made = Path(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed))
+            made = self.place(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed))
             state = raw.state_of_folder(Path(file), made)
         return TrainSettings(recipe=recipe, precision=self.config.precision, pretrained_state=state)
 
     def pictures_state(self, wildcards: Wildcards) -> str:
         """A digest of the folder that PixMix mixes with, so that a change of it is noticed; empty without one."""
         folder = self.config.recipes[wildcards.recipe].outside(wildcards.seed)
-        made = Path(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed))
+        made = self.place(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed))
         return raw.state_of_folder(Path(folder), made) if folder else ""
 
     def checkpoint_settings(self, wildcards: Wildcards) -> ImportSettings:
@@ -101,4 +101,4 @@ class TrainingPlan(BackbonePlan):
         """A digest of the checkpoint's file or folder, so that a change of it is noticed."""
         path = Path(self.checkpoint_settings(wildcards).recipe.path)
         of = raw.state_of_folder if path.is_dir() else raw.state_of_file
-        return of(path, Path(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed)))
+        return of(path, self.place(self.model(wildcards.dataset, wildcards.recipe, wildcards.seed)))

@@ -375,7 +375,7 @@ for (const figure of document.querySelectorAll("[data-figure]")) {
 for (const image of document.querySelectorAll("[data-image]")) seen.observe(image);
 
 // Times
-$("times").innerHTML = costs.rows.length ? `<div class="scroll" tabindex="0" role="region" aria-label="Time and memory"><table class="plain"><thead><tr>${["stage", "jobs", "time, all jobs", "longest job", "CPU time", "memory at most"]
+$("times").innerHTML = costs.rows.length ? `<div class="scroll" tabindex="0" role="region" aria-label="Time and memory"><table class="plain"><thead><tr>${costs.head
   .map(name => `<th scope="col">${name}</th>`).join("")}</tr></thead><tbody>${costs.rows.map(row => `<tr>${row.map(one => `<td>${escaped(one)}</td>`).join("")}</tr>`).join("")}</tbody></table></div>`
   : `<p>No times: the results have no provenance.</p>`;
 

@@ -1,0 +1,57 @@
+"""A copy of a folder of results gets the times of its jobs back, by which Snakemake knows what is newer than what.
+
+`cp -r` and clouds leave times of their own. What an artefact holds is verified by its record, whatever its time says.
+"""
+
+import json
+import os
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from synthood.common.artefact import PROVENANCE, replacing
+
+MARK = ".place"
+"""In the folder of results: which folder it is."""
+TIMESTAMP = ".snakemake_timestamp"
+"""What Snakemake takes for the time of a folder."""
+FORMAT = "%Y-%m-%dT%H:%M:%S%z"
+
+
+def restore_times(results: Path) -> int:
+    """Where the folder is a copy, sets each artefact's time to when its job finished; gives how many were set.
+
+    Looks at nothing but a mark where it is none. Leaves a folder alone that cannot be written.
+    """
+    mark = results / MARK
+    here = f"{results.stat().st_ino} {results.resolve()}\n"
+    if mark.is_file() and mark.read_text() == here:
+        return 0
+    count = 0
+    with suppress(OSError):
+        for path in results.rglob(f"*{PROVENANCE}"):
+            artefact = path.with_name(path.name.removesuffix(PROVENANCE))
+            if (finished := _finished(path)) is not None and artefact.exists() and not artefact.is_symlink():
+                count += _set(artefact, finished)
+        with replacing(mark) as temporary:
+            temporary.write_text(here)
+    return count
+
+
+def _finished(provenance: Path) -> int | None:
+    """Seconds since 1970 at which a job was done; None where its record does not tell."""
+    try:
+        return int(datetime.strptime(json.loads(provenance.read_text())["finished"], FORMAT).timestamp())
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _set(artefact: Path, seconds: int) -> bool:
+    """Whether the time was another one, by a second or more."""
+    of_folder = artefact / TIMESTAMP
+    known = of_folder if of_folder.is_file() else artefact
+    if 0 <= known.stat().st_mtime - seconds < 1:
+        return False
+    for path in (known, artefact):
+        os.utime(path, (seconds, seconds))
+    return True

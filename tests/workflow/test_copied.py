@@ -1,0 +1,59 @@
+"""Times of copied results."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+from synthood.workflow.copied import MARK, TIMESTAMP, restore_times
+
+FINISHED = "2026-01-02T03:04:05+0000"
+SECONDS = 1767323045
+
+
+def artefact(path: Path, finished: str = FINISHED) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("x")
+    path.with_name(f"{path.name}.provenance.json").write_text(json.dumps({"finished": finished}))
+    return path
+
+
+def test_a_copy_has_the_times_of_its_jobs(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    one = artefact(results / "digits/images/train.safetensors")
+    other = artefact(results / "tables/small.csv", "2026-01-02T04:04:06+0100")
+    folder = results / "digits/generators/sd"
+    (folder / "unet").mkdir(parents=True)
+    (folder / TIMESTAMP).touch()
+    (folder.parent / "sd.provenance.json").write_text(json.dumps({"finished": FINISHED}))
+    broken = artefact(results / "tables/broken.csv", "yesterday")
+    assert restore_times(results) == 3
+    assert [path.stat().st_mtime for path in (one, other, folder / TIMESTAMP, folder)] == [
+        SECONDS,
+        SECONDS + 1,
+        SECONDS,
+        SECONDS,
+    ]
+    assert broken.stat().st_mtime > time.time() - 1000
+    assert (results / MARK).is_file()
+
+
+def test_in_its_own_place_times_stay(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    path = artefact(results / "a.csv")
+    restore_times(results)
+    path.touch()
+    touched = path.stat().st_mtime
+    assert restore_times(results) == 0
+    assert path.stat().st_mtime == touched
+    moved = results.rename(tmp_path / "moved")
+    assert restore_times(moved) == 1
+    assert (moved / "a.csv").stat().st_mtime == SECONDS
+
+
+def test_times_within_the_second_stay(tmp_path: Path) -> None:
+    """Jobs of one second keep their order."""
+    path = artefact(tmp_path / "results/a.csv")
+    os.utime(path, (SECONDS + 0.75, SECONDS + 0.75))
+    assert restore_times(tmp_path / "results") == 0
+    assert path.stat().st_mtime == SECONDS + 0.75
