@@ -110,9 +110,8 @@ def flags(wildcards, input, output):
 @signed
 def resume(wildcards, output):
     """A parameter: where a job keeps the state of an unfinished fit, next to the results that it is of."""
-    above, _, made = output[0].partition("results/")
-    place = Path(made)
-    return f"{above}.resume/{place.parent if place.suffix == '.safetensors' else place}"
+    place = Path(output[0].removeprefix(f"{RESULTS}/"))
+    return f"{PREFIX}.resume/{place.parent if place.suffix == '.safetensors' else place}"
 
 
 def stage(module, **options):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from synthood.common.artefact import provenance_path
 from synthood.common.images import ImageSet, read_images, write_images
 from synthood.common.names import Names
 from synthood.data import overlap_guard, overlaps
@@ -136,6 +137,24 @@ def test_what_learns_is_guarded_by_what_is_allowed_now(
     error = capsys.readouterr().err
     assert error.startswith("error: datasets.mine: train and test share 2 images" if code else "")
     assert bool(error) == bool(code)
+
+
+def test_modules_with_datasets_of_one_name_are_guarded_by_what_each_allows(
+    files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = run(files[:3], "--count-only")
+    settings = {
+        "first/mine": {"dataset": "mine"},
+        "my-results/mine": {"dataset": "mine", "allowed": allowed("train test 2")},
+    }
+    monkeypatch.setenv(overlap_guard.ALLOWED, json.dumps(settings))
+    monkeypatch.chdir(tmp_path)
+    for prefix, code in (("first/", 1), ("my-results/", 0)):
+        place = Path(f"{prefix}results/mine/overlaps_id.csv")
+        place.parent.mkdir(parents=True)
+        for source, target in ((table, place), (provenance_path(table), provenance_path(place))):
+            target.write_bytes(source.read_bytes())
+        assert overlap_guard.main(["mine", str(place)]) == code
 
 
 def test_a_changed_comparison_lets_nothing_learn(

@@ -22,7 +22,8 @@ ALLOWED = "SYNTHOOD_OVERLAPS"
 def main(command_line: Sequence[str]) -> int:
     """Takes the dataset's name and the table that `overlaps --count-only` wrote."""
     dataset, table = command_line
-    prefix = table.partition(f"{RESULTS}/")[0]
+    own = f"{RESULTS}/{dataset}/{Path(table).name}"
+    prefix = table.removesuffix(own) if table.endswith(own) else ""
     settings = OverlapSettings.model_validate(json.loads(os.environ[ALLOWED])[f"{prefix}{dataset}"])
     try:
         verify(Path(table))

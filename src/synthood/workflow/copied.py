@@ -47,11 +47,10 @@ def _finished(provenance: Path) -> int | None:
 
 
 def _set(artefact: Path, seconds: int) -> bool:
-    """Whether the time was another one, by a second or more."""
+    """Whether the time was another one. All are set to whole seconds: some alone would seem older than their inputs."""
     of_folder = artefact / TIMESTAMP
     known = of_folder if of_folder.is_file() else artefact
-    if 0 <= known.stat().st_mtime - seconds < 1:
-        return False
+    changed = known.stat().st_mtime != seconds
     for path in (known, artefact):
         os.utime(path, (seconds, seconds))
-    return True
+    return changed
