@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         "--gpu-tflops", type=float, default=10.0, help="10^12 operations a second that a GPU achieves (default: 10)"
     )
     planned.set_defaults(run=_plan)
-    parted = commands.add_parser("sources", help="write the small folder from which jobs run on machines without our disk")
+    parted = commands.add_parser("sources", help="write a small folder, from which jobs run without a shared disk")
     parted.add_argument("config", type=Path)
     parted.add_argument("folder", type=Path, help="new, to run Snakemake in")
     parted.set_defaults(run=_sources)

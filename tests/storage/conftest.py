@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,11 +14,13 @@ from typing import Any
 
 import pytest
 
+from checkouts import TIMES
+
 NEEDED = ("boto3", "moto", "snakemake_storage_plugin_s3", "snakemake_executor_plugin_kubernetes", "kubernetes_validate")
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 HERE = "127.0.0.1"
 BUCKET = "synthood"
-KEYS = {"SNAKEMAKE_STORAGE_S3_ACCESS_KEY": "key", "SNAKEMAKE_STORAGE_S3_SECRET_KEY": "secret"}
+KEYS = {"SNAKEMAKE_STORAGE_S3_ACCESS_KEY": "loopback-key", "SNAKEMAKE_STORAGE_S3_SECRET_KEY": "loopback-secret"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,13 +55,14 @@ class Store:
         return [*named, "--storage-s3-endpoint-url", self.address]
 
     def artefacts(self, below: str = "results/") -> dict[str, bytes]:
-        """Bytes of all objects there without logs."""
+        """Bytes of all objects there without facts of the run, as `Workflow.artefacts` has those of a folder."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=below)
         keys = [one["Key"] for page in pages for one in page.get("Contents", [])]
+        read = {key: self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
         return {
-            key.removeprefix(below): self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-            for key in keys
-            if not key.startswith(f"{below}logs/")
+            key.removeprefix(below): re.sub(TIMES, b"", data)
+            for key, data in read.items()
+            if not key.startswith(f"{below}logs/") and not key.rpartition("/")[2].startswith((".", "run_time."))
         }
 
 

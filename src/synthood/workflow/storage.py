@@ -72,7 +72,9 @@ def digest_of_package(root: Path) -> str:
     """Twelve hex digits of the names and bytes of the package's Python files below `root`."""
     digest = hashlib.sha256()
     for file in sorted((root / "synthood").rglob("*.py")):
-        digest.update(f"{file.relative_to(root).as_posix()}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+        digest.update(
+            f"{file.relative_to(root).as_posix()}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode()
+        )
     return digest.hexdigest()[:12]
 
 
