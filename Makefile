@@ -2,6 +2,7 @@
 # make photos   from photographs to a detector that is tried on new ones
 # make test-slurm   the workflow on a Slurm of one node (Debian: slurm-wlm, munge), in 15 to 30 minutes
 # make bench  docs/benchmarks.md, ours beside its peers; QUICK=1: smaller
+# make test-storage   results in object storage, jobs of Kubernetes; both on loopback
 # All make .venv if there is none; PYTHON=python3.12 chooses another interpreter.
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ SPEC := pyproject.toml envs/constraints.txt
 DETECTOR := results/clothing/deploy/detector
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: demo photos test test-slurm bench lint clean
+.PHONY: demo photos test test-slurm test-storage bench lint clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo-installed
@@ -33,6 +34,9 @@ test: $(VENV)/.test-installed
 
 test-slurm: $(VENV)/.test-installed
 	pytest -m slurm -rsP tests/slurm
+
+test-storage: $(VENV)/.storage-installed
+	pytest tests/storage
 
 bench: $(VENV)/.bench-installed
 	python benchmarks/bench.py $(if $(QUICK),--quick)
@@ -65,3 +69,7 @@ $(VENV)/.bench-installed: $(VENV)/bin/python $(SPEC)
 $(VENV)/.test-installed: $(VENV)/bin/python $(SPEC)
 	sh envs/install.sh ".[test]"
 	touch $@ $(VENV)/.demo-installed $(VENV)/.photos-installed
+
+$(VENV)/.storage-installed: $(VENV)/bin/python $(SPEC)
+	sh envs/install.sh ".[storage-test]"
+	touch $@ $(VENV)/.demo-installed $(VENV)/.test-installed

@@ -8,6 +8,7 @@ from pathlib import Path
 from shlex import quote
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import SharedFSUsage
 
 # A checkout's own package comes first; an installed package has these rules in workflow/files, or they are a module
 # from a Git URL.
@@ -43,6 +44,15 @@ from synthood.workflow.machine import ALLOCATION, gpus_found
 from synthood.workflow.plan import Plan, artefacts as at, as_parameter
 from synthood.workflow.plan.paths import signed
 from synthood.workflow.plausible import wrong_files
+from synthood.workflow.storage import (
+    PASSED_ON,
+    SOURCES,
+    check_sources,
+    digest_of_package,
+    forget_provenance,
+    link_resume,
+    look,
+)
 
 # Jobs of this machine fork from one process, which imports torch once; a cluster's jobs are elsewhere.
 if workflow.is_main_process and workflow.resource_settings.nodes is None and sys.platform == "linux":
@@ -82,6 +92,18 @@ except SynthoodError as error:
     raise WorkflowError(str(error))
 
 os.environ.update(SYNTHOOD_OVERLAPS=plan.allowed_overlaps(os.environ.get("SYNTHOOD_OVERLAPS", "{}")))
+
+# Jobs that see nothing of this machine's disk get the sources alone, and the variables that are named here.
+SHARED = SharedFSUsage.SOURCES in workflow.storage_settings.shared_fs_usage
+try:
+    if not main_process:
+        check_sources(SRC, os.environ)
+    elif (provider := workflow.storage_registry.default_storage_provider) is not None:
+        look(provider, workflow.storage_settings.default_storage_prefix)
+    if SHARED or not main_process:  # who only submits fits nothing
+        link_resume(os.environ)
+except SynthoodError as error:
+    raise WorkflowError(str(error))
 
 
 def one_of(names):
@@ -187,3 +209,7 @@ GPU_LIMIT = gpu_limit(
 )
 if GPU_LIMIT is not None:
     workflow.register_resource("gpu", GPU_LIMIT)
+
+if main_process and not SHARED:
+    os.environ[SOURCES] = digest_of_package(SRC)
+    workflow.register_envvars(*(name for name in PASSED_ON if name in os.environ))

@@ -6,13 +6,15 @@ if workflow.is_main_process and workflow.output_settings.dryrun:
 
 
 onstart:
+    if workflow.storage_registry.default_storage_provider is not None:
+        forget_provenance(Path(workflow.storage_settings.local_storage_prefix))
     if workflow.executor_plugin.name == "slurm":
         try:
             prepare_slurm(workflow)
         except SynthoodError as error:
             raise WorkflowError(str(error))
     made = {str(path) for job in workflow.dag.needrun_jobs() for path in job.output}
-    if not workflow.touch and (missing := plan.missing_for(made)):
+    if SHARED and not workflow.touch and (missing := plan.missing_for(made)):
         raise WorkflowError("\n  ".join([MISSING, *map(str, missing)]))
 
 

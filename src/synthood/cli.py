@@ -67,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
         "--gpu-tflops", type=float, default=10.0, help="10^12 operations a second that a GPU achieves (default: 10)"
     )
     planned.set_defaults(run=_plan)
+    parted = commands.add_parser("sources", help="write a small folder, from which jobs run without a shared disk")
+    parted.add_argument("config", type=Path)
+    parted.add_argument("folder", type=Path, help="new, to run Snakemake in")
+    parted.set_defaults(run=_sources)
     page = commands.add_parser("report", help="make the report page of a configuration, and all that it needs")
     page.add_argument("config", type=Path)
     page.add_argument("options", nargs=argparse.REMAINDER, help="of Snakemake")
@@ -203,6 +207,14 @@ def _plan(arguments: argparse.Namespace) -> None:
 
     basis = of_this_machine(arguments.seconds, arguments.gpu_tflops)
     print(plan(arguments.configfile, arguments.directory, basis))
+
+
+def _sources(arguments: argparse.Namespace) -> None:
+    from synthood.workflow.run import workflow_folder
+    from synthood.workflow.storage import write_sources
+
+    files = write_sources(workflow_folder(), arguments.config, arguments.folder)
+    print(f"{arguments.folder}: {len(files)} files; run Snakemake there (docs/storage.md)")
 
 
 def _report(arguments: argparse.Namespace) -> None:

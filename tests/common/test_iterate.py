@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -247,3 +248,20 @@ def test_the_last_step_ends_the_fit(asked, tmp_path, monkeypatch):
     near_at(5, monkeypatch)
     assert fit(tmp_path / "resume")[0] == [0, 1, 2, 3, 4, 5]
     assert not asked.exists()
+
+
+def test_a_job_ends_well_while_another_machine_saves_the_same_states(folder, monkeypatch):
+    ours, theirs, unlink = ResumeFile(folder, "f"), ResumeFile(folder, "f"), Path.unlink
+    for resume in (ours, theirs):
+        resume.save("net", {"step": 1, "state": {}, "history": []})
+
+    def meanwhile(file, missing_ok=False):
+        if file.name == "net.pt":
+            unlink(file)  # by the other machine, too
+            theirs.save("later", {"step": 2, "state": {}, "history": []})
+        unlink(file, missing_ok=missing_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", meanwhile)
+        ours.clear()
+    assert theirs.load("later") is not None

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -76,11 +77,15 @@ class ResumeFile:
                 write(temporary)
 
     def clear(self) -> None:
-        """Removes every state of the job, once its output is written."""
+        """Removes every state of the job, once its output is written.
+
+        The same job of another machine, which no lock keeps away, may be writing its own there.
+        """
         if self.path is not None and self.path.is_dir() and self.ranks.is_main:
             for file in self.path.iterdir():
-                file.unlink()
-            self.path.rmdir()
+                file.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.path.rmdir()
 
     def _file(self, name: str) -> Path | None:
         return None if self.path is None else self.path / f"{name}.pt"

@@ -15,10 +15,10 @@ from synthood.reporting.figures.base import Model, PlotSettings, TableData
 from synthood.reporting.runs import Run, read_runs
 
 
-def image_files(settings: PlotSettings, images: Sequence[str]) -> dict[tuple[str, str], Path]:
+def image_files(settings: PlotSettings, images: Sequence[Path]) -> dict[tuple[str, str], Path]:
     """Image sets by dataset and part; of each dataset `train` comes first."""
     found, place = dict[tuple[str, str], Path](), -1
-    for path in map(Path, images):
+    for path in images:
         place += path.stem == "train"
         found[settings.datasets[place], path.stem] = path
     return found
@@ -39,7 +39,7 @@ def main(
     settings: PlotSettings,
     scores: Annotated[list[Path], "per dataset, recipe, seed"],
     histories: Annotated[list[Path], "in the same order"],
-    images: Annotated[list[str], "image sets of each dataset, train first"],
+    images: Annotated[list[Path], "image sets of each dataset, train first"],
     output: Outputs,
     beside: Annotated[Sequence[Path], "scores of other jobs, in the same order"] = (),
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,8 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self.folder, self.table = folder, table()
         self.images = image_files(folder / "images")
+        self.train = folder / "images" / "train.safetensors"
+        shutil.copyfile(next(iter(self.images.values())), self.train)
         self.values, self.gains = folder / "small.csv", folder / "small-gains.csv"
         self.table.values.to_csv(self.values, index=False)
         self.table.gains.to_csv(self.gains, index=False)
@@ -210,7 +213,7 @@ class Files:
             plot_results.main(list(map(str, [*words, "--values", self.values, "--gains", self.gains])))
         else:
             words += ["--scores", *self.scores, "--histories", *self.histories]
-            words += ["--images", self.folder / "train.safetensors", *self.images.values()]
+            words += ["--images", self.train, *self.images.values()]
             plot.main(list(map(str, words)))
         return out
 
@@ -218,6 +221,18 @@ class Files:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return Files(tmp_path_factory.mktemp("files"))
+
+
+def test_where_images_lie_is_not_in_the_bytes(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As in local copies of object storage
+    here = files.run("here", ["roc", "hardest"])
+    moved = {part: files.folder / "moved" / path.name for part, path in files.images.items()}
+    shutil.copytree(files.folder / "images", files.folder / "moved")
+    monkeypatch.setattr(files, "images", moved)
+    monkeypatch.setattr(files, "train", files.folder / "moved" / "train.safetensors")
+    there = files.run("there", ["roc", "hardest"])
+    for name in ("roc.png", "hardest.png"):
+        assert (here / name).read_bytes() == (there / name).read_bytes()
 
 
 def test_the_stage_writes_the_same_bytes_twice(files: Files) -> None:

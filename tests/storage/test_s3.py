@@ -1,0 +1,100 @@
+"""Results in object storage: the same bytes, from any machine, and one sentence where the storage does not work."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from checkouts import Workflow, checkout, warm_stages
+from storage.conftest import BUCKET, KEYS, Store, free_port
+
+pytestmark = [pytest.mark.workflow, pytest.mark.usefixtures("keys")]
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory, finished: Workflow, store: Store) -> Workflow:
+    """The code of `finished`, run with results in the bucket, and with resume states on a volume."""
+    place = tmp_path_factory.mktemp("stored")
+    workflow = checkout(place / "checkout", warm_stages(), finished)
+    done = workflow.run(*store.options(), cores=1, SYNTHOOD_RESUME=str(place / "volume"), **KEYS)
+    assert done.returncode == 0, done.stdout
+    return workflow
+
+
+def test_the_same_bytes_as_without_storage(finished: Workflow, stored: Workflow, store: Store) -> None:
+    ours = {name: data for name, data in finished.artefacts().items() if "/.scores/" not in name}
+    theirs = store.artefacts()
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+def test_nothing_of_results_lies_in_the_folder(stored: Workflow) -> None:
+    assert not (stored.place / "results").exists()
+
+
+def test_finished_states_leave_the_volume(stored: Workflow) -> None:
+    assert (stored.place / ".resume").is_symlink()
+    assert [path for path in (stored.place / ".resume").resolve().rglob("*") if path.is_file()] == []
+
+
+def test_another_machine_has_nothing_to_do(stored: Workflow, store: Store, tmp_path: Path) -> None:
+    done = checkout(tmp_path / "other", of=stored).run("-n", *store.options())
+    assert "Nothing to be done" in done.stdout, done.stdout
+
+
+def test_old_provenance_does_not_damn_what_another_machine_made(stored: Workflow, store: Store) -> None:
+    copies = stored.place / ".snakemake" / "storage" / "s3" / BUCKET / "results"
+    beside = copies / "digits" / "overlaps.csv.provenance.json"
+    beside.write_text(f'{{"sha256": "{"0" * 64}"}}')
+    done = stored.run(*store.options(), "--force", "results/tables/small.csv", cores=1)
+    assert done.returncode == 0, done.stdout
+    assert not beside.exists()
+
+
+@contextmanager
+def answering(code: int) -> Iterator[str]:
+    """A server that answers every request so."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(code)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def refused(workflow: Workflow, address: str, **variables: str) -> str:
+    """The sentence that refuses a run with this storage."""
+    done = workflow.run("-n", *Store(address).options(), "--storage-s3-retries", "1", **variables)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout
+    return next(line for line in done.stdout.splitlines() if line.startswith("storage s3://"))
+
+
+@pytest.mark.parametrize(("code", "told"), [(403, "access refused (403)"), (500, "the server fails (500)")])
+def test_a_storage_that_fails(fresh: Workflow, code: int, told: str) -> None:
+    with answering(code) as address:
+        assert told in refused(fresh, address)
+
+
+def test_a_storage_that_does_not_answer(fresh: Workflow) -> None:
+    assert "nothing answers" in refused(fresh, f"http://127.0.0.1:{free_port()}")
+
+
+def test_missing_credentials(fresh: Workflow, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in KEYS:
+        monkeypatch.delenv(name)
+    assert "no credentials; set SNAKEMAKE_STORAGE_S3" in refused(fresh, store.address, HOME=str(tmp_path))
