@@ -211,7 +211,10 @@ def test_a_fit_survives_what_happens_to_its_job(long_fit: Local, without_the_fit
     process = start(without_the_fit, cluster, MODEL)
     try:
         for name in ("requeue", "cancel", "kill_the_node"):
-            until(lambda: log.exists() and log.stat().st_mtime > harmed and "end of epoch" in log.read_text(), "epoch")
+            until(
+                lambda since=harmed: log.exists() and log.stat().st_mtime > since and "end of epoch" in log.read_text(),
+                "epoch",
+            )
             getattr(Disturber(cluster), name)()
             harmed = time.time()
             print(name)
