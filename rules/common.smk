@@ -101,7 +101,7 @@ try:
     elif (provider := workflow.storage_registry.default_storage_provider) is not None:
         look(provider, workflow.storage_settings.default_storage_prefix)
     if SHARED or not main_process:  # who only submits fits nothing
-        link_resume(os.environ)
+        link_resume(os.environ, PREFIX)
 except SynthoodError as error:
     raise WorkflowError(str(error))
 
@@ -131,8 +131,11 @@ def flags(wildcards, input, output):
 
 @signed
 def resume(wildcards, output):
-    """A parameter: where a job keeps the state of an unfinished fit, next to the results that it is of."""
-    place = Path(output[0].removeprefix(f"{RESULTS}/"))
+    """A parameter: where a job keeps the state of an unfinished fit, next to the results that it is of.
+
+    Not next to local copies of results in storage, which go with the job.
+    """
+    place = Path(output[0].partition(f"{RESULTS}/")[2])
     return f"{PREFIX}.resume/{place.parent if place.suffix == '.safetensors' else place}"
 
 

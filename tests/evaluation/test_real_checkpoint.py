@@ -15,7 +15,8 @@ from synthood.common.images import ImageSet, write_images
 from synthood.evaluation import extract, score
 from synthood.evaluation.settings import ScoreSettings
 from synthood.training import import_checkpoint
-from synthood.training.networks.checkpoint_settings import CheckpointRecipe, ImportSettings
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe
+from synthood.training.networks.import_settings import ImportSettings
 
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 

@@ -23,7 +23,8 @@ from synthood.evaluation.detectors.logits import Energy
 from synthood.evaluation.features import Reference
 from synthood.monitor.monitor import ALARM, MonitorOptions, monitor
 from synthood.training import import_checkpoint
-from synthood.training.networks.checkpoint_settings import CheckpointRecipe, ImportSettings
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe
+from synthood.training.networks.import_settings import ImportSettings
 from synthood.training.networks.model import Classifier
 
 CALIBRATION, DAYS, IMAGES, UNKNOWN = 600, 30, 50, 30

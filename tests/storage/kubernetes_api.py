@@ -87,10 +87,11 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         kind, _ = self._place()
         name = body["metadata"]["name"]
+        # The client leaves out what the address says already.
         if kind == "secrets":
-            self.server.secrets[name] = body
+            self.server.secrets[name] = {"apiVersion": "v1", "kind": "Secret"} | body
         else:
-            self.server.jobs[name] = body
+            self.server.jobs[name] = {"apiVersion": "batch/v1", "kind": "Job"} | body
             self.server.start(name)
         self._answer(body, 201)
 

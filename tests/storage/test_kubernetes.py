@@ -55,17 +55,21 @@ def test_a_job_runs_in_an_empty_folder(finished: Workflow, store: Store, tmp_pat
     assert len(archived) <= MOST_FILES, archived
 
 
-def test_a_fit_asks_for_its_gpu_memory_and_volume(store: Store, tmp_path: Path) -> None:
-    api = Api(tmp_path / "cluster", rule="prepare|overlaps_id")
-    target = "results/digits/models/ce/seed0/model.safetensors"
-    done = submitted(tmp_path / "two", store, api, target, SYNTHOOD_RESUME="/resume")
+def test_a_fit_asks_for_its_gpu_memory_and_volume(finished: Workflow, store: Store, tmp_path: Path) -> None:
+    for name in ("images/train.safetensors", "images/val.safetensors", "images/test.safetensors", "overlaps_id.csv"):
+        source = finished.place / "results" / "digits" / name
+        store.client.upload_file(str(source), BUCKET, f"two/results/digits/{name}")
+    api = Api(tmp_path / "cluster", rule="none")
+    target, volume = "results/digits/models/ce/seed0/model.safetensors", str(tmp_path / "volume")
+    done = submitted(tmp_path / "two", store, api, target, "--retries", "0", SYNTHOOD_RESUME=volume)
     assert done.returncode == 1
-    for secret in api.secrets.values():
-        check(secret)
-    assert {"synthood_resume", "synthood_sources"} <= next(iter(api.secrets.values()))["data"].keys()
-    (fit,) = [one for one in api.jobs.values() if "--allowed-rules train" in str(one)]
+    (secret,), (fit,) = api.secrets.values(), api.jobs.values()
+    check(secret)
     check(fit)
+    assert {"synthood_resume", "synthood_sources"} <= secret["data"].keys()
+    assert not Path(volume).exists()  # who only submits has no such volume
     spec = fit["spec"]["template"]["spec"]
+    assert "--allowed-rules train" in spec["containers"][0]["args"][1]
     asked = spec["containers"][0]["resources"]["requests"]
     assert (asked["nvidia.com/gpu"], asked["memory"]) == ("1", "16000M")
     assert {"name": "resume", "mountPath": "/resume"} in spec["containers"][0]["volumeMounts"]

@@ -69,29 +69,32 @@ def test_one_question_is_asked_below_the_prefix() -> None:
     assert provider.asked == ["s3://bucket/a/results/report/index.html"]
 
 
-def test_resume_states_go_to_the_named_folder(tmp_path: Path) -> None:
-    link, volume = tmp_path / ".resume", tmp_path / "volume" / "project"
-    link_resume({}, link)
+@pytest.mark.parametrize("prefix", ["", "first/"])
+def test_resume_states_go_to_the_named_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    link, volume = Path(f"{prefix}.resume"), tmp_path / "volume" / "project"
+    link_resume({}, prefix)
     assert not link.exists()
     for _ in range(2):
-        link_resume({RESUME: str(volume)}, link)
-        assert link.readlink() == volume
-        assert volume.is_dir()
+        link_resume({RESUME: str(volume)}, prefix)
+        assert link.readlink() == volume / prefix
+        assert link.is_dir()
     with pytest.raises(SynthoodError, match=r"\.resume: in the way of SYNTHOOD_RESUME"):
-        link_resume({RESUME: str(tmp_path / "other")}, link)
+        link_resume({RESUME: str(tmp_path / "other")}, prefix)
 
 
-def test_states_that_are_there_are_not_hidden(tmp_path: Path) -> None:
-    link = tmp_path / ".resume"
-    link.mkdir()
+def test_states_that_are_there_are_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".resume").mkdir()
     with pytest.raises(SynthoodError, match="move its content there"):
-        link_resume({RESUME: str(tmp_path / "volume")}, link)
+        link_resume({RESUME: str(tmp_path / "volume")})
 
 
-def test_a_volume_that_is_not_there(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
+def test_a_volume_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
     with pytest.raises(SynthoodError, match="mount the volume"):
-        link_resume({RESUME: str(tmp_path / "file" / "below")}, tmp_path / ".resume")
+        link_resume({RESUME: str(tmp_path / "file" / "below")})
 
 
 def test_a_job_of_another_package_is_refused(tmp_path: Path) -> None:

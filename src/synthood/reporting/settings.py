@@ -23,6 +23,8 @@ WITH_KEYS = TypeAdapter[Metric](WithKeys)
 
 def _of_name_or_keys(value: Any, _: Any) -> Any:
     """Errors of one alternative, not of both."""
+    if isinstance(value, dict):
+        value = {"kind": "custom"} | value
     return (WITH_KEYS if isinstance(value, dict | Metric) else NAMES).validate_python(value)
 
 

@@ -43,20 +43,22 @@ def _wrong(error: Exception) -> str:
     return f"{name}: {printable(str(error))}"
 
 
-def link_resume(environment: Mapping[str, str], link: Path = Path(".resume")) -> None:
-    """Makes `.resume` a link to the folder that the environment names; without one nothing changes.
+def link_resume(environment: Mapping[str, str], prefix: str = "") -> None:
+    """Makes `.resume` a link into the folder that the environment names; without one nothing changes.
 
-    Raises SynthoodError where something else stands there, or the folder cannot be made.
+    An imported module has a `prefix`, before the link as in that folder. Raises SynthoodError where something else
+    stands there, or the folder cannot be made.
     """
     if not (named := environment.get(RESUME)):
         return
-    folder = Path(named).resolve()
+    link, folder = Path(f"{prefix}.resume"), Path(f"{named}/{prefix}").resolve()
     if link.is_symlink() or link.exists():
         if link.resolve() != folder:
             raise SynthoodError(f"{link}: in the way of {RESUME}={named}; move its content there, then remove it")
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(folder)
     except OSError as error:
         raise SynthoodError(f"{RESUME}={named}: {error.strerror or error}; mount the volume, or unset it") from None

@@ -259,7 +259,7 @@ def test_outputs_are_those_of_the_settings(files: Files, capsys: pytest.CaptureF
 
 def test_images_belong_to_the_datasets_in_turn() -> None:
     two = SETTINGS.model_copy(update={"datasets": ["pets", "cars"]})
-    found = plot.image_files(two, ["p/train.x", "p/test.x", "c/train.x", "c/test.x", "c/away.x"])
+    found = plot.image_files(two, [Path(f"{name}.x") for name in ("p/train", "p/test", "c/train", "c/test", "c/away")])
     assert found["pets", "test"] == Path("p/test.x")
     assert found["cars", "away"] == Path("c/away.x")
     assert len(found) == 5

@@ -21,7 +21,8 @@ from synthood.training import import_checkpoint
 from synthood.training.networks.architectures.base import build
 from synthood.training.networks.architectures.residual import BLOCKS, Network
 from synthood.training.networks.checkpoint import imported
-from synthood.training.networks.checkpoint_settings import CheckpointRecipe, ImportSettings
+from synthood.training.networks.checkpoint_settings import CheckpointRecipe
+from synthood.training.networks.import_settings import ImportSettings
 from synthood.training.networks.model import Classifier
 
 CLASSES = ["cat", "dog", "owl"]
