@@ -79,7 +79,7 @@ if workflow.is_main_process and Path(RESULTS).is_dir():
 
 # Snakemake has read these files itself, and of a key that is given twice it takes the last. A module is given a dictionary.
 main_process = workflow.is_main_process
-CONFIG_FILES = [] if workflow.modifier.is_module else list(map(Path, workflow.configfiles))
+CONFIG_FILES = [] if workflow.modifier.parent_modifier else list(map(Path, workflow.configfiles))
 try:
     of_text = [text for file in CONFIG_FILES for text in mistakes_of(file)] if main_process else []
     plan = Plan(load(config, ", ".join(map(str, CONFIG_FILES)) or "config of the module", of_text), PREFIX)
