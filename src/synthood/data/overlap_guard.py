@@ -24,7 +24,9 @@ def main(command_line: Sequence[str]) -> int:
     dataset, table = command_line
     own = f"{RESULTS}/{dataset}/{Path(table).name}"
     prefix = table.removesuffix(own) if table.endswith(own) else ""
-    settings = OverlapSettings.model_validate(json.loads(os.environ[ALLOWED])[f"{prefix}{dataset}"])
+    allowed, key = json.loads(os.environ[ALLOWED]), f"{prefix}{dataset}"
+    # Local copies of results in storage have another path before them
+    settings = OverlapSettings.model_validate(allowed[key if key in allowed else dataset])
     try:
         verify(Path(table))
     except SynthoodError as error:
