@@ -146,10 +146,13 @@ def test_modules_with_datasets_of_one_name_are_guarded_by_what_each_allows(
     settings = {
         "first/mine": {"dataset": "mine"},
         "my-results/mine": {"dataset": "mine", "allowed": allowed("train test 2")},
+        "mine": {"dataset": "mine", "allowed": allowed("train test 2")},
     }
     monkeypatch.setenv(overlap_guard.ALLOWED, json.dumps(settings))
     monkeypatch.chdir(tmp_path)
-    for prefix, code in (("first/", 1), ("my-results/", 0)):
+    copies = ".snakemake/storage/s3/bucket/"  # of results in storage
+    places = ("first/", 1), ("my-results/", 0), (f"{copies}first/", 1), (f"{copies}my-results/", 0), (copies, 0)
+    for prefix, code in places:
         place = Path(f"{prefix}results/mine/overlaps_id.csv")
         place.parent.mkdir(parents=True)
         for source, target in ((table, place), (provenance_path(table), provenance_path(place))):

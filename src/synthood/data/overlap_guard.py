@@ -24,9 +24,11 @@ def main(command_line: Sequence[str]) -> int:
     dataset, table = command_line
     own = f"{RESULTS}/{dataset}/{Path(table).name}"
     prefix = table.removesuffix(own) if table.endswith(own) else ""
-    allowed, key = json.loads(os.environ[ALLOWED]), f"{prefix}{dataset}"
-    # Local copies of results in storage have another path before them
-    settings = OverlapSettings.model_validate(allowed[key if key in allowed else dataset])
+    # Local copies of results in storage have another path before them, and before the prefix of a module
+    allowed, full = json.loads(os.environ[ALLOWED]), f"/{prefix}{dataset}"
+    settings = OverlapSettings.model_validate(
+        allowed[max((key for key in allowed if full.endswith(f"/{key}")), key=len)]
+    )
     try:
         verify(Path(table))
     except SynthoodError as error:
