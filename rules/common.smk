@@ -93,6 +93,8 @@ except SynthoodError as error:
 
 os.environ.update(SYNTHOOD_OVERLAPS=plan.allowed_overlaps(os.environ.get("SYNTHOOD_OVERLAPS", "{}")))
 
+STORED = os.environ.get("SYNTHOOD_RAW")
+
 # Jobs that see nothing of this machine's disk get the sources alone, and the variables that are named here.
 SHARED = SharedFSUsage.SOURCES in workflow.storage_settings.shared_fs_usage
 try:
@@ -100,6 +102,10 @@ try:
         check_sources(SRC, os.environ)
     elif (provider := workflow.storage_registry.default_storage_provider) is not None:
         look(provider, workflow.storage_settings.default_storage_prefix)
+    if STORED and SHARED and main_process and (local := plan.in_the_way()):
+        raise SynthoodError(
+            f"{local[0]}: there, and in SYNTHOOD_RAW={STORED} too; move it away, or unset that"
+        )
     if SHARED or not main_process:  # who only submits fits nothing
         link_resume(os.environ, PREFIX)
 except SynthoodError as error:
@@ -124,7 +130,7 @@ wildcard_constraints:
 @signed
 def flags(wildcards, input, output):
     """A parameter: the options of a stage that name its files, as the rule names them; an output alone is `output`."""
-    files = {name: paths for name, paths in input.items() if paths and name != "compared"}
+    files = {name: paths for name, paths in input.items() if paths and name not in ("compared", "stored")}
     files |= dict(output.items()) or {"output": output}
     return " ".join(f"--{name.replace('_', '-')} {paths}" for name, paths in files.items())
 
@@ -160,6 +166,20 @@ def needs(mem_mb, minutes):
         "mem_mb": signed(lambda wildcards, attempt: mem_mb * attempt),
         "runtime": signed(lambda wildcards, attempt: minutes * attempt),
     }
+
+
+def from_storage(artefact):
+    """An input function: raw data and weights in storage that an artefact is made from."""
+    return signed(lambda wildcards: [storage(query) for query in plan.stored(artefact.format(**wildcards))])
+
+
+def with_copies(command):
+    """After raw data and weights in storage are where the configuration names them."""
+    return (
+        f"python -m synthood.workflow.raw_copies {{input.stored}} > {{log}} 2>&1 && {command}"
+        if STORED
+        else command
+    )
 
 
 def compared(command):

@@ -3,6 +3,7 @@ rule fit_generator:
         train=at.TRAIN,
         also=plan.also,
         classifier=plan.watching,
+        stored=from_storage(at.GENERATOR),
         compared=at.OVERLAPS_ID,
     output:
         directory(at.GENERATOR),
@@ -22,12 +23,14 @@ rule fit_generator:
     message:
         "fit generator {wildcards.generator} on {wildcards.dataset}"
     shell:
-        compared(
-            stage(
-                "synthood.generators.fit_generator",
-                gpus="{resources.gpu}",
-                resume="{params.resume:q}",
-                raw="{params.raw:q}",
+        with_copies(
+            compared(
+                stage(
+                    "synthood.generators.fit_generator",
+                    gpus="{resources.gpu}",
+                    resume="{params.resume:q}",
+                    raw="{params.raw:q}",
+                )
             )
         )
 
@@ -88,6 +91,7 @@ rule assess:
         train=at.TRAIN,
         test=at.TEST,
         judge=plan.judge,
+        stored=from_storage(at.QUALITY),
     output:
         figures=at.QUALITY,
         gallery=report(
@@ -108,4 +112,4 @@ rule assess:
     message:
         "assess the images of {wildcards.generator} for {wildcards.dataset}"
     shell:
-        stage("synthood.generators.assess", title="{wildcards.generator}")
+        with_copies(stage("synthood.generators.assess", title="{wildcards.generator}"))

@@ -29,6 +29,7 @@ rule embed:
         encoder=plan.fitted_encoder,
         generator=plan.ready_made_generator,
         model=plan.encoder_model,
+        stored=from_storage(at.EMBEDDINGS),
     output:
         at.EMBEDDINGS,
     log:
@@ -46,7 +47,7 @@ rule embed:
     message:
         "embed {wildcards.dataset} for {wildcards.outliers}"
     shell:
-        stage("synthood.outliers.embed", gpus="{resources.gpu}")
+        with_copies(stage("synthood.outliers.embed", gpus="{resources.gpu}"))
 
 
 rule boundary:

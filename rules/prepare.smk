@@ -25,6 +25,8 @@ onerror:
 
 
 rule prepare:
+    input:
+        stored=from_storage(at.IMAGES),
     output:
         at.IMAGES,
     log:
@@ -44,7 +46,7 @@ rule prepare:
     message:
         "prepare {wildcards.part} of {wildcards.dataset}"
     shell:
-        stage("synthood.data.prepare", raw="{params.raw:q}")
+        with_copies(stage("synthood.data.prepare", raw="{params.raw:q}"))
 
 
 # All that learns waits for `overlaps_id`, all tables and figures for `overlaps`. An OOD set must not be an input, not even

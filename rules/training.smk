@@ -1,6 +1,7 @@
 rule train:
     input:
         unpack(plan.learned_from),
+        stored=from_storage(at.MODEL),
         compared=at.OVERLAPS_ID,
     output:
         model=at.MODEL,
@@ -23,14 +24,16 @@ rule train:
     message:
         "train {wildcards.recipe} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        compared(
-            stage(
-                "synthood.training.train",
-                gpus="{resources.gpu}",
-                resume="{params.resume:q}",
-                seed="{wildcards.seed}",
-                raw="{params.raw:q}",
-                memory="{resources.mem_mb}",
+        with_copies(
+            compared(
+                stage(
+                    "synthood.training.train",
+                    gpus="{resources.gpu}",
+                    resume="{params.resume:q}",
+                    seed="{wildcards.seed}",
+                    raw="{params.raw:q}",
+                    memory="{resources.mem_mb}",
+                )
             )
         )
 
@@ -39,6 +42,7 @@ rule backbone_features:
     input:
         images=at.IMAGE_SET,
         train=at.TRAIN,
+        stored=lambda wildcards: [storage(query) for query in plan.stored_backbone(wildcards)],
     output:
         at.BACKBONE_FEATURES,
     log:
@@ -57,12 +61,13 @@ rule backbone_features:
     message:
         "compute features of {wildcards.images} of {wildcards.dataset} by {wildcards.backbone}"
     shell:
-        stage("synthood.training.backbone_features", gpus="{resources.gpu}")
+        with_copies(stage("synthood.training.backbone_features", gpus="{resources.gpu}"))
 
 
 rule import_checkpoint:
     input:
         val=at.VAL,
+        stored=from_storage(at.MODEL),
         compared=at.OVERLAPS_ID,
     output:
         model=at.MODEL,
@@ -83,4 +88,4 @@ rule import_checkpoint:
     message:
         "import {wildcards.recipe} for {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        compared(stage("synthood.training.import_checkpoint", raw="{params.raw:q}"))
+        with_copies(compared(stage("synthood.training.import_checkpoint", raw="{params.raw:q}")))

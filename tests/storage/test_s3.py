@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from checkouts import Workflow, checkout, warm_stages
 from storage.conftest import BUCKET, KEYS, Store, free_port
@@ -99,3 +101,66 @@ def test_missing_credentials(fresh: Workflow, store: Store, monkeypatch: pytest.
     for name in KEYS:
         monkeypatch.delenv(name)
     assert "no credentials; set SNAKEMAKE_STORAGE_S3" in refused(fresh, store.address, HOME=str(tmp_path))
+
+
+@pytest.fixture
+def raw_in_storage(fresh: Workflow, store: Store, tmp_path: Path) -> Workflow:
+    """A checkout whose configuration reads an array file and a folder of pictures, both in the bucket."""
+    workflow = checkout(tmp_path / "raw", warm_stages(), fresh)
+    config = workflow.config
+    config["datasets"]["digits"]["near"]["digits-8"] = {"kind": "arrays", "path": "data/near.npz", "size": 32}
+    config["datasets"]["digits"]["far"]["pictures"] = {"kind": "folders", "path": "data/pictures", "size": 32}
+    workflow.config = config
+    random = np.random.default_rng(0)
+    np.savez(tmp_path / "near.npz", images=random.integers(0, 256, (12, 32, 32, 3), dtype=np.uint8))
+    store.client.upload_file(str(tmp_path / "near.npz"), BUCKET, "raw/data/near.npz")
+    for number in range(4):
+        name = f"{number}.png"
+        Image.fromarray(random.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(tmp_path / name)
+        store.client.upload_file(str(tmp_path / name), BUCKET, f"raw/data/pictures/class/{name}")
+    return workflow
+
+
+RAW = [f"results/digits/images/{part}.safetensors" for part in ("digits-8", "pictures")]
+
+
+def test_raw_data_may_be_in_storage(raw_in_storage: Workflow, store: Store, tmp_path: Path) -> None:
+    workflow = raw_in_storage
+    stored = {"SYNTHOOD_RAW": f"s3://{BUCKET}/raw", **KEYS}
+    options = store.options(f"s3://{BUCKET}/of-raw")
+    done = workflow.run(*options, "--", *RAW, cores=1, **stored)
+    assert done.returncode == 0, done.stdout
+    again = workflow.run(*options, "--", *RAW, cores=1, **stored)
+    assert "Nothing to be done" in again.stdout, again.stdout
+    found = store.artefacts("of-raw/results/")
+
+    local = checkout(tmp_path / "local", warm_stages(), workflow)  # the same files on this machine
+    for name in ("near.npz", *(f"pictures/class/{number}.png" for number in range(4))):
+        (local.place / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        store.client.download_file(BUCKET, f"raw/data/{name}", str(local.place / "data" / name))
+    done = local.run("--", *RAW, cores=1)
+    assert done.returncode == 0, done.stdout
+    assert found == local.artefacts()
+    refused = local.run("-n", "--storage-s3-endpoint-url", store.address, **stored)
+    assert f"data/near.npz: there, and in SYNTHOOD_RAW=s3://{BUCKET}/raw too" in refused.stdout, refused.stdout
+
+
+def test_changed_raw_data_in_storage_are_read_again(raw_in_storage: Workflow, store: Store, tmp_path: Path) -> None:
+    workflow = raw_in_storage
+    stored = {"SYNTHOOD_RAW": f"s3://{BUCKET}/raw", **KEYS}
+    options = ["--storage-s3-endpoint-url", store.address]  # results on this machine
+    assert (done := workflow.run(*options, "--", *RAW, cores=1, **stored)).returncode == 0, done.stdout
+    before = workflow.artefacts()
+    np.savez(tmp_path / "near.npz", images=np.zeros((12, 32, 32, 3), np.uint8))
+    store.client.upload_file(str(tmp_path / "near.npz"), BUCKET, "raw/data/near.npz")
+    assert (done := workflow.run(*options, "--", *RAW, cores=1, **stored)).returncode == 0, done.stdout
+    after = workflow.artefacts()
+    assert {name for name in before if before[name] != after[name]} == {"digits/images/digits-8.safetensors"}
+
+
+def test_raw_data_that_storage_lacks(raw_in_storage: Workflow, store: Store) -> None:
+    store.client.delete_object(Bucket=BUCKET, Key="raw/data/near.npz")
+    stored = {"SYNTHOOD_RAW": f"s3://{BUCKET}/raw", **KEYS}
+    done = raw_in_storage.run("-n", *store.options(f"s3://{BUCKET}/none"), "--", *RAW, **stored)
+    assert done.returncode == 1
+    assert f"s3://{BUCKET}/raw/data/near.npz" in done.stdout, done.stdout

@@ -14,6 +14,8 @@ from synthood.data.part_settings import PartSettings
 from synthood.data.selection import Selection
 from synthood.data.sources.base import IdSource, Source
 
+STORED = "SYNTHOOD_RAW"
+"""In the environment: a place in object storage with raw data and weights, below their paths in the configuration."""
 LOOKED_AT = 200_000
 """Files of one source whose size and time are compared; beyond, only those of their folders."""
 
@@ -22,6 +24,16 @@ def raw_paths(settings: PartSettings) -> list[Path]:
     """Files and folders that the configuration names for a part; empty where nothing raw is read."""
     source, part = _read(settings)
     return source.raw_paths(part)
+
+
+def in_storage(path: Path) -> bool:
+    """Whether a file or folder comes from storage for the job that reads it: only those of relative paths can."""
+    return bool(os.environ.get(STORED)) and not path.is_absolute() and ".." not in path.parts
+
+
+def stored_at(path: Path) -> str:
+    """The query of such a file or folder."""
+    return f"{os.environ[STORED].rstrip('/')}/{path.as_posix()}"
 
 
 def _read(settings: PartSettings) -> tuple[Source, Selection]:
@@ -38,12 +50,13 @@ def missing(settings: PartSettings) -> list[Path]:
 
 
 def state(settings: PartSettings, made: Path) -> str:
-    """A digest that changes when a raw file is added, removed, or written; empty where nothing raw is read.
+    """A digest that changes when a raw file is added, removed, or written; empty where nothing raw is read here.
 
-    Raw data may go once `made` stands: then what its provenance recorded is given back.
+    Raw data may go once `made` stands: then what its provenance recorded is given back. Of raw data in storage
+    Snakemake knows when they changed.
     """
     source, part = _read(settings)
-    paths = source.raw_paths(part)
+    paths = [path for path in source.raw_paths(part) if not in_storage(path)]
     if not paths:
         return ""
     if any(not path.exists() for path in paths):
@@ -58,6 +71,8 @@ def state(settings: PartSettings, made: Path) -> str:
 
 def state_of_file(path: Path, made: Path) -> str:
     """The same of one file that `made` is made from."""
+    if in_storage(path):
+        return ""
     if not path.exists():
         recorded = read_provenance(made).get("raw", "")
         return recorded if isinstance(recorded, str) else ""
@@ -66,7 +81,7 @@ def state_of_file(path: Path, made: Path) -> str:
 
 def state_of_folder(path: Path, made: Path) -> str:
     """The same of a folder with all that lies below it."""
-    if not path.is_dir():
+    if in_storage(path) or not path.is_dir():
         return state_of_file(path, made)
     return hashlib.sha256("".join(map(_seen, below(path))).encode(errors="surrogateescape")).hexdigest()[:16]
 

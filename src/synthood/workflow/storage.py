@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from synthood.common.artefact import PROVENANCE
+from synthood.data.raw import STORED
 from synthood.errors import SynthoodError, printable
 
 RESUME = "SYNTHOOD_RESUME"
 """In the environment: a folder, best on a volume, for the states of unfinished fits; `.resume` is a link to it."""
 SOURCES = "SYNTHOOD_SOURCES"
 """In a job's environment: the digest of the package of the Snakemake that submitted it."""
-PASSED_ON = (RESUME, SOURCES, "SYNTHOOD_GPU_LIMIT", "SYNTHOOD_SAVE_SECONDS")
+PASSED_ON = (RESUME, SOURCES, STORED, "SYNTHOOD_GPU_LIMIT", "SYNTHOOD_SAVE_SECONDS")
 ARCHIVED = ("Snakefile", "rules", "envs/synthood.yaml", "profiles", "report")
 UNREACHABLE = ("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError")
 

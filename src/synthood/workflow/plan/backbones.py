@@ -40,6 +40,11 @@ class BackbonePlan(DataPlan):
         file = pretrained_file(settings.network)
         return settings.model_copy(update={"pretrained_state": raw.state_of_folder(Path(file), made) if file else ""})
 
+    def stored_backbone(self, wildcards: Wildcards) -> list[str]:
+        """Where storage has a frozen backbone's weights."""
+        file = pretrained_file(self.backbones[wildcards.backbone].network)
+        return [raw.stored_at(Path(file))] if file and raw.in_storage(Path(file)) else []
+
     def evaluated_features(self, wildcards: Wildcards) -> list[str]:
         """A frozen backbone's features of all parts that a model is run over; none where it runs over images."""
         if not self.config.recipes[wildcards.recipe].network.frozen:

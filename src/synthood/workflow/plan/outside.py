@@ -1,7 +1,10 @@
 """Files and folders that the configuration names and no rule makes: which job needs which, and which are missing."""
 
+import os
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 
@@ -33,13 +36,30 @@ class OutsidePlan(DataPlan):
 
     def missing(self) -> list[Needed]:
         """What is not there and is still needed, each path once."""
-        gone = [one for one in self.needed() if not self.place(one.made).exists() and not one.path.exists()]
+        gone = [one for one in self.needed() if not self.place(one.made).exists() and _gone(one.path)]
         return list({one.path: one for one in reversed(gone)}.values())[::-1]
 
     def missing_for(self, made: set[str]) -> list[Needed]:
         """What is not there of the files and folders that these artefacts are made from, each path once."""
-        gone = [one for one in self.needed() if str(self.place(one.made)) in made and not one.path.exists()]
+        gone = [one for one in self.needed() if str(self.place(one.made)) in made and _gone(one.path)]
         return list({one.path: one for one in reversed(gone)}.values())[::-1]
+
+    def stored(self, made: str) -> list[str]:
+        """Where storage has the raw data and weights that an artefact is made from; empty without such storage."""
+        return self._stored.get(made, [])
+
+    def in_the_way(self) -> list[Path]:
+        """Files and folders of this machine where those of storage belong."""
+        stored = {one.path for one in self.needed() if raw.in_storage(one.path)}
+        return sorted(path for path in stored if path.exists() and not path.is_symlink())
+
+    @cached_property
+    def _stored(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for one in self.needed() if os.environ.get(raw.STORED) else ():
+            if raw.in_storage(one.path):
+                found[one.made].append(raw.stored_at(one.path))
+        return {made: list(dict.fromkeys(each)) for made, each in found.items()}
 
     def needed(self) -> Iterator[Needed]:
         """Everything from elsewhere behind the tables to be built."""
@@ -88,3 +108,7 @@ class OutsidePlan(DataPlan):
             yield Needed(f"generators.{name}.{one.key}", one.path, made, one.source, one.part)
         if (assess := self.config.assess) and assess.inception:
             yield Needed("assess.inception", Path(assess.inception), at.QUALITY.format(dataset=on, generator=name))
+
+
+def _gone(path: Path) -> bool:
+    return not raw.in_storage(path) and not path.exists()
