@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from checkouts import Workflow, checkout, warm_stages
 from storage.conftest import BUCKET, KEYS, Store, free_port
+from synthood.training.networks.architectures.base import build
+from synthood.training.networks.architectures.residual import Network
 
 pytestmark = [pytest.mark.workflow, pytest.mark.usefixtures("keys")]
 
@@ -105,12 +108,22 @@ def test_missing_credentials(fresh: Workflow, store: Store, monkeypatch: pytest.
 
 @pytest.fixture
 def raw_in_storage(fresh: Workflow, store: Store, tmp_path: Path) -> Workflow:
-    """A checkout whose configuration reads an array file and a folder of pictures, both in the bucket."""
+    """A checkout whose configuration reads an array file, a folder of pictures and weights, all in the bucket."""
     workflow = checkout(tmp_path / "raw", warm_stages(), fresh)
     config = workflow.config
     config["datasets"]["digits"]["near"]["digits-8"] = {"kind": "arrays", "path": "data/near.npz", "size": 32}
     config["datasets"]["digits"]["far"]["pictures"] = {"kind": "folders", "path": "data/pictures", "size": 32}
+    config["recipes"]["imported"] = {
+        "kind": "checkpoint",
+        "path": "data/weights.pt",
+        "network": config["recipes"]["ce"]["network"],
+        "mean": [0.5] * 3,
+        "std": [0.25] * 3,
+    }
+    config["tables"]["small"]["recipes"].append("imported")
     workflow.config = config
+    torch.save(build(Network(name="resnet8", width=8), 3, seed=0).state_dict(), tmp_path / "weights.pt")
+    store.client.upload_file(str(tmp_path / "weights.pt"), BUCKET, "raw/data/weights.pt")
     random = np.random.default_rng(0)
     np.savez(tmp_path / "near.npz", images=random.integers(0, 256, (12, 32, 32, 3), dtype=np.uint8))
     store.client.upload_file(str(tmp_path / "near.npz"), BUCKET, "raw/data/near.npz")
@@ -122,23 +135,24 @@ def raw_in_storage(fresh: Workflow, store: Store, tmp_path: Path) -> Workflow:
 
 
 RAW = [f"results/digits/images/{part}.safetensors" for part in ("digits-8", "pictures")]
+MODEL = "results/digits/models/imported/seed0/model.safetensors"
 
 
 def test_raw_data_may_be_in_storage(raw_in_storage: Workflow, store: Store, tmp_path: Path) -> None:
     workflow = raw_in_storage
     stored = {"SYNTHOOD_RAW": f"s3://{BUCKET}/raw", **KEYS}
     options = store.options(f"s3://{BUCKET}/of-raw")
-    done = workflow.run(*options, "--", *RAW, cores=1, **stored)
+    done = workflow.run(*options, "--", *RAW, MODEL, cores=1, **stored)
     assert done.returncode == 0, done.stdout
-    again = workflow.run(*options, "--", *RAW, cores=1, **stored)
+    again = workflow.run(*options, "--", *RAW, MODEL, cores=1, **stored)
     assert "Nothing to be done" in again.stdout, again.stdout
     found = store.artefacts("of-raw/results/")
 
     local = checkout(tmp_path / "local", warm_stages(), workflow)  # the same files on this machine
-    for name in ("near.npz", *(f"pictures/class/{number}.png" for number in range(4))):
+    for name in ("near.npz", "weights.pt", *(f"pictures/class/{number}.png" for number in range(4))):
         (local.place / "data" / name).parent.mkdir(parents=True, exist_ok=True)
         store.client.download_file(BUCKET, f"raw/data/{name}", str(local.place / "data" / name))
-    done = local.run("--", *RAW, cores=1)
+    done = local.run("--", *RAW, MODEL, cores=1)
     assert done.returncode == 0, done.stdout
     assert found == local.artefacts()
     refused = local.run("-n", "--storage-s3-endpoint-url", store.address, **stored)
