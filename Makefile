@@ -7,6 +7,7 @@
 PYTHON ?= python3
 VENV := .venv
 SPEC := pyproject.toml envs/constraints.txt
+FIRST := results/report/tables/demo-sio.html
 DETECTOR := results/clothing/deploy/detector
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
@@ -14,7 +15,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo-installed
-	snakemake --cores all --prioritize results/tables/demo-sio.md
+	snakemake --cores all --prioritize $(FIRST) -- all $(FIRST)
 	snakemake --report results/report.html --report-stylesheet report/style.css
 	@echo "Report: results/report/index.html  Tables: results/tables/  Provenance: results/report.html"
 

@@ -215,7 +215,13 @@ rendered_tables = of_tables(
     at.TABLE_HTML,
     at.TABLE_LATEX,
 )
-drawn_figures = of_tables(*figure_files("scores"), *figure_files("results"))
+
+
+def figures_of(table):
+    return [file.format(table=table) for file in (*figure_files("scores"), *figure_files("results"))]
+
+
+drawn_figures = [file for table in plan.config.build for file in figures_of(table)]
 drawn_galleries = [picture for table in plan.config.build for picture in plan.assessments(table)]
 drawn_galleries += plan.data_pages()
 drawn_outliers = list(dict.fromkeys(p for table in plan.config.build for p in plan.table_outliers(table)))

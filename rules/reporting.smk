@@ -149,3 +149,18 @@ rule report_page:
         "build the report page"
     shell:
         stage("synthood.reporting.report_page", results=RESULTS)
+
+
+# The page of one table, as soon as that is there.
+use rule report_page as table_page with:
+    input:
+        unpack(plan.page_inputs),
+        specifications=lambda wildcards: [
+            path for path in figures_of(wildcards.table) if path.endswith(".vl.json")
+        ],
+    output:
+        at.TABLE_PAGE,
+    log:
+        "results/logs/table_page/{table}.log",
+    message:
+        "build the report page of table {wildcards.table}"

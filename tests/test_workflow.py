@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from checkouts import PROJECT, WarmWorkflow, Workflow, checkout, warm_stages
+from checkouts import PROJECT, TIMES, WarmWorkflow, Workflow, checkout, warm_stages
 from synthood.common.artefact import provenance_path, verify
 from synthood.common.identity import MANIFEST, read_record
 
@@ -140,6 +140,16 @@ def edges(graph: str) -> set[tuple[str, str]]:
     """Pairs of rule names of a Mermaid graph."""
     names = dict(re.findall(r"(id\d+)\[(\w+)\]", graph))
     return {(names[a], names[b]) for a, b in re.findall(r"(id\d+) --> (id\d+)", graph)}
+
+
+def test_a_table_has_a_page_of_its_own(finished: Workflow) -> None:
+    page = "results/report/tables/small.html"
+    done = finished.run("--", page)
+    assert done.returncode == 0, done.stdout
+    files = {name: (finished.place / name).read_bytes() for name in (page, "results/report/index.html")}
+    (finished.place / page).unlink()
+    # The configuration's only table: the same page, made of the same files
+    assert len({re.sub(TIMES, b"", data) for data in files.values()}) == 1
 
 
 def test_the_report_is_one_page_without_outside_resources(finished: Workflow) -> None:

@@ -23,6 +23,8 @@ from synthood.workflow.plan import Plan, artefacts, as_parameter
 CONFIG = Path(__file__).parents[2] / "config.yaml"
 TABLE, OAL = "demo-sio", "demo-oal"
 OUTLIER_STAGES = ("boundary", "gate")
+OF_ALL = SimpleNamespace()
+"""The page of all tables has no wildcards."""
 
 
 @pytest.fixture
@@ -792,7 +794,7 @@ def test_the_page_has_every_built_table_in_order(raw):
     raw["tables"]["second"] = {**raw["tables"][TABLE], "recipes": ["ce"], "title": "Second"}
     raw["build"] = ["second", TABLE]
     plan = Plan(load(raw))
-    settings, inputs = plan.page_settings(wild()), plan.page_inputs(wild())
+    settings, inputs = plan.page_settings(OF_ALL), plan.page_inputs(OF_ALL)
     assert [(one.name, one.title) for one in settings.tables] == [
         ("second", "Second"),
         (TABLE, plan.config.tables[TABLE].title),
@@ -804,10 +806,23 @@ def test_the_page_has_every_built_table_in_order(raw):
     assert len(set(runs)) == len(runs)
 
 
+def test_the_page_of_one_table_has_no_other(raw):
+    raw["build"] = [TABLE, OAL]
+    plan = Plan(load(raw))
+    settings, inputs = plan.page_settings(wild(table=TABLE)), plan.page_inputs(wild(table=TABLE))
+    assert [one.name for one in settings.tables] == [TABLE]
+    assert inputs["tables"] == [f"results/tables/{TABLE}.csv"]
+    assert {one.kind for one in settings.pictures} == {"synthetic"}
+    raw["build"] = [TABLE]
+    alone = Plan(load(raw))
+    assert inputs == alone.page_inputs(OF_ALL)
+    assert settings.jobs == alone.page_settings(OF_ALL).jobs
+
+
 def test_the_page_has_each_picture_with_its_figures(raw):
     raw["build"] = [TABLE, OAL]
     plan = Plan(load(raw))
-    settings, inputs = plan.page_settings(wild()), plan.page_inputs(wild())
+    settings, inputs = plan.page_settings(OF_ALL), plan.page_inputs(OF_ALL)
     shown = dict(zip(((one.kind, one.name) for one in settings.pictures), inputs["pictures"], strict=True))
     assert shown["synthetic", "biggan"] == "results/digits/synthetic/biggan/quality.png"
     assert shown["curve", "oal"] == "results/digits/outliers/oal/curve.png"
@@ -826,7 +841,7 @@ def test_the_page_knows_papers_and_outside_data(raw):
         "kind": "ready-made", "source": {"kind": "arrays", "path": "a.npz"}, "images_per_class": 10, "block_size": 60,
         "prior": "Stable Diffusion 1.4",
     }  # fmt: skip
-    settings = Plan(load(raw)).page_settings(wild())
+    settings = Plan(load(raw)).page_settings(OF_ALL)
     (table,) = (one for one in settings.tables if one.name == TABLE)
     assert table.outside["sio-biggan"] == "generative prior: Stable Diffusion 1.4"
     assert "ce" not in table.outside

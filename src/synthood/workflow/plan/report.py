@@ -29,10 +29,10 @@ class ReportPlan(EvaluationPlan, GeneratorPlan, OutlierPlan):
 
     def page_inputs(self, wildcards: Wildcards) -> dict[str, list[str]]:
         """Files of the page by the name of their option."""
-        shown = self._shown()
+        shown, on_page = self._shown(wildcards), self._on_page(wildcards)
         files = {
-            "tables": [at.TABLE.format(table=table) for table in self.config.build],
-            "gains": [at.TABLE_GAINS.format(table=table) for table in self.config.build],
+            "tables": [at.TABLE.format(table=table) for table in on_page],
+            "gains": [at.TABLE_GAINS.format(table=table) for table in on_page],
             "histories": [
                 at.HISTORY.format(dataset=dataset, recipe=recipe, seed=seed)
                 for dataset, recipe, seed in self.page_settings(wildcards).runs
@@ -43,8 +43,8 @@ class ReportPlan(EvaluationPlan, GeneratorPlan, OutlierPlan):
         return {name: paths for name, paths in files.items() if paths}
 
     def page_settings(self, wildcards: Wildcards) -> PageSettings:
-        """All built tables, where their methods were published, and the configuration but for its export."""
-        tables = [self._page_table(name) for name in self.config.build]
+        """All built tables or one, where their methods were published, and the configuration but for its export."""
+        tables = [self._page_table(name) for name in self._on_page(wildcards)]
         recipes = list(dict.fromkeys(name for one in tables for name in one.all_recipes))
         detectors = list(dict.fromkeys(name for one in tables for name in one.all_detectors))
         papers = {name: self._papers(name) for name in recipes}
@@ -52,7 +52,7 @@ class ReportPlan(EvaluationPlan, GeneratorPlan, OutlierPlan):
         return PageSettings(
             tables=tables,
             papers={name: found for name, each in papers.items() if (found := [paper for paper in each if paper])},
-            pictures=[picture for picture, *_ in self._shown()],
+            pictures=[picture for picture, *_ in self._shown(wildcards)],
             jobs=self._jobs(recipes),
             configuration=packed(self.config.model_copy(update={"deploy": None}).canonical()),
             assets=digest_of_assets(),
@@ -97,10 +97,18 @@ class ReportPlan(EvaluationPlan, GeneratorPlan, OutlierPlan):
         behind = self.references.behind(*(Entry("recipes", recipe) for recipe in recipes))
         return sorted({one.name for one in behind if one.section in ("recipes", "generators", "outliers")})
 
-    def _shown(self) -> list[Shown]:
-        """The pictures of all built tables, each once."""
-        tables = self.config.build
-        paths = [path for table in tables for path in [*self.assessments(table), *self.table_outliers(table)]]
+    def _on_page(self, wildcards: Wildcards) -> list[str]:
+        """The table that a page is of, or all that are built."""
+        table = getattr(wildcards, "table", None)
+        return self.config.build if table is None else [table]
+
+    def _shown(self, wildcards: Wildcards) -> list[Shown]:
+        """The pictures of a page's tables, each once."""
+        paths = [
+            path
+            for table in self._on_page(wildcards)
+            for path in [*self.assessments(table), *self.table_outliers(table)]
+        ]
         found = []
         for path in dict.fromkeys(paths):
             _, dataset, _, name, *_, file = Path(path).parts
