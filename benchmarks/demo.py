@@ -18,6 +18,8 @@ from pathlib import Path
 PROJECT = Path(__file__).parents[1]
 Row = tuple[str, float, float, str]
 """Name, value, bar, and whether the value must be `<=` or `>=`."""
+FIRST = "results/report/tables/demo-sio.html"
+"""The page of the first table, for which `make demo` asks first."""
 CARRIED = ("Snakefile", "config.yaml", "rules", "envs", "src", "profiles", "report")
 
 
@@ -94,14 +96,17 @@ def outliers(place: Path) -> list[Row]:
 
 def wall_clock(place: Path) -> list[Row]:
     """Runs the demo, its report, and the demo again."""
-    run, _ = snakemake(place)
+    began = time.time()
+    run, _ = snakemake(place, "--prioritize", FIRST, "--", "all", FIRST)
+    first = (place / FIRST).stat().st_mtime - began
     report, _ = snakemake(place, "--report", "results/report.html")
     again, output = snakemake(place)
     if "Nothing to be done" not in output:
         raise SystemExit("the second run did something:\n" + output)
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     return [
-        ("demo and report, minutes", (run + report) / 60, 10, "<="),
+        ("first table with its pictures and page, minutes", first / 60, 4, "<="),
+        ("demo and report, minutes", (run + report) / 60, 7, "<="),
         ("second run, seconds", again, 6, "<="),
         ("largest process, GiB (two run at a time)", largest, 2, "<="),
         ("seconds in which two trainings run at once", overlap_of_trainings(place), 1, ">="),
@@ -121,7 +126,7 @@ def main() -> None:
     for name, value, bar, sign in rows:
         met = value <= bar if sign == "<=" else value >= bar
         failed |= not met
-        print(f"{name:<46}{value:8.3f}   {sign} {bar:<5} {'met' if met else 'NOT MET'}")
+        print(f"{name:<50}{value:8.3f}   {sign} {bar:<5} {'met' if met else 'NOT MET'}")
     if arguments.keep:
         print(place)
     elif not arguments.quality:

@@ -104,11 +104,8 @@ class ReportPlan(EvaluationPlan, GeneratorPlan, OutlierPlan):
 
     def _shown(self, wildcards: Wildcards) -> list[Shown]:
         """The pictures of a page's tables, each once."""
-        paths = [
-            path
-            for table in self._on_page(wildcards)
-            for path in [*self.assessments(table), *self.table_outliers(table)]
-        ]
+        tables = self._on_page(wildcards)
+        paths = [path for table in tables for path in [*self.assessments(table), *self.table_outliers(table)]]
         found = []
         for path in dict.fromkeys(paths):
             _, dataset, _, name, *_, file = Path(path).parts
