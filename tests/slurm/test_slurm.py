@@ -262,6 +262,15 @@ def test_more_time_than_a_partition_allows_is_cut_and_told(fresh: Workflow, clus
     assert cluster.fact(job, "TimeLimit") == "01:00:00"
 
 
+def test_a_group_asks_for_no_more_than_a_node_has(fresh: Workflow, cluster: Cluster) -> None:
+    """Three jobs that could run at once on a node for two: Slurm would take such a group, and never start it."""
+    before = set(cluster.jobs())
+    done = submitted(fresh, cluster, "--resources", "gpu=0", "--", "results/digits/overlaps_id.csv")
+    assert done.returncode == 0, done.stdout
+    (job,) = set(cluster.jobs()) - before
+    assert cluster.fact(job, "NumCPUs") == "2"
+
+
 @pytest.fixture
 def hiding(cluster: Cluster) -> Iterator[Callable[[Path], None]]:
     """Replaces the node by one that does not see a folder."""

@@ -32,9 +32,15 @@ def test_jobs_that_fit_are_bounded_at_later_attempts() -> None:
     """By the most of any partition that they use."""
     known = partitions(PRINTED)
     assert bounds([], known) == ({}, [])
-    assert bounds([job()], known) == ({"mem_mb": 512000, "runtime": 1440}, [])
-    assert bounds([job(), job(partition="gpu", gpus=4)], known) == ({"mem_mb": 512000, "runtime": 3630}, [])
-    assert bounds([job(partition="gpu,free", gpus=1)], known) == ({"mem_mb": 384000, "runtime": UNLIMITED}, [])
+    assert bounds([job()], known) == ({"mem_mb": 512000, "runtime": 1440, "_cores": 64}, [])
+    assert bounds([job(), job(partition="gpu", gpus=4)], known) == (
+        {"mem_mb": 512000, "runtime": 3630, "_cores": 64},
+        [],
+    )
+    assert bounds([job(partition="gpu,free", gpus=1)], known) == (
+        {"mem_mb": 384000, "runtime": UNLIMITED, "_cores": 48},
+        [],
+    )
 
 
 def test_what_is_cut_is_told() -> None:

@@ -82,9 +82,10 @@ def look_at_intervals(executor: type, seconds: float) -> None:
 
 
 def fit_into_nodes(workflow: Any) -> None:
-    """Bounds what jobs ask for by what a node has, also at later attempts, and says so.
+    """Bounds what jobs and groups ask for by what a node has, also at later attempts, and says so.
 
-    Slurm refuses a job with more memory, and never starts one with more time than its partition's limit. Raises
+    Slurm refuses a job with more memory, and never starts one with more time than its partition's limit, or more
+    threads than a node has, as a group whose jobs could all run at once would have. Raises
     SynthoodError as `bounds` does, and where Slurm does not answer.
     """
     printed = _answer(*SINFO)
@@ -99,7 +100,8 @@ def fit_into_nodes(workflow: Any) -> None:
     workflow.resource_scopes.update({"mem_mb": "local", "runtime": "local"})  # for each job, not for all together
     for name, value in bound.items():
         given = workflow.global_resources[name].value if name in workflow.global_resources else None
-        workflow.register_resource(name, value if given is None else min(given, value))
+        # Not where the scheduler looks, which would count the threads of all jobs on the cluster
+        workflow.global_resources[name] = value if given is None else min(given, value)
     for job in jobs:
         job.attempt = job.attempt  # computes its resources anew
 

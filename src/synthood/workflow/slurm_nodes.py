@@ -58,7 +58,9 @@ def partitions(printed: str) -> dict[str, Partition]:
 
 
 def bounds(asked: Iterable[Asked], known: Mapping[str, Partition]) -> tuple[dict[str, int], list[str]]:
-    """The most memory (`mem_mb`) and time (`runtime`) that any job can get, and notes on rules that ask for more.
+    """The most memory (`mem_mb`), time (`runtime`) and threads (`_cores`) that any job or group of jobs can get.
+
+    Also notes on rules that ask for more memory or time.
 
     Raises SynthoodError at an unknown partition, and where no node has the GPUs or threads of a job.
     """
@@ -84,7 +86,10 @@ def bounds(asked: Iterable[Asked], known: Mapping[str, Partition]) -> tuple[dict
         if many := [job for job in jobs if job.minutes > here.minutes]:
             notes.append(f"{_rules(many)}: {here.minutes} minutes, the limit of partition {here.name}")
         most.append(here)
-    return ({"mem_mb": _most(most).memory, "runtime": _most(most).minutes} if most else {}), notes
+    if not most:
+        return {}, notes
+    widest = _most(most)
+    return {"mem_mb": widest.memory, "runtime": widest.minutes, "_cores": widest.threads}, notes
 
 
 def _chosen(names: str, jobs: Sequence[Asked], known: Mapping[str, Partition]) -> Partition:
