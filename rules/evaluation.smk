@@ -92,7 +92,7 @@ rule score_denoiser:
     message:
         "score {wildcards.recipe} on {wildcards.dataset} inside denoisers, seed {wildcards.seed}"
     shell:
-        stage("synthood.evaluation.score_denoiser", gpus="{resources.gpu}")
+        stage("synthood.generators.score_denoiser", gpus="{resources.gpu}")
 
 
 rule score_ensemble:
