@@ -39,7 +39,7 @@ class Odds:
     def of(cls, logits: Tensor) -> Odds:
         below = logits.amax(1, keepdim=True) - logits
         equal = logits.shape[1] - below.sign().sum(1, keepdim=True)
-        apart = F.threshold_(below, 0.0, torch.inf)
+        apart = F.threshold(below, 0.0, torch.inf, inplace=True)
         nearest = apart.amin(1, keepdim=True).clamp_(max=FARTHEST)
         shares = exp_(nearest - apart)
         rest = torch.logaddexp((equal - 1).log_(), shares.sum(1, keepdim=True).log_().sub_(nearest))
@@ -51,7 +51,7 @@ def log_odds(logits: Tensor) -> Tensor:
     odds = exp_(logits - logits.amax(1, keepdim=True))
     total = odds.sum(1)
     # Where all others are less than half as likely together, so is each of them, and the largest is left out
-    others = F.threshold_(odds.neg_(), -0.5, 0.0).sum(1).neg_()
+    others = F.threshold(odds.neg_(), -0.5, 0.0, inplace=True).sum(1).neg_()
     rest = torch.where(total < 1.5, others, total - 1)
     found = -rest.log()
     few = rest < FEW

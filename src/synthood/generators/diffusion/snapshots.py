@@ -1,6 +1,7 @@
 """What a fitted denoiser's U-Net makes inside of images with a little noise: two maps of one pass, pooled."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,7 +79,7 @@ class Snapshots:
         return pooled_maps
 
 
-def blocks(unet: nn.Module) -> dict[str, nn.Module]:
+def blocks(unet: Any) -> dict[str, nn.Module]:
     """The residual blocks whose outputs are the maps.
 
     Of the encoder the last one before the coarsest stage, of the decoder the last one before the finest: CFS' rule. Its
