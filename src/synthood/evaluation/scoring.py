@@ -15,7 +15,7 @@ from synthood.evaluation.unchanged import Unchanged
 
 CHUNK = 1 << 24
 """Similarities that are held at once."""
-PIECE, LOGITS, LEAST = 1 << 20, 1 << 17, 256
+PIECE, LOGITS, LEAST = 1 << 20, 1 << 18, 256
 """Numbers of a piece of samples, those where logits alone are looked at, and how many samples it has at least."""
 STREAMED = 4
 """How many times as many where the bank's pieces are made anew in each pass, so that passes are fewer."""
