@@ -30,7 +30,7 @@ class Cfs(Detector):
     kind: Literal["cfs"] = "cfs"
     generator: Annotated[Name, Ref("generators"), Field(description="a stable-diffusion with `fit`")]
     log_snr: Annotated[
-        float, GRID, Field(description="log of signal over noise power; the nearest step of training")
+        float, Field(ge=0), GRID, Field(description="log of signal over noise power; the nearest step of training")
     ] = 5.0
     regions: Annotated[
         Literal["both", "encoder", "decoder"], GRID, Field(description="of the U-Net; both: the mean of their scores")
