@@ -70,6 +70,31 @@ rule score_model:
         stage("synthood.evaluation.score_model", gpus="{resources.gpu}")
 
 
+rule score_denoiser:
+    input:
+        features=at.FEATURES,
+        images=plan.evaluated,
+        generators=plan.denoisers,
+    output:
+        scores=at.DENOISER_SCORES,
+        metrics=at.DENOISER_METRICS,
+        search=at.DENOISER_SEARCH,
+    log:
+        "results/logs/score_denoiser/{dataset}/{recipe}/seed{seed}.log",
+    conda:
+        "../envs/synthood.yaml"
+    resources:
+        **needs(mem_mb=16000, minutes=240),
+        gpu=GPU,
+    params:
+        flags=flags,
+        settings=as_parameter(plan.score_denoiser_settings),
+    message:
+        "score {wildcards.recipe} on {wildcards.dataset} inside denoisers, seed {wildcards.seed}"
+    shell:
+        stage("synthood.generators.score_denoiser", gpus="{resources.gpu}")
+
+
 rule score_ensemble:
     input:
         features=plan.ensemble_members,

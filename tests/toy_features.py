@@ -19,6 +19,7 @@ SMALL: dict[str, list[dict[str, object]]] = {
     "ash": [{"variant": variant, "percentile": 65.0} for variant in "bsp"],
     "cfood": [{"share": 1.0, "fraction": 0.02}],
     "cider": [{"k": 5}],
+    "core": [{}, {"aligned": "head"}],
     "dice": [{"percentile": 60.0}],
     "energy": [{"temperature": 2.0}],
     "gen": [{"gamma": 0.1, "top": 3}],
@@ -52,7 +53,7 @@ EVERY, READING = each(reading=False), each(reading=True)
 
 def name_of(detector: Detector) -> str:
     """Its kind, and a variant's name."""
-    keys = ("kind", "variant", "kernel", "standardised")
+    keys = ("kind", "variant", "kernel", "standardised", "aligned")
     return "-".join(str(getattr(detector, key)) for key in keys if hasattr(detector, key))
 
 

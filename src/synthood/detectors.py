@@ -52,7 +52,11 @@ FLOATS = ("logits", "features")
 
 EVERY = plugins(Detector, "synthood.evaluation.detectors")
 OF_MODEL = [kind for kind, one in EVERY.items() if issubclass(one, ModelDetector)]
-ELSEWHERE = {"ensemble": "the features of several models", "custom": "a file with a function of yours"}
+ELSEWHERE = {
+    "ensemble": "the features of several models",
+    "custom": "a file with a function of yours",
+    "cfs": "a generator fitted on ID images",
+}
 """What else a workflow has, and what it needs."""
 KINDS = {kind: one for kind, one in EVERY.items() if kind not in [*ELSEWHERE, *OF_MODEL]}
 

@@ -110,3 +110,21 @@ def test_bounds_are_those_of_the_fit(kind: str, key: str) -> None:
     EVERY[kind](**{key: most}).fit(reference)
     with pytest.raises(OutOfRangeError):
         EVERY[kind](**{key: most + 1}).fit(reference)
+
+
+@pytest.mark.parametrize(
+    ("generator", "message"),
+    [
+        ("biggan", "'biggan' is of kind biggan; name one of kind stable-diffusion with `fit`"),
+        ("bought", "'bought' is a checkpoint made elsewhere; name one of kind stable-diffusion with `fit`"),
+        ("ds", "no generator is named 'ds'"),
+    ],
+)
+def test_a_denoiser_is_one_that_was_fitted_here(raw, generator: str, message: str) -> None:
+    plain = {"kind": "stable-diffusion", "images_per_class": 5, "block_size": 15}
+    raw["generators"]["bought"] = plain | {"pretrained": {"from": "there"}}
+    raw["detectors"]["it"] = {"kind": "cfs", "generator": "sd"}
+    assert "it" not in detectors_for(load(raw), "ce")
+    raw["detectors"]["it"]["generator"] = generator
+    with pytest.raises(SynthoodError, match=rf"detectors.it.generator: {message}"):
+        load(raw)

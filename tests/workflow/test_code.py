@@ -261,7 +261,7 @@ SETTINGS = {
         "filter", "assess", "gate", "scale_curve", "assess_outliers",
         "train", "import_checkpoint", "extract", "score_model", "export_detector", "backbone_features",
     },
-    "generators.diffusion.samplers.base": {"latents", "gate", "scale_curve"},
+    "generators.diffusion.samplers.base": {"latents", "gate", "scale_curve", "score_denoiser"},
     "generators.diffusion.samplers.dpm_solver": set(),
     "generators.biggan.settings": set(),
     "generators.kinds.base": set(),

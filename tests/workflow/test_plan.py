@@ -558,6 +558,19 @@ def test_detectors_of_the_model_are_scored_where_a_table_asks_for_them(raw, plan
     ]
 
 
+def test_a_detector_inside_a_denoiser_needs_its_generator_where_a_table_asks_for_it(raw):
+    raw["detectors"]["cfs"] = {"kind": "cfs", "generator": "sd"}
+    raw["tables"]["inside"] = raw["tables"]["demo-sio"] | {"recipes": ["ce"], "detectors": ["msp", "cfs"]}
+    other = Plan(load(raw))
+    assert list(other.score_denoiser_settings(wild()).detectors) == ["cfs"]
+    assert other.denoisers(wild()) == ["results/digits/generators/sd"]
+    assert other.denoisers(wild(recipe="cutout")) == []
+    assert "cfs" not in other.score_settings(wild()).detectors
+    assert other.scores_beside("inside") == [
+        f"results/digits/models/ce/seed{seed}/denoiser/scores.parquet" for seed in (0, 1, 2)
+    ]
+
+
 def test_a_table_takes_the_scores_that_its_detectors_need_from_their_jobs(raw, plan):
     other = model_table(raw)
     assert plan.scores_beside(TABLE) == other.scores_beside(TABLE) == []

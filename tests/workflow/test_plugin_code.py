@@ -41,7 +41,7 @@ NEIGHBOURS = "evaluation/detectors/neighbours.py"
 NETWORKS, AUGMENTATIONS = "training/networks/architectures/", "training/augmentation/"
 SAMPLERS_FOLDER = "generators/diffusion/samplers/"
 Edit = Callable[[str, str, str], None]
-REQUIRED = {"custom": {"file": "mine.py"}}
+REQUIRED = {"custom": {"file": "mine.py"}, "cfs": {"generator": "sd"}}
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ def asked_of(config: Config, dataset: str, recipe: str, seed: str, access: str) 
 def accesses(config: Config, table: str) -> list[Access]:
     """The kinds of access, other than features, that a table's detectors need."""
     needed = {config.detectors[name].access for name in config.tables[table].all_detectors}
-    every: tuple[Access, ...] = ("maps", "gradients", "ensemble")
+    every: tuple[Access, ...] = ("maps", "gradients", "denoiser", "ensemble")
     return [access for access in every if access in needed]
 
 
@@ -55,6 +55,8 @@ def why_not(deploy: DeploySettings, detector: Detector, recipe: Recipe) -> str:
         return "it needs several models; name their `seeds`"
     if detector.access != "ensemble" and deploy.seeds:
         return "it looks at one model; with `seeds` take a detector of kind ensemble"
+    if detector.access == "denoiser":
+        return "it looks inside a generator, which an exported folder does not hold"
     if not detector.readable(recipe):
         return f"it reads what `{detector.reads}` trains"
     if detector.access in ("maps", "gradients"):
@@ -156,6 +158,19 @@ def above(detector: Detector, key: str, most: int | None, what: str) -> str:
     if most is None or not values or min(values) < most + (not below):
         return ""
     return f"{min(values)} must be {'below' if below else 'at most'} {most}, the {what}"
+
+
+def no_denoisers(config: Config) -> Iterable[MistakeError]:
+    """Detectors that look inside a generator that is no denoiser fitted on the ID images."""
+    for name, detector in config.detectors.items():
+        named = getattr(detector, "generator", "")
+        if (generator := config.generators.get(named)) is None:
+            continue
+        diffusion = generator.kind == "stable-diffusion"
+        if not diffusion or getattr(generator, "fit", None) is None:
+            what = "a checkpoint made elsewhere" if diffusion else f"of kind {generator.kind}"
+            message = f"{named!r} is {what}; name one of kind stable-diffusion with `fit`"
+            yield MistakeError(f"detectors.{name}.generator", message)
 
 
 def unreadable(config: Config) -> Iterable[MistakeError]:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from synthood.common.settings import Ref
 from synthood.config.benchmarks import expanded
-from synthood.config.detection import not_deployable, too_large, unreadable
+from synthood.config.detection import no_denoisers, not_deployable, too_large, unreadable
 from synthood.config.like import SECTIONS, resolved, without_inherited
 from synthood.config.messages import SHOWN, MistakeError, format_errors
 from synthood.config.models import Config
@@ -40,7 +40,13 @@ def load(raw: Mapping[str, Any], source: str = "config", of_text: Iterable[str] 
             given = {key: plain[key] for key in SECTIONS if isinstance(plain.get(key), dict)}
             followed = {key: expanded(of) if key == "datasets" else resolved(key, of) for key, of in given.items()}
             config = Config.model_validate_json(json.dumps(plain | followed))
-            mistakes = [*wrong_references(config), *unreadable(config), *not_deployable(config), *clashes(config)]
+            mistakes = [
+                *wrong_references(config),
+                *unreadable(config),
+                *no_denoisers(config),
+                *not_deployable(config),
+                *clashes(config),
+            ]
             mistakes += too_large(config)
     except ValidationError as error:
         mistakes = without_inherited(format_errors(error, Config), given)

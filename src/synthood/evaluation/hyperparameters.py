@@ -8,8 +8,8 @@ from pydantic_core import CoreSchema, core_schema
 
 from synthood.errors import SynthoodError
 
-Access = Literal["features", "maps", "gradients", "ensemble"]
-"""One model's features, a pass that sees the maps between its layers, gradients in images, or several models."""
+Access = Literal["features", "maps", "gradients", "denoiser", "ensemble"]
+"""One model's features, a pass that sees its maps, gradients in images, inside a generator, or several models."""
 Scalar = bool | int | float | str
 Values = dict[str, Any]
 """Hyperparameters by name, none of them a grid."""

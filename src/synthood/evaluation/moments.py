@@ -30,7 +30,7 @@ class Moments:
     def pieces(self) -> Iterator[tuple[slice, Tensor]]:
         """Places and features float64, in order."""
         for place, rows in pieces(self.features):
-            yield place, (F.normalize(rows) if self.normalised else rows).double()
+            yield place, F.normalize(rows.double()) if self.normalised else rows.double()
 
     @cached_property
     def means(self) -> Tensor:

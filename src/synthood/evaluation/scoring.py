@@ -15,8 +15,8 @@ from synthood.evaluation.unchanged import Unchanged
 
 CHUNK = 1 << 24
 """Similarities that are held at once."""
-PIECE, LEAST = 1 << 20, 256
-"""Numbers of a piece of samples, and how many samples it has at least."""
+PIECE, LOGITS, LEAST = 1 << 20, 1 << 18, 256
+"""Numbers of a piece of samples, those where logits alone are looked at, and how many samples it has at least."""
 STREAMED = 4
 """How many times as many where the bank's pieces are made anew in each pass, so that passes are fewer."""
 
@@ -105,8 +105,9 @@ def together(scores: Mapping[str, Score], x: Features, seconds: Seconds | None =
 def rows_at_once(score: Score, x: Features) -> int:
     """Samples of which what the score looks at, and as much again that it makes of it, stay in a core's cache."""
     inputs = score.origin[0].inputs if score.origin else ("logits", "features")
-    columns = x.logits.shape[1] + (x.features.shape[1] if "features" in inputs else 0)
-    return max(LEAST, PIECE // columns)
+    if not {"features", "outputs"} & {*inputs}:
+        return max(LEAST // 4, min(PIECE, LOGITS) // x.logits.shape[1])
+    return max(LEAST, PIECE // (x.logits.shape[1] + x.features.shape[1] * ("features" in inputs)))
 
 
 def one_pass(

@@ -261,6 +261,26 @@ def encoded(made: Diffusion) -> Operation:
     return _coded(made, "encoded by", made.encoding.flops, encoding=True)
 
 
+def snapshot(made: Diffusion) -> Operation:
+    """An image that becomes a latent and goes through the U-Net once."""
+    operations = made.encoding.flops + made.denoising.flops
+    at_once = int(min(64, max(1, LARGEST // (4 * operations))))
+
+    def trial(device: torch.device) -> Trial:
+        from synthood.generators.diffusion.snapshots import Snapshots
+
+        inside = Snapshots(made.built().to(device), made.name)
+        images = noise(Images(0, made.side, 1), at_once).images
+
+        def run(count: int) -> None:
+            for seed in range(count):
+                inside.of(images, 5.0, seed)
+
+        return run
+
+    return Operation(f"a snapshot inside {made.name}", operations, trial if made.fit else None, 1 / at_once)
+
+
 def _coded(made: Diffusion, name: str, operations: float, encoding: bool) -> Operation:
     at_once = int(min(64, max(1, LARGEST // (8 * operations))))
 

@@ -334,6 +334,14 @@ class Works:
         work.add(operation, each * 2 * searched * (tried - len(settings.detectors)))
         work.memory = 128 * size_of(network, images).activations * FLOAT / MIB
 
+    def _score_denoiser(self, job: Job, work: Work) -> None:
+        dataset, count = job.wildcards["dataset"], self.sizes.total(job.files["images"])
+        for detector in ScoreSettings.parse(job.settings).detectors.values():
+            made = self._diffusion(getattr(detector, "generator", ""), dataset)
+            passes = len({(one["log_snr"], one["seed"]) for one in (d.hyperparameters for d in detector.candidates())})
+            work.add(made_by.snapshot(made), passes * count)
+        work.memory = 256 * 8 * self._images(dataset).side ** 2 * FLOAT / MIB
+
     def _score_ensemble(self, job: Job, work: Work) -> None:
         network, _ = self._evaluated(job)
         samples = self._samples(job.wildcards["dataset"], network)

@@ -1,4 +1,7 @@
-"""Detectors by Gaussian distances of normalised features."""
+"""Detectors by Gaussian distances of normalised features, in double precision.
+
+Along its own direction a normalised feature hardly varies, so that distances stretch what single precision rounds.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +32,8 @@ class MdsPlusPlus(Detector):
         return class_distances(reference.direction_moments)
 
     def scorer(self, state: State) -> Score:
-        nearest = ClassDistance(state)
-        return Score(lambda x: -nearest(F.normalize(x.features)).float())
+        nearest = ClassDistance(state, exact=True)
+        return Score(lambda x: -nearest(direction(x)).float())
 
 
 class RmdsPlusPlus(Detector):
@@ -51,10 +54,10 @@ class RmdsPlusPlus(Detector):
         return class_distances(moments) | {"total": pseudo_whitening(*moments.components)}
 
     def scorer(self, state: State) -> Score:
-        nearest, whitened = ClassDistance(state), Whitened(state["mean"], state["total"])
+        nearest, whitened = ClassDistance(state, exact=True), Whitened(state["mean"], state["total"], exact=True)
 
         def score(x: Features) -> Tensor:
-            z = F.normalize(x.features)
+            z = direction(x)
             return (whitened(z).square().sum(1) - nearest(z)).float()
 
         return Score(score)
@@ -79,5 +82,10 @@ class Ssd(Detector):
         return {"mean": moments.mean, "total": pseudo_whitening(*moments.components)}
 
     def scorer(self, state: State) -> Score:
-        whitened = Whitened(state["mean"], state["total"])
-        return Score(lambda x: -whitened.squared_length(F.normalize(x.features)).float())
+        whitened = Whitened(state["mean"], state["total"], exact=True)
+        return Score(lambda x: -whitened.squared_length(direction(x)).float())
+
+
+def direction(x: Features) -> Tensor:
+    """h / ||h|| float64 [N,D]."""
+    return F.normalize(x.features.double())

@@ -72,16 +72,16 @@ class Rmds(Detector):
 
 
 class Whitened:
-    """(h - mu) A [N,R] as float64, multiplied in the precision that A needs.
+    """(h - mu) A [N,R] as float64, multiplied in the precision that A needs, or `exact`ly in double precision.
 
     A product in single precision errs by a rounding of h - mu in every direction, as float32 features do, and A
     stretches it: to no more than a thousandth of a standard deviation unless directions differ by more than `EVEN`.
     """
 
-    def __init__(self, mean: Tensor, whitening: Tensor) -> None:
+    def __init__(self, mean: Tensor, whitening: Tensor, exact: bool = False) -> None:
         stretch = whitening.norm(dim=0)
         kept = stretch > 0
-        even = bool(kept.any()) and float(stretch.max() / stretch[kept].min()) <= EVEN
+        even = not exact and bool(kept.any()) and float(stretch.max() / stretch[kept].min()) <= EVEN
         self.exact = whitening
         self.whitening = whitening.to(torch.float32 if even else torch.float64)
         self.mean, self.away = mean.to(self.whitening.dtype), bool(mean.any())
@@ -113,8 +113,8 @@ class Whitened:
 class ClassDistance:
     """Squared Mahalanobis distance of features [N,D] to the nearest class mean, with the tied covariance's S^+."""
 
-    def __init__(self, state: State) -> None:
-        self.whitened = Whitened(state["mean"], state["within"])
+    def __init__(self, state: State, exact: bool = False) -> None:
+        self.whitened = Whitened(state["mean"], state["within"], exact)
         self.anchors = (state["means"] - state["mean"]) @ state["within"]
         self.lengths = self.anchors.square().sum(1)
 

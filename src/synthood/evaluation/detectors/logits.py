@@ -10,7 +10,7 @@ from pydantic import Field
 from synthood.common.lazy import Tensor, torch
 from synthood.common.settings import Count, Positive
 from synthood.evaluation.detectors.base import GRID, TINY, Detector, Grids, Score, State, at_most, class_means
-from synthood.evaluation.detectors.odds import Odds, log_odds
+from synthood.evaluation.detectors.odds import FARTHEST, Odds, exp_, log_odds
 from synthood.evaluation.features import Features, Reference
 from synthood.evaluation.moments import by_pieces
 
@@ -91,8 +91,8 @@ class Entropy(Detector):
     def confidence(self, x: Features, state: State) -> Tensor:
         odds = Odds.of(x.logits)
         # Over the sum of the others' odds o: log(1 + o) / o + g / (1 + o), g the mean gap of the others by their odds
-        gap = -(odds.shares * odds.gaps).sum(1, keepdim=True) / odds.shares.sum(1, keepdim=True)
-        others = odds.rest.exp()
+        others, apart = odds.rest.exp(), odds.apart.clamp(max=FARTHEST)
+        gap = (odds.shares * apart).sum(1, keepdim=True) * (-odds.nearest - odds.rest).exp()
         first = (others.log1p() / others.clamp(min=SMALLEST)).where(others > SMALLEST, 1.0)
         return -(odds.rest + (first + gap / (1 + others)).log())[:, 0]
 
@@ -122,16 +122,20 @@ class Gen(Detector):
 
     def confidence(self, x: Features, state: State) -> Tensor:
         odds = Odds.of(x.logits)
-        others = odds.rest.exp()
-        # log p_c (1 - p_c): the class's odds times those of all other classes, over the squared total of odds
-        own = odds.shares.mul_(odds.shift.exp())
-        rest = torch.sub(1 + others, own, out=own).log_().scatter_(1, odds.likeliest, odds.rest)
-        products = rest.add_(odds.gaps).sub_(2 * others.log1p()).mul_(self.gamma)
-        if self.top is not None and self.top < x.logits.shape[1]:
-            products = products.gather(1, odds.gaps.topk(self.top).indices)
-        largest = products.amax(1, keepdim=True)
-        mean = (products - largest).exp_().mean(1)
-        return -(largest[:, 0] + mean.log()) / self.gamma
+        others, shares, apart, equal = odds.rest.exp(), odds.shares, odds.apart, odds.equal
+        top = x.logits.shape[1] if self.top is None else self.top
+        if top < x.logits.shape[1]:
+            # The likeliest classes come first, and leave so many places to those apart
+            apart, chosen = apart.topk(top, largest=False)
+            equal = equal.clamp(max=top)
+            apart = apart.where(torch.arange(top, device=apart.device) < top - equal, torch.inf)
+            shares = shares.gather(1, chosen)
+        # log p_c (1 - p_c): the class's odds times those of all other classes, over the squared total of odds. It is
+        # largest for the likeliest, since (p - q) (1 - p - q) >= 0.
+        own = shares.mul_((-odds.nearest).exp())
+        lower = torch.sub(1 + others, own, out=own).log_().sub_(apart).sub_(odds.rest).mul_(self.gamma)
+        total = exp_(lower).sum(1, keepdim=True) + equal
+        return (2 * others.log1p() - odds.rest - (total / top).log() / self.gamma)[:, 0]
 
 
 class Temperature(Detector):

@@ -170,12 +170,13 @@ class Neco(Detector):
             scale = torch.where(deviation > CONSTANT * mean.abs(), 1 / deviation.clamp(min=TINY), 1.0)
             variances, vectors = torch.linalg.eigh(moments.total * scale.outer(scale))
         kept = self.dimension or holding(variances, VARIANCE)
-        return {"mean": mean.float(), "scale": scale.float(), "axes": vectors[:, len(mean) - kept :].float()}
+        return {"mean": mean, "scale": scale, "axes": vectors[:, len(mean) - kept :].contiguous()}
 
     def confidence(self, x: Features, state: State) -> Tensor:
+        # In double precision: standardising loses digits where the mean of a unit is far above its deviation
         z = (x.features - state["mean"]) * state["scale"]
         share = (z @ state["axes"]).norm(dim=1) / z.norm(dim=1).clamp(min=TINY)
-        return share * x.logits.amax(1) if self.max_logit else share
+        return (share * x.logits.amax(1) if self.max_logit else share).float()
 
 
 class Kpca(Detector):

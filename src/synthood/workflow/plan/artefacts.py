@@ -41,6 +41,9 @@ SCORES, METRICS, SEARCH = (f"{RUN}/{name}" for name in ("scores.parquet", "metri
 ACCESS_SCORES, ACCESS_METRICS, ACCESS_SEARCH = (
     f"{RUN}/{{access}}/{name}" for name in ("scores.parquet", "metrics.csv", "search.csv")
 )
+DENOISER_SCORES, DENOISER_METRICS, DENOISER_SEARCH = (
+    path.replace("{access}", "denoiser") for path in (ACCESS_SCORES, ACCESS_METRICS, ACCESS_SEARCH)
+)
 ENSEMBLE = "results/{dataset}/models/{recipe}/ensembles/{table}"
 ENSEMBLE_SCORES, ENSEMBLE_METRICS, ENSEMBLE_SEARCH = (
     f"{ENSEMBLE}/{name}" for name in ("scores.parquet", "metrics.csv", "search.csv")

@@ -5,6 +5,7 @@ from typing import Literal
 from synthood.config.detection import accesses, asked_of, detectors_for
 from synthood.data.evidence import evidence
 from synthood.evaluation.detectors.base import Detector
+from synthood.evaluation.detectors.cfs import Cfs
 from synthood.evaluation.settings import ScoreSettings
 from synthood.reporting.figures.base import PlotSettings, kinds
 from synthood.reporting.published import figures, read, sets_of
@@ -42,6 +43,19 @@ class EvaluationPlan(Paths):
         """The detectors of maps, or those of gradients, that tables ask this model for."""
         run = (wildcards.dataset, wildcards.recipe, wildcards.seed)
         return self._scoring(wildcards.dataset, asked_of(self.config, *run, wildcards.access))
+
+    def score_denoiser_settings(self, wildcards: Wildcards) -> ScoreSettings:
+        """The detectors inside denoisers that tables ask this model for."""
+        return self._scoring(wildcards.dataset, self._inside_denoisers(wildcards))
+
+    def denoisers(self, wildcards: Wildcards) -> list[str]:
+        """The generators inside which those look."""
+        found = [one for one in self._inside_denoisers(wildcards).values() if isinstance(one, Cfs)]
+        names = dict.fromkeys(one.generator for one in found)
+        return [at.GENERATOR.format(dataset=wildcards.dataset, generator=name) for name in names]
+
+    def _inside_denoisers(self, wildcards: Wildcards) -> dict[str, Detector]:
+        return asked_of(self.config, wildcards.dataset, wildcards.recipe, wildcards.seed, "denoiser")
 
     def score_ensemble_settings(self, wildcards: Wildcards) -> ScoreSettings:
         """The ensembles among a table's detectors, under all their names."""
