@@ -85,6 +85,26 @@ def test_an_error_comes_once_and_its_sentence_first(tmp_path):
         ("Exiting because a job execution failed. Look above", []),
         ('WorkflowError in file "a.smk", line 3:\nkey: wrong\n  File "a.smk", line 3', ["error: key: wrong"]),
         ("WorkflowError:\n\x1b[2Jred", ["error: \\x1b[2Jred"]),
+        ("Cancelling snakemake on user request.", ["error: stopped"]),
+        (
+            "LockException:\nError: Directory cannot be locked. Please make sure that no other Snakemake process\n/place",
+            [
+                "error: another run makes the same files in this folder, or a killed one left its lock; wait for it, or "
+                "where none runs, give the same command with --unlock at its end, then without"
+            ],
+        ),
+        (
+            "Traceback (most recent call last):\n  File \"a.py\", line 3, in b\n    open(c)\n"
+            "OSError: [Errno 28] No space left on device: '/place/.snakemake/log/a.log'\n",
+            [
+                "error: /place/.snakemake/log/a.log: not written, no space is left on its disk; free some, then run the "
+                "same command again"
+            ],
+        ),
+        (
+            "Traceback (most recent call last):\n  File \"a.py\", line 3, in b\n    c()\nValueError: not so\n",
+            ["error: ValueError: not so"],
+        ),
     ],
 )  # fmt: skip
 def test_errors_of_the_plan_lose_what_only_snakemakes_authors_read(message, lines):
@@ -97,6 +117,26 @@ def test_a_long_error_is_cut_to_ten_lines():
     assert len(lines) == 10
     assert lines[0] == "error: key0: wrong"
     assert lines[-1] == "... and 31 more lines; `synthood check` prints them"
+
+
+def test_a_job_that_left_no_message_says_what_is_known(tmp_path, monkeypatch):
+    run, _ = planned(train=2)
+    log = tmp_path / "a.log"
+    job(run, 1, log=[log])
+    killed = "ended without a message: killed from outside, as where memory runs out"
+    assert failed(run, 1, log) == [f"error: train ce: {killed}", f"  log: {log}"]
+    monkeypatch.setattr(run_log, "is_full", lambda folder: folder == tmp_path)
+    job(run, 2, log=[log])
+    full = f"{log}: not written, no space is left on its disk; free some, then run the same command again"
+    assert failed(run, 2, log)[0] == f"error: train ce: {full}"
+
+
+def test_ctrl_c_says_that_jobs_are_waited_for():
+    run, _ = planned(train=2)
+    ended = record("Terminating processes on user request, this might take some time.")
+    assert run.lines(ended) == []
+    job(run, 1)
+    assert run.lines(ended) == ["stopping: jobs at work save what they have"]
 
 
 def test_without_a_message_a_logs_last_line_stands():
