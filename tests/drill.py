@@ -1,8 +1,8 @@
 """`make drill`: random kills over all stages of the tests' DAG, after which the same command must give the same bytes.
 
-Of every job that begins, a random moment is hit by a random signal to the stage, to Snakemake, or to both; once all is made,
-each file is compared with those of a run that nobody disturbed. `--seed` decides moments and signals, and a drill that is
-stopped goes on in its folder.
+Each job that begins is hit at a random moment by a random signal, to the stage, to Snakemake, or to both; once all is
+made, each file is compared with that of a run that nobody disturbed. `--seed` decides moments and signals, and a drill
+that is stopped goes on in its folder.
 """
 
 import argparse
@@ -225,8 +225,8 @@ class Drill:
         """A pass in a line, and lines for what must not be."""
         kills = sum(kill.turn == turn.number for kill in self.kills)
         line = (
-            f"pass {turn.number}: {kills} kills, {turn.starts} starts, {turn.resumed} fits resumed, {turn.files} files, "
-            f"{len(turn.differing)} differ, {turn.seconds:.0f} s"
+            f"pass {turn.number}: {kills} kills, {turn.starts} starts, {turn.resumed} fits resumed, "
+            f"{turn.files} files, {len(turn.differing)} differ, {turn.seconds:.0f} s"
         )
         return "\n".join(
             [line, *(f"  differs: {name}" for name in turn.differing), *(f"  {one}" for one in turn.wrong)]

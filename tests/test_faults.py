@@ -1,5 +1,6 @@
-"""Kills, disks, clocks, broken files: a fault is told once, and the same command gives the same bytes (docs/faults.md)."""
+"""Kills, disks, clocks, broken files: each is told once, and the same command gives the same bytes (docs/faults.md)."""
 
+import itertools
 import os
 import random
 import re
@@ -202,9 +203,10 @@ NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
 
 
 def mounted(kind: str, place: Path) -> list[str]:
-    """A command that runs another one with `place` on a full, small or read-only disk."""
+    """A command that runs another one with `place` on a small or read-only disk."""
     how = {
-        "small": f"mount -t tmpfs -o size=200k none {place}",
+        "100k": f"mount -t tmpfs -o size=100k none {place}",
+        "4k": f"mount -t tmpfs -o size=4k none {place}",
         "read-only": f"mount --bind {place} {place} && mount -o remount,bind,ro {place}",
     }[kind]
     command = [*NAMESPACE, "sh", "-c", f'{how} && exec "$@"', "sh"]
@@ -219,14 +221,14 @@ def mounted(kind: str, place: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("kind", "place", "message"),
     [
-        ("small", "results/digits/models/ce/seed0", "model.safetensors: not written, no space is left on its disk; "),
+        ("100k", "results/digits/models/ce/seed0", "model.safetensors: not written, no space is left on its disk; "),
+        ("4k", ".snakemake", "not written, no space is left on its disk; "),
         (
             "read-only",
             "results/digits/models/ce/seed0",
-            "results/digits/models/ce/seed0.*: not written, its disk is read",
+            "heads.safetensors: may not be replaced, as on a read-only disk",
         ),
         ("read-only", ".", "not written, its disk is read-only; "),
-        ("small", ".snakemake", "not written, no space is left on its disk; "),
     ],
 )
 def test_a_disk_that_cannot_be_written(finished: Workflow, tmp_path: Path, kind: str, place: str, message: str) -> None:
@@ -290,7 +292,7 @@ def test_every_artefact_is_named_where_it_is_damaged(finished: Workflow, tmp_pat
     of_a_kind: dict[str, list[Path]] = {}
     for artefact in made:
         of_a_kind.setdefault(artefact.suffix or "folder", []).append(artefact)
-    for one, other in (pair for paths in of_a_kind.values() for pair in zip(paths, paths[1:], strict=False)):
+    for one, other in (pair for paths in of_a_kind.values() for pair in itertools.pairwise(paths)):
         if one.is_file() and other.is_file() and one.read_bytes() != other.read_bytes():
             exchange(one, other)
             with pytest.raises(SynthoodError, match=re.escape(str(one))):

@@ -140,9 +140,10 @@ def test_a_signal_while_the_last_state_is_saved_counts_too(folder, monkeypatch):
         os.kill(os.getpid(), signal.SIGTERM)
         return {"sum": tally.sum}
 
-    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+    with monkeypatch.context() as patched:
         patched.setattr(Tally, "state_dict", saved)
-        fit(folder, save_seconds=1000)
+        with pytest.raises(SystemExit):
+            fit(folder, save_seconds=1000)
     assert fit(folder) == ([], 15.0, [0, 1, 2, 3, 4, 5])
 
 

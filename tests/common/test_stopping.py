@@ -28,13 +28,17 @@ def test_a_signal_ends_with_the_exit_code_of_shells(number, code):
 
 def test_a_second_signal_does_not_disturb_what_the_first_one_began():
     done = []
-    with pytest.raises(Stopped), handling(stop):
+
+    def work():
         try:
             os.kill(os.getpid(), signal.SIGINT)
         finally:
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGTERM)
             done.append("removed")
+
+    with pytest.raises(Stopped), handling(stop):
+        work()
     assert done == ["removed"]
 
 

@@ -5,8 +5,9 @@ import logging
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from synthood.common.disk import AGAIN, FULL
 from synthood.workflow import run_log
-from synthood.workflow.run_log import Run, duration, last_error
+from synthood.workflow.run_log import TRANSLATED, Run, duration, last_error
 
 
 def record(message="", level=logging.INFO, **of):
@@ -85,21 +86,20 @@ def test_an_error_comes_once_and_its_sentence_first(tmp_path):
         ("Exiting because a job execution failed. Look above", []),
         ('WorkflowError in file "a.smk", line 3:\nkey: wrong\n  File "a.smk", line 3', ["error: key: wrong"]),
         ("WorkflowError:\n\x1b[2Jred", ["error: \\x1b[2Jred"]),
+        (
+            "ProtectedOutputException in rule a in file \"a.smk\", line 1:\nWrite-protected output files for rule a:\n"
+            "    output: results/a, results/b\n    affected files:\n        results/b\n",
+            [f"error: results/b: may not be replaced, as on a read-only disk; make it writable, {AGAIN}"],
+        ),
         ("Cancelling snakemake on user request.", ["error: stopped"]),
         (
-            "LockException:\nError: Directory cannot be locked. Please make sure that no other Snakemake process\n/place",
-            [
-                "error: another run makes the same files in this folder, or a killed one left its lock; wait for it, or "
-                "where none runs, give the same command with --unlock at its end, then without"
-            ],
+            "LockException:\nError: Directory cannot be locked. Please make sure that no other process\n/place",
+            ["error: " + TRANSLATED["Directory cannot be locked"]],
         ),
         (
             "Traceback (most recent call last):\n  File \"a.py\", line 3, in b\n    open(c)\n"
             "OSError: [Errno 28] No space left on device: '/place/.snakemake/log/a.log'\n",
-            [
-                "error: /place/.snakemake/log/a.log: not written, no space is left on its disk; free some, then run the "
-                "same command again"
-            ],
+            [f"error: /place/.snakemake/log/a.log: not written, {FULL}, {AGAIN}"],
         ),
         (
             "Traceback (most recent call last):\n  File \"a.py\", line 3, in b\n    c()\nValueError: not so\n",
@@ -109,6 +109,14 @@ def test_an_error_comes_once_and_its_sentence_first(tmp_path):
 )  # fmt: skip
 def test_errors_of_the_plan_lose_what_only_snakemakes_authors_read(message, lines):
     assert Run().lines(record(message, logging.ERROR, event=LogEvent.ERROR)) == lines
+
+
+def test_a_full_disk_is_told_once():
+    run, lines = Run(), []
+    for name in "ab":
+        text = f"OSError: [Errno 28] No space left on device: '/place/{name}'"
+        lines += run.lines(record(text, logging.ERROR, event=LogEvent.ERROR))
+    assert lines == [f"error: /place/a: not written, {FULL}, {AGAIN}"]
 
 
 def test_a_long_error_is_cut_to_ten_lines():

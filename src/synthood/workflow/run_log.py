@@ -27,11 +27,11 @@ LEFT = re.compile(r"(\d+) s left")
 TRANSLATED = {
     "Directory cannot be locked": "another run makes the same files in this folder, or a killed one left its lock; wait "
     "for it, or where none runs, give the same command with --unlock at its end, then without",
-    "has older modification time": "an input is of the future by this machine's clock; set the clock, then run the same "
-    "command again",
+    "has older modification time": f"an input is of the future by this machine's clock; set it, {AGAIN}",
     "Cancelling snakemake on user request": "stopped",
 }
 """Sentences for what Snakemake says of faults around it."""
+PROTECTED = re.compile(r"Write-protected output files.*affected files:\n\s*([^\n]+)", re.DOTALL)
 STOPPING = "Terminating processes on user request"
 OF_SNAKEMAKE = ("At least one job did not complete", "Exiting because a job execution failed", "CalledProcessError")
 
@@ -110,8 +110,9 @@ class Run:
         text = translated(message)
         if not text:
             return []
-        self.errors[text] += level >= logging.ERROR
-        if self.errors[text] > 1:
+        key = wrong_with_disk(message, near=True) or text  # a full disk is told by several of its files
+        self.errors[key] += level >= logging.ERROR
+        if self.errors[key] > 1:
             return []
         given = [printable(line) for line in text.splitlines()]
         more = [f"... and {len(given) - SHOWN_LINES} more lines; `synthood check` prints them"]
@@ -206,6 +207,8 @@ def translated(message: str) -> str:
     for words, sentence in TRANSLATED.items():
         if words in message:
             return sentence
+    if (found := PROTECTED.search(message)) is not None:
+        return f"{found[1]}: may not be replaced, as on a read-only disk; make it writable, {AGAIN}"
     if (told := wrong_with_disk(message, near=True)) is not None:
         place = re.findall(r"\[Errno \d+\] [^:\n]*: '([^'\n]+)'", message)
         return f"{place[-1] if place else Path.cwd()}: not written, {told}, {AGAIN}"
