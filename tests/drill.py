@@ -258,9 +258,11 @@ def remains(path: Path) -> bool:
 
 
 def tracebacks(workflow: Workflow) -> list[str]:
-    """Logs of stages that end in a traceback."""
+    """Logs of stages that end in a traceback, but for those of a Ctrl-C while Python starts."""
     logs = workflow.place / "results/logs"
-    return [str(log.relative_to(logs)) for log in logs.rglob("*.log") if "Traceback (most" in log.read_text()]
+    texts = {log: log.read_text().rstrip() for log in logs.rglob("*.log")}
+    found = [log for log, text in texts.items() if "Traceback (most" in text and not text.endswith("KeyboardInterrupt")]
+    return [str(log.relative_to(logs)) for log in found]
 
 
 def resumed(workflow: Workflow) -> int:

@@ -20,6 +20,7 @@ STAGES = {
     "fails": "import sys; print('why', file=sys.stderr); sys.exit(7)",
     "raises": "raise ValueError('wrong')",
     "prints": "print('x' * 10**6, flush=True)",
+    "imports": "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(600)",
     "killed": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
     "waits": "import pathlib, signal, subprocess, sys, time\n"
     "signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\n"
@@ -109,6 +110,15 @@ def alive(number: int) -> bool:
         return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_ctrl_c_while_a_stage_imports_is_no_traceback(place: Path, folder: Path, tmp_path: Path) -> None:
+    process = started(place, folder, "toy.imports", str(tmp_path / "begun"))
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate() == ("", "")
+    assert process.returncode == 130
 
 
 @pytest.mark.parametrize("stage", ["toy.says", "toy.prints", "toy.raises"])

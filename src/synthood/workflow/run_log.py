@@ -25,13 +25,14 @@ IN_WORDS = re.compile(r"[\w ]*(?:Error|Exception)(?: in file .*, line \d+)?:\n?"
 """What Snakemake puts before a message."""
 LEFT = re.compile(r"(\d+) s left")
 TRANSLATED = {
-    "Directory cannot be locked": "another run makes the same files in this folder, or a killed one left its lock; wait "
-    "for it, or where none runs, give the same command with --unlock at its end, then without",
+    "Directory cannot be locked": "another run makes the same files in this folder, or a killed one left its lock; "
+    "wait for it, or where none runs, give the same command with --unlock at its end, then without",
     "has older modification time": f"an input is of the future by this machine's clock; set it, {AGAIN}",
     "Cancelling snakemake on user request": "stopped",
 }
 """Sentences for what Snakemake says of faults around it."""
 PROTECTED = re.compile(r"Write-protected output files.*affected files:\n\s*([^\n]+)", re.DOTALL)
+RECORDS = re.compile(r"^Traceback.*snakemake/persistence/.*Error", re.DOTALL)
 STOPPING = "Terminating processes on user request"
 OF_SNAKEMAKE = ("At least one job did not complete", "Exiting because a job execution failed", "CalledProcessError")
 
@@ -212,6 +213,10 @@ def translated(message: str) -> str:
     if (told := wrong_with_disk(message, near=True)) is not None:
         place = re.findall(r"\[Errno \d+\] [^:\n]*: '([^'\n]+)'", message)
         return f"{place[-1] if place else Path.cwd()}: not written, {told}, {AGAIN}"
+    if RECORDS.search(message):
+        return (
+            f"a record in .snakemake/metadata is damaged; delete that folder, which finished files do not need, {AGAIN}"
+        )
     if "Traceback (most recent call last)" in message:
         return message.strip().splitlines()[-1]
     text = IN_WORDS.sub("", message, count=1).strip()

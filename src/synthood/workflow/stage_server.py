@@ -57,7 +57,8 @@ def serve(asking: socket.socket) -> None:
             continue
     gc.freeze()  # a fork collects its own garbage alone
     if os.fork() == 0:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for one in (signal.SIGCHLD, signal.SIGINT):
+            signal.signal(one, signal.SIG_DFL)
         stage = os.fork()
         if stage == 0:
             asking.close()
@@ -115,6 +116,8 @@ def leave(work: Callable[[], object]) -> NoReturn:
         work()
     except SystemExit as end:
         code = int(end.code or 0)
+    except KeyboardInterrupt:  # while a stage imports what it needs
+        code = 128 + signal.SIGINT
     except BaseException:
         code = 1
         with suppress(OSError):  # of a log on a full disk
