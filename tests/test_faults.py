@@ -218,26 +218,24 @@ def mounted(kind: str, place: Path) -> list[str]:
     return command
 
 
-@pytest.mark.parametrize(
-    ("kind", "place", "message"),
-    [
-        ("100k", "results/digits/models/ce/seed0", "model.safetensors: not written, no space is left on its disk; "),
-        ("4k", ".snakemake", "not written, no space is left on its disk; "),
-        (
-            "read-only",
-            "results/digits/models/ce/seed0",
-            "heads.safetensors: may not be replaced, as on a read-only disk",
-        ),
-        ("read-only", ".", "not written, its disk is read-only; "),
-    ],
-)
-def test_a_disk_that_cannot_be_written(finished: Workflow, tmp_path: Path, kind: str, place: str, message: str) -> None:
+DISKS = [
+    ("100k", "results/digits/models/ce/seed0", "model.safetensors: not written, no space is left on its disk; "),
+    ("4k", ".snakemake", "not written, no space is left on its disk; "),
+    ("read-only", "results/digits/models/ce/seed0", "heads.safetensors: may not be replaced, as on a read-only disk"),
+    ("read-only", ".", "not written, its disk is read-only; "),
+]
+
+
+def test_disks_that_cannot_be_written(finished: Workflow, tmp_path: Path) -> None:
+    """One after the other; at the end the same command makes the same bytes."""
     workflow = finished.copied(tmp_path / "disk")
     expected = workflow.artefacts()
     for name in (MODEL, HISTORY):
         (workflow.place / name).unlink()
-    told = told_by_synthood(workflow, MODEL, before=mounted(kind, workflow.place / place))
-    assert len(re.findall(f"^error: .*{message}", told, re.MULTILINE)) == 1, told
+    for kind, place, message in DISKS:
+        told = told_by_synthood(workflow, MODEL, before=mounted(kind, workflow.place / place))
+        assert len(re.findall(f"^error: .*{message}", told, re.MULTILINE)) == 1, told
+        assert told.count("error: ") == 1, told
     done = workflow.run(MODEL)
     assert done.returncode == 0, done.stdout
     assert workflow.artefacts() == expected

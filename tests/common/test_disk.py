@@ -115,11 +115,15 @@ def test_other_errors_are_not_taken_for_a_disk_s(tmp_path):
         raise ZeroDivisionError
 
 
-@pytest.mark.parametrize("named", ["b", "", "..", "a/c"])
+@pytest.mark.parametrize("named", ["a", ".a.lock", ".a.12345678.tmp", ".a.12345678.tmp/part", "."])
 def test_a_place_that_this_user_may_not_write(tmp_path, named):
     folder = tmp_path / "out"
     error = PermissionError(errno.EACCES, "Permission denied", str(folder / named))
     assert "this user may not write there; change the rights of the folder" in str(unwritable(folder / "a", error))
+    above = PermissionError(errno.EACCES, "Permission denied", str(tmp_path))
+    assert str(unwritable(folder / "a", above)).startswith(f"{tmp_path}: not written, this user may not write there; ")
+    beside = PermissionError(errno.EACCES, "Permission denied", str(folder / "b"))
+    assert unwritable(folder / "a", beside) is None
 
 
 def test_a_disk_is_full_where_next_to_nothing_is_left(tmp_path, monkeypatch):

@@ -95,8 +95,8 @@ def test_an_error_comes_once_and_its_sentence_first(tmp_path):
             "Traceback (most recent call last):\n  File \"/a/snakemake/persistence/file.py\", line 3, in _io_read\n"
             "UnicodeDecodeError: 'utf-8' codec can't decode byte 0xa2 in position 5: invalid start byte\n",
             [
-                "error: a record in .snakemake/metadata is damaged; delete that folder, which finished files do not need, "
-                f"{AGAIN}"
+                "error: a record in .snakemake/metadata is damaged; delete that folder, which finished files do not "
+                f"need, {AGAIN}"
             ],
         ),
         ("Cancelling snakemake on user request.", ["error: stopped"]),

@@ -20,7 +20,7 @@ OF_THE_PLACE = {
     errno.EACCES: "this user may not write there; change the rights of the folder",
     errno.EPERM: "this user may not write there; change the rights of the folder",
 }
-"""The same where the error names a file next to the one that is written."""
+"""The same where the error names what is written, its lock, its temporary file, or a folder above."""
 LITTLE = 1 << 20
 """Bytes left on a disk that is as good as full."""
 NUMBER = re.compile(r"\[Errno (\d+)\]|\(os error (\d+)\)")
@@ -35,7 +35,7 @@ def unwritable(path: Path, error: BaseException) -> SynthoodError | None:
         return None
     for one in chain:
         place = Path(str(one.filename)) if isinstance(one, OSError) and one.filename else path
-        near = place in path.parents or path.parent in place.parents
+        near = place == path or place in path.parents or f"/.{path.name}." in place.as_posix()
         if told := wrong_with_disk(one, near):
             return SynthoodError(f"{place}: not written, {told}, {AGAIN}")
     for one in chain:
