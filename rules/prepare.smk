@@ -15,7 +15,8 @@ onstart:
             raise WorkflowError(str(error))
     made = {str(path) for job in workflow.dag.needrun_jobs() for path in job.output}
     if SHARED:
-        leave_the_future({Path(path) for job in workflow.dag.needrun_jobs() for path in job.input})
+        needed = {Path(path) for job in workflow.dag.needrun_jobs() for path in job.input}
+        leave_the_future(Path(RESULTS), needed)
     if SHARED and not workflow.touch and (missing := plan.missing_for(made)):
         raise WorkflowError("\n  ".join([MISSING, *map(str, missing)]))
 

@@ -67,12 +67,11 @@ def test_what_is_of_the_future_is_of_now(tmp_path: Path) -> None:
     for path in (ahead, old, folder / TIMESTAMP):
         path.touch()
     tomorrow = time.time() + 86400
-    os.utime(ahead, (tomorrow, tomorrow))
-    os.utime(folder / TIMESTAMP, (tomorrow, tomorrow))
-    os.utime(folder, (SECONDS, SECONDS))
-    os.utime(old, (SECONDS, SECONDS))
-    assert leave_the_future([ahead, old, folder, tmp_path / "missing"]) == [ahead, folder]
-    assert ahead.stat().st_mtime <= time.time()
-    assert (folder / TIMESTAMP).stat().st_mtime <= time.time()
+    for path, seconds in ((ahead, tomorrow), (folder / TIMESTAMP, tomorrow), (folder, SECONDS), (old, SECONDS)):
+        os.utime(path, (seconds, seconds))
+    assert leave_the_future(tmp_path, [old, tmp_path / "missing"]) == 0
+    assert ahead.stat().st_mtime == tomorrow
+    assert leave_the_future(tmp_path, [old, folder]) == 2
+    assert ahead.stat().st_mtime == (folder / TIMESTAMP).stat().st_mtime <= time.time()
     assert old.stat().st_mtime == folder.stat().st_mtime == SECONDS
-    assert leave_the_future([ahead, old, folder]) == []
+    assert leave_the_future(tmp_path, [ahead, folder]) == 0

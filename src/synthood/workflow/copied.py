@@ -40,20 +40,26 @@ def restore_times(results: Path) -> int:
     return count
 
 
-def leave_the_future(paths: Iterable[Path]) -> list[Path]:
-    """Sets what was written by a clock that was ahead, or has been set back since, to now; gives what was set.
+def leave_the_future(results: Path, needed: Iterable[Path]) -> int:
+    """Where a needed file was written by a clock that was ahead, or has been set back, all such files are of now.
 
-    Whatever is made from it would seem older, which Snakemake takes for an error.
+    Whatever is made from it would seem older, which Snakemake takes for an error. Gives how many files were set.
     """
-    now, found = time.time(), []
-    for path in paths:
-        of_folder = path / TIMESTAMP
-        for place in (of_folder, path):
-            with suppress(OSError):
-                if place.stat().st_mtime > now:
-                    os.utime(place)
-                    found.append(path)
-    return list(dict.fromkeys(found))
+    now = time.time()
+    if not any(_is_later(place, now) for path in needed for place in (path, path / TIMESTAMP)):
+        return 0
+    found = [path for path in results.rglob("*") if _is_later(path, now)]
+    for path in found:
+        with suppress(OSError):
+            os.utime(path, (now, now))
+    return len(found)
+
+
+def _is_later(path: Path, now: float) -> bool:
+    try:
+        return path.stat().st_mtime > now
+    except OSError:
+        return False
 
 
 def _finished(provenance: Path) -> int | None:
