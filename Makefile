@@ -1,6 +1,7 @@
 # make demo   results/report/index.html with all tables        make test   all tests
 # make photos   from photographs to a detector that is tried on new ones
 # make test-slurm   the workflow on a Slurm of one node (Debian: slurm-wlm, munge), in 15 to 30 minutes
+# make drill   100 random kills of stages and Snakemake, in 20 to 40 minutes; KILLS=300 SEED=1; goes on where it was stopped
 # make bench  docs/benchmarks.md, ours beside its peers; QUICK=1: smaller
 # make test-storage   results in object storage, jobs of Kubernetes; both on loopback
 # All make .venv if there is none; PYTHON=python3.12 chooses another interpreter.
@@ -11,7 +12,7 @@ FIRST := results/report/tables/demo-sio.html
 DETECTOR := results/clothing/deploy/detector
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: demo photos test test-slurm test-storage bench lint clean
+.PHONY: demo photos test test-slurm test-storage bench drill lint clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.demo-installed
@@ -39,6 +40,9 @@ test-slurm: $(VENV)/.test-installed
 test-storage: $(VENV)/.storage-installed
 	pytest tests/storage
 
+drill: $(VENV)/.test-installed
+	python tests/drill.py --kills $(or $(KILLS),100) --seed $(or $(SEED),0)
+
 bench: $(VENV)/.bench-installed
 	python benchmarks/bench.py $(if $(QUICK),--quick)
 
@@ -50,7 +54,7 @@ lint: $(VENV)/.test-installed
 	snakemake --lint
 
 clean:
-	rm -rf $(VENV) .snakemake .resume
+	rm -rf $(VENV) .snakemake .resume .drill
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

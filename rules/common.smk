@@ -39,7 +39,7 @@ from synthood.errors import SynthoodError
 from synthood.reporting.figures.base import FORMS, figures
 from synthood.workflow.cluster import gpu_limit, prepare_slurm, without_log
 from synthood.workflow.code import START, code_of
-from synthood.workflow.copied import restore_times
+from synthood.workflow.copied import leave_the_future, restore_times
 from synthood.workflow.machine import ALLOCATION, gpus_found
 from synthood.workflow.plan import Plan, artefacts as at, as_parameter
 from synthood.workflow.plan.paths import signed

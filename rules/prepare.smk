@@ -14,6 +14,9 @@ onstart:
         except SynthoodError as error:
             raise WorkflowError(str(error))
     made = {str(path) for job in workflow.dag.needrun_jobs() for path in job.output}
+    if SHARED:
+        needed = {Path(path) for job in workflow.dag.needrun_jobs() for path in job.input}
+        leave_the_future(Path(RESULTS), needed)
     if SHARED and not workflow.touch and (missing := plan.missing_for(made)):
         raise WorkflowError("\n  ".join([MISSING, *map(str, missing)]))
 

@@ -1,24 +1,35 @@
-"""Kills and broken inputs: the same command goes on, and a mistake is told once."""
+"""Kills, disks, clocks, broken files: each is told once, and the same command gives the same bytes (docs/faults.md)."""
 
+import itertools
 import os
+import random
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from checkouts import HANGS, PROJECT, WarmWorkflow, Workflow
+from drill import Drill
+from synthood.common.artefact import PROVENANCE, provenance_path, verify
+from synthood.common.identity import visible_files
+from synthood.errors import SynthoodError
+from synthood.workflow.copied import restore_times
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.faults]
 
 MODEL = "results/digits/models/ce/seed0/model.safetensors"
 HISTORY = "results/digits/models/ce/seed0/history.csv"
 LOG = "results/logs/train/digits/ce/seed0.log"
 RESUME = ".resume/digits/models/ce/seed0/training.pt"
 TRAINING = "synthood.training.train"
+STEPS = 6
+"""Of an epoch: 96 images in batches of 16."""
 
 
 def until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
@@ -134,6 +145,186 @@ def test_a_killed_snakemake_goes_on_beside_its_orphan(long_training: Workflow, u
     assert second.returncode == 0
     same(long_training, unfinished)
     assert not jobs_in(unfinished.place)
+
+
+def test_ctrl_c_saves_first(long_training: Workflow, unfinished: Workflow) -> None:
+    """Every epoch so far was lost where the last state was a minute old; records of Snakemake may be lost, too."""
+    process = start(unfinished, SYNTHOOD_SAVE_SECONDS="1000")
+    epochs = (unfinished.place / RESUME).with_name("history.csv")
+    until(lambda: epochs.exists() and len(epochs.read_text().splitlines()) > 6, process)
+    os.killpg(process.pid, signal.SIGINT)
+    output = finished_output(process, unfinished)
+    assert process.returncode != 0
+    assert "Traceback" not in output
+    log = (unfinished.place / LOG).read_text()
+    saved = int(re.findall(r"training: stopped by SIGINT, saved at step (\d+)", log)[0])
+    assert saved >= 6 * STEPS
+    shutil.rmtree(unfinished.place / ".snakemake")
+    done = unfinished.run(MODEL)
+    assert done.returncode == 0, done.stdout
+    assert f"training: resumed at step {saved} of" in (unfinished.place / LOG).read_text()
+    same(long_training, unfinished)
+
+
+def command_of(workflow: Workflow, *options: str) -> list[str]:
+    return [sys.executable, "-m", "synthood.cli", "run", "config.yaml", "--cores", "2", *options]
+
+
+def told_by_synthood(workflow: Workflow, *options: str, before: Sequence[str] = ()) -> str:
+    """What `synthood run` prints in a run that must fail, without a traceback."""
+    done = subprocess.run(
+        [*before, *command_of(workflow, *options)],
+        cwd=workflow.place,
+        env=os.environ | {"PYTHONPATH": str(workflow.place / "src")},
+        capture_output=True,
+        text=True,
+        timeout=HANGS,
+        check=False,
+    )
+    assert done.returncode != 0, done.stdout
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_two_runs_at_once(long_training: Workflow, unfinished: Workflow) -> None:
+    """The second is refused; where it may not be, both end well, by one job."""
+    process = start(unfinished)
+    until((unfinished.place / RESUME).exists, process)
+    told = told_by_synthood(unfinished, MODEL)
+    assert told.count("error: ") == 1
+    assert "error: another run makes the same files in this folder" in told
+    insisting = unfinished.run(MODEL, "--nolock")
+    assert insisting.returncode == 0, insisting.stdout
+    assert process.wait(timeout=HANGS) == 0
+    same(long_training, unfinished)
+
+
+NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
+"""A program in it may mount file systems that only it sees, where the system lets users have one."""
+
+
+def mounted(kind: str, place: Path) -> list[str]:
+    """A command that runs another one with `place` on a small or read-only disk."""
+    how = {
+        "100k": f"mount -t tmpfs -o size=100k none {place}",
+        "4k": f"mount -t tmpfs -o size=4k none {place}",
+        "read-only": f"mount --bind {place} {place} && mount -o remount,bind,ro {place}",
+    }[kind]
+    command = [*NAMESPACE, "sh", "-c", f'{how} && exec "$@"', "sh"]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*command, "true"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("needs a namespace for mounts: unshare --user --map-root-user --mount")
+    return command
+
+
+DISKS = [
+    ("100k", "results/digits/models/ce/seed0", "model.safetensors: not written, no space is left on its disk; "),
+    ("4k", ".snakemake", "not written, no space is left on its disk; "),
+    ("read-only", "results/digits/models/ce/seed0", "heads.safetensors: may not be replaced, as on a read-only disk"),
+    ("read-only", ".", "not written, its disk is read-only; "),
+]
+
+
+def test_disks_that_cannot_be_written(finished: Workflow, tmp_path: Path) -> None:
+    """One after the other; at the end the same command makes the same bytes."""
+    workflow = finished.copied(tmp_path / "disk")
+    expected = workflow.artefacts()
+    for name in (MODEL, HISTORY):
+        (workflow.place / name).unlink()
+    for kind, place, message in DISKS:
+        told = told_by_synthood(workflow, MODEL, before=mounted(kind, workflow.place / place))
+        assert len(re.findall(f"^error: .*{message}", told, re.MULTILINE)) == 1, told
+        assert told.count("error: ") == 1, told
+    done = workflow.run(MODEL)
+    assert done.returncode == 0, done.stdout
+    assert workflow.artefacts() == expected
+
+
+def test_a_clock_that_was_wrong(finished: Workflow, tmp_path: Path) -> None:
+    """Snakemake takes an output for an error that is older than an input of the future."""
+    workflow = finished.copied(tmp_path / "clock")
+    expected = workflow.artefacts()
+    restore_times(workflow.place / "results")  # else the first run takes it for a copy
+    tomorrow, long_ago = time.time() + 86400, 86400.0
+    for path in (workflow.place / "results/digits/models").rglob("*"):
+        os.utime(path, (tomorrow, tomorrow), follow_symlinks=False)
+    for path in (workflow.place / "results/digits/images").rglob("*"):
+        os.utime(path, (long_ago, long_ago))
+    table = "results/tables/small.csv"
+    (workflow.place / table).unlink()
+    done = workflow.run(table)
+    assert done.returncode == 0, done.stdout
+    assert workflow.artefacts() == expected
+    assert not workflow.planned(table)
+
+
+def test_results_that_were_moved(finished: Workflow, tmp_path: Path) -> None:
+    workflow = finished.copied(tmp_path / "moved")
+    (workflow.place / "results").rename(tmp_path / "elsewhere")
+    (workflow.place / "results").symlink_to(tmp_path / "elsewhere")
+    shutil.rmtree(workflow.place / ".snakemake")
+    assert not workflow.planned()
+
+
+def test_every_artefact_is_named_where_it_is_damaged(finished: Workflow, tmp_path: Path) -> None:
+    """One bit, half of the file, or another artefact of the same kind in its place, with and without its provenance."""
+    place = tmp_path / "results"
+    shutil.copytree(finished.place / "results", place)
+    made = [path.with_name(path.name.removesuffix(PROVENANCE)) for path in sorted(place.rglob(f"*{PROVENANCE}"))]
+    draws = random.Random(0)
+    assert len(made) > 60
+    for artefact in made:
+        file = draws.choice(
+            [p for p in visible_files(artefact) if p.stat().st_size] if artefact.is_dir() else [artefact]
+        )
+        content = file.read_bytes()
+        verify(artefact)
+        flipped = bytearray(content)
+        flipped[draws.randrange(len(content))] ^= 1 << draws.randrange(8)
+        for damaged in (bytes(flipped), content[: len(content) // 2]):
+            file.write_bytes(damaged)
+            with pytest.raises(SynthoodError, match=re.escape(str(artefact))):
+                verify(artefact)
+        file.write_bytes(content)
+        verify(artefact)
+    of_a_kind: dict[str, list[Path]] = {}
+    for artefact in made:
+        of_a_kind.setdefault(artefact.suffix or "folder", []).append(artefact)
+    for one, other in (pair for paths in of_a_kind.values() for pair in itertools.pairwise(paths)):
+        if one.is_file() and other.is_file() and one.read_bytes() != other.read_bytes():
+            exchange(one, other)
+            with pytest.raises(SynthoodError, match=re.escape(str(one))):
+                verify(one)
+            exchange(provenance_path(one), provenance_path(other))
+            with pytest.raises(SynthoodError, match=re.escape(str(one))):
+                verify(one)
+            exchange(one, other)
+            exchange(provenance_path(one), provenance_path(other))
+
+
+def exchange(one: Path, other: Path) -> None:
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+def test_a_short_drill(finished: Workflow, tmp_path: Path) -> None:
+    """Stages that the tests above do not kill; `make drill` is the long one, over all."""
+    workflow = finished.copied(tmp_path / "start")
+    removed = ["digits/outliers/oal/latents.safetensors", "digits/models/sio-biggan/seed0/map.png"]
+    for path in [*(workflow.place / "results" / name for name in removed)]:
+        path.unlink()
+    for folder in ("tables", "figures"):
+        shutil.rmtree(workflow.place / "results" / folder)
+    logs = {"latents/digits/oal.log", "map/digits/sio-biggan/seed0.log", "plot/small.log", "tabulate/small.log"}
+    drill = Drill(tmp_path, Workflow(workflow.place), finished, seed=0, logs=logs)
+    (turn,) = drill.run(most=4)
+    assert not turn.wrong
+    assert not turn.differing
+    assert len(drill.kills) >= 2, drill.shown()
 
 
 def told_once(workflow: Workflow, message: str, *options: str) -> None:

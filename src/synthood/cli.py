@@ -22,6 +22,9 @@ def main(command_line: Sequence[str] | None = None) -> None:
     except (SynthoodError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
 
 
 def _parser() -> argparse.ArgumentParser:

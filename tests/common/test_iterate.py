@@ -52,8 +52,8 @@ def failing_at(wrong):
     return interrupt
 
 
-def terminated_at(last):
-    return lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == last else None
+def stopped_at(last, number=signal.SIGTERM):
+    return lambda step: os.kill(os.getpid(), number) if step == last else None
 
 
 @pytest.fixture
@@ -121,21 +121,37 @@ def test_a_foreign_state_starts_over(folder, state):
 
 
 @pytest.mark.parametrize("last", [0, 2, 5])
-def test_sigterm_saves_and_stops_with_143(folder, capsys, last):
-    handler = signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_a_signal_saves_and_stops_with_its_code(folder, capsys, last, number, code):
+    handler = signal.getsignal(number)
     with pytest.raises(SystemExit) as caught:
-        fit(folder, save_seconds=1000, interrupt=terminated_at(last))
-    assert caught.value.code == 143
-    assert signal.getsignal(signal.SIGTERM) is handler
-    assert capsys.readouterr().out.splitlines()[-1] == f"net: stopped by SIGTERM, saved at step {last + 1}"
+        fit(folder, save_seconds=1000, interrupt=stopped_at(last, number))
+    assert caught.value.code == code
+    assert signal.getsignal(number) is handler
+    assert capsys.readouterr().out.splitlines()[-1] == f"net: stopped by {number.name}, saved at step {last + 1}"
     rest = list(range(last + 1, 6))
     assert fit(folder) == (rest, 15.0, [0, 1, 2, 3, 4, 5])
 
 
-def test_sigterm_without_a_place_to_save_stops_too():
+def test_a_signal_while_the_last_state_is_saved_counts_too(folder, monkeypatch):
+    """Else a job of several fits would begin the next one."""
+
+    def saved(tally):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return {"sum": tally.sum}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Tally, "state_dict", saved)
+        with pytest.raises(SystemExit):
+            fit(folder, save_seconds=1000)
+    assert fit(folder) == ([], 15.0, [0, 1, 2, 3, 4, 5])
+
+
+def test_a_signal_without_a_place_to_save_stops_too(capsys):
     with pytest.raises(SystemExit) as caught:
-        fit(None, interrupt=terminated_at(1))
+        fit(None, interrupt=stopped_at(1))
     assert caught.value.code == 143
+    assert capsys.readouterr().out.splitlines()[-1] == "net: stopped by SIGTERM"
 
 
 def test_without_a_folder_nothing_is_saved(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ import torch
 
 import synthood
 from command_lines import writing
-from synthood.common import stage
+from synthood.common import artefact, stage
 from synthood.common.artefact import read_provenance, write_provenance
 from synthood.common.command import Output
 from synthood.errors import SynthoodError
@@ -24,7 +25,7 @@ from synthood.errors import SynthoodError
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from synthood.common import stage
+from synthood.common import artefact, stage
 from synthood.common.command import Output
 from synthood.errors import SynthoodError
 
@@ -172,7 +173,58 @@ def test_a_missing_input_is_told_before_any_work(tmp_path, capsys):
     assert capsys.readouterr().err == f"error: {tmp_path / 'absent'}: not found; run the stage that makes it\n"
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError("2 TB")])
+def test_a_full_disk_is_one_line(tmp_path, capsys):
+    def work(job):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(SystemExit) as caught:
+        run(work, tmp_path / "a")
+    assert caught.value.code == 1
+    told = f"{tmp_path / 'a'}: not written, no space is left on its disk; free some, then run the same command again"
+    assert capsys.readouterr().err == f"error: {told}\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_a_signal_stops_a_stage_and_removes_what_it_has_begun(tmp_path, capsys, number, code):
+    def work(job):
+        with job.writing(job.arguments.output[0]) as path:
+            path.write_text("half")
+            os.kill(os.getpid(), number)
+
+    handler = signal.getsignal(number)
+    with pytest.raises(SystemExit) as caught:
+        run(work, tmp_path / "a")
+    assert caught.value.code == code
+    assert signal.getsignal(number) is handler
+    assert capsys.readouterr().out == f"test_stage: stopped by {number.name}\n"
+    assert visible(tmp_path) == []
+
+
+def test_what_a_killed_job_left_is_removed_and_nothing_else(tmp_path):
+    """Not what another machine, or the job of an output with a similar name, is writing."""
+    ours = [f".a{more}.{artefact.NODE}12345.{ending}" for more in ("", ".provenance.json") for ending in ("tmp", "old")]
+    others = [".a.zzz12345.tmp", f".a.b.{artefact.NODE}12345.tmp", f".ab.{artefact.NODE}12345.tmp"]
+    for name in ours:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part").write_text("half")
+    for name in others:
+        (tmp_path / name).write_text("half")
+    run(writer(), tmp_path / "a")
+    assert visible(tmp_path) == sorted(["a", "a.provenance.json", *others])
+
+
+def test_a_log_on_a_full_disk_ends_a_stage_with_1(script):
+    """There is no space for a message either."""
+    (script / "go").touch()
+    command = [sys.executable, str(script / "work.py"), "--output", str(script / "out")]
+    environment = os.environ | {"PYTHONPATH": str(Path(synthood.__file__).parents[1])}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=full, env=environment, timeout=60, check=False)
+    assert done.returncode == 1
+    assert not (script / "out").exists()
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), MemoryError("2 TB")])
 def test_the_machines_limits_end_in_a_traceback_and_one_error_line(tmp_path, capsys, error):
     def work(_):
         raise error

@@ -5,7 +5,7 @@ import os
 import time
 from pathlib import Path
 
-from synthood.workflow.copied import MARK, TIMESTAMP, restore_times
+from synthood.workflow.copied import MARK, TIMESTAMP, leave_the_future, restore_times
 
 FINISHED = "2026-01-02T03:04:05+0000"
 SECONDS = 1767323045
@@ -58,3 +58,20 @@ def test_what_was_made_after_its_inputs_is_not_older_than_they(tmp_path: Path) -
         os.utime(path, (SECONDS + after, SECONDS + after))
     assert restore_times(tmp_path / "results") == 2
     assert of.stat().st_mtime <= made.stat().st_mtime
+
+
+def test_what_is_of_the_future_is_of_now(tmp_path: Path) -> None:
+    """As after a clock that was ahead: what is made from it would seem older."""
+    ahead, old, folder = tmp_path / "ahead", tmp_path / "old", tmp_path / "folder"
+    folder.mkdir()
+    for path in (ahead, old, folder / TIMESTAMP):
+        path.touch()
+    tomorrow = time.time() + 86400
+    for path, seconds in ((ahead, tomorrow), (folder / TIMESTAMP, tomorrow), (folder, SECONDS), (old, SECONDS)):
+        os.utime(path, (seconds, seconds))
+    assert leave_the_future(tmp_path, [old, tmp_path / "missing"]) == 0
+    assert ahead.stat().st_mtime == tomorrow
+    assert leave_the_future(tmp_path, [old, folder]) == 2
+    assert ahead.stat().st_mtime == (folder / TIMESTAMP).stat().st_mtime <= time.time()
+    assert old.stat().st_mtime == folder.stat().st_mtime == SECONDS
+    assert leave_the_future(tmp_path, [ahead, folder]) == 0

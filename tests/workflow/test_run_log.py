@@ -5,8 +5,9 @@ import logging
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from synthood.common.disk import AGAIN, FULL
 from synthood.workflow import run_log
-from synthood.workflow.run_log import Run, duration, last_error
+from synthood.workflow.run_log import TRANSLATED, Run, duration, last_error
 
 
 def record(message="", level=logging.INFO, **of):
@@ -85,10 +86,45 @@ def test_an_error_comes_once_and_its_sentence_first(tmp_path):
         ("Exiting because a job execution failed. Look above", []),
         ('WorkflowError in file "a.smk", line 3:\nkey: wrong\n  File "a.smk", line 3', ["error: key: wrong"]),
         ("WorkflowError:\n\x1b[2Jred", ["error: \\x1b[2Jred"]),
+        (
+            "ProtectedOutputException in rule a in file \"a.smk\", line 1:\nWrite-protected output files for rule a:\n"
+            "    output: results/a, results/b\n    affected files:\n        results/b\n",
+            [f"error: results/b: may not be replaced, as on a read-only disk; make it writable, {AGAIN}"],
+        ),
+        (
+            "Traceback (most recent call last):\n  File \"/a/snakemake/persistence/file.py\", line 3, in _io_read\n"
+            "UnicodeDecodeError: 'utf-8' codec can't decode byte 0xa2 in position 5: invalid start byte\n",
+            [
+                "error: a record in .snakemake/metadata is damaged; delete that folder, which finished files do not "
+                f"need, {AGAIN}"
+            ],
+        ),
+        ("Cancelling snakemake on user request.", ["error: stopped"]),
+        (
+            "LockException:\nError: Directory cannot be locked. Please make sure that no other process\n/place",
+            ["error: " + TRANSLATED["Directory cannot be locked"]],
+        ),
+        (
+            "Traceback (most recent call last):\n  File \"a.py\", line 3, in b\n    open(c)\n"
+            "OSError: [Errno 28] No space left on device: '/place/.snakemake/log/a.log'\n",
+            [f"error: /place/.snakemake/log/a.log: not written, {FULL}, {AGAIN}"],
+        ),
+        (
+            "Traceback (most recent call last):\n  File \"a.py\", line 3, in b\n    c()\nValueError: not so\n",
+            ["error: ValueError: not so"],
+        ),
     ],
 )  # fmt: skip
 def test_errors_of_the_plan_lose_what_only_snakemakes_authors_read(message, lines):
     assert Run().lines(record(message, logging.ERROR, event=LogEvent.ERROR)) == lines
+
+
+def test_a_full_disk_is_told_once():
+    run, lines = Run(), []
+    for name in "ab":
+        text = f"OSError: [Errno 28] No space left on device: '/place/{name}'"
+        lines += run.lines(record(text, logging.ERROR, event=LogEvent.ERROR))
+    assert lines == [f"error: /place/a: not written, {FULL}, {AGAIN}"]
 
 
 def test_a_long_error_is_cut_to_ten_lines():
@@ -97,6 +133,26 @@ def test_a_long_error_is_cut_to_ten_lines():
     assert len(lines) == 10
     assert lines[0] == "error: key0: wrong"
     assert lines[-1] == "... and 31 more lines; `synthood check` prints them"
+
+
+def test_a_job_that_left_no_message_says_what_is_known(tmp_path, monkeypatch):
+    run, _ = planned(train=2)
+    log = tmp_path / "a.log"
+    job(run, 1, log=[log])
+    killed = "ended without a message: killed from outside, as where memory runs out"
+    assert failed(run, 1, log) == [f"error: train ce: {killed}", f"  log: {log}"]
+    monkeypatch.setattr(run_log, "is_full", lambda folder: folder == tmp_path)
+    job(run, 2, log=[log])
+    full = f"{log}: not written, no space is left on its disk; free some, then run the same command again"
+    assert failed(run, 2, log)[0] == f"error: train ce: {full}"
+
+
+def test_ctrl_c_says_that_jobs_are_waited_for():
+    run, _ = planned(train=2)
+    ended = record("Terminating processes on user request, this might take some time.")
+    assert run.lines(ended) == []
+    job(run, 1)
+    assert run.lines(ended) == ["stopping: jobs at work save what they have"]
 
 
 def test_without_a_message_a_logs_last_line_stands():

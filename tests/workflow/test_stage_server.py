@@ -19,6 +19,8 @@ STAGES = {
     "print(torch.get_num_threads(), {one['num_threads'] for one in threadpoolctl.threadpool_info()})",
     "fails": "import sys; print('why', file=sys.stderr); sys.exit(7)",
     "raises": "raise ValueError('wrong')",
+    "prints": "print('x' * 10**6, flush=True)",
+    "imports": "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(600)",
     "killed": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
     "waits": "import pathlib, signal, subprocess, sys, time\n"
     "signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\n"
@@ -108,6 +110,32 @@ def alive(number: int) -> bool:
         return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_ctrl_c_while_a_stage_imports_is_no_traceback(place: Path, folder: Path, tmp_path: Path) -> None:
+    process = started(place, folder, "toy.imports", str(tmp_path / "begun"))
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate() == ("", "")
+    assert process.returncode == 130
+
+
+@pytest.mark.parametrize("stage", ["toy.says", "toy.prints", "toy.raises"])
+def test_a_log_on_a_full_disk_ends_the_stage(place: Path, folder: Path, stage: str) -> None:
+    """It must not go on as a second server."""
+    variables = {"SYNTHOOD_STAGES": str(folder), "PYTHONPATH": str(place), "OMP_NUM_THREADS": "1"}
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run(
+            [sys.executable, "-IS", stage_client.__file__, stage],
+            cwd=place,
+            env={**os.environ, **variables},
+            stdout=full,
+            stderr=full,
+            timeout=300,
+            check=False,
+        )
+    assert process.returncode == 1
 
 
 def test_jobs_on_a_gpu_are_processes_of_their_own(place: Path, folder: Path) -> None:

@@ -1,13 +1,17 @@
 """Artefacts on disk: written whole or not at all, verified when read by the record inside or next to them."""
 
+import glob
+import hashlib
 import json
+import platform
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from synthood.common.disk import unwritable
 from synthood.common.identity import FORMAT, FORMS, MANIFEST, UNSEALED, Record, damage, read_record, sha256
 from synthood.errors import SynthoodError
 
@@ -15,6 +19,8 @@ RESULTS = "results"
 AGAIN = "delete it and run the same command again"
 PROVENANCE = ".provenance.json"
 """What the name of an output's provenance file adds to its own."""
+NODE = hashlib.sha256(platform.node().encode()).hexdigest()[:3]
+"""In names of temporary files: the machine that writes them."""
 
 
 def provenance_path(path: Path) -> Path:
@@ -102,23 +108,48 @@ def _without_identity(path: Path) -> SynthoodError:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A unique temporary path next to `path`, renamed to it at the end, removed on any error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
+    """A unique temporary path next to `path`, renamed to it at the end, removed on any error.
+
+    Raises SynthoodError where the disk cannot be written.
+    """
+    temporary = path.parent / _passing(path.name, "tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         if path.is_dir() and temporary.is_dir():
-            stale = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.old"
+            stale = path.parent / _passing(path.name, "old")
             path.replace(stale)
             temporary.replace(path)
             shutil.rmtree(stale)
         else:
             temporary.replace(path)
+    except Exception as error:
+        if (told := unwritable(path, error)) is not None:
+            raise told from error
+        raise
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
+        _remove(temporary)
+
+
+def sweep(path: Path) -> None:
+    """Removes what a killed job of this machine left of writing `path`, whose lock the caller holds."""
+    for name in (path.name, provenance_path(path).name):
+        for ending in ("tmp", "old"):
+            for left in path.parent.glob(f".{glob.escape(name)}.{NODE}?????.{ending}"):
+                _remove(left)
+
+
+def _passing(name: str, ending: str) -> str:
+    """A name that nothing else has, for a short while."""
+    return f".{name}.{NODE}{uuid.uuid4().hex[:5]}.{ending}"
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
         else:
-            temporary.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
 def write_provenance(path: Path, content: Path, facts: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from synthood.common.finite import check_state
 from synthood.common.identity import sha256
 from synthood.common.progress import Progress
 from synthood.common.ranks import SINGLE_PROCESS, Ranks
+from synthood.common.stopping import Stopped, handling, name_of
 from synthood.common.time_limit import TimeLimit
 from synthood.errors import SynthoodError
 
@@ -65,10 +66,11 @@ class ResumeFile:
         """Replaces the state of `name`; of several processes the first one does."""
         if (file := self._file(name)) is not None and self.ranks.is_main:
             with replacing(file) as temporary:
-                torch.save({"name": name, "fingerprint": self.fingerprint, **state}, temporary)
+                with temporary.open("wb") as stream:  # whose errors say more than torch's own
+                    torch.save({"name": name, "fingerprint": self.fingerprint, **state}, stream)
                 digest = sha256(temporary)
-                with temporary.open("a") as stream:
-                    stream.write(digest)
+                with temporary.open("ab") as stream:
+                    stream.write(digest.encode())
 
     def note(self, name: str, write: Callable[[Path], None]) -> None:
         """A file for who looks at a job that runs, such as its curves so far."""
@@ -91,10 +93,6 @@ class ResumeFile:
         return None if self.path is None else self.path / f"{name}.pt"
 
 
-class Stopped(SystemExit):
-    """SIGTERM arrived, or Slurm gives the job another turn, and the state was saved."""
-
-
 class Iteration:
     """Steps `0..total` of one fit; goes on where a killed run of the same job left off.
 
@@ -109,15 +107,14 @@ class Iteration:
         self.figures: dict[str, float] = {}
         self.progress: Progress | None = None
         self.checked = True
-        self._terminated = False
+        self._signal: int | None = None
 
     def __iter__(self) -> Iterator[int]:
         start = self._restore()
         progress = self.progress = Progress(self.name, self.total, start)
-        previous = signal.signal(signal.SIGTERM, self._terminate)
         limit = TimeLimit() if self.resume.path is not None and self.resume.ranks.is_main else None
         saved = time.monotonic()
-        try:
+        with closing(progress), handling(self._stop):
             for step in range(start, self.total):
                 yield step
                 if self.resume.ranks.is_main:
@@ -125,23 +122,19 @@ class Iteration:
                 if not self.checked:
                     continue
                 near = limit is not None and step + 1 < self.total and limit.is_near()
-                if near or self._terminated or time.monotonic() - saved >= self.resume.save_seconds:
+                if near or self._signal is not None or time.monotonic() - saved >= self.resume.save_seconds:
                     self._save(step + 1)
                     saved = time.monotonic()
-                if self._terminated:
-                    print(f"{self.name}: stopped by SIGTERM, saved at step {step + 1}", flush=True)
-                    raise Stopped(143)
+                self._end_if_asked(step + 1)
                 if limit is not None and near:
                     if limit.asked():
                         told = f"near the job's time limit, saved at step {step + 1}; queued again"
                         print(f"{self.name}: {told}", flush=True)
-                        raise Stopped(143)
+                        raise Stopped(signal.SIGTERM, told=True)
                     self.log("near the job's time limit, and Slurm does not queue it again")
             self._check_weights()
             self._save(self.total)
-        finally:
-            progress.close()
-            signal.signal(signal.SIGTERM, previous)
+            self._end_if_asked(self.total)
 
     def log(self, text: str) -> None:
         """A line of its own between those of the progress."""
@@ -165,9 +158,16 @@ class Iteration:
             if isinstance(part, torch.nn.Module):
                 check_state(part.state_dict(), f"{self.name}: {name} after the last step", "lower the learning rate")
 
-    def _terminate(self, *_: object) -> None:
+    def _stop(self, number: int, _: object) -> None:
         # Of several processes the first one saves and stops; the others end with it.
-        self._terminated = self.resume.ranks.is_main
+        if self.resume.ranks.is_main:
+            self._signal = number
+
+    def _end_if_asked(self, step: int) -> None:
+        if self._signal is not None:
+            saved = f", saved at step {step}" if self.resume.path is not None else ""
+            print(f"{self.name}: stopped by {name_of(self._signal)}{saved}", flush=True)
+            raise Stopped(self._signal, told=True)
 
     def _restore(self) -> int:
         saved = self.resume.load(self.name)

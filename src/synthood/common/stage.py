@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,7 +24,9 @@ from pydantic import ValidationError
 from synthood import __version__
 from synthood.common import artefact
 from synthood.common.command import Command
+from synthood.common.disk import unwritable
 from synthood.common.identity import FORMAT, Record, seal
+from synthood.common.stopping import Stopped, handling, name_of, stop
 from synthood.errors import SynthoodError
 
 NOT_IN_FINGERPRINT = ("output", "resume", "save_seconds", "memory")
@@ -132,37 +134,58 @@ class Stage:
         os.environ["OMP_NUM_THREADS"] = str(parsed.threads)
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         try:
-            arguments = self.command.arguments(parsed)
-            # Processes of torchrun work under the lock of the one that started it.
-            with nullcontext(False) if under_torchrun() else _locked(parsed.output[0]) as waited:
-                job = Job(name, parsed, given)
-                if waited and job.made_meanwhile():
-                    print(f"{parsed.output[0]}: finished by another process with the same inputs; nothing to do")
-                    for path in parsed.output:
-                        os.utime(path)
-                    return
-                self.function(job, **arguments)
+            with handling(stop):
+                self._work(parsed, given, name)
         except SynthoodError as error:
-            print(f"error: {error}{_node()}", file=sys.stderr)
-            sys.exit(1)
+            _fail(f"{error}{_node()}")
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "the text"
-            print(f"error: --settings: {where}: {first['msg']}", file=sys.stderr)
-            sys.exit(1)
-        except (MemoryError, OSError) as error:
-            traceback.print_exc()
-            print(f"error: {name}: {error}{_node()}", file=sys.stderr)
-            sys.exit(1)
+            _fail(f"--settings: {where}: {first['msg']}")
+        except Stopped as stopped:
+            if not stopped.told:
+                with suppress(OSError):
+                    print(f"{name}: stopped by {name_of(stopped.number)}", flush=True)
+            raise
         except KeyboardInterrupt:
             sys.exit(128 + signal.SIGINT)
+        except Exception as error:
+            if (told := unwritable(parsed.output[0], error)) is not None:
+                _fail(f"{told}{_node()}")
+            if not isinstance(error, (MemoryError, OSError)):
+                raise
+            traceback.print_exc()
+            _fail(f"{name}: {error}{_node()}")
+
+    def _work(self, parsed: argparse.Namespace, given: Sequence[str], name: str) -> None:
+        arguments = self.command.arguments(parsed)
+        # Processes of torchrun work under the lock of the one that started it.
+        with nullcontext(False) if under_torchrun() else _locked(parsed.output[0]) as waited:
+            job = Job(name, parsed, given)
+            if waited and job.made_meanwhile():
+                print(f"{parsed.output[0]}: finished by another process with the same inputs; nothing to do")
+                for path in parsed.output:
+                    os.utime(path)
+                return
+            if not under_torchrun():
+                for path in parsed.output:
+                    artefact.sweep(path)
+            self.function(job, **arguments)
+
+
+def _fail(message: str) -> NoReturn:
+    """Ends the stage with one line, where the disk of its log has space for one."""
+    with suppress(OSError):
+        print(f"error: {message}", file=sys.stderr, flush=True)
+    sys.exit(1)
 
 
 def _end() -> NoReturn:
     """Ends this process well, but without taking torch's modules down: of a short job that is a quarter of its time."""
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):  # of a log on a full disk: what was made is there
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(0)
 
 

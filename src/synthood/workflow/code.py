@@ -25,6 +25,8 @@ NOT_RESULTS = (
     "synthood.common.stage",
     "synthood.common.devices",
     "synthood.common.time_limit",
+    "synthood.common.stopping",
+    "synthood.common.disk",
     "synthood.errors",
 )
 """Modules that change how a job runs and reports, not what it writes."""

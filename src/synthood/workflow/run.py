@@ -14,6 +14,8 @@ from synthood.workflow.run_log import LogHandler, Run, duration
 
 PACKAGE = Path(synthood.__file__).parent
 CARD = "README.html"
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C ended."""
 SHOWN = 8
 """Detectors and recipes in the summary of a table."""
 
@@ -71,6 +73,8 @@ def _snakemake(command: list[str]) -> tuple[int, Run | None]:
         main(command)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
+    except KeyboardInterrupt:
+        code = INTERRUPTED
     handler = LogHandler.latest
     return code, None if handler is None or handler.common_settings.dryrun else handler.run
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from synthood.common.disk import AGAIN, FULL, is_full, wrong_with_disk
 from synthood.errors import printable
 
 SHOWN_LINES = 9
@@ -23,6 +24,16 @@ QUIET_SECONDS = 60.0
 IN_WORDS = re.compile(r"[\w ]*(?:Error|Exception)(?: in file .*, line \d+)?:\n?")
 """What Snakemake puts before a message."""
 LEFT = re.compile(r"(\d+) s left")
+TRANSLATED = {
+    "Directory cannot be locked": "another run makes the same files in this folder, or a killed one left its lock; "
+    "wait for it, or where none runs, give the same command with --unlock at its end, then without",
+    "has older modification time": f"an input is of the future by this machine's clock; set it, {AGAIN}",
+    "Cancelling snakemake on user request": "stopped",
+}
+"""Sentences for what Snakemake says of faults around it."""
+PROTECTED = re.compile(r"Write-protected output files.*affected files:\n\s*([^\n]+)", re.DOTALL)
+RECORDS = re.compile(r"^Traceback.*snakemake/persistence/.*Error", re.DOTALL)
+STOPPING = "Terminating processes on user request"
 OF_SNAKEMAKE = ("At least one job did not complete", "Exiting because a job execution failed", "CalledProcessError")
 
 
@@ -69,6 +80,8 @@ class Run:
             return self._finished(of["job_id"])
         elif event == LogEvent.JOB_ERROR:
             return self._failed(of)
+        elif STOPPING in record.getMessage():
+            return ["stopping: jobs at work save what they have"] if self.jobs else []
         elif event in (LogEvent.ERROR, None) and record.levelno >= logging.WARNING:
             return self._error(record.getMessage(), record.levelno)
         return []
@@ -86,19 +99,21 @@ class Run:
         job = self.jobs.pop(of["jobid"], None)
         name = job.name if job else of["rule_name"]
         logs = [Path(log) for log in of["log"]]
-        reason = last_error(_end_of(logs)) or "stopped without a message"
+        reason = last_error(_end_of(logs)) or without_words(logs)
         self.errors[reason] += 1
         if self.errors[reason] > 1:
             return [f"error: {name}: the same"]
         return [f"error: {name}: {printable(reason)}", *(f"  log: {log}" for log in logs)]
 
     def _error(self, message: str, level: int) -> list[str]:
-        text = IN_WORDS.sub("", message, count=1).strip()
-        text = text.partition('\n  File "')[0]  # of a traceback
-        if any(part in message for part in OF_SNAKEMAKE) or not text:
+        if any(part in message for part in OF_SNAKEMAKE):
             return []
-        self.errors[text] += level >= logging.ERROR
-        if self.errors[text] > 1:
+        text = translated(message)
+        if not text:
+            return []
+        key = wrong_with_disk(message, near=True) or text  # a full disk is told by several of its files
+        self.errors[key] += level >= logging.ERROR
+        if self.errors[key] > 1:
             return []
         given = [printable(line) for line in text.splitlines()]
         more = [f"... and {len(given) - SHOWN_LINES} more lines; `synthood check` prints them"]
@@ -186,6 +201,34 @@ class LogHandler(LogHandlerBase):
         with self.printing:
             self._clear()
         super().close()
+
+
+def translated(message: str) -> str:
+    """What Snakemake's message means, for who runs a workflow: a sentence where one is known, never a traceback."""
+    for words, sentence in TRANSLATED.items():
+        if words in message:
+            return sentence
+    if (found := PROTECTED.search(message)) is not None:
+        return f"{found[1]}: may not be replaced, as on a read-only disk; make it writable, {AGAIN}"
+    if (told := wrong_with_disk(message, near=True)) is not None:
+        place = re.findall(r"\[Errno \d+\] [^:\n]*: '([^'\n]+)'", message)
+        return f"{place[-1] if place else Path.cwd()}: not written, {told}, {AGAIN}"
+    if RECORDS.search(message):
+        return (
+            f"a record in .snakemake/metadata is damaged; delete that folder, which finished files do not need, {AGAIN}"
+        )
+    if "Traceback (most recent call last)" in message:
+        return message.strip().splitlines()[-1]
+    text = IN_WORDS.sub("", message, count=1).strip()
+    return text.partition('\n  File "')[0]  # of a traceback
+
+
+def without_words(logs: list[Path]) -> str:
+    """Why a job left nothing in its log."""
+    for log in logs:
+        if is_full(log.parent):
+            return f"{log}: not written, {FULL}, {AGAIN}"
+    return "ended without a message: killed from outside, as where memory runs out"
 
 
 def last_error(text: str) -> str:

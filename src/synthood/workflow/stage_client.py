@@ -43,6 +43,7 @@ def connected(folder: Path) -> socket.socket | None:
 
 
 def main() -> int:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing has begun that a traceback could tell of
     given = os.environ.get("SYNTHOOD_STAGES", "off")
     on_gpu = any(word.startswith("--gpus=") and word != "--gpus=0" for word in sys.argv)
     try:

@@ -17,6 +17,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -56,7 +57,8 @@ def serve(asking: socket.socket) -> None:
             continue
     gc.freeze()  # a fork collects its own garbage alone
     if os.fork() == 0:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for one in (signal.SIGCHLD, signal.SIGINT):
+            signal.signal(one, signal.SIG_DFL)
         stage = os.fork()
         if stage == 0:
             asking.close()
@@ -114,13 +116,20 @@ def leave(work: Callable[[], object]) -> NoReturn:
         work()
     except SystemExit as end:
         code = int(end.code or 0)
+    except KeyboardInterrupt:  # while a stage imports what it needs
+        code = 128 + signal.SIGINT
     except BaseException:
-        traceback.print_exc()
         code = 1
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+        with suppress(OSError):  # of a log on a full disk
+            traceback.print_exc()
+    try:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        code = code or 1
+    finally:
+        os._exit(code)
 
 
 if __name__ == "__main__":
