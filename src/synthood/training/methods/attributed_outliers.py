@@ -38,7 +38,12 @@ class AttributedOutliers(Method):
     share: Annotated[
         float, Field(gt=0, le=1, description="of an image's numbers (of its pixels under shuffle) that are changed")
     ] = 0.1
-    strength: Annotated[Positive, Field(description="of the gradient or the noise, at first")] = 300.0
+    strength: Annotated[
+        Positive,
+        Field(
+            description="of the gradient or the noise, at first; it depends on network and data: released are 300, 0.1"
+        ),
+    ] = 10.0
     final_strength: Annotated[
         Positive | None, Field(description="at the end of a linear course, as released; null: strength throughout")
     ] = None

@@ -34,7 +34,7 @@ class ShellOutliers(Method):
     per_sample = False
 
     kind: Literal["shell_outliers"] = "shell_outliers"
-    weight: Weight = 1.0
+    weight: Weight = 0.1
     start: Annotated[Fraction, BEFORE_THE_END, Field(description="share of the steps without them")] = 0.4
     queue: Annotated[int, Field(ge=4, description="latest features of each class; half fit, half calibrate")] = 1000
     per_class: Annotated[Count, Field(description="outliers of a step and class")] = 1
@@ -119,7 +119,8 @@ class ShellSynthesis(Term):
             ("small", (own, features)),
             ("bounds", (classes, 2)),
         ):
-            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
+            # Where it is fitted at every step, no resumed run needs it.
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64), persistent=settings.refit > 1)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         settings, queue, seen = self.settings, self.get_buffer("queue"), self.get_buffer("seen")
@@ -172,8 +173,12 @@ class Shell:
 
     def distances(self, features: Tensor) -> Tensor:
         """Squared Mahalanobis distances [N,C] of features float64 [N,D]."""
-        away = torch.einsum("cnd,cde->cne", features - self.means[:, None], self.per_class(self.vectors))
-        return (away.square() / self.variances[:, None]).sum(2).T
+        return self.own_distances(features.expand(len(self.means), *features.shape)).T
+
+    def own_distances(self, features: Tensor) -> Tensor:
+        """Those [C,N] of features float64 [C,N,D] of each class to their own."""
+        away = (features - self.means[:, None]) @ self.vectors
+        return (away.square() / self.variances[:, None]).sum(2)
 
     def per_class(self, values: Tensor) -> Tensor:
         """Values [V,...] as [C,...]."""
@@ -219,7 +224,7 @@ def fit_shell(queue: Tensor, settings: ShellOutliers) -> Shell:
     small[:, 0] = 1
     variances = torch.lerp(found, total / found.shape[1], settings.shrinkage).clamp(min=SMALLEST)
     shell = Shell(means, vectors, variances, small, means.new_zeros((len(means), 2)))
-    own = torch.stack([shell.distances(each)[:, label] for label, each in enumerate(calibration)])
+    own = shell.own_distances(calibration)
     scores = own.flatten()[None] if settings.calibration == "pooled" else own
     bounds = torch.stack([conformal(scores, share) for share in (settings.inner, settings.outer)], 1)
     return Shell(means, vectors, variances, small, bounds.expand(len(means), 2))

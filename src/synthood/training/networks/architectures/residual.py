@@ -98,8 +98,13 @@ class Network(NetworkSettings):
         return ResNet(self, classes)
 
     def translations(self, network: ImageNetwork) -> list[Translation]:
-        blocks, wide = BLOCKS[self.name], self.name in WIDENING
-        return [str, lambda key: residual_key(key, blocks, wide)]
+        blocks, wide, plain = BLOCKS[self.name], self.name in WIDENING, self.head.plain
+
+        def ours(key: str) -> str:
+            found = residual_key(key, blocks, wide)
+            return found if plain or found.startswith("head.") else f"network.{found}"
+
+        return [str, ours]
 
 
 class Padded(Module):
