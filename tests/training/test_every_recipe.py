@@ -24,6 +24,9 @@ def test_it_trains(name: str, make_images: Any, make_outliers: Any) -> None:
     short = {"epochs": 2, "batch_size": 24, "precision": "float32"}
     if RECIPES[name].virtual_outliers:
         short["virtual_outliers"] = {"queue": 2, "start": 0.0, "candidates": 20}
+    if RECIPES[name].shell_outliers:
+        own = {"queue": 4, "start": 0.0, "inner": 0.3, "outer": 0.6}
+        short["shell_outliers"] = RECIPES[name].shell_outliers.model_dump() | own
     if RECIPES[name].contrastive and RECIPES[name].contrastive.kind == "npos":
         own = {"queue": 2, "k": 1, "boundary_points": 2, "start": 0.0}
         short["contrastive"] = RECIPES[name].contrastive.model_dump() | own
@@ -47,6 +50,7 @@ def test_it_trains(name: str, make_images: Any, make_outliers: Any) -> None:
     losses = set(history[-1]) - {"epoch", "learning_rate", "loss", "cross_entropy", "accuracy", "val_accuracy"}
     assert all(history[-1][key] != 0 for key in losses)
     beside = ["rotation", "exposure", "consistency", "contrastive", "virtual_outliers", "outliers"]
+    beside += ["shell_outliers", "attributed_outliers"]
     assert bool(losses) == (any(getattr(recipe, key) for key in beside) or "regmixup" in name)
 
 

@@ -181,6 +181,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         }
     },
     "vos": {"virtual_outliers": {"start": 0.0, "queue": 4, "candidates": 20}},
+    "gcos": {"shell_outliers": {"start": 0.0, "queue": 4, "inner": 0.3, "outer": 0.6}},
     "oe": {"exposure": {"kind": "uniform", "from": "out"}},
     "energy": {"exposure": {"kind": "energy", "from": "out"}},
     "logistic": {"exposure": {"kind": "logistic", "from": "out"}},

@@ -50,6 +50,15 @@ METHODS: dict[str, dict[str, Any]] = {
     "npos": {"contrastive": {"kind": "npos", "dimensions": 8, "start": 0.2, **NPOS}},
     "vaze": {"label_smoothing": 0.1, "restarts": 1, "augmentation": {"randaugment": {"operations": 1}}},
     "vos": {"virtual_outliers": {"queue": 4, "candidates": 50, "start": 0.2}},
+    "gcos": {"shell_outliers": {"queue": 4, "inner": 0.5, "outer": 0.8, "start": 0.2, "calibration": "pooled"}},
+    "gcos-old": {
+        "shell_outliers": {"queue": 4, "inner": 0.3, "outer": 0.6, "start": 0.0, "refit": 4, "loss": "logistic"}
+    },
+    "ascood": {
+        "network": {"name": "resnet8", "width": 8, "head": {"kind": "standardised"}},
+        "attributed_outliers": {"strength": 3.0, "final_strength": 1.0, "weight": 0.3},
+    },
+    "ascood-shuffle": {"attributed_outliers": {"form": "shuffle", "weight": 0.3}},
     "custom": {"custom": {"file": str(EXAMPLE), "class": "CenterLoss", "values": {"weight": 0.1}}},
     "custom-network": {
         "network": MIXER | {"values": {"width": 8, "depth": 1, "patch": 2}},
@@ -239,6 +248,41 @@ def test_where_only_the_composition_holds(more: dict[str, Any], message: str) ->
 def test_virtual_outliers_need_features_as_they_are() -> None:
     with pytest.raises(ValidationError, match="which t2fnorm does not train on"):
         recipe("t2fnorm", virtual_outliers={})
+
+
+def test_shells_need_features_as_they_are() -> None:
+    with pytest.raises(ValidationError, match="which t2fnorm does not train on"):
+        recipe("t2fnorm", shell_outliers={})
+
+
+def test_attributions_need_pixels() -> None:
+    frozen = {"name": "timm/resnet18", "pretrained": "weights", "freeze": "backbone"}
+    with pytest.raises(ValidationError, match="attributed_outliers cannot learn from cached features: its outliers"):
+        RecipeSettings.model_validate(BASE | {"network": frozen, "augmentation": {}, "attributed_outliers": {}})
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"shell_outliers": {"calibration": "pooled", "queue": 40}},
+        {"virtual_outliers": {"queue": 40}},
+        {"contrastive": {"kind": "npos", **NPOS, "queue": 40}},
+    ],
+)
+def test_a_class_whose_queue_is_never_full_is_refused(make_images: Any, more: dict[str, Any]) -> None:
+    """One image of the class `owl`, seen once an epoch."""
+    trainer, place = Trainer(make_images), next(iter(more))
+    trainer.real.labels[trainer.real.labels == 2] = 1
+    trainer.real.labels[0] = 2
+    name = "contrastive.kind npos" if place == "contrastive" else place
+    message = (
+        f"{name}: class owl has 1 training images, which 39 epochs show 39 times, so that its queue of 40 features"
+    )
+    with pytest.raises(SynthoodError, match=message):
+        trainer(recipe(None, epochs=39, **more))
+    balanced = recipe(None, epochs=39, sampling="balanced", **more)
+    for method in balanced.methods:
+        method.check_classes({"cat": 6, "dog": 13, "owl": 1}, balanced)
 
 
 def test_methods_that_want_the_last_layer_as_it_is() -> None:

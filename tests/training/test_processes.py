@@ -10,6 +10,7 @@ import pytest
 from processes import started, torchrun
 from synthood.common.images import ImageSet, write_images
 from synthood.common.tensors import read_tensors
+from synthood.training.methods.attributed_outliers import AttributedOutliers
 from synthood.training.methods.mixing import CutMix
 from synthood.training.methods.rotation import Rotation
 from synthood.training.methods.supervised_contrast import Cider
@@ -27,6 +28,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "contrastive": Cider(kind="cider"),
         "rotation": Rotation(),
         "virtual_outliers": VirtualOutliers(start=0.0, queue=2),
+        "attributed_outliers": AttributedOutliers(strength=1.0),
     },
 }
 

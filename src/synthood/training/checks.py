@@ -56,6 +56,9 @@ def check_inputs(
             raise SynthoodError(f"the recipe names {what}, and none is given")
     for method in [] if cached else recipe.methods:
         method.check_images(*real.images.shape[1:3])
+    images = np.bincount(real.labels, minlength=len(real.classes)).tolist()
+    for method in recipe.methods:
+        method.check_classes(dict(zip(real.classes, images, strict=True)), recipe)
     if recipe.real_per_batch < recipe.batch_size and synthetic is None:
         raise SynthoodError(f"alpha {recipe.effective_alpha:.3g} asks for synthetic images, and none are given")
     if recipe.real_per_batch < recipe.batch_size and synthetic is not None:

@@ -22,6 +22,7 @@ from synthood.training.networks.architectures.base import build
 from synthood.training.networks.architectures.residual import BLOCKS, Network
 from synthood.training.networks.checkpoint import imported
 from synthood.training.networks.checkpoint_settings import CheckpointRecipe
+from synthood.training.networks.heads.standardised import StandardisedHead
 from synthood.training.networks.import_settings import ImportSettings
 from synthood.training.networks.model import Classifier
 
@@ -99,6 +100,22 @@ def test_it_computes_what_the_other_code_does(network: Network, head: str, short
     assert expected.std() > 0
     with torch.no_grad():
         torch.testing.assert_close(found.network(images), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_network_of_standardised_features_is_read_by_openoods_keys(tmp_path: Path) -> None:
+    """As ASCOOD's code saves it: below `backbone`, with a number `sigma`."""
+    plain, settings = Network(name="resnet18", width=8), StandardisedHead(scale=0.5)
+    state = foreign(plain, "fc", prefix="backbone.") | {"sigma": torch.tensor(0.5)}
+    torch.save(state, tmp_path / "a.pt")
+    there = recipe(tmp_path / "a.pt", plain.model_copy(update={"head": settings}))
+    found = imported(there.model_copy(update={"ignore": ["sigma"]}), CLASSES)
+    torch.save(foreign(plain, "fc"), tmp_path / "b.pt")
+    other = imported(recipe(tmp_path / "b.pt", plain), CLASSES).network.eval()
+    images = torch.randn((4, 3, 8, 8), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        features = other.features(images)
+        z_scores = 0.5 * (features - features.mean(1, keepdim=True)) / features.std(1, keepdim=True)
+        torch.testing.assert_close(found.network.eval()(images), other.head(z_scores), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("form", ["state_dict", "module.", "safetensors", "half", "without counters", "legacy"])

@@ -52,6 +52,9 @@ class Method(Plugin):
     def check_images(self, height: int, width: int) -> None:
         """Raises SynthoodError where it cannot be used with images of this size."""
 
+    def check_classes(self, counts: dict[str, int], recipe: Any) -> None:
+        """Raises SynthoodError where a recipe has too few training images of a class for it, by the classes' names."""
+
     def mixed(self, inputs: Tensor, labels: Tensor, classes: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """Inputs [N,3,H,W] or [N,D] and targets of cross-entropy, from inputs and labels int64 [N]."""
         return inputs, labels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,7 +12,7 @@ from synthood.common.settings import BEFORE_THE_END, Count, Fraction, Positive
 from synthood.training.methods.base import Weight
 from synthood.training.methods.supervised_contrast import Prototypes, SupervisedContrast
 from synthood.training.methods.term import Batch, Context, Term
-from synthood.training.methods.virtual_outliers import enqueue
+from synthood.training.methods.virtual_outliers import check_queue, enqueue
 
 
 class Npos(Prototypes):
@@ -47,6 +47,9 @@ class Npos(Prototypes):
             if one > other or (less == "k" and one == other):
                 raise ValueError(f"{less} {one} against {more} {other}: {why}; lower {less} or raise {more}")
         return self
+
+    def check_classes(self, counts: dict[str, int], recipe: Any) -> None:
+        check_queue(self, self.queue, counts, recipe)
 
     def terms(self, context: Context) -> dict[str, Term]:
         return {"contrastive": BoundarySynthesis(self, context.features, context.classes)}

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from synthood.common.lazy import F, Tensor, lazy, nn, torch
 from synthood.common.seeds import numpy_generator
 from synthood.common.settings import BEFORE_THE_END, Count, Fraction
+from synthood.errors import SynthoodError
 from synthood.training.methods.base import Method, Weight
 from synthood.training.methods.term import Batch, Context, ForwardOutputs, Term
 
@@ -49,6 +50,9 @@ class VirtualOutliers(Method):
     def check_recipe(self, recipe: Any) -> None:
         if recipe.normalisation and recipe.normalisation.kind == "t2fnorm":
             raise ValueError("virtual_outliers are drawn among features as they are, which t2fnorm does not train on")
+
+    def check_classes(self, counts: dict[str, int], recipe: Any) -> None:
+        check_queue(self, self.queue, counts, recipe)
 
     def terms(self, context: Context) -> dict[str, Term]:
         return {"virtual_outliers": VirtualOutlierSynthesis(self, context.features, context.classes)}
@@ -91,6 +95,21 @@ class VirtualOutlierSynthesis(Term):
     def readout(self, outputs: ForwardOutputs) -> Tensor:
         """s log sum_k w_k exp(z_k) + b [N], the log odds that the image is ID (arXiv 2202.01197, eq. 5)."""
         return self.logistic((outputs.logits + self.log_weights).logsumexp(1, keepdim=True)).squeeze(1)
+
+
+def check_queue(method: Method, queue: int, counts: dict[str, int], recipe: Any) -> None:
+    """Raises SynthoodError where a class has so few images that its queue is never full: there would be no outliers."""
+    if recipe.synthetic:  # whose images of each class are not known here
+        return
+    mean = sum(counts.values()) / len(counts)
+    shown = {name: recipe.epochs * (mean if recipe.sampling == "balanced" else n) for name, n in counts.items()}
+    name = min(shown, key=lambda each: shown[each])
+    if shown[name] < queue:
+        raise SynthoodError(
+            f"{method.place}: class {name} has {counts[name]} training images, which {recipe.epochs} epochs show "
+            f"{int(shown[name])} times, so that its queue of {queue} features is never full; lower queue, raise "
+            f"epochs, or take sampling: balanced"
+        )
 
 
 def enqueue(queue: Tensor, seen: Tensor, features: Tensor, labels: Tensor) -> None:

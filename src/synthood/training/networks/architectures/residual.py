@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from synthood.common.lazy import F, Module, Tensor, nn
 from synthood.training.networks.architectures.base import ImageNetwork, ImageSize, NetworkSettings, Resize, Translation
+from synthood.training.networks.heads.base import AnyHead, Head, LinearHead
 from synthood.training.networks.keys import residual_key
 
 BLOCKS = {
@@ -65,6 +66,7 @@ class Network(NetworkSettings):
         Field(description="side of the images: 3x3; 3x3 of stride 2; 7x7 of stride 2 and max-pooling"),
     ] = 32
     image_size: ImageSize = None
+    head: Annotated[AnyHead, Field(description="what turns features into logits")] = LinearHead()
 
     @model_validator(mode="after")
     def _wide_and_bottleneck(self) -> Self:
@@ -73,12 +75,22 @@ class Network(NetworkSettings):
         return self
 
     def described(self) -> dict[str, Any]:
-        """For the header of a model's file, where a usual stem and size go unsaid, as before there were others."""
-        usual = {key for key, value in (("stem", 32), ("image_size", None)) if getattr(self, key) == value}
+        """For the header of a model's file, where usual keys go unsaid, as before there were others."""
+        usual = {k for k, v in (("stem", 32), ("image_size", None), ("head", LinearHead())) if getattr(self, k) == v}
         return self.model_dump(mode="json", exclude=usual)
 
     @property
+    def own_head(self) -> Head:
+        return self.head
+
+    @property
+    def backbone(self) -> Self:
+        return self.model_copy(update={"head": LinearHead()})
+
+    @property
     def feature_count(self) -> int | None:
+        if self.head.feature_count is not None:
+            return self.head.feature_count
         wide = self.width * 2 ** (len(BLOCKS[self.name]) - 1) * WIDENING.get(self.name, 1)
         return wide * EXPANSION if self.name in BOTTLENECK else wide
 
@@ -86,8 +98,13 @@ class Network(NetworkSettings):
         return ResNet(self, classes)
 
     def translations(self, network: ImageNetwork) -> list[Translation]:
-        blocks, wide = BLOCKS[self.name], self.name in WIDENING
-        return [str, lambda key: residual_key(key, blocks, wide)]
+        blocks, wide, plain = BLOCKS[self.name], self.name in WIDENING, self.head.plain
+
+        def ours(key: str) -> str:
+            found = residual_key(key, blocks, wide)
+            return found if plain or found.startswith("head.") else f"network.{found}"
+
+        return [str, ours]
 
 
 class Padded(Module):
