@@ -49,7 +49,11 @@ def test_a_rule_names_what_its_stage_takes(body: str, module: str) -> None:
     parameters = stage.command.parameters
     assert (named(body, "output") or ["output"]) == stage.command.outputs
     options = re.findall(r"(\w+)=", body[body.index("    shell:") :])
-    given = [*(one for one in named(body, "input") if one not in ("compared", "stored")), *stage.command.outputs, *options]
+    given = [
+        *(one for one in named(body, "input") if one not in ("compared", "stored")),
+        *stage.command.outputs,
+        *options,
+    ]
     assert len(given) == len(set(given))
     switches = {one for one, option in parameters.items() if option.kind is bool}
     assert set(given) - switches == parameters.keys() - switches - OF_ALL

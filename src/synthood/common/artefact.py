@@ -123,9 +123,9 @@ def replacing(path: Path) -> Iterator[Path]:
             shutil.rmtree(stale)
         else:
             temporary.replace(path)
-    except Exception as error:
-        if (told := unwritable(path, error)) is not None:
-            raise told from error
+    except Exception as error:  # libraries report a full disk by errors of many kinds
+        if (refused := unwritable(path, error)) is not None:
+            raise refused from error
         raise
     finally:
         _remove(temporary)

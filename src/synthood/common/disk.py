@@ -36,12 +36,12 @@ def unwritable(path: Path, error: BaseException) -> SynthoodError | None:
     for one in chain:
         place = Path(str(one.filename)) if isinstance(one, OSError) and one.filename else path
         near = place == path or place in path.parents or f"/.{path.name}." in place.as_posix()
-        if told := wrong_with_disk(one, near):
-            return SynthoodError(f"{place}: not written, {told}, {AGAIN}")
+        if cause := wrong_with_disk(one, near):
+            return SynthoodError(f"{place}: not written, {cause}, {AGAIN}")
     for one in chain:
         if OF_TORCH.search(str(one)):
-            told = FULL if is_full(path.parent) else f"{first_line(one)}; look at the space and quota of its disk"
-            return SynthoodError(f"{path}: not written, {told}, {AGAIN}")
+            cause = FULL if is_full(path.parent) else f"{first_line(one)}; look at the space and quota of its disk"
+            return SynthoodError(f"{path}: not written, {cause}, {AGAIN}")
     return None
 
 

@@ -130,7 +130,7 @@ class Iteration:
                     if limit.asked():
                         told = f"near the job's time limit, saved at step {step + 1}; queued again"
                         print(f"{self.name}: {told}", flush=True)
-                        raise Stopped(signal.SIGTERM, told=True)
+                        raise Stopped(signal.SIGTERM, logged=True)
                     self.log("near the job's time limit, and Slurm does not queue it again")
             self._check_weights()
             self._save(self.total)
@@ -167,7 +167,7 @@ class Iteration:
         if self._signal is not None:
             saved = f", saved at step {step}" if self.resume.path is not None else ""
             print(f"{self.name}: stopped by {name_of(self._signal)}{saved}", flush=True)
-            raise Stopped(self._signal, told=True)
+            raise Stopped(self._signal, logged=True)
 
     def _restore(self) -> int:
         saved = self.resume.load(self.name)

@@ -143,15 +143,15 @@ class Stage:
             where = ".".join(map(str, first["loc"])) or "the text"
             _fail(f"--settings: {where}: {first['msg']}")
         except Stopped as stopped:
-            if not stopped.told:
+            if not stopped.logged:
                 with suppress(OSError):
                     print(f"{name}: stopped by {name_of(stopped.number)}", flush=True)
             raise
         except KeyboardInterrupt:
             sys.exit(128 + signal.SIGINT)
-        except Exception as error:
-            if (told := unwritable(parsed.output[0], error)) is not None:
-                _fail(f"{told}{_node()}")
+        except Exception as error:  # libraries report a full disk by errors of many kinds
+            if (refused := unwritable(parsed.output[0], error)) is not None:
+                _fail(f"{refused}{_node()}")
             if not isinstance(error, (MemoryError, OSError)):
                 raise
             traceback.print_exc()

@@ -11,11 +11,11 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 class Stopped(SystemExit):
-    """The process ends as a shell expects it of a signal, with 128 and its number; `told` where the log has why."""
+    """The process ends as a shell expects it of a signal, with 128 and its number; `logged` where the log has why."""
 
-    def __init__(self, number: int, told: bool = False) -> None:
+    def __init__(self, number: int, logged: bool = False) -> None:
         super().__init__(128 + number)
-        self.number, self.told = number, told
+        self.number, self.logged = number, logged
 
 
 def name_of(number: int) -> str:

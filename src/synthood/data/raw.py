@@ -52,7 +52,7 @@ def missing(settings: PartSettings) -> list[Path]:
 def state(settings: PartSettings, made: Path) -> str:
     """A digest that changes when a raw file is added, removed, or written; empty where nothing raw is read here.
 
-    Raw data may go once `made` stands: then what its provenance recorded is given back. Of raw data in storage
+    Raw data may go once `made` is there: then what its provenance recorded is given back. Of raw data in storage
     Snakemake knows when they changed.
     """
     source, part = _read(settings)

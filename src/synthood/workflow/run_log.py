@@ -111,7 +111,7 @@ class Run:
         text = translated(message)
         if not text:
             return []
-        key = wrong_with_disk(message, near=True) or text  # a full disk is told by several of its files
+        key = wrong_with_disk(message, near=True) or text  # several files report one full disk
         self.errors[key] += level >= logging.ERROR
         if self.errors[key] > 1:
             return []
@@ -210,9 +210,9 @@ def translated(message: str) -> str:
             return sentence
     if (found := PROTECTED.search(message)) is not None:
         return f"{found[1]}: may not be replaced, as on a read-only disk; make it writable, {AGAIN}"
-    if (told := wrong_with_disk(message, near=True)) is not None:
+    if (cause := wrong_with_disk(message, near=True)) is not None:
         place = re.findall(r"\[Errno \d+\] [^:\n]*: '([^'\n]+)'", message)
-        return f"{place[-1] if place else Path.cwd()}: not written, {told}, {AGAIN}"
+        return f"{place[-1] if place else Path.cwd()}: not written, {cause}, {AGAIN}"
     if RECORDS.search(message):
         return (
             f"a record in .snakemake/metadata is damaged; delete that folder, which finished files do not need, {AGAIN}"

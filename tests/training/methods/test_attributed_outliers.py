@@ -123,7 +123,7 @@ def test_outliers_are_their_formula_and_the_strength_takes_its_course() -> None:
             assert found.targets.tolist() == [1, 1, 1, 1]
             following = {0.0: 0.5, 0.5: 0.75, 0.75: 1.0}[progress]
             auxiliary = {"attributed_outliers": AuxiliaryInputs(found.inputs, found.targets, torch.zeros(4, 3))}
-            term(batch_of(network, labels, auxiliary=auxiliary, progress=following))  # type: ignore[arg-type]
+            term(batch_of(network, labels, auxiliary=auxiliary, progress=following))  # type: ignore[arg-type]  # any network
 
 
 def test_noise_knows_nothing_of_the_images() -> None:
@@ -149,10 +149,10 @@ def test_images_without_a_gradient_have_no_part() -> None:
     resnet = build(Network(name="resnet8", width=8), 3, seed=0)
     auxiliary = {"attributed_outliers": AuxiliaryInputs(found.inputs, found.targets, logits)}
     each = divergence_from_uniform(logits)
-    loss = term(batch_of(resnet, labels, auxiliary=auxiliary))["attributed_outliers"]  # type: ignore[arg-type]
+    loss = term(batch_of(resnet, labels, auxiliary=auxiliary))["attributed_outliers"]  # type: ignore[arg-type]  # any network
     assert float(loss) == pytest.approx(2 * float(each[0] + each[2]) / 4)
     weights = torch.tensor([0.7, 0.1, 0.1, 0.1])
-    weighted = term(batch_of(resnet, labels, auxiliary=auxiliary, weights=weights))  # type: ignore[arg-type]
+    weighted = term(batch_of(resnet, labels, auxiliary=auxiliary, weights=weights))  # type: ignore[arg-type]  # any network
     assert float(weighted["attributed_outliers"]) == pytest.approx(2 * float(0.7 * each[0] + 0.1 * each[2]))
 
 
@@ -169,8 +169,8 @@ def test_the_loss_reaches_the_network() -> None:
     term = term_of(network)
     found = term.auxiliary_inputs(inputs, labels, random())
     auxiliary = {"attributed_outliers": AuxiliaryInputs(found.inputs, found.targets, network(found.inputs))}
-    loss = term(batch_of(network, labels, auxiliary=auxiliary))["attributed_outliers"]  # type: ignore[arg-type]
-    assert reaches(network, loss)  # type: ignore[arg-type]
+    loss = term(batch_of(network, labels, auxiliary=auxiliary))["attributed_outliers"]  # type: ignore[arg-type]  # any network
+    assert reaches(network, loss)  # type: ignore[arg-type]  # any network
 
 
 @pytest.mark.parametrize("head", ["linear", "standardised"])
