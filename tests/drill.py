@@ -150,7 +150,9 @@ class Drill:
             result.starts += 1
             before = len(self.kills)
             code, output = self.one_start(workflow, number, most)
-            wrong |= dict.fromkeys(f"traceback in {name}" for name in tracebacks(workflow))
+            for name in tracebacks(workflow):
+                wrong[f"traceback in {name}"] = None
+                self.save(workflow.place / "results/logs" / name, f"{number}-{result.starts}-{name.replace('/', '-')}")
             if code == 0:
                 break
             if len(self.kills) == before:
@@ -199,6 +201,12 @@ class Drill:
                 if victim != "stage":
                     break
         return process.returncode, (workflow.place / "output.txt").read_text()
+
+    def save(self, log: Path, name: str) -> None:
+        """Copies a log before the next start writes over it."""
+        folder = self.place / "tracebacks"
+        folder.mkdir(exist_ok=True)
+        shutil.copy(log, folder / name)
 
     def chance(self, turn: int, name: str) -> random.Random:
         return random.Random(f"{self.seed} {turn} {name}")
