@@ -20,6 +20,14 @@ until_true() {
   return 1
 }
 idle() { sinfo --noheader --format=%t | grep -q idle; }
+# Processes of jobs, even of those that a killed slurmd forgot: they know a job and have this cluster's commands.
+left_over() {
+  for environment in /proc/[0-9]*/environ; do
+    variables=$(tr '\0' '\n' <"$environment") || continue
+    case $variables in *SLURM_JOB_ID=*) ;; *) continue ;; esac
+    case $variables in *"$dir/bin"*) pid=${environment%/environ} && echo "${pid#/proc/}" ;; esac
+  done 2>/dev/null
+}
 no_jobs() { [ -z "$("$dir/bin/squeue" --noheader)" ]; }
 
 case $action in
@@ -61,6 +69,9 @@ stop)
     pid=$(cat "$dir/$daemon.pid")
     kill "$pid" 2>/dev/null || continue
     until_true sh -c "! kill -0 $pid 2>/dev/null"
+  done
+  for pid in $(left_over); do
+    [ "$pid" = $$ ] || kill -KILL "$pid" 2>/dev/null || true
   done
   ;;
 *)

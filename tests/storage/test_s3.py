@@ -1,6 +1,10 @@
 """Results in object storage: the same bytes, from any machine, and one sentence where the storage does not work."""
 
+import os
+import signal
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from checkouts import Workflow, checkout, warm_stages
+from checkouts import HANGS, Workflow, checkout, warm_stages
 from storage.conftest import BUCKET, KEYS, Store, free_port
 from synthood.training.networks.architectures.base import build
 from synthood.training.networks.architectures.residual import Network
@@ -49,6 +53,33 @@ def test_finished_states_leave_the_volume(stored: Workflow) -> None:
 def test_another_machine_has_nothing_to_do(stored: Workflow, store: Store, tmp_path: Path) -> None:
     done = checkout(tmp_path / "other", of=stored).run("-n", *store.options())
     assert "Nothing to be done" in done.stdout, done.stdout
+
+
+def test_another_machine_resumes_a_fit_from_the_volume(stored: Workflow, store: Store, tmp_path: Path) -> None:
+    """One machine dies in the middle of a fit, and a second goes on from the state to the same bytes."""
+    model, log = "results/digits/models/ce/seed0/model.safetensors", "logs/train/digits/ce/seed0.log"
+    before, volume = store.artefacts(), tmp_path / "volume"
+    command = [*store.options(), "--forcerun", "train", "--", model]
+    variables = {"SYNTHOOD_RESUME": str(volume), "SYNTHOOD_SAVE_SECONDS": "0", "SYNTHOOD_STAGES": "off", **KEYS}
+    first = checkout(tmp_path / "first", of=stored)
+    dying = subprocess.Popen(
+        first.command(*command, cores=1), cwd=first.place, env=os.environ | variables, start_new_session=True
+    )
+    ends = time.monotonic() + HANGS
+    while not [path for path in volume.rglob("*") if path.is_file() and not path.name.startswith(".")]:
+        assert dying.poll() is None
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+    os.killpg(dying.pid, signal.SIGKILL)
+    dying.wait()
+    assert model.removeprefix("results/") not in store.artefacts()
+
+    second = checkout(tmp_path / "second", of=stored)
+    done = second.run(*store.options(), "--", model, cores=1, **variables)
+    assert done.returncode == 0, done.stdout
+    assert store.artefacts() == before
+    written = store.client.get_object(Bucket=BUCKET, Key=f"results/{log}")["Body"].read().decode()
+    assert "training: resumed at step" in written, written
 
 
 def test_old_provenance_does_not_damn_what_another_machine_made(stored: Workflow, store: Store) -> None:
