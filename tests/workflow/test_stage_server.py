@@ -107,9 +107,14 @@ def test_signals_reach_the_stage(place: Path, folder: Path, tmp_path: Path, sent
 def alive(number: int) -> bool:
     """Whether a process runs; a zombie does not."""
     try:
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return state(number) != "Z"
     except FileNotFoundError:
         return False
+
+
+def state(number: int) -> str:
+    """R while it runs, S while it sleeps, Z when it has ended."""
+    return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_ctrl_c_while_a_stage_imports_is_no_traceback(place: Path, folder: Path, tmp_path: Path) -> None:
@@ -162,3 +167,27 @@ def test_the_server_ends_with_its_owner(place: Path, tmp_path: Path) -> None:
     owner.wait()
     while folder.exists():
         time.sleep(0.01)
+
+
+def test_a_server_that_is_killed_before_it_answers(place: Path, tmp_path: Path) -> None:
+    """As by the machine that lacks memory, or with an owner that ends first."""
+    owner = subprocess.Popen(["sleep", "1200"])
+    folder = tmp_path / f"synthood-stages-{owner.pid}-a"
+    assert started(place, folder, "toy.says").communicate()[1] == ""
+    (server,) = [
+        int(one.parent.name)
+        for one in Path("/proc").glob("[0-9]*/cmdline")
+        if str(folder).encode() in one.read_bytes().split(b"\0")
+    ]
+    os.kill(server, signal.SIGSTOP)
+    process = started(place, folder, "toy.says")
+    asleep = 0
+    while asleep < 50:  # for half a second: it has asked, and waits
+        asleep = asleep + 1 if state(process.pid) == "S" else 0
+        time.sleep(0.01)
+    os.kill(server, signal.SIGKILL)
+    output, errors = process.communicate()
+    assert (output, process.returncode) == ("", 1)
+    assert errors == "the process from which stages fork was killed; run the same command again\n"
+    owner.kill()
+    owner.wait()

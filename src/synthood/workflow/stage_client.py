@@ -42,6 +42,12 @@ def connected(folder: Path) -> socket.socket | None:
         return server
 
 
+def passed_on(server: socket.socket, number: int) -> None:
+    """Tells the server of a signal, unless the stage has ended by now."""
+    with suppress(ConnectionError):
+        server.sendall(bytes([number]))
+
+
 def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing has begun that a traceback could tell of
     given = os.environ.get("SYNTHOOD_STAGES", "off")
@@ -53,10 +59,18 @@ def main() -> int:
     if server is None:
         os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])
     for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(one, lambda number, _: server.sendall(bytes([number])))
-    socket.send_fds(server, [b"."], [1, 2])
-    server.sendall(json.dumps([str(Path.cwd()), sys.argv[1:], dict(os.environ)]).encode() + b"\n")
-    code = int(server.makefile().readline() or 1)
+        signal.signal(one, lambda number, _: passed_on(server, number))
+    try:
+        socket.send_fds(server, [b"."], [1, 2])
+        server.sendall(json.dumps([str(Path.cwd()), sys.argv[1:], dict(os.environ)]).encode() + b"\n")
+        said = server.makefile().readline()
+    except ConnectionError:
+        said = ""
+    if not said:
+        with suppress(OSError):  # of a log on a full disk
+            print("the process from which stages fork was killed; run the same command again", file=sys.stderr)
+        return 1
+    code = int(said)
     if code < 0:
         with suppress(OSError):  # of those that cannot be caught
             signal.signal(-code, signal.SIG_DFL)
