@@ -37,6 +37,8 @@ KINDS = [
 SOON = 0.01
 """Seconds between two looks at what runs."""
 LEFT = re.compile(r"\.\w{8}\.(tmp|old)$")
+STUCK = 60.0
+"""Seconds without a running stage after which a Snakemake that was asked to stop is killed (docs/faults.md)."""
 STARTS = 200
 """Of Snakemake in one pass, after which something must be wrong."""
 
@@ -64,6 +66,8 @@ class Turn:
     seconds: float = 0.0
     starts: int = 0
     resumed: int = 0
+    stuck: int = 0
+    """Snakemakes that did not end after a signal."""
     differing: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     """Whatever else must not be: failures that no kill explains, tracebacks, remains."""
@@ -149,7 +153,8 @@ class Drill:
                 assert unlocked.returncode == 0, unlocked.stdout
             result.starts += 1
             before = len(self.kills)
-            code, output = self.one_start(workflow, number, most)
+            code, output, stuck = self.one_start(workflow, number, most)
+            result.stuck += stuck
             for name in tracebacks(workflow):
                 wrong[f"traceback in {name}"] = None
                 self.save(workflow.place / "results/logs" / name, f"{number}-{result.starts}-{name.replace('/', '-')}")
@@ -171,18 +176,26 @@ class Drill:
             shutil.rmtree(workflow.place)
         return result
 
-    def one_start(self, workflow: Workflow, turn: int, most: int) -> tuple[int, str]:
-        """Snakemake until its end, which kills may bring about; its exit code and output."""
+    def one_start(self, workflow: Workflow, turn: int, most: int) -> tuple[int, str, bool]:
+        """Snakemake until its end, which kills may bring about; its exit code, its output, and whether it was stuck."""
         logs = workflow.place / "results/logs"
         known = {log: log.stat().st_mtime_ns for log in logs.rglob("*.log")}
         process = started(workflow)
         hit = {kill.log for kill in self.kills if kill.turn == turn}
         begun: dict[Path, tuple[float, float]] = {}
         ends = time.monotonic() + HANGS
+        busy: float | None = None
+        stuck = False
         while process.poll() is None:
             assert time.monotonic() < ends, f"{workflow.place}: Snakemake hangs"
             time.sleep(SOON)
             now = time.monotonic()
+            if busy is not None and now - busy > STUCK:
+                if any(writers(log) for log in logs.rglob("*.log")):
+                    busy = now
+                else:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    stuck = True
             for log in logs.rglob("*.log"):
                 name = log.relative_to(logs).as_posix()
                 wanted = (self.only is None or name in self.only) and name not in hit and log not in begun
@@ -198,9 +211,11 @@ class Drill:
                     made = Kill(len(self.kills) + 1, turn, name.partition("/")[0].removesuffix(".log"), name, victim,
                                 number.name, round(now - since, 3))  # fmt: skip
                     self.write(made)
+                if victim in ("snakemake", "both"):
+                    busy = now
                 if victim != "stage":
                     break
-        return process.returncode, (workflow.place / "output.txt").read_text()
+        return process.returncode, (workflow.place / "output.txt").read_text(), stuck
 
     def save(self, log: Path, name: str) -> None:
         """Copies a log before the next start writes over it."""
@@ -234,7 +249,7 @@ class Drill:
         kills = sum(kill.turn == turn.number for kill in self.kills)
         line = (
             f"pass {turn.number}: {kills} kills, {turn.starts} starts, {turn.resumed} fits resumed, "
-            f"{turn.files} files, {len(turn.differing)} differ, {turn.seconds:.0f} s"
+            f"{turn.stuck} Snakemakes stuck, {turn.files} files, {len(turn.differing)} differ, {turn.seconds:.0f} s"
         )
         return "\n".join(
             [line, *(f"  differs: {name}" for name in turn.differing), *(f"  {one}" for one in turn.wrong)]

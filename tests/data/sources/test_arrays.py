@@ -58,6 +58,22 @@ def test_an_ood_set_has_no_labels_and_is_resized(tmp_path: Path) -> None:
     assert made.labels.tolist() == [-1, -1]
 
 
+def test_an_ood_set_of_some_labels(tmp_path: Path) -> None:
+    path = str(tmp_path / "ood.npz")
+    np.savez(path, images=IMAGES, labels=LABELS)
+    only, but = Arrays(path=path, labels=[1]), Arrays(path=path, except_labels=[1])
+    far = Selection(part="far")
+    np.testing.assert_array_equal(only.read(far).images, IMAGES[LABELS == 1])
+    np.testing.assert_array_equal(but.read(far).images, IMAGES[LABELS != 1])
+    assert not only.claims("far")[0].meets(but.claims("far")[0])
+    assert only.claims("far")[0].meets(Arrays(path=path).claims("far")[0])
+    with pytest.raises(SynthoodError, match="no image has label 7"):
+        Arrays(path=path, labels=[7]).read(far)
+    np.savez(path, images=IMAGES)
+    with pytest.raises(SynthoodError, match="no labels, by which"):
+        only.read(far)
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [

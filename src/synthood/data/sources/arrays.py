@@ -16,31 +16,41 @@ from synthood.common.lazy import np
 from synthood.common.settings import Count, Seed
 from synthood.data.claims import Claim
 from synthood.data.files import decode
+from synthood.data.files import labels as of_labels
 from synthood.data.files.idx import is_idx, labels_of, read_idx, unpacked_or_packed
 from synthood.data.files.listing import of_splits, share_out
-from synthood.data.files.settings import ExceptClasses, Words
+from synthood.data.files.settings import ExceptClasses, Labels, Words
 from synthood.data.selection import Selection
 from synthood.data.sources.base import IdSource, LabelledSet
 from synthood.errors import SynthoodError
 
 
 class Arrays(LabelledSet):
-    """Images uint8 [N,H,W,3], or grey [N,H,W], of an `.npz`, `.npy` or IDX file; its labels are not looked at."""
+    """Images uint8 [N,H,W,3], or grey [N,H,W], of an `.npz`, `.npy` or IDX file; labels only choose among them."""
 
     kind: Literal["arrays"] = "arrays"
     path: Annotated[str, Field(min_length=1, description="the file, relative to where snakemake runs")]
     size: Annotated[
         int | None, Field(ge=8, le=64, description="side in pixels: the shorter side is resized, the centre cut out")
     ] = None
+    labels: Annotated[Labels | None, Field(description="images with these labels alone")] = None
+    except_labels: Annotated[Labels | None, Field(description="all but the images with these labels")] = None
 
     def raw_paths(self, part: Selection) -> list[Path]:
         return _with_labels(Path(self.path))
 
     def claims(self, part: str) -> list[Claim]:
-        return [Claim("arrays", (self.path,))]
+        return [Claim("arrays", (self.path,), choice=of_labels.choice(self.labels, self.except_labels))]
 
     def read(self, part: Selection, threads: int = 1) -> ImageSet:
-        return read_arrays(Path(self.path), self.size, labelled=False).chosen(slice(None))
+        path = Path(self.path)
+        if self.labels is None and self.except_labels is None:
+            return read_arrays(path, self.size, labelled=False).chosen(slice(None))
+        read = read_arrays(path, self.size)
+        if read.labels is None:
+            raise SynthoodError(f"{path}: no labels, by which `labels` or `except_labels` could choose")
+        indices, _ = of_labels.chosen(read.labels, self.labels, self.except_labels, path)
+        return read.chosen(indices)
 
 
 class IdArrays(IdSource, ExceptClasses):

@@ -13,7 +13,8 @@ from pydantic import Field
 from synthood.common import images
 from synthood.common.lazy import np
 from synthood.common.settings import Count, Seed, Settings
-from synthood.data.claims import Choice, Claim
+from synthood.data.claims import Claim
+from synthood.data.files import labels as of_labels
 from synthood.data.files.links import refuse_leaving
 from synthood.data.files.listing import Listing, limited
 from synthood.data.files.names import inside, normal, on_disk, read_text, some
@@ -146,8 +147,7 @@ def _first_is_there(name: Path, path: Path) -> bool:
 
 
 def _claim(name: str, path: str, labels: list[int] | None, but: list[int] | None) -> Claim:
-    taken = Choice(frozenset(but or [])) if labels is None else Choice(frozenset(labels) - frozenset(but or []), False)
-    return Claim("imglist", (name, path), choice=taken)
+    return Claim("imglist", (name, path), choice=of_labels.choice(labels, but))
 
 
 def _named_in_list(path: Path) -> list[str]:
@@ -272,21 +272,8 @@ def _lines(settings: Imglist) -> tuple[list[str], np.ndarray]:
     paths, labels = parse_list(read_text(name, "an image list"), name)
     if settings.labels is None and settings.except_labels is None:
         return paths, labels
-    chosen, labels = _of_labels(labels, settings, name)
+    chosen, labels = of_labels.chosen(labels, settings.labels, settings.except_labels, name)
     return [paths[i] for i in chosen], labels
-
-
-def _of_labels(labels: np.ndarray, settings: Imglist, name: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the lines that stay, and their labels numbered anew in ascending order."""
-    wanted = np.unique(labels) if settings.labels is None else np.unique(settings.labels)
-    absent = np.setdiff1d(wanted, labels)
-    if absent.size:
-        raise SynthoodError(f"{name}: no image has label {absent[0]}, which the configuration asks for")
-    wanted = np.setdiff1d(wanted, settings.except_labels or [])
-    chosen = np.flatnonzero(np.isin(labels, wanted))
-    if not chosen.size:
-        raise SynthoodError(f"{name}: no label is left of those that the configuration asks for")
-    return chosen, np.searchsorted(wanted, labels[chosen]).astype(np.int64)
 
 
 def _folder_names(paths: list[str], labels: np.ndarray, name: Path) -> list[str]:
