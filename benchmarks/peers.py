@@ -49,6 +49,9 @@ def oracles(reference: Reference) -> dict[str, tuple[Callable[[], Any], str]]:
         "pnml": (on_train(theirs.PNML(None, head)), "features"),
         "knn": (on_train(theirs.KNN(None, k=50)), "features"),
         "nnguide": (on_train(theirs.NNGuide(None, head)), "features"),
+        "mcm": (lambda: theirs.MCM(None, head.weight), "features"),
+        "gradnorm": (lambda: theirs.GradNorm(head, lambda name: name == "weight"), "inputs of the head"),
+        "grad-uncertainty": (lambda: theirs.GradUncertainty(head), "inputs of the head"),
     }
 
 
@@ -60,6 +63,8 @@ def predict(detector: Any, kind: str, test: Features) -> Tensor:
             outputs.append(detector.predict_logits(logits))
         elif kind == "features":
             outputs.append(detector.predict_features(features))
+        elif kind == "inputs of the head":
+            outputs.append(detector.predict(features))
         else:
             outputs.append(detector.predict_feature_maps(features[:, :, None, None] if kind == "maps" else features))
     return torch.cat(outputs).detach()
