@@ -21,6 +21,8 @@ STAGES = {
     "raises": "raise ValueError('wrong')",
     "prints": "print('x' * 10**6, flush=True)",
     "imports": "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(600)",
+    "ends": "import atexit, pathlib, sys, time\n"
+    "atexit.register(lambda: (pathlib.Path(sys.argv[1]).touch(), time.sleep(1)))",
     "killed": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
     "waits": "import pathlib, signal, subprocess, sys, time\n"
     "signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\n"
@@ -124,6 +126,15 @@ def test_ctrl_c_while_a_stage_imports_is_no_traceback(place: Path, folder: Path,
     process.send_signal(signal.SIGINT)
     assert process.communicate() == ("", "")
     assert process.returncode == 130
+
+
+def test_ctrl_c_while_a_finished_stage_ends_is_ignored(place: Path, folder: Path, tmp_path: Path) -> None:
+    process = started(place, folder, "toy.ends", str(tmp_path / "ending"))
+    while not (tmp_path / "ending").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate() == ("", "")
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize("stage", ["toy.says", "toy.prints", "toy.raises"])

@@ -182,6 +182,7 @@ def _fail(message: str) -> NoReturn:
 
 def _end() -> NoReturn:
     """Ends this process well, but without taking torch's modules down: of a short job that is a quarter of its time."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the output is there
     atexit._run_exitfuncs()
     with suppress(OSError):  # of a log on a full disk: what was made is there
         sys.stdout.flush()

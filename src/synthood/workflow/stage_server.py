@@ -122,6 +122,7 @@ def leave(work: Callable[[], object]) -> NoReturn:
         code = 1
         with suppress(OSError):  # of a log on a full disk
             traceback.print_exc()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         atexit._run_exitfuncs()
         sys.stdout.flush()
