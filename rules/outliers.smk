@@ -55,6 +55,8 @@ rule boundary:
         embeddings=at.EMBEDDINGS,
     output:
         at.BOUNDARY,
+    wildcard_constraints:
+        outliers=one_of(plan.outliers_by("boundary")),
     log:
         "results/logs/boundary/{dataset}/{outliers}.log",
     priority: 80
@@ -69,6 +71,29 @@ rule boundary:
         "find boundary outliers of {wildcards.dataset} for {wildcards.outliers}"
     shell:
         stage("synthood.outliers.boundary")
+
+
+rule crossing:
+    input:
+        embeddings=at.EMBEDDINGS,
+    output:
+        at.BOUNDARY,
+    wildcard_constraints:
+        outliers=one_of(plan.outliers_by("crossing")),
+    log:
+        "results/logs/crossing/{dataset}/{outliers}.log",
+    priority: 80
+    conda:
+        "../envs/synthood.yaml"
+    resources:
+        **needs(mem_mb=8000, minutes=240),
+    params:
+        flags=flags,
+        settings=as_parameter(plan.outlier_settings("crossing")),
+    message:
+        "push embeddings of {wildcards.dataset} across the boundary for {wildcards.outliers}"
+    shell:
+        stage("synthood.outliers.cross")
 
 
 rule latents:

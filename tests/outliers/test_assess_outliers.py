@@ -98,6 +98,40 @@ def test_the_heading_of_no_accepted_outlier_has_dashes() -> None:
     )
 
 
+PUSHED: Arrays = {
+    "labels": np.array([0, 0, 1, 1]),
+    "steps": np.array([1, 3, 2, 2]),
+    "among_id": np.array([0.5, 1.0, 0.75, 1.0], np.float32),
+    "probe": np.array([1, 0, 0, 0]),
+    "probe_of_id": np.array([0, 0, 1, 1, 0]),
+    "id_labels": np.array([0, 0, 0, 1, 1]),
+}
+
+
+def test_crossing_by_hand(verdict: Arrays) -> None:
+    """Of four embeddings the probe sees three across; of five images, the judge the first and the last."""
+    posteriors = np.array([[0.05, 0.95], [0.99, 0.01], [0.6, 0.4], [0.2, 0.8], [0.7, 0.3]])
+    validation, labels = np.array([[0.9, 0.1]] * 8), np.array([0] * 7 + [1])
+    found = assessed(verdict, PUSHED, posteriors, validation, CLASSES, labels)
+    assert found["crossed"] == {
+        "embeddings": 0.75,
+        "id_embeddings": 0.4,
+        "images": 0.4,
+        "accepted_images": 2 / 3,
+        "id_images": 0.125,
+    }
+    assert "percentile_among_candidates" not in found
+    assert finite_json(found)["steps_to_cross"] == {"p5": 1.15, "p50": 2.0, "p95": 2.85}
+    assert heading("bood", found) == (
+        "bood: intended class 60.0% before the gate, 33.3% after; surely another ID class 20.0%, 33.3%; called ID "
+        "40.0%, 33.3%\nanother class for a second classifier 75.0% of embeddings, 40.0% of images"
+    )
+    verdict |= {"accepted": np.zeros(5, bool)}
+    nothing = assessed(verdict, PUSHED, posteriors, validation, CLASSES, labels)["crossed"]
+    assert isinstance(nothing, dict)
+    assert math.isnan(nothing["accepted_images"])
+
+
 def no_constant(name: str) -> float:
     raise AssertionError(f"{name} is not JSON")
 

@@ -108,7 +108,7 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
             yield MistakeError(
                 f"recipes.{name}.outliers.from",
                 f"{recipe.outliers.from_!r} is of kind {found.kind!r}, whose images are for `exposure`; "
-                f"take kind latent",
+                f"take kind latent or bood-latent",
             )
         yield from other_backbones(config, name)
     for name, table in config.tables.items():
@@ -212,16 +212,17 @@ def wrong_published(path: str, published: Published, table: TableSettings, confi
 
 def too_many_neighbours(config: Config, name: str, outliers: SampledOutliers) -> Iterable[MistakeError]:
     """Numbers of an outliers' section that the classes of a dataset cannot meet."""
-    boundary, wanted = outliers.boundary, outliers.gate.keep_per_class
+    place, wanted = f"outliers.{name}.{outliers.sought}", outliers.gate.keep_per_class
+    sought = getattr(outliers, outliers.sought)
     for dataset, settings in config.datasets.items():
         if (count := getattr(settings.id, "train_per_class", None)) is None:
             continue
         images = f"the {count} training images of a class of dataset {dataset!r}"
-        if (k := boundary.k) >= count:
-            yield MistakeError(f"outliers.{name}.boundary.k", f"must be below {images}, got {k}")
-        if (points := boundary.boundary_points) > count:
+        if (k := sought.k) >= count:
+            yield MistakeError(f"{place}.k", f"must be below {images}, got {k}")
+        if (points := sought.boundary_points) > count:
             what = f"must not be above {images}, got {points}"
-            yield MistakeError(f"outliers.{name}.boundary.boundary_points", what)
+            yield MistakeError(f"{place}.boundary_points", what)
     if wanted > (attempts := outliers.latents.attempts_per_class):
         what = f"must not be above latents.attempts_per_class {attempts}, got {wanted}"
         yield MistakeError(f"outliers.{name}.gate.keep_per_class", what)

@@ -33,6 +33,7 @@ USUAL = {
     "fit_encoder": Usual(0.7, 680, 10),
     "embed": Usual(0.4, 600, 10),
     "boundary": Usual(0.3, 540, 10),
+    "crossing": Usual(0.5, 540, 10),
     "latents": Usual(0.7, 700, 10),
     "gate": Usual(0.8, 740, 10),
     "assess_outliers": Usual(2.5, 850, 300),

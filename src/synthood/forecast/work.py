@@ -31,6 +31,8 @@ MIB = 1 << 20
 FLOAT = 4
 PRODUCT = Operation("a billion operations of matrix products", 1e9)
 HEAD_STEP = Operation("a step of a head on cached features", 0.0, usual=0.004)
+PROBED = 200
+"""Passes over all embeddings to fit a second classifier of them."""
 VIT = {"name": "timm/vit_base_patch16_224", "image_size": 224}
 """In the place of an encoder from elsewhere, such as CLIP's image tower: of about its operations."""
 
@@ -220,6 +222,13 @@ class Works:
         work.add(Operation("a billion sums sorted", 0.0, usual=6.0), sums / 1e9)
         noise = settings.candidates * width * (1 if settings.shared_noise else points)
         work.memory = (noise + points * settings.candidates + images.count * width) * FLOAT / MIB
+
+    def _crossing(self, job: Job, work: Work) -> None:
+        settings, images = self._sampled(job).crossing, self._images(job.wildcards["dataset"])
+        width = self._diffusion(self._sampled(job).generator, job.wildcards["dataset"]).token_width
+        pushes = images.count * (settings.steps + settings.extra_steps) / 2  # they stop once enough have crossed
+        work.add(PRODUCT, 6 * (pushes + PROBED * images.count) * images.classes * width / 1e9)
+        work.memory = 5 * images.count * width * FLOAT / MIB
 
     def _latents(self, job: Job, work: Work) -> None:
         images, settings = self._images(job.wildcards["dataset"]), self._sampled(job).latents

@@ -42,17 +42,28 @@ def called_id(posteriors: np.ndarray, validation: np.ndarray) -> float:
 
 
 def assessed(
-    verdict: Arrays, boundary: Arrays, posteriors: np.ndarray, validation: np.ndarray, classes: list[str]
+    verdict: Arrays,
+    boundary: Arrays,
+    posteriors: np.ndarray,
+    validation: np.ndarray,
+    classes: list[str],
+    validation_labels: np.ndarray | None = None,
 ) -> dict[str, object]:
     """Figures of the selection, of the gate, and of the judge before and after it.
 
-    posteriors [N,C] of the judge on the decoded outliers, `validation` [V,C] on ID validation images.
+    posteriors [N,C] of the judge on the decoded outliers, `validation` [V,C] on ID validation images, whose labels
+    int64 [V] are needed where embeddings were pushed across the boundary.
     """
     labels, accepted = verdict["labels"], verdict["accepted"]
+    chosen_by: dict[str, object] = (
+        {"percentile_among_candidates": float(boundary["among_candidates"].mean())}
+        if "among_candidates" in boundary
+        else {"steps_to_cross": spread(boundary["steps"])}
+    )
     rejected = {name: 1 - float(accepted[labels == index].mean()) for index, name in enumerate(classes)}
     figures: dict[str, object] = {
         "boundary_embeddings": len(boundary["labels"]),
-        "percentile_among_candidates": float(boundary["among_candidates"].mean()),
+        **chosen_by,
         "percentile_among_id": float(boundary["among_id"].mean()),
         "share_within_id": float((boundary["among_id"] < 1).mean()),
         "latents": len(labels),
@@ -67,7 +78,26 @@ def assessed(
     for name, chosen in (("before_gate", np.ones_like(accepted)), ("after_gate", accepted)):
         shares = judged_shares(posteriors[chosen], labels[chosen])
         figures[name] = {**shares, "called_id_share": called_id(posteriors[chosen], validation)}
+    if "probe" in boundary and validation_labels is not None:
+        figures["crossed"] = crossed(verdict, boundary, posteriors, validation, validation_labels)
     return figures
+
+
+def crossed(
+    verdict: Arrays, boundary: Arrays, posteriors: np.ndarray, validation: np.ndarray, validation_labels: np.ndarray
+) -> dict[str, float]:
+    """Shares that a second classifier gives another class: a probe of embeddings, the judge of decoded images.
+
+    The shares of ID embeddings and ID validation images are what each of the two does without any push.
+    """
+    other = posteriors.argmax(1) != verdict["labels"]
+    return {
+        "embeddings": float((boundary["probe"] != boundary["labels"]).mean()),
+        "id_embeddings": float((boundary["probe_of_id"] != boundary["id_labels"]).mean()),
+        "images": float(other.mean()),
+        "accepted_images": float(other[verdict["accepted"]].mean()) if verdict["accepted"].any() else float("nan"),
+        "id_images": float((validation.argmax(1) != validation_labels).mean()),
+    }
 
 
 def heading(name: str, figures: Mapping[str, object]) -> str:
@@ -78,9 +108,13 @@ def heading(name: str, figures: Mapping[str, object]) -> str:
     keys = ("intended_share", "surely_other_class_share", "called_id_share")
     shown = ([f"{of[key]:.1%}" if of[key] == of[key] else "–" for of in (before, after)] for key in keys)
     intended, other, called = shown
+    crossing, of_crossing = figures.get("crossed"), ""
+    if isinstance(crossing, dict):
+        across = (f"{crossing[key]:.1%} of {key}" for key in ("embeddings", "images"))
+        of_crossing = f"\nanother class for a second classifier {', '.join(across)}"
     return (
         f"{name}: intended class {intended[0]} before the gate, {intended[1]} after; "
-        f"surely another ID class {', '.join(other)}; called ID {', '.join(called)}"
+        f"surely another ID class {', '.join(other)}; called ID {', '.join(called)}{of_crossing}"
     )
 
 
@@ -99,14 +133,14 @@ def main(
 ) -> None:
     set_threads(threads)
     verdict, header = read_tensors(gate, "images", "labels", "accepted", "kept", "distance", "id_distance")
-    found, _ = read_tensors(boundary, "labels", "among_candidates", "among_id")
-    real, classes = read_images(train), header["classes"]
+    found, _ = read_tensors(boundary)
+    real, known, classes = read_images(train), open_images(val), header["classes"]
     classifier = Classifier.load(judge)
     posteriors, validation = (
         logits_and_features(classifier, images, torch.device("cpu"))[0].softmax(1).numpy()
-        for images in (verdict["images"], open_images(val)[0])
+        for images in (verdict["images"], known[0])
     )
-    assessment = assessed(verdict, found, posteriors, validation, classes)
+    assessment = assessed(verdict, found, posteriors, validation, classes, known[1])
     kept = ImageSet(verdict["images"][verdict["kept"]], verdict["labels"][verdict["kept"]], classes)
     _, nearest = nearest_training_image(kept.images, real.images, SHIFT)
     with job.writing(figures) as path:

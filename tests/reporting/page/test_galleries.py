@@ -109,6 +109,22 @@ def test_figures_of_outliers_none_of_which_was_accepted() -> None:
     assert rows["called ID, accepted"] == ("–", "")
 
 
+def test_figures_of_outliers_that_were_pushed_across_the_boundary() -> None:
+    found = {
+        "kept": 3,
+        "latents": 4,
+        "steps_to_cross": {"p5": 1.0, "p50": 4.0, "p95": 6.0},
+        "crossed": {"embeddings": 0.971, "id_embeddings": 0.0, "images": 0.5, "id_images": None},
+    }
+    rows = judged(outlier_figures(found))
+    assert rows["steps to cross, median"] == ("4", "")
+    assert "percentile among candidates" not in rows
+    assert rows["another class, embeddings"] == ("97.1%", "")
+    assert rows["another class, ID embeddings"] == ("0.0%", "")
+    assert rows["another class, images"] == ("50.0%", "")
+    assert rows["another class, ID images"] == ("–", "")
+
+
 def test_a_picture_keeps_its_size_and_loses_bytes(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(300, 200))
     found = as_webp(tmp_path / "a.png")

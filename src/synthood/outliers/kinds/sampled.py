@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -19,12 +19,13 @@ class SampledOutliers(OutlierKind):
 
     generator: Annotated[Name, Ref("generators"), Field(description="a generator of kind stable-diffusion")]
     encoder: Annotated[AnyEncoder, Field(description="network whose embeddings outliers are sought among")]
-    boundary: BoundarySettings
     latents: LatentsSettings
     gate: GateSettings
     curve: Annotated[CurveSettings | None, Field(description="drawn for the report where given")] = None
 
     images = "gate.safetensors"
+    sought: ClassVar[str]
+    """The section that says which embeddings are outliers; it has `k` and `boundary_points`."""
 
     @model_validator(mode="after")
     def _vectors_that_can_be_moved(self) -> Self:
@@ -42,7 +43,15 @@ class SampledOutliers(OutlierKind):
         return ["gallery.png", *["curve.png"] * bool(self.curve)] if judged else [self.images]
 
 
-class LatentOutliers(SampledOutliers):
+class OutermostOutliers(SampledOutliers):
+    """Outliers from noise around the outermost ID embeddings."""
+
+    boundary: BoundarySettings
+
+    sought = "boundary"
+
+
+class LatentOutliers(OutermostOutliers):
     """OAL's outliers: latents, and those of ID images, for `outliers`; images for `exposure`."""
 
     kind: Literal["latent"] = "latent"
@@ -51,7 +60,7 @@ class LatentOutliers(SampledOutliers):
     latent = True
 
 
-class PixelOutliers(SampledOutliers):
+class PixelOutliers(OutermostOutliers):
     """Dream-OOD's outliers: images alone, for `exposure`; no ID image is encoded."""
 
     kind: Literal["pixel"] = "pixel"

@@ -101,10 +101,13 @@ def synthetic_figures(found: Mapping[str, Any]) -> list[dict[str, str]]:
 def outlier_figures(found: Mapping[str, Any]) -> list[dict[str, str]]:
     """What docs/outliers.md lists."""
     after, before = found.get("after_gate", {}), found.get("before_gate", {})
+    steps = found.get("steps_to_cross")
     rows = [
         figure("accepted", found.get("kept"), None, "{:.0f}"),
         figure("of latents", found.get("latents"), None, "{:.0f}"),
-        figure("percentile among candidates", found.get("percentile_among_candidates"), limits.SELECTED, "{:.3f}"),
+        figure("steps to cross, median", steps["p50"], None, "{:.0f}")
+        if steps
+        else figure("percentile among candidates", found.get("percentile_among_candidates"), limits.SELECTED, "{:.3f}"),
     ]
     names = {"intended_share": limits.INTENDED, "surely_other_class_share": limits.MISLABELLED}
     names |= {"called_id_share": limits.CALLED_ID}
@@ -113,6 +116,14 @@ def outlier_figures(found: Mapping[str, Any]) -> list[dict[str, str]]:
         meaning = meanings.get(key, "called ID")
         rows.append(figure(f"{meaning}, accepted", after.get(key), limit, "{:.0%}"))
         rows.append(figure(f"{meaning}, before the gate", before.get(key), None, "{:.0%}"))
+    if crossed := found.get("crossed"):
+        parts = {
+            "embeddings": "embeddings",
+            "id_embeddings": "ID embeddings",
+            "images": "images",
+            "id_images": "ID images",
+        }
+        rows += [figure(f"another class, {name}", crossed.get(key), None, "{:.1%}") for key, name in parts.items()]
     return rows
 
 

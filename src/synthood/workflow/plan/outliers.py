@@ -84,7 +84,7 @@ class OutlierPlan(Paths):
         gate = self._sampled(wildcards).gate
         return self.model(wildcards.dataset, gate.classifier, gate.classifier_seed)
 
-    def outlier_settings(self, stage: Literal["boundary", "gate"]) -> Callable[[Wildcards], Settings]:
+    def outlier_settings(self, stage: Literal["boundary", "crossing", "gate"]) -> Callable[[Wildcards], Settings]:
         """The settings of one of the outliers' stages: its section alone."""
 
         def of(wildcards: Wildcards) -> Settings:
@@ -92,6 +92,10 @@ class OutlierPlan(Paths):
             return section
 
         return signed(of)
+
+    def outliers_by(self, section: str) -> list[str]:
+        """Sections of outliers whose embeddings are sought as a section of theirs says."""
+        return [name for name, one in self.config.outliers.items() if getattr(one, "sought", "") == section]
 
     def latents_settings(self, wildcards: Wildcards) -> LatentsJob:
         return LatentsJob(latents=self._sampled(wildcards).latents)
