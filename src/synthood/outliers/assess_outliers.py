@@ -42,7 +42,7 @@ def called_id(posteriors: np.ndarray, validation: np.ndarray) -> float:
 
 
 def assessed(
-    verdict: Arrays, boundary: Arrays, posteriors: np.ndarray, validation: np.ndarray, classes: list[str]
+    verdict: Arrays, boundary: Arrays | None, posteriors: np.ndarray, validation: np.ndarray, classes: list[str]
 ) -> dict[str, object]:
     """Figures of the selection, of the gate, and of the judge before and after it.
 
@@ -50,11 +50,15 @@ def assessed(
     """
     labels, accepted = verdict["labels"], verdict["accepted"]
     rejected = {name: 1 - float(accepted[labels == index].mean()) for index, name in enumerate(classes)}
-    figures: dict[str, object] = {
-        "boundary_embeddings": len(boundary["labels"]),
-        "percentile_among_candidates": float(boundary["among_candidates"].mean()),
-        "percentile_among_id": float(boundary["among_id"].mean()),
-        "share_within_id": float((boundary["among_id"] < 1).mean()),
+    figures: dict[str, object] = {}
+    if boundary is not None:
+        figures = {
+            "boundary_embeddings": len(boundary["labels"]),
+            "percentile_among_candidates": float(boundary["among_candidates"].mean()),
+            "percentile_among_id": float(boundary["among_id"].mean()),
+            "share_within_id": float((boundary["among_id"] < 1).mean()),
+        }
+    figures |= {
         "latents": len(labels),
         "kept": len(verdict["kept"]),
         "rejected_share": rejected,
@@ -89,17 +93,17 @@ def main(
     job: stage.Job,
     threads: int,
     gate: Annotated[Path, "what gate wrote"],
-    boundary: Annotated[Path, "what boundary wrote"],
     train: Annotated[Path, "ID training images"],
     val: Annotated[Path, "ID validation images"],
     judge: Annotated[Path, "model trained on real images alone"],
     figures: Output,
     gallery: Output,
+    boundary: Annotated[Path | None, "what boundary wrote; none where outliers come from plain prompts"] = None,
     title: str = "outliers",
 ) -> None:
     set_threads(threads)
     verdict, header = read_tensors(gate, "images", "labels", "accepted", "kept", "distance", "id_distance")
-    found, _ = read_tensors(boundary, "labels", "among_candidates", "among_id")
+    found = read_tensors(boundary, "labels", "among_candidates", "among_id")[0] if boundary else None
     real, classes = read_images(train), header["classes"]
     classifier = Classifier.load(judge)
     posteriors, validation = (
