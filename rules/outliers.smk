@@ -120,12 +120,36 @@ rule latents:
         stage("synthood.outliers.latents", gpus="{resources.gpu}")
 
 
+rule guided:
+    input:
+        generator=plan.outlier_generator,
+        classifier=plan.guiding_classifier,
+        train=at.TRAIN,
+    output:
+        at.GUIDED,
+    log:
+        "results/logs/guided/{dataset}/{outliers}.log",
+    priority: 80
+    conda:
+        "../envs/synthood.yaml"
+    resources:
+        **needs(mem_mb=16000, minutes=960),
+        gpu=GPU,
+    params:
+        flags=flags,
+        settings=as_parameter(plan.guided_settings),
+    message:
+        "sample guided latents of {wildcards.outliers} for {wildcards.dataset}"
+    shell:
+        stage("synthood.outliers.guided", gpus="{resources.gpu}")
+
+
 rule gate:
     input:
         train=at.TRAIN,
         val=at.VAL,
         generator=plan.outlier_generator,
-        latents=at.LATENTS,
+        latents=plan.gated_latents,
         classifier=plan.gate_classifier,
     output:
         at.GATE,
@@ -171,7 +195,7 @@ rule assess_outliers:
     input:
         train=at.TRAIN,
         val=at.VAL,
-        boundary=at.BOUNDARY,
+        boundary=plan.assessed_boundary,
         gate=at.GATE,
         judge=plan.judge,
     output:

@@ -18,6 +18,7 @@ from synthood.config.read import DEEPEST, read
 from synthood.config.refs import Entry, References
 from synthood.config.renames import upgraded
 from synthood.errors import UNSAFE, SynthoodError, nearest
+from synthood.outliers.kinds.guided import GuidedOutliers
 from synthood.outliers.kinds.sampled import SampledOutliers
 from synthood.reporting.published import figures, sets_of
 from synthood.reporting.published_sets import contradiction, declared, names_in_source
@@ -134,9 +135,11 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
     for name, dataset in config.datasets.items():
         if config.generators and dataset.taught.class_count is None:
             yield MistakeError(f"datasets.{name}.id.classes", "name them; generators make so many images of each")
-    sampled = {name: one for name, one in config.outliers.items() if isinstance(one, SampledOutliers)}
+    drawn = (SampledOutliers, GuidedOutliers)
+    sampled = {name: one for name, one in config.outliers.items() if isinstance(one, drawn)}
     for name, outliers in sampled.items():
         yield from too_many_neighbours(config, name, outliers)
+        yield from too_many_kept(name, outliers)
         source = config.generators.get(outliers.generator)
         if source and source.kind != "stable-diffusion":
             what = f"{outliers.generator!r} is of kind {source.kind!r}, expected 'stable-diffusion'"
@@ -210,19 +213,31 @@ def wrong_published(path: str, published: Published, table: TableSettings, confi
         yield MistakeError(path, str(error))
 
 
-def too_many_neighbours(config: Config, name: str, outliers: SampledOutliers) -> Iterable[MistakeError]:
+def too_many_neighbours(
+    config: Config, name: str, outliers: SampledOutliers | GuidedOutliers
+) -> Iterable[MistakeError]:
     """Numbers of an outliers' section that the classes of a dataset cannot meet."""
-    place, wanted = f"outliers.{name}.{outliers.sought}", outliers.gate.keep_per_class
-    sought = getattr(outliers, outliers.sought)
     for dataset, settings in config.datasets.items():
         if (count := getattr(settings.id, "train_per_class", None)) is None:
             continue
+        if isinstance(outliers, GuidedOutliers):
+            if (classes := settings.taught.class_count) and (k := outliers.guidance.k) > (total := count * classes):
+                what = f"must not be above the {total} training images of dataset {dataset!r}, got {k}"
+                yield MistakeError(f"outliers.{name}.guidance.k", what)
+            continue
+        place, sought = f"outliers.{name}.{outliers.sought}", getattr(outliers, outliers.sought)
         images = f"the {count} training images of a class of dataset {dataset!r}"
         if (k := sought.k) >= count:
             yield MistakeError(f"{place}.k", f"must be below {images}, got {k}")
         if (points := sought.boundary_points) > count:
             what = f"must not be above {images}, got {points}"
             yield MistakeError(f"{place}.boundary_points", what)
-    if wanted > (attempts := outliers.latents.attempts_per_class):
-        what = f"must not be above latents.attempts_per_class {attempts}, got {wanted}"
+
+
+def too_many_kept(name: str, outliers: SampledOutliers | GuidedOutliers) -> Iterable[MistakeError]:
+    """More outliers to keep than are sampled."""
+    section = "guidance" if isinstance(outliers, GuidedOutliers) else "latents"
+    wanted, attempts = outliers.gate.keep_per_class, getattr(outliers, section).attempts_per_class
+    if wanted > attempts:
+        what = f"must not be above {section}.attempts_per_class {attempts}, got {wanted}"
         yield MistakeError(f"outliers.{name}.gate.keep_per_class", what)

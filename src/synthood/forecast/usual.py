@@ -35,6 +35,7 @@ USUAL = {
     "boundary": Usual(0.3, 540, 10),
     "crossing": Usual(0.5, 540, 10),
     "latents": Usual(0.7, 700, 10),
+    "guided": Usual(0.9, 760, 10),
     "gate": Usual(0.8, 740, 10),
     "assess_outliers": Usual(2.5, 850, 300),
     "scale_curve": Usual(1.2, 800, 50),

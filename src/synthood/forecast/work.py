@@ -240,15 +240,28 @@ class Works:
         work.disk = 2 * (count + images.count * ("train" in job.files)) * 4 * (made.side / 8) ** 2
         work.memory = memory_of(made, settings.sample)
 
+    def _guided(self, job: Job, work: Work) -> None:
+        images, settings = self._images(job.wildcards["dataset"]), self._sampled(job).guidance
+        made = self._diffusion(self._sampled(job).generator, job.wildcards["dataset"], settings.sample)
+        count = images.classes * settings.attempts_per_class
+        steps = settings.share * settings.sample.steps
+        # A gradient takes as long as three passes
+        work.add(made_by.latent(made, settings.sample), count * (1 + 2 * settings.share))
+        work.add(made_by.decoded(made), count * (1 + 3 * steps))
+        work.add(self._pass(settings.classifier, images), count * (1 + 3 * steps) + images.count)
+        work.disk = 2 * count * 4 * (made.side / 8) ** 2
+        work.memory = 3 * memory_of(made, settings.sample)
+
     def _gate(self, job: Job, work: Work) -> None:
         images, settings = self._images(job.wildcards["dataset"]), self._sampled(job)
-        made = self._diffusion(settings.generator, job.wildcards["dataset"], settings.latents.sample)
-        count = images.classes * settings.latents.attempts_per_class
+        sampled = getattr(settings, "latents", None) or settings.guidance
+        made = self._diffusion(settings.generator, job.wildcards["dataset"], sampled.sample)
+        count = images.classes * sampled.attempts_per_class
         work.add(made_by.decoded(made), count)
         looked_at = count + images.count + self.sizes.total(job.files["val"])
         work.add(self._pass(settings.gate.classifier, images), looked_at)
         work.disk = stored_bytes(Images(count, images.side, images.classes))
-        work.memory = memory_of(made, settings.latents.sample)
+        work.memory = memory_of(made, sampled.sample)
 
     def _scale_curve(self, job: Job, work: Work) -> None:
         images, settings = self._images(job.wildcards["dataset"]), self._sampled(job)

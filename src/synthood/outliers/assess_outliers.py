@@ -41,9 +41,24 @@ def called_id(posteriors: np.ndarray, validation: np.ndarray) -> float:
     return float((posteriors.max(1) >= bound).mean())
 
 
+def where_they_lie(boundary: Arrays) -> dict[str, object]:
+    """Of embeddings, among the candidates that they were chosen from, or the steps to get there, and ID embeddings."""
+    chosen_by = (
+        {"percentile_among_candidates": float(boundary["among_candidates"].mean())}
+        if "among_candidates" in boundary
+        else {"steps_to_cross": spread(boundary["steps"])}
+    )
+    return {
+        "boundary_embeddings": len(boundary["labels"]),
+        **chosen_by,
+        "percentile_among_id": float(boundary["among_id"].mean()),
+        "share_within_id": float((boundary["among_id"] < 1).mean()),
+    }
+
+
 def assessed(
     verdict: Arrays,
-    boundary: Arrays,
+    boundary: Arrays | None,
     posteriors: np.ndarray,
     validation: np.ndarray,
     classes: list[str],
@@ -55,17 +70,9 @@ def assessed(
     int64 [V] are needed where embeddings were pushed across the boundary.
     """
     labels, accepted = verdict["labels"], verdict["accepted"]
-    chosen_by: dict[str, object] = (
-        {"percentile_among_candidates": float(boundary["among_candidates"].mean())}
-        if "among_candidates" in boundary
-        else {"steps_to_cross": spread(boundary["steps"])}
-    )
     rejected = {name: 1 - float(accepted[labels == index].mean()) for index, name in enumerate(classes)}
     figures: dict[str, object] = {
-        "boundary_embeddings": len(boundary["labels"]),
-        **chosen_by,
-        "percentile_among_id": float(boundary["among_id"].mean()),
-        "share_within_id": float((boundary["among_id"] < 1).mean()),
+        **(where_they_lie(boundary) if boundary else {}),
         "latents": len(labels),
         "kept": len(verdict["kept"]),
         "rejected_share": rejected,
@@ -78,7 +85,7 @@ def assessed(
     for name, chosen in (("before_gate", np.ones_like(accepted)), ("after_gate", accepted)):
         shares = judged_shares(posteriors[chosen], labels[chosen])
         figures[name] = {**shares, "called_id_share": called_id(posteriors[chosen], validation)}
-    if "probe" in boundary and validation_labels is not None:
+    if boundary and "probe" in boundary and validation_labels is not None:
         figures["crossed"] = crossed(verdict, boundary, posteriors, validation, validation_labels)
     return figures
 
@@ -123,17 +130,17 @@ def main(
     job: stage.Job,
     threads: int,
     gate: Annotated[Path, "what gate wrote"],
-    boundary: Annotated[Path, "what boundary wrote"],
     train: Annotated[Path, "ID training images"],
     val: Annotated[Path, "ID validation images"],
     judge: Annotated[Path, "model trained on real images alone"],
     figures: Output,
     gallery: Output,
+    boundary: Annotated[Path | None, "what boundary wrote; none where outliers come from plain prompts"] = None,
     title: str = "outliers",
 ) -> None:
     set_threads(threads)
     verdict, header = read_tensors(gate, "images", "labels", "accepted", "kept", "distance", "id_distance")
-    found, _ = read_tensors(boundary)
+    found = read_tensors(boundary)[0] if boundary else None
     real, known, classes = read_images(train), open_images(val), header["classes"]
     classifier = Classifier.load(judge)
     posteriors, validation = (

@@ -98,8 +98,8 @@ def shares(verdict: Verdict, labels: Tensor, classes: list[str]) -> dict[str, fl
     if empty:
         told = ", ".join(f"{name} {share:.1%}" for name, share in found.items())
         raise SynthoodError(
-            f"the gate accepts no outlier of class {empty[0]} (accepted: {told}); raise latents.scale or "
-            f"latents.attempts_per_class, raise gate.max_confidence, or lower gate.percentile"
+            f"the gate accepts no outlier of class {empty[0]} (accepted: {told}); raise latents.scale, "
+            f"or the scales of guidance, or attempts_per_class, raise gate.max_confidence, or lower gate.percentile"
         )
     return found
 

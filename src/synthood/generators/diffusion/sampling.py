@@ -11,6 +11,7 @@ from synthood.common.finite import Named, after, check_rows, finite_rows, number
 from synthood.common.pixels import resized, signed
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion.conditions import Conditions, encoded_prompts
+from synthood.generators.diffusion.guidance import Guidance, Step, in_bounds, kept_signal, predicted_clean
 from synthood.generators.diffusion.memory import filled_batches, halving
 from synthood.generators.diffusion.precision import prepare, remedy
 from synthood.generators.diffusion.samplers.base import Sampler
@@ -59,6 +60,7 @@ def denoised(
     seeds: list[int],
     settings: Sampler,
     named: Named = numbered,
+    guidance: Guidance | None = None,
 ) -> Tensor:
     """Scaled latents z_0 float32 [N,4,h,w] on the CPU; all batches have one size, whatever N is."""
     side = latent_side(pipeline, settings.size)
@@ -68,7 +70,8 @@ def denoised(
         for batch in filled_batches(len(seeds), size):
             chosen = [seeds[index] for index in batch]
             names = [named(index) for index in batch]
-            made.append(one_batch(pipeline, conditions.rows(batch), chosen, side, settings, names).cpu())
+            rows = conditions.rows(batch)
+            made.append(one_batch(pipeline, rows, chosen, side, settings, names, guidance).cpu())
             print(f"sampled {min(len(made) * size, len(seeds))}/{len(seeds)} images", flush=True)
         return torch.cat(made)[: len(seeds)]
 
@@ -96,10 +99,12 @@ def one_batch(
     side: int,
     settings: Sampler,
     names: list[str],
+    guidance: Guidance | None = None,
 ) -> Tensor:
     """Latents float32 [B,4,side,side] on the device, each from the noise of its own seed.
 
-    Raises SynthoodError, after the last step, with the name of the first image whose latents were not always finite.
+    Raises SynthoodError, after the last step, with the name of the first image whose latents were not always finite,
+    or, with a guidance term, within its bounds.
     """
     unet, device = pipeline.unet, pipeline.device
     random = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -118,21 +123,38 @@ def one_batch(
     extra = pipeline.prepare_extra_step_kwargs(random, 0.0)
     pipeline.scheduler = own
     finite = torch.zeros(len(seeds), dtype=torch.int64, device=device)
-    for time in scheduler.timesteps:
-        inputs = scheduler.scale_model_input(latents, time).to(unet.dtype)
-        predicted = unet(torch.cat([inputs, inputs]) if guided else inputs, time, **told).sample.float()
-        if guided:
-            without, towards = predicted.chunk(2)
-            predicted = without + settings.guidance * (towards - without)
-        latents = scheduler.step(predicted, time, latents, **extra).prev_sample
-        finite += finite_rows(latents)
-    total = len(scheduler.timesteps)
+    good = torch.ones(len(seeds), dtype=torch.bool, device=device)
+    total, kept = len(scheduler.timesteps), kept_signal(scheduler) if guidance else []
+    for number, time in enumerate(scheduler.timesteps):
+        acting = guidance if guidance is not None and guidance.acts(number, total) else None
+        with torch.set_grad_enabled(acting is not None):
+            noisy = latents.detach().requires_grad_(acting is not None)
+            inputs = scheduler.scale_model_input(noisy, time).to(unet.dtype)
+            predicted = unet(torch.cat([inputs, inputs]) if guided else inputs, time, **told).sample.float()
+            if guided:
+                without, towards = predicted.chunk(2)
+                predicted = without + settings.guidance * (towards - without)
+            clean = acting and predicted_clean(scheduler.config.prediction_type, noisy, predicted, kept[number])
+        latents = scheduler.step(predicted.detach(), time, latents, **extra).prev_sample
+        if acting is not None and clean is not None:
+            with torch.enable_grad():
+                latents = latents + acting.shift(Step(noisy, clean, number, kept)).detach()
+        good &= finite_rows(latents) if guidance is None else in_bounds(latents, guidance.longest)
+        finite += good
     for name, steps in zip(names, finite.tolist(), strict=True):  # the one wait for the device
         if steps < total:
-            raise SynthoodError(
-                f"{name}: its latents are not finite from denoising step {steps + 1} of {total} on; {remedy(unet)}"
-            )
+            raise SynthoodError(f"{name}: {fault(steps + 1, total, guidance, remedy(unet))}")
     return latents
+
+
+def fault(step: int, steps: int, guidance: Guidance | None, unguided: str) -> str:
+    """What is wrong with latents from a step on, and what to do."""
+    if guidance is None:
+        return f"its latents are not finite from denoising step {step} of {steps} on; {unguided}"
+    return (
+        f"its latents diverge at denoising step {step} of {steps}: under {guidance} they are not finite or more than "
+        f"{guidance.longest:g} times as long as noise; lower the scale"
+    )
 
 
 @torch.no_grad()

@@ -8,7 +8,9 @@ from typing import Literal
 from synthood.common.settings import Settings
 from synthood.data import raw
 from synthood.outliers.encoder_settings import EncoderSettings
+from synthood.outliers.guidance_settings import GuidedJob
 from synthood.outliers.kinds.custom import CustomOutliers, CustomOutliersSettings
+from synthood.outliers.kinds.guided import GuidedOutliers
 from synthood.outliers.kinds.sampled import SampledOutliers
 from synthood.outliers.latents_settings import LatentsJob, ScaleCurveSettings
 from synthood.reporting.settings import MapSettings
@@ -46,7 +48,7 @@ class OutlierPlan(Paths):
 
     def outlier_generator(self, wildcards: Wildcards) -> str:
         """The Stable Diffusion in whose latent space the outliers lie."""
-        generator = self._sampled(wildcards).generator
+        generator = self._gated(wildcards).generator
         return at.GENERATOR.format(dataset=wildcards.dataset, generator=generator)
 
     def fitted_encoder(self, wildcards: Wildcards) -> list[str]:
@@ -81,14 +83,14 @@ class OutlierPlan(Paths):
         return [self.images(wildcards.dataset, "train")] if self._sampled(wildcards).latent else []
 
     def gate_classifier(self, wildcards: Wildcards) -> str:
-        gate = self._sampled(wildcards).gate
+        gate = self._gated(wildcards).gate
         return self.model(wildcards.dataset, gate.classifier, gate.classifier_seed)
 
     def outlier_settings(self, stage: Literal["boundary", "crossing", "gate"]) -> Callable[[Wildcards], Settings]:
         """The settings of one of the outliers' stages: its section alone."""
 
         def of(wildcards: Wildcards) -> Settings:
-            section: Settings = getattr(self._sampled(wildcards), stage)
+            section: Settings = getattr(self._gated(wildcards), stage)
             return section
 
         return signed(of)
@@ -96,6 +98,23 @@ class OutlierPlan(Paths):
     def outliers_by(self, section: str) -> list[str]:
         """Sections of outliers whose embeddings are sought as a section of theirs says."""
         return [name for name, one in self.config.outliers.items() if getattr(one, "sought", "") == section]
+    def gated_latents(self, wildcards: Wildcards) -> str:
+        """The latents whose images the gate looks at."""
+        found = at.GUIDED if isinstance(self._gated(wildcards), GuidedOutliers) else at.LATENTS
+        return found.format(dataset=wildcards.dataset, outliers=wildcards.outliers)
+
+    def assessed_boundary(self, wildcards: Wildcards) -> list[str]:
+        """The embeddings that outliers come from; none where they come from plain prompts."""
+        if isinstance(self._gated(wildcards), GuidedOutliers):
+            return []
+        return [at.BOUNDARY.format(dataset=wildcards.dataset, outliers=wildcards.outliers)]
+
+    def guiding_classifier(self, wildcards: Wildcards) -> str:
+        guidance = self._guided(wildcards).guidance
+        return self.model(wildcards.dataset, guidance.classifier, guidance.classifier_seed)
+
+    def guided_settings(self, wildcards: Wildcards) -> GuidedJob:
+        return GuidedJob(guidance=self._guided(wildcards).guidance)
 
     def latents_settings(self, wildcards: Wildcards) -> LatentsJob:
         return LatentsJob(latents=self._sampled(wildcards).latents)
@@ -118,6 +137,16 @@ class OutlierPlan(Paths):
         if not isinstance(outliers, SampledOutliers):
             raise ValueError(f"outliers.{wildcards.outliers} is of kind {outliers.kind}, which is not sampled")
         return outliers
+
+    def _guided(self, wildcards: Wildcards) -> GuidedOutliers:
+        outliers = self.config.outliers[wildcards.outliers]
+        if not isinstance(outliers, GuidedOutliers):
+            raise ValueError(f"outliers.{wildcards.outliers} is of kind {outliers.kind}, not guided")
+        return outliers
+
+    def _gated(self, wildcards: Wildcards) -> SampledOutliers | GuidedOutliers:
+        outliers = self.config.outliers[wildcards.outliers]
+        return outliers if isinstance(outliers, GuidedOutliers) else self._sampled(wildcards)
 
     def map_settings(self, wildcards: Wildcards) -> MapSettings:
         dataset = self.config.datasets[wildcards.dataset]
