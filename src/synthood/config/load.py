@@ -18,6 +18,7 @@ from synthood.config.read import DEEPEST, read
 from synthood.config.refs import Entry, References
 from synthood.config.renames import upgraded
 from synthood.errors import UNSAFE, SynthoodError, nearest
+from synthood.outliers.kinds.inverted import InvertedOutliers
 from synthood.outliers.kinds.sampled import SampledOutliers
 from synthood.reporting.published import figures, sets_of
 from synthood.reporting.published_sets import contradiction, declared, names_in_source
@@ -110,6 +111,9 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
                 f"{recipe.outliers.from_!r} is of kind {found.kind!r}, whose images are for `exposure`; "
                 f"take kind latent",
             )
+        elif recipe.outliers and isinstance(found, InvertedOutliers) and found.inversion.per_class is not None:
+            what = f"{recipe.outliers.from_!r} has tokens of some ID images alone; take its inversion.per_class away"
+            yield MistakeError(f"recipes.{name}.outliers.from", what)
         yield from other_backbones(config, name)
     for name, table in config.tables.items():
         yield from missing_extra(config, references, name)
@@ -134,9 +138,14 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
     for name, dataset in config.datasets.items():
         if config.generators and dataset.taught.class_count is None:
             yield MistakeError(f"datasets.{name}.id.classes", "name them; generators make so many images of each")
-    sampled = {name: one for name, one in config.outliers.items() if isinstance(one, SampledOutliers)}
-    for name, outliers in sampled.items():
-        yield from too_many_neighbours(config, name, outliers)
+    for name, outliers in config.outliers.items():
+        if not isinstance(outliers, SampledOutliers | InvertedOutliers):
+            continue
+        if isinstance(outliers, SampledOutliers):
+            yield from too_many_neighbours(config, name, outliers)
+        if (wanted := outliers.gate.keep_per_class) > (attempts := outliers.latents.attempts_per_class):
+            what = f"must not be above latents.attempts_per_class {attempts}, got {wanted}"
+            yield MistakeError(f"outliers.{name}.gate.keep_per_class", what)
         source = config.generators.get(outliers.generator)
         if source and source.kind != "stable-diffusion":
             what = f"{outliers.generator!r} is of kind {source.kind!r}, expected 'stable-diffusion'"
@@ -212,7 +221,7 @@ def wrong_published(path: str, published: Published, table: TableSettings, confi
 
 def too_many_neighbours(config: Config, name: str, outliers: SampledOutliers) -> Iterable[MistakeError]:
     """Numbers of an outliers' section that the classes of a dataset cannot meet."""
-    boundary, wanted = outliers.boundary, outliers.gate.keep_per_class
+    boundary = outliers.boundary
     for dataset, settings in config.datasets.items():
         if (count := getattr(settings.id, "train_per_class", None)) is None:
             continue
@@ -222,6 +231,3 @@ def too_many_neighbours(config: Config, name: str, outliers: SampledOutliers) ->
         if (points := boundary.boundary_points) > count:
             what = f"must not be above {images}, got {points}"
             yield MistakeError(f"outliers.{name}.boundary.boundary_points", what)
-    if wanted > (attempts := outliers.latents.attempts_per_class):
-        what = f"must not be above latents.attempts_per_class {attempts}, got {wanted}"
-        yield MistakeError(f"outliers.{name}.gate.keep_per_class", what)

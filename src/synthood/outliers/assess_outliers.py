@@ -17,6 +17,7 @@ from synthood.common.json import finite_json
 from synthood.common.tensors import Arrays, read_tensors
 from synthood.generators.quality.measures import judged_shares
 from synthood.generators.quality.nearest import nearest_training_image
+from synthood.outliers.tails import manifold_figures
 from synthood.reporting.gallery import draw_gallery
 from synthood.training.networks.model import Classifier, logits_and_features
 
@@ -41,6 +42,17 @@ def called_id(posteriors: np.ndarray, validation: np.ndarray) -> float:
     return float((posteriors.max(1) >= bound).mean())
 
 
+def where_they_lie(boundary: Arrays) -> dict[str, object]:
+    """Of boundary embeddings among candidates and ID embeddings; of tokens, outside the classes' manifolds."""
+    if "held_out" in boundary:
+        return {"manifolds": manifold_figures(boundary)}
+    return {
+        "percentile_among_candidates": float(boundary["among_candidates"].mean()),
+        "percentile_among_id": float(boundary["among_id"].mean()),
+        "share_within_id": float((boundary["among_id"] < 1).mean()),
+    }
+
+
 def assessed(
     verdict: Arrays, boundary: Arrays, posteriors: np.ndarray, validation: np.ndarray, classes: list[str]
 ) -> dict[str, object]:
@@ -52,9 +64,7 @@ def assessed(
     rejected = {name: 1 - float(accepted[labels == index].mean()) for index, name in enumerate(classes)}
     figures: dict[str, object] = {
         "boundary_embeddings": len(boundary["labels"]),
-        "percentile_among_candidates": float(boundary["among_candidates"].mean()),
-        "percentile_among_id": float(boundary["among_id"].mean()),
-        "share_within_id": float((boundary["among_id"] < 1).mean()),
+        **where_they_lie(boundary),
         "latents": len(labels),
         "kept": len(verdict["kept"]),
         "rejected_share": rejected,
@@ -89,7 +99,7 @@ def main(
     job: stage.Job,
     threads: int,
     gate: Annotated[Path, "what gate wrote"],
-    boundary: Annotated[Path, "what boundary wrote"],
+    boundary: Annotated[Path, "what boundary or tails wrote"],
     train: Annotated[Path, "ID training images"],
     val: Annotated[Path, "ID validation images"],
     judge: Annotated[Path, "model trained on real images alone"],
@@ -99,7 +109,7 @@ def main(
 ) -> None:
     set_threads(threads)
     verdict, header = read_tensors(gate, "images", "labels", "accepted", "kept", "distance", "id_distance")
-    found, _ = read_tensors(boundary, "labels", "among_candidates", "among_id")
+    found, _ = read_tensors(boundary)
     real, classes = read_images(train), header["classes"]
     classifier = Classifier.load(judge)
     posteriors, validation = (

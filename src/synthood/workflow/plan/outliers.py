@@ -9,6 +9,8 @@ from synthood.common.settings import Settings
 from synthood.data import raw
 from synthood.outliers.encoder_settings import EncoderSettings
 from synthood.outliers.kinds.custom import CustomOutliers, CustomOutliersSettings
+from synthood.outliers.inverted_settings import FlowSettings, InversionSettings, TailSettings
+from synthood.outliers.kinds.inverted import InvertedOutliers
 from synthood.outliers.kinds.sampled import SampledOutliers
 from synthood.outliers.latents_settings import LatentsJob, ScaleCurveSettings
 from synthood.reporting.settings import MapSettings
@@ -46,7 +48,7 @@ class OutlierPlan(Paths):
 
     def outlier_generator(self, wildcards: Wildcards) -> str:
         """The Stable Diffusion in whose latent space the outliers lie."""
-        generator = self._sampled(wildcards).generator
+        generator = self._gated(wildcards).generator
         return at.GENERATOR.format(dataset=wildcards.dataset, generator=generator)
 
     def fitted_encoder(self, wildcards: Wildcards) -> list[str]:
@@ -78,23 +80,36 @@ class OutlierPlan(Paths):
 
     def encoded_images(self, wildcards: Wildcards) -> list[str]:
         """ID images whose latents stand beside the outliers'; none where outliers are images alone."""
-        return [self.images(wildcards.dataset, "train")] if self._sampled(wildcards).latent else []
+        return [self.images(wildcards.dataset, "train")] if self._gated(wildcards).latent else []
 
     def gate_classifier(self, wildcards: Wildcards) -> str:
-        gate = self._sampled(wildcards).gate
+        gate = self._gated(wildcards).gate
         return self.model(wildcards.dataset, gate.classifier, gate.classifier_seed)
 
     def outlier_settings(self, stage: Literal["boundary", "gate"]) -> Callable[[Wildcards], Settings]:
         """The settings of one of the outliers' stages: its section alone."""
 
         def of(wildcards: Wildcards) -> Settings:
-            section: Settings = getattr(self._sampled(wildcards), stage)
+            section: Settings = getattr(self._gated(wildcards), stage)
             return section
 
         return signed(of)
 
     def latents_settings(self, wildcards: Wildcards) -> LatentsJob:
-        return LatentsJob(latents=self._sampled(wildcards).latents)
+        return LatentsJob(latents=self._gated(wildcards).latents)
+
+    def found_outliers(self, wildcards: Wildcards) -> str:
+        """The embeddings or tokens that latents are sampled from."""
+        return self.outlier_file(at.BOUNDARY, wildcards.dataset, wildcards.outliers)
+
+    def inversion_settings(self, wildcards: Wildcards) -> InversionSettings:
+        return self._inverted(wildcards).inversion
+
+    def flow_settings(self, wildcards: Wildcards) -> FlowSettings:
+        return self._inverted(wildcards).flow
+
+    def tail_settings(self, wildcards: Wildcards) -> TailSettings:
+        return self._inverted(wildcards).tail
 
     def curve_settings(self, wildcards: Wildcards) -> ScaleCurveSettings:
         outliers = self._sampled(wildcards)
@@ -114,6 +129,16 @@ class OutlierPlan(Paths):
         if not isinstance(outliers, SampledOutliers):
             raise ValueError(f"outliers.{wildcards.outliers} is of kind {outliers.kind}, which is not sampled")
         return outliers
+
+    def _inverted(self, wildcards: Wildcards) -> InvertedOutliers:
+        outliers = self.config.outliers[wildcards.outliers]
+        if not isinstance(outliers, InvertedOutliers):
+            raise ValueError(f"outliers.{wildcards.outliers} is of kind {outliers.kind}, not inverted")
+        return outliers
+
+    def _gated(self, wildcards: Wildcards) -> SampledOutliers | InvertedOutliers:
+        outliers = self.config.outliers[wildcards.outliers]
+        return outliers if isinstance(outliers, InvertedOutliers) else self._sampled(wildcards)
 
     def map_settings(self, wildcards: Wildcards) -> MapSettings:
         dataset = self.config.datasets[wildcards.dataset]
