@@ -238,7 +238,7 @@ class Works:
         settings, images = self._sampled(job).flow, self._images(job.wildcards["dataset"])
         width = self._diffusion(self._sampled(job).generator, job.wildcards["dataset"]).token_width
         coupling = (settings.width * width / 2) * (settings.width * width / 2 + width)
-        rotation = 20 * width**3  # of a matrix exponential, once a step
+        rotation = 3 * width**3  # a linear system, twice a step
         steps = settings.epochs * math.ceil(images.count / settings.batch_size)
         each = settings.layers * coupling + (settings.layers + 1) * width**2
         passes = 12 * settings.epochs * images.count * each + 6 * steps * (settings.layers + 1) * rotation

@@ -17,7 +17,7 @@ from synthood.common.json import finite_json
 from synthood.common.tensors import Arrays, read_tensors
 from synthood.generators.quality.measures import judged_shares
 from synthood.generators.quality.nearest import nearest_training_image
-from synthood.outliers.tails import manifold_figures
+from synthood.outliers.manifold_shares import manifold_figures
 from synthood.reporting.gallery import draw_gallery
 from synthood.training.networks.model import Classifier, logits_and_features
 

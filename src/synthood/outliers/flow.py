@@ -21,13 +21,13 @@ CPU = torch.device("cpu")
 FINAL_SHARE = 0.1
 """Learning rate at the end, as a share of the first."""
 INITIAL_DEVIATION = 0.1
-"""Of the angles of the rotations."""
+"""Of the rotations' numbers."""
 EQUAL_WITHIN = 1e-6
 """Spread of a class's tokens, as a share of their length, below which they are one token."""
 
 
 class Rotation(nn.Module):
-    """x Q^T + b with Q = exp(A - A^T), so that det Q = 1."""
+    """x Q^T + b with Cayley's Q = (I + S)^-1 (I - S) of S = A - A^T, so that Q^T Q = I and det Q = 1."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -36,8 +36,9 @@ class Rotation(nn.Module):
 
     def matrix(self) -> Tensor:
         """Q [D,D]."""
-        upper = self.angles.triu(1)
-        found: Tensor = torch.linalg.matrix_exp(upper - upper.T)
+        upper, one = self.angles.triu(1), torch.eye(len(self.angles)).to(self.angles)
+        skew = upper - upper.T
+        found: Tensor = torch.linalg.solve(one + skew, one - skew)
         return found
 
     def forward(self, points: Tensor, labels: Tensor) -> Tensor:

@@ -152,6 +152,17 @@ def latents_of(pipeline: StableDiffusionPipeline, images: Labelled, rows: Tensor
     return id_latents(pipeline, images.images if every else np.asarray(images.images[rows.numpy()]))
 
 
+def opened(path: Path, description: Description) -> Labelled:
+    """A part's images; raises SynthoodError where the generator knows other classes."""
+    images = open_set(path)
+    if images.classes != description.classes:
+        raise SynthoodError(
+            f"{path}: its classes are {', '.join(images.classes)}, the generator's {', '.join(description.classes)}; "
+            f"fit the generator to this dataset"
+        )
+    return images
+
+
 @stage.Stage
 def main(
     job: stage.Job,
@@ -167,24 +178,19 @@ def main(
 ) -> None:
     set_threads(threads)
     description = Description.read(generator)
+    parts = {"training": opened(train, description), "validation": opened(val, description)}
     state, arrays = ResumeFile(resume, job.fingerprint, save_seconds), {}
     with device_for(gpus) as device:
         pipeline = pipelines.load(generator).to(device)
         denoising = Denoising.of(pipeline, description, settings)
-        for part, path, prefix in (("training", train, ""), ("validation", val, "held_out_")):
-            images = open_set(path)
-            if images.classes != description.classes:
-                raise SynthoodError(
-                    f"{path}: its classes are {', '.join(images.classes)}, the generator's "
-                    f"{', '.join(description.classes)}; fit the generator to this dataset"
-                )
+        for part, images in parts.items():
             labels = torch.from_numpy(np.asarray(images.labels))
             rows = chosen_rows(labels, settings, part)
             labels = labels[rows]
             found = inverted(denoising, latents_of(pipeline, images, rows), labels, part, rows, state)
-            name = "embeddings" if part == "training" else "tokens"
-            made = {name: found.tokens, "labels": labels, "rows": rows}
+            made = {"embeddings": found.tokens, "labels": labels, "rows": rows}
             made |= {"word_loss": found.word_loss, "token_loss": found.token_loss}
+            prefix = "held_out_" if part == "validation" else ""
             arrays |= {f"{prefix}{key}": value.numpy() for key, value in made.items()}
             print(
                 f"{len(rows)} {part} images: denoising loss on new noise {float(found.word_loss.mean()):.4f} under the "

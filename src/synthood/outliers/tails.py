@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.stats import binomtest, chi
+from scipy.stats import chi
 from torch import Tensor
 
 from synthood.common import stage
@@ -20,6 +20,7 @@ from synthood.common.tensors import Arrays, read_tensors, write_tensors
 from synthood.errors import SynthoodError
 from synthood.outliers.flow import Flow, check_tokens
 from synthood.outliers.inverted_settings import TailSettings
+from synthood.outliers.manifold_shares import manifold_figures
 from synthood.outliers.spaces import EmbeddingSpace
 
 
@@ -97,6 +98,18 @@ class Manifolds:
             parts.append(self.flow.to_tokens(latent, torch.full((len(latent),), label)))
         return torch.cat(parts), torch.arange(len(parts)).repeat_interleave(settings.per_class)
 
+    def arrays(self, settings: TailSettings, held_out: Tensor) -> Arrays:
+        """Outliers with their classes, distances of them and of held-out tokens [V,D] to all classes, and the edge."""
+        made, classes = self.outside(settings)
+        return {
+            "embeddings": made.numpy(),
+            "labels": classes.numpy(),
+            "distances": self.distances(made).numpy(),
+            "held_out": self.distances(held_out).numpy(),
+            "quantile": np.array([self.quantile]),
+            "edge": np.array([self.edge]),
+        }
+
 
 def check_width(flow: Flow, tokens: Tensor, what: str) -> None:
     """Raises SynthoodError unless the network was fitted to tokens as wide as these."""
@@ -105,29 +118,6 @@ def check_width(flow: Flow, tokens: Tensor, what: str) -> None:
             f"{what} are {tokens.shape[1]} wide, the network was fitted to tokens of {len(flow.centre)}; run fit_flow "
             f"again with what invert wrote for this generator"
         )
-
-
-def share(inside: Tensor) -> dict[str, float]:
-    """A share with Wilson's 95 % interval, and of how many; no numbers where there are none."""
-    count, total = int(inside.sum()), len(inside)
-    if total == 0:
-        return {"share": float("nan"), "low": float("nan"), "high": float("nan"), "of": 0}
-    interval = binomtest(count, total).proportion_ci(method="wilson")
-    return {"share": count / total, "low": float(interval.low), "high": float(interval.high), "of": total}
-
-
-def manifold_figures(found: Arrays) -> dict[str, object]:
-    """Shares of held-out ID images inside their class's manifold, and of outliers outside all, of what `tails` wrote."""
-    held_out, outliers, edge = (torch.from_numpy(found[name]) for name in ("held_out", "distances", "edge"))
-    own = held_out.gather(1, torch.from_numpy(found["held_out_labels"])[:, None])[:, 0]
-    return {
-        "quantile": float(found["quantile"][0]),
-        "word_loss": float(found["held_out_word_loss"].mean()),
-        "token_loss": float(found["held_out_token_loss"].mean()),
-        "held_out_inside": share(own <= edge),
-        "held_out_inside_any": share(held_out.amin(1) <= edge),
-        "outliers_outside_all": share(outliers.amin(1) > edge),
-    }
 
 
 @stage.Stage
@@ -142,19 +132,11 @@ def main(
     set_threads(threads)
     arrays, header = read_tensors(inverted)
     space, fitted = EmbeddingSpace.of(header, inverted), Flow.load(flow)
-    tokens, labels, held_out = (torch.from_numpy(arrays[name]) for name in ("embeddings", "labels", "held_out_tokens"))
+    tokens, labels, held_out = (torch.from_numpy(arrays[name]) for name in ("embeddings", "labels", "held_out_embeddings"))
     check_width(fitted, held_out, "the tokens of held-out ID images")
     manifolds = Manifolds.of(fitted, tokens, labels, settings)
-    made, classes = manifolds.outside(settings)
-    found = {
-        "embeddings": made.numpy(),
-        "labels": classes.numpy(),
-        "distances": manifolds.distances(made).numpy(),
-        "held_out": manifolds.distances(held_out).numpy(),
-        "quantile": np.array([settings.quantile]),
-        "edge": np.array([manifolds.edge]),
-        **{name: arrays[name] for name in ("held_out_labels", "held_out_word_loss", "held_out_token_loss")},
-    }
+    found = manifolds.arrays(settings, held_out)
+    found |= {name: arrays[name] for name in ("held_out_labels", "held_out_word_loss", "held_out_token_loss")}
     with job.writing(output) as path:
         write_tensors(path, found, {"classes": header["classes"], "space": space.header()})
     print(json.dumps(finite_json(manifold_figures(found))))
