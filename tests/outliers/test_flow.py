@@ -137,7 +137,9 @@ def test_the_tokens_unit_does_not_matter() -> None:
     """One scale and the centre are taken off first."""
     tokens, labels = parabolas(40)
     chosen = FlowSettings(layers=1, epochs=2, batch_size=20)
-    one, two = (fit_flow(factor * tokens + shift, labels, CLASSES, chosen, NOTHING) for factor, shift in ((1, 0), (64, 8)))
+    one, two = (
+        fit_flow(factor * tokens + shift, labels, CLASSES, chosen, NOTHING) for factor, shift in ((1, 0), (64, 8))
+    )
     torch.testing.assert_close(
         one.to_latent(tokens, labels), two.to_latent(64 * tokens + 8, labels), rtol=1e-3, atol=1e-4
     )

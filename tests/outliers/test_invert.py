@@ -1,4 +1,4 @@
-"""Tokens of ID images: found by the denoising loss, each as if it were alone, lower on noise that they have not seen."""
+"""Tokens of ID images: each as if it were alone, with a lower denoising loss on noise that it was not found by."""
 
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from synthood.generators.diffusion import prompt_tokens
 from synthood.generators.folder import Description
 from synthood.outliers import invert
 from synthood.outliers.class_words import anchors_of, text_encoder_digest
-from synthood.outliers.inverted_settings import InversionSettings
 from synthood.outliers.invert import Denoising, Inverted, chosen_rows, inverted
+from synthood.outliers.inverted_settings import InversionSettings
 from synthood.outliers.latent_images import id_latents
 
 NOTHING = ResumeFile(None, "")
@@ -206,7 +206,9 @@ def test_the_stage_writes_tokens_of_both_parts(
     arrays, header = read_tensors(tmp_path / "inverted")
     denoising = Denoising.of(pipeline, description, settings())
     labels = torch.from_numpy(train_images.labels)
-    found = inverted(denoising, id_latents(pipeline, train_images.images), labels, "training", torch.arange(14), NOTHING)
+    found = inverted(
+        denoising, id_latents(pipeline, train_images.images), labels, "training", torch.arange(14), NOTHING
+    )
     np.testing.assert_allclose(arrays["embeddings"], found.tokens, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(arrays["token_loss"], found.token_loss, rtol=1e-4)
     assert arrays["labels"].tolist() == train_images.labels.tolist()

@@ -1,6 +1,5 @@
-"""The conditional volume-preserving network of NCIS (arXiv 2411.13619): tokens of each class, most dimensions near 0."""
+"""The conditional volume-preserving network of NCIS (arXiv 2411.13619), to which most dimensions of tokens are 0."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,7 +131,10 @@ class Flow:
 
 def check_tokens(tokens: Tensor, labels: Tensor, classes: Sequence[str]) -> None:
     """Raises SynthoodError at a token that is not finite, and at a class of fewer than two different tokens."""
-    named = lambda index: f"the token of image {index} (class {classes[int(labels[index])]!r})"  # noqa: E731  used once
+
+    def named(index: int) -> str:
+        return f"the token of image {index} (class {classes[int(labels[index])]!r})"
+
     check_rows(tokens, named, "its numbers", "run invert again, with a lower inversion.learning_rate")
     for label, name in enumerate(classes):
         own = tokens[labels == label]

@@ -116,7 +116,9 @@ def inverted(
     words = anchors_of(pipeline, denoising.description.class_words, "token")
     found = Inverted(words[labels])
     at_once = max(1, settings.batch_size // settings.draws)
-    chunks = [(label, chunk) for label in range(len(words)) for chunk in (labels == label).nonzero()[:, 0].split(at_once)]
+    chunks = [
+        (label, chunk) for label in range(len(words)) for chunk in (labels == label).nonzero()[:, 0].split(at_once)
+    ]
     chunks = [(label, chunk) for label, chunk in chunks if len(chunk)]
     loop = Iteration(f"inversion of {part} images", len(chunks), resume, {"inverted": found})
     for number in loop:
@@ -124,8 +126,8 @@ def inverted(
         names = [f"{part} image {row}" for row in rows[chunk].tolist()]
         own, word = latents[chunk].to(pipeline.device), words[label].to(pipeline.device)
         tokens = denoising.fitted(own, word, label, names)
-        where = f" (class {denoising.description.classes[label]!r})"
-        check_rows(tokens, lambda index: names[index] + where, "the numbers of its token", "lower inversion.learning_rate")  # noqa: B023  called here
+        called = [f"{name} (class {denoising.description.classes[label]!r})" for name in names]
+        check_rows(tokens, called.__getitem__, "the numbers of its token", "lower inversion.learning_rate")
         found.tokens[chunk] = tokens.cpu()
         found.word_loss[chunk] = denoising.new_loss(own, word.expand_as(tokens), label, names).cpu()
         found.token_loss[chunk] = denoising.new_loss(own, tokens, label, names).cpu()

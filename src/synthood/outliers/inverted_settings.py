@@ -43,7 +43,8 @@ class TailSettings(Settings):
         float, Field(gt=0, lt=1, description="of the distances under a class's Gaussian, from which outliers are drawn")
     ] = 0.997
     shrinkage: Annotated[
-        Fraction, Field(description="of a class's covariance towards its mean variance, so that new images are near it, too")
+        Fraction,
+        Field(description="of a class's covariance towards its mean variance, so that new images are near it, too"),
     ] = 0.1
     per_class: Annotated[Count, Field(description="outliers drawn of each class")] = 100
     seed: Seed = 0

@@ -19,7 +19,7 @@ def share(chosen: NDArray[np.bool_]) -> dict[str, float]:
 def manifold_figures(found: Arrays) -> dict[str, object]:
     """Shares of held-out ID images inside, and of outliers outside, from what `tails` wrote.
 
-    Inside its own class's manifold, or inside any; outside all. With the held-out images' denoising losses on new noise.
+    Inside the own class's manifold, or inside any; outside all. And the held-out images' denoising losses on new noise.
     """
     held_out, outliers, edge = found["held_out"], found["distances"], float(found["edge"][0])
     own = held_out[np.arange(len(held_out)), found["held_out_labels"]]

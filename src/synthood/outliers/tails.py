@@ -132,7 +132,9 @@ def main(
     set_threads(threads)
     arrays, header = read_tensors(inverted)
     space, fitted = EmbeddingSpace.of(header, inverted), Flow.load(flow)
-    tokens, labels, held_out = (torch.from_numpy(arrays[name]) for name in ("embeddings", "labels", "held_out_embeddings"))
+    tokens, labels, held_out = (
+        torch.from_numpy(arrays[name]) for name in ("embeddings", "labels", "held_out_embeddings")
+    )
     check_width(fitted, held_out, "the tokens of held-out ID images")
     manifolds = Manifolds.of(fitted, tokens, labels, settings)
     found = manifolds.arrays(settings, held_out)

@@ -83,7 +83,7 @@ def encoded(pipeline: StableDiffusionPipeline, text: str, count: int) -> Tensor:
 def inserted(
     pipeline: StableDiffusionPipeline, prompt: str, word: str, embeddings: Tensor, first_token: bool = False
 ) -> Tensor:
-    """The prompt's encoding [N,L,W], once for each of `embeddings` [N,D] in the place of the word's own, differentiably.
+    """The prompt's encoding [N,L,W], once for each of `embeddings` [N,D] for the word's own, with a gradient.
 
     A word of several tokens becomes a single new one; `first_token` leaves the others where they are, as the papers'
     code does. Raises SynthoodError where the word does not stand in the prompt, or widths differ.

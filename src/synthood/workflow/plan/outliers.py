@@ -8,8 +8,8 @@ from typing import Literal
 from synthood.common.settings import Settings
 from synthood.data import raw
 from synthood.outliers.encoder_settings import EncoderSettings
-from synthood.outliers.kinds.custom import CustomOutliers, CustomOutliersSettings
 from synthood.outliers.inverted_settings import FlowSettings, InversionSettings, TailSettings
+from synthood.outliers.kinds.custom import CustomOutliers, CustomOutliersSettings
 from synthood.outliers.kinds.inverted import InvertedOutliers
 from synthood.outliers.kinds.sampled import SampledOutliers
 from synthood.outliers.latents_settings import LatentsJob, ScaleCurveSettings
