@@ -45,10 +45,11 @@ class Inverted(nn.Module):
 
 @dataclass(frozen=True)
 class Denoising:
-    """The loss of a generator by the token that stands for the class word in its prompt."""
+    """The loss of a generator by the token in the place of the class word; words are their embeddings [C,D]."""
 
     pipeline: StableDiffusionPipeline
     description: Description
+    words: Tensor
     noising: DDPMScheduler
     settings: InversionSettings
 
@@ -56,10 +57,13 @@ class Denoising:
     def of(
         cls, pipeline: StableDiffusionPipeline, description: Description, settings: InversionSettings
     ) -> "Denoising":
-        """With all weights held."""
+        """With all weights held; raises SynthoodError at a class word without a token or outside the prompt."""
+        words = anchors_of(pipeline, description.class_words, "token")
+        for word, own in zip(description.class_words, words, strict=True):
+            prompt_tokens.encoded_with(pipeline, description.prompt, word, own[None])
         for network in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
             network.eval().requires_grad_(False)
-        return cls(pipeline, description, DDPMScheduler.from_config(pipeline.scheduler.config), settings)
+        return cls(pipeline, description, words, DDPMScheduler.from_config(pipeline.scheduler.config), settings)
 
     def draws(self, latents: Tensor, names: list[str], step: int | str) -> Iterator[tuple[Tensor, Tensor, float]]:
         """Noise [B,S,...] and times [B,S], each image's by its own name, in parts of a batch; and a part's share."""
@@ -112,8 +116,7 @@ def inverted(
 
     Some images of a class at a time. Raises SynthoodError at the first image whose token is not finite.
     """
-    pipeline, settings = denoising.pipeline, denoising.settings
-    words = anchors_of(pipeline, denoising.description.class_words, "token")
+    pipeline, settings, words = denoising.pipeline, denoising.settings, denoising.words
     found = Inverted(words[labels])
     at_once = max(1, settings.batch_size // settings.draws)
     chunks = [
@@ -154,14 +157,20 @@ def latents_of(pipeline: StableDiffusionPipeline, images: Labelled, rows: Tensor
     return id_latents(pipeline, images.images if every else np.asarray(images.images[rows.numpy()]))
 
 
-def opened(path: Path, description: Description) -> Labelled:
-    """A part's images; raises SynthoodError where the generator knows other classes."""
+def opened(path: Path, description: Description, fewest: int = 0) -> Labelled:
+    """A part's images; raises SynthoodError where the generator knows other classes, or a class has too few."""
     images = open_set(path)
     if images.classes != description.classes:
         raise SynthoodError(
             f"{path}: its classes are {', '.join(images.classes)}, the generator's {', '.join(description.classes)}; "
             f"fit the generator to this dataset"
         )
+    for name, count in zip(images.classes, np.bincount(images.labels, minlength=len(images.classes)), strict=True):
+        if count < fewest:
+            raise SynthoodError(
+                f"{path}: class {name!r} has {count} image{'s' * (count != 1)}, and a manifold needs at least {fewest}; "
+                f"give it more, or leave it out of the dataset's `classes`"
+            )
     return images
 
 
@@ -180,7 +189,7 @@ def main(
 ) -> None:
     set_threads(threads)
     description = Description.read(generator)
-    parts = {"training": opened(train, description), "validation": opened(val, description)}
+    parts = {"training": opened(train, description, fewest=2), "validation": opened(val, description)}
     state, arrays = ResumeFile(resume, job.fingerprint, save_seconds), {}
     with device_for(gpus) as device:
         pipeline = pipelines.load(generator).to(device)
