@@ -1,9 +1,11 @@
-"""What GCOS and ASCOOD claim, on test images that no network learned from: python benchmarks/synthesisers.py
+"""What GCOS, ASCOOD and NCIS claim, on test images that no network learned from: python benchmarks/synthesisers.py
 
 Prints, of a model in `--results` (of `configs/digits-full.yaml` by default) with its test images:
 - the share of images whose logit an attribution of each strength raises, and what becomes of the images;
 - the share of test features in GCOS's shell: calibrated on half of the test images, measured on the other half; and
   calibrated on training features, as in training;
+- with `--ncis SECTION`, the shares of validation images inside the class manifolds, and of tokens outside, by quantile
+  and shrinkage, with Wilson intervals;
 - with `--cost`, the time of a fit of the shell by width and number of classes.
 """
 
@@ -18,12 +20,18 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from synthood.common.images import read_images
+from synthood.common.tensors import read_tensors
+from synthood.outliers.flow import Flow
+from synthood.outliers.inverted_settings import TailSettings
+from synthood.outliers.manifold_shares import manifold_figures
+from synthood.outliers.tails import Manifolds
 from synthood.training.methods.attributed_outliers import attribution, largest
 from synthood.training.methods.shell_outliers import Shell, ShellOutliers, conformal, fit_shell, rank
 from synthood.training.networks.model import Classifier, logits_and_features
 
 CPU = torch.device("cpu")
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+QUANTILES, SHRINKAGES = (0.9, 0.95, 0.997), (0.01, 0.1, 0.5)
 SHELLS = ((0.95, 0.99), (0.8, 0.95), (0.5, 0.9))
 
 
@@ -79,6 +87,25 @@ def own_distances(shell: Shell, features: Tensor, labels: Tensor) -> Tensor:
     return shell.distances(features.double()).gather(1, labels[:, None])[:, 0]
 
 
+def manifolds(folder: Path) -> None:
+    """Shares inside and outside NCIS's class manifolds, of one network."""
+    arrays, _ = read_tensors(folder / "inverted.safetensors")
+    flow = Flow.load(folder / "flow.safetensors")
+    tokens, labels, new = (torch.from_numpy(arrays[key]) for key in ("embeddings", "labels", "held_out_embeddings"))
+    for shrinkage in SHRINKAGES:
+        for quantile in QUANTILES:
+            settings = TailSettings(quantile=quantile, shrinkage=shrinkage)
+            found = Manifolds.of(flow, tokens, labels, settings)
+            figures = manifold_figures(found.arrays(settings, new) | arrays)
+            shown = ", ".join(f"{key} {interval(value)}" for key, value in figures.items() if isinstance(value, dict))
+            print(f"manifolds to the quantile {quantile}, shrinkage {shrinkage}: {shown}")
+
+
+def interval(found: dict[str, float]) -> str:
+    """A share with its interval in percent."""
+    return f"{100 * found['share']:.1f} % [{100 * found['low']:.1f}, {100 * found['high']:.1f}] of {found['of']:.0f}"
+
+
 def cost() -> None:
     """Seconds of a fit, the fastest of three."""
     for classes, width in ((6, 64), (10, 512), (100, 512), (10, 2048)):
@@ -101,8 +128,12 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", default=["ce", "standardised"])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--share", type=float, default=0.1, help="of an image's numbers that are changed")
+    parser.add_argument("--ncis", help="a section of outliers of kind inverted")
     parser.add_argument("--cost", action="store_true")
     given = parser.parse_args()
+    if given.ncis:
+        manifolds(given.results / "outliers" / given.ncis)
+        return
     if given.cost:
         cost()
         return

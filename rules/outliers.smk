@@ -96,10 +96,81 @@ rule crossing:
         stage("synthood.outliers.cross")
 
 
+rule invert:
+    input:
+        train=at.TRAIN,
+        val=at.VAL,
+        generator=plan.outlier_generator,
+        compared=at.OVERLAPS_ID,
+    output:
+        at.INVERTED,
+    log:
+        "results/logs/invert/{dataset}/{outliers}.log",
+    priority: 80
+    conda:
+        "../envs/synthood.yaml"
+    resources:
+        **needs(mem_mb=16000, minutes=480),
+        gpu=GPU,
+    params:
+        flags=flags,
+        settings=as_parameter(plan.inversion_settings),
+        resume=resume,
+    message:
+        "find a token for each ID image of {wildcards.dataset} for {wildcards.outliers}"
+    shell:
+        compared(stage("synthood.outliers.invert", gpus="{resources.gpu}", resume="{params.resume:q}"))
+
+
+rule fit_flow:
+    input:
+        inverted=at.INVERTED,
+    output:
+        at.FLOW,
+    log:
+        "results/logs/fit_flow/{dataset}/{outliers}.log",
+    priority: 80
+    conda:
+        "../envs/synthood.yaml"
+    resources:
+        **needs(mem_mb=8000, minutes=240),
+        gpu=GPU,
+    params:
+        flags=flags,
+        settings=as_parameter(plan.flow_settings),
+        resume=resume,
+    message:
+        "fit the volume-preserving network of {wildcards.outliers} on {wildcards.dataset}"
+    shell:
+        stage("synthood.outliers.fit_flow", gpus="{resources.gpu}", resume="{params.resume:q}")
+
+
+rule tails:
+    input:
+        inverted=at.INVERTED,
+        flow=at.FLOW,
+    output:
+        at.TAILS,
+    log:
+        "results/logs/tails/{dataset}/{outliers}.log",
+    priority: 80
+    conda:
+        "../envs/synthood.yaml"
+    resources:
+        **needs(mem_mb=8000, minutes=60),
+    params:
+        flags=flags,
+        settings=as_parameter(plan.tail_settings),
+    message:
+        "draw tokens outside the manifolds of {wildcards.dataset} for {wildcards.outliers}"
+    shell:
+        stage("synthood.outliers.tails")
+
+
 rule latents:
     input:
         generator=plan.outlier_generator,
-        boundary=at.BOUNDARY,
+        boundary=plan.found_outliers,
         train=plan.encoded_images,
     output:
         at.LATENTS,

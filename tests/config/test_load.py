@@ -220,7 +220,7 @@ WRONG_VALUE = {
     ),
     "unknown kind of outliers": (
         {"outliers/oal/kind": "latnt"},
-        "outliers.oal: unknown kind 'latnt'; did you mean 'latent'? (known: custom, latent, pixel)",
+        "outliers.oal: unknown kind 'latnt'; did you mean 'latent'? (known: custom, inverted, latent, pixel)",
     ),
     "unknown kind of encoder": (
         {"outliers/oal/encoder/kind": "tim"},

@@ -15,6 +15,7 @@ from synthood.common.json import finite_json
 from synthood.common.tensors import Arrays, write_tensors
 from synthood.outliers import assess_outliers
 from synthood.outliers.assess_outliers import assessed, heading
+from synthood.outliers.manifold_shares import manifold_figures
 from synthood.training.networks.model import Classifier, logits_and_features
 
 CLASSES = ["cat", "dog"]
@@ -68,6 +69,27 @@ def test_figures_by_hand(verdict: Arrays) -> None:
             "called_id_share": 0.0,
         },
     }
+
+
+def test_tokens_have_shares_of_the_manifolds_instead(verdict: Arrays) -> None:
+    """Two held-out images, one inside its class; three outliers, two of them outside all classes."""
+    tails: Arrays = {
+        "labels": np.array([0, 0, 1]),
+        "held_out": np.array([[1.0, 5.0], [3.0, 3.0]]),
+        "held_out_labels": np.array([0, 1]),
+        "distances": np.array([[4.0, 4.0], [4.0, 1.0], [4.0, 4.0]]),
+        "edge": np.array([2.0]),
+        "quantile": np.array([0.95]),
+        "held_out_word_loss": np.full(2, 0.25, np.float32),
+        "held_out_token_loss": np.full(2, 0.125, np.float32),
+    }
+    figures = assessed(verdict, tails, np.full((5, 2), 0.5), np.full((3, 2), 0.5), CLASSES)
+    assert figures["manifolds"] == manifold_figures(tails)
+    manifolds = figures["manifolds"]
+    assert isinstance(manifolds, dict)
+    assert [manifolds[key]["share"] for key in ("held_out_inside", "outliers_outside_all")] == [0.5, 2 / 3]
+    assert figures["boundary_embeddings"] == 3
+    assert not {"percentile_among_candidates", "share_within_id"} & figures.keys()
 
 
 def test_nothing_accepted_is_no_number(verdict: Arrays) -> None:

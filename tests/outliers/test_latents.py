@@ -19,7 +19,7 @@ from synthood.generators.folder import Description
 from synthood.outliers import latents
 from synthood.outliers.class_words import text_encoder_digest
 from synthood.outliers.latents import moved, outlier_latents
-from synthood.outliers.latents_settings import LatentsJob, LatentsSettings
+from synthood.outliers.latents_settings import LatentsJob, LatentsSettings, TokenLatents
 from synthood.outliers.spaces import EmbeddingSpace
 
 SAMPLE = StableDiffusionSample(steps=2, batch_size=4)
@@ -68,6 +68,22 @@ def test_the_words_own_embedding_gives_the_words_own_encoding(pipeline: StableDi
     assert not torch.allclose(encoded[1:], expected, atol=1e-2)
     with torch.no_grad():  # the table itself is left alone
         torch.testing.assert_close(pipeline.text_encoder(ids).last_hidden_state, expected)
+
+
+def test_a_token_replaces_the_word_as_it_is(pipeline: StableDiffusionPipeline, description: Description) -> None:
+    """Of whatever length: the latents are those of the prompts with these embeddings."""
+    tokens = 0.3 * torch.randn(4, 16, generator=torch.Generator().manual_seed(0))
+    settings = TokenLatents(attempts_per_class=2, sample=SAMPLE)
+    made, classes, parents, seeds = outlier_latents(pipeline, description, tokens, torch.tensor([0, 0, 1, 1]), settings)
+    encoded = [
+        prompt_tokens.encoded_with(pipeline, description.prompt, word, tokens[part])
+        for word, part in (("cat", slice(0, 2)), ("dog", slice(2, 4)))
+    ]
+    expected = sampling.sample_latents(pipeline, torch.cat(encoded), seeds, SAMPLE)
+    assert torch.equal(made, expected)
+    assert (classes.tolist(), parents.tolist()) == ([0, 0, 1, 1], [0, 1, 2, 3])
+    assert LatentsJob.parse(LatentsJob(latents=settings).canonical()).latents == settings
+    assert LatentsJob.parse(JOB).latents == SETTINGS
 
 
 def test_latents_are_kept_whole_with_class_parent_and_seed(

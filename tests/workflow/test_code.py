@@ -261,7 +261,7 @@ SETTINGS = {
         "filter", "assess", "gate", "scale_curve", "assess_outliers",
         "train", "import_checkpoint", "extract", "score_model", "export_detector", "backbone_features",
     },
-    "generators.diffusion.samplers.base": {"latents", "gate", "scale_curve", "score_denoiser"},
+    "generators.diffusion.samplers.base": {"invert", "latents", "gate", "scale_curve", "score_denoiser"},
     "generators.diffusion.samplers.dpm_solver": set(),
     "generators.biggan.settings": set(),
     "generators.kinds.base": set(),
@@ -270,6 +270,7 @@ SETTINGS = {
     "outliers.encoder_settings": {"fit_encoder", "embed"},
     "outliers.encoders.clip": set(),
     "outliers.encoders.text_aligned": set(),
+    "outliers.inverted_settings": {"invert", "fit_flow", "tails"},
     "outliers.settings": set(),
 }  # fmt: skip
 """Stages that read the settings of a module: a class added there changes the code of these, and of no others."""

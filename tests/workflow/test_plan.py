@@ -293,6 +293,39 @@ def test_recipes_with_outliers_need_what_their_stages_wrote_in_order(raw):
     assert [read(recipe=recipe) for recipe in without] == [[]] * len(without)
 
 
+def test_inverted_outliers_have_files_of_their_own(raw):
+    """Where others have embeddings and boundary embeddings; what follows is named alike."""
+    gate = raw["outliers"]["oal"]["gate"]
+    raw["outliers"]["ncis"] = {
+        "kind": "inverted",
+        "generator": "sd",
+        "inversion": {"steps": 4},
+        "latents": {"attempts_per_class": gate["keep_per_class"]},
+        "gate": gate,
+    }
+    raw["recipes"]["contrasted"] = {"like": "kd", "outliers": {"from": "ncis"}}
+    plan = Plan(load(raw))
+    folder = "results/digits/outliers/ncis/"
+    found = learned(plan, recipe="contrasted")
+    names = {"embeddings": "inverted", "boundary": "tails", "latents": "latents", "gate": "gate"}
+    assert {key: found[key] for key in names} == {key: [f"{folder}{name}.safetensors"] for key, name in names.items()}
+    own = wild(outliers="ncis")
+    assert plan.found_outliers(own) == f"{folder}tails.safetensors"
+    assert plan.found_outliers(wild()) == "results/digits/outliers/oal/boundary.safetensors"
+    assert plan.encoded_images(own) == ["results/digits/images/train.safetensors"]
+    assert plan.outlier_generator(own) == "results/digits/generators/sd"
+    assert plan.inversion_settings(own).canonical() == '{"steps":4}'
+    assert json.loads(plan.latents_settings(own).canonical()) == {
+        "latents": {"attempts_per_class": gate["keep_per_class"]}
+    }
+    assert plan.outlier_settings("gate")(own) == plan.outlier_settings("gate")(wild())
+    assert plan.outlier_pictures([("digits", "ncis")]) == [f"{folder}gallery.png"]
+    with pytest.raises(ValueError, match=r"outliers\.oal is of kind latent, not inverted"):
+        plan.flow_settings(wild())
+    with pytest.raises(ValueError, match=r"outliers\.ncis is of kind inverted, which is not sampled"):
+        plan.encoder_settings(own)
+
+
 def test_recipes_with_exposure_need_the_gate_alone(raw):
     raw["recipes"]["exposed"] = {"like": "ce", "exposure": {"kind": "uniform", "from": "oal"}}
     plan = Plan(load(raw))

@@ -19,6 +19,7 @@ from synthood.config.refs import Entry, References
 from synthood.config.renames import upgraded
 from synthood.errors import UNSAFE, SynthoodError, nearest
 from synthood.outliers.kinds.guided import GuidedOutliers
+from synthood.outliers.kinds.inverted import InvertedOutliers
 from synthood.outliers.kinds.sampled import SampledOutliers
 from synthood.reporting.published import figures, sets_of
 from synthood.reporting.published_sets import contradiction, declared, names_in_source
@@ -111,6 +112,9 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
                 f"{recipe.outliers.from_!r} is of kind {found.kind!r}, whose images are for `exposure`; "
                 f"take kind latent or bood-latent",
             )
+        elif recipe.outliers and isinstance(found, InvertedOutliers) and found.inversion.per_class is not None:
+            what = f"{recipe.outliers.from_!r} has tokens of some ID images alone; take its inversion.per_class away"
+            yield MistakeError(f"recipes.{name}.outliers.from", what)
         yield from other_backbones(config, name)
     for name, table in config.tables.items():
         yield from missing_extra(config, references, name)
@@ -135,9 +139,9 @@ def wrong_references(config: Config) -> Iterable[MistakeError]:
     for name, dataset in config.datasets.items():
         if config.generators and dataset.taught.class_count is None:
             yield MistakeError(f"datasets.{name}.id.classes", "name them; generators make so many images of each")
-    drawn = (SampledOutliers, GuidedOutliers)
-    sampled = {name: one for name, one in config.outliers.items() if isinstance(one, drawn)}
-    for name, outliers in sampled.items():
+    for name, outliers in config.outliers.items():
+        if not isinstance(outliers, SampledOutliers | GuidedOutliers | InvertedOutliers):
+            continue
         yield from too_many_neighbours(config, name, outliers)
         yield from too_many_kept(name, outliers)
         source = config.generators.get(outliers.generator)
@@ -214,7 +218,7 @@ def wrong_published(path: str, published: Published, table: TableSettings, confi
 
 
 def too_many_neighbours(
-    config: Config, name: str, outliers: SampledOutliers | GuidedOutliers
+    config: Config, name: str, outliers: SampledOutliers | GuidedOutliers | InvertedOutliers
 ) -> Iterable[MistakeError]:
     """Numbers of an outliers' section that the classes of a dataset cannot meet."""
     for dataset, settings in config.datasets.items():
@@ -224,6 +228,7 @@ def too_many_neighbours(
             if (classes := settings.taught.class_count) and (k := outliers.guidance.k) > (total := count * classes):
                 what = f"must not be above the {total} training images of dataset {dataset!r}, got {k}"
                 yield MistakeError(f"outliers.{name}.guidance.k", what)
+        if not isinstance(outliers, SampledOutliers):
             continue
         place, sought = f"outliers.{name}.{outliers.sought}", getattr(outliers, outliers.sought)
         images = f"the {count} training images of a class of dataset {dataset!r}"
@@ -234,7 +239,7 @@ def too_many_neighbours(
             yield MistakeError(f"{place}.boundary_points", what)
 
 
-def too_many_kept(name: str, outliers: SampledOutliers | GuidedOutliers) -> Iterable[MistakeError]:
+def too_many_kept(name: str, outliers: SampledOutliers | GuidedOutliers | InvertedOutliers) -> Iterable[MistakeError]:
     """More outliers to keep than are sampled."""
     section = "guidance" if isinstance(outliers, GuidedOutliers) else "latents"
     wanted, attempts = outliers.gate.keep_per_class, getattr(outliers, section).attempts_per_class

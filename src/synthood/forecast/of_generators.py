@@ -251,6 +251,11 @@ def latent(made: Diffusion, sample: Sampler) -> Operation:
     return Operation(name, sample.steps * guided * made.denoising.flops, trial if made.fit else None, scaled)
 
 
+def noised(made: Diffusion) -> Operation:
+    """A noisy latent that goes through the U-Net once."""
+    return Operation(f"a noisy latent through {made.name}", made.denoising.flops)
+
+
 def decoded(made: Diffusion) -> Operation:
     """A latent that becomes an image."""
     return _coded(made, "decoded by", made.decoding.flops, encoding=False)

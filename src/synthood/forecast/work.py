@@ -230,6 +230,30 @@ class Works:
         work.add(PRODUCT, 6 * (pushes + PROBED * images.count) * images.classes * width / 1e9)
         work.memory = 5 * images.count * width * FLOAT / MIB
 
+    def _invert(self, job: Job, work: Work) -> None:
+        settings, images = self._sampled(job).inversion, self._images(job.wildcards["dataset"])
+        made = self._diffusion(self._sampled(job).generator, job.wildcards["dataset"])
+        count = images.count + self.sizes.total(job.files["val"])
+        if settings.per_class is not None:
+            count = min(count, 2 * images.classes * settings.per_class)
+        work.add(made_by.encoded(made), count)
+        passes = 2.5 * settings.steps + 2  # forward and back to the token, and two losses on new noise
+        work.add(made_by.noised(made), passes * settings.draws * count)
+        work.disk = count * made.token_width * FLOAT
+        at_once = settings.batch_size * made.denoising.activations
+        work.memory = (1.3 * made.denoising.parameters + 2 * at_once) * FLOAT / MIB
+
+    def _fit_flow(self, job: Job, work: Work) -> None:
+        settings, images = self._sampled(job).flow, self._images(job.wildcards["dataset"])
+        width = self._diffusion(self._sampled(job).generator, job.wildcards["dataset"]).token_width
+        coupling = (settings.width * width / 2) * (settings.width * width / 2 + width)
+        rotation = 3 * width**3  # a linear system, twice a step
+        steps = settings.epochs * math.ceil(images.count / settings.batch_size)
+        each = settings.layers * coupling + (settings.layers + 1) * width**2
+        passes = 12 * settings.epochs * images.count * each + 6 * steps * (settings.layers + 1) * rotation
+        work.add(PRODUCT, passes / 1e9)
+        work.disk = settings.layers * (coupling + width**2) * FLOAT
+
     def _latents(self, job: Job, work: Work) -> None:
         images, settings = self._images(job.wildcards["dataset"]), self._sampled(job).latents
         made = self._diffusion(self._sampled(job).generator, job.wildcards["dataset"], settings.sample)

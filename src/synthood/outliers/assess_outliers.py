@@ -17,6 +17,7 @@ from synthood.common.json import finite_json
 from synthood.common.tensors import Arrays, read_tensors
 from synthood.generators.quality.measures import judged_shares
 from synthood.generators.quality.nearest import nearest_training_image
+from synthood.outliers.manifold_shares import manifold_figures
 from synthood.reporting.gallery import draw_gallery
 from synthood.training.networks.model import Classifier, logits_and_features
 
@@ -42,14 +43,20 @@ def called_id(posteriors: np.ndarray, validation: np.ndarray) -> float:
 
 
 def where_they_lie(boundary: Arrays) -> dict[str, object]:
-    """Of embeddings, among the candidates that they were chosen from, or the steps to get there, and ID embeddings."""
+    """Of embeddings, among the candidates that they were chosen from, or the steps to get there, and ID embeddings.
+
+    Of tokens, outside the classes' manifolds.
+    """
+    count = {"boundary_embeddings": len(boundary["labels"])}
+    if "held_out" in boundary:
+        return {**count, "manifolds": manifold_figures(boundary)}
     chosen_by = (
         {"percentile_among_candidates": float(boundary["among_candidates"].mean())}
         if "among_candidates" in boundary
         else {"steps_to_cross": spread(boundary["steps"])}
     )
     return {
-        "boundary_embeddings": len(boundary["labels"]),
+        **count,
         **chosen_by,
         "percentile_among_id": float(boundary["among_id"].mean()),
         "share_within_id": float((boundary["among_id"] < 1).mean()),
@@ -135,7 +142,9 @@ def main(
     judge: Annotated[Path, "model trained on real images alone"],
     figures: Output,
     gallery: Output,
-    boundary: Annotated[Path | None, "what boundary wrote; none where outliers come from plain prompts"] = None,
+    boundary: Annotated[
+        Path | None, "what boundary, crossing or tails wrote; none where outliers come from plain prompts"
+    ] = None,
     title: str = "outliers",
 ) -> None:
     set_threads(threads)

@@ -21,7 +21,7 @@ from synthood.generators.diffusion import pipelines, prompt_tokens, sampling
 from synthood.generators.folder import Description
 from synthood.outliers.class_words import anchors_of, text_encoder_digest
 from synthood.outliers.latent_images import id_latents
-from synthood.outliers.latents_settings import LatentsJob, LatentsSettings
+from synthood.outliers.latents_settings import LatentsJob, LatentsSettings, TokenLatents
 from synthood.outliers.spaces import Anchors, EmbeddingSpace
 
 
@@ -41,7 +41,7 @@ def outlier_latents(
     description: Description,
     outliers: Tensor,
     labels: Tensor,
-    settings: LatentsSettings,
+    settings: LatentsSettings | TokenLatents,
     kind: Anchors = "token",
 ) -> tuple[Tensor, Tensor, Tensor, list[int]]:
     """Latents z_0 float32 [C*A,4,h,w], their intended classes, the outlier [C*A] each came from, and seeds.
@@ -62,7 +62,9 @@ def outlier_latents(
                 f"no outlier embedding is of class {word!r}; run boundary with this generator's classes"
             )
         taken = members[torch.arange(settings.attempts_per_class) % len(members)]
-        if settings.replaces == "nothing":
+        if isinstance(settings, TokenLatents):
+            encoded.append(prompt_tokens.encoded_with(pipeline, description.prompt, word, outliers[taken]))
+        elif settings.replaces == "nothing":
             encoded.append(prompt_tokens.encoded(pipeline, description.prompt.format(word=word), len(taken)))
         else:
             embeddings = moved(anchors[label], outliers[taken], settings.scale)
@@ -101,7 +103,7 @@ def main(
     settings: LatentsJob,
     threads: int,
     generator: Annotated[Path, "folder of a Stable Diffusion"],
-    boundary: Annotated[Path, "what boundary wrote"],
+    boundary: Annotated[Path, "what boundary or tails wrote"],
     output: Output,
     train: Annotated[Path | None, "ID training images, encoded as well"] = None,
     gpus: Annotated[int, "0: compute on the CPU"] = 0,
@@ -123,7 +125,8 @@ def main(
         if train:
             made["id_latents"] = stored(id_latents(pipeline, open_images(train)[0]), "training image {}".format)
     with job.writing(output) as path:
-        header = {"classes": description.classes, "scale": settings.latents.scale, "space": space.header()}
+        scale = {} if isinstance(settings.latents, TokenLatents) else {"scale": settings.latents.scale}
+        header = {"classes": description.classes, **scale, "space": space.header()}
         write_tensors(path, {name: value.numpy() for name, value in made.items()}, header)
 
 

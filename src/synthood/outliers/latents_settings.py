@@ -36,6 +36,13 @@ class LatentsSettings(Settings):
     sample: AnySampler = default_sampler()
 
 
+class TokenLatents(Settings):
+    """Latents sampled from prompts whose class word is replaced by a token outside the class manifolds."""
+
+    attempts_per_class: Annotated[int, Field(ge=1, description="latents sampled of each class; what the gate sees")]
+    sample: AnySampler = default_sampler()
+
+
 class CurveSettings(Settings):
     """How many latents keep their intended class, over the length of the move."""
 
@@ -46,7 +53,7 @@ class CurveSettings(Settings):
 class LatentsJob(JobSettings):
     """One job of `latents`."""
 
-    latents: LatentsSettings
+    latents: LatentsSettings | TokenLatents
 
 
 class ScaleCurveSettings(JobSettings):

@@ -125,6 +125,15 @@ def test_figures_of_outliers_that_were_pushed_across_the_boundary() -> None:
     assert rows["another class, ID images"] == ("–", "")
 
 
+def test_figures_of_tokens_are_those_of_the_manifolds() -> None:
+    share = {"low": 0.8, "high": 0.95, "of": 120}
+    manifolds = {"held_out_inside": {"share": 0.9, **share}, "outliers_outside_all": {"share": 1.0, **share}}
+    rows = judged(outlier_figures({"kept": 7, "latents": 9, "manifolds": manifolds}))
+    assert rows["new ID images inside the manifolds"] == ("90%", "")
+    assert rows["tokens outside all"] == ("100%", "")
+    assert "percentile among candidates" not in rows
+
+
 def test_a_picture_keeps_its_size_and_loses_bytes(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(300, 200))
     found = as_webp(tmp_path / "a.png")

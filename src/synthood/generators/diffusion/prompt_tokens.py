@@ -80,11 +80,10 @@ def encoded(pipeline: StableDiffusionPipeline, text: str, count: int) -> Tensor:
     return once.expand(count, -1, -1)
 
 
-@torch.no_grad()
-def encoded_with(
+def inserted(
     pipeline: StableDiffusionPipeline, prompt: str, word: str, embeddings: Tensor, first_token: bool = False
 ) -> Tensor:
-    """The prompt's encoding [N,L,W], once for each of `embeddings` [N,D] in the place of the word's own.
+    """The prompt's encoding [N,L,W], once for each of `embeddings` [N,D] for the word's own, with a gradient.
 
     A word of several tokens becomes a single new one; `first_token` leaves the others where they are, as the papers'
     code does. Raises SynthoodError where the word does not stand in the prompt, or widths differ.
@@ -115,3 +114,11 @@ def encoded_with(
     finally:
         hook.remove()
     return encoded
+
+
+@torch.no_grad()
+def encoded_with(
+    pipeline: StableDiffusionPipeline, prompt: str, word: str, embeddings: Tensor, first_token: bool = False
+) -> Tensor:
+    """The same without a gradient."""
+    return inserted(pipeline, prompt, word, embeddings, first_token)

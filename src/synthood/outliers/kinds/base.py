@@ -16,6 +16,8 @@ class OutlierKind(Plugin):
     """The artefact with the images that `exposure` reads: an image set, or what the gate wrote."""
     latent: ClassVar[bool] = False
     """Whether there are embeddings and latents, too, for a recipe's `outliers`."""
+    instead: ClassVar[dict[str, str]] = {}
+    """The files that hold what other kinds have in these."""
 
     @property
     def outside(self) -> str | None:

@@ -22,6 +22,7 @@ class GuidedOutliers(OutlierKind):
 
     paper = "arXiv 2510.17131"
     images = "gate.safetensors"
+    instead = {"latents.safetensors": "guided.safetensors"}
 
     def pictures(self, judged: bool) -> list[str]:
         return ["gallery.png"] if judged else [self.images]

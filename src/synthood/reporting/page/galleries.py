@@ -98,16 +98,24 @@ def synthetic_figures(found: Mapping[str, Any]) -> list[dict[str, str]]:
     return rows
 
 
+def selection_figures(found: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Of boundary embeddings the selection's or the way across, of tokens those of the classes' manifolds."""
+    if steps := found.get("steps_to_cross"):
+        return [figure("steps to cross, median", steps["p50"], None, "{:.0f}")]
+    if "manifolds" not in found:
+        percentile = found.get("percentile_among_candidates")
+        return [figure("percentile among candidates", percentile, limits.SELECTED, "{:.3f}")]
+    names = {"held_out_inside": "new ID images inside the manifolds", "outliers_outside_all": "tokens outside all"}
+    return [figure(name, found["manifolds"][key]["share"], None, "{:.0%}") for key, name in names.items()]
+
+
 def outlier_figures(found: Mapping[str, Any]) -> list[dict[str, str]]:
     """What docs/outliers.md lists."""
     after, before = found.get("after_gate", {}), found.get("before_gate", {})
-    steps = found.get("steps_to_cross")
     rows = [
         figure("accepted", found.get("kept"), None, "{:.0f}"),
         figure("of latents", found.get("latents"), None, "{:.0f}"),
-        figure("steps to cross, median", steps["p50"], None, "{:.0f}")
-        if steps
-        else figure("percentile among candidates", found.get("percentile_among_candidates"), limits.SELECTED, "{:.3f}"),
+        *selection_figures(found),
     ]
     names = {"intended_share": limits.INTENDED, "surely_other_class_share": limits.MISLABELLED}
     names |= {"called_id_share": limits.CALLED_ID}

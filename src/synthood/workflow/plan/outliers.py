@@ -9,8 +9,10 @@ from synthood.common.settings import Settings
 from synthood.data import raw
 from synthood.outliers.encoder_settings import EncoderSettings
 from synthood.outliers.guidance_settings import GuidedJob
+from synthood.outliers.inverted_settings import FlowSettings, InversionSettings, TailSettings
 from synthood.outliers.kinds.custom import CustomOutliers, CustomOutliersSettings
 from synthood.outliers.kinds.guided import GuidedOutliers
+from synthood.outliers.kinds.inverted import InvertedOutliers
 from synthood.outliers.kinds.sampled import SampledOutliers
 from synthood.outliers.latents_settings import LatentsJob, ScaleCurveSettings
 from synthood.reporting.settings import MapSettings
@@ -80,7 +82,7 @@ class OutlierPlan(Paths):
 
     def encoded_images(self, wildcards: Wildcards) -> list[str]:
         """ID images whose latents stand beside the outliers'; none where outliers are images alone."""
-        return [self.images(wildcards.dataset, "train")] if self._sampled(wildcards).latent else []
+        return [self.images(wildcards.dataset, "train")] if self._gated(wildcards).latent else []
 
     def gate_classifier(self, wildcards: Wildcards) -> str:
         gate = self._gated(wildcards).gate
@@ -98,16 +100,14 @@ class OutlierPlan(Paths):
     def outliers_by(self, section: str) -> list[str]:
         """Sections of outliers whose embeddings are sought as a section of theirs says."""
         return [name for name, one in self.config.outliers.items() if getattr(one, "sought", "") == section]
+
     def gated_latents(self, wildcards: Wildcards) -> str:
         """The latents whose images the gate looks at."""
-        found = at.GUIDED if isinstance(self._gated(wildcards), GuidedOutliers) else at.LATENTS
-        return found.format(dataset=wildcards.dataset, outliers=wildcards.outliers)
+        return self.outlier_file(at.LATENTS, wildcards.dataset, wildcards.outliers)
 
     def assessed_boundary(self, wildcards: Wildcards) -> list[str]:
-        """The embeddings that outliers come from; none where they come from plain prompts."""
-        if isinstance(self._gated(wildcards), GuidedOutliers):
-            return []
-        return [at.BOUNDARY.format(dataset=wildcards.dataset, outliers=wildcards.outliers)]
+        """The embeddings or tokens that outliers come from; none where they come from plain prompts."""
+        return [] if isinstance(self._gated(wildcards), GuidedOutliers) else [self.found_outliers(wildcards)]
 
     def guiding_classifier(self, wildcards: Wildcards) -> str:
         guidance = self._guided(wildcards).guidance
@@ -117,7 +117,22 @@ class OutlierPlan(Paths):
         return GuidedJob(guidance=self._guided(wildcards).guidance)
 
     def latents_settings(self, wildcards: Wildcards) -> LatentsJob:
-        return LatentsJob(latents=self._sampled(wildcards).latents)
+        outliers = self._gated(wildcards)
+        assert not isinstance(outliers, GuidedOutliers)
+        return LatentsJob(latents=outliers.latents)
+
+    def found_outliers(self, wildcards: Wildcards) -> str:
+        """The embeddings or tokens that latents are sampled from."""
+        return self.outlier_file(at.BOUNDARY, wildcards.dataset, wildcards.outliers)
+
+    def inversion_settings(self, wildcards: Wildcards) -> InversionSettings:
+        return self._inverted(wildcards).inversion
+
+    def flow_settings(self, wildcards: Wildcards) -> FlowSettings:
+        return self._inverted(wildcards).flow
+
+    def tail_settings(self, wildcards: Wildcards) -> TailSettings:
+        return self._inverted(wildcards).tail
 
     def curve_settings(self, wildcards: Wildcards) -> ScaleCurveSettings:
         outliers = self._sampled(wildcards)
@@ -144,9 +159,15 @@ class OutlierPlan(Paths):
             raise ValueError(f"outliers.{wildcards.outliers} is of kind {outliers.kind}, not guided")
         return outliers
 
-    def _gated(self, wildcards: Wildcards) -> SampledOutliers | GuidedOutliers:
+    def _inverted(self, wildcards: Wildcards) -> InvertedOutliers:
         outliers = self.config.outliers[wildcards.outliers]
-        return outliers if isinstance(outliers, GuidedOutliers) else self._sampled(wildcards)
+        if not isinstance(outliers, InvertedOutliers):
+            raise ValueError(f"outliers.{wildcards.outliers} is of kind {outliers.kind}, not inverted")
+        return outliers
+
+    def _gated(self, wildcards: Wildcards) -> SampledOutliers | GuidedOutliers | InvertedOutliers:
+        outliers = self.config.outliers[wildcards.outliers]
+        return outliers if isinstance(outliers, GuidedOutliers | InvertedOutliers) else self._sampled(wildcards)
 
     def map_settings(self, wildcards: Wildcards) -> MapSettings:
         dataset = self.config.datasets[wildcards.dataset]

@@ -53,6 +53,11 @@ class Paths:
     def images(self, dataset: str, part: str) -> str:
         return at.IMAGES.format(dataset=dataset, part=part)
 
+    def outlier_file(self, artefact: str, dataset: str, outliers: str) -> str:
+        """An artefact of a section of outliers, or what its kind has instead."""
+        path = Path(artefact.format(dataset=dataset, outliers=outliers))
+        return str(path.with_name(self.config.outliers[outliers].instead.get(path.name, path.name)))
+
     def run(self, dataset: str, recipe: str, seed: int | str) -> str:
         return at.RUN.format(dataset=dataset, recipe=recipe, seed=seed)
 

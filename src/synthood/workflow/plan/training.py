@@ -59,7 +59,7 @@ class TrainingPlan(BackbonePlan):
 
         def of(wildcards: Wildcards) -> list[str]:
             terms = self.config.recipes[wildcards.recipe].outliers
-            return [artefact.format(dataset=wildcards.dataset, outliers=terms.from_)] if terms else []
+            return [self.outlier_file(artefact, wildcards.dataset, terms.from_)] if terms else []
 
         return signed(of)
 
