@@ -55,10 +55,10 @@ rule boundary:
         embeddings=at.EMBEDDINGS,
     output:
         at.BOUNDARY,
-    wildcard_constraints:
-        outliers=one_of(plan.outliers_by("boundary")),
     log:
         "results/logs/boundary/{dataset}/{outliers}.log",
+    wildcard_constraints:
+        outliers=one_of(plan.outliers_by("boundary")),
     priority: 80
     conda:
         "../envs/synthood.yaml"
@@ -78,10 +78,10 @@ rule crossing:
         embeddings=at.EMBEDDINGS,
     output:
         at.BOUNDARY,
-    wildcard_constraints:
-        outliers=one_of(plan.outliers_by("crossing")),
     log:
         "results/logs/crossing/{dataset}/{outliers}.log",
+    wildcard_constraints:
+        outliers=one_of(plan.outliers_by("crossing")),
     priority: 80
     conda:
         "../envs/synthood.yaml"

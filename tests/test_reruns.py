@@ -293,6 +293,8 @@ CODE = {
     "outliers/encoders/clip.py": set(),
     "outliers/settings.py": set(),
     "outliers/kinds/sampled.py": set(),
+    "outliers/kinds/bood.py": set(),
+    "outliers/crossing.py": set(),
     "outliers/kinds/brand_new.py": set(),
     "evaluation/metrics/brand_new.py": set(),
     "data/settings.py": TABULATED,

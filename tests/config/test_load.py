@@ -220,7 +220,8 @@ WRONG_VALUE = {
     ),
     "unknown kind of outliers": (
         {"outliers/oal/kind": "latnt"},
-        "outliers.oal: unknown kind 'latnt'; did you mean 'latent'? (known: custom, inverted, latent, pixel)",
+        "outliers.oal: unknown kind 'latnt'; did you mean 'latent'? (known: bood-latent, bood-pixel, custom, guided, "
+        "inverted, latent, pixel)",
     ),
     "unknown kind of encoder": (
         {"outliers/oal/encoder/kind": "tim"},
@@ -524,6 +525,34 @@ def test_circles_through_the_classifier_of_the_gate_are_told(edited, demo):
 def test_what_the_outliers_cannot_have_is_told_before_any_job(edited, key, value, message):
     assert lines_of(edited({f"outliers/oal/{key}": value})) == [f"outliers.oal.{message}"]
     load(edited({f"outliers/oal/{key}": value - 1}))
+
+
+BOOD = {"kind": "bood-pixel", "like": "oal", "boundary": None, "crossing": {"k": 79, "boundary_points": 80}}
+
+
+def bood(**changes):
+    return {"outliers/bood": BOOD | changes}
+
+
+def test_what_bood_cannot_have_is_told_before_any_job(edited):
+    images = "the 80 training images of a class of dataset 'digits'"
+    assert lines_of(edited(bood(crossing={"k": 80, "boundary_points": 81}))) == [
+        f"outliers.bood.crossing.k: must be below {images}, got 80",
+        f"outliers.bood.crossing.boundary_points: must not be above {images}, got 81",
+    ]
+    (line,) = lines_of(edited(bood(encoder={"kind": "recipe", "recipe": "ce", "network": None, "epochs": None,
+                                            "batch_size": None, "augmentation": None})))  # fmt: skip
+    assert line == (
+        "outliers.bood: bood-pixel pushes embeddings by the class words, to which encoder.kind recipe is not fitted; "
+        "take encoder.kind text-aligned"
+    )
+    (line,) = lines_of(edited(bood(boundary={"k": 3})))
+    assert line.startswith("outliers.bood.boundary: unknown key")
+    (line,) = lines_of(edited(bood() | {"recipes/boodish": {"like": "oal", "outliers": {"from": "bood"}}}))
+    assert line.startswith("recipes.boodish.outliers.from: 'bood' is of kind 'bood-pixel', whose images are for")
+    assert line.endswith("take kind latent or bood-latent")
+    latent = bood(kind="bood-latent") | {"recipes/boodish": {"like": "oal", "outliers": {"from": "bood"}}}
+    assert load(edited(latent)).outliers["bood"].latent
 
 
 def test_the_classifier_of_the_gate_learns_from_real_images(edited):

@@ -680,6 +680,18 @@ def test_tables_and_scores_know_the_roles_of_the_sets(plan):
     assert plan.tabulate_settings(wild()).table == plan.config.tables[TABLE]
 
 
+def test_embeddings_are_sought_as_the_section_says(raw):
+    raw["outliers"]["bood"] = {
+        "like": "oal", "kind": "bood-latent", "boundary": None, "crossing": {"k": 5, "boundary_points": 9},
+    }  # fmt: skip
+    plan = Plan(load(raw))
+    assert plan.outliers_by("boundary") == ["oal"]
+    assert plan.outliers_by("crossing") == ["bood"]
+    made = plan.outlier_settings("crossing")(wild(outliers="bood"))
+    assert made.canonical() == '{"boundary_points":9,"k":5}'
+    assert plan.encoded_images(wild(outliers="bood")) == plan.encoded_images(wild())
+
+
 REPORTING = ("tabulate", "plot", "plot_results")
 
 

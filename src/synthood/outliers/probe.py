@@ -30,10 +30,10 @@ def fitted(points: Tensor, labels: Tensor, classes: int) -> Tensor:
     def closure() -> Tensor:
         optimiser.zero_grad()
         loss = objective(weights, inputs, labels)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
+        loss.backward()
         return loss
 
-    optimiser.step(closure)  # type: ignore[arg-type]  # torch asks for a float, and takes a tensor
+    optimiser.step(closure)
     return weights.detach()
 
 
