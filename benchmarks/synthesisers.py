@@ -1,4 +1,4 @@
-"""What GCOS, ASCOOD and NCIS claim, on test images that no network learned from: python benchmarks/synthesisers.py
+"""What GCOS, ASCOOD, GOOD and NCIS claim, on test images that no network learned from: python benchmarks/synthesisers.py
 
 Prints, of a model in `--results` (of `configs/digits-full.yaml` by default) with its test images:
 - the share of images whose logit an attribution of each strength raises, and what becomes of the images;
@@ -6,6 +6,7 @@ Prints, of a model in `--results` (of `configs/digits-full.yaml` by default) wit
   calibrated on training features, as in training;
 - with `--ncis SECTION`, the shares of validation images inside the class manifolds, and of tokens outside, by quantile
   and shrinkage, with Wilson intervals;
+- with `--guided GENERATOR`, the mean log partition and distance of images of the same seeds by the scale of guidance;
 - with `--cost`, the time of a fit of the shell by width and number of classes.
 """
 
@@ -25,6 +26,11 @@ from synthood.outliers.flow import Flow
 from synthood.outliers.inverted_settings import TailSettings
 from synthood.outliers.manifold_shares import manifold_figures
 from synthood.outliers.tails import Manifolds
+from synthood.generators.diffusion import pipelines
+from synthood.generators.folder import Description
+from synthood.outliers.guidance_settings import GuidanceSettings
+from synthood.outliers.guided import ClassifierGuidance, bank_of, guided_latents, neighbour_distance
+from synthood.outliers.latent_images import images_of
 from synthood.training.methods.attributed_outliers import attribution, largest
 from synthood.training.methods.shell_outliers import Shell, ShellOutliers, conformal, fit_shell, rank
 from synthood.training.networks.model import Classifier, logits_and_features
@@ -32,6 +38,7 @@ from synthood.training.networks.model import Classifier, logits_and_features
 CPU = torch.device("cpu")
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 QUANTILES, SHRINKAGES = (0.9, 0.95, 0.997), (0.01, 0.1, 0.5)
+SCALES = {"energy": (0.0, 0.1, 0.2, 0.4, 1.0, 4.0), "distance": (1.0, 10.0, 30.0)}
 SHELLS = ((0.95, 0.99), (0.8, 0.95), (0.5, 0.9))
 
 
@@ -106,6 +113,30 @@ def interval(found: dict[str, float]) -> str:
     return f"{100 * found['share']:.1f} % [{100 * found['low']:.1f}, {100 * found['high']:.1f}] of {found['of']:.0f}"
 
 
+def guided(classifier: Classifier, images: np.ndarray, folder: Path, attempts: int) -> None:
+    """Finished images of a Stable Diffusion under guidance of each scale, from the same seeds."""
+    pipeline, description, size = pipelines.load(folder), Description.read(folder), (images.shape[1], images.shape[2])
+    classifier.network.eval().requires_grad_(False)
+    known, features = logits_and_features(classifier, images, CPU)
+    print(f"ID training images: mean log partition {known.logsumexp(1).mean():.3f}")
+    for objective, scales in SCALES.items():
+        for scale in scales:
+            values = {"classifier": "ce", objective: scale, "attempts_per_class": attempts}
+            values |= {"sample": {"steps": 10, "guidance": 2.0}}
+            settings = GuidanceSettings.model_validate(values)
+            bank, begun = bank_of(features, settings.k), time.process_time()
+            guidance = ClassifierGuidance(pipeline, classifier, bank, size, settings)
+            made, labels, _ = guided_latents(description, guidance, settings)
+            seconds = time.process_time() - begun
+            logits, found = logits_and_features(classifier, images_of(pipeline, made, *size).numpy(), CPU)
+            posterior = logits.softmax(1)[torch.arange(len(labels)), labels].mean()
+            print(
+                f"{objective} {scale:g}: mean log partition {logits.logsumexp(1).mean():.3f}, distance "
+                f"{neighbour_distance(found, bank, settings.k).mean():.3f}, posterior of the class {posterior:.3f}; "
+                f"{1000 * seconds / len(labels):.0f} ms an image"
+            )
+
+
 def cost() -> None:
     """Seconds of a fit, the fastest of three."""
     for classes, width in ((6, 64), (10, 512), (100, 512), (10, 2048)):
@@ -129,6 +160,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--share", type=float, default=0.1, help="of an image's numbers that are changed")
     parser.add_argument("--ncis", help="a section of outliers of kind inverted")
+    parser.add_argument("--guided", metavar="GENERATOR", help="a Stable Diffusion of the results")
+    parser.add_argument("--attempts", type=int, default=10, help="images of each class and scale")
     parser.add_argument("--cost", action="store_true")
     given = parser.parse_args()
     if given.ncis:
@@ -142,6 +175,9 @@ def main() -> None:
     for recipe in given.recipes:
         print(recipe)
         classifier = Classifier.load(given.results / f"models/{recipe}/seed{given.seed}/model.safetensors")
+        if given.guided:
+            guided(classifier, train.images, given.results / "generators" / given.guided, given.attempts)
+            continue
         attributions(classifier, test.images, labels, given.share)
         features = [logits_and_features(classifier, each.images, CPU)[1] for each in (train, test)]
         for covariance in ("class", "shared"):

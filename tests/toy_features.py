@@ -23,6 +23,7 @@ SMALL: dict[str, list[dict[str, object]]] = {
     "dice": [{"percentile": 60.0}],
     "energy": [{"temperature": 2.0}],
     "gen": [{"gamma": 0.1, "top": 3}],
+    "good": [{"k": 5}],
     "knn": [{"k": 5}],
     "kpca": [{"variance": 0.7, "directions": 64}, {"kernel": "cosine", "variance": 0.7}],
     "lts": [{"share": 0.3}],

@@ -258,10 +258,10 @@ SETTINGS = {
     "training.networks.architectures.from_timm": set(),
     "training.networks.checkpoint_settings": {"train", "import_checkpoint", "backbone_features"},
     "training.networks.settings": {
-        "filter", "assess", "gate", "scale_curve", "assess_outliers",
+        "filter", "assess", "guided", "gate", "scale_curve", "assess_outliers",
         "train", "import_checkpoint", "extract", "score_model", "export_detector", "backbone_features",
     },
-    "generators.diffusion.samplers.base": {"invert", "latents", "gate", "scale_curve", "score_denoiser"},
+    "generators.diffusion.samplers.base": {"invert", "latents", "guided", "gate", "scale_curve", "score_denoiser"},
     "generators.diffusion.samplers.dpm_solver": set(),
     "generators.biggan.settings": set(),
     "generators.kinds.base": set(),

@@ -38,16 +38,14 @@ def neighbour_distance(features: Tensor, bank: Tensor, k: int) -> Tensor:
             f"features are {features.shape[1]} wide, those of ID training images {bank.shape[1]}; take both from the "
             f"same classifier"
         )
-    directions = F.normalize(features)
+    # Features of zeros have no direction, and so no gradient
+    directions = F.normalize(features).masked_fill((features == 0).all(1, keepdim=True), 0)
     nearest = (directions.detach() @ bank.T).topk(k).indices[:, -1]
     return (directions - bank[nearest]).norm(dim=1)
 
 
 def bank_of(features: Tensor, k: int) -> Tensor:
-    """Directions [M,D] of ID training features; SynthoodError where they are too few for k, not finite or all equal."""
-    if not features.isfinite().all():
-        bad = int((~features.isfinite().all(1)).nonzero()[0])
-        raise SynthoodError(f"the features of training image {bad} are not finite; train the classifier again")
+    """Directions [M,D] of finite ID training features; SynthoodError where they are fewer than k or all equal."""
     if k > len(features):
         raise SynthoodError(f"guidance.k is {k}, but there are only {len(features)} training images")
     bank = F.normalize(features)

@@ -134,11 +134,12 @@ def one_batch(
             if guided:
                 without, towards = predicted.chunk(2)
                 predicted = without + settings.guidance * (towards - without)
-            clean = acting and predicted_clean(scheduler.config.prediction_type, noisy, predicted, kept[number])
-        latents = scheduler.step(predicted.detach(), time, latents, **extra).prev_sample
-        if acting is not None and clean is not None:
+        following = scheduler.step(predicted.detach(), time, latents, **extra).prev_sample
+        if acting is not None:
             with torch.enable_grad():
-                latents = latents + acting.shift(Step(noisy, clean, number, kept)).detach()
+                clean = predicted_clean(scheduler.config.prediction_type, noisy, predicted, kept[number])
+                following = following + acting.shift(Step(noisy, clean, number, kept)).detach()
+        latents = following
         good &= finite_rows(latents) if guidance is None else in_bounds(latents, guidance.longest)
         finite += good
     for name, steps in zip(names, finite.tolist(), strict=True):  # the one wait for the device
