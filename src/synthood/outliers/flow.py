@@ -19,8 +19,6 @@ from synthood.training.batches import Composition
 CPU = torch.device("cpu")
 FINAL_SHARE = 0.1
 """Learning rate at the end, as a share of the first."""
-INITIAL_DEVIATION = 0.1
-"""Of the rotations' numbers."""
 EQUAL_WITHIN = 1e-6
 """Spread of a class's tokens, as a share of their length, below which they are one token."""
 
@@ -30,7 +28,7 @@ class Rotation(nn.Module):
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.angles = nn.Parameter(INITIAL_DEVIATION * torch.randn(size, size))
+        self.angles = nn.Parameter(torch.randn(size, size) / size**0.5)  # far from the identity, however many
         self.bias = nn.Parameter(torch.zeros(size))
 
     def matrix(self) -> Tensor:

@@ -168,8 +168,8 @@ def opened(path: Path, description: Description, fewest: int = 0) -> Labelled:
     for name, count in zip(images.classes, np.bincount(images.labels, minlength=len(images.classes)), strict=True):
         if count < fewest:
             raise SynthoodError(
-                f"{path}: class {name!r} has {count} image{'s' * (count != 1)}, and a manifold needs at least {fewest}; "
-                f"give it more, or leave it out of the dataset's `classes`"
+                f"{path}: class {name!r} has {count} {'image' if count == 1 else 'images'}, and a manifold needs {fewest}; give it "
+                f"more, or leave it out of the dataset's `classes`"
             )
     return images
 
