@@ -1,4 +1,4 @@
-"""What GCOS, ASCOOD, GOOD and NCIS claim, on test images that no network learned from: python benchmarks/synthesisers.py
+"""What synthesisers of outliers claim, on test images that no network learned from: python benchmarks/synthesisers.py
 
 Prints, of a model in `--results` (of `configs/digits-full.yaml` by default) with its test images:
 - the share of images whose logit an attribution of each strength raises, and what becomes of the images;
@@ -22,15 +22,15 @@ from torch import Tensor
 
 from synthood.common.images import read_images
 from synthood.common.tensors import read_tensors
-from synthood.outliers.flow import Flow
-from synthood.outliers.inverted_settings import TailSettings
-from synthood.outliers.manifold_shares import manifold_figures
-from synthood.outliers.tails import Manifolds
 from synthood.generators.diffusion import pipelines
 from synthood.generators.folder import Description
+from synthood.outliers.flow import Flow
 from synthood.outliers.guidance_settings import GuidanceSettings
 from synthood.outliers.guided import ClassifierGuidance, bank_of, guided_latents, neighbour_distance
+from synthood.outliers.inverted_settings import TailSettings
 from synthood.outliers.latent_images import images_of
+from synthood.outliers.manifold_shares import manifold_figures
+from synthood.outliers.tails import Manifolds
 from synthood.training.methods.attributed_outliers import attribution, largest
 from synthood.training.methods.shell_outliers import Shell, ShellOutliers, conformal, fit_shell, rank
 from synthood.training.networks.model import Classifier, logits_and_features

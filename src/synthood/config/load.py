@@ -224,10 +224,10 @@ def too_many_neighbours(
     for dataset, settings in config.datasets.items():
         if (count := getattr(settings.id, "train_per_class", None)) is None:
             continue
-        if isinstance(outliers, GuidedOutliers):
-            if (classes := settings.taught.class_count) and (k := outliers.guidance.k) > (total := count * classes):
-                what = f"must not be above the {total} training images of dataset {dataset!r}, got {k}"
-                yield MistakeError(f"outliers.{name}.guidance.k", what)
+        total = count * (settings.taught.class_count or 0)
+        if isinstance(outliers, GuidedOutliers) and total and (k := outliers.guidance.k) > total:
+            what = f"must not be above the {total} training images of dataset {dataset!r}, got {k}"
+            yield MistakeError(f"outliers.{name}.guidance.k", what)
         if not isinstance(outliers, SampledOutliers):
             continue
         place, sought = f"outliers.{name}.{outliers.sought}", getattr(outliers, outliers.sought)

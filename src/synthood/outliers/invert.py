@@ -17,7 +17,7 @@ from synthood.common.finite import check_rows
 from synthood.common.images import open_set
 from synthood.common.iterate import Iteration, ResumeFile
 from synthood.common.seeds import generator as seeded
-from synthood.common.tensors import write_tensors
+from synthood.common.tensors import Arrays, write_tensors
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion import pipelines, prompt_tokens
 from synthood.generators.diffusion.adaptation import target
@@ -134,8 +134,8 @@ def inverted(
         found.tokens[chunk] = tokens.cpu()
         found.word_loss[chunk] = denoising.new_loss(own, word.expand_as(tokens), label, names).cpu()
         found.token_loss[chunk] = denoising.new_loss(own, tokens, label, names).cpu()
-        losses = {name: float(getattr(found, name)[chunk].mean()) for name in ("word_loss", "token_loss")}
-        loop.check(number, settings.learning_rate, **losses)
+        word_loss, token_loss = (float(each[chunk].mean()) for each in (found.word_loss, found.token_loss))
+        loop.check(number, settings.learning_rate, word_loss=word_loss, token_loss=token_loss)
     return found
 
 
@@ -167,9 +167,10 @@ def opened(path: Path, description: Description, fewest: int = 0) -> Labelled:
         )
     for name, count in zip(images.classes, np.bincount(images.labels, minlength=len(images.classes)), strict=True):
         if count < fewest:
+            held = f"{count} {'image' if count == 1 else 'images'}"
             raise SynthoodError(
-                f"{path}: class {name!r} has {count} {'image' if count == 1 else 'images'}, and a manifold needs {fewest}; give it "
-                f"more, or leave it out of the dataset's `classes`"
+                f"{path}: class {name!r} has {held}, and a manifold needs {fewest}; give it more, or leave it out of "
+                f"the dataset's `classes`"
             )
     return images
 
@@ -190,7 +191,8 @@ def main(
     set_threads(threads)
     description = Description.read(generator)
     parts = {"training": opened(train, description, fewest=2), "validation": opened(val, description)}
-    state, arrays = ResumeFile(resume, job.fingerprint, save_seconds), {}
+    state = ResumeFile(resume, job.fingerprint, save_seconds)
+    arrays: Arrays = {}
     with device_for(gpus) as device:
         pipeline = pipelines.load(generator).to(device)
         denoising = Denoising.of(pipeline, description, settings)
