@@ -69,12 +69,11 @@ class Denoising:
         """Noise [B,S,...] and times [B,S], each image's by its own name, in parts of a batch; and a part's share."""
         random = [seeded(self.settings.seed, "inversion", name, step) for name in names]
         count, all_times = self.settings.draws, self.noising.config.num_train_timesteps
+        noise = torch.stack([torch.randn((count, *latents.shape[1:]), generator=one) for one in random])
+        time = torch.stack([torch.randint(0, all_times, (count,), generator=one) for one in random])
         most = max(1, self.settings.batch_size // len(names))
-        for first in range(0, count, most):
-            part = min(most, count - first)
-            noise = torch.stack([torch.randn((part, *latents.shape[1:]), generator=one) for one in random])
-            time = torch.stack([torch.randint(0, all_times, (part,), generator=one) for one in random])
-            yield noise.to(latents.device), time.to(latents.device), part / count
+        for part, when in zip(noise.split(most, 1), time.split(most, 1), strict=True):
+            yield part.to(latents.device), when.to(latents.device), part.shape[1] / count
 
     def loss(self, latents: Tensor, tokens: Tensor, label: int, noise: Tensor, time: Tensor) -> Tensor:
         """Mean squared errors [B] of latents [B,c,h,w], noise [B,S,c,h,w] and times [B,S], under tokens [B,D]."""
@@ -135,7 +134,7 @@ def inverted(
         found.word_loss[chunk] = denoising.new_loss(own, word.expand_as(tokens), label, names).cpu()
         found.token_loss[chunk] = denoising.new_loss(own, tokens, label, names).cpu()
         losses = {name: float(getattr(found, name)[chunk].mean()) for name in ("word_loss", "token_loss")}
-        loop.check(number, settings.learning_rate, **losses)
+        loop.check(number, settings.learning_rate, None, **losses)
     return found
 
 
@@ -167,9 +166,10 @@ def opened(path: Path, description: Description, fewest: int = 0) -> Labelled:
         )
     for name, count in zip(images.classes, np.bincount(images.labels, minlength=len(images.classes)), strict=True):
         if count < fewest:
+            many = f"{count} image{'' if count == 1 else 's'}"
             raise SynthoodError(
-                f"{path}: class {name!r} has {count} {'image' if count == 1 else 'images'}, and a manifold needs {fewest}; give it "
-                f"more, or leave it out of the dataset's `classes`"
+                f"{path}: class {name!r} has {many}, and a manifold needs {fewest}; give it more, or leave it out of the "
+                f"dataset's `classes`"
             )
     return images
 
@@ -190,7 +190,7 @@ def main(
     set_threads(threads)
     description = Description.read(generator)
     parts = {"training": opened(train, description, fewest=2), "validation": opened(val, description)}
-    state, arrays = ResumeFile(resume, job.fingerprint, save_seconds), {}
+    state, arrays = ResumeFile(resume, job.fingerprint, save_seconds), dict[str, np.ndarray]()
     with device_for(gpus) as device:
         pipeline = pipelines.load(generator).to(device)
         denoising = Denoising.of(pipeline, description, settings)
