@@ -168,8 +168,8 @@ def opened(path: Path, description: Description, fewest: int = 0) -> Labelled:
         if count < fewest:
             many = f"{count} image{'' if count == 1 else 's'}"
             raise SynthoodError(
-                f"{path}: class {name!r} has {many}, and a manifold needs {fewest}; give it more, or leave it out of the "
-                f"dataset's `classes`"
+                f"{path}: class {name!r} has {many}, and a manifold needs {fewest}; give it more, or leave it out of "
+                f"the dataset's `classes`"
             )
     return images
 
