@@ -118,7 +118,7 @@ def test_the_plan_wires_what_the_kind_says(monkeypatch: pytest.MonkeyPatch, tmp_
 
 def test_every_kind_s_images_are_an_artefact() -> None:
     kinds = plugins(OutlierKind, "synthood.outliers.kinds")
-    assert set(kinds) == {"custom", "latent", "pixel"}
+    assert set(kinds) == {"bood-latent", "bood-pixel", "custom", "guided", "inverted", "latent", "pixel"}
     assert {f"{at.OUTLIERS}/{kind.images}" for kind in kinds.values()} == {at.GATE, at.CUSTOM_OUTLIERS}
 
 
