@@ -33,7 +33,12 @@ def test_a_kind_is_preferred_to_a_name():
 
 
 def test_of_a_name_whose_kind_is_unknown_every_kind_is_explained():
-    assert {key.path[2].values for key in matching("detectors.mine.k")} == {("knn",), ("nnguide",), ("cider",)}
+    assert {key.path[2].values for key in matching("detectors.mine.k")} == {
+        ("knn",),
+        ("nnguide",),
+        ("cider",),
+        ("good",),
+    }
 
 
 def test_keys_that_say_the_same_are_explained_once():

@@ -24,7 +24,7 @@ def test_members_are_those_of_the_models():
     assert names("generators") == ["biggan", "custom", "ready-made", "stable-diffusion"]
     assert names("samplers") == ["miniature", "fast", "few-step", "paper"]
     assert names("encoders") == ["text-aligned", "clip", "recipe", "timm"]
-    assert names("outliers") == ["custom", "latent", "pixel"]
+    assert names("outliers") == ["bood-latent", "bood-pixel", "custom", "guided", "inverted", "latent", "pixel"]
     assert {"resnet8", "densenet-bc-100", "torchvision/NAME", "timm/NAME"} <= set(names("networks"))
     assert {"msp", "knn", "cider", "gram", "ensemble", "custom"} <= set(names("detectors"))
     assert {"id.folders", "id.cifar10", "near.textures", "near.held-out-classes"} <= set(names("sources"))

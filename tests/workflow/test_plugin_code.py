@@ -173,7 +173,7 @@ def test_an_added_import_and_a_constant_change_nothing(edited) -> None:
     ("module", "old", "new", "changed"),
     [
         (NEIGHBOURS, "clamp(max=0)", "clamp(max=1)", {"knn", "cider"}),
-        (NEIGHBOURS, "STRIDE = 8", "STRIDE = 16", {"knn", "cider", "nnguide"}),
+        (NEIGHBOURS, "STRIDE = 8", "STRIDE = 16", {"knn", "cider", "nnguide", "good"}),
         (NEIGHBOURS, "evenly spread, at least one.", "evenly spread.", set()),
         ("evaluation/detectors/logits.py", "x.logits.amax(1)", "x.logits.amax(1) + 1", {"mls"}),
         ("evaluation/detectors/of_model/gram.py", "SMALL = 1e-6", "SMALL = 1e-5", {"gram"}),

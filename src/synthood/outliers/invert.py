@@ -17,7 +17,7 @@ from synthood.common.finite import check_rows
 from synthood.common.images import open_set
 from synthood.common.iterate import Iteration, ResumeFile
 from synthood.common.seeds import generator as seeded
-from synthood.common.tensors import Arrays, write_tensors
+from synthood.common.tensors import write_tensors
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion import pipelines, prompt_tokens
 from synthood.generators.diffusion.adaptation import target
@@ -69,12 +69,11 @@ class Denoising:
         """Noise [B,S,...] and times [B,S], each image's by its own name, in parts of a batch; and a part's share."""
         random = [seeded(self.settings.seed, "inversion", name, step) for name in names]
         count, all_times = self.settings.draws, self.noising.config.num_train_timesteps
+        noise = torch.stack([torch.randn((count, *latents.shape[1:]), generator=one) for one in random])
+        time = torch.stack([torch.randint(0, all_times, (count,), generator=one) for one in random])
         most = max(1, self.settings.batch_size // len(names))
-        for first in range(0, count, most):
-            part = min(most, count - first)
-            noise = torch.stack([torch.randn((part, *latents.shape[1:]), generator=one) for one in random])
-            time = torch.stack([torch.randint(0, all_times, (part,), generator=one) for one in random])
-            yield noise.to(latents.device), time.to(latents.device), part / count
+        for part, when in zip(noise.split(most, 1), time.split(most, 1), strict=True):
+            yield part.to(latents.device), when.to(latents.device), part.shape[1] / count
 
     def loss(self, latents: Tensor, tokens: Tensor, label: int, noise: Tensor, time: Tensor) -> Tensor:
         """Mean squared errors [B] of latents [B,c,h,w], noise [B,S,c,h,w] and times [B,S], under tokens [B,D]."""
@@ -134,8 +133,8 @@ def inverted(
         found.tokens[chunk] = tokens.cpu()
         found.word_loss[chunk] = denoising.new_loss(own, word.expand_as(tokens), label, names).cpu()
         found.token_loss[chunk] = denoising.new_loss(own, tokens, label, names).cpu()
-        word_loss, token_loss = (float(each[chunk].mean()) for each in (found.word_loss, found.token_loss))
-        loop.check(number, settings.learning_rate, word_loss=word_loss, token_loss=token_loss)
+        losses = {name: float(getattr(found, name)[chunk].mean()) for name in ("word_loss", "token_loss")}
+        loop.check(number, settings.learning_rate, None, **losses)
     return found
 
 
@@ -167,9 +166,9 @@ def opened(path: Path, description: Description, fewest: int = 0) -> Labelled:
         )
     for name, count in zip(images.classes, np.bincount(images.labels, minlength=len(images.classes)), strict=True):
         if count < fewest:
-            held = f"{count} {'image' if count == 1 else 'images'}"
+            many = f"{count} image{'' if count == 1 else 's'}"
             raise SynthoodError(
-                f"{path}: class {name!r} has {held}, and a manifold needs {fewest}; give it more, or leave it out of "
+                f"{path}: class {name!r} has {many}, and a manifold needs {fewest}; give it more, or leave it out of "
                 f"the dataset's `classes`"
             )
     return images
@@ -191,8 +190,7 @@ def main(
     set_threads(threads)
     description = Description.read(generator)
     parts = {"training": opened(train, description, fewest=2), "validation": opened(val, description)}
-    state = ResumeFile(resume, job.fingerprint, save_seconds)
-    arrays: Arrays = {}
+    state, arrays = ResumeFile(resume, job.fingerprint, save_seconds), dict[str, np.ndarray]()
     with device_for(gpus) as device:
         pipeline = pipelines.load(generator).to(device)
         denoising = Denoising.of(pipeline, description, settings)
