@@ -188,11 +188,11 @@ def test_diverging_guidance_names_the_outlier_the_step_and_the_scales(
 ) -> None:
     guidance = of(pipeline, judge, train_images, **scales)
     energy, distance = scales.get("energy", 0), scales.get("distance", 0)
-    told = r"^outlier 0 of class 'cat' \(seed \d+\): its latents diverge at denoising step \d of 4: " + re.escape(
+    message = r"^outlier 0 of class 'cat' \(seed \d+\): its latents diverge at denoising step \d of 4: " + re.escape(
         f"under guidance.energy {energy:g} and guidance.distance {distance:g} they are not finite or more than 3 times "
         f"as long as noise; lower the scale"
     )
-    with pytest.raises(SynthoodError, match=told):
+    with pytest.raises(SynthoodError, match=message):
         guided_latents(description, guidance, guidance.settings)
 
 
@@ -278,7 +278,7 @@ def fitted(digits: ImageSet) -> StableDiffusionPipeline:
 
 @pytest.fixture(scope="session")
 def taught(digits: ImageSet) -> Classifier:
-    """A small ResNet that tells the two digits apart."""
+    """A small ResNet that separates the two digits."""
     settings = Network(name="resnet8", width=8)
     found = Classifier(settings, WORDS, [0.3] * 3, [0.4] * 3, build(settings, 2, seed=0))
     optimizer = torch.optim.Adam(found.network.parameters(), 0.01)

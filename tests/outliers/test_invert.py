@@ -108,15 +108,15 @@ def test_an_image_s_token_does_not_depend_on_the_others(
     pipeline: StableDiffusionPipeline, description: Description, latents: Tensor
 ) -> None:
     """Nor on how many latents the U-Net takes at once, also where an image's own draws are parted."""
-    whole = found_of(pipeline, description, latents, batch_size=64)
+    together = found_of(pipeline, description, latents, batch_size=64)
     for changes in ({"batch_size": 4}, {"batch_size": 3}):
         parted = found_of(pipeline, description, latents, **changes)
         for name in ("tokens", "word_loss", "token_loss"):
-            torch.testing.assert_close(getattr(parted, name), getattr(whole, name), rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(getattr(parted, name), getattr(together, name), rtol=1e-4, atol=1e-5)
     rows = torch.tensor([3, 4])
     few = found_of(pipeline, description, latents[rows], rows=rows, labels=LABELS[rows])
-    torch.testing.assert_close(few.tokens, whole.tokens[rows], rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(found_of(pipeline, description, latents, seed=1).tokens, whole.tokens)
+    torch.testing.assert_close(few.tokens, together.tokens[rows], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(found_of(pipeline, description, latents, seed=1).tokens, together.tokens)
 
 
 def test_a_first_step_of_adam_is_the_rate_in_the_word_s_unit(

@@ -113,8 +113,13 @@ class Flow:
 
     def save(self, path: Path, space: dict[str, str]) -> None:
         arrays = {f"network.{key}": value.numpy() for key, value in self.network.state_dict().items()}
-        told = {"flow": self.settings.canonical(), "classes": self.classes, "space": space}
-        header = {**told, "scale": self.scale, "invariants": self.invariants}
+        header = {
+            "flow": self.settings.canonical(),
+            "classes": self.classes,
+            "space": space,
+            "scale": self.scale,
+            "invariants": self.invariants,
+        }
         write_tensors(path, arrays | {"centre": self.centre.numpy()}, header)
 
     @classmethod

@@ -12,7 +12,7 @@ from torch import Tensor
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion import sampling
 from synthood.generators.diffusion.conditions import Conditions
-from synthood.generators.diffusion.guidance import Step, in_bounds, kept_signal, predicted_clean, uphill
+from synthood.generators.diffusion.guidance import Step, alpha_bars_of, in_bounds, predicted_clean, uphill
 from synthood.generators.diffusion.miniature import NOISE_SCHEDULE
 from synthood.generators.diffusion.samplers.dpm_solver import StableDiffusionSample
 from toy_checkpoints import stable_diffusion_1
@@ -25,14 +25,14 @@ SAMPLE = StableDiffusionSample(steps=12, guidance=1.0, batch_size=4)
 class GaussianDenoiser(torch.nn.Module):
     """The exact noise of data N(m, v I): x_0 = m + sqrt(a) v (x - sqrt(a) m) / (a v + 1 - a)."""
 
-    def __init__(self, kept: Tensor) -> None:
+    def __init__(self, alpha_bar: Tensor) -> None:
         super().__init__()
-        self.kept, self.dtype = kept, torch.float32
+        self.alpha_bar, self.dtype = alpha_bar, torch.float32
         self.unused = torch.nn.Parameter(torch.zeros(1))
         self.config = SimpleNamespace(in_channels=4, sample_size=SIDE, time_cond_proj_dim=None)
 
     def forward(self, noisy: Tensor, time: Tensor, **_: Any) -> Any:
-        a = self.kept[int(time)]
+        a = self.alpha_bar[int(time)]
         return SimpleNamespace(sample=(1 - a).sqrt() * (noisy - a.sqrt() * MEAN) / (a * VARIANCE + 1 - a))
 
 
@@ -98,13 +98,13 @@ def test_of_gaussian_data_a_linear_objective_moves_every_sample_along_its_gradie
 def test_the_move_of_a_single_step_by_hand() -> None:
     """x_0 = J x + const with J = sqrt(a) v / (a v + 1 - a), so g_t = J c, g_0 = c."""
     c = direction()
-    kept = [0.2, 0.6, 1.0]
+    alpha_bar = [0.2, 0.6, 1.0]
     noisy = torch.randn((2, 4, SIDE, SIDE), generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     noisy.requires_grad_()
-    a = kept[0]
+    a = alpha_bar[0]
     jacobian = a**0.5 * VARIANCE / (a * VARIANCE + 1 - a)
     clean = MEAN + jacobian * (noisy - a**0.5 * MEAN)
-    found = uphill(Step(noisy, clean, 0, kept), Tilt(c.double(), 3.0).objective)
+    found = uphill(Step(noisy, clean, 0, alpha_bar), Tilt(c.double(), 3.0).objective)
     ratio = 0.2 / 0.6
     rate = ratio * 2 / (ratio + 0.6)
     expected = 3 * rate * (jacobian / ratio**0.5 + 0.6**0.5) * c.double()
@@ -149,31 +149,31 @@ def test_bounds() -> None:
     assert in_bounds(latents, 3.0).tolist() == [True, True, False, False]
 
 
-@pytest.mark.parametrize("kept", [0.05, 0.5, 0.99])
-def test_clean_latents_of_each_prediction(kept: float) -> None:
+@pytest.mark.parametrize("alpha_bar", [0.05, 0.5, 0.99])
+def test_clean_latents_of_each_prediction(alpha_bar: float) -> None:
     random = torch.Generator().manual_seed(0)
     clean, noise = (torch.randn((2, 4, 2, 2), generator=random, dtype=torch.float64) for _ in range(2))
-    signal, level = kept**0.5, (1 - kept) ** 0.5
+    signal, level = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
     noisy = signal * clean + level * noise
-    told = {"epsilon": noise, "sample": clean, "v_prediction": signal * noise - level * clean}
-    for kind, predicted in told.items():
-        torch.testing.assert_close(predicted_clean(kind, noisy, predicted, kept), clean)
+    outputs = {"epsilon": noise, "sample": clean, "v_prediction": signal * noise - level * clean}
+    for kind, predicted in outputs.items():
+        torch.testing.assert_close(predicted_clean(kind, noisy, predicted, alpha_bar), clean)
 
 
 def test_a_scheduler_of_other_latents_is_refused() -> None:
     scheduler = EulerDiscreteScheduler(**NOISE_SCHEDULE)
     scheduler.set_timesteps(4)
     with pytest.raises(SynthoodError, match=r"EulerDiscreteScheduler has not; set `sample\.sampler`"):
-        kept_signal(scheduler)
+        alpha_bars_of(scheduler)
 
 
 def test_signal_that_is_kept_grows_to_one() -> None:
     scheduler = DPMSolverMultistepScheduler(**NOISE_SCHEDULE)
     scheduler.set_timesteps(10)
-    kept = kept_signal(scheduler)
-    assert len(kept) == 11
-    assert kept == sorted(kept)
-    assert kept[-1] == 1
+    alpha_bar = alpha_bars_of(scheduler)
+    assert len(alpha_bar) == 11
+    assert alpha_bar == sorted(alpha_bar)
+    assert alpha_bar[-1] == 1
 
 
 def test_a_denoiser_of_weights_gives_the_gradient_through_itself() -> None:
@@ -190,11 +190,11 @@ def test_a_denoiser_of_weights_gives_the_gradient_through_itself() -> None:
     def clean(x: Tensor) -> Tensor:
         return predicted_clean("epsilon", x, pipeline.unet(x, 500, text).sample, 0.3)
 
-    kept = [0.3, 1.0]
+    alpha_bar = [0.3, 1.0]
     x = noisy.clone().requires_grad_()
     point = clean(x)
     of_clean = torch.autograd.grad(objective(point).sum(), point, retain_graph=True)[0]
-    of_noisy = (uphill(Step(x, point, 0, kept), objective) - of_clean) * 0.3**0.5
+    of_noisy = (uphill(Step(x, point, 0, alpha_bar), objective) - of_clean) * 0.3**0.5
     with torch.no_grad():
         change = (objective(clean(noisy + 1e-5 * move)) - objective(clean(noisy - 1e-5 * move))) / 2e-5
     torch.testing.assert_close((of_noisy * move).sum(), change[0], rtol=1e-6, atol=0)

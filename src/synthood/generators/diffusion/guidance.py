@@ -12,16 +12,16 @@ from synthood.errors import SynthoodError
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a sampler, number `number` of those in `kept`, which has one value more.
+    """A step of a sampler, number `number` of those in `alpha_bars`, which has one value more.
 
     noisy float32 [B,4,h,w] are its latents x_t, clean [B,4,h,w] the x_0 that the denoiser predicts of them, with the
-    graph between the two; kept are the shares of the signal's variance (alpha bar) at each step and, 1, at the end.
+    graph between the two; alpha_bars are the shares of the signal's variance (alpha bar) at each step and, 1, at the end.
     """
 
     noisy: Tensor
     clean: Tensor
     number: int
-    kept: list[float]
+    alpha_bars: list[float]
 
 
 class Guidance(Protocol):
@@ -38,7 +38,7 @@ class Guidance(Protocol):
         """What is added to the latents [B,4,h,w] that the step leads to."""
 
 
-def kept_signal(scheduler: Any) -> list[float]:
+def alpha_bars_of(scheduler: Any) -> list[float]:
     """Shares of the signal's variance at every time step of a scheduler, and 1 at the end.
 
     Raises SynthoodError for a scheduler whose latents are no mixture of signal and noise of variance one.
@@ -51,9 +51,9 @@ def kept_signal(scheduler: Any) -> list[float]:
     return [*(float(scheduler.alphas_cumprod[int(time)]) for time in scheduler.timesteps.tolist()), 1.0]
 
 
-def predicted_clean(prediction: str, noisy: Tensor, predicted: Tensor, kept: float) -> Tensor:
+def predicted_clean(prediction: str, noisy: Tensor, predicted: Tensor, alpha_bar: float) -> Tensor:
     """x_0 [B,4,h,w] of noisy latents and what the denoiser says of them: `epsilon`, `v_prediction` or `sample`."""
-    signal, noise = kept**0.5, (1 - kept) ** 0.5
+    signal, noise = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
     if prediction == "sample":
         return predicted
     if prediction == "v_prediction":
@@ -64,11 +64,11 @@ def predicted_clean(prediction: str, noisy: Tensor, predicted: Tensor, kept: flo
 def uphill(step: Step, objective: Callable[[Tensor], Tensor]) -> Tensor:
     """r (g_t / sqrt(a_t / a_s) + sqrt(a_s) g_0): g the gradients of objectives [B] for x_t and for x_0.
 
-    a is what the step from t to s has kept of the signal; r = a_t / a_s over its mean of all steps. One backward pass
+    a is the step's alpha bar, of the step from t to s; r = a_t / a_s over its mean of all steps. One backward pass
     gives both gradients (arXiv 2409.15761 with one iteration and both scales alike).
     """
-    ratios = [now / then for now, then in zip(step.kept, step.kept[1:], strict=False)]
-    ratio, then = ratios[step.number], step.kept[step.number + 1]
+    ratios = [now / then for now, then in zip(step.alpha_bars, step.alpha_bars[1:], strict=False)]
+    ratio, then = ratios[step.number], step.alpha_bars[step.number + 1]
     of_noisy, of_clean = torch.autograd.grad(objective(step.clean).sum(), (step.noisy, step.clean))
     rate = ratio * len(ratios) / sum(ratios)
     return rate * (of_noisy / ratio**0.5 + then**0.5 * of_clean)

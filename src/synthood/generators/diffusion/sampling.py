@@ -11,7 +11,7 @@ from synthood.common.finite import Named, after, check_rows, finite_rows, number
 from synthood.common.pixels import resized, signed
 from synthood.errors import SynthoodError
 from synthood.generators.diffusion.conditions import Conditions, encoded_prompts
-from synthood.generators.diffusion.guidance import Guidance, Step, in_bounds, kept_signal, predicted_clean
+from synthood.generators.diffusion.guidance import Guidance, Step, alpha_bars_of, in_bounds, predicted_clean
 from synthood.generators.diffusion.memory import filled_batches, halving
 from synthood.generators.diffusion.precision import prepare, remedy
 from synthood.generators.diffusion.samplers.base import Sampler
@@ -124,7 +124,7 @@ def one_batch(
     pipeline.scheduler = own
     finite = torch.zeros(len(seeds), dtype=torch.int64, device=device)
     good = torch.ones(len(seeds), dtype=torch.bool, device=device)
-    total, kept = len(scheduler.timesteps), kept_signal(scheduler) if guidance else []
+    total, alpha_bars = len(scheduler.timesteps), alpha_bars_of(scheduler) if guidance else []
     for number, time in enumerate(scheduler.timesteps):
         acting = guidance if guidance is not None and guidance.acts(number, total) else None
         with torch.set_grad_enabled(acting is not None):
@@ -137,8 +137,8 @@ def one_batch(
         following = scheduler.step(predicted.detach(), time, latents, **extra).prev_sample
         if acting is not None:
             with torch.enable_grad():
-                clean = predicted_clean(scheduler.config.prediction_type, noisy, predicted, kept[number])
-                following = following + acting.shift(Step(noisy, clean, number, kept)).detach()
+                clean = predicted_clean(scheduler.config.prediction_type, noisy, predicted, alpha_bars[number])
+                following = following + acting.shift(Step(noisy, clean, number, alpha_bars)).detach()
         latents = following
         good &= finite_rows(latents) if guidance is None else in_bounds(latents, guidance.longest)
         finite += good
