@@ -15,7 +15,7 @@ class Step:
     """A step of a sampler, number `number` of those in `alpha_bars`, which has one value more.
 
     noisy float32 [B,4,h,w] are its latents x_t, clean [B,4,h,w] the x_0 that the denoiser predicts of them, with the
-    graph between the two; alpha_bars are the shares of the signal's variance (alpha bar) at each step and, 1, at the end.
+    graph between the two; alpha_bars are the signal's shares of the variance at each step and, 1, at the end.
     """
 
     noisy: Tensor
